@@ -1,0 +1,1 @@
+"""veo_laozhang."""

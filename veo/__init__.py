@@ -1,0 +1,1 @@
+"""Veo 3.1 video over interchangeable backends."""
