@@ -138,6 +138,8 @@ class Facts(Row):
 
     Attributes:
         key_env: Environment variables that may hold the key, the first that is set wins.
+        key_optional: Whether it can find credentials of its own when no variable is set.
+        options: Keys of its configuration table that only it understands, with their meaning.
         max_in_flight: Jobs accepted and not finished, at most.
         submits_per_minute: Paid requests a minute, at most.
         settle_s: Seconds after a submit during which an unknown task is only too new.
@@ -150,6 +152,8 @@ class Facts(Row):
     base_url: str
     key_env: tuple[str, ...]
     key_help: str
+    key_optional: bool = False
+    options: dict[str, str] = Field(default_factory=dict)
     max_in_flight: int
     submits_per_minute: int
     settle_s: float = 0.0

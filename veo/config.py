@@ -1,0 +1,230 @@
+"""Configuration: flag > environment > ./veo.toml > the user's config folder > defaults.
+
+A key is never a value here: ``api_key_env`` names the environment variable that holds it.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from veo.errors import ConfigError, KeyMissingError
+from veo.key import Key
+from veo.model import Facts, Model, Row
+from veo.places import config_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FILE = "veo.toml"
+ENVIRONMENT = {
+    "VEO_PROVIDER": "provider",
+    "VEO_MODEL": "model",
+    "VEO_OUTPUT_DIR": "output_dir",
+    "VEO_MAX_COST": "max_cost",
+    "VEO_TIMEOUT": "timeout",
+}
+
+
+class ProviderConfig(Row):
+    """``[providers.<name>]``: what the user says about one provider; the rest are its facts.
+
+    Keys that only one provider understands (``project``, ``location``) are its options.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    api_key_env: str | None = None
+    base_url: str | None = None
+    model: str | None = None
+    max_in_flight: int | None = Field(default=None, ge=1)
+    submits_per_minute: int | None = Field(default=None, ge=1)
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class Budget(Row):
+    """``[budget]``: caps over time, USD, across every process on the ledger."""
+
+    daily: Decimal | None = Field(default=None, ge=0)
+    monthly: Decimal | None = Field(default=None, ge=0)
+
+
+class SandboxConfig(Row):
+    """``[sandbox]``: how the built-in sandbox behaves when ``--sandbox`` starts it."""
+
+    profile: str = "capture-2025-11"
+    latency: str = "uniform:3,6"
+    speed: float = Field(default=1.0, gt=0)
+    clip: Literal["full", "tiny"] = "full"
+
+
+class Config(Row):
+    """Everything that can be configured.
+
+    Attributes:
+        provider: The route to take when no flag names one.
+        model: Overrides the provider's configured model, from the environment.
+        output_dir: Where videos go that get no name of their own.
+        max_cost: USD that a run may cost at most.
+        timeout: Seconds to wait for a job; the job itself goes on.
+        retired: What to do about a model past its reported shutdown date.
+    """
+
+    provider: str = "laozhang-async"
+    model: str | None = None
+    output_dir: Path = Path()
+    max_cost: Decimal | None = Field(default=None, ge=0)
+    timeout: float = Field(default=600.0, gt=0)
+    retired: Literal["warn", "refuse", "ignore"] = "warn"
+    budget: Budget = Budget()
+    sandbox: SandboxConfig = SandboxConfig()
+    providers: dict[str, ProviderConfig] = Field(default_factory=dict)
+
+    def of(self, provider: str) -> ProviderConfig:
+        """What is configured for a provider; an empty table when nothing is."""
+        return self.providers.get(provider, ProviderConfig())
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration, and where each of its values came from (dotted key to place)."""
+
+    config: Config
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+def load(
+    file: Path | None = None,
+    *,
+    flags: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] = os.environ,
+) -> Loaded:
+    """The configuration of this run.
+
+    Args:
+        file: Read instead of ``./veo.toml``; it must exist then.
+        flags: Values given on the command line; None values count as not given.
+        env: The environment.
+
+    Raises:
+        ConfigError: A file or value is broken; the message names file and key, never a value.
+    """
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for place, values in _layers(file, flags or {}, env):
+        _merge(merged, values, origins, place)
+    try:
+        return Loaded(Config.model_validate(merged), origins)
+    except ValidationError as error:
+        raise _plain(error, origins) from None
+
+
+def _layers(
+    file: Path | None, flags: Mapping[str, Any], env: Mapping[str, str]
+) -> list[tuple[str, dict[str, Any]]]:
+    user = config_folder(env) / "config.toml"
+    files = [user] if user.is_file() else []
+    if file is not None or Path(FILE).is_file():
+        files.append(file or Path(FILE))
+    layers = [(str(path), _read(path)) for path in files]
+    for variable, key in ENVIRONMENT.items():
+        if env.get(variable):
+            layers.append((variable, {key: env[variable]}))
+    given = {key: value for key, value in flags.items() if value is not None}
+    return [*layers, ("command line", given)]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def _merge(
+    into: dict[str, Any],
+    values: Mapping[str, Any],
+    origins: dict[str, str],
+    place: str,
+    at: str = "",
+) -> None:
+    for key, value in values.items():
+        name = f"{at}{key}"
+        if key in {"api_key", "key"}:
+            raise ConfigError(
+                f"{place}: {name} would put a key into a file",
+                hint='Set api_key_env = "NAME" to the name of an environment variable instead.',
+            )
+        if isinstance(value, dict) and isinstance(into.setdefault(key, {}), dict):
+            _merge(into[key], value, origins, place, f"{name}.")
+        else:
+            into[key], origins[name] = value, place
+
+
+def _plain(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        place = origins.get(name) or next(
+            (origin for key, origin in origins.items() if key.startswith(f"{name}.")), ""
+        )
+        known = problem["type"] != "extra_forbidden"
+        what = problem["msg"] if known else "there is no such setting"
+        lines.append(f"{place}: {name}: {what}".removeprefix(": "))
+    return ConfigError("\n".join(lines), hint="`veo config` shows every setting and its place.")
+
+
+def models_of(facts: Facts, config: ProviderConfig) -> dict[str, Model]:
+    """A provider's models with the user's rows laid over them; new rows may say ``like``.
+
+    Raises:
+        ConfigError: An override names a field that no model has, or a new row lacks some.
+    """
+    models = dict(facts.models)
+    for name, override in config.models.items():
+        changes = dict(override)
+        base = models.get(str(changes.pop("like", name)))
+        row = base.model_dump(exclude_unset=True) if base else {}
+        _lay_over(row, {**changes, "name": name, "provider": facts.name, "overridden": True})
+        try:
+            models[name] = Model.model_validate(row)
+        except ValidationError as error:
+            at = f"providers.{facts.name}.models.{name}"
+            raise ConfigError(f"{at}: {_plain(error, {}).message}") from None
+    return models
+
+
+def _lay_over(row: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(row.get(key), dict):
+            _lay_over(row[key], value)
+        else:
+            row[key] = value
+
+
+def key_of(facts: Facts, config: ProviderConfig, env: Mapping[str, str] = os.environ) -> Key | None:
+    """The provider's key from the environment; None for a provider that can do without.
+
+    Raises:
+        KeyMissingError: No variable holds it; says which, and where a key comes from.
+    """
+    names = (config.api_key_env,) if config.api_key_env else facts.key_env
+    for name in names:
+        if env.get(name, "").strip():
+            return Key(env[name].strip())
+    if facts.key_optional and not config.api_key_env:
+        return None
+    raise KeyMissingError(
+        f"{facts.name} needs an API key: {' or '.join(names)} is not set",
+        hint=f"{facts.key_help} Or try it without a key: --sandbox.",
+    )

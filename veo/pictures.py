@@ -1,0 +1,237 @@
+"""Pictures made fit to send: looked at once, then turned, converted and shrunk to a limit."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from veo.errors import ImageError, VeoError
+from veo.image import Image, sniff
+
+if TYPE_CHECKING:
+    from PIL import Image as Pil
+
+    from veo.model import ImageLimits
+
+TAKEN = ("image/jpeg", "image/png", "image/webp")
+_ORIENTATION = 0x0112
+_QUALITIES = (92, 85, 75)
+_SMALLEST_SIDE = 256
+_PNG_IS_PHOTO = 1_000_000
+_DOWNLOAD_LIMIT = 64_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A picture ready to send, and a line about what was done to it (None: nothing)."""
+
+    data: bytes
+    note: str | None = None
+
+
+class Pictures:
+    """The pictures of all jobs: kept by content where they came by value, fitted once each.
+
+    Args:
+        folder: Where pictures given by value or URL are kept, so that a job survives a restart.
+        room: Bytes of fitted pictures to remember; a frame that two clips share is encoded once.
+    """
+
+    def __init__(self, folder: Path, room: int = 64_000_000) -> None:
+        self._folder = folder
+        self._room = room
+        self._fitted: OrderedDict[tuple[Any, ...], Fitted] = OrderedDict()
+        self._seen: dict[tuple[Any, ...], Image] = {}
+        self._lock = threading.Lock()
+
+    def keep(self, image: Image) -> Image:
+        """The image by reference to a file that stays, with its sha256; looked at, to its end.
+
+        Raises:
+            ImageError: Missing, truncated, not a picture, or of a kind that no model takes.
+        """
+        stamp = _stamp(image)
+        with self._lock:
+            known = self._seen.get(stamp) if stamp else None
+        if known:
+            return known
+        data = download(image.source) if image.is_url else image.read()
+        verify(image.source, data)
+        digest = hashlib.sha256(data).hexdigest()
+        by_value = image.is_url or image.data is not None
+        source = self._store(data, digest) if by_value else _absolute(image)
+        kept = Image(source, None, digest)
+        if stamp:
+            with self._lock:
+                self._seen[stamp] = kept
+        return kept
+
+    def fit(self, image: Image, limits: ImageLimits, shrink: int = 0) -> tuple[Image, str | None]:
+        """The image carrying bytes that fit the limits, and a line if it had to be changed.
+
+        Args:
+            image: As ``keep`` returned it.
+            limits: What the model takes.
+            shrink: How many times to halve the byte limit first, after a 413 answer.
+
+        Raises:
+            ImageError: The file is gone, or is not the picture that was planned.
+        """
+        limit = min(limits.max_bytes, 8_000_000) >> shrink if shrink else limits.max_bytes
+        key = (image.sha256 or image.source, limits.types, limit, limits.max_side)
+        with self._lock:
+            fitted = self._fitted.get(key)
+        if fitted is None:
+            fitted = fit(image.source, self._read(image), limits, limit)
+            self._remember(key, fitted)
+        return image.carrying(fitted.data), fitted.note
+
+    def _read(self, image: Image) -> bytes:
+        data = image.read()
+        if image.sha256 and hashlib.sha256(data).hexdigest() != image.sha256:
+            raise ImageError(f"{image.source} has changed since the job was planned")
+        return data
+
+    def _remember(self, key: tuple[Any, ...], fitted: Fitted) -> None:
+        with self._lock:
+            self._fitted[key] = fitted
+            while sum(len(kept.data) for kept in self._fitted.values()) > self._room:
+                self._fitted.popitem(last=False)
+
+    def _store(self, data: bytes, digest: str) -> str:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / digest
+        if not path.exists():
+            half = path.with_suffix(f".{threading.get_ident()}")
+            half.write_bytes(data)
+            half.replace(path)
+        return str(path)
+
+
+def verify(source: str, data: bytes) -> None:
+    """Decode a picture to its end.
+
+    Raises:
+        ImageError: It is truncated, no picture at all, or of a kind that no model takes.
+    """
+    mime = sniff(data)
+    if mime is None:
+        raise ImageError(f"{source} is not a picture", hint="JPEG, PNG and WebP are taken.")
+    if mime not in TAKEN:
+        kind = mime.removeprefix("image/").upper()
+        raise ImageError(
+            f"{source} is a {kind}, which no model takes", hint="Save it as JPEG, PNG or WebP."
+        )
+    _decode(source, data)
+
+
+def fit(source: str, data: bytes, limits: ImageLimits, max_bytes: int) -> Fitted:
+    """A picture turned upright and made to fit, in as good a quality as the limit allows.
+
+    A picture that is already upright, of an accepted type and small enough is not touched. Large
+    PNGs become JPEGs: photographs as PNG are what makes uploads fail with 413.
+    """
+    mime = sniff(data)
+    picture = _decode(source, data)
+    turned = picture.getexif().get(_ORIENTATION, 1) != 1
+    heavy_png = mime == "image/png" and len(data) > _PNG_IS_PHOTO
+    small = len(data) <= max_bytes and max(picture.size) <= limits.max_side
+    if mime in limits.types and small and not turned and not heavy_png:
+        return Fitted(data)
+    upright = _upright(picture)
+    upright.thumbnail((limits.max_side, limits.max_side))
+    made, size = _encode(source, upright, max_bytes)
+    return Fitted(made, _note(source, data, picture.size, made, size))
+
+
+def download(url: str) -> bytes:
+    """The bytes of a picture behind an ``http(s)`` URL; at most 64 MB.
+
+    Raises:
+        ImageError: It cannot be had.
+    """
+    from veo.http import Http  # noqa: PLC0415 - requests is heavy, few requests name a URL
+
+    try:
+        answer = Http(url).open(url)
+        with_limit = bytearray()
+        for chunk in answer.chunks():
+            with_limit += chunk
+            if len(with_limit) > _DOWNLOAD_LIMIT:
+                raise ImageError(f"{url} is larger than {_DOWNLOAD_LIMIT // 1_000_000} MB")
+        answer.close()
+    except ImageError:
+        raise
+    except VeoError as error:
+        raise ImageError(f"{url}: {error.message}") from error
+    if answer.status != 200:
+        raise ImageError(f"{url}: HTTP {answer.status}")
+    return bytes(with_limit)
+
+
+def _decode(source: str, data: bytes) -> Pil.Image:
+    from PIL import Image as Pil  # noqa: PLC0415 - 27 ms that only a request with pictures needs
+
+    try:
+        picture = Pil.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
+        picture.load()
+    except Pil.DecompressionBombError:
+        raise ImageError(f"{source} has too many pixels") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise ImageError(f"{source} is broken or truncated: {error}") from None
+    return picture
+
+
+def _upright(picture: Pil.Image) -> Pil.Image:
+    from PIL import Image as Pil  # noqa: PLC0415
+    from PIL import ImageOps  # noqa: PLC0415
+
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode in {"RGBA", "LA", "PA"} or "transparency" in upright.info:
+        layered = upright.convert("RGBA")
+        white = Pil.new("RGBA", layered.size, "white")
+        return Pil.alpha_composite(white, layered).convert("RGB")
+    return upright.convert("RGB")
+
+
+def _encode(source: str, picture: Pil.Image, max_bytes: int) -> tuple[bytes, tuple[int, int]]:
+    while max(picture.size) >= _SMALLEST_SIDE:
+        for quality in _QUALITIES:
+            out = io.BytesIO()
+            picture.save(out, "JPEG", quality=quality, optimize=True)
+            if out.tell() <= max_bytes:
+                return out.getvalue(), picture.size
+        picture = picture.resize((max(1, picture.width * 3 // 4), max(1, picture.height * 3 // 4)))
+    raise ImageError(f"{source} does not fit into {max_bytes} bytes at any useful size")
+
+
+def _note(
+    source: str, before: bytes, size: tuple[int, int], after: bytes, new_size: tuple[int, int]
+) -> str:
+    kind = str(sniff(before)).removeprefix("image/").upper()
+    return (
+        f"{source}: {kind} {size[0]}x{size[1]}, {len(before) / 1e6:.1f} MB"
+        f" -> JPEG {new_size[0]}x{new_size[1]}, {len(after) / 1e6:.1f} MB"
+    )
+
+
+def _absolute(image: Image) -> str:
+    return str(Path(image.source).expanduser().absolute())
+
+
+def _stamp(image: Image) -> tuple[Any, ...] | None:
+    """What tells that a file is still the one that was looked at; None for what is no file."""
+    if image.data is not None:
+        return ("value", image.sha256)
+    if image.is_url:
+        return ("url", image.source)
+    try:
+        stat = Path(image.source).expanduser().stat()
+    except OSError:
+        return None
+    return ("file", image.source, stat.st_mtime_ns, stat.st_size, stat.st_ino)
