@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from veo.errors import ImageError, VeoError
+from veo.errors import ImageError, ProviderError
 from veo.image import Image, sniff
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from PIL import Image as Pil
 
     from veo.model import ImageLimits
@@ -159,19 +161,22 @@ def download(url: str) -> bytes:
 
     try:
         answer = Http(url).open(url)
-        with_limit = bytearray()
-        for chunk in answer.chunks():
-            with_limit += chunk
-            if len(with_limit) > _DOWNLOAD_LIMIT:
-                raise ImageError(f"{url} is larger than {_DOWNLOAD_LIMIT // 1_000_000} MB")
+        data = b"".join(_up_to(_DOWNLOAD_LIMIT, url, answer.chunks()))
         answer.close()
-    except ImageError:
-        raise
-    except VeoError as error:
+    except ProviderError as error:
         raise ImageError(f"{url}: {error.message}") from error
     if answer.status != 200:
         raise ImageError(f"{url}: HTTP {answer.status}")
-    return bytes(with_limit)
+    return data
+
+
+def _up_to(limit: int, url: str, chunks: Iterable[bytes]) -> Iterable[bytes]:
+    count = 0
+    for chunk in chunks:
+        count += len(chunk)
+        if count > limit:
+            raise ImageError(f"{url} is larger than {limit // 1_000_000} MB")
+        yield chunk
 
 
 def _decode(source: str, data: bytes) -> Pil.Image:
@@ -200,14 +205,15 @@ def _upright(picture: Pil.Image) -> Pil.Image:
 
 
 def _encode(source: str, picture: Pil.Image, max_bytes: int) -> tuple[bytes, tuple[int, int]]:
-    while max(picture.size) >= _SMALLEST_SIDE:
+    while True:
         for quality in _QUALITIES:
             out = io.BytesIO()
             picture.save(out, "JPEG", quality=quality, optimize=True)
             if out.tell() <= max_bytes:
                 return out.getvalue(), picture.size
+        if max(picture.size) < _SMALLEST_SIDE:
+            raise ImageError(f"{source} does not fit into {max_bytes} bytes at any useful size")
         picture = picture.resize((max(1, picture.width * 3 // 4), max(1, picture.height * 3 // 4)))
-    raise ImageError(f"{source} does not fit into {max_bytes} bytes at any useful size")
 
 
 def _note(
