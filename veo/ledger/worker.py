@@ -1,0 +1,111 @@
+"""A process that works on jobs: how it shows that it is alive, and how others find it dead."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+from sqlalchemy import delete, insert, select, update
+
+from veo.ledger.schema import workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+    from veo.ledger.ledger import Ledger
+
+LEASE_S = 60.0
+BEAT_S = 15.0
+
+
+class Worker:
+    """The identity under which this process holds leases.
+
+    It is alive while its heartbeat is younger than ``LEASE_S``. On the same machine a lock file
+    tells sooner: the system frees it the moment the process dies.
+    """
+
+    def __init__(
+        self, ledger: Ledger, clock: Callable[[], float] = time.time, beat_s: float = BEAT_S
+    ) -> None:
+        self.id = f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._ledger = ledger
+        self._clock = clock
+        self._stopped = threading.Event()
+        self._lock = FileLock(_lock_path(ledger.folder, self.id), thread_local=False)
+        self._lock.acquire()
+        row = {"host": socket.gethostname(), "pid": os.getpid(), "seen_at": clock()}
+        with ledger.database.write() as connection:
+            connection.execute(insert(workers).values(id=self.id, **row))
+        self._thread = threading.Thread(
+            target=self._beat_on, args=(beat_s,), daemon=True, name="veo-heartbeat"
+        )
+        self._thread.start()
+
+    def beat(self) -> None:
+        """Say once that this process is alive."""
+        with self._ledger.database.write() as connection:
+            now = self._clock()
+            mine = workers.c.id == self.id
+            connection.execute(update(workers).where(mine).values(seen_at=now))
+
+    def close(self) -> None:
+        """Stop beating and give up every lease."""
+        self._stopped.set()
+        self._thread.join()
+        self._ledger.release(self.id)
+        _forget(self._ledger, [self.id])
+        self._lock.release()
+        _lock_path(self._ledger.folder, self.id).unlink(missing_ok=True)
+
+    def _beat_on(self, beat_s: float) -> None:
+        while not self._stopped.wait(beat_s):
+            # A beat that fails is no reason to stop working: the fence decides, not the heart.
+            with contextlib.suppress(Exception):
+                self.beat()
+
+
+def dead(ledger: Ledger, owners: Collection[str], now: float) -> set[str]:
+    """Those owners that do not work any more; their leases may be taken."""
+    if not owners:
+        return set()
+    with ledger.database.read() as connection:
+        rows = connection.execute(select(workers)).all()
+    fresh = {row.id: row.host for row in rows if row.seen_at > now - LEASE_S}
+    here = socket.gethostname()
+    gone = {
+        owner
+        for owner in owners
+        if owner not in fresh or (fresh[owner] == here and _unlocked(ledger.folder, owner))
+    }
+    _forget(ledger, gone)
+    return gone
+
+
+def _unlocked(folder: Path, owner: str) -> bool:
+    lock = FileLock(_lock_path(folder, owner), thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    lock.release()
+    return True
+
+
+def _forget(ledger: Ledger, owners: Collection[str]) -> None:
+    if owners:
+        with ledger.database.write() as connection:
+            connection.execute(delete(workers).where(workers.c.id.in_(list(owners))))
+
+
+def _lock_path(folder: Path, owner: str) -> Path:
+    place = folder / "workers"
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return place / f"{owner}.lock"
