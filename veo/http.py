@@ -21,7 +21,13 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+)
 
 from veo.errors import (
     AnswerLostError,
@@ -119,7 +125,11 @@ class OpenAnswer:
             AnswerLostError: The connection broke, fell silent, or ended too early.
         """
         with _lost():
-            yield from self.response.iter_content(size)
+            if size is not None:
+                yield from self.response.iter_content(size)
+            else:
+                # Of a body that is not chunked iter_content(None) would wait for the whole.
+                yield from iter(lambda: self.response.raw.read1(CHUNK, decode_content=True), b"")
 
     def read(self) -> Answer:
         """The rest of the body, at once."""
@@ -186,7 +196,9 @@ class Http:
 
     def post_form(self, path: str, fields: Mapping[str, str], files: Sequence[Upload]) -> Answer:
         """One POST of a multipart form, files in the order given, never repeated or redirected."""
-        request = requests.Request("POST", self.url(path), data=dict(fields), files=list(files))
+        # As parts without a file name: without files, `data` would be sent urlencoded.
+        parts = [(name, (None, value)) for name, value in fields.items()]
+        request = requests.Request("POST", self.url(path), files=[*parts, *files])
         return self._post(request, self._timeout[1]).read()
 
     def start_json(self, path: str, body: Any, *, silence_s: float | None = None) -> OpenAnswer:
@@ -328,7 +340,8 @@ def _lost() -> Iterator[None]:
     try:
         yield
     except (requests.RequestException, HTTPError, OSError) as error:
-        kind = "silence" if isinstance(error, requests.Timeout) else type(error).__name__
+        silence = isinstance(error, (requests.Timeout, ReadTimeoutError))
+        kind = "silence" if silence else type(error).__name__
         raise AnswerLostError(
             f"the connection broke before a whole answer came ({kind})"
         ) from error

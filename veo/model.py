@@ -167,12 +167,13 @@ def load_facts(package: str, provider: str) -> Facts:
 
     The file holds ``[providers.<name>]`` tables and ``[[models]]`` rows; a row belongs to every
     provider that its ``providers`` table names, each with the price rule that holds there.
-    ``[defaults]`` holds what all rows share.
+    ``[defaults]`` holds what all rows share, of a price table its parts too.
     """
     body = tomllib.loads(resources.files(package).joinpath("models.toml").read_text("utf-8"))
     shared = body.get("defaults", {})
-    rows = [shared | row for row in body["models"] if provider in row["providers"]]
-    models = [_row(dict(row), provider) for row in rows]
+    prices = shared.get("price", {})
+    rows = [shared | row | {"price": prices | row["price"]} for row in body["models"]]
+    models = [_row(row, provider) for row in rows if provider in row["providers"]]
     return Facts(
         name=provider,
         models={model.name: model for model in models},
