@@ -25,6 +25,7 @@ _OPTIONAL = (
     "person_generation",
     "extend",
 )
+_CHARS_PER_TOKEN = 4  # of English text, as Google's documentation estimates
 _PERSON = ("allow_all", "allow_adult", "dont_allow")
 
 
@@ -98,6 +99,12 @@ def _prompt(request: Request, model: Model) -> Iterable[Problem]:
         yield Problem(
             "prompt", f"{len(request.prompt)} characters are too many", (f"at most {limit}",)
         )
+    tokens = model.max_prompt_tokens
+    if tokens and len(request.prompt) > _CHARS_PER_TOKEN * tokens:
+        about = len(request.prompt) // _CHARS_PER_TOKEN
+        allowed = (f"at most {tokens} tokens",)
+        says = f"about {about} tokens are probably too many"
+        yield Problem("prompt", says, allowed, severity="warning")
 
 
 def _choices(request: Request, model: Model) -> Iterable[Problem]:

@@ -11,9 +11,12 @@ import tomllib
 from datetime import date
 from decimal import Decimal
 from importlib import resources
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Feature = Literal[
     "start_frame",
@@ -105,8 +108,11 @@ class Model(Row):
         auto: Whether it may be chosen for a request that names no model.
         features: Optional request fields that it takes.
         needs: Request fields that it does not work without.
+        max_prompt_tokens: Longer prompts are cut or refused; only the provider can count tokens.
         retention_s: Seconds the finished file is kept.
         extend_s: Seconds that one extension adds.
+        extend_max_input_s: Seconds that the video to extend may have, at most.
+        extend_max_times: How often one video can be extended.
         rules: Combinations that are forbidden or doubtful.
     """
 
@@ -122,11 +128,14 @@ class Model(Row):
     needs: frozenset[Feature] = frozenset()
     max_references: int = 0
     max_prompt_chars: int | None = None
+    max_prompt_tokens: int | None = None
     image: ImageLimits = ImageLimits()
     rules: tuple[Rule, ...] = ()
     price: Price
     retention_s: int
     extend_s: int | None = None
+    extend_max_input_s: int | None = None
+    extend_max_times: int | None = None
     shutdown: Shutdown | None = None
     as_of: date
     source: str
@@ -166,14 +175,18 @@ def load_facts(package: str, provider: str) -> Facts:
     """The facts of one provider from its package's ``models.toml``.
 
     The file holds ``[providers.<name>]`` tables and ``[[models]]`` rows; a row belongs to every
-    provider that its ``providers`` table names, each with the price rule that holds there.
-    ``[defaults]`` holds what all rows share, of a price table its parts too.
+    provider that its ``providers`` table names, each with the terms that hold there.
+    ``[defaults]`` holds what all rows share, ``[defaults.providers.<name>]`` the terms that all
+    rows share there. Of these tables the later overrides the earlier: defaults, row, shared
+    terms, own terms. Price tables are merged, rules add up.
     """
     body = tomllib.loads(resources.files(package).joinpath("models.toml").read_text("utf-8"))
     shared = body.get("defaults", {})
-    prices = shared.get("price", {})
-    rows = [shared | row | {"price": prices | row["price"]} for row in body["models"]]
-    models = [_row(row, provider) for row in rows if provider in row["providers"]]
+    models = [
+        _model((shared, row), provider)
+        for row in body["models"]
+        if provider in (shared | row)["providers"]
+    ]
     return Facts(
         name=provider,
         models={model.name: model for model in models},
@@ -181,10 +194,12 @@ def load_facts(package: str, provider: str) -> Facts:
     )
 
 
-def _row(row: dict[str, Any], provider: str) -> Model:
-    terms = row.pop("providers")[provider]
-    row["price"] = row["price"] | terms.get("price", {})
-    row |= {key: value for key, value in terms.items() if key != "price"}
+def _model(tables: Sequence[Mapping[str, Any]], provider: str) -> Model:
+    terms = [table.get("providers", {}).get(provider, {}) for table in tables]
+    layers = [*tables, *terms]
+    row = {key: value for layer in layers for key, value in layer.items() if key != "providers"}
+    row["price"] = {key: part for layer in layers for key, part in layer.get("price", {}).items()}
+    row["rules"] = [rule for layer in layers for rule in layer.get("rules", ())]
     return Model(provider=provider, **row)
 
 
