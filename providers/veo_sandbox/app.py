@@ -1,0 +1,85 @@
+"""The ASGI application: which route is whose, and what happens around every exchange.
+
+A wire is a module of `veo_sandbox.routes` with a tuple `ROUTES`; adding one is a line in `WIRES`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import Receive, Scope, Send
+
+from veo_sandbox.answers import HangUp
+from veo_sandbox.call import Call, Refusal
+from veo_sandbox.core import Core
+from veo_sandbox.faults.registry import FAULTS
+from veo_sandbox.faults.rules import Rule
+from veo_sandbox.routes import At, Handler, account, control, files, videos
+
+WIRES = (videos, account)
+
+
+class Endpoint:
+    """The pipeline around a handler: read, record, wait, misbehave, answer."""
+
+    def __init__(self, core: Core, step: str, handler: Handler) -> None:
+        self._core = core
+        self._step = step
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one exchange."""
+        core = self._core
+        core.refresh()
+        call = Call(core, self._step, scope, receive, send)
+        await call.read()
+        core.record.add(call.summary())
+        if core.settings.delay:
+            await asyncio.sleep(core.settings.delay)
+        answer = await self._answer(call)
+        delivered = not call.connection.left and not isinstance(answer, HangUp)
+        await answer(scope, receive, send)
+        if call.accepted and delivered:
+            core.tasks.answered(call.accepted.id, core.clock.now())
+
+    async def _answer(self, call: Call) -> Response:
+        rules = self._core.rules.striking(call)
+        try:
+            return await self._through(rules, call)
+        except Refusal as refusal:
+            return refusal.answer
+
+    async def _through(self, rules: list[Rule], call: Call) -> Response:
+        """The handler with the first rule's fault around the rest."""
+        if not rules:
+            return await self._handler(self._core, call)
+        rule, *rest = rules
+
+        async def proceed() -> Response:
+            try:
+                return await self._through(rest, call)
+            except Refusal as refusal:
+                return refusal.answer
+
+        return await FAULTS[rule.fault].act(call, proceed, **rule.params)
+
+
+def build(core: Core) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """The application for both ports of a sandbox."""
+    api = _router(core, [at for wire in WIRES for at in wire.ROUTES], videos.no_such_url)
+    api.routes.extend(control.routes(core))
+    store = _router(core, list(files.ROUTES), files.not_found)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        port = store if scope["server"][1] == core.files_port else api
+        await port(scope, receive, send)
+
+    return app
+
+
+def _router(core: Core, routes: list[At], default: Handler) -> Router:
+    table: list[BaseRoute] = [
+        Route(at.path, Endpoint(core, at.step, at.handler), methods=[at.method]) for at in routes
+    ]
+    return Router(table, redirect_slashes=False, default=Endpoint(core, "other", default))

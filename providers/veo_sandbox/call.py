@@ -1,0 +1,257 @@
+"""One request of a wire, read once: its fields, its pictures, its key, the task it asks for."""
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import Headers, QueryParams, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from veo_sandbox.tasks import Outcome, State, Task
+
+if TYPE_CHECKING:
+    from veo_sandbox.core import Core
+
+MOST_BODY = 128 * 1024 * 1024
+"""Bytes of a body; the default of new-api's MAX_REQUEST_BODY_MB."""
+
+
+class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a defect
+    """A handler has nothing to add: this is the answer."""
+
+    def __init__(self, answer: Response) -> None:
+        self.answer = answer
+        super().__init__(answer.status_code)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file part of a form."""
+
+    name: str
+    filename: str
+    content_type: str
+    data: bytes
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the bytes."""
+        return {
+            "name": self.name,
+            "filename": self.filename,
+            "content_type": self.content_type,
+            "bytes": len(self.data),
+            "sha256": sha256(self.data).hexdigest(),
+        }
+
+
+class Connection:
+    """The TCP connection under a request. Uvicorn keeps it behind the `send` it hands out."""
+
+    def __init__(self, send: Send) -> None:
+        self._cycle: Any = getattr(send, "__self__", None)
+
+    @property
+    def left(self) -> bool:
+        """Whether the client has closed it."""
+        return bool(self._cycle.disconnected)
+
+    def reset(self) -> None:
+        """Break it off so that the client sees a reset."""
+        transport = self._cycle.transport
+        raw = transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+    def close(self) -> None:
+        """End it after what was written."""
+        self._cycle.transport.close()
+
+    def write(self, data: bytes) -> None:
+        """Write past the HTTP server."""
+        self._cycle.transport.write(data)
+
+
+class Call:
+    """A request and what the sandbox knows about it.
+
+    Attributes:
+        step: create, poll, content, file or other: what faults are aimed at.
+        fields: The JSON object, or the text fields of the form.
+        files: The file parts of the form, in order.
+        malformed: Why the body could not be read, or "".
+        task: The task that the path names.
+        state: The state of that task now.
+        outcome: How a fault wants the new task to end.
+        service: How long a fault wants it to take, in seconds.
+        accepted: The task that this create made.
+    """
+
+    def __init__(self, core: "Core", step: str, scope: Scope, receive: Receive, send: Send) -> None:
+        self.core = core
+        self.step = step
+        self.scope = scope
+        self.connection = Connection(send)
+        self._receive = receive
+        self.headers = Headers(scope=scope)
+        self.params: Mapping[str, str] = scope.get("path_params", {})
+        self.fields: dict[str, Any] = {}
+        self.files: list[Upload] = []
+        self.body = b""
+        self.malformed = ""
+        self.task: Task | None = None
+        self.state: State | None = None
+        self.outcome: Outcome | None = None
+        self.service: float | None = None
+        self.accepted: Task | None = None
+
+    @property
+    def method(self) -> str:
+        """GET, POST, ..."""
+        return str(self.scope["method"])
+
+    @property
+    def path(self) -> str:
+        """The path without the query."""
+        return str(self.scope["path"])
+
+    @cached_property
+    def query(self) -> QueryParams:
+        """The query parameters."""
+        return QueryParams(self.scope["query_string"])
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body claims to be JSON."""
+        return "json" in self.headers.get("content-type", "")
+
+    @property
+    def key(self) -> str | None:
+        """The key, however it is presented: `Bearer`, `bearer`, raw, `x-goog-api-key`, `?key=`."""
+        authorization = self.headers.get("authorization", "")
+        word, _, rest = authorization.partition(" ")
+        bare = rest.strip() if word.lower() == "bearer" else authorization
+        return bare or self.headers.get("x-goog-api-key") or self.query.get("key")
+
+    @property
+    def words(self) -> str:
+        """The prompt of the task that is asked for, else all text of the request."""
+        if self.task:
+            return self.task.order.prompt
+        return json.dumps(self.fields, ensure_ascii=False)
+
+    @property
+    def task_id(self) -> str:
+        """The task that is asked for, or ""."""
+        return self.task.id if self.task else self.params.get("task", "")
+
+    @property
+    def state_name(self) -> str:
+        """The state of that task, or ""."""
+        return self.state.name if self.state else ""
+
+    @property
+    def seed(self) -> int:
+        """What chance starts from."""
+        return self.core.settings.seed
+
+    async def read(self) -> None:
+        """Read the body and find the task."""
+        if self.method not in {"GET", "HEAD", "DELETE"}:
+            await self._read_body()
+        if "task" in self.params:
+            self.task = self.core.tasks.find(self.params["task"])
+        elif "file" in self.params:
+            self.task = self.core.tasks.of_file(self.params["file"])
+        if self.task:
+            self.state = self.core.state(self.task)
+
+    async def pause(self, seconds: float | None) -> None:
+        """Wait real seconds (None: for ever), but not past the client's leaving or our own end."""
+        waits = {
+            asyncio.ensure_future(self._client_left()),
+            asyncio.ensure_future(self.core.stopping.wait()),
+        }
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+    def summary(self) -> dict[str, Any]:
+        """What the record keeps: no key, no picture's bytes."""
+        entry: dict[str, Any] = {
+            "at": self.core.clock.now(),
+            "method": self.method,
+            "path": self.path,
+            "query": {k: v for k, v in self.query.items() if k != "key"},
+            "port": "files" if self.scope["server"][1] == self.core.files_port else "api",
+            "auth": self.key is not None,
+            "content_type": self.headers.get("content-type", ""),
+            "range": self.headers.get("range", ""),
+        }
+        if self.fields or self.files:
+            entry["body"] = brief(self.fields)
+            entry["files"] = [upload.as_json() for upload in self.files]
+        return entry
+
+    async def _client_left(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _read_body(self) -> None:
+        request = Request(self.scope, self._receive)
+        try:
+            if "multipart/form-data" in self.headers.get("content-type", ""):
+                await self._read_form(request)
+            else:
+                self.body = await request.body()
+                self._read_json()
+        except (MultiPartException, HTTPException) as error:
+            self.malformed = f"multipart: {getattr(error, 'message', error)}"
+        except ClientDisconnect:
+            self.malformed = "the client left"
+
+    async def _read_form(self, request: Request) -> None:
+        async with request.form(max_part_size=MOST_BODY) as form:
+            for name, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    self.files.append(await _upload(name, value))
+                else:
+                    self.fields[name] = value
+
+    def _read_json(self) -> None:
+        if not self.body:
+            return
+        try:
+            body = json.loads(self.body)
+        except ValueError as error:
+            self.malformed = f"json: {error}"
+            return
+        if isinstance(body, dict):
+            self.fields = body
+        else:
+            self.malformed = f"json: cannot unmarshal {type(body).__name__} into an object"
+
+
+async def _upload(name: str, file: UploadFile) -> Upload:
+    return Upload(name, file.filename or "", file.content_type or "", await file.read())
+
+
+def brief(value: Any) -> Any:
+    """JSON with every long text replaced by its length and digest."""
+    if isinstance(value, dict):
+        return {key: brief(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [brief(item) for item in value]
+    if isinstance(value, str) and len(value) > 4096:
+        data = value.encode()
+        return {"characters": len(value), "sha256": sha256(data).hexdigest(), "head": value[:40]}
+    return value

@@ -1,0 +1,50 @@
+"""What the sandbox sells and for how much: `models.toml`, read once."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+
+MICRO = 1_000_000
+"""Money is kept in whole millionths of a US dollar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One row of `models.toml`.
+
+    `family` says which wire sells it, `size` is its fixed "WIDTHxHEIGHT" in pixels ("" when the
+    request decides), `frames` how many pictures it takes.
+    """
+
+    id: str
+    family: str
+    frames: int = 0
+    size: str = ""
+    usd_per_call: str = ""
+    usd_per_second: Mapping[str, str] = field(default_factory=dict)
+
+    def price(self, seconds: float, resolution: str = "720p") -> int:
+        """The price of one video in micro-USD."""
+        if self.usd_per_call:
+            return micro(self.usd_per_call)
+        return int(micro(self.usd_per_second[resolution]) * seconds)
+
+
+def micro(usd: str | float) -> int:
+    """USD as whole millionths."""
+    return int(Decimal(str(usd)) * MICRO)
+
+
+def dollars(amount: int) -> float:
+    """Whole millionths as USD, the way the control endpoints print it."""
+    return float(Decimal(amount) / MICRO)
+
+
+@cache
+def models() -> Mapping[str, Model]:
+    """Every model by its id."""
+    text = (resources.files("veo_sandbox") / "models.toml").read_text("utf-8")
+    return {row["id"]: Model(**row) for row in tomllib.loads(text)["models"]}

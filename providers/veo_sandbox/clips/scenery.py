@@ -1,0 +1,161 @@
+"""A moving landscape drawn from the words of a prompt: sky, sun, clouds, hills, birds."""
+
+import math
+from collections.abc import Iterator
+from random import Random
+from typing import NamedTuple
+
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from veo_sandbox.clips.planes import Colour, Mask, Planes, colour
+
+
+class Palette(NamedTuple):
+    """CSS colours: the sky from top to bottom, the sun, the hills from far to near."""
+
+    sky: tuple[str, str, str]
+    sun: str
+    hills: tuple[str, str, str, str]
+
+
+_PALETTES = (
+    Palette(("#241655", "#b0487f", "#ffb27a"), "#ffe6b0", ("#9c4a78", "#6a3468", "#41234f", "#1d1230")),
+    Palette(("#0b2545", "#3f7cac", "#f6d8ae"), "#fff3d6", ("#6f9fb8", "#3f6f8c", "#234a66", "#0f2438")),
+    Palette(("#102a2e", "#2f8f83", "#f4e3a1"), "#fff7cf", ("#5fae93", "#2f7a6d", "#1b5049", "#0b2a2b")),
+    Palette(("#3a1c14", "#d1603d", "#ffd28a"), "#fff0c2", ("#c7683f", "#8f412c", "#5c2720", "#2c1314")),
+    Palette(("#0a1030", "#2b3f8c", "#9fb9ff"), "#f4f7ff", ("#5468b0", "#33468c", "#1f2c63", "#0d1436")),
+    Palette(("#2b1440", "#7d4fa8", "#f7c4dc"), "#fff0f5", ("#a070b8", "#6c4590", "#452a66", "#20123a")),
+    Palette(("#14313f", "#7fb7a5", "#fdf0c8"), "#ffffff", ("#93b58a", "#5f8b62", "#3a6147", "#1a3329")),
+)  # fmt: skip
+
+
+class Layer(NamedTuple):
+    """A wide strip that slides by: its mask, its colour, its top edge, its speed (pixels/frame)."""
+
+    mask: Mask
+    colour: Colour
+    top: int
+    speed: float
+
+
+class Landscape:
+    """Frames of one landscape; the same prompt and size always give the same one."""
+
+    def __init__(self, prompt: str, size: tuple[int, int], frames: int) -> None:
+        self._random = Random(prompt)  # noqa: S311 - repeatable scenery
+        self._size = size
+        self._frames = frames
+        palette = self._random.choice(_PALETTES)
+        self._sky = _sky(palette, size)
+        self._sun = _sun(min(size))
+        self._sun_colour = colour(palette.sun)
+        self._path = self._random.uniform(0.2, 0.8), self._random.uniform(0.3, 0.42)
+        self._clouds = self._cloud_layer()
+        hills = [self._hill(palette.hills[depth], depth) for depth in range(4)]
+        self._layers = [self._clouds, *hills]
+        self._birds = [self._random.uniform(0, 1) for _ in range(self._random.randint(3, 6))]
+
+    def pictures(self) -> Iterator[Planes]:
+        """One picture a frame."""
+        for number in range(self._frames):
+            yield self.picture(number)
+
+    def picture(self, number: int) -> Planes:
+        """The picture of a frame, from 0."""
+        canvas = self._sky.copy()
+        self._rise(canvas, number)
+        for layer in self._layers:
+            left = round(number * layer.speed / 2) * 2
+            canvas.paint(layer.colour, layer.mask.window(left, self._size[0]), (0, layer.top))
+            if layer is self._clouds:
+                self._fly(canvas, number)
+        return canvas
+
+    def _rise(self, canvas: Planes, number: int) -> None:
+        width, height = self._size
+        share = number / self._frames
+        x, y = self._path[0] * width, (self._path[1] - 0.1 * share) * height
+        radius = self._sun.full.width // 2
+        canvas.paint(self._sun_colour, self._sun, (_even(x - radius), _even(y - radius)))
+
+    def _fly(self, canvas: Planes, number: int) -> None:
+        width, height = self._size
+        draw = ImageDraw.Draw(canvas.y)
+        span = min(width, height) / 48
+        for bird, start in enumerate(self._birds):
+            x = width * ((start + number * 0.0011 * (1 + bird % 3 * 0.25)) % 1.1 - 0.05)
+            y = height * (0.16 + 0.035 * bird) + math.sin(number / 17 + bird) * span * 0.6
+            lift = math.sin(number / 2.6 + bird * 2) * span * 0.55
+            wings = [(x - span, y - lift), (x, y), (x + span, y - lift)]
+            draw.line(wings, fill=40, width=max(round(span / 6), 1), joint="curve")
+
+    def _cloud_layer(self) -> Layer:
+        width, height = self._size
+        wide, tall = _even(width * 1.4), _even(height * 0.34)
+        mask = Image.new("L", (wide // 4, tall // 4), 0)
+        draw = ImageDraw.Draw(mask)
+        for _ in range(26):
+            x, y = self._random.uniform(0, wide / 4), self._random.uniform(0.25, 0.75) * tall / 4
+            w, h = (
+                self._random.uniform(0.08, 0.3) * width / 4,
+                self._random.uniform(1, 4) * tall / 100,
+            )
+            draw.ellipse((x - w, y - h, x + w, y + h), fill=self._random.randint(30, 90))
+        soft = mask.filter(ImageFilter.GaussianBlur(tall / 100)).resize(
+            (wide, tall), Image.Resampling.BICUBIC
+        )
+        return Layer(
+            Mask.of(soft), colour("#fff6ee"), _even(height * 0.06), width * 0.4 / self._frames
+        )
+
+    def _hill(self, shade: str, depth: int) -> Layer:
+        width, height = self._size
+        travel = width * (0.06, 0.14, 0.3, 0.6)[depth]
+        tall = _even(height * (0.42, 0.33, 0.24, 0.15)[depth])
+        mask = self._ridge(_even(width + travel + 4), tall, rough=(5, 4, 3, 2.2)[depth])
+        return Layer(Mask.of(mask), colour(shade), height - tall, travel / self._frames)
+
+    def _ridge(self, wide: int, tall: int, rough: float) -> Image.Image:
+        """A mask that is light under a rolling line, drawn at double size for smooth edges."""
+        waves = [(self._random.uniform(0, math.tau), 2.0**octave) for octave in range(4)]
+
+        def line(x: float) -> float:
+            heights = (
+                math.sin(phase + x / wide * math.tau * rough * wave / 4) / wave
+                for phase, wave in waves
+            )
+            return tall * (0.42 - 0.22 * sum(heights))
+
+        crest = [(2 * x, 2 * line(x)) for x in range(0, wide + 4, 3)]
+        large = Image.new("L", (2 * wide, 2 * tall), 0)
+        ImageDraw.Draw(large).polygon([(0, 2 * tall), *crest, (2 * wide + 8, 2 * tall)], fill=255)
+        return large.reduce(2)
+
+
+def _sky(palette: Palette, size: tuple[int, int]) -> Planes:
+    width, height = size
+    ramp = Image.linear_gradient("L").resize(size, Image.Resampling.BICUBIC)
+    top, middle, bottom = (Image.new("RGB", size, name) for name in palette.sky)
+    upper = ramp.point(lambda light: min(255, light * 2))
+    lower = ramp.point(lambda light: max(0, light * 2 - 255))
+    del width, height
+    return Planes.of(Image.composite(bottom, Image.composite(middle, top, upper), lower))
+
+
+def _sun(side: int) -> Mask:
+    """A disc in a wide glow."""
+    glow = ImageChops.invert(Image.radial_gradient("L")).resize(
+        (side, side), Image.Resampling.BICUBIC
+    )
+    glow = glow.point(lambda light: round((max(0, light - 74) / 181) ** 2.2 * 150))
+    disc = Image.new("L", (side * 2, side * 2), 0)
+    radius, middle = side * 0.2, side
+    ImageDraw.Draw(disc).ellipse(
+        (middle - radius, middle - radius, middle + radius, middle + radius), fill=245
+    )
+    mask = ImageChops.lighter(glow, disc.reduce(2))
+    return Mask.of(mask.crop((0, 0, _even(side), _even(side))))
+
+
+def _even(value: float) -> int:
+    return int(value) // 2 * 2

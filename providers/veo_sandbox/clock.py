@@ -1,0 +1,79 @@
+"""The sandbox's clock: runs at any speed, can be advanced, and is one for all its processes."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from veo_sandbox.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """At real time `real` the clock showed `shown`, and from then on it runs `speed` times as fast.
+
+    Both are seconds since the Unix epoch.
+    """
+
+    real: float
+    shown: float
+    speed: float
+
+    def at(self, real: float) -> float:
+        """What the clock shows at a real time."""
+        return self.shown + (real - self.real) * self.speed
+
+
+class Clock:
+    """Tells the sandbox's time. It goes on while no process runs, like any clock."""
+
+    def __init__(self, store: Store, real: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._real = real
+        with store.transaction():
+            if store.get("clock", None) is None:
+                self._keep(Reading(real(), real(), 1.0))
+        self.reload()
+
+    def now(self) -> float:
+        """Seconds since the Unix epoch, by this clock."""
+        return self._reading.at(self._real())
+
+    @property
+    def speed(self) -> float:
+        """Seconds of this clock in a real second."""
+        return self._reading.speed
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass at once.
+
+        Raises:
+            ValueError: negative; this clock never goes back.
+        """
+        if not seconds >= 0:
+            raise ValueError(f"advance {seconds}: the clock never goes back")
+        self._change(seconds=seconds)
+
+    def run_at(self, speed: float) -> None:
+        """Run `speed` times as fast as real time from now on.
+
+        Raises:
+            ValueError: not above zero.
+        """
+        if not speed > 0:
+            raise ValueError(f"speed {speed}: must be above 0")
+        self._change(speed=speed)
+
+    def reload(self) -> None:
+        """Take over what another process of this home has set."""
+        self._reading = Reading(**self._store.get("clock", None))
+
+    def _change(self, *, seconds: float = 0.0, speed: float | None = None) -> None:
+        with self._store.transaction():
+            self.reload()
+            real = self._real()
+            shown = self._reading.at(real) + seconds
+            self._keep(Reading(real, shown, speed or self._reading.speed))
+        self.reload()
+
+    def _keep(self, reading: Reading) -> None:
+        self._store.put("clock", asdict(reading))

@@ -1,0 +1,152 @@
+"""The sandbox without its wires: time, money, tasks, clips, faults and the record of requests."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from veo_sandbox.catalogue import dollars
+from veo_sandbox.clock import Clock
+from veo_sandbox.faults.rules import Rules
+from veo_sandbox.money import Account
+from veo_sandbox.record import Leaks, Record
+from veo_sandbox.settings import Settings, number
+from veo_sandbox.store import Store
+from veo_sandbox.studio import Studio
+from veo_sandbox.tasks import Order, State, Task, Tasks, cast, state_of
+
+
+class Stopping:
+    """Tells waiting exchanges of the server's thread that the sandbox is being stopped."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def wait(self) -> None:
+        """Until it is."""
+        self._loop = asyncio.get_running_loop()
+        await self._event.wait()
+
+    def stop(self) -> None:
+        """Say so, from any thread."""
+        self._event.set() if self._loop is None else self._loop.call_soon_threadsafe(
+            self._event.set
+        )
+
+
+class Core:
+    """What every wire stands on. One for each process; all of a home see the same world."""
+
+    def __init__(self, home: Path, *, profile: str, key: str, tiny: bool, clip_bytes: int) -> None:
+        self.store = Store(home)
+        self.clock = Clock(self.store)
+        self.tasks = Tasks(self.store)
+        self.account = Account(self.store, self.tasks)
+        self.rules = Rules(self.store)
+        self.record = Record()
+        self.leaks = Leaks(self.store)
+        self.studio = Studio(home, tiny=tiny, least_bytes=clip_bytes)
+        self.stopping = Stopping()
+        self.profile = profile
+        self.key = key
+        self.system_token = f"{key}-system"
+        self.url = ""
+        self.files_url = ""
+        self.files_port = 0
+        self._seen = -1
+        self.refresh()
+
+    def serve_at(self, port: int, files_port: int) -> None:
+        """Say where the server is."""
+        self.url = f"http://127.0.0.1:{port}"
+        self.files_url = f"http://127.0.0.1:{files_port}"
+        self.files_port = files_port
+
+    def refresh(self) -> None:
+        """Take over what another process of this home has set; cheap when nothing was."""
+        version = self.store.version()
+        if version != self._seen:
+            self._seen = version
+            self.settings = Settings(**self.store.get("settings", {}))
+            self.clock.reload()
+            self.rules.reload()
+
+    def change(self, given: Mapping[str, Any]) -> None:
+        """Change settings, the speed of the clock or the balance.
+
+        Raises:
+            ValueError: an unknown name or an impossible value; nothing is changed then.
+        """
+        plain = {name: value for name, value in given.items() if name not in {"speed", "balance"}}
+        settings = self.settings.changed(plain)
+        if "speed" in given:
+            self.clock.run_at(number("speed", given["speed"]))
+        if "balance" in given:
+            self.account.set_balance(number("balance", given["balance"]))
+        self.store.put("settings", settings.as_json())
+        self.settings = settings
+
+    def accept(self, order: Order) -> Task:
+        """Take an order: fix its fate, hold its price, keep it, and begin its clip.
+
+        Raises:
+            BalanceTooLow: the account cannot pay; nothing is kept then.
+        """
+        now = self.clock.now()
+        with self.store.transaction():
+            task = cast(order, self.tasks.next_seq(), now, self.settings)
+            self.account.hold(task)
+            self.tasks.add(task)
+        if task.outcome.end == "completed":
+            self.studio.begin(task)
+        return task
+
+    def state(self, task: Task) -> State:
+        """A task's state now: completed only when its time has passed and its file is there."""
+        state = state_of(task, self.clock.now())
+        if state.name == "completed" and not self.studio.ready(task):
+            self.studio.begin(task)
+            return State("running", 0.99)
+        return state
+
+    def has_file(self, task: Task) -> bool:
+        """Whether the finished video can still be fetched."""
+        now = self.clock.now()
+        ended = task.outcome.end == "completed" and task.done_at <= now < task.file_gone_at
+        return ended and self.studio.ready(task)
+
+    def tasks_now(self) -> list[dict[str, Any]]:
+        """Every task with its state, for the control endpoint."""
+        answered = self.tasks.all_answered()
+        return [
+            {
+                "task": task.id,
+                "route": task.order.route,
+                "profile": task.order.dress,
+                "model": task.order.model,
+                "state": self.state(task).name,
+                "answered": task.id in answered,
+                "amount": dollars(task.order.amount),
+                "created_at": task.created_at,
+                "done_at": task.done_at,
+                "outcome": task.outcome.end,
+                "request": task.order.request,
+            }
+            for task in self.tasks.all()
+        ]
+
+    def settings_now(self) -> dict[str, Any]:
+        """All settings, for the control endpoint."""
+        balance = self.account.balance(self.clock.now())
+        return self.settings.as_json() | {"speed": self.clock.speed, "balance": balance}
+
+    def request_id(self) -> str:
+        """An id for one exchange, as gateways print it in their errors."""
+        return f"{int(self.clock.now())}{secrets.token_hex(8)}"
+
+    def close(self) -> None:
+        """Stop the workers and close the store."""
+        self.studio.close()
+        self.store.close()

@@ -1,0 +1,1 @@
+"""Faults: the table of them, and the rules that say when they strike."""

@@ -1,0 +1,189 @@
+"""Rules: which requests a fault strikes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Protocol
+
+from veo_sandbox.faults.registry import FAULTS, STEPS, Fault
+from veo_sandbox.store import Store
+
+_MATCHERS = ("on", "first", "after", "every", "times", "rate", "match", "when")
+
+
+class Struck(Protocol):
+    """What a rule looks at in a request."""
+
+    step: str
+    seed: int
+
+    @property
+    def words(self) -> str:
+        """The prompt, or all text of the request."""
+
+    @property
+    def task_id(self) -> str:
+        """The task that is asked for, or ""."""
+
+    @property
+    def state_name(self) -> str:
+        """The state of that task, or ""."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A fault and the requests it strikes.
+
+    Attributes:
+        id: Its number in this home.
+        fault: A name of the registry.
+        on: The steps it strikes: create, poll, content, file.
+        first: Strikes only the first so many of what it looks at.
+        after: Lets so many pass before it begins to count.
+        every: Strikes each so-many-th.
+        times: Strikes so many times in all.
+        rate: Strikes this share, drawn with the seed.
+        match: Looks only at requests whose prompt has this text.
+        when: Looks only at tasks in this state: queued, running, completed, failed.
+        params: What the fault itself takes.
+    """
+
+    id: int
+    fault: str
+    on: tuple[str, ...]
+    first: int | None = None
+    after: int = 0
+    every: int | None = None
+    times: int | None = None
+    rate: float | None = None
+    match: str = ""
+    when: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any], rule_id: int = 0) -> "Rule":
+        """Read a rule as the control endpoint takes it.
+
+        Raises:
+            ValueError: an unknown fault, step or parameter, or a value of the wrong kind.
+        """
+        fault = _fault(body.get("fault"))
+        matchers = {name: body[name] for name in _MATCHERS if name in body}
+        matchers["on"] = _steps(matchers.get("on"), fault)
+        params = {k: v for k, v in body.items() if k not in matchers and k not in {"fault", "id"}}
+        _check_counts(matchers)
+        fault.check(params)
+        return cls(rule_id, fault.name, **matchers, params=params)
+
+    def looks_at(self, struck: Struck) -> bool:
+        """Whether the request counts for this rule."""
+        return (
+            struck.step in self.on
+            and self.match in struck.words
+            and (not self.when or self.when == struck.state_name)
+        )
+
+    def hits(self, number: int, luck: Random) -> bool:
+        """Whether it strikes the `number`-th request it looks at, from 1."""
+        place = number - self.after
+        return (
+            place >= 1
+            and (self.first is None or place <= self.first)
+            and (self.every is None or place % self.every == 0)
+            and (self.rate is None or luck.random() < self.rate)
+        )
+
+
+class Rules:
+    """The rules of this home, in the order they were given."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._rules: list[Rule] = []
+
+    def reload(self) -> None:
+        """Take over what another process has set."""
+        rows = self._store.rows("SELECT id, body FROM rules ORDER BY id")
+        self._rules = [Rule.parse(json.loads(body), number) for number, body in rows]
+
+    def add(self, bodies: list[Mapping[str, Any]]) -> None:
+        """Add rules behind those there are.
+
+        Raises:
+            ValueError: one of them is wrong; none is added then.
+        """
+        for body in bodies:
+            Rule.parse(body)
+        with self._store.transaction():
+            for body in bodies:
+                self._store.run("INSERT INTO rules (body) VALUES (?)", json.dumps(body))
+        self.reload()
+
+    def clear(self) -> None:
+        """Drop all rules and their counts."""
+        with self._store.transaction():
+            self._store.run("DELETE FROM rules")
+            self._store.run("DELETE FROM counts")
+        self.reload()
+
+    def all(self) -> list[dict[str, Any]]:
+        """The rules as they were given, each with its id and how often it struck."""
+        struck = dict(self._store.rows("SELECT rule, n FROM counts WHERE key = '*'"))
+        rows = self._store.rows("SELECT id, body FROM rules ORDER BY id")
+        return [json.loads(body) | {"id": n, "struck": struck.get(n, 0)} for n, body in rows]
+
+    def striking(self, struck: Struck) -> list[Rule]:
+        """The rules that strike this request; asking counts it."""
+        if not self._rules:
+            return []
+        return [rule for rule in self._rules if rule.looks_at(struck) and self._falls(rule, struck)]
+
+    def _falls(self, rule: Rule, struck: Struck) -> bool:
+        number = self._count(rule, f"task:{struck.task_id}")
+        luck = Random(f"{struck.seed}:{rule.id}:{struck.task_id}:{number}")  # noqa: S311 - repeatable
+        if not rule.hits(number, luck):
+            return False
+        if rule.times is not None and self._struck(rule) >= rule.times:
+            return False
+        self._count(rule, "*")
+        return True
+
+    def _count(self, rule: Rule, key: str) -> int:
+        sql = (
+            "INSERT INTO counts VALUES (?, ?, 1) "
+            "ON CONFLICT (rule, key) DO UPDATE SET n = n + 1 RETURNING n"
+        )
+        return int(self._store.rows(sql, rule.id, key)[0][0])
+
+    def _struck(self, rule: Rule) -> int:
+        rows = self._store.rows("SELECT n FROM counts WHERE rule = ? AND key = '*'", rule.id)
+        return int(rows[0][0]) if rows else 0
+
+
+def _fault(name: object) -> Fault:
+    if not isinstance(name, str) or name not in FAULTS:
+        raise ValueError(f"unknown fault {name!r}; known: {', '.join(sorted(FAULTS))}")
+    return FAULTS[name]
+
+
+def _steps(on: object, fault: Fault) -> tuple[str, ...]:
+    if on is None:
+        return fault.on
+    if on == "any":
+        return STEPS
+    steps = (on,) if isinstance(on, str) else tuple(on) if isinstance(on, list) else ()
+    if not steps or (unknown := set(steps) - set(STEPS)):
+        raise ValueError(f"on {on!r}: must be any, or of {', '.join(STEPS)}")
+    del unknown
+    return steps
+
+
+def _check_counts(matchers: Mapping[str, Any]) -> None:
+    for name in ("first", "after", "every", "times"):
+        value = matchers.get(name)
+        if value is not None and (not isinstance(value, int) or value < (name == "every")):
+            raise ValueError(f"{name} {value!r}: must be a whole number")
+    rate = matchers.get("rate")
+    if rate is not None and not (isinstance(rate, int | float) and 0 <= rate <= 1):
+        raise ValueError(f"rate {rate!r}: must be from 0 to 1")

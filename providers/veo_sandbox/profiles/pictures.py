@@ -1,0 +1,39 @@
+"""Uploaded pictures: what is taken, and what is refused."""
+
+import io
+from collections.abc import Sequence
+
+from PIL import Image
+
+from veo_sandbox.call import Refusal, Upload
+from veo_sandbox.profiles.base import MOST_IMAGE, Profile
+
+_TAKEN = {"JPEG", "PNG", "WEBP"}
+
+
+def check_pictures(profile: Profile, images: Sequence[Upload], most: int) -> list[Upload]:
+    """The pictures, each of a kind and size that is taken; judged by bytes, never by name.
+
+    Raises:
+        Refusal: too many, too large, GIF, BMP, TIFF, or no picture at all.
+    """
+    if len(images) > most:
+        text = f"at most {most} images are supported, got {len(images)}"
+        raise profile.invalid("invalid_parameter", text, "input_reference")
+    for image in images:
+        if len(image.data) > MOST_IMAGE:
+            raise Refusal(profile.too_large())
+        kind = _kind(image.data)
+        if kind not in _TAKEN:
+            text = f"unsupported image format {kind or 'unknown'}: use JPEG, PNG or WebP"
+            raise profile.invalid("invalid_image_format", text, "input_reference")
+    return list(images)
+
+
+def _kind(data: bytes) -> str | None:
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            picture.load()
+            return picture.format
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None

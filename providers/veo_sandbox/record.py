@@ -1,0 +1,43 @@
+"""What arrived: every request of a wire without its pictures, and every leaked key."""
+
+import json
+from collections import deque
+from typing import Any
+
+from veo_sandbox.store import Store
+
+_MOST = 20_000
+
+
+class Record:
+    """The last requests of this process, oldest first."""
+
+    def __init__(self) -> None:
+        self._entries: deque[dict[str, Any]] = deque(maxlen=_MOST)
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Keep one; the oldest goes when there are too many."""
+        self._entries.append(entry)
+
+    def all(self) -> list[dict[str, Any]]:
+        """All that are kept."""
+        return list(self._entries)
+
+    def clear(self) -> None:
+        """Forget them."""
+        self._entries.clear()
+
+
+class Leaks:
+    """Requests that carried a key to the files port, where no key has business."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Keep one for good."""
+        self._store.run("INSERT INTO leaks (body) VALUES (?)", json.dumps(entry))
+
+    def all(self) -> list[dict[str, Any]]:
+        """All of this home, oldest first."""
+        return [json.loads(row[0]) for row in self._store.rows("SELECT body FROM leaks ORDER BY n")]

@@ -1,0 +1,178 @@
+"""The sandbox as Python sees it: a context manager, and a blocking `serve`."""
+
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, Unpack
+
+from veo_sandbox.app import build
+from veo_sandbox.core import Core
+from veo_sandbox.profiles import PROFILES
+from veo_sandbox.server import Server, bind
+from veo_sandbox.settings import Given
+
+Clip = Literal["full", "tiny"]
+
+
+class Sandbox:
+    """A local server that speaks the wires of the video services, with real MP4s and bills.
+
+    Use it as a context manager; it answers when the block begins and is gone when it ends. All
+    methods may be called from any thread.
+
+    Args:
+        home: Folder for its tasks, bills and files. Who serves a home again finds everything in
+            it, and several processes may serve one home at once.
+        profile: How `/v1/videos` answers: capture-2025-11, docs, official or openai.
+        clip: "full" renders real pictures and sound; "tiny" serves a few kilobytes for next to
+            no CPU.
+        clip_bytes: Tiny clips are padded to this many bytes.
+        port: The API's port on 127.0.0.1; 0 takes the home's former ports, or any.
+        key: The one key that is accepted.
+        **settings: See `veo_sandbox.settings.Settings`, and `speed` and `balance`. What is not
+            given stays as the home has it.
+
+    Raises:
+        ValueError: an unknown profile, clip or setting.
+        OSError: `port` is taken.
+    """
+
+    def __init__(
+        self,
+        home: Path | str,
+        *,
+        profile: str = "capture-2025-11",
+        clip: Clip = "full",
+        clip_bytes: int = 0,
+        port: int = 0,
+        key: str = "sandbox-key",
+        **settings: Unpack[Given],
+    ) -> None:
+        _check("profile", profile, PROFILES)
+        _check("clip", clip, ("full", "tiny"))
+        self._core = Core(
+            Path(home), profile=profile, key=key, tiny=clip == "tiny", clip_bytes=clip_bytes
+        )
+        try:
+            self._core.change(settings)
+        except ValueError:
+            self._core.close()
+            raise
+        self._port = port
+        self._server: Server | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the wires are, "http://127.0.0.1:PORT"."""
+        return self._core.url
+
+    @property
+    def files_url(self) -> str:
+        """Where the files are: another port, another host to a careful client."""
+        return self._core.files_url
+
+    @property
+    def key(self) -> str:
+        """The key that is accepted."""
+        return self._core.key
+
+    @property
+    def system_token(self) -> str:
+        """The token for `/api/user/self`."""
+        return self._core.system_token
+
+    def __enter__(self) -> Self:
+        try:
+            sockets = bind(self._core.store, self._port)
+        except OSError:
+            self._core.close()
+            raise
+        self._core.serve_at(*(sock.getsockname()[1] for sock in sockets))
+        self._server = Server(build(self._core), sockets)
+        self._server.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop serving; all that was accepted stays in the home."""
+        if self._server:
+            self._core.stopping.stop()
+            self._server.stop()
+            self._server = None
+            self._core.close()
+
+    def bills(self) -> list[dict[str, Any]]:
+        """Every charge and refund so far: task, route, model, amount (USD), state, at."""
+        return self._core.account.bills(self._core.clock.now())
+
+    def balance(self) -> float:
+        """USD left, what running tasks hold taken off."""
+        return self._core.account.balance(self._core.clock.now())
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Every id given out, its state, whether its create answer was sent, its request."""
+        return self._core.tasks_now()
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The requests of the wires that reached this process, oldest first."""
+        return self._core.record.all()
+
+    def leaks(self) -> list[dict[str, Any]]:
+        """Requests that carried a key to the files port."""
+        return self._core.leaks.all()
+
+    def fault(self, fault: str, **rule: Any) -> None:
+        """Add a rule: `sandbox.fault("drop_answer", first=1)`.
+
+        Raises:
+            ValueError: no such fault, or it takes no such parameter.
+        """
+        self._core.rules.add([{"fault": fault, **rule}])
+
+    def heal(self) -> None:
+        """Drop all fault rules."""
+        self._core.rules.clear()
+
+    def advance(self, seconds: float) -> None:
+        """Let seconds of its clock pass at once."""
+        self._core.clock.advance(seconds)
+
+    def change(self, **settings: Unpack[Given]) -> None:
+        """Change settings while it runs."""
+        self._core.change(settings)
+
+
+def serve(home: Path | str, **options: Any) -> None:
+    """Serve until SIGINT or SIGTERM; takes what `Sandbox` takes.
+
+    Prints `listening on http://127.0.0.1:PORT` on stdout as soon as requests are answered. Call it
+    from the main thread.
+    """
+    stop = threading.Event()
+    former = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        with Sandbox(home, **options) as sandbox:
+            sys.stdout.write(f"listening on {sandbox.url}\n")
+            sys.stdout.flush()
+            stop.wait()
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _check(name: str, value: str, known: Mapping[str, object] | tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} {value!r}: must be one of {', '.join(known)}")

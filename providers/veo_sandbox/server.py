@@ -1,0 +1,96 @@
+"""Uvicorn in a thread, on two loopback ports that a home gets back when they are free."""
+
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from veo_sandbox.store import Store
+
+_HOST = "127.0.0.1"
+_REMEMBERED = 8
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Pair = tuple[socket.socket, socket.socket]
+
+
+def bind(store: Store, port: int) -> Pair:
+    """Sockets for the API and the files.
+
+    The ports that this home had before come first, so that addresses it handed out stay true.
+
+    Raises:
+        OSError: `port` is given and taken.
+    """
+    former: list[list[int]] = store.get("ports", [])
+    for api, files in former:
+        if port in {0, api} and (pair := _try(api, files)):
+            return pair
+    pair = _listen(port), _listen(0)
+    store.put("ports", [[_port(pair[0]), _port(pair[1])], *former][:_REMEMBERED])
+    return pair
+
+
+class Server:
+    """An application served from its own thread until it is stopped."""
+
+    def __init__(self, app: App, sockets: Pair) -> None:
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
+        self._server = uvicorn.Server(config)
+        self._sockets = sockets
+        self._thread = threading.Thread(target=self._run, name="veo-sandbox", daemon=True)
+
+    def start(self) -> None:
+        """Return once requests are answered."""
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise RuntimeError("the sandbox did not start")
+            self._thread.join(0.005)
+
+    def stop(self) -> None:
+        """Finish what is being answered, close every connection, end the thread."""
+        self._server.should_exit = True
+        self._thread.join()
+        for sock in self._sockets:
+            sock.close()
+
+    def _run(self) -> None:
+        self._server.run(sockets=list(self._sockets))
+
+
+def _try(api: int, files: int) -> Pair | None:
+    try:
+        first = _listen(api)
+    except OSError:
+        return None
+    try:
+        return first, _listen(files)
+    except OSError:
+        first.close()
+        return None
+
+
+def _listen(port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((_HOST, port))
+        sock.listen(2048)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _port(sock: socket.socket) -> int:
+    return int(sock.getsockname()[1])

@@ -1,0 +1,82 @@
+"""What can be set while the sandbox runs, kept in its home and shared by all its processes."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, TypedDict
+
+from veo_sandbox.latency import Latency
+
+
+class Given(TypedDict, total=False):
+    """The settings by name, all optional; `Settings` says what each means.
+
+    `speed` and `balance` are kept by the clock and the account.
+    """
+
+    latency: Latency | str | float
+    seed: int
+    fail_rate: float
+    timeout_rate: float
+    delay: float
+    content_lag: float
+    speed: float
+    balance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the sandbox behaves.
+
+    Attributes:
+        latency: Service times of new tasks, as `Latency` writes them (seconds of its clock).
+        seed: What every draw of chance starts from.
+        fail_rate: Share of new tasks that will fail, 0 to 1.
+        timeout_rate: Share of new tasks that will never finish, 0 to 1.
+        delay: Real seconds before every answer of a wire.
+        content_lag: Seconds of its clock for which `/content` still answers 400 after a task of
+            the official route completed (reported by users of a sister service).
+    """
+
+    latency: str = "fixed:6"
+    seed: int = 0
+    fail_rate: float = 0.0
+    timeout_rate: float = 0.0
+    delay: float = 0.0
+    content_lag: float = 4.0
+
+    def changed(self, given: Mapping[str, Any]) -> "Settings":
+        """These settings with some replaced.
+
+        Raises:
+            ValueError: an unknown name, a value of the wrong kind or out of range.
+        """
+        known = {field.name for field in fields(self)}
+        if unknown := sorted(given.keys() - known):
+            names = ", ".join(sorted(known | {"balance", "speed"}))
+            raise ValueError(f"unknown setting {unknown[0]!r}; known: {names}")
+        return replace(self, **{name: _checked(name, value) for name, value in given.items()})
+
+    def as_json(self) -> dict[str, Any]:
+        """The settings as one JSON object."""
+        return asdict(self)
+
+
+def number(name: str, value: object, most: float = math.inf) -> float:
+    """A number from 0 to `most`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        limit = f"from 0 to {most:g}" if math.isfinite(most) else "of at least 0"
+        raise ValueError(f"{name} {value!r}: must be a number {limit}")
+    return float(value)
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name == "latency":
+        return str(Latency.parse(value))
+    if name == "seed":
+        return int(value)
+    return number(name, value, 1.0 if name.endswith("_rate") else math.inf)

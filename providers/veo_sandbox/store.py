@@ -1,0 +1,86 @@
+"""The sandbox's memory: one SQLite file, shared by every process that serves the same home."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tasks (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, file TEXT NOT NULL UNIQUE,
+    due_at REAL NOT NULL, settled INTEGER NOT NULL, facts TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS unsettled ON tasks (due_at) WHERE settled = 0;
+CREATE TABLE IF NOT EXISTS bills (
+    n INTEGER PRIMARY KEY, task TEXT NOT NULL, route TEXT NOT NULL, model TEXT NOT NULL,
+    amount INTEGER NOT NULL, state TEXT NOT NULL, at REAL NOT NULL, UNIQUE (task, state));
+CREATE TABLE IF NOT EXISTS answers (task TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rules (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS counts (
+    rule INTEGER NOT NULL, key TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (rule, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leaks (n INTEGER PRIMARY KEY, body TEXT NOT NULL);
+"""
+
+
+class Store:
+    """One connection to `home/sandbox.db`, safe to use from any thread of the process."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(
+            home / "sandbox.db", isolation_level=None, check_same_thread=False, timeout=30
+        )
+        # Two processes may open a new home at once, and a change of journal mode does not wait.
+        with FileLock(home / "sandbox.lock"):
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.executescript(_SCHEMA)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside happens as one, and alone among all processes of this home."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """The rows that a statement answers."""
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def run(self, sql: str, *values: object) -> int:
+        """Run a statement; how many rows it changed."""
+        with self._lock:
+            return self._db.execute(sql, values).rowcount
+
+    def version(self) -> int:
+        """A number that moves when another process has written."""
+        with self._lock:
+            row = self._db.execute("PRAGMA data_version").fetchone()
+        return int(row[0])
+
+    def get(self, key: str, default: Any) -> Any:
+        """The setting of that name, as JSON gave it."""
+        rows = self.rows("SELECT value FROM settings WHERE key = ?", key)
+        return json.loads(rows[0][0]) if rows else default
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep a setting; it must be JSON."""
+        self.run("INSERT OR REPLACE INTO settings VALUES (?, ?)", key, json.dumps(value))
+
+    def close(self) -> None:
+        """Close the file; the write-ahead log is folded in when nobody else has it open."""
+        with self._lock:
+            self._db.close()

@@ -1,0 +1,86 @@
+"""Where clips are made: worker threads that write `home/files`, one file a video."""
+
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from veo_sandbox.clips import ClipSpec, Stopped, render
+from veo_sandbox.tasks import Task
+
+
+class Studio:
+    """Renders the clips of tasks, and keeps their files and the pictures they are made from."""
+
+    def __init__(self, home: Path, *, tiny: bool, least_bytes: int) -> None:
+        self._files = home / "files"
+        self._pictures = home / "pictures"
+        self._files.mkdir(exist_ok=True)
+        self._pictures.mkdir(exist_ok=True)
+        self._tiny = tiny
+        self._least_bytes = least_bytes
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="veo-sandbox-clip")
+        self._stopping = threading.Event()
+        self._begun: dict[Path, Future[None]] = {}
+        self._finished: set[Path] = set()
+
+    def plan(
+        self, spec: ClipSpec, frames: Sequence[bytes] = (), references: Sequence[bytes] = ()
+    ) -> ClipSpec:
+        """The clip with its pictures kept for the renderer; tiny clips show none."""
+        if self._tiny:
+            return replace(spec, tiny=True, least_bytes=self._least_bytes)
+        start, end = ([self._keep(frame) for frame in frames] + ["", ""])[:2]
+        kept = tuple(self._keep(reference) for reference in references)
+        return replace(spec, start=start, end=end, references=kept)
+
+    def path(self, task: Task) -> Path:
+        """Where the video of a task is or will be; tiny clips of one kind share a file."""
+        clip = task.order.clip
+        name = _tiny_name(clip) if clip.tiny else task.file
+        return self._files / f"{name}.mp4"
+
+    def begin(self, task: Task) -> None:
+        """Have the clip made, unless it is there or on its way."""
+        path = self.path(task)
+        if path in self._begun or self._stopping.is_set() or self.ready(task):
+            return
+        self._begun[path] = self._pool.submit(self._make, task.order.clip, path)
+
+    def ready(self, task: Task) -> bool:
+        """Whether the clip is there, whole."""
+        path = self.path(task)
+        if path not in self._finished and path.exists():
+            self._finished.add(path)
+            self._begun.pop(path, None)
+        return path in self._finished
+
+    def sweep(self, keep: Iterable[Path]) -> None:
+        """Delete videos whose time is over, and drafts of a killed process."""
+        wanted = set(keep)
+        for path in self._files.glob("*.mp4"):
+            if path not in wanted and not path.name.startswith("tiny-"):
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Call off what is being made and wait for the workers."""
+        self._stopping.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _make(self, clip: ClipSpec, path: Path) -> None:
+        try:
+            render(clip, path, self._stopping.is_set)
+        except Stopped:
+            return
+
+    def _keep(self, picture: bytes) -> str:
+        path = self._pictures / sha256(picture).hexdigest()
+        if not path.exists():
+            path.write_bytes(picture)
+        return str(path)
+
+
+def _tiny_name(clip: ClipSpec) -> str:
+    return f"tiny-{clip.width}x{clip.height}-{clip.seconds:g}-{clip.least_bytes}"

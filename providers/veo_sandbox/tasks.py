@@ -1,0 +1,238 @@
+"""A task: facts fixed when it was accepted, and a state that follows from them and the time."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from random import Random
+from typing import Any, Literal
+from uuid import uuid4
+
+from veo_sandbox.clips import ClipSpec
+from veo_sandbox.latency import Latency
+from veo_sandbox.settings import Settings
+from veo_sandbox.store import Store
+
+DAY = 86_400.0
+_QUEUED_SHARE = 0.05
+
+Billing = Literal["on_success", "on_accept"]
+End = Literal["completed", "failed", "never"]
+StateName = Literal["queued", "running", "completed", "failed", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task will end, decided when it is accepted.
+
+    Attributes:
+        end: "completed", "failed", or "never": runs until its retention is over.
+        shape: How the wire tells of a failure; "" leaves it to the wire.
+        code: The failure's code, where the shape has one.
+        message: The failure's text.
+    """
+
+    end: End = "completed"
+    shape: str = ""
+    code: str = "task_failed"
+    message: str = "服务内部异常"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a wire asks the sandbox to make: all of a task that does not depend on chance.
+
+    Attributes:
+        route: The wire it came by ("videos", "chat", ...); every bill names it.
+        dress: The profile whose answers the task wears all its life.
+        id: The id given to the client.
+        amount: The price in micro-USD.
+        billing: "on_success" (charged when completed, else refunded) or "on_accept".
+        outcome: How it must end; None leaves it to the rates.
+        service: Its service time in seconds; None draws one from the latency.
+        keep: Seconds for which the task can be asked for, and its file after completion.
+        request: What the client sent, without the bytes of pictures.
+        extra: Facts only its own wire reads.
+    """
+
+    route: str
+    dress: str
+    id: str
+    model: str
+    prompt: str
+    clip: ClipSpec
+    amount: int
+    billing: Billing = "on_success"
+    outcome: Outcome | None = None
+    service: float | None = None
+    keep: float = DAY
+    request: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An accepted order. Nothing in it ever changes; times are seconds of the sandbox's clock."""
+
+    seq: int
+    order: Order
+    created_at: float
+    service: float
+    outcome: Outcome
+    file: str
+
+    @property
+    def id(self) -> str:
+        """The id given to the client."""
+        return self.order.id
+
+    @property
+    def done_at(self) -> float:
+        """When it ends, unless it never does."""
+        return self.created_at + self.service
+
+    @property
+    def due_at(self) -> float:
+        """When its money is settled; a task that never ends is given up with its retention."""
+        if self.order.billing == "on_accept":
+            return self.created_at
+        return self.gone_at if self.outcome.end == "never" else min(self.done_at, self.gone_at)
+
+    @property
+    def gone_at(self) -> float:
+        """When it can no longer be asked for."""
+        return self.created_at + self.order.keep
+
+    @property
+    def file_gone_at(self) -> float:
+        """When its file is deleted."""
+        return self.done_at + self.order.keep
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A task at one moment; `progress` is the share of its service time that has passed, 0 to 1."""
+
+    name: StateName
+    progress: float
+
+
+def state_of(task: Task, now: float) -> State:
+    """The state at a time of the sandbox's clock: a pure function of the task's facts."""
+    share = (now - task.created_at) / task.service if task.service else 1.0
+    if now >= task.gone_at:
+        return State("gone", 1.0)
+    if task.outcome.end == "never":
+        return State("running", min(share, 0.99))
+    if share >= 1.0:
+        return State("completed" if task.outcome.end == "completed" else "failed", 1.0)
+    return State("queued" if share < _QUEUED_SHARE else "running", max(share, 0.0))
+
+
+def cast(order: Order, seq: int, now: float, settings: Settings) -> Task:
+    """Turn an order into a task, with what chance decides drawn from the seed and the number."""
+    random = Random(f"{settings.seed}:{seq}")  # noqa: S311 - repeatable play, not a secret
+    drawn = Latency.parse(settings.latency).draw(random)
+    luck = random.random()
+    return Task(
+        seq=seq,
+        order=order,
+        created_at=now,
+        service=drawn if order.service is None else order.service,
+        outcome=order.outcome or _fate(luck, settings),
+        file=str(uuid4()),
+    )
+
+
+def _fate(luck: float, settings: Settings) -> Outcome:
+    if luck < settings.fail_rate:
+        return Outcome(end="failed")
+    if luck < settings.fail_rate + settings.timeout_rate:
+        return Outcome(end="never")
+    return Outcome()
+
+
+class Tasks:
+    """Every task ever accepted in this home."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        # Rows never change, so what was read once stays true; a missing row is not remembered.
+        self._by_id = lru_cache(maxsize=65_536)(lambda key: self._load("id", key))
+        self._by_file = lru_cache(maxsize=65_536)(lambda key: self._load("file", key))
+
+    def next_seq(self) -> int:
+        """The number of the next task; ask inside the transaction that adds it."""
+        return int(self._store.rows("SELECT coalesce(max(seq), 0) + 1 FROM tasks")[0][0])
+
+    def add(self, task: Task) -> None:
+        """Keep a task."""
+        self._store.run(
+            "INSERT INTO tasks VALUES (?, ?, ?, ?, 0, ?)",
+            *(task.seq, task.id, task.file, task.due_at, _dump(task)),
+        )
+
+    def find(self, task_id: str) -> Task | None:
+        """The task of that id."""
+        try:
+            return self._by_id(task_id)
+        except LookupError:
+            return None
+
+    def of_file(self, file: str) -> Task | None:
+        """The task whose video has that file id."""
+        try:
+            return self._by_file(file)
+        except LookupError:
+            return None
+
+    def all(self) -> list[Task]:
+        """All tasks in the order of their numbers."""
+        return [_parse(row[0]) for row in self._store.rows("SELECT facts FROM tasks ORDER BY seq")]
+
+    def count(self) -> int:
+        """How many there are."""
+        return int(self._store.rows("SELECT count(*) FROM tasks")[0][0])
+
+    def unsettled(self, now: float) -> list[Task]:
+        """Tasks whose money is due and not yet settled."""
+        sql = "SELECT facts FROM tasks WHERE settled = 0 AND due_at <= ? ORDER BY due_at, seq"
+        return [_parse(row[0]) for row in self._store.rows(sql, now)]
+
+    def settle(self, task: Task) -> None:
+        """Remember that its money is settled."""
+        self._store.run("UPDATE tasks SET settled = 1 WHERE seq = ?", task.seq)
+
+    def answered(self, task_id: str, now: float) -> None:
+        """Remember that the create answer went out."""
+        self._store.run("INSERT OR IGNORE INTO answers VALUES (?, ?)", task_id, now)
+
+    def all_answered(self) -> set[str]:
+        """Ids of the tasks whose create answer went out."""
+        return {row[0] for row in self._store.rows("SELECT task FROM answers")}
+
+    def _load(self, column: Literal["id", "file"], value: str) -> Task:
+        by = {
+            "id": "SELECT facts FROM tasks WHERE id = ?",
+            "file": "SELECT facts FROM tasks WHERE file = ?",
+        }
+        rows = self._store.rows(by[column], value)
+        if not rows:
+            raise LookupError(value)
+        return _parse(rows[0][0])
+
+
+def _dump(task: Task) -> str:
+    return json.dumps(asdict(task), ensure_ascii=False)
+
+
+def _parse(text: str) -> Task:
+    facts = json.loads(text)
+    order = facts.pop("order")
+    outcome = order.pop("outcome")
+    clip = order.pop("clip")
+    return Task(
+        **facts | {"outcome": Outcome(**facts["outcome"])},
+        order=Order(
+            **order, clip=ClipSpec.parse(clip), outcome=Outcome(**outcome) if outcome else None
+        ),
+    )
