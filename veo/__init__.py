@@ -1,1 +1,80 @@
-"""Veo 3.1 video over interchangeable backends."""
+"""Veo 3.1 video over interchangeable backends.
+
+    import veo
+
+    with veo.Client() as client:
+        video = client.submit("a lion in the savannah", output="lion.mp4").result()
+        print(video.path, video.charged)
+
+Names are imported when they are first used, so that ``import veo`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from veo.check import Problem
+    from veo.client import Client, Endpoint
+    from veo.config import Config
+    from veo.errors import VeoError
+    from veo.image import Image
+    from veo.job import Job, Status, Video, as_completed, completed
+    from veo.ledger.record import Record, State
+    from veo.model import Facts, Model
+    from veo.money import Quote
+    from veo.plan import Plan
+    from veo.provider import ByteStream, Connection, Provider
+    from veo.request import Request
+    from veo.update import RemoteVideo, Stage, Update
+
+_HOMES = {
+    "veo.check": ("Problem",),
+    "veo.client": ("Client", "Endpoint"),
+    "veo.config": ("Config",),
+    "veo.errors": ("VeoError",),
+    "veo.image": ("Image",),
+    "veo.job": ("Job", "Status", "Video", "as_completed", "completed"),
+    "veo.ledger.record": ("Record", "State"),
+    "veo.model": ("Facts", "Model"),
+    "veo.money": ("Quote",),
+    "veo.plan": ("Plan",),
+    "veo.provider": ("ByteStream", "Connection", "Provider"),
+    "veo.request": ("Request",),
+    "veo.update": ("RemoteVideo", "Stage", "Update"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ByteStream",
+    "Client",
+    "Config",
+    "Connection",
+    "Endpoint",
+    "Facts",
+    "Image",
+    "Job",
+    "Model",
+    "Plan",
+    "Problem",
+    "Provider",
+    "Quote",
+    "Record",
+    "RemoteVideo",
+    "Request",
+    "Stage",
+    "State",
+    "Status",
+    "Update",
+    "VeoError",
+    "Video",
+    "as_completed",
+    "completed",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'veo' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)

@@ -148,6 +148,8 @@ class Facts(Row):
     Attributes:
         key_env: Environment variables that may hold the key, the first that is set wins.
         key_optional: Whether it can find credentials of its own when no variable is set.
+        tasks: Whether a submit returns a task that another process can follow; False where the
+            video comes within the call.
         options: Keys of its configuration table that only it understands, with their meaning.
         max_in_flight: Jobs accepted and not finished, at most.
         submits_per_minute: Paid requests a minute, at most.
@@ -162,6 +164,7 @@ class Facts(Row):
     key_env: tuple[str, ...]
     key_help: str
     key_optional: bool = False
+    tasks: bool = True
     options: dict[str, str] = Field(default_factory=dict)
     max_in_flight: int
     submits_per_minute: int

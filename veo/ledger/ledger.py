@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
 _MONEY = (jobs.c.reserved, jobs.c.charged, jobs.c.doubtful)
 _AMOUNTS = ("reserved", "charged", "doubtful")
+_ADOPTED = ("state", "version", "task_id", "video", "error", "certain", *_AMOUNTS)
 _CHUNK = 500
 
 
@@ -160,8 +161,7 @@ class Ledger:
             if found.rowcount != 1:
                 raise LeaseLostError(f"job {record.id} is in the hands of another process")
             line = _event(changed, kind or str(state), self._clock(), message, data)
-            line |= {name: getattr(changed, name) - getattr(record, name) for name in _AMOUNTS}
-            connection.execute(insert(events), line)
+            connection.execute(insert(events), line | _differences(record, changed))
         return changed
 
     def lease(self, candidates: Sequence[Record], owner: str) -> list[Record]:
@@ -194,20 +194,16 @@ class Ledger:
         The answer to a paid request is never thrown away: it is in the history whatever the
         job's state. Returns whether the job was unknown and is now submitted or ready.
         """
-        state = State.READY if video else State.SUBMITTED
-        found = json.dumps(video.to_json()) if video else None
         with self.database.write() as connection:
-            values = {"state": state, "task_id": task_id, "video": found}
-            changed = connection.execute(
-                update(jobs)
-                .where(jobs.c.id == job, jobs.c.state == State.UNKNOWN, jobs.c.task_id.is_(None))
-                .values(version=jobs.c.version + 1, **values)
-            )
             record = _one(connection, select(jobs).where(jobs.c.id == job))
+            adopted = _adopted(record, task_id, video)
+            changes = {name: getattr(adopted, name) for name in _ADOPTED}
+            if adopted != record:
+                connection.execute(update(jobs).where(jobs.c.id == job).values(changes))
             text = f"a late answer: task {task_id}"
-            line = _event(record, "late answer", self._clock(), text, values)
-            connection.execute(insert(events), line)
-        return changed.rowcount == 1
+            line = _event(adopted, "late answer", self._clock(), text, {"task_id": task_id})
+            connection.execute(insert(events), line | _differences(record, adopted))
+        return adopted != record
 
     def job(self, name: str) -> Record:
         """The job whose id is, or begins with, a name.
@@ -290,6 +286,26 @@ class Ledger:
             reserved=cost,
             created_at=self._clock(),
         )
+
+
+def _adopted(record: Record, task_id: str | None, video: RemoteVideo | None) -> Record:
+    if record.state is not State.UNKNOWN or record.task_id:
+        return record
+    made = {"charged": record.charged + record.reserved, "reserved": 0} if video else {}
+    return replace(
+        record,
+        state=State.READY if video else State.SUBMITTED,
+        version=record.version + 1,
+        task_id=task_id,
+        video=json.dumps(video.to_json()) if video else None,
+        error=None,
+        certain=True,
+        **made,  # type: ignore[arg-type]
+    )
+
+
+def _differences(before: Record, after: Record) -> dict[str, int]:
+    return {name: getattr(after, name) - getattr(before, name) for name in _AMOUNTS}
 
 
 def _spent(connection: Connection, cap: Cap) -> int:

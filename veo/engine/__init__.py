@@ -1,0 +1,1 @@
+"""What moves jobs along: one step at a time, many jobs at once."""

@@ -1,0 +1,126 @@
+"""The local dispatcher: one thread with a heap, and three pools that do the steps.
+
+Nothing about a job's life, its money or its limits is decided here; ``step`` decides, and says
+when it wants to be called again. No thread waits for a job.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections import defaultdict, deque
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from veo.engine.life import step
+from veo.engine.pool import Pool
+from veo.engine.work import PARKED
+from veo.ledger.record import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from veo.engine.work import Context, Work
+
+SUBMITTERS = 256
+POLLERS = 400
+DOWNLOADERS = 8
+
+
+class Engine:
+    """Moves many jobs along at once.
+
+    Args:
+        context: What the steps need.
+        over: Called once for each job when there is nothing more to do for it, from any thread.
+    """
+
+    def __init__(self, context: Context, over: Callable[[Work], None]) -> None:
+        self._context = context
+        self._over = over
+        self._inbox: SimpleQueue[tuple[Work, float] | str | None] = SimpleQueue()
+        self._heap: list[tuple[float, int, Work]] = []
+        self._order = itertools.count()
+        self._parked: dict[str, deque[Work]] = defaultdict(deque)
+        self._stopping = False
+        self._submit = Pool("submit", SUBMITTERS, self._step)
+        self._poll = Pool("poll", POLLERS, self._step)
+        self._fetch = Pool("fetch", DOWNLOADERS, self._step)
+        self._thread = threading.Thread(target=self._dispatch, name="veo-dispatch", daemon=True)
+        self._thread.start()
+
+    def add(self, work: Work) -> None:
+        """Work on a job from now on."""
+        self._inbox.put((work, 0.0))
+
+    def opened(self, provider: str) -> None:
+        """A provider may have room for one more job."""
+        self._inbox.put(provider)
+
+    def stop(self) -> None:
+        """Begin nothing new; return when every paid request under way has its answer.
+
+        Polls and downloads under way are abandoned: they cost nothing and can be repeated.
+        """
+        self._stopping = True
+        self._inbox.put(None)
+        self._thread.join()
+        self._poll.close(wait=False)
+        self._fetch.close(wait=False)
+        self._submit.close(wait=True)
+
+    def _dispatch(self) -> None:
+        while not self._stopping:
+            self._receive()
+            now = self._context.clock()
+            while self._heap and self._heap[0][0] <= now:
+                self._hand_out(heapq.heappop(self._heap)[2])
+
+    def _receive(self) -> None:
+        """Wait for news until the next job is due, then take in all there is."""
+        due = self._heap[0][0] - self._context.clock() if self._heap else None
+        try:
+            self._take(self._inbox.get(timeout=None if due is None else max(0.0, due)))
+            while True:
+                self._take(self._inbox.get_nowait())
+        except Empty:
+            return
+
+    def _take(self, news: tuple[Work, float] | str | None) -> None:
+        if isinstance(news, str):
+            if self._parked[news]:
+                self._hand_out(self._parked[news].popleft())
+        elif news is not None:
+            work, when = news
+            if when == PARKED:
+                self._park(work)
+            else:
+                heapq.heappush(self._heap, (when, next(self._order), work))
+
+    def _park(self, work: Work) -> None:
+        provider = work.record.provider
+        if self._context.route(provider).gate.has_room():
+            self._hand_out(work)  # a place was left while this job was on its way here
+        elif work.parked:
+            self._parked[provider].appendleft(work)
+        else:
+            work.parked = True
+            self._parked[provider].append(work)
+
+    def _hand_out(self, work: Work) -> None:
+        if work.record.state in {State.READY, State.DOWNLOADING}:
+            self._fetch.put(work)
+        elif work.record.task_id:
+            self._poll.put(work)
+        else:
+            self._submit.put(work)
+
+    def _step(self, work: Work) -> None:
+        if self._stopping:
+            return
+        when = step(self._context, work)
+        if when is None:
+            self._over(work)
+        else:
+            self._inbox.put((work, when))

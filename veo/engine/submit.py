@@ -1,0 +1,205 @@
+"""The paid step: written down before it is sent, sent once, and never sent again in doubt."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from veo.engine import charge
+from veo.engine.work import PARKED
+from veo.errors import (
+    BusyError,
+    ImageError,
+    LeaseLostError,
+    LedgerError,
+    SetupError,
+    TooLargeError,
+    UnknownOutcomeError,
+    VeoError,
+)
+from veo.ledger.record import State
+from veo.update import Stage, Update
+
+if TYPE_CHECKING:
+    from veo.engine.work import Context, Route, Work
+    from veo.request import Request
+
+TRIES = 10
+WRITES = 5
+_log = logging.getLogger(__name__)
+_STATES = {Stage.SUBMITTED: State.SUBMITTED, Stage.RUNNING: State.RUNNING}
+
+
+def submit(context: Context, work: Work) -> float | None:
+    """Send a planned job, when its provider has room. Returns when to step again."""
+    if context.overdue(work):
+        return None
+    now = context.clock()
+    if work.record.not_before > now:
+        return context.later(work, work.record.not_before - now)
+    try:
+        route = context.route(work.record.provider)
+    except SetupError as error:
+        context.stop(work, error)
+        return None
+    wait = route.gate.enter(work.record.id, now)
+    if wait != 0.0:
+        return PARKED if wait is None else now + wait
+    try:
+        request = _prepare(context, work, route)
+    except ImageError as error:
+        context.end(work, State.FAILED, error, **charge.refused(work.record, error))
+        return None
+    return _send(context, work, route, request)
+
+
+def lost(context: Context, work: Work) -> None:
+    """A job that was found being sent, its sender dead: nobody can tell whether it was paid."""
+    was = work.record.state
+    error = UnknownOutcomeError(
+        f"the process that sent job {work.record.id} ended before the answer came; "
+        "it may have been accepted and paid for",
+        hint=advice(work.record.id),
+    )
+    context.end(work, State.UNKNOWN, error, certain=False)
+    _log.info("job %s: %s -> unknown", work.record.id, was)
+
+
+def advice(job: str) -> str:
+    """What a person can do about a job whose outcome is unknown."""
+    return (
+        f"Look into the provider's console. If it shows the task: `veo resume {job} --task-id ID`;"
+        f" if not: `veo resume {job} --resubmit` sends it again, and may pay again."
+    )
+
+
+def advance(context: Context, work: Work, update: Update, **changes: Any) -> float | None:
+    """Take in what a provider reported of an accepted job. Returns when to step again."""
+    work.progress, work.message = update.progress, update.message or work.message
+    if update.stage is Stage.FAILED:
+        error = update.error or VeoError("the provider said that it failed, and not why")
+        context.end(work, State.FAILED, error, **charge.failed(work.record))
+        return None
+    changes |= {"task_id": update.task_id or work.record.task_id}
+    if update.stage is Stage.READY:
+        return _ready(context, work, update, changes)
+    state = _STATES[update.stage]
+    if state is State.SUBMITTED and work.record.state is State.RUNNING:
+        state = State.RUNNING  # some servers go back to `queued`; a life does not
+    if state != work.record.state or changes["task_id"] != work.record.task_id:
+        context.move(work, state, message=update.message, **changes)
+    else:
+        work.told(work)
+    return context.next_poll(work, update.poll_after)
+
+
+def _ready(context: Context, work: Work, update: Update, changes: dict[str, Any]) -> float:
+    video = json.dumps(update.video.to_json()) if update.video else None
+    money = charge.made(work.record)
+    polls = work.record.polls + work.polls
+    work.polls = 0
+    times = {"ready_at": context.clock()}
+    context.move(work, State.READY, video=video, polls=polls, **changes, **times, **money)
+    context.route(work.record.provider).gate.leave(work.record.id)
+    return context.clock()
+
+
+def _prepare(context: Context, work: Work, route: Route) -> Request:
+    limits = route.provider.models[work.record.model].image
+
+    def fit(image: Any) -> Any:
+        fitted, note = context.pictures.fit(image, limits, work.shrink)
+        if note:
+            work.message = note
+            work.told(work)
+        return fitted
+
+    return work.record.asked().map_images(fit)
+
+
+def _send(context: Context, work: Work, route: Route, request: Request) -> float | None:
+    now = context.clock()
+    if work.wait_s is not None and work.deadline is None:
+        work.deadline = now + work.wait_s
+    context.move(work, State.SUBMITTING, submitted_at=now, submits=work.record.submits + 1)
+
+    def report(update: Update) -> None:
+        # A lost lease shows again with the answer, which must not be missed for it.
+        with contextlib.suppress(LeaseLostError):
+            advance(context, work, update, **_first(work))
+
+    try:
+        update = route.provider.submit(request, report)
+    except VeoError as error:
+        return _not_made(context, work, route, error)
+    except Exception as error:  # noqa: BLE001 - a provider's bug must not end in a second payment
+        _log.exception("provider %s broke while submitting", work.record.provider)
+        return _not_made(context, work, route, _broke(error))
+    route.gate.eased()
+    return _keep(context, work, update, _first(work))
+
+
+def _first(work: Work) -> dict[str, Any]:
+    """What the first sign of acceptance does to the money."""
+    return charge.accepted(work.record) if work.record.state is State.SUBMITTING else {}
+
+
+def _keep(context: Context, work: Work, update: Update, money: dict[str, Any]) -> float | None:
+    """Write the answer down, whatever it takes: it is the only handle on something paid for."""
+    for tries in range(WRITES):
+        try:
+            return advance(context, work, update, **money)
+        except LeaseLostError:
+            context.ledger.adopt(work.record.id, update.task_id, update.video)
+            raise
+        except LedgerError as error:
+            if tries == WRITES - 1:
+                raise LedgerError(
+                    f"{error.message}. Job {work.record.id} was accepted as task "
+                    f"{update.task_id}, which could not be written down",
+                    hint=f"Later: `veo resume {work.record.id} --task-id {update.task_id}`.",
+                    charged=None,
+                ) from error
+    return None
+
+
+def _not_made(context: Context, work: Work, route: Route, error: VeoError) -> float | None:
+    money = charge.refused(work.record, error)
+    if error.charged is None:
+        unknown = UnknownOutcomeError(
+            f"the request was sent, but its outcome is unknown: {error.message}; "
+            "it may have been accepted and paid for",
+            hint=advice(work.record.id),
+            request_id=error.request_id,
+        )
+        context.end(work, State.UNKNOWN, unknown, **money)
+        return None
+    again = _again(context, work, route, error)
+    if again is None:
+        context.end(work, State.FAILED, error, **money)
+    return again
+
+
+def _again(context: Context, work: Work, route: Route, error: VeoError) -> float | None:
+    """When to send a request again that was certainly not accepted; None for never."""
+    smaller = isinstance(error, TooLargeError) and work.shrink == 0 and work.record.asked().images
+    if error.charged or not (smaller or (error.retryable and work.failures < TRIES)):
+        return None
+    failures = work.failures
+    if smaller:
+        work.shrink, when = 1, context.clock()
+    else:
+        when = context.retry(work, error)
+        failures = work.failures
+    if isinstance(error, BusyError):
+        route.gate.slow(context.clock(), max(0.0, when - context.clock()))
+    context.move(work, State.PLANNED, kind="refused", message=error.message, not_before=when)
+    work.failures = failures
+    route.gate.leave(work.record.id)
+    return when
+
+
+def _broke(error: Exception) -> VeoError:
+    return VeoError(f"the provider's code broke: {type(error).__name__}", charged=None)

@@ -1,0 +1,39 @@
+"""Whether a file is a whole MP4: its boxes are followed to the last byte.
+
+A half-downloaded fast-start file still probes as 8.0 s; only the bytes tell.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import BinaryIO
+
+_HEAD = 8
+_LARGE = 16
+
+
+def defect(file: BinaryIO) -> str | None:
+    """What is wrong with an MP4 file, in a few words; None when it is whole."""
+    size = file.seek(0, os.SEEK_END)
+    kinds: list[bytes] = []
+    at = 0
+    while at < size:
+        kind, length = _box(file, at, size)
+        if not kinds and kind != b"ftyp":
+            return "it does not begin like an MP4"
+        if length < _HEAD or at + length > size:
+            short = max(0, at + length - size)
+            return f"it ends within {kind.decode('latin-1')!r}, {short} bytes short"
+        kinds.append(kind)
+        at += length
+    missing = [kind.decode() for kind in (b"ftyp", b"moov", b"mdat") if kind not in kinds]
+    return f"it has no {' and no '.join(missing)}" if missing else None
+
+
+def _box(file: BinaryIO, at: int, size: int) -> tuple[bytes, int]:
+    file.seek(at)
+    head = file.read(_LARGE)
+    length, kind = int.from_bytes(head[:4], "big"), head[4:8]
+    if length == 1 and len(head) == _LARGE:
+        return kind, int.from_bytes(head[8:16], "big")
+    return kind, size - at if length == 0 and len(kind) == 4 else length

@@ -1,0 +1,130 @@
+"""From a request to a plan: the model, what is wrong, what it will cost. No I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from veo.check import Problem, check, errors
+from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
+from veo.model import similar
+from veo.money import Quote, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date
+
+    from veo.model import Model
+    from veo.request import Request
+
+_WORDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be sent, and what it would cost.
+
+    Attributes:
+        request: The request, its model filled in.
+        model: The row that it was checked against.
+        quote: What it costs, and when.
+        warnings: Lines for a person before it is sent.
+    """
+
+    request: Request
+    model: Model
+    quote: Quote
+    warnings: tuple[str, ...] = ()
+
+
+def plan(
+    request: Request,
+    models: Mapping[str, Model],
+    *,
+    preferred: str | None = None,
+    catalogue: Iterable[Model] = (),
+    retired: Literal["warn", "refuse", "ignore"] = "warn",
+    today: date | None = None,
+) -> Plan:
+    """Choose the model, check everything, and quote.
+
+    Args:
+        request: What is asked for.
+        models: The provider's models by name, the preferred first.
+        preferred: The configured model: taken when the request names none and it fits, or the
+            one of its family that does.
+        catalogue: All models of all providers, to name alternatives.
+        retired: What to do about a model past its reported shutdown date.
+        today: The date to compare with.
+
+    Raises:
+        UnknownModelError: No such model; the message names the one that was probably meant.
+        InvalidRequestError: The request breaks rules; all of them are in the error.
+        ModelUnavailableError: The model is past its shutdown date and ``retired`` is refuse.
+    """
+    model = _choose(request, models, preferred)
+    everyone = list(catalogue) or list(models.values())
+    problems = check(request, model, everyone)
+    if errors(problems):
+        raise InvalidRequestError(_with_sibling(problem, request, models) for problem in problems)
+    warnings = [str(problem) for problem in problems]
+    ended = _ended(model, today or datetime.now(UTC).date())
+    if ended and retired == "refuse":
+        raise ModelUnavailableError(ended, hint='retired = "warn" sends it all the same.')
+    if ended and retired == "warn":
+        warnings.append(ended)
+    complete = replace(request, model=model.name)
+    return Plan(complete, model, quote(complete, model), tuple(warnings))
+
+
+def _choose(request: Request, models: Mapping[str, Model], preferred: str | None) -> Model:
+    if request.model is not None:
+        return _named(request.model, models)
+    first = _named(preferred, models) if preferred else None
+    fitting = [model for model in models.values() if not errors(check(request, model))]
+    if first:
+        if first in fitting:
+            return first
+        family = [model for model in fitting if model.family and model.family == first.family]
+        return next(iter(family), first)
+    auto = [model for model in fitting if model.auto]
+    return next(iter(auto), next(iter(models.values())))
+
+
+def _named(name: str, models: Mapping[str, Model]) -> Model:
+    if name in models:
+        return models[name]
+    meant = similar(name, list(models))
+    hint = f"Did you mean {meant}? " if meant else ""
+    raise UnknownModelError(
+        f"there is no model {name!r} here", hint=f"{hint}`veo models` lists them all."
+    )
+
+
+def _with_sibling(problem: Problem, request: Request, models: Mapping[str, Model]) -> Problem:
+    """The problem, with the provider's own model that takes the whole request named first."""
+    fits = [
+        f"{model.provider}/{model.name}"
+        for model in models.values()
+        if not errors(check(request, model))
+    ]
+    offers = dict.fromkeys([*fits[:2], *problem.offered_by])
+    return replace(problem, offered_by=tuple(offers)[:4])
+
+
+def _ended(model: Model, today: date) -> str | None:
+    if model.shutdown is None or today < model.shutdown.on:
+        return None
+    instead = ", ".join(model.shutdown.replacements)
+    return (
+        f"{model.name} is reported to be shut down since {model.shutdown.on.isoformat()}"
+        f" ({model.shutdown.source})" + (f"; instead: {instead}" if instead else "")
+    )
+
+
+def slug(prompt: str) -> str:
+    """A short file name out of a prompt: its first words, letters and digits of any script."""
+    words = re.findall(r"[^\W_]+", prompt.lower())[:_WORDS]
+    return "-".join(words)[:60].strip("-") or "video"

@@ -1,0 +1,79 @@
+"""What a job looks like from outside: the object of ``--json`` and of the file beside a video."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from veo.ledger.record import State
+from veo.money import usd
+
+if TYPE_CHECKING:
+    from veo.ledger import Record
+
+
+def describe(record: Record) -> dict[str, Any]:
+    """A job as ``--json`` prints it. Money is USD as text-free numbers, times are seconds."""
+    failure = record.failure()
+    return {
+        "job": record.id,
+        "provider": record.provider,
+        "model": record.model,
+        "state": str(record.state),
+        "task_id": record.task_id,
+        "output": record.output,
+        "bytes": record.bytes,
+        "sha256": record.sha256,
+        "seconds": _seconds(record),
+        "polls": record.polls,
+        "cost": cost(record),
+        "error": {key: failure.get(key) for key in _ERROR} if failure else None,
+    }
+
+
+_ERROR = ("type", "message", "retryable", "charged", "request_id")
+
+
+def cost(record: Record) -> dict[str, Any]:
+    """What a job was quoted and charged, USD; ``certain`` is False where nobody can tell."""
+    return {
+        "quoted": float(record.quoted().amount),
+        "charged": float(usd(record.charged)),
+        "currency": "USD",
+        "certain": record.certain and record.state is not State.UNKNOWN,
+    }
+
+
+def path_of(output: Path) -> Path:
+    """The sidecar of a video: the same name with ``.json`` behind it."""
+    return output.with_name(f"{output.name}.json")
+
+
+def write(record: Record) -> None:
+    """Write the sidecar of a finished job; a disk that refuses it does not fail the job."""
+    body = describe(record) | {
+        "request": json.loads(record.request),
+        "quote": json.loads(record.quote),
+    }
+    target = path_of(Path(record.output))
+    half = target.with_name(f".{target.name}.part")
+    try:
+        half.write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        half.replace(target)
+    except OSError:
+        half.unlink(missing_ok=True)
+
+
+def _seconds(record: Record) -> dict[str, float | None]:
+    """How long a job was queued, generating, downloading; None for what did not begin."""
+
+    def between(start: float | None, end: float | None) -> float | None:
+        return round(end - start, 3) if start is not None and end is not None else None
+
+    done = record.ended_at if record.state is State.DONE else None
+    return {
+        "queued": between(record.created_at, record.submitted_at),
+        "generating": between(record.submitted_at, record.ready_at),
+        "downloading": between(record.ready_at, done),
+    }
