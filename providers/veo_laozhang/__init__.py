@@ -1,1 +1,10 @@
-"""veo_laozhang."""
+"""Veo at LaoZhang.ai: asynchronous tasks and the streaming chat.
+
+Nothing here was tried against the live service. It is built from the vendor's pages, the three
+results that it published in November 2025, the logs of its users, and the public source of the
+gateway that its newer route resembles.
+"""
+
+from veo_laozhang.tasks import LaoZhangAsync
+
+__all__ = ["LaoZhangAsync"]

@@ -1,0 +1,110 @@
+"""Opening a finished file: a public URL, or ``/content``, which may be the file or JSON.
+
+The vendor's pages show JSON with a URL behind ``/content``; users of the service got the bytes.
+Both are taken for what they are, not for what they are called, and a web page is never a video.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from veo.errors import (
+    DownloadError,
+    GoneError,
+    NotReadyError,
+    ProtocolError,
+    SetupError,
+    VeoError,
+)
+from veo.http import Answer, byte_stream
+from veo.update import Stage
+from veo_laozhang.errors import trouble
+from veo_laozhang.loose import loads
+from veo_laozhang.said import read_answer
+from veo_laozhang.wire import read_task
+
+if TYPE_CHECKING:
+    from veo.http import Http, OpenAnswer
+    from veo.provider import ByteStream
+
+NOT_READY_S = 4.0  # what a sister reseller advises for the seconds after `completed`
+_TOO_EARLY = (400, 404, 409, 425)
+_UNFINISHED = re.compile(r"in[_ ]progress|not completed yet", re.IGNORECASE)
+
+
+def open_file(http: Http, uri: str, offset: int = 0) -> ByteStream:
+    """The bytes of a file, from an offset if the server can.
+
+    A file that is missing on the API's own host may only be too new: it is never called gone
+    here. Whoever asks again bounds how often, and draws the conclusion.
+
+    Raises:
+        NotReadyError: The API does not have the file, or not yet.
+        GoneError: The storage host does not have it any more.
+        DownloadError: The storage host refuses it, for example a signed URL that has expired.
+        ProtocolError: What came is no file: a web page, or JSON without a URL.
+    """
+    for _ in range(2):
+        answer = http.open(uri, offset=offset)
+        if answer.status not in (200, 206, 416):
+            raise absence(answer.read(), own=http.owns(answer.url))
+        stream = byte_stream(answer, offset)
+        body = _prose(stream, answer)
+        if body is None:
+            return stream
+        uri = place(Answer(answer.status, answer.headers, body, http.key))
+    raise ProtocolError("the URL of the file leads to yet another URL")
+
+
+def absence(answer: Answer, *, own: bool) -> VeoError:
+    """Why there is no file, by an answer of the API's own host or of a storage host."""
+    told = f"{read_answer(answer).message} (HTTP {answer.status})"
+    if answer.status == 410 or (answer.status == 404 and not own):
+        return GoneError(f"the file is gone: {told}")
+    if _UNFINISHED.search(answer.text):
+        return NotReadyError(told, retry_after=NOT_READY_S)
+    error = trouble(answer)
+    if own and answer.status in _TOO_EARLY and not isinstance(error, SetupError):
+        return NotReadyError(told, retry_after=error.retry_after or NOT_READY_S)
+    if not own and isinstance(error, SetupError):
+        hint = "The link may have expired: `veo resume` asks for it again."
+        return DownloadError(f"the storage host refuses the file: {told}", hint=hint)
+    return error
+
+
+def place(answer: Answer) -> str:
+    """The URL in a JSON answer that stands where the file should be.
+
+    Raises:
+        NotReadyError: It says that the file is still being made.
+        ProtocolError: It says nothing of use.
+    """
+    task = read_task(loads(answer.body))
+    if task.stage is Stage.READY and task.url:
+        return task.url
+    if task.stage in (Stage.SUBMITTED, Stage.RUNNING) or _UNFINISHED.search(answer.text):
+        raise NotReadyError(f"the file is not there yet: {task.word}", retry_after=NOT_READY_S)
+    raise trouble(answer)
+
+
+def _prose(stream: ByteStream, answer: OpenAnswer) -> bytes | None:
+    """The body if it is text instead of a file; what was read of a file is put back."""
+    try:
+        head = next(stream.chunks, b"")
+    except VeoError:
+        stream.close()
+        raise
+    if not _is_prose(head, stream.offset, answer.content_type):
+        stream.chunks = chain((head,), stream.chunks)
+        return None
+    stream.close()
+    return head
+
+
+def _is_prose(head: bytes, offset: int, kind: str) -> bool:
+    if offset == 0 and head[4:8] == b"ftyp":
+        return False
+    named = kind.startswith("text/") or kind.endswith(("json", "xml", "html"))
+    return named or (offset == 0 and head.lstrip()[:1] in (b"{", b"[", b"<"))
