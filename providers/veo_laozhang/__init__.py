@@ -5,6 +5,7 @@ results that it published in November 2025, the logs of its users, and the publi
 gateway that its newer route resembles.
 """
 
+from veo_laozhang.stream import LaoZhangSync
 from veo_laozhang.tasks import LaoZhangAsync
 
-__all__ = ["LaoZhangAsync"]
+__all__ = ["LaoZhangAsync", "LaoZhangSync"]

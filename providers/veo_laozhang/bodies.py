@@ -1,4 +1,4 @@
-"""What is sent to ``/v1/videos``: values in, bodies out. No I/O."""
+"""What is sent, to ``/v1/videos`` and to the chat: values in, bodies out. No I/O."""
 
 from __future__ import annotations
 
@@ -82,3 +82,16 @@ def task_files(request: Request) -> list[Upload]:
         ("input_reference", (frame.filename, frame.data or b"", frame.mime))
         for frame in request.frames
     ]
+
+
+def chat_body(request: Request) -> dict[str, Any]:
+    """The body of the streaming chat; the content is a list, as the vendor's pages insist.
+
+    Pictures go as data URIs: URLs worked once, and are documented as refused since.
+    """
+    content: list[dict[str, Any]] = [{"type": "text", "text": request.prompt}]
+    content += [
+        {"type": "image_url", "image_url": {"url": frame.data_uri()}} for frame in request.frames
+    ]
+    messages = [{"role": "user", "content": content}]
+    return {"model": request.model, "messages": messages, "stream": True, "n": 1}

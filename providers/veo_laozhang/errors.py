@@ -95,7 +95,7 @@ TABLE = (
     Row(ConfigError, r"invalid url \(", hint=_BASE_URL),
     Row(
         ModeratedError,
-        r"content.?policy|moderat|safety|prohibited|(?<!case.)sensitive|violat|违规|敏感|审核"
+        r"content.?(policy|filter)|moderat|safety|prohibited|(?<!case.)sensitive|violat|违规|敏感|审核"
         r"|(content|prompt).{0,20}blocked",
         _REFUSING,
         _REWORD,

@@ -10,14 +10,7 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from veo.errors import (
-    DownloadError,
-    GoneError,
-    NotReadyError,
-    ProtocolError,
-    SetupError,
-    VeoError,
-)
+from veo.errors import GoneError, NotReadyError, ProtocolError, SetupError, VeoError
 from veo.http import Answer, byte_stream
 from veo.update import Stage
 from veo_laozhang.errors import trouble
@@ -42,8 +35,8 @@ def open_file(http: Http, uri: str, offset: int = 0) -> ByteStream:
 
     Raises:
         NotReadyError: The API does not have the file, or not yet.
-        GoneError: The storage host does not have it any more.
-        DownloadError: The storage host refuses it, for example a signed URL that has expired.
+        GoneError: The storage host does not have it any more; retryable where it refuses the
+            link, for example one whose signature has expired: another link may do.
         ProtocolError: What came is no file: a web page, or JSON without a URL.
     """
     for _ in range(2):
@@ -69,8 +62,7 @@ def absence(answer: Answer, *, own: bool) -> VeoError:
     if own and answer.status in _TOO_EARLY and not isinstance(error, SetupError):
         return NotReadyError(told, retry_after=error.retry_after or NOT_READY_S)
     if not own and isinstance(error, SetupError):
-        hint = "The link may have expired: `veo resume` asks for it again."
-        return DownloadError(f"the storage host refuses the file: {told}", hint=hint)
+        return GoneError(f"the link to the file does not work any more: {told}", retryable=True)
     return error
 
 

@@ -53,9 +53,13 @@ def read_answer(answer: Answer) -> Said:
     """What the body of an answer says, whatever it holds; the key is taken out."""
     body = answer.text
     said = _page(body) if _PAGE.match(body) else read(loads(answer.body), body)
-    headers = answer.headers
-    named = next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), None)
-    return redacted(replace(said, request_id=said.request_id or named), answer)
+    named = said.request_id or request_id(answer.headers)
+    return redacted(replace(said, request_id=named), answer)
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """The provider's name for the exchange, where a header tells it."""
+    return next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), None)
 
 
 def redacted(said: Said, answer: Answer) -> Said:
