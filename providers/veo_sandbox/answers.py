@@ -1,10 +1,9 @@
 """Answers that are more than a status and a body: files, and ways to break off."""
 
-import os
 from pathlib import Path
 
 from starlette.responses import FileResponse, HTMLResponse, Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from veo_sandbox.call import Connection
 
@@ -15,7 +14,7 @@ class Video(FileResponse):
     chunk_size = 1024 * 1024
 
     def __init__(self, path: Path, headers: dict[str, str] | None = None) -> None:
-        super().__init__(path, media_type="video/mp4", stat_result=os.stat(path), headers=headers)
+        super().__init__(path, media_type="video/mp4", stat_result=path.stat(), headers=headers)
 
 
 class HangUp(Response):
@@ -45,6 +44,3 @@ def page(status: int, title: str) -> HTMLResponse:
         "</body>\r\n</html>\r\n",
         status,
     )
-
-
-__all__ = ["HangUp", "Message", "Video", "page"]

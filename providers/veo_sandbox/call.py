@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -17,10 +16,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from veo_sandbox.tasks import Outcome, State, Task
-
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from veo_sandbox.core import Core
+    from veo_sandbox.tasks import Outcome, State, Task
 
 MOST_BODY = 128 * 1024 * 1024
 """Bytes of a body; the default of new-api's MAX_REQUEST_BODY_MB."""
@@ -135,12 +135,16 @@ class Call:
         return "json" in self.headers.get("content-type", "")
 
     @property
-    def key(self) -> str | None:
-        """The key, however it is presented: `Bearer`, `bearer`, raw, `x-goog-api-key`, `?key=`."""
-        authorization = self.headers.get("authorization", "")
-        word, _, rest = authorization.partition(" ")
-        bare = rest.strip() if word.lower() == "bearer" else authorization
-        return bare or self.headers.get("x-goog-api-key") or self.query.get("key")
+    def bearer(self) -> str | None:
+        """The key in `Authorization`: after `Bearer`, after `bearer`, or raw (as new-api takes it)."""
+        authorization = self.headers.get("authorization")
+        word, _, rest = (authorization or "").partition(" ")
+        return rest.strip() if word.lower() == "bearer" else authorization
+
+    @property
+    def goog_key(self) -> str | None:
+        """The key as Google's clients send it: `x-goog-api-key`, or `?key=`."""
+        return self.headers.get("x-goog-api-key") or self.query.get("key")
 
     @property
     def words(self) -> str:
@@ -185,6 +189,11 @@ class Call:
         for wait in waits:
             wait.cancel()
 
+    @property
+    def over(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self.connection.left or self.core.stopping.begun
+
     def summary(self) -> dict[str, Any]:
         """What the record keeps: no key, no picture's bytes."""
         entry: dict[str, Any] = {
@@ -193,7 +202,7 @@ class Call:
             "path": self.path,
             "query": {k: v for k, v in self.query.items() if k != "key"},
             "port": "files" if self.scope["server"][1] == self.core.files_port else "api",
-            "auth": self.key is not None,
+            "auth": bool(self.bearer or self.goog_key),
             "content_type": self.headers.get("content-type", ""),
             "range": self.headers.get("range", ""),
         }

@@ -32,6 +32,10 @@ class Model:
             return micro(self.usd_per_call)
         return int(micro(self.usd_per_second[resolution]) * seconds)
 
+    def sells(self, resolution: str) -> bool:
+        """Whether it has a price for a resolution."""
+        return bool(self.usd_per_call) or resolution in self.usd_per_second
+
 
 def micro(usd: str | float) -> int:
     """USD as whole millionths."""

@@ -24,6 +24,11 @@ class Stopping:
         self._event = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether it is."""
+        return self._event.is_set()
+
     async def wait(self) -> None:
         """Until it is."""
         self._loop = asyncio.get_running_loop()
@@ -57,6 +62,7 @@ class Core:
         self.files_port = 0
         self._seen = -1
         self.refresh()
+        self.studio.sweep(self._wanted)
 
     def serve_at(self, port: int, files_port: int) -> None:
         """Say where the server is."""
@@ -92,7 +98,7 @@ class Core:
         """Take an order: fix its fate, hold its price, keep it, and begin its clip.
 
         Raises:
-            BalanceTooLow: the account cannot pay; nothing is kept then.
+            BalanceError: the account cannot pay; nothing is kept then.
         """
         now = self.clock.now()
         with self.store.transaction():
@@ -145,6 +151,10 @@ class Core:
     def request_id(self) -> str:
         """An id for one exchange, as gateways print it in their errors."""
         return f"{int(self.clock.now())}{secrets.token_hex(8)}"
+
+    def _wanted(self, file: str) -> bool:
+        task = self.tasks.of_file(file)
+        return task is not None and self.clock.now() < task.file_gone_at
 
     def close(self) -> None:
         """Stop the workers and close the store."""

@@ -14,7 +14,7 @@ from veo_sandbox.tasks import Task, Tasks
 _START = 1000.0
 
 
-class BalanceTooLow(Exception):
+class BalanceError(Exception):
     """The account cannot pay for the task; `balance` is what is left, in USD."""
 
     def __init__(self, balance: float) -> None:
@@ -34,11 +34,11 @@ class Account:
         """Take the price off the balance; call inside the transaction that adds the task.
 
         Raises:
-            BalanceTooLow: there is not enough.
+            BalanceError: there is not enough.
         """
         balance = self._balance()
         if balance < task.order.amount:
-            raise BalanceTooLow(dollars(balance))
+            raise BalanceError(dollars(balance))
         self._move(-task.order.amount)
         self._bill(task, "held", task.created_at)
 

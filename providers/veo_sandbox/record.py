@@ -6,7 +6,7 @@ from typing import Any
 
 from veo_sandbox.store import Store
 
-_MOST = 20_000
+_MOST = 10_000
 
 
 class Record:

@@ -41,7 +41,7 @@ class Server:
             app,
             lifespan="off",
             log_config=None,
-            log_level="critical",
+            log_level="error",
             access_log=False,
             timeout_graceful_shutdown=2,
         )

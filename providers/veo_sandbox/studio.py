@@ -1,14 +1,22 @@
 """Where clips are made: worker threads that write `home/files`, one file a video."""
 
+import logging
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from veo_sandbox.clips import ClipSpec, Stopped, render
+from veo_sandbox.clips import ClipSpec, StoppedError, render
 from veo_sandbox.tasks import Task
+
+
+_LEFTOVER = 7 * 86_400
+"""Real seconds after which a picture or an unfinished file is of no use."""
+
+_log = logging.getLogger(__name__)
 
 
 class Studio:
@@ -57,11 +65,16 @@ class Studio:
             self._begun.pop(path, None)
         return path in self._finished
 
-    def sweep(self, keep: Iterable[Path]) -> None:
-        """Delete videos whose time is over, and drafts of a killed process."""
-        wanted = set(keep)
+    def sweep(self, wanted: Callable[[str], bool]) -> None:
+        """Delete videos that nobody may fetch any more, and what killed processes left behind.
+
+        `wanted` is asked with the file id of every video.
+        """
         for path in self._files.glob("*.mp4"):
-            if path not in wanted and not path.name.startswith("tiny-"):
+            if not path.name.startswith("tiny-") and not wanted(path.stem):
+                path.unlink(missing_ok=True)
+        for path in (*self._files.glob(".*"), *self._pictures.iterdir()):
+            if path.is_file() and path.stat().st_mtime < time.time() - _LEFTOVER:
                 path.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -72,13 +85,15 @@ class Studio:
     def _make(self, clip: ClipSpec, path: Path) -> None:
         try:
             render(clip, path, self._stopping.is_set)
-        except Stopped:
+        except StoppedError:
             return
+        except Exception:
+            _log.exception("clip %s could not be made; its task will not complete", path.name)
+            raise
 
     def _keep(self, picture: bytes) -> str:
         path = self._pictures / sha256(picture).hexdigest()
-        if not path.exists():
-            path.write_bytes(picture)
+        path.write_bytes(picture)
         return str(path)
 
 

@@ -4,7 +4,7 @@
 whole. Either may take a second or two of CPU: call them from a worker thread.
 """
 
-from veo_sandbox.clips.film import Stopped, extend, render
+from veo_sandbox.clips.film import StoppedError, extend, render
 from veo_sandbox.clips.spec import ClipSpec
 
-__all__ = ["ClipSpec", "Stopped", "extend", "render"]
+__all__ = ["ClipSpec", "StoppedError", "extend", "render"]

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import chain
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -26,7 +25,7 @@ _CHORDS = (
 )
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The sandbox is being stopped; nothing was written."""
 
 
@@ -37,7 +36,7 @@ def render(spec: ClipSpec, path: Path, stopping: Callable[[], bool] = lambda: Fa
     second, and costs nothing after the first of its kind.
 
     Raises:
-        Stopped: `stopping` said so.
+        StoppedError: `stopping` said so.
     """
     if spec.tiny:
         with mp4.whole(path) as draft:
@@ -58,7 +57,7 @@ def extend(
     """Write one MP4 at `path`: the earlier one unchanged, then `seconds` that go on from its end.
 
     Raises:
-        Stopped: `stopping` said so.
+        StoppedError: `stopping` said so.
         ValueError: the earlier file is no MP4 with picture and sound as `render` makes them.
     """
     last = Planes.of_frame(mp4.last_frame(earlier))
@@ -81,7 +80,7 @@ def _film(
     def watched() -> Iterator[Planes]:
         for picture in pictures:
             if stopping():
-                raise Stopped
+                raise StoppedError
             yield picture
 
     chord = Random(spec.prompt).choice(_CHORDS)  # noqa: S311 - repeatable sound
@@ -216,8 +215,12 @@ def _tiny(size: tuple[int, int], seconds: float) -> bytes:
     with TemporaryDirectory(prefix="veo-sandbox-") as folder:
         path = Path(folder) / "tiny.mp4"
         pictures = (picture.frame() for _ in range(frames))
-        mp4.encode(path, pictures, (small[0], small[1]), seconds, (220.0,), fps=2, bit_rate=8_000)
+        mp4.encode(
+            path,
+            pictures,
+            (small[0], small[1]),
+            seconds,
+            (220.0,),
+            mp4.Quality(fps=2, bit_rate=8_000),
+        )
         return path.read_bytes()
-
-
-__all__ = ["Stopped", "chain", "extend", "render", "spec_frames"]

@@ -4,8 +4,9 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import uuid4
 
 import av
@@ -13,14 +14,24 @@ from av.filter import Graph
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
-    from av.audio.stream import AudioStream
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
 FPS = 24
 RATE = 48_000
-_X264 = {"preset": "superfast", "crf": "26", "threads": "1"}
+_PACKET = 1024
+_X264 = {"preset": "superfast", "crf": "26", "threads": "1", "bf": "0"}
+
+
+class Quality(NamedTuple):
+    """Frames a second, and bits a second of the sound."""
+
+    fps: int = FPS
+    bit_rate: int = 128_000
+
+
+_FULL = Quality()
 
 
 @contextmanager
@@ -40,19 +51,17 @@ def encode(
     size: tuple[int, int],
     seconds: float,
     chord: tuple[float, ...],
-    *,
-    fps: int = FPS,
-    bit_rate: int = 128_000,
+    quality: Quality = _FULL,
 ) -> None:
     """Write frames and a chord (Hz) as one MP4; frames of another size are scaled.
 
     The index (`moov`) comes last, as in the files that were captured.
     """
     with whole(path) as draft, av.open(str(draft), "w", format="mp4") as out:
-        video = _video(out, size, fps)
-        audio = cast("AudioStream", out.add_stream("aac", rate=RATE, layout="stereo"))
-        audio.bit_rate = bit_rate
-        for tone in _tones(chord, seconds):
+        video = _video(out, size, quality.fps)
+        audio = out.add_stream("aac", rate=RATE, layout="stereo")
+        audio.bit_rate = quality.bit_rate
+        for tone in _tones(chord, _whole_packets(seconds)):
             out.mux(audio.encode(tone))
         out.mux(audio.encode(None))
         for number, frame in enumerate(frames):
@@ -63,10 +72,15 @@ def encode(
 
 
 def _video(out: "OutputContainer", size: tuple[int, int], fps: int) -> "VideoStream":
-    video = cast("VideoStream", out.add_stream("libx264", rate=fps, options=_X264))
+    video = out.add_stream("libx264", rate=fps, options=_X264)
     video.width, video.height = size
     video.pix_fmt = "yuv420p"
     return video
+
+
+def _whole_packets(seconds: float) -> float:
+    """As much of a length as fills packets of AAC: a part of one would outlast the pictures."""
+    return int(seconds * RATE / _PACKET) * _PACKET / RATE
 
 
 def _tones(chord: tuple[float, ...], seconds: float) -> Iterator["AudioFrame"]:
@@ -91,11 +105,15 @@ def _tones(chord: tuple[float, ...], seconds: float) -> Iterator["AudioFrame"]:
 
 
 def last_frame(path: Path) -> av.VideoFrame:
-    """The last picture of an MP4."""
+    """The last picture of an MP4.
+
+    Raises:
+        ValueError: it has none.
+    """
+    last: av.VideoFrame | None = None
     with av.open(str(path)) as source:
-        last = None
-        for last in source.decode(video=0):
-            pass
+        for frame in source.decode(video=0):
+            last = frame
     if last is None:
         raise ValueError(f"{path.name} has no picture")
     return last
@@ -105,7 +123,7 @@ def join(first: Path, second: Path, path: Path) -> None:
     """Write two MP4s of one make as one, copying what is encoded.
 
     Raises:
-        ValueError: they were not encoded alike, so copying would break the second.
+        ValueError: they were not encoded alike, so that the second would not decode.
     """
     with (
         av.open(str(first)) as head,
@@ -113,9 +131,47 @@ def join(first: Path, second: Path, path: Path) -> None:
         whole(path) as draft,
         av.open(str(draft), "w", format="mp4") as out,
     ):
-        _check_alike(head, tail, first.name)
-        for kind in ("video", "audio"):
-            _append(out, kind, head, tail)
+        if _make(head) != _make(tail):
+            raise ValueError(f"{first.name} was not made like its continuation")
+        copies = {
+            "video": out.add_stream_from_template(head.streams.video[0]),
+            "audio": out.add_stream_from_template(head.streams.audio[0]),
+        }
+        for source, shift in ((head, Fraction(0)), (tail, _length(head))):
+            for packet in source.demux():
+                if _belongs(packet, shift):
+                    _shift(packet, shift)
+                    packet.stream = copies[packet.stream.type]
+                    out.mux(packet)
+
+
+def _length(source: "InputContainer") -> Fraction:
+    """Seconds of its pictures."""
+    pictures = source.streams.video[0]
+    return Fraction(pictures.duration or 0) * Fraction(pictures.time_base or 1)
+
+
+def _belongs(packet: "Packet[Any]", shift: Fraction) -> bool:
+    """All of the first file; of a later one not the packet that primes its AAC decoder.
+
+    That one lies before the file's start, where the sound of the file before it still lasts, and
+    the muxer refuses time that does not advance.
+    """
+    return packet.pts is not None and (not shift or packet.pts >= 0)
+
+
+def _shift(packet: "Packet[Any]", seconds: Fraction) -> None:
+    ticks = round(seconds / Fraction(packet.time_base or 1))
+    packet.pts = (packet.pts or 0) + ticks
+    packet.dts = (packet.dts or 0) + ticks
+
+
+def _make(source: "InputContainer") -> list[tuple[object, ...]]:
+    """What must be equal for streams to be joined by copying."""
+    return [
+        (stream.type, stream.codec_context.name, stream.codec_context.extradata)
+        for stream in source.streams
+    ]
 
 
 def padded(clip: bytes, least: int) -> bytes:
@@ -125,9 +181,3 @@ def padded(clip: bytes, least: int) -> bytes:
         return clip
     missing = max(missing, 8)
     return clip + struct.pack(">I4s", missing, b"free") + bytes(missing - 8)
-
-
-def _append(
-    out: "OutputContainer", kind: str, head: "InputContainer", tail: "InputContainer"
-) -> None:
-    pass

@@ -25,7 +25,8 @@ class Planes:
     @classmethod
     def of(cls, picture: Image.Image) -> Self:
         """Convert an RGB picture."""
-        return cls.of_frame(av.VideoFrame.from_image(picture.convert("RGB")))
+        frame = av.VideoFrame.from_image(picture.convert("RGB"))  # type: ignore[no-untyped-call]
+        return cls.of_frame(frame)
 
     @classmethod
     def of_frame(cls, frame: av.VideoFrame) -> Self:
@@ -102,9 +103,7 @@ class Mask:
 def colour(name: str) -> Colour:
     """A CSS colour as (Y, U, V) of the encoder's range."""
     planes = Planes.of(Image.new("RGB", (16, 16), ImageColor.getrgb(name)[:3]))
-    pixels = (plane.getpixel((0, 0)) for plane in (planes.y, planes.u, planes.v))
-    y, u, v = (int(pixel) for pixel in pixels if isinstance(pixel, int))
-    return y, u, v
+    return planes.y.tobytes()[0], planes.u.tobytes()[0], planes.v.tobytes()[0]
 
 
 def photograph(path: Path, size: tuple[int, int]) -> Planes:

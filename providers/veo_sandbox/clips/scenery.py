@@ -9,24 +9,16 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from veo_sandbox.clips.planes import Colour, Mask, Planes, colour
 
-
-class Palette(NamedTuple):
-    """CSS colours: the sky from top to bottom, the sun, the hills from far to near."""
-
-    sky: tuple[str, str, str]
-    sun: str
-    hills: tuple[str, str, str, str]
-
-
 _PALETTES = (
-    Palette(("#241655", "#b0487f", "#ffb27a"), "#ffe6b0", ("#9c4a78", "#6a3468", "#41234f", "#1d1230")),
-    Palette(("#0b2545", "#3f7cac", "#f6d8ae"), "#fff3d6", ("#6f9fb8", "#3f6f8c", "#234a66", "#0f2438")),
-    Palette(("#102a2e", "#2f8f83", "#f4e3a1"), "#fff7cf", ("#5fae93", "#2f7a6d", "#1b5049", "#0b2a2b")),
-    Palette(("#3a1c14", "#d1603d", "#ffd28a"), "#fff0c2", ("#c7683f", "#8f412c", "#5c2720", "#2c1314")),
-    Palette(("#0a1030", "#2b3f8c", "#9fb9ff"), "#f4f7ff", ("#5468b0", "#33468c", "#1f2c63", "#0d1436")),
-    Palette(("#2b1440", "#7d4fa8", "#f7c4dc"), "#fff0f5", ("#a070b8", "#6c4590", "#452a66", "#20123a")),
-    Palette(("#14313f", "#7fb7a5", "#fdf0c8"), "#ffffff", ("#93b58a", "#5f8b62", "#3a6147", "#1a3329")),
-)  # fmt: skip
+    "#241655 #b0487f #ffb27a #ffe6b0 #9c4a78 #6a3468 #41234f #1d1230",
+    "#0b2545 #3f7cac #f6d8ae #fff3d6 #6f9fb8 #3f6f8c #234a66 #0f2438",
+    "#102a2e #2f8f83 #f4e3a1 #fff7cf #5fae93 #2f7a6d #1b5049 #0b2a2b",
+    "#3a1c14 #d1603d #ffd28a #fff0c2 #c7683f #8f412c #5c2720 #2c1314",
+    "#0a1030 #2b3f8c #9fb9ff #f4f7ff #5468b0 #33468c #1f2c63 #0d1436",
+    "#2b1440 #7d4fa8 #f7c4dc #fff0f5 #a070b8 #6c4590 #452a66 #20123a",
+    "#14313f #7fb7a5 #fdf0c8 #ffffff #93b58a #5f8b62 #3a6147 #1a3329",
+)
+"""The sky from top to bottom (3), the sun, the hills from far to near (4)."""
 
 
 class Layer(NamedTuple):
@@ -45,13 +37,14 @@ class Landscape:
         self._random = Random(prompt)  # noqa: S311 - repeatable scenery
         self._size = size
         self._frames = frames
-        palette = self._random.choice(_PALETTES)
-        self._sky = _sky(palette, size)
+        *sky, sun, far, middle, near, nearest = self._random.choice(_PALETTES).split()
+        self._sky = _sky(sky, size)
         self._sun = _sun(min(size))
-        self._sun_colour = colour(palette.sun)
+        self._sun_colour = colour(sun)
         self._path = self._random.uniform(0.2, 0.8), self._random.uniform(0.3, 0.42)
         self._clouds = self._cloud_layer()
-        hills = [self._hill(palette.hills[depth], depth) for depth in range(4)]
+        shades = enumerate((far, middle, near, nearest))
+        hills = [self._hill(shade, depth) for depth, shade in shades]
         self._layers = [self._clouds, *hills]
         self._birds = [self._random.uniform(0, 1) for _ in range(self._random.randint(3, 6))]
 
@@ -132,13 +125,11 @@ class Landscape:
         return large.reduce(2)
 
 
-def _sky(palette: Palette, size: tuple[int, int]) -> Planes:
-    width, height = size
+def _sky(names: list[str], size: tuple[int, int]) -> Planes:
     ramp = Image.linear_gradient("L").resize(size, Image.Resampling.BICUBIC)
-    top, middle, bottom = (Image.new("RGB", size, name) for name in palette.sky)
+    top, middle, bottom = (Image.new("RGB", size, name) for name in names)
     upper = ramp.point(lambda light: min(255, light * 2))
     lower = ramp.point(lambda light: max(0, light * 2 - 255))
-    del width, height
     return Planes.of(Image.composite(bottom, Image.composite(middle, top, upper), lower))
 
 

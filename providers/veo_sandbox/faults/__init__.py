@@ -1,1 +1,9 @@
-"""Faults: the table of them, and the rules that say when they strike."""
+"""Misbehaviour on purpose: the table of faults, and the rules that say which requests they strike.
+
+Importing this package fills the table.
+"""
+
+from veo_sandbox.faults import bodies, canned, outcomes, transport
+from veo_sandbox.faults.registry import FAULTS, STEPS, Fault
+
+__all__ = ["FAULTS", "STEPS", "Fault", "bodies", "canned", "outcomes", "transport"]

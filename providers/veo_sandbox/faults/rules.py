@@ -16,7 +16,10 @@ class Struck(Protocol):
     """What a rule looks at in a request."""
 
     step: str
-    seed: int
+
+    @property
+    def seed(self) -> int:
+        """What chance starts from."""
 
     @property
     def words(self) -> str:

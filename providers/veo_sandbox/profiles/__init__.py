@@ -2,7 +2,11 @@
 
 from veo_sandbox.profiles.base import Asked, Profile
 from veo_sandbox.profiles.legacy import Capture, Docs
+from veo_sandbox.profiles.official import Official
+from veo_sandbox.profiles.openai import OpenAI
 
-PROFILES: dict[str, type[Profile]] = {cls.name: cls for cls in (Capture, Docs)}
+PROFILES: dict[str, type[Profile]] = {
+    profile.name: profile for profile in (Capture, Docs, Official, OpenAI)
+}
 
 __all__ = ["PROFILES", "Asked", "Profile"]

@@ -125,7 +125,8 @@ class Profile:
 
     def no_model(self, model: str) -> Response:
         """A model that this token may not use (text seen by users, status as one-api does)."""
-        text = f"该令牌无权使用模型：{model} (request id: {self.core.request_id()})"
+        told = f"该令牌无权使用模型：{model}"  # noqa: RUF001 - the wire's own text
+        text = f"{told} (request id: {self.core.request_id()})"
         return self.error(403, text, "new_api_error")
 
     def broke(self, balance: float) -> Response:
@@ -144,9 +145,11 @@ class Profile:
 
     # Shapes.
 
-    def error(self, status: int, message: str, kind: str, code: str | None = "") -> Response:
-        """An error of the gateway itself."""
-        body = {"message": message, "type": kind, "code": code}
+    def error(
+        self, status: int, message: str, kind: str, code: str | None = "", **more: str | None
+    ) -> Response:
+        """An error of the gateway itself, with `more` members."""
+        body = {"message": message, "type": kind, "code": code, **more}
         return JSONResponse({"error": body}, status)
 
     def task_error(self, status: int, code: str, message: str) -> Response:

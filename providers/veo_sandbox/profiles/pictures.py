@@ -1,5 +1,7 @@
 """Uploaded pictures: what is taken, and what is refused."""
 
+import base64
+import binascii
 import io
 from collections.abc import Sequence
 
@@ -28,6 +30,22 @@ def check_pictures(profile: Profile, images: Sequence[Upload], most: int) -> lis
             text = f"unsupported image format {kind or 'unknown'}: use JPEG, PNG or WebP"
             raise profile.invalid("invalid_image_format", text, "input_reference")
     return list(images)
+
+
+def inline_picture(profile: Profile, name: str, text: object) -> Upload:
+    """A data URI as an upload.
+
+    Raises:
+        Refusal: it is none; an address is not fetched.
+    """
+    head, _, data = str(text).partition(",")
+    if not head.startswith("data:") or not head.endswith(";base64"):
+        raise profile.invalid("invalid_request", f"{name}: must be a data URI", name)
+    try:
+        picture = base64.b64decode(data, validate=True)
+    except binascii.Error:
+        raise profile.invalid("invalid_request", f"{name}: bad base64", name) from None
+    return Upload(name, "", head[len("data:") : -len(";base64")], picture)
 
 
 def _kind(data: bytes) -> str | None:

@@ -17,7 +17,7 @@ _QUOTA_A_DOLLAR = 500_000
 async def list_models(core: Core, call: Call) -> Response:
     """GET /v1/models: an OpenAI list of what this profile sells."""
     profile = PROFILES[core.profile](core)
-    if call.key != core.key:
+    if call.bearer != core.key:
         raise Refusal(profile.unauthorized())
     rows = [
         {"id": model.id, "object": "model", "created": 1_762_473_600, "owned_by": "sandbox"}
@@ -30,7 +30,8 @@ async def list_models(core: Core, call: Call) -> Response:
 async def me(core: Core, call: Call) -> Response:
     """GET /api/user/self: the balance, for the system token alone; always gzip (documented)."""
     if call.headers.get("authorization") != core.system_token:
-        body = {"success": False, "message": "无权进行此操作，access token 无效"}
+        told = "无权进行此操作，access token 无效"  # noqa: RUF001 - the wire's own text
+        body = {"success": False, "message": told}
         return JSONResponse(body, 401)
     now = core.clock.now()
     balance = core.account.balance(now)

@@ -60,7 +60,7 @@ class Control:
         if body is not None:
             rules = _member(body, "rules")
             if not isinstance(rules, list):
-                raise ValueError("rules: must be a list")
+                raise TypeError("rules: must be a list")
             self._core.rules.add([_object(rule) for rule in rules])
         return {"rules": self._core.rules.all()}
 
@@ -106,7 +106,7 @@ def _endpoint(core: Core, act: Callable[[Any], Any]) -> Callable[[Request], Awai
         try:
             body = await request.json() if request.method == "POST" else None
             return JSONResponse(act(body))
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             return JSONResponse({"error": str(error)}, 400)
 
     return endpoint
@@ -114,7 +114,7 @@ def _endpoint(core: Core, act: Callable[[Any], Any]) -> Callable[[Request], Awai
 
 def _object(body: Any) -> dict[str, Any]:
     if not isinstance(body, dict):
-        raise ValueError("must be a JSON object")
+        raise TypeError("must be a JSON object")
     return body
 
 

@@ -23,7 +23,7 @@ async def not_found(core: Core, call: Call) -> Response:
 
 
 def _leaked(core: Core, call: Call) -> Response | None:
-    if call.key is None:
+    if not (call.bearer or call.goog_key):
         return None
     core.leaks.add(call.summary())
     return JSONResponse({"error": "a key was sent to the files host"}, 400)
@@ -31,5 +31,5 @@ def _leaked(core: Core, call: Call) -> Response | None:
 
 ROUTES = (
     At("GET", "/flow/{file}.mp4", "file", video),
-    At("GET", "/cdn/{file}.mp4", "file", video),
+    At("GET", "/cdn/{file}.mp4", "other", video),
 )

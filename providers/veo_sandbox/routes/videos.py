@@ -7,8 +7,9 @@ from veo_sandbox.call import Call, Refusal
 from veo_sandbox.catalogue import Model, models
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
-from veo_sandbox.money import BalanceTooLow
+from veo_sandbox.money import BalanceError
 from veo_sandbox.profiles import PROFILES, Asked, Profile
+from veo_sandbox.profiles.official import envelope
 from veo_sandbox.routes import At
 from veo_sandbox.tasks import Order, Task
 
@@ -25,7 +26,7 @@ async def create(core: Core, call: Call) -> Response:
         raise profile.invalid("invalid_request", "prompt is required", "prompt")
     try:
         call.accepted = core.accept(_order(profile, call, model, asked))
-    except BalanceTooLow as error:
+    except BalanceError as error:
         raise Refusal(profile.broke(error.balance)) from None
     return JSONResponse(profile.created(call.accepted))
 
@@ -50,6 +51,14 @@ async def content(core: Core, call: Call) -> Response:
     return profile.content(task, state) or Video(core.studio.path(task), _CACHE)
 
 
+async def generation(core: Core, call: Call) -> Response:
+    """GET /v1/video/generations/{task}: the compatibility poll of new-api."""
+    profile = _authorized(core, call)
+    if call.task is None or call.state is None or call.state.name == "gone":
+        return profile.missing()
+    return envelope(core, call.task, call.state)
+
+
 async def no_such_url(core: Core, call: Call) -> Response:
     """Any other path, as new-api answers it."""
     text = f"Invalid URL ({call.method} {call.path})"
@@ -58,7 +67,7 @@ async def no_such_url(core: Core, call: Call) -> Response:
 
 def _authorized(core: Core, call: Call) -> Profile:
     profile = PROFILES[core.profile](core)
-    if call.key != core.key:
+    if call.bearer != core.key:
         raise Refusal(profile.unauthorized())
     return profile
 
@@ -120,4 +129,6 @@ ROUTES = (
     At("POST", "/v1/videos", "create", create),
     At("GET", "/v1/videos/{task}", "poll", poll),
     At("GET", "/v1/videos/{task}/content", "content", content),
+    At("POST", "/v1/video/generations", "create", create),
+    At("GET", "/v1/video/generations/{task}", "poll", generation),
 )
