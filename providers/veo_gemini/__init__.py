@@ -1,1 +1,9 @@
-"""veo_gemini."""
+"""Veo 3.1 on Google's own APIs, through google-genai: the Developer API and the Agent Platform.
+
+The SDK is imported when something is first asked of it, never for the facts alone.
+"""
+
+from veo_gemini.gemini import Gemini
+from veo_gemini.vertex import Vertex
+
+__all__ = ["Gemini", "Vertex"]
