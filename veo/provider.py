@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -9,6 +10,7 @@ from veo.errors import UnknownProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from importlib.metadata import EntryPoints
 
     from veo.key import Key
     from veo.model import Facts, Model
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from veo.update import RemoteVideo, Report, Update
 
 GROUP = "veo.providers"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -111,10 +114,14 @@ class ProviderClass(Protocol):
 
 
 def installed() -> dict[str, ProviderClass]:
-    """Every installed provider by name; two that share a name: the first found counts."""
-    from importlib.metadata import entry_points  # noqa: PLC0415 - 10 ms that --help has no use for
-
-    return {point.name: point.load() for point in sorted(entry_points(group=GROUP))}
+    """Every installed provider by name; one that cannot be loaded is left out with a warning."""
+    found: dict[str, ProviderClass] = {}
+    for point in sorted(_points()):
+        try:
+            found[point.name] = point.load()
+        except Exception as error:  # noqa: BLE001 - somebody else's broken package is not our end
+            _log.warning("provider %s (%s) is broken: %s", point.name, point.value, error)
+    return found
 
 
 def find(name: str) -> ProviderClass:
@@ -123,9 +130,7 @@ def find(name: str) -> ProviderClass:
     Raises:
         UnknownProviderError: There is none; the message lists those there are.
     """
-    from importlib.metadata import entry_points  # noqa: PLC0415
-
-    points = entry_points(group=GROUP)
+    points = _points()
     for point in points.select(name=name):
         cls: ProviderClass = point.load()
         return cls
@@ -133,3 +138,9 @@ def find(name: str) -> ProviderClass:
         f"there is no provider {name!r}",
         hint=f"Installed: {', '.join(sorted(points.names))}.",
     )
+
+
+def _points() -> EntryPoints:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - 10 ms that --help can spare
+
+    return entry_points(group=GROUP)
