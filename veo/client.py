@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -44,10 +45,12 @@ class Endpoint:
     Attributes:
         url: Scheme, host and port; each provider keeps the path of its own base URL.
         key: The key it takes.
+        median_s: Seconds that its videos usually take, if it is not the providers' time.
     """
 
     url: str
     key: Key
+    median_s: float | None = None
 
 
 class Client:
@@ -96,7 +99,7 @@ class Client:
             _request(request, options),
             self.models(name),
             preferred=self.config.model or chosen.model,
-            catalogue=self._catalogue(),
+            catalogue=self._catalogue,
             retired=self.config.retired,
         )
 
@@ -309,7 +312,8 @@ class Client:
             chosen.submits_per_minute or facts.submits_per_minute,
             opened=lambda: self._opened(name),
         )
-        return Route(provider, facts, gate)
+        median = (self._endpoint and self._endpoint.median_s) or chosen.median_s or facts.median_s
+        return Route(provider, facts.model_copy(update={"median_s": median}), gate)
 
     def _opened(self, provider: str) -> None:
         if self._engine:
@@ -325,6 +329,7 @@ class Client:
         if job:
             job.finish()
 
+    @cached_property
     def _catalogue(self) -> list[Model]:
         return [
             model

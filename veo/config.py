@@ -45,6 +45,7 @@ class ProviderConfig(Row):
     model: str | None = None
     max_in_flight: int | None = Field(default=None, ge=1)
     submits_per_minute: int | None = Field(default=None, ge=1)
+    median_s: float | None = Field(default=None, gt=0)
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 

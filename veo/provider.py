@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from veo.errors import UnknownProviderError
@@ -113,6 +114,7 @@ class ProviderClass(Protocol):
         """A provider ready to be used from many threads."""
 
 
+@cache
 def installed() -> dict[str, ProviderClass]:
     """Every installed provider by name; one that cannot be loaded is left out with a warning."""
     found: dict[str, ProviderClass] = {}

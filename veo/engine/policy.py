@@ -1,7 +1,8 @@
 """When to poll: one pure policy.
 
 The server's hint if it gives one; else what fine-grained progress promises; else a schedule
-learned from how long that model took before. Polling at density ``sqrt(hazard / 2 w)`` minimises
+learned from how long that model took before. The first poll comes early: only a poll tells
+whether a task reports progress. Polling at density ``sqrt(hazard / 2 w)`` minimises
 mean delay + ``w`` x polls; the hazard is that of a log-normal fitted to past durations, blended
 with a prior. A measured product of mean delay and polls of 59 to 68 is the floor without progress.
 """
@@ -17,8 +18,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SOONEST_S = 1.0
-LATEST_S = 20.0
+# Fractions of a model's median: 1 s, 20 s and 10 s for one that takes three minutes.
+SOONEST = 1 / 180
+LATEST = 1 / 9
+FIRST = 1 / 18
 FINE = 0.05
 _PRIOR_WEIGHT = 4.0
 _WEIGHT = 0.11
@@ -36,6 +39,16 @@ class Durations:
 
     median: float
     spread: float
+
+    @property
+    def soonest(self) -> float:
+        """Seconds between two polls, at least."""
+        return max(0.02, self.median * SOONEST)
+
+    @property
+    def latest(self) -> float:
+        """Seconds between two polls, at most, once a video may be made at any moment."""
+        return self.median * LATEST
 
     def learn(self, observed: Sequence[float]) -> Durations:
         """This prior, blended with past durations (seconds)."""
@@ -98,18 +111,20 @@ def delay(
     if hint is not None:
         return max(0.0, hint)
     waiting = _next(elapsed, known) - elapsed
+    if elapsed < known.median * FIRST:
+        waiting = min(waiting, max(known.soonest, known.median * FIRST - elapsed))
     rest = progress.rest(elapsed) if progress else None
     if progress is None or rest is None:
         return waiting
     if progress.step <= FINE:
-        return min(LATEST_S * 3, max(SOONEST_S, rest / 2))
-    return min(waiting, max(SOONEST_S, rest / 2))
+        return min(known.latest * 3, max(known.soonest, rest / 2))
+    return min(waiting, max(known.soonest, rest / 2))
 
 
 def _next(elapsed: float, known: Durations) -> float:
     times = _schedule(known)
-    index = bisect_right(times, elapsed + SOONEST_S / 2)
-    return times[index] if index < len(times) else elapsed + LATEST_S
+    index = bisect_right(times, elapsed + known.soonest / 2)
+    return times[index] if index < len(times) else elapsed + known.latest
 
 
 @lru_cache(maxsize=256)
@@ -122,7 +137,7 @@ def _schedule(known: Durations) -> tuple[float, ...]:
         at += tick
         due += math.sqrt(_hazard(at, known) / (2 * _WEIGHT)) * tick
         early = at < known.median * math.exp(-2.5 * known.spread)
-        if (due >= 1 and at - last >= SOONEST_S) or (at - last >= LATEST_S and not early):
+        if (due >= 1 and at - last >= known.soonest) or (at - last >= known.latest and not early):
             times.append(at)
             due, last = 0.0, at
     return tuple(times)
