@@ -26,6 +26,7 @@ class ChatReader:
         error: The first error object.
         reason: The last ``finish_reason``.
         done: Whether the end was said: nothing after it counts.
+        events: How many events were part of a chat.
         junk: The lines that belong to no event stream.
         cut: What ended it before its end, if something did.
     """
@@ -35,6 +36,7 @@ class ChatReader:
     error: Any = None
     reason: str = ""
     done: bool = False
+    events: int = 0
     junk: list[str] = field(default_factory=list)
     cut: str = ""
     _rest: bytes = b""
@@ -73,6 +75,7 @@ class ChatReader:
         choices = dig(event, "choices")
         if dig(event, "error") or (choices is None and dig(event, "message")):
             self.error = self.error or event
+        self.events += choices is not None
         for choice in choices if isinstance(choices, list) else ():
             self._choice(choice)
 

@@ -82,7 +82,7 @@ TABLE = (
         r"model_not_found|无权(使用|访问)\S*模型|no longer available|无可用渠道"
         r"|no available channel|invalid_model|missing_model|model_(price_error|mapping_failed)",
     ),
-    Row(TaskNotFoundError, r"task_not_exist|task_not_found"),
+    Row(TaskNotFoundError, r"task.not.(exist|found)"),
     Row(
         TooLargeError, r"image_too_large|(request entity|payload|content) too large", hint=_SMALLER
     ),

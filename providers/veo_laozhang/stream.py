@@ -143,7 +143,7 @@ def _no_video(reader: ChatReader, answer: OpenAnswer) -> VeoError:
     elif reader.cut:
         told = f"{reader.cut}; the stream had said: {words or 'nothing'}"
         return _final(AnswerLostError, answer.key.redact(told), name)
-    elif not words and reader.junk:
+    elif reader.junk and not reader.events:
         told = f"the answer is no chat: {' '.join(reader.junk)[:_SNIPPET]}"
         return _final(ProtocolError, answer.key.redact(told), name)
     else:

@@ -97,7 +97,7 @@ def read_task(body: Any) -> Task:
     """A task from a decoded body of any shape."""
     body = unwrap(body)
     word, url = _word(body), read_url(body)
-    name, share = read_id(body), dig(body, "progress")
+    name, share, code = read_id(body), dig(body, "progress"), text(dig(body, "error", "code"))
     stage = stage_of(word) if word else _unsaid(body, url=url, known=name or share)
     if stage is Stage.READY and not url:
         reason = text(dig(body, "fail_reason"))
@@ -109,7 +109,7 @@ def read_task(body: Any) -> Task:
         progress=progress(share, running=stage is Stage.RUNNING),
         url=url,
         expires_at=moment(dig(body, "expires_at")),
-        said=read(body, f"the task is {word or 'failed'}"),
+        said=read(body, ": ".join(filter(None, (f"the task is {word or 'failed'}", code)))),
     )
 
 

@@ -1,0 +1,82 @@
+"""What LaoZhang was seen or is documented to say, for the tests of its readers.
+
+``CAPTURED`` is the one completed task that the vendor published (2025-11-27), the text of
+``STREAM`` that of a published success; storage host and file name stand for those of the originals.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from veo.http import Answer
+from veo.key import Key
+from veo.request import Request
+
+FILE = "https://bucket.oss-cn-shanghai.aliyuncs.com/flow/0f7f9f5e-2c1a-4a52-9d0e-6f1f3b1f2a10.mp4"
+KEY = Key("sandbox-key")
+
+CAPTURED = {
+    "completed_at": 1764173113,
+    "created_at": 1764172941,
+    "id": "video_9c4e4872-3cd2-4bfb-9374-f85deed351ca",
+    "model": "sora2_video_generation",
+    "object": "video",
+    "progress": 100,
+    "result_url": FILE,
+    "seconds": "4",
+    "size": "720x1280",
+    "status": "completed",
+    "url": FILE,
+    "video_url": FILE,
+}
+
+PROMPT = "一只猫 走过 https://example.com/not-this.mp4 at 50%"
+LINES = [
+    '```json\n{\n    "prompt": "' + PROMPT + '",\n    "mode": "竖屏模式"\n}\n```\n\n',
+    "> ⌛️ 视频正在生成中\uff0c请耐心等待...\n\n",
+    *(f"> 🏃 进度\uff1a{share}%\n\n" for share in ("9.0", "18.0", "27.9", "36.9", "45.9")),
+    f"> ✅ 视频生成成功\uff0c[点击这里]({FILE}) 查看视频~~~\n\n",
+]
+
+
+def answer(body: Any = b"", status: int = 200, **headers: str) -> Answer:
+    """A whole answer; anything but bytes is sent as JSON, ``_`` in a header's name as ``-``."""
+    data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+    return Answer(
+        status, {name.replace("_", "-"): text for name, text in headers.items()}, data, KEY
+    )
+
+
+def chunk(delta: Any, finish: str | None = None, **more: Any) -> bytes:
+    """One event of a chat stream, as the vendor documents it."""
+    body = {
+        "id": "foaicmpl-2b1c",
+        "object": "chat.completion.chunk",
+        "created": 1764172941,
+        "model": "veo-3.1-fast",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+    }
+    return event(body | more)
+
+
+def event(body: Any) -> bytes:
+    """One event that carries JSON."""
+    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+
+
+def stream(lines: list[str], *, ended: bool = True) -> bytes:
+    """A chat stream: the role, a line a chunk, the end."""
+    head = chunk({"role": "assistant"})
+    body = b"".join(chunk({"content": line}) for line in lines)
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    tail = chunk({}, "stop", usage=usage) + b"data: [DONE]\n\n"
+    return head + body + (tail if ended else b"")
+
+
+STREAM = stream(LINES)
+
+
+def request(**said: Any) -> Request:
+    """A request for the preferred model."""
+    return Request(**{"prompt": "a cat", "model": "veo-3.1-fast"} | said)
