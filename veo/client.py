@@ -30,7 +30,7 @@ from veo.provider import Connection, ProviderClass, find, installed
 from veo.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from decimal import Decimal
 
     from veo.key import Key
@@ -59,7 +59,8 @@ class Client:
     Args:
         config: As ``veo.config.load`` gave it; read from files and environment by default.
         home: The folder of the ledger; ``$VEO_HOME`` or the platform's by default.
-        endpoint: A sandbox to talk to instead of the live services.
+        endpoint: A sandbox to talk to instead of the live services, or what starts one: it is
+            called when a provider is first connected to.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Client:
         config: Config | None = None,
         *,
         home: Path | None = None,
-        endpoint: Endpoint | None = None,
+        endpoint: Endpoint | Callable[[], Endpoint] | None = None,
     ) -> None:
         self.config = config or load().config
         self.home = home or default_home()
@@ -303,8 +304,9 @@ class Client:
                 hint=f"There are: {known}.",
             )
         base = chosen.base_url or facts.base_url
-        key = self._endpoint.key if self._endpoint else key_of(facts, chosen)
-        url = _moved(base, self._endpoint.url) if self._endpoint else base
+        endpoint = self._endpoint() if callable(self._endpoint) else self._endpoint
+        key = endpoint.key if endpoint else key_of(facts, chosen)
+        url = _moved(base, endpoint.url) if endpoint else base
         models = models_of(facts, chosen)
         provider = cls(Connection(url, key, models, chosen.model_extra or {}))
         gate = Gate(
