@@ -314,7 +314,7 @@ class Client:
             chosen.submits_per_minute or facts.submits_per_minute,
             opened=lambda: self._opened(name),
         )
-        median = (self._endpoint and self._endpoint.median_s) or chosen.median_s or facts.median_s
+        median = (endpoint and endpoint.median_s) or chosen.median_s or facts.median_s
         return Route(provider, facts.model_copy(update={"median_s": median}), gate)
 
     def _opened(self, provider: str) -> None:
