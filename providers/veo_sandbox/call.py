@@ -136,7 +136,7 @@ class Call:
 
     @property
     def bearer(self) -> str | None:
-        """The key in `Authorization`: after `Bearer`, after `bearer`, or raw (as new-api takes it)."""
+        """The key in `Authorization`: after `Bearer`, `bearer`, or raw (as new-api takes it)."""
         authorization = self.headers.get("authorization")
         word, _, rest = (authorization or "").partition(" ")
         return rest.strip() if word.lower() == "bearer" else authorization

@@ -87,10 +87,11 @@ class Core:
         """
         plain = {name: value for name, value in given.items() if name not in {"speed", "balance"}}
         settings = self.settings.changed(plain)
-        if "speed" in given:
-            self.clock.run_at(number("speed", given["speed"]))
-        if "balance" in given:
-            self.account.set_balance(number("balance", given["balance"]))
+        apart = {name: number(name, given[name]) for name in ("balance", "speed") if name in given}
+        if "speed" in apart:
+            self.clock.run_at(apart["speed"])
+        if "balance" in apart:
+            self.account.set_balance(apart["balance"])
         self.store.put("settings", settings.as_json())
         self.settings = settings
 

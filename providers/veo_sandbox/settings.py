@@ -78,5 +78,5 @@ def _checked(name: str, value: Any) -> Any:
     if name == "latency":
         return str(Latency.parse(value))
     if name == "seed":
-        return int(value)
+        return int(number(name, value))
     return number(name, value, 1.0 if name.endswith("_rate") else math.inf)

@@ -9,9 +9,8 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from veo_sandbox.clips import ClipSpec, StoppedError, render
+from veo_sandbox.clips import ClipSpec, StoppedError, render, whole
 from veo_sandbox.tasks import Task
-
 
 _LEFTOVER = 7 * 86_400
 """Real seconds after which a picture or an unfinished file is of no use."""
@@ -93,7 +92,11 @@ class Studio:
 
     def _keep(self, picture: bytes) -> str:
         path = self._pictures / sha256(picture).hexdigest()
-        path.write_bytes(picture)
+        if path.exists():
+            path.touch()
+        else:
+            with whole(path) as draft:
+                draft.write_bytes(picture)
         return str(path)
 
 

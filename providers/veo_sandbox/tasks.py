@@ -131,8 +131,8 @@ def state_of(task: Task, now: float) -> State:
 def cast(order: Order, seq: int, now: float, settings: Settings) -> Task:
     """Turn an order into a task, with what chance decides drawn from the seed and the number."""
     random = Random(f"{settings.seed}:{seq}")  # noqa: S311 - repeatable play, not a secret
-    drawn = Latency.parse(settings.latency).draw(random)
     luck = random.random()
+    drawn = Latency.parse(settings.latency).draw(random)
     return Task(
         seq=seq,
         order=order,

@@ -25,9 +25,12 @@ _LINE = 1.28
 _MOST_WORDS = 60
 
 
-def caption(text: str, size: tuple[int, int]) -> Image.Image:
-    """White words with a soft shadow, centred on a clear RGBA picture of `size`."""
-    lines, font, height = _fit(_shortened(text), size)
+def caption(text: str, size: tuple[int, int], largest: int) -> Image.Image:
+    """White words with a soft shadow, centred on a clear RGBA picture of `size`.
+
+    The letters are `largest` points, or as much smaller as the text needs.
+    """
+    lines, font, height = _fit(_shortened(text), size, largest)
     words = Image.new("L", size, 0)
     draw = ImageDraw.Draw(words)
     top = (size[1] - height * len(lines)) / 2
@@ -77,10 +80,9 @@ def _shortened(text: str) -> str:
     return " ".join(words[:_MOST_WORDS]) + (" …" if len(words) > _MOST_WORDS else "")
 
 
-def _fit(text: str, size: tuple[int, int]) -> tuple[list[str], Font, float]:
+def _fit(text: str, size: tuple[int, int], largest: int) -> tuple[list[str], Font, float]:
     """The largest letters with which the text stays inside `size`."""
-    largest, smallest = max(min(size) // 7, 8), max(min(size) // 26, 6)
-    for points in range(largest, smallest - 1, -2):
+    for points in range(max(largest, 8), max(largest // 4, 6), -2):
         font = _font(text, points)
         lines = list(_wrapped(text, font, size[0] * 0.94))
         if points * _LINE * len(lines) <= size[1]:

@@ -107,8 +107,10 @@ def _crossfade(start: Planes, end: Planes, frames: int) -> Iterator[Planes]:
 
 
 def _zoom(picture: Planes, frames: int) -> Iterator[Planes]:
-    for number in range(frames):
-        yield picture.zoom(1 + 0.12 * number / frames)
+    """Slowly closer; every picture lasts two frames, which halves the work and shows no less."""
+    for number in range(0, frames, 2):
+        closer = picture.zoom(1 + 0.12 * number / frames)
+        yield from (closer, closer)[: frames - number]
 
 
 def _dissolve(first: Planes, then: Iterator[Planes], over: int) -> Iterator[Planes]:
@@ -169,7 +171,7 @@ def _clockhand(picture: Planes, share: float) -> None:
 def _title(spec: ClipSpec, size: tuple[int, int]) -> _Overlay:
     width, height = size
     drawing = Image.new("RGBA", size)
-    words = caption(spec.prompt, (int(width * 0.84), int(height * 0.4)))
+    words = caption(spec.prompt, (int(width * 0.84), int(height * 0.4)), min(size) // 8)
     drawing.alpha_composite(words, (int(width * 0.08), int(height * 0.27)))
     return _Overlay(_signed(_with_cards(drawing, spec)))
 
@@ -177,7 +179,7 @@ def _title(spec: ClipSpec, size: tuple[int, int]) -> _Overlay:
 def _subtitle(spec: ClipSpec, size: tuple[int, int]) -> _Overlay:
     width, height = size
     drawing = Image.new("RGBA", size)
-    words = caption(spec.prompt, (int(width * 0.84), int(height * 0.16)))
+    words = caption(spec.prompt, (int(width * 0.84), int(height * 0.16)), min(size) // 15)
     drawing.alpha_composite(words, (int(width * 0.08), int(height * 0.76)))
     return _Overlay(_signed(_with_cards(drawing, spec)))
 

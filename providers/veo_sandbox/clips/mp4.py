@@ -22,6 +22,7 @@ FPS = 24
 RATE = 48_000
 _PACKET = 1024
 _X264 = {"preset": "superfast", "crf": "26", "threads": "1", "bf": "0"}
+_HD = 1280 * 720
 
 
 class Quality(NamedTuple):
@@ -72,7 +73,8 @@ def encode(
 
 
 def _video(out: "OutputContainer", size: tuple[int, int], fps: int) -> "VideoStream":
-    video = out.add_stream("libx264", rate=fps, options=_X264)
+    preset = {} if size[0] * size[1] <= _HD else {"preset": "ultrafast"}
+    video = out.add_stream("libx264", rate=fps, options=_X264 | preset)
     video.width, video.height = size
     video.pix_fmt = "yuv420p"
     return video

@@ -87,11 +87,11 @@ class Mask:
         return cls(full, full.reduce(2))
 
     def window(self, left: int, width: int) -> "Mask":
-        """A part of a wide mask, from an even `left`, at its full height."""
-        height = self.full.height
+        """A part of a wide mask, at its full height; `width` is even."""
+        height, near = self.full.height, left // 2
         return Mask(
             self.full.crop((left, 0, left + width, height)),
-            self.half.crop((left // 2, 0, (left + width) // 2, height // 2)),
+            self.half.crop((near, 0, near + width // 2, height // 2)),
         )
 
     def faded(self, share: float) -> "Mask":

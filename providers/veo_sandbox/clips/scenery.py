@@ -41,11 +41,13 @@ class Landscape:
         self._sky = _sky(sky, size)
         self._sun = _sun(min(size))
         self._sun_colour = colour(sun)
-        self._path = self._random.uniform(0.2, 0.8), self._random.uniform(0.3, 0.42)
+        self._path = self._random.uniform(0.2, 0.8), self._random.uniform(0.24, 0.34)
         self._clouds = self._cloud_layer()
         shades = enumerate((far, middle, near, nearest))
         hills = [self._hill(shade, depth) for depth, shade in shades]
         self._layers = [self._clouds, *hills]
+        self._wings = [_wings(min(size) / 40, beat / 5) for beat in range(-5, 6)]
+        self._bird_colour = colour(nearest)
         self._birds = [self._random.uniform(0, 1) for _ in range(self._random.randint(3, 6))]
 
     def pictures(self) -> Iterator[Planes]:
@@ -58,8 +60,8 @@ class Landscape:
         canvas = self._sky.copy()
         self._rise(canvas, number)
         for layer in self._layers:
-            left = round(number * layer.speed / 2) * 2
-            canvas.paint(layer.colour, layer.mask.window(left, self._size[0]), (0, layer.top))
+            part = layer.mask.window(int(number * layer.speed), self._size[0])
+            canvas.paint(layer.colour, part, (0, layer.top))
             if layer is self._clouds:
                 self._fly(canvas, number)
         return canvas
@@ -73,27 +75,25 @@ class Landscape:
 
     def _fly(self, canvas: Planes, number: int) -> None:
         width, height = self._size
-        draw = ImageDraw.Draw(canvas.y)
-        span = min(width, height) / 48
         for bird, start in enumerate(self._birds):
-            x = width * ((start + number * 0.0011 * (1 + bird % 3 * 0.25)) % 1.1 - 0.05)
-            y = height * (0.16 + 0.035 * bird) + math.sin(number / 17 + bird) * span * 0.6
-            lift = math.sin(number / 2.6 + bird * 2) * span * 0.55
-            wings = [(x - span, y - lift), (x, y), (x + span, y - lift)]
-            draw.line(wings, fill=40, width=max(round(span / 6), 1), joint="curve")
+            pace = 0.0011 * (1 + bird % 3 * 0.25)
+            x = width * ((start + number * pace) % 1.1 - 0.05)
+            y = height * (0.14 + 0.03 * bird) + math.sin(number / 17 + bird) * height / 90
+            beat = math.sin(number / 2.6 + bird * 2)
+            wings = self._wings[round((beat + 1) / 2 * (len(self._wings) - 1))]
+            canvas.paint(self._bird_colour, wings, (int(x), int(y)))
 
     def _cloud_layer(self) -> Layer:
         width, height = self._size
         wide, tall = _even(width * 1.4), _even(height * 0.34)
         mask = Image.new("L", (wide // 4, tall // 4), 0)
         draw = ImageDraw.Draw(mask)
-        for _ in range(26):
-            x, y = self._random.uniform(0, wide / 4), self._random.uniform(0.25, 0.75) * tall / 4
-            w, h = (
-                self._random.uniform(0.08, 0.3) * width / 4,
-                self._random.uniform(1, 4) * tall / 100,
-            )
-            draw.ellipse((x - w, y - h, x + w, y + h), fill=self._random.randint(30, 90))
+        for _ in range(22):
+            x = self._random.uniform(0, mask.width)
+            y = self._random.uniform(0.3, 0.7) * mask.height
+            w = self._random.uniform(0.05, 0.16) * mask.width
+            h = self._random.uniform(0.01, 0.035) * mask.height
+            draw.ellipse((x - w, y - h, x + w, y + h), fill=self._random.randint(40, 110))
         soft = mask.filter(ImageFilter.GaussianBlur(tall / 100)).resize(
             (wide, tall), Image.Resampling.BICUBIC
         )
@@ -150,3 +150,15 @@ def _sun(side: int) -> Mask:
 
 def _even(value: float) -> int:
     return int(value) // 2 * 2
+
+
+def _wings(span: float, beat: float) -> Mask:
+    """A bird with its wings up (1), level (0) or down (-1), drawn large for smooth edges."""
+    side = _even(span * 2.4) + 4
+    large = Image.new("L", (side * 4, side * 4), 0)
+    middle, reach, lift = side * 2, span * 4, span * 2 * beat
+    tips = [(middle + way * reach, middle - lift) for way in (-1, 1)]
+    elbows = [(middle + way * reach * 0.5, middle - lift * 0.9 - span) for way in (-1, 1)]
+    line = [tips[0], elbows[0], (middle, middle), elbows[1], tips[1]]
+    ImageDraw.Draw(large).line(line, fill=230, width=max(round(span / 2), 4), joint="curve")
+    return Mask.of(large.reduce(4))

@@ -1,0 +1,263 @@
+"""The sandbox without HTTP: time, chance, states, money, memory."""
+
+from pathlib import Path
+from random import Random
+from statistics import median
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veo_sandbox.catalogue import dollars, micro, models
+from veo_sandbox.clips import ClipSpec
+from veo_sandbox.clock import Clock
+from veo_sandbox.core import Core
+from veo_sandbox.latency import Latency
+from veo_sandbox.money import BalanceError
+from veo_sandbox.settings import Settings
+from veo_sandbox.store import Store
+from veo_sandbox.tasks import DAY, Order, Outcome, Task, cast, state_of
+
+
+def order(number: int = 1, **facts: object) -> Order:
+    """An order for a tiny clip at 0.15 USD."""
+    plain = {
+        "route": "videos",
+        "dress": "docs",
+        "id": f"video_{number}",
+        "model": "veo-3.1-fast",
+        "prompt": "lion",
+        "clip": ClipSpec("lion", 720, 1280, tiny=True),
+        "amount": 150_000,
+    }
+    return Order(**plain | facts)  # type: ignore[arg-type]
+
+
+def task(outcome: Outcome, service: float = 10.0, **facts: object) -> Task:
+    """A task created at 1000 s."""
+    return Task(1, order(**facts), 1000.0, service, outcome, "file")
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Core:
+    """A sandbox without a server."""
+    core = Core(tmp_path, profile="docs", key="sandbox-key", tiny=True, clip_bytes=0)
+    yield core
+    core.close()
+
+
+class TestLatency:
+    """Service times."""
+
+    @pytest.mark.parametrize("text", ["fixed:6", "uniform:2,10", "lognormal:180,0.35"])
+    def test_what_is_written_reads_back(self, text: str) -> None:
+        """A latency prints as it was written."""
+        assert text == str(Latency.parse(text))
+
+    def test_a_plain_number_is_fixed(self) -> None:
+        """A number of seconds needs no name."""
+        assert Latency.parse(6).draw(Random(0)) == 6.0
+
+    def test_lognormal_has_the_median_it_names(self) -> None:
+        """The first parameter is the median, not the mean."""
+        random = Random(1)
+        drawn = [Latency.parse("lognormal:180,0.35").draw(random) for _ in range(4000)]
+
+        assert pytest.approx(median(drawn), rel=0.03) == 180
+
+    @pytest.mark.parametrize(
+        "text", ["", "soon", "uniform:2", "fixed:-1", "gauss:1,2", "fixed:nan"]
+    )
+    def test_anything_else_is_refused_with_the_forms(self, text: str) -> None:
+        """The error says what may be written."""
+        with pytest.raises(ValueError, match="lognormal:MEDIAN,SIGMA"):
+            Latency.parse(text)
+
+
+class TestClock:
+    """The sandbox's time."""
+
+    def test_runs_at_its_speed_and_survives(self, tmp_path: Path) -> None:
+        """A second process of the same home reads the same time, and time goes on in between."""
+        real = [1000.0]
+        first = Clock(Store(tmp_path), lambda: real[0])
+        first.run_at(30)
+        real[0] += 2
+        first.advance(5)
+        second = Clock(Store(tmp_path), lambda: real[0])
+        real[0] += 1
+
+        assert second.now() == 1000 + 60 + 5 + 30
+
+    def test_never_goes_back(self, tmp_path: Path) -> None:
+        """Neither by a negative advance nor by a speed of zero."""
+        clock = Clock(Store(tmp_path))
+
+        with pytest.raises(ValueError, match="never goes back"):
+            clock.advance(-1)
+        with pytest.raises(ValueError, match="above 0"):
+            clock.run_at(0)
+
+
+class TestState:
+    """A pure function of facts and time."""
+
+    @pytest.mark.parametrize(
+        ("at", "name"),
+        [(1000, "queued"), (1005, "running"), (1010, "completed"), (1000 + DAY, "gone")],
+    )
+    def test_follows_the_time(self, at: float, name: str) -> None:
+        """Queued, running, completed, gone."""
+        assert name == state_of(task(Outcome()), at).name
+
+    def test_failed_and_never(self) -> None:
+        """The outcome fixed at create decides the end."""
+        assert state_of(task(Outcome("failed")), 1010).name == "failed"
+        assert state_of(task(Outcome("never")), 1000 + DAY - 1).name == "running"
+
+    @given(st.floats(0, 1e6), st.floats(0, 1e6))
+    def test_progress_never_falls(self, early: float, later: float) -> None:
+        """Later is never less far."""
+        first, then = sorted((early, later))
+        facts = task(Outcome())
+
+        assert state_of(facts, first).progress <= state_of(facts, then).progress
+
+
+class TestChance:
+    """What is drawn at create."""
+
+    def test_the_same_seed_draws_the_same(self) -> None:
+        """Seed and number decide the service time and the end."""
+        settings = Settings(latency="uniform:1,100", seed=3, fail_rate=0.3, timeout_rate=0.3)
+        once = [cast(order(n), n, 0.0, settings) for n in range(50)]
+        again = [cast(order(n), n, 0.0, settings) for n in range(50)]
+
+        assert [(t.service, t.outcome) for t in once] == [(t.service, t.outcome) for t in again]
+
+    def test_rates_are_shares(self) -> None:
+        """Of many tasks, these shares fail and hang."""
+        settings = Settings(fail_rate=0.2, timeout_rate=0.1)
+        ends = [cast(order(n), n, 0.0, settings).outcome.end for n in range(4000)]
+
+        assert pytest.approx(ends.count("failed") / 4000, abs=0.03) == 0.2
+        assert pytest.approx(ends.count("never") / 4000, abs=0.02) == 0.1
+
+    def test_a_longer_latency_moves_no_outcome(self) -> None:
+        """Outcomes do not depend on how many draws the latency takes."""
+        fixed = Settings(latency="fixed:1", fail_rate=0.5)
+        drawn = Settings(latency="lognormal:9,0.3", fail_rate=0.5)
+
+        assert [cast(order(n), n, 0.0, fixed).outcome for n in range(40)] == [
+            cast(order(n), n, 0.0, drawn).outcome for n in range(40)
+        ]
+
+
+class TestMoney:
+    """Holds, charges, refunds."""
+
+    def test_charged_once_when_its_time_has_come(self, core: Core) -> None:
+        """A running task is held and on no bill; a completed one is charged without any poll."""
+        core.accept(order(service=100.0))
+        now = core.clock.now()
+
+        assert core.account.bills(now) == []
+        assert core.account.balance(now) == 999.85
+
+        core.clock.advance(101)
+        for _ in range(3):
+            bills = core.account.bills(core.clock.now())
+
+        assert [(bill["task"], bill["state"], bill["amount"]) for bill in bills] == [
+            ("video_1", "charged", 0.15)
+        ]
+        assert core.account.balance(core.clock.now()) == 999.85
+
+    @pytest.mark.parametrize("end", ["failed", "never"])
+    def test_refunded_when_it_comes_to_nothing(self, core: Core, end: str) -> None:
+        """A failed task, and one given up with its retention, cost nothing."""
+        core.accept(order(service=1.0, outcome=Outcome(end)))  # type: ignore[arg-type]
+        core.clock.advance(DAY + 1)
+
+        assert [bill["state"] for bill in core.account.bills(core.clock.now())] == ["refunded"]
+        assert core.account.balance(core.clock.now()) == 1000.0
+
+    def test_on_accept_is_charged_at_once_and_kept(self, core: Core) -> None:
+        """The rule of the sync route: paid even if it fails."""
+        core.accept(order(service=1.0, billing="on_accept", outcome=Outcome("failed")))
+        core.clock.advance(2)
+
+        assert [bill["state"] for bill in core.account.bills(core.clock.now())] == ["charged"]
+        assert core.account.balance(core.clock.now()) == 999.85
+
+    def test_nothing_is_kept_without_money(self, core: Core) -> None:
+        """An order that cannot be paid leaves no task."""
+        core.account.set_balance(0.1)
+
+        with pytest.raises(BalanceError) as error:
+            core.accept(order())
+
+        assert error.value.balance == 0.1
+        assert core.tasks.all() == []
+
+    def test_micro_dollars_are_exact(self) -> None:
+        """No price loses a fraction on its way."""
+        prices = [model.price(8) for model in models().values() if model.usd_per_call]
+
+        assert {0.15, 0.25, 0.3, 1.2} == {dollars(price) for price in prices}
+        assert micro(0.1) == 100_000
+
+
+class TestMemory:
+    """What a home keeps."""
+
+    def test_a_task_reads_back_as_it_was(self, core: Core) -> None:
+        """Nothing is lost between memory and disk."""
+        clip = ClipSpec("lion", 720, 1280, references=("a", "b"), tiny=True)
+        kept = core.accept(order(clip=clip, outcome=Outcome("failed"), extra={"n": 2}))
+
+        assert [kept] == core.tasks.all()
+
+    def test_two_processes_see_one_world(self, core: Core, tmp_path: Path) -> None:
+        """What one sets, the other obeys at its next request."""
+        other = Core(tmp_path, profile="docs", key="sandbox-key", tiny=True, clip_bytes=0)
+        core.change({"latency": "fixed:77", "speed": 5, "balance": 3})
+        core.rules.add([{"fault": "http_500"}])
+        other.refresh()
+
+        assert other.settings.latency == "fixed:77"
+        assert other.clock.speed == 5
+        assert [rule["fault"] for rule in other.rules.all()] == ["http_500"]
+        assert other.account.balance(0) == 3
+        other.close()
+
+    def test_expired_videos_are_swept(self, core: Core, tmp_path: Path) -> None:
+        """Who opens a home deletes videos whose time is over, and only those."""
+        facts = {"clip": ClipSpec("a", 16, 16), "outcome": Outcome("failed"), "service": 0.0}
+        old = core.accept(order(1, **facts))
+        core.clock.advance(DAY + 1)
+        new = core.accept(order(2, **facts))
+        for kept in (old, new):
+            core.studio.path(kept).write_bytes(b"video")
+        Core(tmp_path, profile="docs", key="sandbox-key", tiny=True, clip_bytes=0).close()
+
+        assert not core.studio.path(old).exists()
+        assert core.studio.path(new).exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"lateness": 1}, "unknown setting 'lateness'; known: balance, content_lag, delay"),
+        ({"fail_rate": 2}, "fail_rate 2: must be a number from 0 to 1"),
+        ({"delay": "x"}, "delay 'x': must be a number of at least 0"),
+        ({"latency": "soon"}, "latency 'soon'"),
+        ({"balance": -1}, "balance -1"),
+    ],
+)
+def test_a_wrong_setting_changes_nothing(core: Core, given: dict[str, object], told: str) -> None:
+    """The error names the setting and what it may be; the right ones beside it are not taken."""
+    with pytest.raises(ValueError, match=told):
+        core.change({"seed": 9, **given})
+
+    assert core.settings.seed == 0
