@@ -1,1 +1,5 @@
-"""The command line."""
+"""The command line: one file a verb, each as short as parse, call, show."""
+
+from veo_commands.entry import main
+
+__all__ = ["main"]

@@ -1,0 +1,60 @@
+"""The verbs, in the order of ``veo --help``."""
+
+from typing import Annotated
+
+import typer
+
+from veo_commands.command import Command, command
+from veo_commands.generate import generate
+
+EPILOG = """\b
+Exit codes (of several jobs the highest counts):
+  0    done
+  1    the provider could not make it
+  2    the request or the usage is wrong
+  3    configuration, key, balance, ledger
+  4    over the cap
+  5    outcome unknown: sent, no answer, it may have been paid for
+  6    still running: `veo resume` carries on
+  7    made, but not downloaded yet: `veo resume` tries again
+  130  interrupted; jobs stay resumable
+
+\b
+Try it, without a key and without cost:
+  veo generate "A lion in the savannah" --sandbox -o lion.mp4
+"""
+
+app = typer.Typer(
+    name="veo",
+    help="Veo 3.1 video over interchangeable backends: never paid twice, never lost.",
+    epilog=EPILOG,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"veo {version('veo-video')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def veo(
+    context: typer.Context,
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Veo 3.1 video over interchangeable backends: never paid twice, never lost."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
+
+
+for verb in (generate,):
+    app.command(cls=Command)(command(verb))

@@ -1,0 +1,37 @@
+"""What the shell may complete. It never fails, and never says more than the values."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+
+def providers(incomplete: str) -> list[str]:
+    """Names of installed providers."""
+    from importlib.metadata import entry_points
+
+    from veo.provider import GROUP
+
+    return _fitting(incomplete, entry_points(group=GROUP).names)
+
+
+def models(incomplete: str) -> list[str]:
+    """Names of models of every provider."""
+    from veo.provider import installed
+
+    return _fitting(incomplete, {name for cls in installed().values() for name in cls.facts.models})
+
+
+def jobs(incomplete: str) -> list[str]:
+    """Ids of the newest jobs, of the sandbox too."""
+    from veo.ledger import Ledger
+    from veo_commands.session import homes
+
+    found: list[str] = []
+    with suppress(Exception):  # a shell that completes must not print errors
+        for home in homes():
+            if home.is_dir():
+                found += [record.id for record in Ledger(home).jobs(limit=50)]
+    return _fitting(incomplete, found)
+
+
+def _fitting(incomplete: str, names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if name.startswith(incomplete))

@@ -1,0 +1,88 @@
+"""The command's first and last line: every error becomes a message and an exit code here."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from veo_commands.options import Show
+from veo_commands.output import out
+
+INTERRUPTED = 130
+_BROKEN_PIPE = 141
+_ENDINGS = ("SIGTERM", "SIGHUP")  # what ends a process from outside ends it like Ctrl-C
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line.
+
+    Args:
+        args: What follows the command's name; ``sys.argv`` by default.
+
+    Raises:
+        SystemExit: Always, with the exit code that ``veo --help`` documents.
+    """
+    _end_gently()
+    sys.exit(run(sys.argv[1:] if args is None else list(args)))
+
+
+def run(args: list[str]) -> int:
+    """Run one command, and return its exit code."""
+    # Until the options are read, which may fail, only a look at them tells how to say so.
+    out.become(Show(json="--json" in args, debug="--debug" in args))
+    try:
+        from veo_commands.app import app
+
+        code = app(args, prog_name="veo", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence()
+        return _BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a line and a code
+        return failed(error)
+    return int(code)
+
+
+def failed(error: Exception) -> int:
+    """Say what went wrong where no job can; returns the exit code."""
+    from veo.errors import VeoError
+
+    known = error if isinstance(error, VeoError) else _named(error)
+    if out.show.debug:
+        import traceback
+
+        out.tell("".join(traceback.format_exception(error)))
+    out.fail(known)
+    body = {key: value for key, value in known.to_json().items() if key != "hint"}
+    with suppress(OSError):
+        out.result({"job": None, "error": body}, None)
+    return known.exit_code
+
+
+def _named(error: Exception) -> Any:
+    """An error from outside the library as one of its own."""
+    from veo.errors import UsageError, VeoError
+
+    if hasattr(error, "format_message"):  # of Typer: the command line cannot be read
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "veo"
+        return UsageError(error.format_message(), hint=f"`{path} --help` shows how.")
+    return VeoError(
+        f"a bug in veo: {type(error).__name__}: {error}",
+        hint="Jobs are safe: `veo jobs` lists them. --debug shows where it happened.",
+        charged=None,
+    )
+
+
+def _end_gently() -> None:
+    for name in _ENDINGS:
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has it ignored
+            signal.signal(number, signal.default_int_handler)
+
+
+def _silence() -> None:
+    """Nobody reads any more: what is still buffered goes nowhere, without a complaint."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

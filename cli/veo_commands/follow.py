@@ -1,0 +1,130 @@
+"""Jobs on their way: shown while they run, printed when they are over, safe when interrupted."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from veo_commands import words
+from veo_commands.entry import INTERRUPTED
+from veo_commands.output import out
+from veo_commands.progress import view
+
+if TYPE_CHECKING:
+    from veo.client import Client
+    from veo.job import Job
+    from veo.ledger.record import Record
+
+_TICK_S = 0.1
+_STILL_RUNNING = 6
+
+
+def follow(client: "Client", jobs: Sequence["Job"], *, detach: bool = False) -> int:
+    """Wait for jobs, show how they do, and print each as it is over.
+
+    Args:
+        client: Works on them; closed early when the command is interrupted.
+        jobs: Of this process.
+        detach: Wait only until the provider has accepted them.
+
+    Returns:
+        The highest exit code of the jobs; 130 after Ctrl-C.
+    """
+    left = {job.id: job for job in jobs}
+    codes = [0]
+    enough: Callable[[Job], bool] = _accepted if detach else _over
+    try:
+        for job in watch(jobs, enough):
+            del left[job.id]
+            codes.append(told(job) if job.done() else _detached(job))
+    except KeyboardInterrupt:
+        return _interrupted(client, list(left.values()))
+    return max(codes)
+
+
+def watch(jobs: Sequence["Job"], enough: "Callable[[Job], bool]") -> Iterator["Job"]:
+    """The jobs in the order in which they have done enough, their progress shown meanwhile.
+
+    While the caller has one in hand the screen is at rest: it may print.
+    """
+    awake = Event()
+    for job in jobs:
+        job.add_done_callback(lambda _: awake.set())
+    waiting = list(jobs)
+    with view(jobs) as shown:
+        while waiting:
+            awake.wait(_TICK_S)
+            awake.clear()
+            shown.look()
+            ready = [job for job in waiting if enough(job)]
+            if ready:
+                waiting = [job for job in waiting if job not in ready]
+                with shown.at_rest():
+                    yield from ready
+
+
+def told(job: "Job") -> int:
+    """Print a job that is over for this process; returns its exit code."""
+    record, error = job.record, job.error
+    if error:
+        out.fail(error)
+    report(record, _described(job))
+    return code(record, error)
+
+
+def report(record: "Record", body: dict[str, Any]) -> None:
+    """Print a job: the path of a finished video, a line about the rest."""
+    done = record.state == "done"
+    out.result(body, str(Path(record.output)) if done else None)
+    out.say(words.outcome(record), dim=True)
+
+
+def code(record: "Record", error: Any = None) -> int:
+    """The exit code that a job stands for: 0 done, that of its error, else 6: still running."""
+    if record.state == "done":
+        return 0
+    return error.exit_code if error else _STILL_RUNNING
+
+
+def _described(job: "Job") -> dict[str, Any]:
+    """The job as JSON, with the error that stopped the work where the job itself has none."""
+    from veo.sidecar import describe
+
+    body = describe(job.record)
+    if job.error and not body["error"] and job.record.state != "done":
+        body["error"] = {k: v for k, v in job.error.to_json().items() if k != "hint"}
+    return body
+
+
+def _over(job: "Job") -> bool:
+    return job.done()
+
+
+def _accepted(job: "Job") -> bool:
+    return job.done() or job.record.task_id is not None
+
+
+def _detached(job: "Job") -> int:
+    out.result(_described(job), job.id)
+    out.say(f"accepted as {job.record.task_id}; `veo resume {job.id}` fetches the video", dim=True)
+    return 0
+
+
+def _interrupted(client: "Client", jobs: Sequence["Job"]) -> int:
+    """Stop, but not in the middle of a payment; say how each job can be carried on."""
+    paying = sum(job.state == "submitting" for job in jobs)
+    try:
+        if paying:
+            out.tell(
+                f"interrupted: waiting for the answer to {paying} paid request(s) under way; "
+                "Ctrl-C again leaves at once, and their outcome unknown"
+            )
+        client.close()
+    except KeyboardInterrupt:
+        out.tell("left at once")
+    for job in jobs:
+        out.result(_described(job), None)
+        out.tell(f"{words.outcome(job.record)}")
+        if not job.record.ended:
+            out.hint(f"`veo resume {job.id}` carries on.")
+    return INTERRUPTED

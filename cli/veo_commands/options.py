@@ -1,0 +1,200 @@
+"""Options that commands share, in groups: each option is written once, here.
+
+A command takes a group as one parameter; ``veo_commands.command`` spreads it out for Typer.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
+
+from veo_commands import complete
+
+if TYPE_CHECKING:
+    from veo.request import Request
+
+
+def usd(text: str) -> Decimal:
+    """An amount of money from the command line: ``0.5``, ``$0.50``."""
+    try:
+        amount = Decimal(text.strip().removeprefix("$"))
+    except InvalidOperation:
+        amount = Decimal("nan")
+    if not amount.is_finite() or amount < 0:
+        raise typer.BadParameter(f"{text!r} is no amount in USD such as 0.50")
+    return amount
+
+
+def seconds(text: str) -> float:
+    """A length of time from the command line: seconds above 0, or ``90s``, ``10m``, ``2h``."""
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:].lower())
+    try:
+        value = float(text[:-1] if unit else text) * (unit or 1)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter(f"{text!r} is no time such as 600, 90s, 10m or 2h")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the video is to be: the options of a request, the same on every command."""
+
+    panel: ClassVar[str] = "Request"
+
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            "--provider",
+            "-p",
+            help="Whose Veo; see `veo providers`.",
+            metavar="NAME",
+            autocompletion=complete.providers,
+        ),
+    ] = None
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Chosen from the request when not given; see `veo models`.",
+            metavar="NAME",
+            autocompletion=complete.models,
+        ),
+    ] = None
+    start_frame: Annotated[
+        str | None,
+        typer.Option(help="Picture to start on: a file or a URL.", metavar="IMAGE"),
+    ] = None
+    end_frame: Annotated[
+        str | None,
+        typer.Option(help="Picture to end on; needs a start frame.", metavar="IMAGE"),
+    ] = None
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(help="Picture of something to show; may be repeated.", metavar="IMAGE"),
+    ] = None
+    negative_prompt: Annotated[
+        str | None, typer.Option(help="What not to show.", metavar="TEXT")
+    ] = None
+    aspect_ratio: Annotated[
+        str | None,
+        typer.Option(help="16:9 or 9:16.", metavar="W:H", autocompletion=lambda: ["16:9", "9:16"]),
+    ] = None
+    resolution: Annotated[
+        str | None,
+        typer.Option(
+            help="720p, 1080p or 4k.",
+            metavar="SIZE",
+            autocompletion=lambda: ["720p", "1080p", "4k"],
+        ),
+    ] = None
+    duration: Annotated[int | None, typer.Option(help="Seconds of video.", metavar="S")] = None
+    seed: Annotated[int | None, typer.Option(help="For more alike results.", metavar="NUMBER")] = (
+        None
+    )
+    person_generation: Annotated[
+        str | None,
+        typer.Option(
+            help="allow_all, allow_adult or dont_allow.",
+            metavar="RULE",
+            autocompletion=lambda: ["allow_all", "allow_adult", "dont_allow"],
+        ),
+    ] = None
+
+    def request(self, prompt: str) -> "Request":
+        """The request for a prompt with these options.
+
+        Raises:
+            ImageError: A data URI cannot be decoded.
+        """
+        from veo.image import Image
+        from veo.request import Request
+
+        return Request(
+            prompt=prompt,
+            model=self.model,
+            aspect_ratio=self.aspect_ratio,
+            resolution=self.resolution,
+            duration=self.duration,
+            negative_prompt=self.negative_prompt,
+            seed=self.seed,
+            person_generation=self.person_generation,
+            start_frame=Image.of(self.start_frame) if self.start_frame else None,
+            end_frame=Image.of(self.end_frame) if self.end_frame else None,
+            reference=tuple(Image.of(source) for source in self.reference or ()),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """How long to wait; the jobs themselves go on."""
+
+    panel: ClassVar[str] = "Run"
+
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds,
+            help="Wait so long for a job (600 unless configured); it goes on all the same.",
+            metavar="SECONDS",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Wait):
+    """How paid work is to be done: the options of every command that sends requests."""
+
+    max_cost: Annotated[
+        Decimal | None,
+        typer.Option(parser=usd, help="Send nothing that would cost more.", metavar="USD"),
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and the quote; send nothing.")
+    ] = False
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="Return once it is accepted; `veo resume` fetches it."),
+    ] = False
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Which configuration, which ledger."""
+
+    panel: ClassVar[str] = "General"
+
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Read this instead of ./veo.toml.", metavar="FILE"),
+    ] = None
+    sandbox: Annotated[
+        bool,
+        typer.Option(
+            "--sandbox",
+            envvar="VEO_SANDBOX",
+            help="A local stand-in for the services: no key, no network, play money.",
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show:
+    """What is printed, and how."""
+
+    panel: ClassVar[str] = "General"
+
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
+    ] = False
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress and no remarks on stderr.")
+    ] = False
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Tell what happens inside; tracebacks on errors.")
+    ] = False

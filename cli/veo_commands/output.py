@@ -1,0 +1,122 @@
+"""The one place that prints: results to stdout, everything else to stderr.
+
+Three ways: for a person, as JSON (one object a line on stdout), or quiet (results and errors).
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from veo_commands.options import Show
+
+if TYPE_CHECKING:
+    from veo.errors import VeoError
+
+_CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
+_WIDE = 10_000
+
+
+def plain(text: str) -> str:
+    """Text from elsewhere made harmless for a terminal: no escape sequences."""
+    return text.translate(_CONTROL)
+
+
+def one_line(text: str, width: int) -> str:
+    """Text on one line of at most so many characters."""
+    text = " ".join(plain(text).split())
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
+
+
+class Output:
+    """Where a command puts what it has to say.
+
+    Attributes:
+        show: How; a command's options set it.
+        sandbox: Whether the hints have to name the sandbox's ledger.
+    """
+
+    def __init__(self) -> None:
+        self.show = Show()
+        self.sandbox = False
+
+    def become(self, show: Show) -> None:
+        """Print like this from now on."""
+        self.show, self.sandbox = show, False
+        from veo_commands.logs import listen
+
+        listen()
+
+    def result(self, body: Mapping[str, Any], text: str | None) -> None:
+        """One result: the object for a program, the text for a person (None: no text)."""
+        if self.show.json:
+            text = json.dumps(body, ensure_ascii=False, default=str)
+        if text is not None:
+            typer.echo(text, color=_colours())
+
+    def table(self, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Rows for a person, the columns side by side; cut to the width of a terminal."""
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for title in titles:
+            right = title.startswith(">")
+            table.add_column(
+                title.lstrip(">"),
+                justify="right" if right else "left",
+                no_wrap=True,
+                overflow="ellipsis",
+            )
+        for row in rows:
+            table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        wide = None if sys.stdout.isatty() else _WIDE
+        Console(file=sys.stdout, width=wide, highlight=False).print(table)
+
+    @staticmethod
+    def facts(rows: Iterable[tuple[str, str]]) -> str:
+        """Names and values, one pair a line, the values in one column."""
+        known = list(rows)
+        wide = max((len(name) for name, _ in known), default=0)
+        return "\n".join(f"{name:<{wide}}  {plain(value)}".rstrip() for name, value in known)
+
+    def say(self, text: str, **style: Any) -> None:
+        """A remark, on stderr; nothing when quiet."""
+        if not self.show.quiet:
+            self.tell(text, **style)
+
+    def tell(self, text: str, **style: Any) -> None:
+        """A line on stderr, printed even when quiet; that nobody reads it is no reason to stop."""
+        with suppress(OSError, ValueError):
+            typer.secho(plain(text), err=True, color=_colours(), **style)
+
+    def warn(self, text: str) -> None:
+        """Something to know before or while it happens."""
+        for line in text.splitlines():
+            self.say(f"warning: {line}", fg="yellow")
+
+    def hint(self, text: str) -> None:
+        """What can be done next."""
+        if self.sandbox and "`veo " in text:
+            text += " (with --sandbox)"
+        self.tell(f"  {text}", dim=True)
+
+    def fail(self, error: "VeoError") -> None:
+        """What went wrong, why, and what to do next; a line for each problem."""
+        for line in error.message.splitlines() or [type(error).__name__]:
+            self.tell(f"error: {line}", fg="red")
+        if error.hint:
+            self.hint(error.hint)
+
+
+out = Output()
+
+
+def _colours() -> bool | None:
+    """False where nobody wants colours; None: as the stream is a terminal or not."""
+    return False if os.environ.get("NO_COLOR") else None

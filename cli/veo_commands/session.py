@@ -1,0 +1,89 @@
+"""The configuration, the ledger and the client that a command works with."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from veo_commands.options import Asked, Place, Wait
+from veo_commands.output import out
+
+if TYPE_CHECKING:
+    from veo.client import Client, Endpoint
+    from veo.config import Config, Loaded, SandboxConfig
+
+
+def loaded(place: Place, *groups: Asked | Wait) -> "Loaded":
+    """The configuration, what the command line says laid over it.
+
+    Raises:
+        ConfigError: A file or value is broken.
+    """
+    from veo.config import load
+
+    out.sandbox = place.sandbox
+    flags: dict[str, Any] = {}
+    for group in groups:
+        for name in ("provider", "max_cost", "timeout"):
+            flags[name] = getattr(group, name, None) or flags.get(name)
+    return load(place.config, flags=flags)
+
+
+def homes() -> tuple[Path, Path]:
+    """The folders of the two ledgers: of real money, and of the sandbox's play money."""
+    from veo.places import home
+
+    return home(), home() / "sandbox"
+
+
+@contextmanager
+def opened(place: Place, *groups: Asked | Wait) -> Iterator["Client"]:
+    """A client on the configured ledger; what it works on stays resumable when it closes.
+
+    With ``--sandbox`` a sandbox is started in this process as soon as a provider is needed.
+
+    Args:
+        place: Which configuration and ledger.
+        groups: Options of the command that override the configuration.
+
+    Raises:
+        ConfigError, LedgerError: They cannot be used.
+    """
+    from veo.client import Client
+
+    config = loaded(place, *groups).config
+    home = homes()[place.sandbox]
+    with ExitStack() as servers:
+        start = cache(lambda: servers.enter_context(sandboxed(config, home)))
+        with Client(config, home=home, endpoint=start if place.sandbox else None) as client:
+            yield client
+
+
+@contextmanager
+def sandboxed(config: "Config", home: Path) -> Iterator["Endpoint"]:
+    """A sandbox in this process, as configured, its tasks and files under ``home``.
+
+    Raises:
+        ConfigError: It does not start like that.
+    """
+    from veo.client import Endpoint
+    from veo.errors import ConfigError
+    from veo.key import Key
+    from veo_sandbox import Sandbox
+
+    try:
+        sandbox = Sandbox(home / "server", **config.sandbox.model_dump())
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"the sandbox cannot start: {error}") from error
+    with sandbox:
+        yield Endpoint(sandbox.url, Key(sandbox.key), _usual_s(config.sandbox))
+
+
+def _usual_s(config: "SandboxConfig") -> float:
+    """Real seconds that a video of the sandbox usually takes: when to ask for it."""
+    from veo_sandbox.latency import Latency
+
+    latency = Latency.parse(config.latency)
+    spread = latency.values if latency.kind == "uniform" else latency.values[:1]
+    return sum(spread) / len(spread) / config.speed
