@@ -2,50 +2,34 @@
 
 A key goes only to the origin (scheme, host, port) of the API's base URL: never to the host of a
 video, never across a redirect. Transport failures become one of two errors: ``UnreachableError``
-(nothing was sent) and ``AnswerLostError`` (sent, no answer). Nothing is ever retried here.
+(nothing that could be acted upon was sent) and ``AnswerLostError`` (sent, no answer). Nothing is
+ever retried here.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_environ_proxies
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NewConnectionError,
-    ProxyError,
-    ReadTimeoutError,
-)
+from requests.utils import requote_uri
 
-from veo.errors import (
-    AnswerLostError,
-    ConfigError,
-    GoneError,
-    ProtocolError,
-    RefusedError,
-    UnreachableError,
-)
+from veo.errors import ConfigError, GoneError, ProtocolError, ProviderError, RefusedError
 from veo.key import Key
 from veo.provider import ByteStream
+from veo.transport import Body, Transport, lost, origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 CHUNK = 1 << 20
 REDIRECTS = 5
-_RANGE = re.compile(r"bytes\s+(\d+)-\d*/(\d+|\*)")
+_PART = re.compile(r"bytes\s+(\d+)-\d*/(\d+|\*)", re.ASCII)
+_REDIRECTED = frozenset({301, 302, 303, 307, 308})
 _NO_KEY = Key("")
 
 Upload = tuple[str, tuple[str, bytes, str]]
@@ -124,7 +108,7 @@ class OpenAnswer:
         Raises:
             AnswerLostError: The connection broke, fell silent, or ended too early.
         """
-        with _lost():
+        with lost():
             if size is not None:
                 yield from self.response.iter_content(size)
             else:
@@ -133,7 +117,7 @@ class OpenAnswer:
 
     def read(self) -> Answer:
         """The rest of the body, at once."""
-        with _lost():
+        with lost():
             body = self.response.content
         self.close()
         return Answer(self.status, self.headers, body, self.key)
@@ -163,16 +147,12 @@ class Http:
         connect_s: float = 10.0,
         read_s: float = 60.0,
     ) -> None:
-        if urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).netloc:
-            raise ConfigError(
-                f"base_url {base_url!r} is no http(s) URL",
-                hint="It looks like https://host/v1.",
-            )
         self.base_url = base_url.rstrip("/")
         self.key = key or _NO_KEY
         self._auth = dict(auth or {})
-        self._timeout = (connect_s, read_s)
-        self._local = threading.local()
+        self._read_s = read_s
+        self._transport = Transport(connect_s)
+        self._home = _checked(base_url, self._auth)
 
     def url(self, path: str) -> str:
         """The URL of a path below the base; ``/path`` counts from the host, a URL stays itself."""
@@ -184,7 +164,7 @@ class Http:
 
     def owns(self, url: str) -> bool:
         """Whether a URL is on the API's own origin, the only one that may see the key."""
-        return _origin(url) == _origin(self.base_url)
+        return origin(url) == self._home
 
     def get(self, path: str) -> Answer:
         """One GET of a small body, redirects followed."""
@@ -199,7 +179,7 @@ class Http:
         # As parts without a file name: without files, `data` would be sent urlencoded.
         parts = [(name, (None, value)) for name, value in fields.items()]
         request = requests.Request("POST", self.url(path), files=[*parts, *files])
-        return self._post(request, self._timeout[1]).read()
+        return self._post(request, self._read_s).read()
 
     def start_json(self, path: str, body: Any, *, silence_s: float | None = None) -> OpenAnswer:
         """Like ``post_json``, but the body of the answer is still to be read, as it comes.
@@ -209,7 +189,7 @@ class Http:
         data = json.dumps(body, ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json"}
         request = requests.Request("POST", self.url(path), data=data, headers=headers)
-        return self._post(request, silence_s or self._timeout[1])
+        return self._post(request, silence_s or self._read_s)
 
     def open(self, path: str, *, offset: int = 0, identity: bool = True) -> OpenAnswer:
         """One GET whose body is still to be read; redirects followed, the key left at home.
@@ -220,128 +200,105 @@ class Http:
             identity: Ask for the bytes uncompressed, so that lengths are those of the file.
         """
         url = self.url(path)
+        headers = dict(self._auth) if self.owns(url) else {}
+        headers |= {"Accept-Encoding": "identity"} if identity else {}
+        headers |= {"Range": f"bytes={offset}-"} if offset else {}
         for _ in range(REDIRECTS + 1):
-            answer = self._get(url, offset, identity=identity)
-            if answer.status not in {301, 302, 303, 307, 308}:
+            response = self._transport.get(_bare_get(url, headers), self._read_s)
+            answer = OpenAnswer(response, self.key)
+            if answer.status not in _REDIRECTED:
                 return answer
             answer.close()
-            url = urljoin(url, answer.headers.get("Location", ""))
-        raise ProtocolError(f"more than {REDIRECTS} redirects from {_origin(self.url(path))}")
-
-    def _get(self, url: str, offset: int, *, identity: bool) -> OpenAnswer:
-        headers = dict(self._auth) if self.owns(url) else {}
-        if identity:
-            headers["Accept-Encoding"] = "identity"
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
-        return self._send(self._session("get"), _bare_get(url, headers), self._timeout[1])
+            url = _target(url, answer)
+            headers = {name: text for name, text in headers.items() if name not in self._auth}
+        raise ProtocolError(f"more than {REDIRECTS} redirects from {origin(self.url(path))}")
 
     def _post(self, request: requests.Request, silence_s: float) -> OpenAnswer:
-        adapter = self._session("post")
-        # A kept connection that the server has just closed looks like a lost answer: none is kept.
-        adapter.close()
-        request.headers = {**self._auth, **(request.headers or {})}
-        answer = self._send(adapter, request.prepare(), silence_s)
+        auth = self._auth if self.owns(str(request.url)) else {}
+        request.headers = {**auth, **(request.headers or {})}
+        prepared = request.prepare()
+        prepared.body = Body(prepared.body)  # type: ignore[arg-type,assignment]
+        answer = OpenAnswer(self._transport.post(prepared, silence_s), self.key)
         if 300 <= answer.status < 400:
             answer.close()
-            place = answer.headers.get("Location", "nowhere")
+            place = self.key.redact(answer.headers.get("Location", "nowhere"))
             raise RefusedError(
-                f"{_origin(self.base_url)} redirects to {place}", hint="Set base_url to that place."
+                f"{self._home} redirects to {place}", hint="Set base_url to that place."
             )
         return answer
 
-    def _send(
-        self, adapter: HTTPAdapter, request: requests.PreparedRequest, read_s: float
-    ) -> OpenAnswer:
-        url = str(request.url)
-        with _lost(), _unreachable(url):
-            response = adapter.send(
-                request,
-                stream=True,
-                timeout=(self._timeout[0], read_s),
-                verify=_certificates(),
-                proxies=_proxies(_origin(url)),
-            )
-        return OpenAnswer(response, self.key)
-
-    def _session(self, use: str) -> HTTPAdapter:
-        adapter: HTTPAdapter | None = getattr(self._local, use, None)
-        if adapter is None:
-            adapter = HTTPAdapter(pool_connections=4, pool_maxsize=2)
-            setattr(self._local, use, adapter)
-        return adapter
-
 
 def byte_stream(answer: OpenAnswer, offset: int = 0) -> ByteStream:
-    """A 200 or 206 answer as the bytes of a file.
+    """A 200, 206 or 416 answer as the bytes of a file.
+
+    416 is no error when the file ends right at the offset: there is nothing left to send then.
 
     Raises:
-        GoneError: The answer is 416: there are no bytes at that offset.
+        GoneError: There are no bytes at that offset.
+        ProtocolError: The answer holds a part of the file, and does not say which.
     """
-    if answer.status == 416:
+    try:
+        start, total = _extent(answer, offset)
+    except ProviderError:
         answer.close()
+        raise
+    chunks = iter(()) if answer.status == 416 else answer.chunks()
+    return ByteStream(chunks, start, total, answer.headers.get("ETag"), answer.close)
+
+
+def _extent(answer: OpenAnswer, offset: int) -> tuple[int, int | None]:
+    """Where the bytes of an answer begin, and how long the whole file is, if that is known."""
+    said = answer.headers.get("Content-Range", "")
+    part = _PART.match(said)
+    if answer.status == 206 and part:
+        return int(part[1]), None if part[2] == "*" else int(part[2])
+    if answer.status == 416 and said.strip() == f"bytes */{offset}":
+        return offset, offset
+    if answer.status == 416:
         raise GoneError(f"the file has no byte {offset}", retryable=True)
-    match = _RANGE.match(answer.headers.get("Content-Range", ""))
-    if answer.status == 206 and match:
-        start, whole = match.groups()
-        total = int(whole) if whole != "*" else None
-        offset = int(start)
-    else:
-        length = answer.headers.get("Content-Length", "")
-        offset, total = 0, int(length) if length.isdigit() else None
-    return ByteStream(answer.chunks(), offset, total, answer.headers.get("ETag"), answer.close)
+    if answer.status == 206 and offset:
+        raise ProtocolError("HTTP 206, but not which bytes of the file these are")
+    return 0, _length(answer)
+
+
+def _length(answer: OpenAnswer) -> int | None:
+    """The Content-Length, where it is that of the file: a compressed answer has another one."""
+    text = answer.headers.get("Content-Length", "")
+    plain = answer.headers.get("Content-Encoding", "identity").lower() == "identity"
+    return int(text) if plain and text.isascii() and text.isdigit() else None
+
+
+def _checked(base_url: str, auth: Mapping[str, str]) -> str:
+    """The origin of a base URL that, like the headers, can be sent; both stay out of the error."""
+    try:
+        home = origin(base_url)
+        requests.Request("GET", base_url, headers=auth).prepare()
+        "".join(auth.values()).encode("ascii")
+    except (ProtocolError, requests.exceptions.InvalidURL):
+        raise ConfigError(
+            "base_url is no http(s) URL", hint="It looks like https://host/v1."
+        ) from None
+    except (requests.exceptions.InvalidHeader, UnicodeEncodeError):
+        raise ConfigError(
+            "the API key holds spaces or signs that no HTTP header can carry"
+        ) from None
+    return home
+
+
+def _target(url: str, answer: OpenAnswer) -> str:
+    """Where a redirect leads; some servers write the URL in UTF-8, which HTTP reads as Latin-1."""
+    location = answer.headers.get("Location", "").encode("latin-1", "replace")
+    try:
+        return urljoin(url, location.decode("utf-8", "replace"))
+    except ValueError:
+        raise ProtocolError(f"{origin(url)} redirects to what is no URL") from None
 
 
 def _bare_get(url: str, headers: Mapping[str, str]) -> requests.PreparedRequest:
     """A GET without the cookies, hooks and bodies that are half the price of a poll."""
     request = requests.PreparedRequest()
     request.method = "GET"
-    request.url = requests.utils.requote_uri(url)
+    request.url = requote_uri(url)
     request.headers = CaseInsensitiveDict({"Accept": "*/*", **headers})
     request.hooks = {}
     return request
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
-
-
-@cache
-def _proxies(origin: str) -> dict[str, str]:
-    return dict(get_environ_proxies(origin))
-
-
-@cache
-def _certificates() -> str | bool:
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-
-
-@contextmanager
-def _unreachable(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
-        raise ProtocolError(f"{url!r} is no URL that can be opened", charged=False) from error
-    except requests.ConnectionError as error:
-        cause = getattr(error.args[0], "reason", None) if error.args else None
-        never_sent = (NewConnectionError, ConnectTimeoutError, ProxyError)
-        # Of TLS failures only this one is certain to come before the request is sent.
-        distrusted = "certificate verify failed" in str(error)
-        if not isinstance(cause, never_sent) and not distrusted:
-            raise
-        why = str(cause or error).rpartition(": ")[2]
-        raise UnreachableError(f"no connection to {_origin(url)}: {why}") from error
-
-
-@contextmanager
-def _lost() -> Iterator[None]:
-    try:
-        yield
-    except (requests.RequestException, HTTPError, OSError) as error:
-        silence = isinstance(error, (requests.Timeout, ReadTimeoutError))
-        kind = "silence" if silence else type(error).__name__
-        raise AnswerLostError(
-            f"the connection broke before a whole answer came ({kind})"
-        ) from error

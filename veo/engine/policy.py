@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Fractions of a model's median: 1 s, 20 s and 10 s for one that takes three minutes.
-SOONEST = 1 / 180
+# Fractions of a median: 0.75 s, 20 s and 10 s for one that takes three minutes.
+SOONEST = 1 / 240
 LATEST = 1 / 9
 FIRST = 1 / 18
-FINE = 0.05
+GRAIN = 0.05
+STEP = 0.01
 _PRIOR_WEIGHT = 4.0
 _WEIGHT = 0.11
 _STEPS = 400
@@ -68,15 +69,16 @@ class Progress:
     Attributes:
         last: The newest progress, 0..1.
         at: Seconds since the submit when it was first seen.
-        step: The smallest advance seen, 1.0 before there was one.
         rate: Progress a second over the newest advance.
+        fine: Whether a value was seen that is no multiple of 5 %.
+        advances: How often it moved on.
     """
 
     last: float = 0.0
     at: float = 0.0
-    step: float = 1.0
     rate: float = 0.0
-    advances: int = field(default=0)
+    fine: bool = False
+    advances: int = 0
 
     def saw(self, progress: float | None, elapsed: float) -> None:
         """Take in one answer; going backwards or standing still teaches nothing."""
@@ -85,7 +87,7 @@ class Progress:
         gain, seconds = progress - self.last, elapsed - self.at
         if seconds > 0:
             self.rate = gain / seconds
-        self.step = min(self.step, gain)
+        self.fine = self.fine or abs(progress / GRAIN - round(progress / GRAIN)) > 0.01
         self.last, self.at, self.advances = progress, elapsed, self.advances + 1
 
     def rest(self, elapsed: float) -> float | None:
@@ -114,11 +116,13 @@ def delay(
     if elapsed < known.median * FIRST:
         waiting = min(waiting, max(known.soonest, known.median * FIRST - elapsed))
     rest = progress.rest(elapsed) if progress else None
-    if progress is None or rest is None:
+    if progress is None or rest is None or not (progress.fine or progress.advances == 1):
         return waiting
-    if progress.step <= FINE:
-        return min(known.latest * 3, max(known.soonest, rest / 2))
-    return min(waiting, max(known.soonest, rest / 2))
+    # Progress that stands still has promised too much: ask less and less often.
+    still = max(0.0, elapsed - progress.at - 2 * STEP / progress.rate)
+    if not progress.fine:
+        return min(waiting, max(known.soonest, rest / 2, still))
+    return min(known.latest * 3, max(known.soonest, rest / 2, still / 4))
 
 
 def _next(elapsed: float, known: Durations) -> float:

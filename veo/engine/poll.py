@@ -31,7 +31,6 @@ def poll(context: Context, work: Work) -> float | None:
             return context.retry(work, error)
         context.stop(work, error)
         return None
-    work.failures = 0
     if update.progress is not None:
         work.watch = work.watch or Progress()
         submitted = work.record.submitted_at or work.record.created_at

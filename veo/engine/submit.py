@@ -77,6 +77,7 @@ def advice(job: str) -> str:
 
 def advance(context: Context, work: Work, update: Update, **changes: Any) -> float | None:
     """Take in what a provider reported of an accepted job. Returns when to step again."""
+    work.failures = 0
     work.progress, work.message = update.progress, update.message or work.message
     if update.stage is Stage.FAILED:
         error = update.error or VeoError("the provider said that it failed, and not why")
@@ -187,16 +188,13 @@ def _again(context: Context, work: Work, route: Route, error: VeoError) -> float
     smaller = isinstance(error, TooLargeError) and work.shrink == 0 and work.record.asked().images
     if error.charged or not (smaller or (error.retryable and work.failures < TRIES)):
         return None
-    failures = work.failures
     if smaller:
         work.shrink, when = 1, context.clock()
     else:
         when = context.retry(work, error)
-        failures = work.failures
     if isinstance(error, BusyError):
         route.gate.slow(context.clock(), max(0.0, when - context.clock()))
     context.move(work, State.PLANNED, kind="refused", message=error.message, not_before=when)
-    work.failures = failures
     route.gate.leave(work.record.id)
     return when
 

@@ -91,7 +91,6 @@ class Context:
     def move(self, work: Work, state: State | None = None, **changes: Any) -> None:
         """Write a change of the job to the ledger, then tell the watcher."""
         work.record = self.ledger.move(work.record, state, **changes)
-        work.failures = 0
         work.told(work)
 
     def end(self, work: Work, state: State, error: VeoError, **changes: Any) -> None:

@@ -1,0 +1,174 @@
+"""One exchange over requests: proxies, certificates, and what a failure proves."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.exceptions import (
+    ConnectTimeout,
+    InvalidProxyURL,
+    InvalidSchema,
+    InvalidURL,
+    ProxyError,
+    RequestException,
+    SSLError,
+)
+from requests.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError, LocationValueError, NewConnectionError, ReadTimeoutError
+
+from veo.errors import AnswerLostError, ConfigError, ProtocolError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PORTS = {"http": 80, "https": 443}
+_BROKEN = (RequestException, HTTPError, OSError, ValueError)
+_NEVER_CONNECTED = (ConnectTimeout, InvalidURL, LocationValueError, ProxyError, SSLError)
+
+
+class Body:
+    """The body of a paid request, which knows whether any of it was asked for by the network.
+
+    Nobody can act upon a request without its body. Whatever broke before that (no connection, no
+    way through a proxy, no TLS): nothing was accepted.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.begun = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.begun = True
+        yield self._data
+
+
+class Transport:
+    """Connections, kept for each thread. Nothing is retried or redirected.
+
+    Args:
+        connect_s: Seconds to wait for a connection.
+    """
+
+    def __init__(self, connect_s: float) -> None:
+        self._connect_s = connect_s
+        self._local = threading.local()
+
+    def get(self, request: requests.PreparedRequest, read_s: float) -> requests.Response:
+        """Send a GET, on a kept connection if there is one; the body is still to be read."""
+        return self._send(self._adapter("get"), request, read_s)
+
+    def post(self, request: requests.PreparedRequest, read_s: float) -> requests.Response:
+        """Send a paid request, whose body is a ``Body``, on a connection of its own."""
+        adapter = self._adapter("post")
+        # A kept connection that the server has just closed looks like a lost answer: none is kept.
+        adapter.close()
+        return self._send(adapter, request, read_s)
+
+    def _send(
+        self, adapter: HTTPAdapter, request: requests.PreparedRequest, read_s: float
+    ) -> requests.Response:
+        url = str(request.url)
+        with lost(), _unsent(url, request.body):
+            return adapter.send(
+                request,
+                stream=True,
+                timeout=(self._connect_s, read_s),
+                verify=_certificates(),
+                proxies=_proxies(origin(url)),
+            )
+
+    def _adapter(self, use: str) -> HTTPAdapter:
+        adapter: HTTPAdapter | None = getattr(self._local, use, None)
+        if adapter is None:
+            adapter = HTTPAdapter(pool_connections=4, pool_maxsize=2)
+            setattr(self._local, use, adapter)
+        return adapter
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of an ``http(s)`` URL.
+
+    Raises:
+        ProtocolError: It is none.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        port = 0
+    if not port or not parts.hostname:
+        raise ProtocolError(f"{url!r} is no http(s) URL", charged=False, retryable=False)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port}"
+
+
+@contextmanager
+def lost() -> Iterator[None]:
+    """Turn whatever breaks while an answer is awaited or read into an ``AnswerLostError``."""
+    try:
+        yield
+    except _BROKEN as error:
+        silence = isinstance(error, (requests.Timeout, ReadTimeoutError))
+        kind = "silence" if silence else type(_innermost(error)).__name__
+        raise AnswerLostError(
+            f"the connection broke before a whole answer came ({kind})"
+        ) from error
+
+
+@contextmanager
+def _unsent(url: str, body: object) -> Iterator[None]:
+    """Tell what certainly was not sent from what may have been."""
+    try:
+        yield
+    except (InvalidSchema, InvalidProxyURL) as error:
+        raise ConfigError(
+            f"the proxy that the environment names for {origin(url)} cannot be used",
+            hint="A SOCKS proxy needs `pip install PySocks`; NO_PROXY names hosts without a proxy.",
+        ) from error
+    except _BROKEN as error:
+        if body.begun if isinstance(body, Body) else not _never_connected(error):
+            raise
+        raise UnreachableError(f"no connection to {origin(url)}: {_why(error)}") from error
+
+
+def _never_connected(error: Exception) -> bool:
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return (
+        isinstance(error, _NEVER_CONNECTED)
+        or isinstance(reason, NewConnectionError)
+        or str(_innermost(error)).startswith("Tunnel connection failed")
+    )
+
+
+def _why(error: BaseException) -> str:
+    inner = _innermost(error)
+    why = inner.strerror if isinstance(inner, OSError) else None
+    proxy = "the proxy says: " if isinstance(error, ProxyError) else ""
+    return proxy + (why or str(inner) or type(inner).__name__)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What requests and urllib3 wrapped, up to five times."""
+    while True:
+        wrapped = [arg for arg in error.args if isinstance(arg, BaseException)]
+        inner = error.__cause__ or next(iter(wrapped), None)
+        if inner is None:
+            return error
+        error = inner
+
+
+@cache
+def _proxies(origin: str) -> dict[str, str]:
+    return dict(get_environ_proxies(origin))
+
+
+@cache
+def _certificates() -> str | bool:
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
