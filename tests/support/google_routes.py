@@ -1,0 +1,64 @@
+"""Google's routes as tests use them: a provider for a URL, and the names and shapes of its wire."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from veo.key import Key
+from veo.provider import ByteStream, Connection, Provider
+from veo.request import Request
+from veo_gemini import Gemini, Vertex
+
+if TYPE_CHECKING:
+    from veo.image import Image
+    from veo.update import Update
+
+HOME = "https://generativelanguage.googleapis.com"
+FAST = "veo-3.1-fast-generate-preview"
+NAME = f"models/{FAST}/operations/vz341u0pmdlc"
+CLIP = f"{HOME}/v1beta/files/vz341u0pmdlc:download?alt=media"
+
+PLATFORM_FAST = "veo-3.1-fast-generate-001"
+PLACE = "projects/p/locations/us-central1"
+PLATFORM_NAME = f"{PLACE}/publishers/google/models/{PLATFORM_FAST}/operations/1234"
+
+
+def gemini(url: str, key: str | None = "sandbox-key") -> Gemini:
+    """The Developer API at a URL."""
+    return Gemini(Connection(url, Key(key) if key else None, Gemini.facts.models))
+
+
+def express(url: str, **options: Any) -> Vertex:
+    """The Agent Platform at a URL, with a key."""
+    return Vertex(Connection(url, Key("sandbox-key"), Vertex.facts.models, options))
+
+
+def project(url: str, **options: Any) -> Vertex:
+    """The Agent Platform at a URL, with the credentials of this machine."""
+    return Vertex(Connection(url, None, Vertex.facts.models, options))
+
+
+def submit(provider: Provider, **said: Any) -> Update:
+    """Ask the preferred model for a lion."""
+    model = next(iter(provider.models))
+    return provider.submit(Request(**{"prompt": "lion", "model": model} | said), lambda _: None)
+
+
+def fetch(stream: ByteStream) -> bytes:
+    """All bytes of a stream, which is closed."""
+    try:
+        return b"".join(stream.chunks)
+    finally:
+        stream.close()
+
+
+def picture(image: Image) -> dict[str, str]:
+    """An image on the wire."""
+    data = image.data or b""
+    return {"bytesBase64Encoded": base64.b64encode(data).decode(), "mimeType": image.mime}
+
+
+def asset(image: Image) -> dict[str, Any]:
+    """A reference image on the wire."""
+    return {"image": picture(image), "referenceType": "ASSET"}

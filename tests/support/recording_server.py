@@ -1,0 +1,116 @@
+"""A loopback server that remembers every request and answers as a test tells it to."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, as it came: the path with its query, header names in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer; anything but bytes is sent as JSON.
+
+    ``silent`` closes the connection without a word, ``hold`` waits for the server's end instead,
+    ``missing`` promises so many bytes more than are sent.
+    """
+
+    body: Any = field(default_factory=dict)
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    silent: bool = False
+    hold: bool = False
+    missing: int = 0
+
+
+Replies = Reply | Callable[[Asked], Reply]
+
+
+class RecordingServer:
+    """Listens on a free port while used as a context manager; ``reply`` may be set at any time."""
+
+    def __init__(self, reply: Replies | None = None) -> None:
+        self.reply: Replies = reply or Reply()
+        self.asked: list[Asked] = []
+        self._ending = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def only(self) -> Asked:
+        """The one request there was."""
+        (asked,) = self.asked
+        return asked
+
+    def __enter__(self) -> Self:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def answer(self, asked: Asked) -> Reply:
+        """What to say to a request, which is remembered."""
+        self.asked.append(asked)
+        reply = self.reply(asked) if callable(self.reply) else self.reply
+        if reply.hold:
+            self._ending.wait(30)
+        return reply
+
+
+def _handler(server: RecordingServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            reply = server.answer(Asked(self.command, self.path, headers, body))
+            if reply.silent or reply.hold:
+                self.close_connection = True
+            else:
+                self._send(reply)
+
+        do_GET = do_POST = _serve  # noqa: N815 - the names that http.server looks for
+
+        def _send(self, reply: Reply) -> None:
+            body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+            kind = "video/mp4" if isinstance(reply.body, bytes) else "application/json"
+            self.send_response(reply.status)
+            headers = {"Content-Type": kind, "Content-Length": str(len(body) + reply.missing)}
+            for name, value in (headers | dict(reply.headers)).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection = self.close_connection or bool(reply.missing)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler

@@ -1,0 +1,254 @@
+"""What leaves for the Developer API, byte for byte: captured from google-genai 2.34."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from google_routes import CLIP, FAST, NAME, asset, gemini, picture, submit
+from recording_server import RecordingServer, Reply
+
+from veo.errors import AuthError, ConfigError, KeyMissingError, ProtocolError
+from veo.image import Image
+from veo.provider import Pingable
+from veo.update import RemoteVideo, Stage, Update
+from veo_gemini import sdk
+
+JPEG = Image.of(b"\xff\xd8\xff frame")
+PNG = Image.of(b"\x89PNG\r\n\x1a\n frame")
+
+
+@pytest.fixture
+def google() -> Iterator[RecordingServer]:
+    """A server that accepts every request."""
+    with RecordingServer(Reply({"name": NAME})) as server:
+        yield server
+
+
+BODIES = {
+    "text": ({}, {"instances": [{"prompt": "lion"}]}),
+    "options": (
+        {
+            "duration": 8,
+            "aspect_ratio": "16:9",
+            "resolution": "1080p",
+            "person_generation": "allow_all",
+            "negative_prompt": "cartoon, low quality",
+        },
+        {
+            "instances": [{"prompt": "lion"}],
+            "parameters": {
+                "durationSeconds": 8,
+                "aspectRatio": "16:9",
+                "resolution": "1080p",
+                "personGeneration": "allow_all",
+                "negativePrompt": "cartoon, low quality",
+            },
+        },
+    ),
+    "start frame": (
+        {"start_frame": JPEG},
+        {"instances": [{"prompt": "lion", "image": picture(JPEG)}]},
+    ),
+    "both frames": (
+        {"start_frame": JPEG, "end_frame": PNG},
+        {"instances": [{"prompt": "lion", "image": picture(JPEG), "lastFrame": picture(PNG)}]},
+    ),
+    "references": (
+        {"reference": (PNG, JPEG, PNG)},
+        {
+            "instances": [
+                {"prompt": "lion", "referenceImages": [asset(PNG), asset(JPEG), asset(PNG)]}
+            ]
+        },
+    ),
+    "extension": (
+        {"extend": RemoteVideo(CLIP)},
+        {
+            "instances": [{"prompt": "lion", "video": {"uri": CLIP}}],
+            "parameters": {"sampleCount": 1, "resolution": "720p"},
+        },
+    ),
+    "seed alone": (
+        {"seed": 0},
+        {"instances": [{"prompt": "lion"}], "parameters": {"seed": 0}},
+    ),
+    "seed with others": (
+        {"seed": 7, "duration": 4},
+        {"instances": [{"prompt": "lion"}], "parameters": {"durationSeconds": 4, "seed": 7}},
+    ),
+    "any text": (
+        {"prompt": 'Лев 🦁 "roars"\n'},
+        {"instances": [{"prompt": 'Лев 🦁 "roars"\n'}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BODIES)
+def test_a_request_is_one_post_with_exactly_the_captured_body(
+    google: RecordingServer, case: str
+) -> None:
+    """Every feature has the captured shape, and nothing that was not said is sent."""
+    said, body = BODIES[case]
+
+    update = submit(gemini(google.url), **said)
+
+    assert (update.stage, update.task_id) == (Stage.SUBMITTED, NAME)
+    assert ("POST", f"/v1beta/models/{FAST}:predictLongRunning") == (
+        google.only.method,
+        google.only.path,
+    )
+    assert body == google.only.json
+
+
+def test_a_poll_is_one_get_of_the_operation(google: RecordingServer) -> None:
+    """A task is asked for by its name alone, as after a restart."""
+    update = gemini(google.url).poll(NAME)
+
+    assert (update.stage, update.task_id, update.progress) == (Stage.RUNNING, NAME, None)
+    assert ("GET", f"/v1beta/{NAME}", b"") == (
+        google.only.method,
+        google.only.path,
+        google.only.body,
+    )
+
+
+def test_the_key_travels_in_its_header_and_nowhere_else(google: RecordingServer) -> None:
+    """x-goog-api-key carries the key; path and body do not."""
+    provider = gemini(google.url)
+    submit(provider)
+    provider.poll(NAME)
+
+    for asked in google.asked:
+        assert asked.headers["x-goog-api-key"] == "sandbox-key"
+        assert "sandbox-key" not in asked.path + asked.body.decode()
+
+
+def test_every_request_has_a_time_limit(google: RecordingServer) -> None:
+    """The limit is in force, as the header shows in which the SDK repeats it in seconds."""
+    provider = gemini(google.url)
+    submit(provider)
+    provider.poll(NAME)
+
+    assert [asked.headers["x-server-timeout"] for asked in google.asked] == ["180", "60"]
+
+
+def test_a_base_url_may_have_a_path(google: RecordingServer) -> None:
+    """A gateway below a path is asked below that path."""
+    gemini(f"{google.url}/proxy/gem").poll(NAME)
+
+    assert f"/proxy/gem/v1beta/{NAME}" == google.only.path
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"GOOGLE_GENAI_USE_VERTEXAI": "true"},
+        {"GOOGLE_GENAI_USE_ENTERPRISE": "true", "GOOGLE_CLOUD_PROJECT": "elsewhere"},
+        {"GOOGLE_API_KEY": "other-key", "GEMINI_API_KEY": "third-key"},
+        {"GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:9"},
+    ],
+    ids=["vertexai", "enterprise", "keys", "base url"],
+)
+def test_no_environment_variable_changes_what_is_sent(
+    google: RecordingServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    environment: dict[str, str],
+) -> None:
+    """What the SDK would read from the environment changes neither host, API nor key."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    submit(gemini(google.url))
+
+    assert f"/v1beta/models/{FAST}:predictLongRunning" == google.only.path
+    assert google.only.headers["x-goog-api-key"] == "sandbox-key"
+    assert caplog.messages == []
+
+
+def test_many_threads_share_one_client(
+    google: RecordingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Submits from many threads at once each get through, over one SDK client."""
+    made = []
+    make = sdk._client
+    monkeypatch.setattr(sdk, "_client", lambda *args: made.append(1) or make(*args))
+    provider = gemini(google.url)
+    ready = threading.Barrier(8)
+
+    def one(number: int) -> Update:
+        ready.wait()
+        return submit(provider, prompt=str(number))
+
+    with ThreadPoolExecutor(8) as pool:
+        updates = list(pool.map(one, range(8)))
+
+    assert [update.task_id for update in updates] == [NAME] * 8
+    assert {str(number) for number in range(8)} == {
+        asked.json["instances"][0]["prompt"] for asked in google.asked
+    }
+    assert made == [1]
+
+
+def test_no_connection_is_kept(google: RecordingServer) -> None:
+    """A kept connection that the server closes would look like a lost answer, so none is."""
+    provider = gemini(google.url)
+    provider.poll(NAME)
+    sockets = provider._sdk._client._api_client._httpx_client._transport._pool.connections
+
+    assert sockets == []
+
+
+def test_an_answer_that_names_no_operation_may_have_been_paid_for() -> None:
+    """Without a name nobody can ask again: the outcome is unknown, not refused."""
+    with RecordingServer(Reply({})) as google, pytest.raises(ProtocolError) as caught:
+        submit(gemini(google.url))
+
+    assert None is caught.value.charged
+
+
+def test_a_provider_without_a_key_says_so() -> None:
+    """The missing key is a set-up error with a hint, before anything is sent."""
+    with pytest.raises(KeyMissingError) as caught:
+        gemini("http://127.0.0.1:9", key=None).poll(NAME)
+
+    assert "aistudio" in caught.value.hint
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1:9", "http://[::1", "nonsense"])
+def test_a_broken_base_url_is_a_configuration_error(url: str) -> None:
+    """Nothing can have been sent to a place that is none."""
+    with pytest.raises(ConfigError) as caught:
+        submit(gemini(url))
+
+    assert False is caught.value.charged
+
+
+def test_a_key_that_fits_no_header_is_a_configuration_error(google: RecordingServer) -> None:
+    """Nothing is sent, and the message does not show the key."""
+    with pytest.raises(ConfigError) as caught:
+        submit(gemini(google.url, key="sandbox-kéy"))
+
+    assert google.asked == []
+    assert "kéy" not in str(caught.value)
+
+
+def test_a_ping_lists_the_models_that_the_key_sees() -> None:
+    """One unbilled GET tells which Veo models are on offer, without the SDK."""
+    models = {"models": [{"name": f"models/{FAST}"}, {"name": "models/gemini-x"}]}
+    with RecordingServer(Reply(models)) as google:
+        provider = gemini(google.url)
+        line = provider.ping()
+
+    assert isinstance(provider, Pingable)
+    assert (google.only.method, google.only.path) == ("GET", "/v1beta/models?pageSize=1000")
+    assert google.only.headers["x-goog-api-key"] == "sandbox-key"
+    assert line.startswith(f"the key is good; on offer: {FAST}; not on offer: veo-3.1-generate")
+
+
+def test_a_ping_with_a_bad_key_is_refused() -> None:
+    """A key that Google does not know is told as such."""
+    refusal = {"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}}
+    with RecordingServer(Reply(refusal, 400)) as google, pytest.raises(AuthError):
+        gemini(google.url).ping()

@@ -1,0 +1,255 @@
+"""What leaves for the Agent Platform, with a key or with credentials."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google_routes import PLACE, asset, express, picture, project, submit
+from google_routes import PLATFORM_FAST as FAST
+from google_routes import PLATFORM_NAME as NAME
+from platform_server import platform, service_account
+from recording_server import RecordingServer, Reply
+
+from veo.errors import (
+    AuthError,
+    ConfigError,
+    KeyMissingError,
+    ModelUnavailableError,
+    TaskNotFoundError,
+)
+from veo.image import Image
+from veo.provider import Pingable
+from veo.update import RemoteVideo, Stage
+from veo_gemini import Vertex
+from veo_gemini.vertex import regional
+
+MODEL = f"publishers/google/models/{FAST}"
+PICTURE = Image.of(b"\xff\xd8\xff frame")
+
+
+@pytest.fixture
+def google() -> Iterator[RecordingServer]:
+    """The Agent Platform on loopback."""
+    with RecordingServer(platform) as server:
+        yield server
+
+
+@pytest.fixture
+def credentials(google: RecordingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Application-default credentials of a service account, whose tokens `google` hands out."""
+    path = service_account(tmp_path, google.url)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+
+
+BODIES = {
+    "text": ({}, {"prompt": "lion"}, {}),
+    "options": (
+        {
+            "duration": 4,
+            "aspect_ratio": "9:16",
+            "resolution": "720p",
+            "person_generation": "allow_adult",
+            "negative_prompt": "fog",
+            "seed": 7,
+        },
+        {"prompt": "lion"},
+        {
+            "durationSeconds": 4,
+            "aspectRatio": "9:16",
+            "resolution": "720p",
+            "personGeneration": "allow_adult",
+            "negativePrompt": "fog",
+            "seed": 7,
+        },
+    ),
+    "frames": (
+        {"start_frame": PICTURE, "end_frame": PICTURE},
+        {"prompt": "lion", "image": picture(PICTURE), "lastFrame": picture(PICTURE)},
+        {},
+    ),
+    "references": (
+        {"reference": (PICTURE,)},
+        {
+            "prompt": "lion",
+            "referenceImages": [asset(PICTURE)],
+        },
+        {},
+    ),
+    "extension": (
+        {"extend": RemoteVideo("gs://bucket/a.mp4")},
+        {"prompt": "lion", "video": {"gcsUri": "gs://bucket/a.mp4", "mimeType": "video/mp4"}},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BODIES)
+def test_a_request_has_the_captured_body(google: RecordingServer, case: str) -> None:
+    """One video with audio is asked for in so many words; the rest only as it was said."""
+    said, instance, parameters = BODIES[case]
+
+    update = submit(express(google.url), **said)
+
+    always = {"sampleCount": 1, "generateAudio": True}
+    assert {"instances": [instance], "parameters": always | parameters} == google.only.json
+    assert (update.stage, update.task_id) == (Stage.SUBMITTED, NAME)
+
+
+def test_an_express_key_needs_no_project(google: RecordingServer) -> None:
+    """Create without a project, ask by the operation's full name; the key in its header."""
+    vertex = express(google.url)
+    submit(vertex)
+    update = vertex.poll(NAME)
+
+    create, ask = google.asked
+    assert f"/v1beta1/{MODEL}:predictLongRunning" == create.path
+    assert f"/v1beta1/{PLACE}/{MODEL}:fetchPredictOperation" == ask.path
+    assert ask.json == {"operationName": NAME}
+    assert [asked.headers["x-goog-api-key"] for asked in google.asked] == ["sandbox-key"] * 2
+    assert (update.stage, update.video.uri) == (Stage.READY, NAME)
+
+
+@pytest.mark.usefixtures("credentials")
+def test_credentials_go_with_their_project(google: RecordingServer) -> None:
+    """Application-default credentials name the project; a bearer token is fetched once."""
+    vertex = project(google.url)
+    submit(vertex)
+    vertex.poll(NAME)
+
+    token, create, ask = google.asked
+    assert token.path == "/token"
+    assert f"/v1beta1/{PLACE}/{MODEL}:predictLongRunning" == create.path
+    assert [a.headers["authorization"] for a in (create, ask)] == ["Bearer sandbox-token"] * 2
+    assert "x-goog-api-key" not in create.headers
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_configured_project_comes_before_the_key(
+    google: RecordingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who names a project wants its credentials, whatever keys lie around."""
+    monkeypatch.setenv("GOOGLE_API_KEY", "other-key")
+    options = {"project": "mine", "location": "europe-west4"}
+    submit(express(google.url, **options))
+
+    create = google.asked[-1]
+    place = "projects/mine/locations/europe-west4"
+    assert f"/v1beta1/{place}/{MODEL}:predictLongRunning" == create.path
+    assert "x-goog-api-key" not in create.headers
+
+
+def test_the_environment_does_not_replace_an_express_key(
+    google: RecordingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project in the environment does not turn an express key into something else."""
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "elsewhere")
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "false")
+    submit(express(google.url))
+
+    assert f"/v1beta1/{MODEL}:predictLongRunning" == google.only.path
+
+
+def test_options_reach_the_wire(google: RecordingServer) -> None:
+    """Sound can be switched off, and videos sent to a bucket."""
+    submit(express(google.url, generate_audio=False, storage_uri="gs://bucket/folder"))
+
+    parameters = google.only.json["parameters"]
+    assert (parameters["generateAudio"], parameters["storageUri"]) == (False, "gs://bucket/folder")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"location": "evil.example/"},
+        {"storage_uri": "/tmp/videos"},
+        {"generate_audio": "perhaps"},
+        {"projekt": "p"},
+    ],
+)
+def test_a_wrong_option_is_a_configuration_error(options: dict[str, Any]) -> None:
+    """Typing mistakes are told by name, at once."""
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        express("http://127.0.0.1:9", **options)
+
+
+def test_every_option_is_described() -> None:
+    """The facts tell what each option means, and no other."""
+    from veo_gemini.vertex import Settings
+
+    assert set(Settings.model_fields) == set(Vertex.facts.options)
+
+
+def test_a_region_has_its_own_host() -> None:
+    """Without a base_url of the user's the location chooses the host."""
+    home = Vertex.facts.base_url
+
+    assert regional(home, "us-central1") == "https://us-central1-aiplatform.googleapis.com"
+    assert home == regional(home, "global")
+
+
+@pytest.mark.usefixtures("credentials")
+def test_the_region_of_the_default_host_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials with Google's own base_url go to the region's host; a base_url of mine stays."""
+    asked = []
+    monkeypatch.setattr("veo_gemini.sdk.Sdk", lambda url, **_: asked.append(url))
+    project(Vertex.facts.base_url)._connect()
+    project("http://127.0.0.1:9")._connect()
+    express(Vertex.facts.base_url)._connect()
+
+    assert asked == [
+        "https://us-central1-aiplatform.googleapis.com",
+        "http://127.0.0.1:9",
+        "https://aiplatform.googleapis.com",
+    ]
+
+
+def test_refusals_are_read_as_those_of_the_developer_api() -> None:
+    """Both share one table: a retired model names its replacement, a lost task is not known."""
+    with RecordingServer(Reply({"error": {"message": "not found"}}, 404)) as google:
+        vertex = express(google.url)
+        with pytest.raises(ModelUnavailableError) as caught:
+            submit(vertex)
+        with pytest.raises(TaskNotFoundError):
+            vertex.poll(NAME)
+
+    assert "2026-11-17" in caught.value.hint
+
+
+def test_without_key_and_credentials_the_error_says_how_to_get_some(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No key, no file, no metadata server: a set-up error with a hint."""
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+
+    with pytest.raises(KeyMissingError) as caught:
+        project("http://127.0.0.1:9").poll(NAME)
+
+    assert "gcloud auth application-default login" in caught.value.hint
+
+
+@pytest.mark.usefixtures("credentials")
+def test_refused_credentials_are_an_error_about_access(google: RecordingServer) -> None:
+    """A token endpoint that says no: nothing was sent to the API, nothing charged."""
+    google.reply = Reply({"error": "invalid_grant", "error_description": "Account deleted"}, 400)
+
+    with pytest.raises(AuthError) as caught:
+        submit(project(google.url))
+
+    assert False is caught.value.charged
+    assert {"/token"} == {asked.path for asked in google.asked}
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_ping_looks_at_the_preferred_model(google: RecordingServer) -> None:
+    """One unbilled GET, with the credentials of the route."""
+    google.reply = lambda asked: (
+        platform(asked) if asked.method == "POST" else Reply({"name": MODEL})
+    )
+    vertex = project(google.url)
+
+    line = vertex.ping()
+
+    assert isinstance(vertex, Pingable)
+    assert f"{FAST} is there for project p" == line
+    assert ("GET", f"/v1beta1/{MODEL}") == (google.asked[-1].method, google.asked[-1].path)
