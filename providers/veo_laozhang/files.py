@@ -96,7 +96,8 @@ def _prose(stream: ByteStream, answer: OpenAnswer) -> bytes | None:
 
 
 def _is_prose(head: bytes, offset: int, kind: str) -> bool:
-    if offset == 0 and head[4:8] == b"ftyp":
+    """Labels are only asked where the bytes cannot tell; the middle of a file is a file."""
+    if offset or head[4:8] == b"ftyp":
         return False
     named = kind.startswith("text/") or kind.endswith(("json", "xml", "html"))
-    return named or (offset == 0 and head.lstrip()[:1] in (b"{", b"[", b"<"))
+    return named or head.lstrip()[:1] in (b"{", b"[", b"<")

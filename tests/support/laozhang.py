@@ -6,12 +6,21 @@
 
 from __future__ import annotations
 
+import io
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image as Picture
 
 from veo.http import Answer
+from veo.image import Image
 from veo.key import Key
+from veo.provider import Connection
 from veo.request import Request
+from veo_laozhang import LaoZhangAsync, LaoZhangSync
+
+if TYPE_CHECKING:
+    from veo.update import Update
 
 FILE = "https://bucket.oss-cn-shanghai.aliyuncs.com/flow/0f7f9f5e-2c1a-4a52-9d0e-6f1f3b1f2a10.mp4"
 KEY = Key("sandbox-key")
@@ -80,3 +89,24 @@ STREAM = stream(LINES)
 def request(**said: Any) -> Request:
     """A request for the preferred model."""
     return Request(**{"prompt": "a cat", "model": "veo-3.1-fast"} | said)
+
+
+def tasks_at(url: str, **options: Any) -> LaoZhangAsync:
+    """The asynchronous route to a server."""
+    return LaoZhangAsync(Connection(f"{url}/v1", KEY, LaoZhangAsync.facts.models, options))
+
+
+def chat_at(url: str, **options: Any) -> LaoZhangSync:
+    """The synchronous route to a server."""
+    return LaoZhangSync(Connection(f"{url}/v1", KEY, LaoZhangSync.facts.models, options))
+
+
+def ignore(_: Update) -> None:
+    """A report that nobody reads."""
+
+
+def picture(kind: str, colour: str) -> Image:
+    """A small real picture."""
+    data = io.BytesIO()
+    Picture.new("RGB", (72, 128), colour).save(data, kind)
+    return Image.of(data.getvalue())
