@@ -126,14 +126,21 @@ def load(
         raise _plain(error, origins) from None
 
 
+def files(file: Path | None = None, env: Mapping[str, str] = os.environ) -> tuple[Path, Path]:
+    """Where configuration is looked for; the second overrides the first.
+
+    Args:
+        file: Read instead of ``./veo.toml``.
+        env: The environment.
+    """
+    return config_folder(env) / "config.toml", file or Path(FILE)
+
+
 def _layers(
     file: Path | None, flags: Mapping[str, Any], env: Mapping[str, str]
 ) -> list[tuple[str, dict[str, Any]]]:
-    user = config_folder(env) / "config.toml"
-    files = [user] if user.is_file() else []
-    if file is not None or Path(FILE).is_file():
-        files.append(file or Path(FILE))
-    layers = [(str(path), _read(path)) for path in files]
+    found = [path for path in files(file, env) if path.is_file() or path == file]
+    layers = [(str(path), _read(path)) for path in found]
     for variable, key in ENVIRONMENT.items():
         if env.get(variable):
             layers.append((variable, {key: env[variable]}))
