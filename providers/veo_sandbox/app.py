@@ -38,10 +38,10 @@ class Endpoint:
         if core.settings.delay:
             await asyncio.sleep(core.settings.delay)
         answer = await self._answer(call)
-        delivered = not call.connection.left and not isinstance(answer, HangUp)
-        await answer(scope, receive, send)
-        if call.accepted and delivered:
+        # Before it is sent: who has the answer must find it told in the record.
+        if call.accepted and not call.connection.left and not isinstance(answer, HangUp):
             core.tasks.answered(call.accepted.id, core.clock.now())
+        await answer(scope, receive, send)
 
     async def _answer(self, call: Call) -> Response:
         rules = self._core.rules.striking(call)

@@ -1,6 +1,5 @@
 """The sandbox without its wires: time, money, tasks, clips, faults and the record of requests."""
 
-import asyncio
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,33 +11,10 @@ from veo_sandbox.faults.rules import Rules
 from veo_sandbox.money import Account
 from veo_sandbox.record import Leaks, Record
 from veo_sandbox.settings import Settings, number
+from veo_sandbox.stopping import Stopping
 from veo_sandbox.store import Store
 from veo_sandbox.studio import Studio
 from veo_sandbox.tasks import Order, State, Task, Tasks, cast, state_of
-
-
-class Stopping:
-    """Tells waiting exchanges of the server's thread that the sandbox is being stopped."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def begun(self) -> bool:
-        """Whether it is."""
-        return self._event.is_set()
-
-    async def wait(self) -> None:
-        """Until it is."""
-        self._loop = asyncio.get_running_loop()
-        await self._event.wait()
-
-    def stop(self) -> None:
-        """Say so, from any thread."""
-        self._event.set() if self._loop is None else self._loop.call_soon_threadsafe(
-            self._event.set
-        )
 
 
 class Core:

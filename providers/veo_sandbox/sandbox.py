@@ -91,7 +91,7 @@ class Sandbox:
             self._core.close()
             raise
         self._core.serve_at(*(sock.getsockname()[1] for sock in sockets))
-        self._server = Server(build(self._core), sockets)
+        self._server = Server(build(self._core), sockets, self._core.stopping)
         self._server.start()
         return self
 
@@ -106,7 +106,6 @@ class Sandbox:
     def close(self) -> None:
         """Stop serving; all that was accepted stays in the home."""
         if self._server:
-            self._core.stopping.stop()
             self._server.stop()
             self._server = None
             self._core.close()

@@ -1,5 +1,6 @@
 """Uvicorn in a thread, on two loopback ports that a home gets back when they are free."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -7,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from veo_sandbox.stopping import Stopping
 from veo_sandbox.store import Store
 
 _HOST = "127.0.0.1"
@@ -33,10 +35,24 @@ def bind(store: Store, port: int) -> Pair:
     return pair
 
 
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn that stops at once; by itself it looks ten times a second whether it should."""
+
+    def __init__(self, config: uvicorn.Config, stopping: Stopping) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def main_loop(self) -> None:
+        """Tick until stopped."""
+        ticking = asyncio.ensure_future(super().main_loop())
+        await self._stopping.wait()
+        ticking.cancel()
+
+
 class Server:
     """An application served from its own thread until it is stopped."""
 
-    def __init__(self, app: App, sockets: Pair) -> None:
+    def __init__(self, app: App, sockets: Pair, stopping: Stopping) -> None:
         config = uvicorn.Config(
             app,
             lifespan="off",
@@ -45,7 +61,8 @@ class Server:
             access_log=False,
             timeout_graceful_shutdown=2,
         )
-        self._server = uvicorn.Server(config)
+        self._stopping = stopping
+        self._server = _Uvicorn(config, stopping)
         self._sockets = sockets
         self._thread = threading.Thread(target=self._run, name="veo-sandbox", daemon=True)
 
@@ -59,7 +76,7 @@ class Server:
 
     def stop(self) -> None:
         """Finish what is being answered, close every connection, end the thread."""
-        self._server.should_exit = True
+        self._stopping.stop()
         self._thread.join()
         for sock in self._sockets:
             sock.close()

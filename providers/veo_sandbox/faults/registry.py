@@ -53,14 +53,14 @@ def fault(*on: str, name: str = "") -> Callable[[Act], Act]:
     """Enter a function into the table; its docstring is the doc, its defaults the parameters."""
 
     def enter(act: Act) -> Act:
-        register(name or act.__name__, (act.__doc__ or "").strip(), on or STEPS, act)
+        register(name or act.__name__, (act.__doc__ or "").strip(), on, act)
         return act
 
     return enter
 
 
 def register(name: str, doc: str, on: tuple[str, ...], act: Act, **fixed: Any) -> None:
-    """Enter a row; `fixed` are parameters of `act` that this row sets."""
+    """Enter a row; `fixed` are parameters of `act` that this row sets. No `on` is every step."""
     params = {
         parameter.name: parameter.default
         for parameter in inspect.signature(act).parameters.values()
@@ -70,4 +70,4 @@ def register(name: str, doc: str, on: tuple[str, ...], act: Act, **fixed: Any) -
     async def bound(call: "Call", proceed: Proceed, **given: Any) -> "Response":
         return await act(call, proceed, **fixed, **given)
 
-    FAULTS[name] = Fault(name, doc, on, params, bound)
+    FAULTS[name] = Fault(name, doc, on or STEPS, params, bound)
