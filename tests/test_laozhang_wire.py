@@ -155,7 +155,17 @@ def test_a_number_will_do_as_id_if_there_is_nothing_better() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"OK", b"<html><title>OK</title></html>", {}, {"id": ""}, {"id": None}, {"id": True}, []],
+    [
+        b"",
+        b"OK",
+        b"<html><title>OK</title></html>",
+        {},
+        {"id": ""},
+        {"id": None},
+        {"id": True},
+        [],
+        {"data": "x"},
+    ],
     ids=repr,
 )
 def test_200_without_an_id_may_have_been_accepted(body: Any) -> None:
@@ -436,7 +446,7 @@ def test_reasons_differ_in_what_helps(
 def test_a_failed_task_may_come_as_a_failed_get() -> None:
     """`get_task_failed` with a reason is the task's failure, whatever its status."""
     body = {"code": "get_task_failed", "message": "帧转视频模式的至少上传一帧", "data": None}
-    for status in (400, 500):
+    for status in (200, 400, 500):
         update = read_poll(answer(body, status), "x")
         assert update.stage is Stage.FAILED
         assert update.error is not None
@@ -516,6 +526,19 @@ def test_deep_nesting_breaks_nothing() -> None:
     for depth in (50, 900, 200_000):
         body = b'{"status":"failed","error":' + b"[" * depth + b"]" * depth + b"}"
         _only_ours(lambda whole: read_poll(whole, "x"), answer(body))
+
+
+def test_half_a_surrogate_pair_breaks_nothing() -> None:
+    """JSON may hold what no database takes: ids, words and reasons come out encodable."""
+    half = rb'{"id":"a\ud83d","status":"odd\udc00","url":"/\ud83d"}'
+    name = str(read_created(answer(half)).task_id)
+    failed = read_poll(answer(half.replace(b"odd", b"failed").replace(rb"\udc00", b"")), name)
+    reason = read_poll(answer(rb'{"status":"failed","error":"no \ud83d\ude00 \ud83d"}'), name)
+    assert name.encode() == b"a?"
+    assert failed.stage is Stage.FAILED
+    assert reason.error is not None
+    assert reason.error.message == "no \U0001f600 ?"
+    assert content_path(name) == "videos/a%3F/content"
 
 
 def _only_ours(read: Any, whole: Any) -> None:

@@ -14,9 +14,14 @@ _LATEST = 253402300799.0  # the end of the year 9999
 
 
 def loads(data: bytes | str) -> Any:
-    """The JSON value of a text, or None where it holds none."""
+    """The JSON value of a text, or None where it holds none; every string in it can be encoded."""
+    raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
     try:
-        return json.loads(data)
+        value = json.loads(raw)
+        if b"\\u" not in raw:
+            return value
+        # An escape may be half of a surrogate pair, which no file and no database takes.
+        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
 

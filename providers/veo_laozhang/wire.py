@@ -45,7 +45,6 @@ _IDS = (
     ("video_id",),
     ("data", "id"),
     ("data", "task_id"),
-    ("data",),
 )
 _URLS: tuple[tuple[str | int, ...], ...] = (
     ("video_url",),
@@ -115,14 +114,14 @@ def read_task(body: Any) -> Task:
 
 def unwrap(body: Any) -> Any:
     """What lies inside ``{"code": "success", "data": {...}}`` and ``{"success": true, ...}``."""
-    while isinstance(body, dict) and isinstance(body.get("data"), dict) and _is_envelope(body):
+    while _is_envelope(body) and isinstance(dig(body, "data"), dict):
         body = body["data"]
     return body
 
 
-def _is_envelope(body: Mapping[str, Any]) -> bool:
-    code = body.get("code")
-    return body.get("success") is True or (type(code), code) in _FINE
+def _is_envelope(body: Any) -> bool:
+    code = dig(body, "code")
+    return dig(body, "success") is True or (type(code), code) in _FINE
 
 
 def read_id(body: Any) -> str | None:
@@ -130,6 +129,7 @@ def read_id(body: Any) -> str | None:
     if _says_no(body):
         return None
     found = [dig(body, *path) for path in _IDS]
+    found += [dig(body, "data")] if _is_envelope(body) else []
     words = (text(value) for value in found)
     numbers = (str(value) for value in found if type(value) is int)
     return next(filter(None, words), None) or next(numbers, None)
@@ -198,11 +198,9 @@ def read_poll(answer: Answer, task_id: str) -> Update:
         TaskNotFoundError: The service does not know it, or not yet.
         VeoError: The answer says nothing about the task.
     """
-    if not answer.ok:
+    task = read_task(loads(answer.body)) if answer.ok else None
+    if task is None or task.stage is None:
         return _refused_poll(answer, task_id)
-    task = read_task(loads(answer.body))
-    if task.stage is None:
-        raise trouble(answer)
     return Update(
         stage=task.stage,
         task_id=task_id,
