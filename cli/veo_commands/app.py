@@ -5,7 +5,15 @@ from typing import Annotated
 import typer
 
 from veo_commands.command import Command, command
+from veo_commands.config import config
+from veo_commands.doctor import doctor
 from veo_commands.generate import generate
+from veo_commands.jobs import jobs
+from veo_commands.models import models
+from veo_commands.providers import providers
+from veo_commands.resume import resume
+from veo_commands.sandbox import sandbox
+from veo_commands.show import show
 
 EPILOG = """\b
 Exit codes (of several jobs the highest counts):
@@ -56,5 +64,5 @@ def veo(
         raise typer.Exit(2)
 
 
-for verb in (generate,):
+for verb in (generate, jobs, show, resume, models, providers, doctor, config, sandbox):
     app.command(cls=Command)(command(verb))

@@ -1,7 +1,12 @@
 """What the shell may complete. It never fails, and never says more than the values."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def providers(incomplete: str) -> list[str]:
@@ -31,6 +36,13 @@ def jobs(incomplete: str) -> list[str]:
             if home.is_dir():
                 found += [record.id for record in Ledger(home).jobs(limit=50)]
     return _fitting(incomplete, found)
+
+
+def states(incomplete: str) -> list[str]:
+    """The states of a job's life."""
+    from veo.ledger import State
+
+    return _fitting(incomplete, State)
 
 
 def _fitting(incomplete: str, names: Iterable[str]) -> list[str]:

@@ -1,14 +1,18 @@
 """The command's first and last line: every error becomes a message and an exit code here."""
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from veo_commands.options import Show
 from veo_commands.output import out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 INTERRUPTED = 130
 _BROKEN_PIPE = 141

@@ -1,7 +1,7 @@
 """Jobs on their way: shown while they run, printed when they are over, safe when interrupted."""
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from __future__ import annotations
+
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ from veo_commands.output import out
 from veo_commands.progress import view
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from veo.client import Client
     from veo.job import Job
     from veo.ledger.record import Record
@@ -19,7 +21,7 @@ _TICK_S = 0.1
 _STILL_RUNNING = 6
 
 
-def follow(client: "Client", jobs: Sequence["Job"], *, detach: bool = False) -> int:
+def follow(client: Client, jobs: Sequence[Job], *, detach: bool = False) -> int:
     """Wait for jobs, show how they do, and print each as it is over.
 
     Args:
@@ -42,7 +44,7 @@ def follow(client: "Client", jobs: Sequence["Job"], *, detach: bool = False) -> 
     return max(codes)
 
 
-def watch(jobs: Sequence["Job"], enough: "Callable[[Job], bool]") -> Iterator["Job"]:
+def watch(jobs: Sequence[Job], enough: Callable[[Job], bool]) -> Iterator[Job]:
     """The jobs in the order in which they have done enough, their progress shown meanwhile.
 
     While the caller has one in hand the screen is at rest: it may print.
@@ -63,7 +65,7 @@ def watch(jobs: Sequence["Job"], enough: "Callable[[Job], bool]") -> Iterator["J
                     yield from ready
 
 
-def told(job: "Job") -> int:
+def told(job: Job) -> int:
     """Print a job that is over for this process; returns its exit code."""
     record, error = job.record, job.error
     if error:
@@ -72,21 +74,21 @@ def told(job: "Job") -> int:
     return code(record, error)
 
 
-def report(record: "Record", body: dict[str, Any]) -> None:
+def report(record: Record, body: dict[str, Any]) -> None:
     """Print a job: the path of a finished video, a line about the rest."""
     done = record.state == "done"
-    out.result(body, str(Path(record.output)) if done else None)
+    out.result(body, record.output if done else None)
     out.say(words.outcome(record), dim=True)
 
 
-def code(record: "Record", error: Any = None) -> int:
+def code(record: Record, error: Any = None) -> int:
     """The exit code that a job stands for: 0 done, that of its error, else 6: still running."""
     if record.state == "done":
         return 0
     return error.exit_code if error else _STILL_RUNNING
 
 
-def _described(job: "Job") -> dict[str, Any]:
+def _described(job: Job) -> dict[str, Any]:
     """The job as JSON, with the error that stopped the work where the job itself has none."""
     from veo.sidecar import describe
 
@@ -96,21 +98,21 @@ def _described(job: "Job") -> dict[str, Any]:
     return body
 
 
-def _over(job: "Job") -> bool:
+def _over(job: Job) -> bool:
     return job.done()
 
 
-def _accepted(job: "Job") -> bool:
+def _accepted(job: Job) -> bool:
     return job.done() or job.record.task_id is not None
 
 
-def _detached(job: "Job") -> int:
+def _detached(job: Job) -> int:
     out.result(_described(job), job.id)
     out.say(f"accepted as {job.record.task_id}; `veo resume {job.id}` fetches the video", dim=True)
     return 0
 
 
-def _interrupted(client: "Client", jobs: Sequence["Job"]) -> int:
+def _interrupted(client: Client, jobs: Sequence[Job]) -> int:
     """Stop, but not in the middle of a payment; say how each job can be carried on."""
     paying = sum(job.state == "submitting" for job in jobs)
     try:

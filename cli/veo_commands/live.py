@@ -1,8 +1,9 @@
 """The live view: a line for every job that moves, and one that sums up when there are many."""
 
+from __future__ import annotations
+
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -18,6 +19,8 @@ from veo_commands.output import one_line
 from veo_commands.progress import done_share, remark
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from veo.job import Job
 
 _ROWS = 12
@@ -31,7 +34,7 @@ class Live:
     It reads the jobs each time it paints; nobody has to tell it anything.
     """
 
-    def __init__(self, jobs: Sequence["Job"]) -> None:
+    def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = list(jobs)
         self._spinner = Spinner("dots", style="cyan")
         self._noted: set[tuple[str, str]] = set()
@@ -77,7 +80,7 @@ class Live:
             return rows
         return Group(self._sum(), rows)
 
-    def _row(self, job: "Job") -> list[RenderableType]:
+    def _row(self, job: Job) -> list[RenderableType]:
         share = done_share(job)
         record, status = job.record, job.status
         since = record.submitted_at or record.created_at

@@ -1,5 +1,7 @@
 """What the library logs, on stderr: its warnings as one-liners; with ``--debug`` all of it."""
 
+from __future__ import annotations
+
 import logging
 
 from veo_commands.output import out

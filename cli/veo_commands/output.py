@@ -3,10 +3,11 @@
 Three ways: for a person, as JSON (one object a line on stdout), or quiet (results and errors).
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ import typer
 from veo_commands.options import Show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from veo.errors import VeoError
 
 _CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
@@ -65,18 +68,20 @@ class Output:
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for title in titles:
-            right = title.startswith(">")
-            table.add_column(
-                title.lstrip(">"),
-                justify="right" if right else "left",
-                no_wrap=True,
-                overflow="ellipsis",
-            )
+        for number, title in enumerate(titles, 1):
+            side: Any = "right" if title.startswith(">") else "left"
+            # The last column gives way when the terminal is narrow.
+            table.add_column(title.lstrip(">"), justify=side, no_wrap=number < len(titles))
         for row in rows:
-            table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
-        wide = None if sys.stdout.isatty() else _WIDE
-        Console(file=sys.stdout, width=wide, highlight=False).print(table)
+            cells = [cell if isinstance(cell, Text) else Text(plain(str(cell))) for cell in row]
+            cells[-1].no_wrap, cells[-1].overflow = True, "ellipsis"
+            table.add_row(*cells)
+        console = Console(
+            file=sys.stdout, width=None if sys.stdout.isatty() else _WIDE, highlight=False
+        )
+        with console.capture() as painted:
+            console.print(table)
+        typer.echo("\n".join(line.rstrip() for line in painted.get().splitlines()))
 
     @staticmethod
     def facts(rows: Iterable[tuple[str, str]]) -> str:
@@ -106,7 +111,7 @@ class Output:
             text += " (with --sandbox)"
         self.tell(f"  {text}", dim=True)
 
-    def fail(self, error: "VeoError") -> None:
+    def fail(self, error: VeoError) -> None:
         """What went wrong, why, and what to do next; a line for each problem."""
         for line in error.message.splitlines() or [type(error).__name__]:
             self.tell(f"error: {line}", fg="red")

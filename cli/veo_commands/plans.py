@@ -1,5 +1,7 @@
 """What would be sent and what it costs, told before anything is sent."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 from veo_commands import words
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
     from veo.request import Request
 
 
-def announce(plan: "Plan") -> None:
+def announce(plan: Plan) -> None:
     """Tell the model, the price and the warnings of a plan, on stderr."""
     played = "; play money in the sandbox" if out.sandbox else ""
     out.say(f"{words.plan(plan)}{played}", dim=True)
@@ -18,7 +20,7 @@ def announce(plan: "Plan") -> None:
         out.warn(warning)
 
 
-def rehearse(plan: "Plan") -> int:
+def rehearse(plan: Plan) -> int:
     """``--dry-run``: look at the pictures, print the plan, send nothing.
 
     Raises:
@@ -31,7 +33,7 @@ def rehearse(plan: "Plan") -> int:
     return 0
 
 
-def look(request: "Request") -> None:
+def look(request: Request) -> None:
     """Decode the request's local pictures to their ends, as sending it would.
 
     Raises:
@@ -44,7 +46,7 @@ def look(request: "Request") -> None:
             verify(image.source, image.read())
 
 
-def described(plan: "Plan") -> dict[str, Any]:
+def described(plan: Plan) -> dict[str, Any]:
     """The plan as ``--json`` prints it; amounts as in the ledger's quotes."""
     return {
         "job": None,
@@ -56,7 +58,7 @@ def described(plan: "Plan") -> dict[str, Any]:
     }
 
 
-def _facts(plan: "Plan") -> list[tuple[str, str]]:
+def _facts(plan: Plan) -> list[tuple[str, str]]:
     quote = plan.quote
     mine = ", from your configuration" if quote.overridden else ""
     return [

@@ -1,13 +1,16 @@
 """How jobs on their way are shown: alive on a terminal, as lines in a log, or not at all."""
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from veo_commands.output import out
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from veo.job import Job
 
 
@@ -22,7 +25,7 @@ class View(Protocol):
 
 
 @contextmanager
-def view(jobs: Sequence["Job"]) -> Iterator[View]:
+def view(jobs: Sequence[Job]) -> Iterator[View]:
     """The view that fits: quiet, a terminal, or a log."""
     if out.show.quiet:
         yield Nothing()
@@ -50,7 +53,7 @@ class Nothing:
 class Lines(Nothing):
     """A line for each change of state, each tenth of the way, each remark about the request."""
 
-    def __init__(self, jobs: Sequence["Job"]) -> None:
+    def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = list(jobs)
         self._said: dict[str, str] = {}
         self._step = 10 if len(self._jobs) == 1 else 50
@@ -64,7 +67,7 @@ class Lines(Nothing):
                 self._said[job.id] = line
                 out.say(f"{job.id} {line}")
 
-    def _line(self, job: "Job") -> str:
+    def _line(self, job: Job) -> str:
         status = job.status
         parts = [str(status.state)]
         share = done_share(job)
@@ -75,7 +78,7 @@ class Lines(Nothing):
         return " ".join(parts)
 
 
-def done_share(job: "Job") -> float | None:
+def done_share(job: Job) -> float | None:
     """How much of the present step of a job is done, 0..1; None where nobody says."""
     status = job.status
     if status.state == "downloading":
@@ -83,7 +86,7 @@ def done_share(job: "Job") -> float | None:
     return status.progress if status.state in {"submitted", "running"} else None
 
 
-def remark(job: "Job") -> str | None:
+def remark(job: Job) -> str | None:
     """What was done to a picture, or why a request waits; not what a provider keeps saying."""
     status = job.status
     if status.message and status.state in {"planned", "submitting"}:

@@ -1,20 +1,23 @@
 """The configuration, the ledger and the client that a command works with."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from veo_commands.options import Asked, Place, Wait
 from veo_commands.output import out
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from veo.client import Client, Endpoint
     from veo.config import Config, Loaded, SandboxConfig
+    from veo_commands.options import Asked, Place, Wait
 
 
-def loaded(place: Place, *groups: Asked | Wait) -> "Loaded":
+def loaded(place: Place, *groups: Asked | Wait) -> Loaded:
     """The configuration, what the command line says laid over it.
 
     Raises:
@@ -38,7 +41,7 @@ def homes() -> tuple[Path, Path]:
 
 
 @contextmanager
-def opened(place: Place, *groups: Asked | Wait) -> Iterator["Client"]:
+def opened(place: Place, *groups: Asked | Wait) -> Iterator[Client]:
     """A client on the configured ledger; what it works on stays resumable when it closes.
 
     With ``--sandbox`` a sandbox is started in this process as soon as a provider is needed.
@@ -61,7 +64,7 @@ def opened(place: Place, *groups: Asked | Wait) -> Iterator["Client"]:
 
 
 @contextmanager
-def sandboxed(config: "Config", home: Path) -> Iterator["Endpoint"]:
+def sandboxed(config: Config, home: Path) -> Iterator[Endpoint]:
     """A sandbox in this process, as configured, its tasks and files under ``home``.
 
     Raises:
@@ -80,7 +83,7 @@ def sandboxed(config: "Config", home: Path) -> Iterator["Endpoint"]:
         yield Endpoint(sandbox.url, Key(sandbox.key), _usual_s(config.sandbox))
 
 
-def _usual_s(config: "SandboxConfig") -> float:
+def _usual_s(config: SandboxConfig) -> float:
     """Real seconds that a video of the sandbox usually takes: when to ask for it."""
     from veo_sandbox.latency import Latency
 

@@ -1,5 +1,7 @@
 """Numbers and jobs in words, for a person. Pure, but for the clock of ``age``."""
 
+from __future__ import annotations
+
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,11 +10,12 @@ from veo_commands.output import one_line
 
 if TYPE_CHECKING:
     from veo.ledger.record import Record
-    from veo.model import Model
+    from veo.model import Model, Price
     from veo.money import Quote
     from veo.plan import Plan
     from veo.request import Request
 
+STYLES = {"done": "green", "failed": "red", "expired": "red", "unknown": "yellow"}
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -58,7 +61,7 @@ def money(micros: int) -> str:
     return f"{'-' if micros < 0 else ''}{show(amount)}"
 
 
-def price(quote: "Quote") -> str:
+def price(quote: Quote) -> str:
     """A quote and its rule: ``$0.15 on success``, ``$1.20 on acceptance (8 s at $0.15)``."""
     from veo.money import show
 
@@ -67,12 +70,21 @@ def price(quote: "Quote") -> str:
     return f"{show(quote.amount)} {when}{units}"
 
 
-def plan(planned: "Plan") -> str:
+def prices(row: Price) -> str:
+    """A price row: ``$0.15 a video``, ``$0.10 to $0.30 a second``."""
+    from veo.money import show
+
+    amounts = sorted(row.usd.values()) if isinstance(row.usd, dict) else [row.usd]
+    span = dict.fromkeys(show(amount) for amount in (amounts[0], amounts[-1]))
+    return f"{' to '.join(span)} a {'video' if row.per == 'call' else 'second'}"
+
+
+def plan(planned: Plan) -> str:
     """A plan on one line: the model, the price, the rule."""
     return f"{planned.model.name} ({planned.model.provider}): {price(planned.quote)}"
 
 
-def charge(record: "Record") -> str:
+def charge(record: Record) -> str:
     """What a job has cost so far, in words."""
     from veo.ledger.record import State
 
@@ -87,7 +99,19 @@ def charge(record: "Record") -> str:
     return ", ".join(said) or ("not charged" if record.certain else "probably not charged")
 
 
-def outcome(record: "Record") -> str:
+def cost(record: Record) -> str:
+    """What a job has cost so far, in a column: charged, perhaps charged, or held for it."""
+    from veo.ledger.record import State
+
+    doubt = record.doubtful + (record.reserved if record.state is State.UNKNOWN else 0)
+    if doubt or not record.certain:
+        return f"{money(record.charged + doubt)} ?"
+    if record.charged:
+        return money(record.charged)
+    return f"({money(record.reserved)})" if record.reserved else "-"
+
+
+def outcome(record: Record) -> str:
     """How a job stands, on one line: ``done in 8.2 s, charged $0.15, 1.4 MB``."""
     from veo.ledger.record import State
 
@@ -104,7 +128,7 @@ def place(output: str) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
-def asked(request: "Request", model: "Model | None" = None) -> list[tuple[str, str]]:
+def asked(request: Request, model: Model | None = None) -> list[tuple[str, str]]:
     """A request as names and values; with its model's own defaults for what was not said."""
     chosen = {
         "ratio": request.aspect_ratio or (model and model.aspect_ratios[0]),
