@@ -8,7 +8,7 @@ import httpx
 import pytest
 from google_routes import CLIP, NAME, express, gemini
 from google_routes import PLATFORM_NAME as LONG
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from veo.errors import GenerationError, ModeratedError, VeoError
@@ -218,10 +218,6 @@ OPERATIONS = st.fixed_dictionaries(
 )
 
 
-# A busy machine is no failure.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
 def settle(route: Replying, body: Any) -> None:
     """Poll; whatever comes must fit together."""
     try:
@@ -235,7 +231,6 @@ def settle(route: Replying, body: Any) -> None:
     assert update.video is None or update.video.uri
 
 
-@patient
 @given(body=OPERATIONS | BODIES)
 def test_any_operation_of_the_developer_api_ends_in_an_update_or_our_error(
     developer: Replying, body: Any
@@ -244,7 +239,6 @@ def test_any_operation_of_the_developer_api_ends_in_an_update_or_our_error(
     settle(developer, body)
 
 
-@patient
 @given(body=OPERATIONS | BODIES)
 def test_any_operation_of_the_platform_ends_in_an_update_or_our_error(
     platform: Replying, body: Any
@@ -253,7 +247,6 @@ def test_any_operation_of_the_platform_ends_in_an_update_or_our_error(
     settle(platform, body)
 
 
-@patient
 @given(body=st.binary())
 def test_any_bytes_end_in_an_update_or_our_error(developer: Replying, body: Any) -> None:
     """Neither do bytes that are no JSON at all."""

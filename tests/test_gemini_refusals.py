@@ -10,7 +10,7 @@ import pytest
 from google.auth import exceptions as google_auth
 from google_routes import FAST as MODEL
 from google_routes import NAME, gemini, submit
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from recording_server import RecordingServer, Reply
 
@@ -267,7 +267,6 @@ def test_a_missing_http_library_is_a_configuration_error(monkeypatch: pytest.Mon
         gemini("http://127.0.0.1:9").poll(NAME)
 
 
-@settings(deadline=None)
 @given(
     st.integers(100, 999),
     st.one_of(st.binary(), st.recursive(st.none() | st.text() | st.integers(), st.lists)),
