@@ -94,6 +94,9 @@ def _problems(request: Request, model: Model) -> Iterable[Problem]:
 def _prompt(request: Request, model: Model) -> Iterable[Problem]:
     if not request.prompt.strip():
         yield Problem("prompt", "a video needs a prompt")
+    for name in ("prompt", "negative_prompt"):
+        if any("\ud800" <= letter <= "\udfff" for letter in getattr(request, name) or ""):
+            yield Problem(name, "it holds bytes that are no text; save it as UTF-8")
     limit = model.max_prompt_chars
     if limit and len(request.prompt) > limit:
         yield Problem(
