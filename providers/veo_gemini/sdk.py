@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -30,6 +31,7 @@ from veo_gemini.adc import refused
 from veo_gemini.refusals import error_of
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
     from veo.model import Model
@@ -121,17 +123,31 @@ class _Refusal(Exception):  # noqa: N818 - an answer on its way out of the SDK, 
 
 
 def _client(base_url: str, credentials: dict[str, Any]) -> genai.Client:
+    tls = _tls()
     leash = httpx.Client(
+        verify=tls,
         limits=httpx.Limits(max_keepalive_connections=0),
         event_hooks={"request": [_leaving], "response": [_arriving]},
     )
-    options = types.HttpOptions(base_url=base_url, timeout=ASK_MS, httpx_client=leash)
+    options = types.HttpOptions(
+        base_url=base_url,
+        timeout=ASK_MS,
+        httpx_client=leash,
+        client_args={"verify": tls},
+        async_client_args={"verify": tls},
+    )
     logger = logging.getLogger("google_genai._api_client")
     logger.addFilter(_about_keys)
     try:
         return genai.Client(http_options=options, **credentials)
     finally:
         logger.removeFilter(_about_keys)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The certificates, loaded once: the SDK alone would load them three times, 20 ms each."""
+    return httpx.create_ssl_context()
 
 
 def _about_keys(record: logging.LogRecord) -> bool:
