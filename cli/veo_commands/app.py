@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from veo_commands.codes import MEANINGS
 from veo_commands.command import Command, command
 from veo_commands.config import config
 from veo_commands.doctor import doctor
@@ -15,17 +16,10 @@ from veo_commands.resume import resume
 from veo_commands.sandbox import sandbox
 from veo_commands.show import show
 
-EPILOG = """\b
+_CODES = "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items())
+_EPILOG = f"""\b
 Exit codes (of several jobs the highest counts):
-  0    done
-  1    the provider could not make it
-  2    the request or the usage is wrong
-  3    configuration, key, balance, ledger
-  4    over the cap
-  5    outcome unknown: sent, no answer, it may have been paid for
-  6    still running: `veo resume` carries on
-  7    made, but not downloaded yet: `veo resume` tries again
-  130  interrupted; jobs stay resumable
+{_CODES}
 
 \b
 Try it, without a key and without cost:
@@ -35,7 +29,7 @@ Try it, without a key and without cost:
 app = typer.Typer(
     name="veo",
     help="Veo 3.1 video over interchangeable backends: never paid twice, never lost.",
-    epilog=EPILOG,
+    epilog=_EPILOG,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

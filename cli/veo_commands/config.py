@@ -1,6 +1,5 @@
 """``veo config``: the settings in force, and where each comes from."""
 
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,6 +71,8 @@ def _paths(place: Place) -> None:
 
 
 def _write(file: Path, *, force: bool) -> None:
+    from importlib import resources
+
     from veo.errors import OutputError
 
     text = resources.files("veo_commands").joinpath("template.toml").read_text("utf-8")

@@ -1,16 +1,17 @@
 """``veo doctor``: whether everything is in place, and what to do where it is not."""
 
-from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from veo_commands.checks import Check, examine
+from veo_commands import codes
 from veo_commands.options import Place
 from veo_commands.output import out
 
+if TYPE_CHECKING:
+    from veo_commands.checks import Check
+
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red", "off": "bright_black"}
-_BROKEN = 3
 
 
 def doctor(
@@ -22,11 +23,15 @@ def doctor(
     place: Place,
 ) -> int:
     """Check the installation: configuration, ledger, sandbox, keys."""
+    from veo_commands.checks import examine
+
     statuses = [_told(check) for check in examine(place, ping=ping)]
-    return _BROKEN if "fail" in statuses else 0
+    return codes.SETUP if "fail" in statuses else codes.DONE
 
 
-def _told(check: Check) -> str:
+def _told(check: "Check") -> str:
+    from dataclasses import asdict
+
     status = typer.style(f"{check.status:<4}", fg=_STYLES[check.status])
     text = f"{status}  {check.name:<14}  {check.message}"
     if check.hint and check.status in {"warn", "fail"}:

@@ -8,14 +8,13 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from veo_commands import codes
 from veo_commands.options import Show
 from veo_commands.output import out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-INTERRUPTED = 130
-_BROKEN_PIPE = 141
 _ENDINGS = ("SIGTERM", "SIGHUP")  # what ends a process from outside ends it like Ctrl-C
 
 
@@ -35,7 +34,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 def run(args: list[str]) -> int:
     """Run one command, and return its exit code."""
     # Until the options are read, which may fail, only a look at them tells how to say so.
-    out.become(Show(json="--json" in args, debug="--debug" in args))
+    out.show = Show(json="--json" in args, debug="--debug" in args)
     try:
         from veo_commands.app import app
 
@@ -43,7 +42,9 @@ def run(args: list[str]) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         _silence()
-        return _BROKEN_PIPE
+        return codes.BROKEN_PIPE
+    except KeyboardInterrupt:
+        return codes.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a line and a code
         return failed(error)
     return int(code)

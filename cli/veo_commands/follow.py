@@ -5,8 +5,7 @@ from __future__ import annotations
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from veo_commands import words
-from veo_commands.entry import INTERRUPTED
+from veo_commands import codes, words
 from veo_commands.output import out
 from veo_commands.progress import view
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from veo.ledger.record import Record
 
 _TICK_S = 0.1
-_STILL_RUNNING = 6
 
 
 def follow(client: Client, jobs: Sequence[Job], *, detach: bool = False) -> int:
@@ -32,6 +30,8 @@ def follow(client: Client, jobs: Sequence[Job], *, detach: bool = False) -> int:
     Returns:
         The highest exit code of the jobs; 130 after Ctrl-C.
     """
+    if not jobs:
+        return 0
     left = {job.id: job for job in jobs}
     codes = [0]
     enough: Callable[[Job], bool] = _accepted if detach else _over
@@ -84,8 +84,8 @@ def report(record: Record, body: dict[str, Any]) -> None:
 def code(record: Record, error: Any = None) -> int:
     """The exit code that a job stands for: 0 done, that of its error, else 6: still running."""
     if record.state == "done":
-        return 0
-    return error.exit_code if error else _STILL_RUNNING
+        return codes.DONE
+    return error.exit_code if error else codes.STILL_RUNNING
 
 
 def _described(job: Job) -> dict[str, Any]:
@@ -108,25 +108,25 @@ def _accepted(job: Job) -> bool:
 
 def _detached(job: Job) -> int:
     out.result(_described(job), job.id)
-    out.say(f"accepted as {job.record.task_id}; `veo resume {job.id}` fetches the video", dim=True)
+    out.say(f"{job.id} accepted as {job.record.task_id}", dim=True)
+    if not out.show.quiet:
+        out.hint(f"`veo resume {job.id}` fetches the video.")
     return 0
 
 
 def _interrupted(client: Client, jobs: Sequence[Job]) -> int:
     """Stop, but not in the middle of a payment; say how each job can be carried on."""
     paying = sum(job.state == "submitting" for job in jobs)
+    out.tell("interrupted: nothing new is sent", fg="yellow")
+    if paying:
+        out.tell(f"waiting for the answer to {paying} paid request(s); Ctrl-C leaves at once")
     try:
-        if paying:
-            out.tell(
-                f"interrupted: waiting for the answer to {paying} paid request(s) under way; "
-                "Ctrl-C again leaves at once, and their outcome unknown"
-            )
         client.close()
     except KeyboardInterrupt:
-        out.tell("left at once")
+        out.tell("left at once, the answer unheard", fg="yellow")
     for job in jobs:
         out.result(_described(job), None)
-        out.tell(f"{words.outcome(job.record)}")
+        out.tell(words.outcome(job.record))
         if not job.record.ended:
             out.hint(f"`veo resume {job.id}` carries on.")
-    return INTERRUPTED
+    return codes.INTERRUPTED

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from contextlib import suppress
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -98,7 +101,7 @@ class Output:
     def tell(self, text: str, **style: Any) -> None:
         """A line on stderr, printed even when quiet; that nobody reads it is no reason to stop."""
         with suppress(OSError, ValueError):
-            typer.secho(plain(text), err=True, color=_colours(), **style)
+            typer.secho(_fitted(plain(text)), err=True, color=_colours(), **style)
 
     def warn(self, text: str) -> None:
         """Something to know before or while it happens."""
@@ -107,8 +110,8 @@ class Output:
 
     def hint(self, text: str) -> None:
         """What can be done next."""
-        if self.sandbox and "`veo " in text:
-            text += " (with --sandbox)"
+        if self.sandbox:
+            text = re.sub(r"`(veo [^`]+)`", r"`\1 --sandbox`", text)
         self.tell(f"  {text}", dim=True)
 
     def fail(self, error: VeoError) -> None:
@@ -120,6 +123,23 @@ class Output:
 
 
 out = Output()
+
+
+def _fitted(text: str) -> str:
+    """Text wrapped between words where a terminal would break them; in a log it stays as it is."""
+    if not sys.stderr.isatty():
+        return text
+    wide = get_terminal_size().columns - 1
+    return "\n".join(
+        fill(
+            line,
+            wide,
+            subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.splitlines()
+    )
 
 
 def _colours() -> bool | None:

@@ -39,7 +39,7 @@ def resume(
     wait: Wait,
     place: Place,
 ) -> int:
-    """Carry on with jobs: wait for them, download them, never pay twice."""
+    """Carry on with jobs that an earlier command left behind."""
     names = list(dict.fromkeys(jobs or ()))
     _check(names, resubmit=resubmit, task_id=task_id)
     with opened(place, wait) as client:

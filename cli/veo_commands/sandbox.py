@@ -54,7 +54,7 @@ def sandbox(
         float | None, typer.Option(min=0, help="USD on the account.", metavar="USD")
     ] = None,
 ) -> None:
-    """Serve real videos on this machine, without a key and without cost, until Ctrl-C."""
+    """Serve a stand-in for the services on this machine, until Ctrl-C."""
     from veo.errors import UsageError
     from veo_sandbox import serve
 

@@ -60,7 +60,12 @@ def opened(place: Place, *groups: Asked | Wait) -> Iterator[Client]:
     with ExitStack() as servers:
         start = cache(lambda: servers.enter_context(sandboxed(config, home)))
         with Client(config, home=home, endpoint=start if place.sandbox else None) as client:
-            yield client
+            try:
+                yield client
+            except KeyboardInterrupt:
+                out.tell("interrupted", fg="yellow")
+                out.hint("`veo resume` carries on with what was begun.")
+                raise
 
 
 @contextmanager
