@@ -1,0 +1,90 @@
+"""What is shipped: sdist to wheel, its contents, and a command that runs from it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("veo", "veo_laozhang", "veo_gemini", "veo_sandbox", "veo_commands")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An sdist of the checkout, and a wheel made from that sdist."""
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> list[str]:
+    """The names in the wheel."""
+    (path,) = built.glob("*.whl")
+    return zipfile.ZipFile(path).namelist()
+
+
+def tracked(folder: str) -> set[str]:
+    """Files of a folder in the checkout, without what tools leave behind."""
+    found = (ROOT / folder).rglob("*")
+    return {
+        str(path.relative_to(ROOT))
+        for path in found
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_the_wheel_holds_every_package_whole(wheel: list[str]) -> None:
+    """A wheel made from the sdist loses no file of any package, and no source root's name."""
+    sources = {
+        "veo": tracked("veo"),
+        "providers": {path.removeprefix("providers/") for path in tracked("providers")},
+        "cli": {path.removeprefix("cli/") for path in tracked("cli")},
+    }
+    shipped = {name for name in wheel if ".dist-info/" not in name}
+
+    assert shipped == set().union(*sources.values())
+
+
+def test_the_wheel_holds_facts_and_types(wheel: list[str]) -> None:
+    """Models, prices and type markers are shipped."""
+    wanted = {f"{package}/py.typed" for package in PACKAGES}
+    wanted |= {"veo_laozhang/models.toml", "veo_gemini/models.toml"}
+
+    assert wanted <= set(wheel)
+
+
+def test_the_sdist_can_be_tested(built: Path) -> None:
+    """Tests, cassettes and documents travel with the sources."""
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        tops = {name.split("/")[1] for name in archive.getnames() if "/" in name}
+
+    assert {"veo", "providers", "cli", "tests", "docs", "LICENSE", "README.md"} <= tops
+
+
+def test_the_wheel_declares_the_command_and_the_providers(built: Path) -> None:
+    """The entry points that users and plug-ins rely on."""
+    (path,) = built.glob("*.whl")
+    archive = zipfile.ZipFile(path)
+    (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+    text = archive.read(name).decode()
+
+    assert "veo = veo_commands:main" in text
+    for provider in ("laozhang-async", "laozhang-sync", "gemini", "vertex"):
+        assert f"\n{provider} = " in text
+
+
+def test_no_package_index_is_named() -> None:
+    """Nothing in the checkout ties an installation to a particular index."""
+    words = ("index" + "-url", "pypi" + ".org", "files.python" + "hosted")
+    files = [*ROOT.glob("*.toml"), *ROOT.glob("*.cfg"), *ROOT.glob("requirements*"), ROOT / ".ci/run"]
+
+    for file in files:
+        assert not any(word in file.read_text() for word in words), file
