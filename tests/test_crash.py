@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import random
+import signal
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import mortal
 import pytest
 from mortal import Mortals
 
@@ -112,3 +118,47 @@ def test_killed_at_random_instants(
 
     assert deaths == KILLS
     assert State.DONE in {job.state for job in jobs}
+
+
+def test_processes_on_one_ledger_never_share_a_job(
+    server: veo_sandbox.Sandbox, tmp_path: Path
+) -> None:
+    """Three processes submit and resume side by side; every job has one worker all its life."""
+    home = tmp_path / "home"
+    with ExitStack() as stack, ThreadPoolExecutor(3) as threads:
+        several = [stack.enter_context(Mortals(server.url, server.key)) for _ in range(3)]
+        lives = [threads.submit(mortals.run, home, submit=8) for mortals in several * 2]
+        assert all(life.result() for life in lives)
+    jobs = prove(server, home)
+    ledger = Ledger(home)
+    workers = [{e.owner for e in ledger.history(job.id) if e.owner} for job in jobs]
+    ledger.close()
+
+    assert [State.DONE] * 48 == [job.state for job in jobs]
+    assert all(len(owners) == 1 for owners in workers)
+
+
+def test_a_stopped_process_that_wakes_up_does_not_pay_again(
+    server: veo_sandbox.Sandbox, tmp_path: Path
+) -> None:
+    """Frozen before the paid request, taken over by another, woken: it sends nothing."""
+    home = tmp_path / "home"
+    frozen = subprocess.Popen(
+        [sys.executable, mortal.__file__, server.url, server.key, str(home)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert frozen.stdout
+    assert frozen.stdout.readline() == "planned\n"
+    ledger = Ledger(home)
+    with ledger.database.write() as connection:  # as if its last heartbeat were long ago
+        connection.exec_driver_sql("UPDATE workers SET seen_at = 0")
+    with Mortals(server.url, server.key) as mortals:
+        assert mortals.run(home)
+    frozen.send_signal(signal.SIGCONT)
+    frozen.communicate(timeout=30)
+    (job,) = ledger.jobs()
+    ledger.close()
+
+    assert job.state is State.DONE
+    assert len(get(server, "/sandbox/tasks")) == 1

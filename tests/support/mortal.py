@@ -23,6 +23,7 @@ from veo.config import Config
 from veo.errors import VeoError
 from veo.job import as_completed
 from veo.key import Key
+from veo.ledger import Ledger, Record, State
 from veo.ledger.database import Database
 
 
@@ -93,9 +94,27 @@ def _die_at(when: str, number: int) -> None:
     Database.write = write  # type: ignore[method-assign]
 
 
+def freeze(home: Path, url: str, key: str) -> None:
+    """Plan a job, then stop the whole process just before the paid request would be sent."""
+    move = Ledger.move
+
+    def stop(self: Ledger, record: Record, state: State | None = None, **changes: Any) -> Record:
+        if state is State.SUBMITTING:
+            print("planned", flush=True)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return move(self, record, state, **changes)
+
+    Ledger.move = stop  # type: ignore[method-assign]
+    with client(home, url, key) as mine, contextlib.suppress(VeoError):
+        mine.submit("a lion", output=home / "lion.mp4").result()
+
+
 def main() -> None:
     """Fork a client for every order, kill it when its time has come, say how it ended."""
-    url, key = sys.argv[1:]
+    url, key, *home = sys.argv[1:]
+    if home:
+        freeze(Path(home[0]), url, key)
+        return
     for line in sys.stdin:
         order = json.loads(line)
         begun, born = os.pipe()
