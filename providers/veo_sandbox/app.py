@@ -23,24 +23,25 @@ WIRES = (videos, account)
 class Endpoint:
     """The pipeline around a handler: read, record, wait, misbehave, answer."""
 
-    def __init__(self, core: Core, step: str, handler: Handler) -> None:
+    def __init__(self, core: Core, at: At) -> None:
         self._core = core
-        self._step = step
-        self._handler = handler
+        self._at = at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
         core = self._core
         core.refresh()
-        call = Call(core, self._step, scope, receive, send)
+        call = Call(core, self._at.step, scope, receive, send)
         await call.read()
-        core.record.add(call.summary())
+        call.ask_for(self._at.find(core, call))
+        entry = core.record.add(call.summary())
         if core.settings.delay:
             await asyncio.sleep(core.settings.delay)
         answer = await self._answer(call)
         # Before it is sent: who has the answer must find it told in the record.
         if call.accepted and not call.connection.left and not isinstance(answer, HangUp):
             core.tasks.answered(call.accepted.id, core.clock.now())
+        entry["status"] = 0 if isinstance(answer, HangUp) else answer.status_code
         await answer(scope, receive, send)
 
     async def _answer(self, call: Call) -> Response:
@@ -53,7 +54,7 @@ class Endpoint:
     async def _through(self, rules: list[Rule], call: Call) -> Response:
         """The handler with the first rule's fault around the rest."""
         if not rules:
-            return await self._handler(self._core, call)
+            return await self._at.handler(self._core, call)
         rule, *rest = rules
 
         async def proceed() -> Response:
@@ -80,6 +81,7 @@ def build(core: Core) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
 
 def _router(core: Core, routes: list[At], default: Handler) -> Router:
     table: list[BaseRoute] = [
-        Route(at.path, Endpoint(core, at.step, at.handler), methods=[at.method]) for at in routes
+        Route(at.path, Endpoint(core, at), methods=[at.method]) for at in routes
     ]
-    return Router(table, redirect_slashes=False, default=Endpoint(core, "other", default))
+    other = At("", "", "other", default)
+    return Router(table, redirect_slashes=False, default=Endpoint(core, other))

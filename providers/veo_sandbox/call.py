@@ -1,6 +1,7 @@
 """One request of a wire, read once: its fields, its pictures, its key, the task it asks for."""
 
 import asyncio
+import base64
 import json
 import socket
 import struct
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 MOST_BODY = 128 * 1024 * 1024
 """Bytes of a body; the default of new-api's MAX_REQUEST_BODY_MB."""
+
+
+_LONG = 4096
+_BASE64 = {"bytesBase64Encoded", "encodedVideo", "imageBytes", "videoBytes"}
 
 
 class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a defect
@@ -85,14 +90,15 @@ class Call:
     """A request and what the sandbox knows about it.
 
     Attributes:
-        step: create, poll, content, file or other: what faults are aimed at.
+        step: create, stream, poll, content, file or other: what faults are aimed at.
         fields: The JSON object, or the text fields of the form.
         files: The file parts of the form, in order.
         malformed: Why the body could not be read, or "".
-        task: The task that the path names.
+        task: The task that is asked for.
         state: The state of that task now.
         outcome: How a fault wants the new task to end.
         service: How long a fault wants it to take, in seconds.
+        dress: How a fault wants the answer to be told; "" leaves it to the wire.
         accepted: The task that this create made.
     """
 
@@ -112,7 +118,13 @@ class Call:
         self.state: State | None = None
         self.outcome: Outcome | None = None
         self.service: float | None = None
+        self.dress = ""
         self.accepted: Task | None = None
+
+    @property
+    def steps(self) -> frozenset[str]:
+        """The steps it counts as: a stream creates a task too."""
+        return frozenset({"stream", "create"} if self.step == "stream" else {self.step})
 
     @property
     def method(self) -> str:
@@ -169,15 +181,14 @@ class Call:
         return self.core.settings.seed
 
     async def read(self) -> None:
-        """Read the body and find the task."""
+        """Read the body."""
         if self.method not in {"GET", "HEAD", "DELETE"}:
             await self._read_body()
-        if "task" in self.params:
-            self.task = self.core.tasks.find(self.params["task"])
-        elif "file" in self.params:
-            self.task = self.core.tasks.of_file(self.params["file"])
-        if self.task:
-            self.state = self.core.state(self.task)
+
+    def ask_for(self, task: "Task | None") -> None:
+        """Remember which task is asked for, and its state at this moment."""
+        self.task = task
+        self.state = self.core.state(task) if task else None
 
     async def pause(self, seconds: float | None) -> None:
         """Wait real seconds (None: for ever), but not past the client's leaving or our own end."""
@@ -205,6 +216,7 @@ class Call:
             "auth": bool(self.bearer or self.goog_key),
             "content_type": self.headers.get("content-type", ""),
             "range": self.headers.get("range", ""),
+            "status": None,
         }
         if self.fields or self.files:
             entry["body"] = brief(self.fields)
@@ -254,13 +266,33 @@ async def _upload(name: str, file: UploadFile) -> Upload:
     return Upload(name, file.filename or "", file.content_type or "", await file.read())
 
 
-def brief(value: Any) -> Any:
-    """JSON with every long text replaced by its length and digest."""
+def brief(value: Any, name: str = "") -> Any:
+    """JSON whose base64 is replaced by the size and digest of its bytes, and long texts likewise.
+
+    Base64 is told by the name of its member, or as a data URI.
+    """
     if isinstance(value, dict):
-        return {key: brief(item) for key, item in value.items()}
+        return {key: brief(item, key) for key, item in value.items()}
     if isinstance(value, list):
-        return [brief(item) for item in value]
-    if isinstance(value, str) and len(value) > 4096:
-        data = value.encode()
-        return {"characters": len(value), "sha256": sha256(data).hexdigest(), "head": value[:40]}
-    return value
+        return [brief(item, name) for item in value]
+    if not isinstance(value, str):
+        return value
+    head, mark, data = value.partition(";base64,")
+    if mark and head.startswith("data:"):
+        return {"type": head.removeprefix("data:")} | _digest(data)
+    return _digest(value) if name in _BASE64 else _shortened(value)
+
+
+def _digest(text: str) -> dict[str, Any]:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        return {"characters": len(text)}
+    return {"bytes": len(data), "sha256": sha256(data).hexdigest()}
+
+
+def _shortened(text: str) -> Any:
+    if len(text) <= _LONG:
+        return text
+    digest = sha256(text.encode()).hexdigest()
+    return {"characters": len(text), "sha256": digest, "head": text[:40]}

@@ -16,7 +16,8 @@ class Model:
     """One row of `models.toml`.
 
     `family` says which wire sells it, `size` is its fixed "WIDTHxHEIGHT" in pixels ("" when the
-    request decides), `frames` how many pictures it takes.
+    request decides), `frames` how many pictures it takes, `title` what a list calls it, `lacks`
+    which members of a request it does not know.
     """
 
     id: str
@@ -25,6 +26,8 @@ class Model:
     size: str = ""
     usd_per_call: str = ""
     usd_per_second: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
+    lacks: tuple[str, ...] = ()
 
     def price(self, seconds: float, resolution: str = "720p") -> int:
         """The price of one video in micro-USD."""
@@ -48,7 +51,7 @@ def dollars(amount: int) -> float:
 
 
 @cache
-def models() -> Mapping[str, Model]:
-    """Every model by its id."""
+def models(seller: str = "gateway") -> Mapping[str, Model]:
+    """Every model of a seller, "gateway" or "google", by its id."""
     text = (resources.files("veo_sandbox") / "models.toml").read_text("utf-8")
-    return {row["id"]: Model(**row) for row in tomllib.loads(text)["models"]}
+    return {row["id"]: Model(**row) for row in tomllib.loads(text)[seller]}

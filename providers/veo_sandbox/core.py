@@ -1,7 +1,7 @@
 """The sandbox without its wires: time, money, tasks, clips, faults and the record of requests."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +77,22 @@ class Core:
         Raises:
             BalanceError: the account cannot pay; nothing is kept then.
         """
+        return self.accept_all([order])[0]
+
+    def accept_all(self, orders: Sequence[Order]) -> list[Task]:
+        """Take several orders at one moment, or none of them.
+
+        Raises:
+            BalanceError: the account cannot pay for all; nothing is kept then.
+        """
         now = self.clock.now()
+        self.account.settle(now)
         with self.store.transaction():
-            task = cast(order, self.tasks.next_seq(), now, self.settings)
-            self.account.hold(task)
-            self.tasks.add(task)
-        if task.outcome.end == "completed":
-            self.studio.begin(task)
-        return task
+            tasks = [self._keep(order, now) for order in orders]
+        for task in tasks:
+            if task.outcome.end == "completed":
+                self.studio.begin(task)
+        return tasks
 
     def state(self, task: Task) -> State:
         """A task's state now: completed only when its time has passed and its file is there."""
@@ -97,8 +105,9 @@ class Core:
     def has_file(self, task: Task) -> bool:
         """Whether the finished video can still be fetched."""
         now = self.clock.now()
-        ended = task.outcome.end == "completed" and task.done_at <= now < task.file_gone_at
-        return ended and self.studio.ready(task)
+        if task.outcome.end != "completed" or now < task.done_at:
+            return False
+        return now < self.tasks.file_gone_at(task) and self.studio.ready(task)
 
     def tasks_now(self) -> list[dict[str, Any]]:
         """Every task with its state, for the control endpoint."""
@@ -131,7 +140,13 @@ class Core:
 
     def _wanted(self, file: str) -> bool:
         task = self.tasks.of_file(file)
-        return task is not None and self.clock.now() < task.file_gone_at
+        return task is not None and self.clock.now() < self.tasks.file_gone_at(task)
+
+    def _keep(self, order: Order, now: float) -> Task:
+        task = cast(order, self.tasks.next_seq(), now, self.settings)
+        self.account.hold(task)
+        self.tasks.add(task)
+        return task
 
     def close(self) -> None:
         """Stop the workers and close the store."""

@@ -15,9 +15,10 @@ class Record:
     def __init__(self) -> None:
         self._entries: deque[dict[str, Any]] = deque(maxlen=_MOST)
 
-    def add(self, entry: dict[str, Any]) -> None:
-        """Keep one; the oldest goes when there are too many."""
+    def add(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Keep one, and give it back to be filled in; the oldest goes when there are too many."""
         self._entries.append(entry)
+        return entry
 
     def all(self) -> list[dict[str, Any]]:
         """All that are kept."""

@@ -20,6 +20,8 @@ class Given(TypedDict, total=False):
     timeout_rate: float
     delay: float
     content_lag: float
+    processing_lag: float
+    retired: bool
     speed: float
     balance: float
 
@@ -36,6 +38,9 @@ class Settings:
         delay: Real seconds before every answer of a wire.
         content_lag: Seconds of its clock for which `/content` still answers 400 after a task of
             the official route completed (reported by users of a sister service).
+        processing_lag: Seconds of its clock for which a finished video of the Gemini Developer
+            API still reads PROCESSING and cannot be extended (about 15 were reported).
+        retired: Whether that API has shut its Veo models down, as reported since 2026-10-22.
     """
 
     latency: str = "fixed:6"
@@ -44,6 +49,8 @@ class Settings:
     timeout_rate: float = 0.0
     delay: float = 0.0
     content_lag: float = 4.0
+    processing_lag: float = 5.0
+    retired: bool = False
 
     def changed(self, given: Mapping[str, Any]) -> "Settings":
         """These settings with some replaced.
@@ -74,9 +81,17 @@ def number(name: str, value: object, most: float = math.inf) -> float:
     return float(value)
 
 
+def _flag(name: str, value: object) -> bool:
+    if value not in {True, False}:
+        raise ValueError(f"{name} {value!r}: must be true or false")
+    return bool(value)
+
+
 def _checked(name: str, value: Any) -> Any:
     if name == "latency":
         return str(Latency.parse(value))
     if name == "seed":
         return int(number(name, value))
+    if name == "retired":
+        return _flag(name, value)
     return number(name, value, 1.0 if name.endswith("_rate") else math.inf)

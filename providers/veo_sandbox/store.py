@@ -19,6 +19,7 @@ CREATE INDEX IF NOT EXISTS unsettled ON tasks (due_at) WHERE settled = 0;
 CREATE TABLE IF NOT EXISTS bills (
     n INTEGER PRIMARY KEY, task TEXT NOT NULL, route TEXT NOT NULL, model TEXT NOT NULL,
     amount INTEGER NOT NULL, state TEXT NOT NULL, at REAL NOT NULL, UNIQUE (task, state));
+CREATE TABLE IF NOT EXISTS referred (file TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answers (task TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rules (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS counts (
@@ -40,7 +41,8 @@ class Store:
         # Two processes may open a new home at once, and a change of journal mode does not wait.
         with FileLock(home / "sandbox.lock"):
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
+            # What is committed survives a killed process; a power cut could cost play money.
+            self._db.execute("PRAGMA synchronous = OFF")
             self._db.executescript(_SCHEMA)
 
     @contextmanager

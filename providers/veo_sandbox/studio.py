@@ -43,6 +43,13 @@ class Studio:
         kept = tuple(self._keep(reference) for reference in references)
         return replace(spec, start=start, end=end, references=kept)
 
+    def sequel(self, earlier: Task, prompt: str, seconds: float, length: float) -> ClipSpec:
+        """A clip that goes on from an earlier one for `seconds`, and then is `length` in all."""
+        clip = earlier.order.clip
+        if clip.tiny:
+            return replace(clip, prompt=prompt, seconds=length)
+        return ClipSpec(prompt, *clip.size, seconds=seconds, earlier=str(self.path(earlier)))
+
     def path(self, task: Task) -> Path:
         """Where the video of a task is or will be; tiny clips of one kind share a file."""
         clip = task.order.clip

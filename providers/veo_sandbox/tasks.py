@@ -1,7 +1,7 @@
 """A task: facts fixed when it was accepted, and a state that follows from them and the time."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from random import Random
 from typing import Any, Literal
@@ -26,15 +26,17 @@ class Outcome:
 
     Attributes:
         end: "completed", "failed", or "never": runs until its retention is over.
-        shape: How the wire tells of a failure; "" leaves it to the wire.
+        shape: How the wire tells of a failure.
         code: The failure's code, where the shape has one.
         message: The failure's text.
+
+    What is "" is left to the wire.
     """
 
     end: End = "completed"
     shape: str = ""
-    code: str = "task_failed"
-    message: str = "服务内部异常"
+    code: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Order:
         service: Its service time in seconds; None draws one from the latency.
         keep: Seconds for which the task can be asked for, and its file after completion.
         request: What the client sent, without the bytes of pictures.
+        file: The id of its video's file; "" draws one.
         extra: Facts only its own wire reads.
     """
 
@@ -66,6 +69,7 @@ class Order:
     service: float | None = None
     keep: float = DAY
     request: dict[str, Any] = field(default_factory=dict)
+    file: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -104,7 +108,7 @@ class Task:
 
     @property
     def file_gone_at(self) -> float:
-        """When its file is deleted."""
+        """When its file is deleted, unless it is referred to before."""
         return self.done_at + self.order.keep
 
 
@@ -139,7 +143,7 @@ def cast(order: Order, seq: int, now: float, settings: Settings) -> Task:
         created_at=now,
         service=drawn if order.service is None else order.service,
         outcome=order.outcome or _fate(luck, settings),
-        file=str(uuid4()),
+        file=order.file or str(uuid4()),
     )
 
 
@@ -185,6 +189,21 @@ class Tasks:
         except LookupError:
             return None
 
+    def ending(self, tail: str) -> Task | None:
+        """The newest task whose id ends on `tail`."""
+        sql = "SELECT id FROM tasks WHERE substr(id, -length(?)) = ? ORDER BY seq DESC LIMIT 1"
+        rows = self._store.rows(sql, tail, tail)
+        return self.find(rows[0][0]) if rows else None
+
+    def refer(self, task: Task, now: float) -> None:
+        """Remember that another task refers to its file, which starts the file's days anew."""
+        self._store.run("INSERT OR REPLACE INTO referred VALUES (?, ?)", task.file, now)
+
+    def file_gone_at(self, task: Task) -> float:
+        """When its file is deleted."""
+        rows = self._store.rows("SELECT at FROM referred WHERE file = ?", task.file)
+        return max([task.file_gone_at, *(float(at) + task.order.keep for (at,) in rows)])
+
     def all(self) -> list[Task]:
         """All tasks in the order of their numbers."""
         return [_parse(row[0]) for row in self._store.rows("SELECT facts FROM tasks ORDER BY seq")]
@@ -222,7 +241,12 @@ class Tasks:
 
 
 def _dump(task: Task) -> str:
-    return json.dumps(asdict(task), ensure_ascii=False)
+    return json.dumps(task, ensure_ascii=False, default=_members)
+
+
+def _members(record: Any) -> dict[str, Any]:
+    """What `dataclasses.asdict` gives, without copying it twice over."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _parse(text: str) -> Task:

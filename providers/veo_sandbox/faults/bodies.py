@@ -25,6 +25,8 @@ async def merge(
     Known are {id}, {file_url}, {content_url}, {content_path}, {model}, {prompt}.
     """
     answer = await proceed()
+    if not answer.body:
+        return answer
     spoilt = {k: v for k, v in _object(answer).items() if k not in drop}
     return _json(_merged(spoilt, _filled(body or {}, call)), answer.status_code)
 

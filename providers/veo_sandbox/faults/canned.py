@@ -1,4 +1,4 @@
-"""Faults that answer in a route's place: the table `answers.toml`, and `http` for any other."""
+"""Faults that answer in a route's place: the tables `*.toml`, and `http` for any other."""
 
 import json
 import tomllib
@@ -40,22 +40,28 @@ async def canned(
     retry_after: int | None = None,
     accept: bool = False,
 ) -> Response:
-    """Answer a row of the table; with `accept` the request is carried out first."""
+    """Answer a row of the table; with `accept` the request is carried out first.
+
+    A row may have a `retry_after` of its own; `{retry_after}` in its body says the same.
+    """
     del call
     if accept:
         await proceed()
-    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    wait = row.get("retry_after") if retry_after is None else retry_after
+    headers = {} if wait is None else {"Retry-After": str(wait)}
     if title := row.get("html"):
         answer = page(row["status"], title)
         answer.headers.update(headers)
         return answer
-    return Response(row["body"], row["status"], headers, "application/json")
+    body = row["body"].replace("{retry_after}", str(wait))
+    return Response(body, row["status"], headers, "application/json")
 
 
-def _enter_table() -> None:
-    text = (resources.files("veo_sandbox.faults") / "answers.toml").read_text("utf-8")
-    for name, row in tomllib.loads(text).items():
-        register(name, row["doc"], tuple(row.get("on", ())), canned, row=row)
+def _enter_table(name: str) -> None:
+    text = (resources.files("veo_sandbox.faults") / name).read_text("utf-8")
+    for fault_name, row in tomllib.loads(text).items():
+        register(fault_name, row["doc"], tuple(row.get("on", ())), canned, row=row)
 
 
-_enter_table()
+_enter_table("answers.toml")
+_enter_table("google.toml")

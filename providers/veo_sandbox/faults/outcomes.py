@@ -14,10 +14,10 @@ async def failed(
     proceed: Proceed,
     *,
     shape: str = "",
-    code: str = "task_failed",
-    message: str = "服务内部异常",
+    code: str = "",
+    message: str = "",
 ) -> Response:
-    """The task will fail, told in a shape of its own or the profile's."""
+    """The task will fail; what is not given is told as its wire does."""
     call.outcome = Outcome("failed", shape, code, message)
     return await proceed()
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from veo_sandbox.call import Call
 
-STEPS = ("create", "poll", "content", "file")
+STEPS = ("create", "stream", "poll", "content", "file")
 
 Proceed = Callable[[], Awaitable["Response"]]
 Act = Callable[..., Awaitable["Response"]]

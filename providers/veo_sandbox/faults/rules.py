@@ -15,7 +15,9 @@ _MATCHERS = ("on", "first", "after", "every", "times", "rate", "match", "when")
 class Struck(Protocol):
     """What a rule looks at in a request."""
 
-    step: str
+    @property
+    def steps(self) -> frozenset[str]:
+        """The steps it counts as."""
 
     @property
     def seed(self) -> int:
@@ -41,7 +43,7 @@ class Rule:
     Attributes:
         id: Its number in this home.
         fault: A name of the registry.
-        on: The steps it strikes: create, poll, content, file.
+        on: The steps it strikes: create, stream (a create too), poll, content, file.
         first: Strikes only the first so many of what it looks at.
         after: Lets so many pass before it begins to count.
         every: Strikes each so-many-th.
@@ -82,8 +84,8 @@ class Rule:
     def looks_at(self, struck: Struck) -> bool:
         """Whether the request counts for this rule."""
         return (
-            struck.step in self.on
-            and self.match in struck.words
+            not struck.steps.isdisjoint(self.on)
+            and (not self.match or self.match in struck.words)
             and (not self.when or self.when == struck.state_name)
         )
 

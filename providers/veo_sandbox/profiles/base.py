@@ -2,7 +2,7 @@
 
 import secrets
 import string
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +19,9 @@ MOST_IMAGE = 10 * 1024 * 1024
 
 NO_FRAME = "帧转视频模式的至少上传一帧"
 """Why an `-fl` task without a picture fails, after it was accepted (seen by users)."""
+
+INTERNAL = "服务内部异常"
+"""Why a task fails when nothing else is known (seen by users of a sister service)."""
 
 _WORDS = {"queued": "QUEUED", "running": "IN_PROGRESS", "completed": "SUCCESS", "failed": "FAILURE"}
 _LETTERS = string.ascii_letters + string.digits
@@ -84,7 +87,7 @@ class Profile:
 
     def failed(self, task: Task) -> Response:
         """The answer to a poll of a failed task, told in the outcome's shape."""
-        outcome = task.outcome
+        outcome = worded(task.outcome)
         error = {"code": outcome.code, "message": outcome.message}
         body = self.running(task, State("failed", 1.0))
         match outcome.shape or "object":
@@ -155,6 +158,12 @@ class Profile:
     def task_error(self, status: int, code: str, message: str) -> Response:
         """An error of the task routes: no `error` key."""
         return JSONResponse({"code": code, "message": message, "data": None}, status)
+
+
+def worded(outcome: Outcome) -> Outcome:
+    """A failure with a code and a text, this wire's own if the outcome has none."""
+    code, message = outcome.code or "task_failed", outcome.message or INTERNAL
+    return replace(outcome, code=code, message=message)
 
 
 def token(length: int) -> str:

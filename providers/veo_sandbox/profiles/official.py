@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from veo_sandbox.call import Call, Refusal, Upload
 from veo_sandbox.catalogue import Model
 from veo_sandbox.core import Core
-from veo_sandbox.profiles.base import Asked, Profile, token
+from veo_sandbox.profiles.base import Asked, Profile, token, worded
 from veo_sandbox.profiles.pictures import check_pictures, inline_picture
 from veo_sandbox.tasks import State, Task
 
@@ -156,7 +156,7 @@ def envelope(core: Core, task: Task, state: State) -> Response:
         "quota": task.order.amount // 2,
         "action": "generate",
         "status": words.get(state.name, "SUCCESS"),
-        "fail_reason": task.outcome.message if failed else "",
+        "fail_reason": worded(task.outcome).message if failed else "",
         "result_url": url,
         "submit_time": int(task.created_at),
         "start_time": 0 if state.name == "queued" else int(task.created_at),
