@@ -40,8 +40,9 @@ def task(outcome: Outcome, service: float = 10.0, **facts: object) -> Task:
 
 @pytest.fixture
 def core(tmp_path: Path) -> Core:
-    """A sandbox without a server."""
+    """A sandbox without a server, with 1000 USD."""
     core = Core(tmp_path, profile="docs", key="sandbox-key", tiny=True, clip_bytes=0)
+    core.account.set_balance(1000)
     yield core
     core.close()
 

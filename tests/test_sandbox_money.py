@@ -64,7 +64,7 @@ class TestMoney:
 
     def test_many_at_once_are_each_paid_once(self, sandbox: Start) -> None:
         """Concurrent creates neither share an id nor lose a bill."""
-        box = sandbox()
+        box = sandbox(balance=1000)
         threads = [threading.Thread(target=Api(box).text) for _ in range(12)]
         for thread in threads:
             thread.start()

@@ -1,14 +1,34 @@
 """The other side of every wire: a local server with real MP4s and a billing record.
 
-`Sandbox` serves from a thread of this process, `serve` blocks. Nothing here is imported by, or
-imports, the client that it judges. The routes:
+`Sandbox` serves from a thread of this process, `serve` blocks, `python -m veo_sandbox` is a command.
+Nothing here imports the client that it judges, and only the command line imports this.
 
-    POST /v1/videos                     create, JSON or multipart
-    GET  /v1/videos/{id}                poll
-    GET  /v1/videos/{id}/content        the video, or where it is
-    GET  /v1/models                     what the profile sells
-    GET  /api/user/self                 balance, for the system token
-    GET  /flow/{file}.mp4               on the files port: unsigned, and no key may come here
+The wires, on the API's port:
+
+    POST /v1/videos                         create, JSON or form; also /v1/video/generations
+    GET  /v1/videos/{id}                    poll
+    GET  /v1/videos/{id}/content            the video, or where it is
+    GET  /v1/video/generations/{id}         poll, in new-api's envelope
+    GET  /v1/models                         what the profile sells
+    GET  /api/user/self                     the balance, for the system token
+
+On the files port, which is another host to a careful client:
+
+    GET  /flow/{file}.mp4                   unsigned; a key that comes here is recorded as a leak
+
+The controls, which need no key and obey no fault:
+
+    GET  /sandbox/bills                     [{task, route, model, amount (USD), state, at}]
+    GET  /sandbox/tasks                     every id given out, its state, whether it was answered
+    GET  /sandbox/requests                  what reached this process (DELETE empties it)
+    GET  /sandbox/leaks                     keys that came to the files port
+    GET  /sandbox/clock                     POST {"advance": seconds}
+    GET  /sandbox/settings                  POST {"latency": "uniform:2,10", "balance": 5, ...}
+    GET  /sandbox/faults                    POST {"rules": [{"fault": NAME, ...}]}, DELETE
+    GET  /sandbox/faults/names              every fault, what it does and takes
+
+A bill is `charged` or `refunded`, once a task, when its time has come by the sandbox's clock and
+whether or not anybody polls. A task that still runs is held: off the balance and on no bill.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -11,7 +11,7 @@ from veo_sandbox.catalogue import dollars, micro
 from veo_sandbox.store import Store
 from veo_sandbox.tasks import Task, Tasks
 
-_START = 1000.0
+_START = 1_000_000.0
 
 
 class BalanceError(Exception):
