@@ -1,6 +1,6 @@
 """The other side of every wire: a local server with real MP4s and a billing record.
 
-`Sandbox` serves from a thread of this process, `serve` blocks, `python -m veo_sandbox` is a command.
+`Sandbox` serves from a thread of this process, `serve` and `python -m veo_sandbox` block.
 Nothing here imports the client that it judges, and only the command line imports this.
 
 The wires, on the API's port:
