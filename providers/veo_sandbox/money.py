@@ -44,7 +44,7 @@ class Account:
 
     def settle(self, now: float) -> None:
         """Charge or refund every task whose time has come."""
-        if not self._tasks.unsettled(now):
+        if not self._tasks.any_due(now):
             return
         with self._store.transaction():
             for task in self._tasks.unsettled(now):

@@ -212,6 +212,11 @@ class Tasks:
         """How many there are."""
         return int(self._store.rows("SELECT count(*) FROM tasks")[0][0])
 
+    def any_due(self, now: float) -> bool:
+        """Whether there is a task whose money is due and not yet settled."""
+        sql = "SELECT 1 FROM tasks WHERE settled = 0 AND due_at <= ? LIMIT 1"
+        return bool(self._store.rows(sql, now))
+
     def unsettled(self, now: float) -> list[Task]:
         """Tasks whose money is due and not yet settled."""
         sql = "SELECT facts FROM tasks WHERE settled = 0 AND due_at <= ? ORDER BY due_at, seq"
