@@ -21,7 +21,7 @@ from veo.errors import BudgetError, ConfigError, UnknownOutcomeError
 from veo.image import Image
 from veo.job import Job
 from veo.ledger import IN_FLIGHT, Cap, Ledger, NewJob, Record, State
-from veo.ledger.ledger import new_id
+from veo.ledger.planning import new_id
 from veo.ledger.worker import Worker, dead
 from veo.money import micros, show, usd
 from veo.pictures import Pictures

@@ -33,6 +33,11 @@ def part_of(output: Path, job: str) -> Path:
     return output.with_name(f".{output.name[:80]}.{job}.part")
 
 
+def beside(output: Path, job: str) -> Path:
+    """The name that a job's video gets when a file that is not its own has the output's."""
+    return output.with_name(f"{output.stem}.{job}{output.suffix}")
+
+
 def kept_bytes(part: Path) -> int:
     """How many bytes an earlier try left behind."""
     try:
@@ -131,7 +136,7 @@ def _name(part: Path, output: Path, job: str, *, force: bool) -> Path:
     try:
         os.link(part, output)
     except FileExistsError:
-        other = output.with_name(f"{output.stem}.{job}{output.suffix}")
+        other = beside(output, job)
         part.replace(other)
         return other
     except OSError:  # a file system without hard links

@@ -3,79 +3,28 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 
-from veo.errors import LeaseLostError, UnknownJobError
+from veo.errors import UnknownJobError
+from veo.ledger import money, planning, rows
 from veo.ledger.database import Database
-from veo.ledger.record import ENDED, MOVES, Event, Record, State
+from veo.ledger.record import LIVE, Event, Record, State
 from veo.ledger.schema import events, jobs
-from veo.money import micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Connection, Select
-
-    from veo.money import Quote
-    from veo.request import Request
+    from veo.errors import VeoError
+    from veo.ledger.money import Cap, Sums
+    from veo.ledger.planning import NewJob, Planned
     from veo.update import RemoteVideo
 
-_LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
-_MONEY = (jobs.c.reserved, jobs.c.charged, jobs.c.doubtful)
-_AMOUNTS = ("reserved", "charged", "doubtful")
-_ADOPTED = ("state", "version", "task_id", "video", "error", "certain", *_AMOUNTS)
-_CHUNK = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
-    """A job that is to be planned; its request has been checked and its pictures kept."""
-
-    run: str
-    provider: str
-    model: str
-    request: Request
-    output: str
-    quote: Quote
-    force: bool = False
-    id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Cap:
-    """A limit on money: what is reserved, charged and doubtful together stays below it.
-
-    Attributes:
-        name: How the user knows it, for example ``--max-cost``.
-        limit: Millionths of a USD.
-        run: Count the jobs of this run; None counts all.
-        since: Count jobs planned at or after this time, Unix seconds.
-    """
-
-    name: str
-    limit: int
-    run: str | None = None
-    since: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """What ``Ledger.plan`` did: the jobs that fitted, and the cap that stopped the rest."""
-
-    records: list[Record]
-    stopped_by: Cap | None = None
-    spent: int = 0
-
-
-def new_id() -> str:
-    """A fresh job id: ten letters and digits that cannot be mistaken for one another."""
-    return "".join(secrets.choice(_LETTERS) for _ in range(10))
+_ADOPTED = ("state", "version", "task_id", "video", "error", "certain", *rows.AMOUNTS)
 
 
 class Ledger:
@@ -91,32 +40,62 @@ class Ledger:
         self.database = Database(folder)
         self._clock = clock
 
-    def plan(self, new: Iterable[NewJob], caps: Sequence[Cap] = (), owner: str = "") -> Planned:
+    def plan(
+        self,
+        new: Iterable[NewJob],
+        caps: Sequence[Cap] = (),
+        owner: str = "",
+        *,
+        whole: bool = False,
+    ) -> Planned:
         """Write jobs down and reserve their quotes in one transaction, as many as fit.
 
         Jobs are taken in order; the first that would pass a cap stops the rest. With an owner
-        they are born with its lease.
+        they are born with its lease. A job that is wanted ``once`` is left out when another
+        stands for it; that is looked up in the same transaction.
+
+        Args:
+            new: The jobs.
+            caps: The limits on money that hold for them.
+            owner: The worker that will hold their lease.
+            whole: Plan all of those that are wanted, or none.
         """
-        records: list[Record] = []
+        wanted = list(new)
         with self.database.write() as connection:
-            spent = {cap: _spent(connection, cap) for cap in caps}
-            stopped = None
-            for job in new:
-                cost = micros(job.quote.amount)
-                stopped = next((cap for cap in caps if spent[cap] + cost > cap.limit), None)
-                if stopped:
-                    break
-                spent = {cap: amount + cost for cap, amount in spent.items()}
-                records.append(self._record(job, cost, owner or None))
-            if records:
-                connection.execute(insert(jobs), [asdict(record) for record in records])
-                connection.execute(insert(events), [_planned(record) for record in records])
-        return Planned(records, stopped, spent[stopped] if stopped else 0)
+            return planning.plan(connection, wanted, caps, owner, self._clock(), whole=whole)
+
+    def standing(self, new: Iterable[NewJob]) -> dict[str, Record]:
+        """For each new job the one that stands for it already, if one does; by the new id."""
+        with self.database.read() as connection:
+            return planning.standing(connection, new)
+
+    def resubmit(self, record: Record, caps: Sequence[Cap] = (), owner: str = "") -> Planned:
+        """Plan a job of unknown outcome once more; its first send goes on counting as doubtful.
+
+        Raises:
+            LeaseLostError: It changed meanwhile.
+        """
+        with self.database.write() as connection:
+            return planning.resubmit(connection, record, caps, owner, self._clock())
+
+    def withdraw(self, records: Iterable[Record], reason: VeoError) -> list[Record]:
+        """Give up planned jobs that were never accepted; those that changed are left alone.
+
+        Returns:
+            The jobs that are failed now, their money free again.
+        """
+        with self.database.write() as connection:
+            return planning.withdraw(connection, records, reason.to_json(), self._clock())
 
     def spent(self, cap: Cap) -> int:
         """What counts against a cap now, millionths of a USD."""
         with self.database.read() as connection:
-            return _spent(connection, cap)
+            return money.spent(connection, cap)
+
+    def sums(self, run: str | None = None) -> Sums:
+        """The money of a run, or of all jobs."""
+        with self.database.read() as connection:
+            return money.sums(connection, run)
 
     def move(
         self,
@@ -146,23 +125,9 @@ class Ledger:
         Raises:
             LeaseLostError: Another worker has it, or had it meanwhile.
         """
-        state = state or record.state
-        if state != record.state and state not in MOVES[record.state]:
-            raise AssertionError(f"a job cannot go from {record.state} to {state}")
-        changed = replace(record, state=state, version=record.version + 1, **changes)
-        columns = {"state": state, "version": changed.version, **changes}
+        note = rows.Note(self._clock(), kind, message, data)
         with self.database.write() as connection:
-            found = connection.execute(
-                update(jobs)
-                .where(jobs.c.id == record.id, jobs.c.version == record.version)
-                .where(jobs.c.owner.is_not_distinct_from(record.owner))
-                .values(columns)
-            )
-            if found.rowcount != 1:
-                raise LeaseLostError(f"job {record.id} is in the hands of another process")
-            line = _event(changed, kind or str(state), self._clock(), message, data)
-            connection.execute(insert(events), line | _differences(record, changed))
-        return changed
+            return rows.change(connection, record, state, note, **changes)
 
     def lease(self, candidates: Sequence[Record], owner: str) -> list[Record]:
         """Take over jobs that nobody works on; those that changed meanwhile are left out."""
@@ -182,7 +147,7 @@ class Ledger:
     def release(self, owner: str, ids: Collection[str] | None = None) -> None:
         """Give up the lease of some jobs, or of all that a worker holds."""
         with self.database.write() as connection:
-            for some in _chunks(list(ids)) if ids is not None else [None]:
+            for some in rows.chunks(ids) if ids is not None else [None]:
                 mine = jobs.c.owner == owner
                 where = mine if some is None else mine & jobs.c.id.in_(some)
                 values = {"owner": None, "version": jobs.c.version + 1}
@@ -195,14 +160,15 @@ class Ledger:
         job's state. Returns whether the job was unknown and is now submitted or ready.
         """
         with self.database.write() as connection:
-            record = _one(connection, select(jobs).where(jobs.c.id == job))
+            record = rows.one(connection, select(jobs).where(jobs.c.id == job))
             adopted = _adopted(record, task_id, video)
             changes = {name: getattr(adopted, name) for name in _ADOPTED}
             if adopted != record:
                 connection.execute(update(jobs).where(jobs.c.id == job).values(changes))
             text = f"a late answer: task {task_id}"
-            line = _event(adopted, "late answer", self._clock(), text, {"task_id": task_id})
-            connection.execute(insert(events), line | _differences(record, adopted))
+            note = rows.Note(self._clock(), "late answer", text, {"task_id": task_id})
+            line = rows.event(adopted, note) | rows.differences(record, adopted)
+            connection.execute(insert(events), line)
         return adopted != record
 
     def job(self, name: str) -> Record:
@@ -213,7 +179,7 @@ class Ledger:
         """
         with self.database.read() as connection:
             query = select(jobs).where(jobs.c.id.startswith(name, autoescape=True)).limit(9)
-            found = _records(connection, query) if name else []
+            found = rows.records(connection, query) if name else []
         exact = [record for record in found if record.id == name]
         if len(exact or found) == 1:
             return (exact or found)[0]
@@ -238,20 +204,19 @@ class Ledger:
             query = query.where(jobs.c.run == run)
         with self.database.read() as connection:
             if ids is None:
-                return _records(connection, query.limit(limit))
-            parts = [query.where(jobs.c.id.in_(some)) for some in _chunks(list(ids))]
-            return [record for part in parts for record in _records(connection, part)]
+                return rows.records(connection, query.limit(limit))
+            parts = [query.where(jobs.c.id.in_(some)) for some in rows.chunks(ids)]
+            return [record for part in parts for record in rows.records(connection, part)]
 
     def unfinished(self) -> list[Record]:
         """Jobs that can still be moved, without those that wait for a decision."""
-        waiting = [state for state in State if state not in ENDED | {State.UNKNOWN}]
-        return self.jobs(states=waiting)
+        return self.jobs(states=LIVE)
 
     def history(self, job: str) -> list[Event]:
         """A job's events, the oldest first."""
         with self.database.read() as connection:
-            rows = connection.execute(select(events).where(events.c.job == job).order_by("id"))
-            return [_to_event(row._asdict()) for row in rows]
+            found = connection.execute(select(events).where(events.c.job == job).order_by("id"))
+            return [rows.to_event(row._asdict()) for row in found]
 
     def durations(self, provider: str, model: str, limit: int = 500) -> list[float]:
         """Seconds from submit to ready of the newest finished jobs of a model."""
@@ -269,24 +234,6 @@ class Ledger:
         """Close the database."""
         self.database.close()
 
-    def _record(self, job: NewJob, cost: int, owner: str | None) -> Record:
-        return Record(
-            id=job.id or new_id(),
-            run=job.run,
-            provider=job.provider,
-            model=job.model,
-            state=State.PLANNED,
-            version=1,
-            owner=owner,
-            request=json.dumps(job.request.to_json(), ensure_ascii=False),
-            fingerprint=job.request.fingerprint(),
-            output=job.output,
-            force=job.force,
-            quote=json.dumps(job.quote.to_json()),
-            reserved=cost,
-            created_at=self._clock(),
-        )
-
 
 def _adopted(record: Record, task_id: str | None, video: RemoteVideo | None) -> Record:
     if record.state is not State.UNKNOWN or record.task_id:
@@ -302,59 +249,3 @@ def _adopted(record: Record, task_id: str | None, video: RemoteVideo | None) -> 
         certain=True,
         **made,  # type: ignore[arg-type]
     )
-
-
-def _differences(before: Record, after: Record) -> dict[str, int]:
-    return {name: getattr(after, name) - getattr(before, name) for name in _AMOUNTS}
-
-
-def _spent(connection: Connection, cap: Cap) -> int:
-    query = select(func.coalesce(func.sum(sum(_MONEY[1:], start=_MONEY[0])), 0))
-    if cap.run is not None:
-        query = query.where(jobs.c.run == cap.run)
-    if cap.since:
-        query = query.where(jobs.c.created_at >= cap.since)
-    return int(connection.scalar(query) or 0)
-
-
-def _planned(record: Record) -> dict[str, Any]:
-    quoted = {"quote": json.loads(record.quote)}
-    line = _event(record, "planned", record.created_at, None, quoted)
-    return line | {"reserved": record.reserved}
-
-
-def _event(
-    record: Record, kind: str, at: float, message: str | None, data: dict[str, Any] | None
-) -> dict[str, Any]:
-    return {
-        "job": record.id,
-        "at": at,
-        "owner": record.owner,
-        "kind": kind,
-        "state": record.state,
-        "message": message,
-        "reserved": 0,
-        "charged": 0,
-        "doubtful": 0,
-        "data": json.dumps(data or {}, ensure_ascii=False, default=str),
-    }
-
-
-def _records(connection: Connection, query: Select[Any]) -> list[Record]:
-    return [_to_record(row._asdict()) for row in connection.execute(query)]
-
-
-def _one(connection: Connection, query: Select[Any]) -> Record:
-    return _to_record(connection.execute(query).one()._asdict())
-
-
-def _to_record(row: dict[str, Any]) -> Record:
-    return Record(**{**row, "state": State(row["state"])})
-
-
-def _to_event(row: dict[str, Any]) -> Event:
-    return Event(**{**row, "state": State(row["state"]), "data": json.loads(row["data"])})
-
-
-def _chunks(ids: list[str]) -> Iterable[list[str]]:
-    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))

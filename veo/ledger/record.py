@@ -32,6 +32,7 @@ class State(StrEnum):
 
 ENDED = frozenset({State.DONE, State.FAILED, State.EXPIRED})
 IN_FLIGHT = frozenset({State.SUBMITTING, State.SUBMITTED, State.RUNNING})
+LIVE = frozenset(State) - ENDED - {State.UNKNOWN}
 _MADE = frozenset({State.READY, State.FAILED, State.EXPIRED, State.UNKNOWN})
 
 MOVES: dict[State, frozenset[State]] = {
@@ -41,7 +42,8 @@ MOVES: dict[State, frozenset[State]] = {
     State.RUNNING: _MADE,
     State.READY: frozenset({State.DOWNLOADING, State.EXPIRED, State.FAILED}),
     State.DOWNLOADING: frozenset({State.READY, State.DONE, State.EXPIRED, State.FAILED}),
-    State.DONE: frozenset(),
+    # A file that is gone from the disk may still be at the provider's.
+    State.DONE: frozenset({State.READY}),
     State.FAILED: frozenset(),
     State.EXPIRED: frozenset(),
     # Out of the unknown only by a late answer, a reconciliation, or an explicit resubmit.
@@ -122,6 +124,15 @@ class Record:
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in ENDED
+
+    @property
+    def stands(self) -> bool:
+        """Whether it stands for what it was asked for: a second job would be a second payment.
+
+        A failure does not, nor a video that was gone before it was ever on disk.
+        """
+        lost = self.state is State.EXPIRED and self.sha256 is None
+        return self.state is not State.FAILED and not lost
 
     @property
     def charged_usd(self) -> Decimal:

@@ -1,0 +1,111 @@
+"""Rows read and written, inside a transaction of the caller's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import insert, update
+
+from veo.errors import LeaseLostError
+from veo.ledger.record import MOVES, Event, Record, State
+from veo.ledger.schema import events, jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Connection, Select
+
+AMOUNTS = ("reserved", "charged", "doubtful")
+_CHUNK = 500
+
+
+class Note(NamedTuple):
+    """What the history says about a change.
+
+    Attributes:
+        at: When, Unix seconds.
+        kind: What it was; None: the state that was reached.
+        message: For a person.
+        data: Details.
+    """
+
+    at: float
+    kind: str | None = None
+    message: str | None = None
+    data: dict[str, Any] | None = None
+
+
+def change(
+    connection: Connection,
+    record: Record,
+    state: State | None,
+    note: Note,
+    **changes: Any,
+) -> Record:
+    """Change a job and write the line of its history that says so; see ``Ledger.move``.
+
+    Raises:
+        LeaseLostError: The row is not at the record's version and owner any more.
+    """
+    state = state or record.state
+    if state != record.state and state not in MOVES[record.state]:
+        raise AssertionError(f"a job cannot go from {record.state} to {state}")
+    changed = replace(record, state=state, version=record.version + 1, **changes)
+    found = connection.execute(
+        update(jobs)
+        .where(jobs.c.id == record.id, jobs.c.version == record.version)
+        .where(jobs.c.owner.is_not_distinct_from(record.owner))
+        .values({"state": state, "version": changed.version, **changes})
+    )
+    if found.rowcount != 1:
+        raise LeaseLostError(f"job {record.id} is in the hands of another process")
+    line = event(changed, note) | differences(record, changed)
+    connection.execute(insert(events), line)
+    return changed
+
+
+def event(record: Record, note: Note) -> dict[str, Any]:
+    """A line of a job's history; its amounts are differences, none unless they are added."""
+    return {
+        "job": record.id,
+        "at": note.at,
+        "owner": record.owner,
+        "kind": note.kind or str(record.state),
+        "state": record.state,
+        "message": note.message,
+        **dict.fromkeys(AMOUNTS, 0),
+        "data": json.dumps(note.data or {}, ensure_ascii=False, default=str),
+    }
+
+
+def differences(before: Record, after: Record) -> dict[str, int]:
+    """How a change moved the money."""
+    return {name: getattr(after, name) - getattr(before, name) for name in AMOUNTS}
+
+
+def records(connection: Connection, query: Select[Any]) -> list[Record]:
+    """The jobs that a query finds."""
+    return [to_record(row._asdict()) for row in connection.execute(query)]
+
+
+def one(connection: Connection, query: Select[Any]) -> Record:
+    """The one job that a query finds."""
+    return to_record(connection.execute(query).one()._asdict())
+
+
+def to_record(row: dict[str, Any]) -> Record:
+    """A row of ``jobs`` as a record."""
+    return Record(**{**row, "state": State(row["state"])})
+
+
+def to_event(row: dict[str, Any]) -> Event:
+    """A row of ``events`` as an event."""
+    return Event(**{**row, "state": State(row["state"]), "data": json.loads(row["data"])})
+
+
+def chunks(names: Iterable[str]) -> Iterator[list[str]]:
+    """Names in lists that a statement can take as its parameters."""
+    every = list(names)
+    return (every[start : start + _CHUNK] for start in range(0, len(every), _CHUNK))
