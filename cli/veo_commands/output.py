@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
     from veo.errors import VeoError
 
+# What a provider's own words, in whatever language, are about.
+_MEANINGS = {
+    "AuthError": "the key was refused",
+    "BalanceError": "the balance does not suffice",
+    "BusyError": "the provider is busy",
+    "GenerationError": "the provider could not make it",
+    "ModelUnavailableError": "the model cannot be had",
+    "ModeratedError": "a safety filter said no",
+    "RefusedError": "the provider refused the request",
+    "TooLargeError": "the pictures are too large",
+}
 _CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
 _WIDE = 10_000
 
@@ -116,8 +127,10 @@ class Output:
 
     def fail(self, error: VeoError) -> None:
         """What went wrong, why, and what to do next; a line for each problem."""
-        for line in error.message.splitlines() or [type(error).__name__]:
-            self.tell(f"error: {line}", fg="red")
+        kind = type(error).__name__
+        meaning = f"{_MEANINGS[kind]}: " if kind in _MEANINGS else ""
+        for line in error.message.splitlines() or [kind]:
+            self.tell(f"error: {meaning}{line}", fg="red")
         if error.hint:
             self.hint(error.hint)
 

@@ -93,7 +93,7 @@ def charge(record: Record) -> str:
     if record.charged:
         said.append(f"{'' if record.certain else 'probably '}charged {money(record.charged)}")
     if doubt:
-        said.append(f"perhaps charged {money(doubt)}")
+        said.append(f"perhaps {money(doubt)} more" if said else f"perhaps charged {money(doubt)}")
     elif record.reserved:
         said.append(f"quoted {money(record.reserved)}")
     return ", ".join(said) or ("not charged" if record.certain else "probably not charged")

@@ -1,0 +1,198 @@
+"""``veo jobs``, ``show`` and ``resume``: what became of jobs, what they cost, how they go on."""
+
+import time
+from pathlib import Path
+
+import pytest
+from veo_command import Veo
+
+import veo_sandbox
+from veo.ledger import Ledger, State
+from veo.places import home
+
+pytest_plugins = ("veo_fixtures",)
+
+
+@pytest.fixture
+def mixed(veo: Veo, service: veo_sandbox.Sandbox) -> dict[str, str]:
+    """Three jobs: one done, one failed, one of unknown outcome; their ids by state."""
+    service.fault("drop_answer", on="create", match="unknown")
+    made = {}
+    for state in ("done", "unknown"):
+        made[state] = veo("generate", f"{state} lion", "--json").objects[0]["job"]
+    service.change(fail_rate=1.0)
+    made["failed"] = veo("generate", "failed lion", "--json").objects[0]["job"]
+    service.change(fail_rate=0.0)
+    return made
+
+
+def test_the_newest_come_first(veo: Veo, mixed: dict[str, str]) -> None:
+    """`veo jobs` lists every job with its state, the newest first."""
+    lines = veo("jobs").out.splitlines()
+
+    assert lines[0].split()[:2] == ["JOB", "STATE"]
+    assert [line.split()[:2] for line in lines[1:]] == [
+        [mixed["failed"], "failed"],
+        [mixed["unknown"], "unknown"],
+        [mixed["done"], "done"],
+    ]
+
+
+def test_jobs_are_filtered(veo: Veo, mixed: dict[str, str]) -> None:
+    """--state and --limit leave jobs out; --quiet prints ids, --json objects."""
+    states = veo("jobs", "--state", "done", "--state", "failed", "--json").objects
+    ids = veo("jobs", "--quiet").out.split()
+
+    assert {job["state"] for job in states} == {"done", "failed"}
+    assert ids == [mixed["failed"], mixed["unknown"], mixed["done"]]
+    assert len(veo("jobs", "--limit", "2", "--json").objects) == 2
+    assert len(veo("jobs", "--limit", "2", "--all", "--json").objects) == 3
+
+
+def test_no_jobs(veo: Veo) -> None:
+    """An empty ledger is no error."""
+    ran = veo("jobs")
+
+    assert (ran.code, ran.out) == (0, "")
+
+
+def test_costs_are_added_up(veo: Veo, mixed: dict[str, str]) -> None:
+    """--cost tells charged, reserved and doubtful money apart, and what is left of budgets."""
+    with Path("veo.toml").open("a") as file:
+        file.write("[budget]\ndaily = 1.00\n")
+    (sums,) = veo("jobs", "--cost", "--json").objects
+    words = veo("jobs", "--cost").out
+
+    assert sums == {
+        "jobs": {"done": 1, "unknown": 1, "failed": 1},
+        "charged": 0.15,
+        "uncertain": 0.0,
+        "reserved": 0.0,
+        "doubtful": 0.15,
+        "currency": "USD",
+        "budgets": {"budget.daily": {"limit": 1.0, "free": 0.7}},
+    }
+    assert "$0.70 of $1.00 left" in words
+
+
+def test_history_adds_up(veo: Veo, mixed: dict[str, str]) -> None:
+    """`veo show` prints the history; its money lines add up to what was charged."""
+    (shown,) = veo("show", mixed["done"], "--json").objects
+    words = veo("show", mixed["done"][:6]).out
+
+    sums = {
+        name: round(sum(line[name] for line in shown["history"]), 6)
+        for name in ("reserved", "charged", "doubtful")
+    }
+    assert sums == {"reserved": 0.0, "charged": 0.15, "doubtful": 0.0}
+    assert [line["kind"] for line in shown["history"]][:2] == ["planned", "submitting"]
+    assert shown["request"]["prompt"] == "done lion"
+    assert "reserved -$0.15, charged +$0.15" in words
+
+
+def test_an_unknown_job_is_explained(veo: Veo, mixed: dict[str, str]) -> None:
+    """`veo show` of a job of unknown outcome says that it may be paid, and both ways out."""
+    words = veo("show", mixed["unknown"]).out
+
+    assert "perhaps charged $0.15" in words
+    assert "--resubmit" in words
+
+
+def test_nothing_to_resume(veo: Veo) -> None:
+    """`veo resume` with nothing to do says so and is content."""
+    ran = veo("resume")
+
+    assert (ran.code, ran.out) == (0, "")
+    assert "nothing to resume" in ran.err
+
+
+def test_unknown_jobs_wait_for_a_decision(veo: Veo, mixed: dict[str, str]) -> None:
+    """`veo resume` leaves a job of unknown outcome alone and tells what can be done."""
+    everything = veo("resume")
+    named = veo("resume", mixed["unknown"])
+
+    assert everything.code == 0
+    assert mixed["unknown"] in everything.err
+    assert "--resubmit" in everything.err
+    assert named.code == 5
+    assert "may have been accepted and paid for" in named.err
+
+
+def test_a_named_job_that_has_ended(veo: Veo, mixed: dict[str, str]) -> None:
+    """`veo resume` of ended jobs prints how they ended; the highest code counts."""
+    done = veo("resume", mixed["done"])
+    both = veo("resume", mixed["done"], mixed["failed"], "--json")
+
+    assert done.code == 0
+    assert Path(done.out.strip()).is_file()
+    assert both.code == 1
+    assert [job["state"] for job in both.objects] == ["done", "failed"]
+
+
+def test_a_known_task_is_adopted(
+    veo: Veo, service: veo_sandbox.Sandbox, mixed: dict[str, str]
+) -> None:
+    """--task-id gives a job of unknown outcome its task back: downloaded, and not paid again."""
+    task = next(
+        task["task"] for task in service.tasks() if task["request"]["prompt"] == "unknown lion"
+    )
+    before = len(service.bills())
+    ran = veo("resume", mixed["unknown"], "--task-id", task, "--json")
+
+    assert [(job["state"], job["task_id"]) for job in ran.objects] == [("done", task)]
+    assert len(service.bills()) == before
+
+
+def test_sent_again_on_request(
+    veo: Veo, service: veo_sandbox.Sandbox, mixed: dict[str, str]
+) -> None:
+    """--resubmit sends a job of unknown outcome again, and says that both may be paid."""
+    service.heal()
+    ran = veo("resume", mixed["unknown"], "--resubmit")
+    (shown,) = veo("show", mixed["unknown"], "--json").objects
+
+    assert ran.code == 0
+    assert "charged $0.15, perhaps $0.15 more" in ran.err
+    assert [line["kind"] for line in shown["history"]].count("submitting") == 2
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("--resubmit",), ("--task-id", "x"), ("a", "b", "--task-id", "x")],
+)
+def test_decisions_name_their_job(veo: Veo, args: tuple[str, ...]) -> None:
+    """Neither --resubmit nor --task-id is taken for jobs that are not named."""
+    ran = veo("resume", *args)
+
+    assert (ran.code, len(ran.errors)) == (2, 1)
+
+
+def test_many_are_resumed(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """`veo resume` carries on with all unfinished jobs at once; one line a job."""
+    service.change(latency="0.5")
+    left = {veo("generate", f"lion {n}", "--detach").out.strip() for n in range(3)}
+    ran = veo("resume", "--json")
+
+    assert ran.code == 0
+    assert {job["job"] for job in ran.objects} == left
+    assert {job["state"] for job in ran.objects} == {"done"}
+
+
+def test_somebody_elses_job_is_left_alone(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A job that another process works on is left alone, and said to be."""
+    service.change(latency="30")
+    job = veo("generate", "a lion", "--detach").out.strip()
+    ledger = Ledger(home())
+    with ledger.database.write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO workers (id, host, pid, seen_at) VALUES ('far', 'far', 1, ?)",
+            (time.time(),),
+        )
+    ledger.lease([ledger.job(job)], "far")
+    everything, named = veo("resume"), veo("resume", job, "--json")
+    ledger.close()
+
+    assert everything.code == 0
+    assert "another process works on it" in everything.err
+    assert named.code == 6
+    assert named.objects[0]["state"] in {State.SUBMITTED, State.RUNNING}
