@@ -142,6 +142,7 @@ def find(name: str) -> ProviderClass:
     )
 
 
+@cache
 def _points() -> EntryPoints:
     from importlib.metadata import entry_points  # noqa: PLC0415 - 10 ms that --help can spare
 
