@@ -112,14 +112,17 @@ def _jobs(client: Client) -> Iterator[Check]:
 
 
 def _providers(client: Client, *, ping: bool) -> Iterator[Check]:
-    for name in client.providers():
+    from veo.provider import find
+
+    names, chosen = list(client.providers()), client.config.provider
+    for name in names:
         yield (check := _provider(client, name))
-        if check.status == "ok" and ping:
+        if ping and check.status == "ok" and _meant(client, name):
             yield _pinged(client, name)
-    if client.config.provider not in client.providers():
-        yield _tried(client.config.provider, lambda: str(client.models(client.config.provider)))
-    else:
+    if chosen in names:
         yield from _model(client)
+    else:
+        yield _tried(chosen, lambda: find(chosen).facts.title)
 
 
 def _provider(client: Client, name: str) -> Check:
@@ -132,6 +135,12 @@ def _provider(client: Client, name: str) -> Check:
     variable = key_set(facts, client.config)
     found = f"{variable} is set" if variable else "has no key set, and can do without"
     return Check(name, "ok", f"{found}{'; used by default' if chosen else ''}")
+
+
+def _meant(client: Client, name: str) -> bool:
+    """Whether the user has set this provider up."""
+    facts = client.route(name).facts
+    return name == client.config.provider or key_set(facts, client.config) is not None
 
 
 def _pinged(client: Client, name: str) -> Check:

@@ -15,6 +15,8 @@ retired = "ignore"
 base_url = "{url}/v1"
 median_s = 0.2
 submits_per_minute = 100000
+[providers.laozhang-sync]
+base_url = "{url}/v1"
 [sandbox]
 latency = "0.1"
 clip = "tiny"
