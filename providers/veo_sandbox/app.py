@@ -15,9 +15,9 @@ from veo_sandbox.call import Call, Refusal
 from veo_sandbox.core import Core
 from veo_sandbox.faults.registry import FAULTS
 from veo_sandbox.faults.rules import Rule
-from veo_sandbox.routes import At, Handler, account, control, files, videos
+from veo_sandbox.routes import At, Handler, account, chat, control, files, videos
 
-WIRES = (videos, account)
+WIRES = (videos, chat, account)
 
 
 class Endpoint:
@@ -70,7 +70,7 @@ def build(core: Core) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """The application for both ports of a sandbox."""
     api = _router(core, [at for wire in WIRES for at in wire.ROUTES], videos.no_such_url)
     api.routes.extend(control.routes(core))
-    store = _router(core, list(files.ROUTES), files.not_found)
+    store = _router(core, [*files.ROUTES, *chat.FILES], files.not_found)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         port = store if scope["server"][1] == core.files_port else api

@@ -3,7 +3,7 @@
 Importing this package fills the table.
 """
 
-from veo_sandbox.faults import bodies, canned, outcomes, transport
+from veo_sandbox.faults import bodies, canned, chat, outcomes, transport
 from veo_sandbox.faults.registry import FAULTS, STEPS, Fault
 
-__all__ = ["FAULTS", "STEPS", "Fault", "bodies", "canned", "outcomes", "transport"]
+__all__ = ["FAULTS", "STEPS", "Fault", "bodies", "canned", "chat", "outcomes", "transport"]

@@ -1,0 +1,1 @@
+"""The chat wire: a request read, a stream that tells of its video, and the dresses it wears."""

@@ -1,0 +1,78 @@
+"""Server-sent events, each sent when it is due; faults bend them on their way out."""
+
+from collections.abc import AsyncIterator, Callable
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from veo_sandbox.call import Connection
+
+Payloads = AsyncIterator[str]
+Pieces = AsyncIterator[bytes]
+
+_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+}
+
+
+class BrokenOff(Exception):  # noqa: N818 - ends the stream, is no defect
+    """The connection ends here; with `reset` the client sees one."""
+
+    def __init__(self, *, reset: bool) -> None:
+        self.reset = reset
+        super().__init__()
+
+
+class EventStream(Response):
+    """An answer of events; `payloads` gives the data of one event at a time."""
+
+    def __init__(self, payloads: Payloads) -> None:
+        super().__init__(headers=_HEADERS)
+        del self.headers["content-length"]
+        self._payloads = payloads
+        self._frame: Callable[[str], str] = "data: {}\n\n".format
+        self._bends: list[Callable[[Pieces], Pieces]] = []
+
+    def retell(self, alter: Callable[[Payloads], Payloads]) -> None:
+        """Change what is told."""
+        self._payloads = alter(self._payloads)
+
+    def reframe(self, alter: Callable[[str], str]) -> None:
+        """Change the lines around each event."""
+        frame = self._frame
+        self._frame = lambda payload: alter(frame(payload))
+
+    def bend(self, alter: Callable[[Pieces], Pieces]) -> None:
+        """Change how the bytes come."""
+        self._bends.append(alter)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send head, events and end."""
+        del scope
+        head = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **head})
+        try:
+            async for piece in self._pieces():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except BrokenOff as broken:
+            await _break(Connection(send), receive, reset=broken.reset)
+        else:
+            await send({"type": "http.response.body", "body": b""})
+
+    def _pieces(self) -> Pieces:
+        pieces = self._framed()
+        for alter in self._bends:
+            pieces = alter(pieces)
+        return pieces
+
+    async def _framed(self) -> Pieces:
+        async for payload in self._payloads:
+            yield self._frame(payload).encode()
+
+
+async def _break(connection: Connection, receive: Receive, *, reset: bool) -> None:
+    connection.reset() if reset else connection.close()
+    while (await receive())["type"] != "http.disconnect":
+        pass
