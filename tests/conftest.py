@@ -1,13 +1,38 @@
 """Fixtures that every test may ask for."""
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import veo_sandbox
+
+settings.load_profile("ci")  # the same examples every time, no deadline, no folder of examples
+_OUTSIDE = re.compile(r"VEO_.*|GEMINI_.*|GOOGLE_.*|(HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
+
+
+@pytest.fixture(autouse=True)
+def isolated(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """No test sees the user's files, keys or proxies, nor leaves anything with them.
+
+    Gives the folder that holds the test's ``home``, ``config`` and working folder ``here``.
+    """
+    folder = tmp_path_factory.mktemp("isolated")
+    for name in ("home", "config", "here"):
+        (folder / name).mkdir()
+    for name in filter(_OUTSIDE.fullmatch, list(os.environ)):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("VEO_HOME", str(folder / "home"))
+    monkeypatch.setenv("VEO_CONFIG_HOME", str(folder / "config"))
+    monkeypatch.chdir(folder / "here")
+    return folder
 
 
 @pytest.fixture
