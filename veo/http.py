@@ -270,19 +270,14 @@ def _length(answer: OpenAnswer) -> int | None:
 
 def _checked(base_url: str, auth: Mapping[str, str]) -> str:
     """The origin of a base URL that, like the headers, can be sent; both stay out of the error."""
+    if not all(text.isascii() and text.isprintable() for text in auth.values()):
+        raise ConfigError("the API key holds signs that no HTTP header can carry")
     try:
-        home = origin(base_url)
-        requests.Request("GET", base_url, headers=auth).prepare()
-        "".join(auth.values()).encode("ascii")
-    except (ProtocolError, requests.exceptions.InvalidURL):
-        raise ConfigError(
-            "base_url is no http(s) URL", hint="It looks like https://host/v1."
-        ) from None
-    except (requests.exceptions.InvalidHeader, UnicodeEncodeError):
-        raise ConfigError(
-            "the API key holds spaces or signs that no HTTP header can carry"
-        ) from None
-    return home
+        requests.Request("GET", base_url).prepare()
+        return origin(base_url)
+    except (ProtocolError, requests.RequestException):
+        hint = "It looks like https://host/v1."
+        raise ConfigError("base_url is no http(s) URL", hint=hint) from None
 
 
 def _target(url: str, answer: OpenAnswer) -> str:

@@ -9,7 +9,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import (
     ConnectTimeout,
@@ -21,12 +20,14 @@ from requests.exceptions import (
     SSLError,
 )
 from requests.utils import get_environ_proxies
-from urllib3.exceptions import HTTPError, LocationValueError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, LocationValueError, NewConnectionError
 
 from veo.errors import AnswerLostError, ConfigError, ProtocolError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from requests import PreparedRequest, Response
 
 _PORTS = {"http": 80, "https": 443}
 _BROKEN = (RequestException, HTTPError, OSError, ValueError)
@@ -60,20 +61,18 @@ class Transport:
         self._connect_s = connect_s
         self._local = threading.local()
 
-    def get(self, request: requests.PreparedRequest, read_s: float) -> requests.Response:
+    def get(self, request: PreparedRequest, read_s: float) -> Response:
         """Send a GET, on a kept connection if there is one; the body is still to be read."""
         return self._send(self._adapter("get"), request, read_s)
 
-    def post(self, request: requests.PreparedRequest, read_s: float) -> requests.Response:
+    def post(self, request: PreparedRequest, read_s: float) -> Response:
         """Send a paid request, whose body is a ``Body``, on a connection of its own."""
         adapter = self._adapter("post")
         # A kept connection that the server has just closed looks like a lost answer: none is kept.
         adapter.close()
         return self._send(adapter, request, read_s)
 
-    def _send(
-        self, adapter: HTTPAdapter, request: requests.PreparedRequest, read_s: float
-    ) -> requests.Response:
+    def _send(self, adapter: HTTPAdapter, request: PreparedRequest, read_s: float) -> Response:
         url = str(request.url)
         with lost(), _unsent(url, request.body):
             return adapter.send(
@@ -115,8 +114,8 @@ def lost() -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:
-        silence = isinstance(error, (requests.Timeout, ReadTimeoutError))
-        kind = "silence" if silence else type(_innermost(error)).__name__
+        cause = _innermost(error)
+        kind = "silence" if isinstance(cause, TimeoutError) else type(cause).__name__
         raise AnswerLostError(
             f"the connection broke before a whole answer came ({kind})"
         ) from error

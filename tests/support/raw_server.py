@@ -1,0 +1,93 @@
+"""A loopback server that speaks in bytes: for answers that no HTTP library would send."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from itertools import takewhile
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class RawServer:
+    """Hands each connection to ``speak``, on a thread of its own, and counts them.
+
+    ``asked`` holds what ``hear`` read from each, the head and a body by its Content-Length.
+    """
+
+    def __init__(self, speak: Callable[[socket.socket], object]) -> None:
+        self._speak = speak
+        self.asked: list[bytes] = []
+        self.connections = 0
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._socket.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def hear(self, connection: socket.socket) -> bytes:
+        """One whole request, or nothing when the client has hung up."""
+        with connection.makefile("rb") as file:
+            lines = iter(file.readline, b"")
+            head = b"".join(takewhile(lambda line: line != b"\r\n", lines))
+            length = head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]
+            body = file.read(int(length or 0))
+        if head:
+            self.asked.append(head + b"\r\n" + body)
+        return head and self.asked[-1]
+
+    def __enter__(self) -> Self:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Closing alone would leave `accept` waiting.
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            thread = threading.Thread(target=self._serve, args=(connection,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            connection.settimeout(10)
+            self._speak(connection)
+
+
+def answering(*answers: bytes) -> RawServer:
+    """A server that hears a request on each connection, says the next answer, and hangs up."""
+    left = list(answers)
+
+    def speak(connection: socket.socket) -> None:
+        server.hear(connection)
+        connection.sendall(left.pop(0) if len(left) > 1 else left[0])
+
+    server = RawServer(speak)
+    return server
+
+
+def closed_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
