@@ -8,6 +8,7 @@ from veo_commands.codes import MEANINGS
 from veo_commands.command import Command, command
 from veo_commands.config import config
 from veo_commands.doctor import doctor
+from veo_commands.extend import extend
 from veo_commands.generate import generate
 from veo_commands.jobs import jobs
 from veo_commands.models import models
@@ -58,5 +59,5 @@ def veo(
         raise typer.Exit(2)
 
 
-for verb in (generate, jobs, show, resume, models, providers, doctor, config, sandbox):
+for verb in (generate, extend, jobs, show, resume, models, providers, doctor, config, sandbox):
     app.command(cls=Command)(command(verb))

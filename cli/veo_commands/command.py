@@ -33,7 +33,10 @@ def command(function: Callable[..., int | None]) -> Callable[..., int | None]:
     @wraps(function)
     def call(**given: Any) -> int | None:
         out.become(_group(Show, given))
-        return function(**{name: _group(groups[name], given) for name in groups} | given)
+        try:
+            return function(**{name: _group(groups[name], given) for name in groups} | given)
+        except BrokenPipeError:  # Typer has an ending of its own for it, with another code
+            return out.abandoned()
 
     call.__signature__ = Signature(spread)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in spread}

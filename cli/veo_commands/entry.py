@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from veo_commands import codes
@@ -28,6 +28,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         SystemExit: Always, with the exit code that ``veo --help`` documents.
     """
     _end_gently()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what an old encoding cannot print is no error
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:] if args is None else list(args)))
 
 
@@ -41,8 +44,7 @@ def run(args: list[str]) -> int:
         code = app(args, prog_name="veo", standalone_mode=False) or 0
         sys.stdout.flush()
     except BrokenPipeError:
-        _silence()
-        return codes.BROKEN_PIPE
+        return out.abandoned()
     except KeyboardInterrupt:
         return codes.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a line and a code
@@ -86,8 +88,3 @@ def _end_gently() -> None:
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has it ignored
             signal.signal(number, signal.default_int_handler)
-
-
-def _silence() -> None:
-    """Nobody reads any more: what is still buffered goes nowhere, without a complaint."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,15 +17,24 @@ if TYPE_CHECKING:
     from veo.ledger.record import Record
 
 _TICK_S = 0.1
+_MANY_TICK_S = 0.5  # to look at ten thousand jobs takes a while
+_FEW = 20
 
 
-def follow(client: Client, jobs: Sequence[Job], *, detach: bool = False) -> int:
+def follow(
+    client: Client,
+    jobs: Sequence[Job],
+    *,
+    detach: bool = False,
+    tell: Callable[[Job], int] | None = None,
+) -> int:
     """Wait for jobs, show how they do, and print each as it is over.
 
     Args:
         client: Works on them; closed early when the command is interrupted.
         jobs: Of this process.
         detach: Wait only until the provider has accepted them.
+        tell: Prints a job that is over, and returns its exit code; ``told`` by default.
 
     Returns:
         The highest exit code of the jobs; 130 after Ctrl-C.
@@ -38,7 +47,7 @@ def follow(client: Client, jobs: Sequence[Job], *, detach: bool = False) -> int:
     try:
         for job in watch(jobs, enough):
             del left[job.id]
-            codes.append(told(job) if job.done() else _detached(job))
+            codes.append((tell or told)(job) if job.done() else _detached(job))
     except KeyboardInterrupt:
         return _interrupted(client, list(left.values()))
     return max(codes)
@@ -53,14 +62,16 @@ def watch(jobs: Sequence[Job], enough: Callable[[Job], bool]) -> Iterator[Job]:
     for job in jobs:
         job.add_done_callback(lambda _: awake.set())
     waiting = list(jobs)
+    tick = _TICK_S if len(waiting) <= _FEW else _MANY_TICK_S
     with view(jobs) as shown:
         while waiting:
-            awake.wait(_TICK_S)
+            awake.wait(tick)
             awake.clear()
             shown.look()
             ready = [job for job in waiting if enough(job)]
             if ready:
-                waiting = [job for job in waiting if job not in ready]
+                gone = {job.id for job in ready}
+                waiting = [job for job in waiting if job.id not in gone]
                 with shown.at_rest():
                     yield from ready
 
@@ -109,8 +120,7 @@ def _accepted(job: Job) -> bool:
 def _detached(job: Job) -> int:
     out.result(_described(job), job.id)
     out.say(f"{job.id} accepted as {job.record.task_id}", dim=True)
-    if not out.show.quiet:
-        out.hint(f"`veo resume {job.id}` fetches the video.")
+    out.advise(f"`veo resume {job.id}` fetches the video.")
     return 0
 
 
@@ -126,7 +136,8 @@ def _interrupted(client: Client, jobs: Sequence[Job]) -> int:
         out.tell("left at once, the answer unheard", fg="yellow")
     for job in jobs:
         out.result(_described(job), None)
+    for job in jobs[:_FEW]:
         out.tell(words.outcome(job.record))
-        if not job.record.ended:
-            out.hint(f"`veo resume {job.id}` carries on.")
+    only = f" {jobs[0].id}" if len(jobs) == 1 else ""
+    out.hint(f"`veo resume{only}` carries on.")
     return codes.INTERRUPTED

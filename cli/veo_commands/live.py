@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _ROWS = 12
 _MOVING = ("downloading", "ready", "running", "submitted", "submitting", "planned")
 _PER_SECOND = 8
+_MANY_PER_SECOND = 2
 
 
 class Live:
@@ -41,7 +42,7 @@ class Live:
         self._live = RichLive(
             get_renderable=self._paint,
             console=Console(stderr=True, highlight=False),
-            refresh_per_second=_PER_SECOND,
+            refresh_per_second=_PER_SECOND if len(self._jobs) <= _ROWS else _MANY_PER_SECOND,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from veo_commands import codes
 from veo_commands.options import Show
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Output:
     def result(self, body: Mapping[str, Any], text: str | None) -> None:
         """One result: the object for a program, the text for a person (None: no text)."""
         if self.show.json:
-            text = json.dumps(body, ensure_ascii=False, default=str)
+            readable = (sys.stdout.encoding or "").lower() in {"utf-8", "utf8"}
+            text = json.dumps(body, ensure_ascii=not readable, default=str)
         if text is not None:
             typer.echo(text, color=_colours())
 
@@ -125,6 +127,11 @@ class Output:
             text = re.sub(r"`(veo [^`]+)`", r"`\1 --sandbox`", text)
         self.tell(f"  {text}", dim=True)
 
+    def advise(self, text: str) -> None:
+        """A hint that nobody is lost without; nothing when quiet."""
+        if not self.show.quiet:
+            self.hint(text)
+
     def fail(self, error: VeoError) -> None:
         """What went wrong, why, and what to do next; a line for each problem."""
         kind = type(error).__name__
@@ -133,6 +140,11 @@ class Output:
             self.tell(f"error: {meaning}{line}", fg="red")
         if error.hint:
             self.hint(error.hint)
+
+    def abandoned(self) -> int:
+        """Nobody reads the results any more: the rest goes nowhere; returns the exit code."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return codes.BROKEN_PIPE
 
 
 out = Output()

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from veo.plan import Plan
     from veo.request import Request
 
+NOTHING = ("", "nothing was sent")
+
 
 def announce(plan: Plan) -> None:
     """Tell the model, the price and the warnings of a plan, on stderr."""
@@ -29,7 +31,7 @@ def rehearse(plan: Plan) -> int:
     look(plan.request)
     for warning in plan.warnings:
         out.warn(warning)
-    out.result(described(plan), out.facts(_facts(plan)))
+    out.result(described(plan), out.facts([*facts(plan), NOTHING]))
     return 0
 
 
@@ -58,12 +60,12 @@ def described(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _facts(plan: Plan) -> list[tuple[str, str]]:
+def facts(plan: Plan) -> list[tuple[str, str]]:
+    """The plan as names and values."""
     quote = plan.quote
     mine = ", from your configuration" if quote.overridden else ""
     return [
         ("model", f"{plan.model.provider}/{plan.model.name}"),
         *words.asked(plan.request, plan.model),
         ("price", f"{words.price(quote)}; {quote.source}, {quote.as_of}{mine}"),
-        ("", "nothing was sent"),
     ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from veo_commands.output import out
+from veo_commands.output import one_line, out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,14 +69,9 @@ class Lines(Nothing):
                 out.say(f"{job.id} {line}")
 
     def _line(self, job: Job) -> str:
-        status = job.status
-        parts = [str(status.state)]
-        share = done_share(job)
-        if share is not None:
-            parts.append(f"{int(share * 100) // self._step * self._step} %")
-        if note := remark(job):
-            parts.append(note)
-        return " ".join(parts)
+        share, note = done_share(job), remark(job)
+        percent = f" {int(share * 100) // self._step * self._step} %" if share is not None else ""
+        return f"{job.state}{percent}{f': {note}' if note else ''}"
 
 
 def done_share(job: Job) -> float | None:
@@ -87,15 +83,11 @@ def done_share(job: Job) -> float | None:
 
 
 def remark(job: Job) -> str | None:
-    """What was done to a picture, or why a request waits; not what a provider keeps saying."""
+    """What was done to a picture, or until when a request waits; not what a provider tells."""
     status = job.status
-    if status.message and status.state in {"planned", "submitting"}:
-        return words_of(status.message)
-    return None
-
-
-def words_of(message: str) -> str:
-    """A message on one line."""
-    from veo_commands.output import one_line
-
-    return one_line(message, 200)
+    if status.state not in {"planned", "submitting"}:
+        return None
+    again = job.record.not_before
+    if status.state == "planned" and again > time.time():
+        return f"not accepted now, tried again at {time.strftime('%X', time.localtime(again))}"
+    return one_line(status.message, 200) if status.message else None

@@ -60,9 +60,7 @@ def _all(client: "Client") -> int:
     for record in unfinished:
         if record.id not in mine:
             out.say(_busy(record))
-    for record in client.ledger.jobs(states=[State.UNKNOWN]):
-        out.say(words.outcome(record), fg="yellow")
-        out.hint(_advice(record))
+    _undecided(client.ledger.jobs(states=[State.UNKNOWN]))
     if not jobs:
         out.say("There is nothing to resume.")
     return follow(client, jobs)
@@ -102,8 +100,14 @@ def _busy(record: "Record") -> str:
     return f"{record.id} is {record.state}: another process works on it, it is left alone"
 
 
-def _advice(record: "Record") -> str:
-    return str((record.failure() or {}).get("hint") or f"`veo show {record.id}` tells more.")
+def _undecided(records: "Sequence[Record]") -> None:
+    """Tell of jobs of unknown outcome, and what can be done about them."""
+    from veo.engine.submit import advice
+
+    for record in records:
+        out.say(words.outcome(record), fg="yellow")
+    if records:
+        out.advise(advice(records[0].id if len(records) == 1 else "JOB"))
 
 
 def _check(names: Sequence[str], *, resubmit: bool, task_id: str | None) -> None:
