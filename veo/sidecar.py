@@ -65,6 +65,16 @@ def write(record: Record) -> None:
         half.unlink(missing_ok=True)
 
 
+def maker(output: Path) -> str | None:
+    """The job that a video's sidecar names; None where there is none that can be read."""
+    try:
+        body = json.loads(path_of(output).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    name = body.get("job") if isinstance(body, dict) else None
+    return name if isinstance(name, str) else None
+
+
 def _seconds(record: Record) -> dict[str, float | None]:
     """How long a job was queued, generating, downloading; None for what did not begin."""
 

@@ -1,0 +1,265 @@
+"""Videos continued: found by job or file, checked, and then one step after the other.
+
+A provider continues only its own video, which it still has to hold. It gives back one merged
+file, so that the file of the last of several steps holds everything before it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from veo import download, mp4, sidecar
+from veo.budget import over
+from veo.check import Problem, errors
+from veo.errors import InvalidRequestError, UnknownJobError, UsageError
+from veo.ledger import lineage
+from veo.ledger.planning import new_id
+from veo.money import micros
+from veo.source import Source, check, reviewed, sequel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from decimal import Decimal
+
+    from veo.client import Client
+    from veo.job import Job
+    from veo.ledger import Ledger, Record
+    from veo.model import Model
+    from veo.plan import Plan
+    from veo.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What would be sent, and what it would cost.
+
+    Attributes:
+        source: The video that is continued.
+        plan: The first step; the others differ only in the video that they continue.
+        times: How many steps.
+    """
+
+    source: Source
+    plan: Plan
+    times: int
+
+    @property
+    def total(self) -> Decimal:
+        """USD for all steps."""
+        return self.plan.quote.amount * self.times
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the video will be in the end; None where nobody can tell."""
+        before, step = self.source.seconds, self.plan.model.extend_s
+        return None if before is None or step is None else before + step * self.times
+
+
+def find(client: Client, name: str) -> Source:
+    """The video of a job, or the one in a file that a job made.
+
+    Args:
+        client: Whose ledger is asked.
+        name: A path, or the id of a job or an unambiguous beginning of one.
+
+    Raises:
+        UnknownJobError: No job of this ledger made it.
+        UnknownProviderError: The provider that made it is not installed.
+        UsageError: The file cannot be read.
+    """
+    path = Path(name).expanduser()
+    record = _of_file(client.ledger, path) if path.is_file() else client.ledger.job(name)
+    models = client.models(record.provider)
+    links = lineage.chain(client.ledger, record)
+    model = models.get(record.model)
+    return Source(
+        record=record,
+        model=model,
+        seconds=_measured(record) or _added_up(links, models),
+        times=sum(link.asked().extend is not None for link in links),
+        kept_until=_kept_until(client.ledger, record, model),
+    )
+
+
+def plan(
+    client: Client,
+    source: Source,
+    request: Request,
+    times: int = 1,
+    *,
+    provider: str | None = None,
+) -> Extension:
+    """What continuing a video would send and cost; nothing is sent, kept or reserved.
+
+    Args:
+        client: Whose models and prices count.
+        source: The video.
+        request: What comes next. Its model is that of the video unless it names another of the
+            same provider; its aspect ratio and resolution are the video's.
+        times: How many steps, each of which continues the one before.
+        provider: Who is expected to do it; only the video's own provider can.
+
+    Raises:
+        InvalidRequestError: With every problem of the request and of the video.
+        UnknownModelError: The provider has no such model.
+    """
+    problems: list[Problem] = []
+    home = source.record.provider
+    name = request.model or source.record.model
+    model = client.models(home).get(name)
+    wanted = replace(request, model=name)
+    if model:
+        problems += check(source, model, times, time.time(), _everyone(client))
+        wanted = sequel(source, request, model)
+    if provider not in {None, home}:
+        says = f"{home} made the video, and nobody else can continue it"
+        problems.append(Problem("provider", says, (home,)))
+    try:
+        planned = client.plan(wanted, home)
+    except InvalidRequestError as error:
+        found: Sequence[Problem] = error.problems
+    else:
+        found = ()
+    problems += reviewed(source, request, found)
+    if errors(problems):
+        raise InvalidRequestError(problems)
+    return Extension(source, planned, times)
+
+
+def steps(
+    client: Client,
+    extension: Extension,
+    *,
+    output: Path | str | None = None,
+    force: bool = False,
+    max_cost: Decimal | None = None,
+    timeout: float | None = None,
+) -> Iterator[Job]:
+    """The jobs that continue a video, each sent once the one before has its video on disk.
+
+    All steps count as one run against a cap. What a step has made stays when a later one fails:
+    its file is whole, and its job can be continued.
+
+    Args:
+        client: Works on them.
+        extension: What ``plan`` gave.
+        output: The file of the last step. Those of the steps before it lie beside it, with
+            ``.step1``, ``.step2`` in their names. Named after prompt and job by default.
+        force: Replace existing files.
+        max_cost: USD that all steps together may cost at most.
+        timeout: Seconds to wait for each step.
+
+    Raises:
+        OutputError: A file is in the way, or cannot be written; nothing was sent.
+        BudgetError: All steps together do not fit under a cap; nothing was sent.
+        VeoError: While iterating: a step has no video, so that there is nothing to continue.
+    """
+    run, places = new_id(), _places(output, extension.times)
+    for place in filter(None, places):
+        download.claim_place(place, force=force)
+    for cap in client.caps(run, max_cost):
+        spent = client.ledger.spent(cap)
+        if spent + micros(extension.total) > cap.limit:
+            raise over(cap, spent, micros(extension.total))
+
+    def begin(planned: Plan, place: Path | None) -> Job:
+        home = extension.source.record.provider
+        new = client.new_job(planned, home, run=run, output=place, force=force)
+        begun = client.ledger.plan([new], client.caps(run, max_cost), client.worker)
+        if begun.stopped_by:
+            raise over(begun.stopped_by, begun.spent, micros(planned.quote.amount))
+        return client.work_on(begun.records, timeout)[0]
+
+    return _in_turn(extension.plan, places, begin)
+
+
+def _everyone(client: Client) -> list[Model]:
+    return [model for name in client.providers() for model in client.models(name).values()]
+
+
+def _in_turn(
+    planned: Plan, places: Sequence[Path | None], begin: Callable[[Plan, Path | None], Job]
+) -> Iterator[Job]:
+    for number, place in enumerate(places, 1):
+        job = begin(planned, place)
+        yield job
+        if number < len(places):
+            made = job.result().record.remote()
+            planned = replace(planned, request=replace(planned.request, extend=made))
+
+
+def _places(output: Path | str | None, times: int) -> list[Path | None]:
+    """The files of the steps; None for a name of its own."""
+    if output is None:
+        return [None] * times
+    last = Path(output).expanduser().absolute()
+    before = [last.with_name(f"{last.stem}.step{n}{last.suffix}") for n in range(1, times)]
+    return [*before, last]
+
+
+def _of_file(ledger: Ledger, path: Path) -> Record:
+    """The job that made a file: the one named beside it, else the newest of that content."""
+    try:
+        made = lineage.makers(ledger, download.sha256_of(path))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    named = sidecar.maker(path)
+    if made:
+        return next((record for record in made if record.id == named), made[0])
+    raise _strange(ledger, path, named)
+
+
+def _strange(ledger: Ledger, path: Path, named: str | None) -> UnknownJobError:
+    if named is None:
+        return UnknownJobError(
+            f"no job of this ledger made {path}",
+            hint="Only videos that a provider made can be continued: `veo jobs` lists them.",
+        )
+    if ledger.jobs(ids=[named]):
+        return UnknownJobError(
+            f"{path} has changed since job {named} made it: the provider has another video",
+            hint=f"`veo extend {named}` continues the one that it has.",
+        )
+    return UnknownJobError(
+        f"{path} was made by job {named}, which this ledger does not know",
+        hint="VEO_HOME and --sandbox decide which ledger that is.",
+    )
+
+
+def _measured(record: Record) -> float | None:
+    """The length of a job's own file, seconds; None if it is not there or another one is."""
+    path = Path(record.output)
+    if record.bytes is None or download.kept_bytes(path) != record.bytes:
+        return None
+    return mp4.seconds(path)
+
+
+def _added_up(links: Sequence[Record], models: Mapping[str, Model]) -> int | None:
+    """The length that a chain of jobs was asked for, seconds; None where a link is not known."""
+    lengths = [_asked_s(link, models.get(link.model)) for link in links]
+    known = [length for length in lengths if length]
+    whole = links[-1].asked().extend is None and len(known) == len(links)
+    return sum(known) if whole else None
+
+
+def _asked_s(record: Record, model: Model | None) -> int | None:
+    said = record.asked()
+    if said.extend:
+        return model.extend_s if model else None
+    return said.duration or (model.durations[0] if model else None)
+
+
+def _kept_until(ledger: Ledger, record: Record, model: Model | None) -> float | None:
+    """When the provider deletes a video: its days begin anew whenever it is continued.
+
+    Documented for the Gemini Developer API; of other providers the milder reading.
+    """
+    video = record.remote()
+    if video is None or record.ready_at is None or model is None:
+        return None
+    used = [again.submitted_at for again in lineage.sequels(ledger, video) if again.task_id]
+    told = video.expires_at or record.ready_at + model.retention_s
+    return max([told, *(at + model.retention_s for at in used if at)])
