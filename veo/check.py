@@ -25,6 +25,7 @@ _OPTIONAL = (
     "person_generation",
     "extend",
 )
+_ARGUMENTS = ("prompt", "extend")  # the command line has no options of these names
 _CHARS_PER_TOKEN = 4  # of English text, as Google's documentation estimates
 _PERSON = ("allow_all", "allow_adult", "dont_allow")
 
@@ -47,10 +48,17 @@ class Problem:
     offered_by: tuple[str, ...] = ()
     severity: Literal["error", "warning"] = "error"
 
-    def __str__(self) -> str:
+    @property
+    def told(self) -> str:
+        """What is wrong, what is allowed, and who could do it."""
         allowed = f" Allowed: {', '.join(self.allowed)}." if self.allowed else ""
         offered = f" Possible with: {', '.join(self.offered_by)}." if self.offered_by else ""
-        return f"--{self.field.replace('_', '-')}: {self.message}.{allowed}{offered}"
+        return f"{self._named}: {self.message}.{allowed}{offered}"
+
+    @property
+    def _named(self) -> str:
+        bare = self.field in _ARGUMENTS
+        return self.field if bare else f"--{self.field.replace('_', '-')}"
 
 
 def check(request: Request, model: Model, catalogue: Iterable[Model] = ()) -> tuple[Problem, ...]:

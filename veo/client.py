@@ -2,55 +2,39 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit, urlunsplit
 
-from veo import download
+from veo import budget, download, resume
 from veo import plan as planning
-from veo.config import Config, ProviderConfig, key_of, load, models_of
-from veo.engine.engine import Engine
-from veo.engine.limits import Gate
-from veo.engine.work import Context, Route, Work
-from veo.errors import BudgetError, ConfigError, UnknownOutcomeError
+from veo.batch.problem import Spot, problems_of
+from veo.config import Config, load
+from veo.engine.work import Context
+from veo.errors import InvalidBatchError, UsageError
+from veo.hands import Hands
 from veo.image import Image
-from veo.job import Job
-from veo.ledger import IN_FLIGHT, Cap, Ledger, NewJob, Record, State
+from veo.ledger import Ledger, NewJob
 from veo.ledger.planning import new_id
-from veo.ledger.worker import Worker, dead
-from veo.money import micros, show, usd
+from veo.money import micros
 from veo.pictures import Pictures
 from veo.places import home as default_home
-from veo.provider import Connection, ProviderClass, find, installed
 from veo.request import Request
+from veo.routes import Endpoint, Routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from decimal import Decimal
 
-    from veo.key import Key
+    from veo.batch.problem import ItemProblem
+    from veo.engine.work import Route
+    from veo.job import Job
+    from veo.ledger import Cap, Record
     from veo.model import Facts, Model
     from veo.plan import Plan
 
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where every provider is sent to instead of the live services: a sandbox.
-
-    Attributes:
-        url: Scheme, host and port; each provider keeps the path of its own base URL.
-        key: The key it takes.
-        median_s: Seconds that its videos usually take, if it is not the providers' time.
-    """
-
-    url: str
-    key: Key
-    median_s: float | None = None
+__all__ = ["Client", "Endpoint"]
 
 
 class Client:
@@ -73,14 +57,10 @@ class Client:
         self.config = config or load().config
         self.home = home or default_home()
         self.ledger = Ledger(self.home)
-        self._endpoint = endpoint
-        self._routes: dict[str, Route] = {}
-        self._jobs: dict[str, Job] = {}
-        self._lock = threading.RLock()
-        self._worker: Worker | None = None
-        self._engine: Engine | None = None
-        pictures = Pictures(self.home / "pictures")
-        self._context = Context(self.ledger, pictures, self.route, time.time)
+        self.pictures = Pictures(self.home / "pictures")
+        context = Context(self.ledger, self.pictures, self.route, time.time)
+        self._hands = Hands(context, self.config.timeout)
+        self._routes = Routes(self.config, endpoint, self._hands.opened)
 
     def plan(self, request: Request | str, provider: str | None = None, **options: Any) -> Plan:
         """What a request would send and cost; nothing is sent, kept or reserved.
@@ -100,7 +80,7 @@ class Client:
             _request(request, options),
             self.models(name),
             preferred=self.config.model or chosen.model,
-            catalogue=self._catalogue,
+            catalogue=self._routes.catalogue,
             retired=self.config.retired,
         )
 
@@ -133,10 +113,48 @@ class Client:
         plan = self.plan(request, name, **options)
         job = new_id()
         new = self.new_job(plan, name, run=job, job=job, output=output, force=force)
-        planned = self.ledger.plan([new], self.caps(job, max_cost), self.worker)
-        if planned.stopped_by:
-            raise over(planned.stopped_by, planned.spent, plan.quote.amount)
-        return self.work_on(planned.records, timeout)[0]
+        return self._start([new], job, max_cost, timeout)[0]
+
+    def submit_all(
+        self,
+        requests: Iterable[Request | str],
+        *,
+        provider: str | None = None,
+        outputs: Iterable[Path | str] | None = None,
+        force: bool = False,
+        max_cost: Decimal | None = None,
+        timeout: float | None = None,
+    ) -> list[Job]:
+        """Plan many jobs, reserve the money of all of them or of none, and begin to work.
+
+        Every call makes new jobs; ``veo.Batch`` recognises what is made already.
+
+        Args:
+            requests: Requests, or prompts.
+            provider: Their route; the configured one by default.
+            outputs: Their files, as many; named after prompt and job by default.
+            force: Replace existing files.
+            max_cost: USD that they may cost together at most.
+            timeout: Seconds after which ``result`` stops waiting; the configured ones by default.
+
+        Raises:
+            InvalidBatchError: With every problem of every request.
+            UsageError, SetupError, BudgetError: Nothing was sent, nothing is reserved.
+        """
+        name, run = provider or self.config.provider, new_id()
+        wanted = list(requests)
+        places = list(outputs) if outputs is not None else [None] * len(wanted)
+        new: list[NewJob] = []
+        problems: list[ItemProblem] = []
+        for index, (request, output) in enumerate(zip(wanted, places, strict=True)):
+            try:
+                plan = self.plan(request, name)
+                new.append(self.new_job(plan, name, run=run, output=output, force=force))
+            except UsageError as error:
+                problems += problems_of(Spot(index), error)
+        if problems:
+            raise InvalidBatchError(problems)
+        return self._start(new, run, max_cost, timeout)
 
     def new_job(
         self,
@@ -151,7 +169,7 @@ class Client:
         """A plan made ready for the ledger: its pictures kept, its place claimed, its key found."""
         self.route(provider)
         job = job or new_id()
-        kept = plan.request.map_images(self._context.pictures.keep)
+        kept = plan.request.map_images(self.pictures.keep)
         named = Path(output) if output else Path(f"{planning.slug(kept.prompt)}-{job}.mp4")
         folder = self.config.output_dir if output is None else Path()
         place = (folder / named).expanduser().absolute()
@@ -169,32 +187,18 @@ class Client:
 
     def caps(self, run: str, max_cost: Decimal | None = None) -> list[Cap]:
         """The limits on money that hold now: of the run, the day, the month (local time)."""
-        limit = max_cost if max_cost is not None else self.config.max_cost
-        today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-        caps = [Cap("--max-cost", micros(limit), run=run)] if limit is not None else []
-        budget = self.config.budget
-        if budget.daily is not None:
-            caps.append(Cap("budget.daily", micros(budget.daily), since=today.timestamp()))
-        if budget.monthly is not None:
-            first = today.replace(day=1).timestamp()
-            caps.append(Cap("budget.monthly", micros(budget.monthly), since=first))
-        return caps
+        return budget.caps(self.config, run, max_cost)
 
     def work_on(self, records: Iterable[Record], timeout: float | None = None) -> list[Job]:
         """Begin to work on jobs whose lease this client holds."""
-        engine = self._running()
-        jobs = []
-        for record in records:
-            work = Work(record, wait_s=timeout if timeout is not None else self.config.timeout)
-            job = Job(work)
-            if record.state is not State.PLANNED:
-                work.deadline = time.time() + (work.wait_s or 0.0)
-            if record.state in IN_FLIGHT:
-                self.route(record.provider).gate.admit(record.id)
-            self._jobs[record.id] = job
-            jobs.append(job)
-            engine.add(work)
-        return jobs
+        return self._hands.work_on(records, timeout)
+
+    def join(self, records: Sequence[Record], timeout: float | None = None) -> list[Job]:
+        """Work on those jobs that nobody works on, and follow the others.
+
+        A followed job is taken over when its process gives it up or dies.
+        """
+        return self._hands.join(records, timeout)
 
     def resume(
         self,
@@ -218,21 +222,11 @@ class Client:
             UnknownJobError: No such job.
             UnknownOutcomeError: A named job has an unknown outcome and ``resubmit`` is not set.
         """
-        wanted = [self.ledger.job(name) for name in names] or self.ledger.unfinished()
-        ready = []
-        for record in wanted:
-            if record.state is State.UNKNOWN and names:
-                ready.append(self._decided(record, resubmit=resubmit))
-            elif not record.ended:
-                ready.append(record)
-        return self.work_on(self.lease(ready), timeout)
+        return resume.resume(self, names, resubmit=resubmit, timeout=timeout)
 
     def lease(self, records: Sequence[Record]) -> list[Record]:
         """Those of the jobs that nobody works on, now held by this client."""
-        owners = {record.owner for record in records if record.owner}
-        gone = dead(self.ledger, owners - {self.worker}, time.time())
-        free = [record for record in records if record.owner is None or record.owner in gone]
-        return self.ledger.lease(free, self.worker)
+        return self._hands.lease(records)
 
     def adopt(self, name: str, task_id: str) -> Record:
         """Tell the ledger the task id of a job whose outcome is unknown.
@@ -241,17 +235,12 @@ class Client:
             UnknownJobError: No such job.
             ConfigError: The job's outcome is known.
         """
-        record = self.ledger.job(name)
-        if not self.ledger.adopt(record.id, task_id, None):
-            raise ConfigError(f"job {record.id} is {record.state}: it needs no task id")
-        return self.ledger.job(record.id)
+        return resume.adopt(self, name, task_id)
 
     @property
     def worker(self) -> str:
         """The identity under which this client holds leases."""
-        with self._lock:
-            self._worker = self._worker or Worker(self.ledger)
-            return self._worker.id
+        return self._hands.worker
 
     def models(self, provider: str) -> dict[str, Model]:
         """A provider's models, the user's overrides applied.
@@ -259,11 +248,11 @@ class Client:
         Raises:
             UnknownProviderError: No such provider is installed.
         """
-        return models_of(find(provider).facts, self.config.of(provider))
+        return self._routes.models(provider)
 
     def providers(self) -> dict[str, Facts]:
         """The facts of every installed provider, by name."""
-        return {name: cls.facts for name, cls in installed().items()}
+        return self._routes.providers()
 
     def route(self, name: str) -> Route:
         """A provider ready to be used, with its limits.
@@ -271,20 +260,11 @@ class Client:
         Raises:
             KeyMissingError, ConfigError, UnknownProviderError: It cannot be.
         """
-        with self._lock:
-            if name not in self._routes:
-                self._routes[name] = self._connect(name)
-            return self._routes[name]
+        return self._routes.route(name)
 
     def close(self) -> None:
         """Stop working, wait for the answers of paid requests under way, give up the leases."""
-        with self._lock:
-            engine, self._engine = self._engine, None
-            worker, self._worker = self._worker, None
-        if engine:
-            engine.stop()
-        if worker:
-            worker.close()
+        self._hands.close()
         self.ledger.close()
 
     def __enter__(self) -> Self:
@@ -293,79 +273,14 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _connect(self, name: str) -> Route:
-        cls: ProviderClass = find(name)
-        facts, chosen = cls.facts, self.config.of(name)
-        unknown = sorted(set(chosen.model_extra or {}) - set(facts.options))
-        if unknown:
-            known = ", ".join([*ProviderConfig.model_fields, *facts.options])
-            raise ConfigError(
-                f"providers.{name}.{unknown[0]}: there is no such setting",
-                hint=f"There are: {known}.",
-            )
-        base = chosen.base_url or facts.base_url
-        endpoint = self._endpoint() if callable(self._endpoint) else self._endpoint
-        key = endpoint.key if endpoint else key_of(facts, chosen)
-        url = _moved(base, endpoint.url) if endpoint else base
-        models = models_of(facts, chosen)
-        provider = cls(Connection(url, key, models, chosen.model_extra or {}))
-        gate = Gate(
-            chosen.max_in_flight or facts.max_in_flight,
-            chosen.submits_per_minute or facts.submits_per_minute,
-            opened=lambda: self._opened(name),
-        )
-        median = (endpoint and endpoint.median_s) or chosen.median_s or facts.median_s
-        return Route(provider, facts.model_copy(update={"median_s": median}), gate)
-
-    def _opened(self, provider: str) -> None:
-        if self._engine:
-            self._engine.opened(provider)
-
-    def _running(self) -> Engine:
-        with self._lock:
-            self._engine = self._engine or Engine(self._context, self._over)
-            return self._engine
-
-    def _over(self, work: Work) -> None:
-        job = self._jobs.pop(work.record.id, None)
-        if job:
-            job.finish()
-
-    @cached_property
-    def _catalogue(self) -> list[Model]:
-        return [
-            model
-            for name, facts in self.providers().items()
-            for model in models_of(facts, self.config.of(name)).values()
-        ]
-
-    def _decided(self, record: Record, *, resubmit: bool) -> Record:
-        if not resubmit:
-            raise UnknownOutcomeError(
-                f"the outcome of job {record.id} is unknown: it may have been paid for",
-                hint=str((record.failure() or {}).get("hint") or ""),
-            )
-        quoted = micros(record.quoted().amount)
-        return self.ledger.move(
-            record,
-            State.PLANNED,
-            kind="resubmit",
-            message="sent again on request; the first may have been paid for too",
-            doubtful=record.doubtful + record.reserved,
-            reserved=quoted,
-            error=None,
-            certain=True,
-        )
-
-
-def over(cap: Cap, spent: int, amount: Decimal) -> BudgetError:
-    """The error of a quote that does not fit under a cap, with what would be needed."""
-    needed = show(usd(spent) + amount)
-    return BudgetError(
-        f"{show(amount)} does not fit under {cap.name} of {show(usd(cap.limit))}: "
-        f"{show(usd(spent))} is spent or reserved already",
-        hint=f"{cap.name} would have to be at least {needed}.",
-    )
+    def _start(
+        self, new: list[NewJob], run: str, max_cost: Decimal | None, timeout: float | None
+    ) -> list[Job]:
+        planned = self.ledger.plan(new, self.caps(run, max_cost), self.worker, whole=True)
+        if planned.stopped_by:
+            asked = sum(micros(job.quote.amount) for job in new)
+            raise budget.over(planned.stopped_by, planned.spent, asked)
+        return self.work_on(planned.records, timeout)
 
 
 def _request(request: Request | str, options: dict[str, Any]) -> Request:
@@ -376,8 +291,3 @@ def _request(request: Request | str, options: dict[str, Any]) -> Request:
     references = options.get("reference") or ()
     options["reference"] = tuple(Image.of(image) for image in references)
     return Request(prompt=request, **options)
-
-
-def _moved(base: str, origin: str) -> str:
-    parts, other = urlsplit(base), urlsplit(origin)
-    return urlunsplit((other.scheme, other.netloc, parts.path, "", ""))

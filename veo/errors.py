@@ -7,12 +7,14 @@ can tell). The exit code of the command line is a fourth, and belongs to the bra
     VeoError
     ├── UsageError 2            what was asked for cannot be done as asked
     │   ├── InvalidRequestError     every problem of a request at once
+    │   ├── InvalidBatchError       every problem of every item of a batch
     │   ├── ImageError              a frame or reference that cannot be used
     │   ├── UnknownModelError  UnknownProviderError  UnknownJobError
     │   └── OutputError             the output file cannot be written, or is there already
     ├── SetupError 3            configuration, key, balance, the ledger
     │   ├── ConfigError  KeyMissingError  AuthError  BalanceError  LedgerError
     ├── BudgetError 4           over a cap
+    ├── WithdrawnError 1        planned, then given up before it was sent
     ├── ProviderError 1         the provider did not make the video
     │   ├── RefusedError            certainly not accepted
     │   │   ├── TooLargeError           the upload is too large: a smaller one may do
@@ -40,6 +42,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from veo.batch.problem import ItemProblem
     from veo.check import Problem
 
 
@@ -130,6 +133,19 @@ class InvalidRequestError(UsageError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+class InvalidBatchError(UsageError):
+    """Items of a batch cannot be used; nothing was sent.
+
+    ``problems`` holds every problem of every item, so that they can be mended in one go.
+    """
+
+    problems: tuple[ItemProblem, ...] = ()
+
+    def __init__(self, problems: Iterable[ItemProblem], *, hint: str | None = None) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems), hint=hint)
+
+
 class ImageError(UsageError):
     """A frame or reference image is missing, truncated, or of a kind that no model takes."""
 
@@ -180,6 +196,10 @@ class BudgetError(VeoError):
     """The quote does not fit under a cap; nothing was sent."""
 
     exit_code = 4
+
+
+class WithdrawnError(VeoError):
+    """The job was planned, and given up again before anything was sent."""
 
 
 class ProviderError(VeoError):

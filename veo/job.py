@@ -83,6 +83,11 @@ class Job:
         return self._work.record
 
     @property
+    def work(self) -> Work:
+        """What this process knows of it beyond its row."""
+        return self._work
+
+    @property
     def state(self) -> State:
         """Where it is in its life."""
         return self._work.record.state

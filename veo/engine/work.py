@@ -137,13 +137,7 @@ class Context:
         """Whether the waiting has ended; if so, the work is stopped."""
         if work.deadline is None or self.clock() < work.deadline:
             return False
-        self.stop(
-            work,
-            StillRunningError(
-                f"still {work.record.state} after {work.wait_s or 0:.0f} s",
-                hint=f"The job goes on: `veo resume {work.record.id}` waits for it.",
-            ),
-        )
+        self.stop(work, still_running(work))
         return True
 
     def next_poll(self, work: Work, hint: float | None) -> float:
@@ -160,3 +154,11 @@ class Context:
             prior = Durations(facts.median_s, facts.spread)
             self._known[key] = prior.learn(self.ledger.durations(*key))
         return self._known[key]
+
+
+def still_running(work: Work) -> StillRunningError:
+    """The end of the waiting for a job, not of the job."""
+    return StillRunningError(
+        f"still {work.record.state} after {work.wait_s or 0:.0f} s",
+        hint=f"The job goes on: `veo resume {work.record.id}` waits for it.",
+    )

@@ -1,0 +1,1 @@
+"""Many requests as one piece of work: read, checked, made once each, and carried on with."""

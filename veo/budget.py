@@ -1,0 +1,49 @@
+"""Caps on money: which hold now, and what it would take when one is in the way."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from veo.errors import BudgetError
+from veo.ledger import Cap
+from veo.money import micros, show, usd
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from veo.config import Config
+
+
+def caps(config: Config, run: str, max_cost: Decimal | None = None) -> list[Cap]:
+    """The caps that hold now: of the run, the day, the month (local time).
+
+    Args:
+        config: What is configured.
+        run: The jobs that ``max_cost`` counts.
+        max_cost: USD; the configured ones by default.
+    """
+    limit = max_cost if max_cost is not None else config.max_cost
+    found = [Cap("--max-cost", micros(limit), run=run)] if limit is not None else []
+    today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    spans = {"daily": today, "monthly": today.replace(day=1)}
+    for name, begin in spans.items():
+        allowed: Decimal | None = getattr(config.budget, name)
+        if allowed is not None:
+            found.append(Cap(f"budget.{name}", micros(allowed), since=begin.timestamp()))
+    return found
+
+
+def over(cap: Cap, spent: int, amount: int) -> BudgetError:
+    """The error of an amount that does not fit under a cap, with what would be needed.
+
+    Args:
+        cap: The limit.
+        spent: What counts against it already, millionths of a USD.
+        amount: What does not fit, millionths of a USD.
+    """
+    return BudgetError(
+        f"{show(usd(amount))} does not fit under {cap.name} of {show(usd(cap.limit))}: "
+        f"{show(usd(spent))} is spent or reserved already",
+        hint=f"{cap.name} would have to be at least {show(usd(spent + amount))}.",
+    )

@@ -1,0 +1,59 @@
+"""Jobs carried on with: those that nobody works on, and those whose outcome was unknown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from veo.budget import over
+from veo.errors import ConfigError, UnknownOutcomeError
+from veo.ledger import State
+from veo.money import micros
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from veo.client import Client
+    from veo.job import Job
+    from veo.ledger import Record
+
+
+def resume(
+    client: Client, names: Sequence[str], *, resubmit: bool, timeout: float | None
+) -> list[Job]:
+    """See ``Client.resume``."""
+    wanted = [client.ledger.job(name) for name in names] or client.ledger.unfinished()
+    undecided = [record for record in wanted if record.state is State.UNKNOWN and names]
+    if undecided and not resubmit:
+        raise unknown(undecided[0])
+    ready = [again(client, record) for record in undecided]
+    live = [r for r in wanted if not r.ended and r.state is not State.UNKNOWN]
+    return client.work_on([*ready, *client.lease(live)], timeout)
+
+
+def again(client: Client, record: Record) -> Record:
+    """Plan a job of unknown outcome once more, which may pay a second time.
+
+    Raises:
+        BudgetError: It does not fit under a cap.
+        LeaseLostError: Somebody else has decided about it meanwhile.
+    """
+    planned = client.ledger.resubmit(record, client.caps(record.run), client.worker)
+    if planned.stopped_by:
+        raise over(planned.stopped_by, planned.spent, micros(record.quoted().amount))
+    return planned.records[0]
+
+
+def adopt(client: Client, name: str, task_id: str) -> Record:
+    """See ``Client.adopt``."""
+    record = client.ledger.job(name)
+    if not client.ledger.adopt(record.id, task_id, None):
+        raise ConfigError(f"job {record.id} is {record.state}: it needs no task id")
+    return client.ledger.job(record.id)
+
+
+def unknown(record: Record) -> UnknownOutcomeError:
+    """The error of a job that waits for a decision."""
+    return UnknownOutcomeError(
+        f"the outcome of job {record.id} is unknown: it may have been paid for",
+        hint=str((record.failure() or {}).get("hint") or ""),
+    )
