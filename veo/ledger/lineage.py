@@ -27,7 +27,8 @@ def makers(ledger: Ledger, sha256: str) -> list[Record]:
 
 def sequels(ledger: Ledger, video: RemoteVideo) -> list[Record]:
     """The jobs that were asked to continue a provider's video, the newest first."""
-    found = _jobs(ledger, jobs.c.request.contains(json.dumps(video.uri), autoescape=True))
+    address = json.dumps(video.uri, ensure_ascii=False)
+    found = _jobs(ledger, jobs.c.request.contains(address, autoescape=True))
     return [record for record in found if _same(video)(record.asked().extend)]
 
 

@@ -1,0 +1,47 @@
+"""Jobs written into a ledger as if providers had made their videos."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from veo.ledger import NewJob, State
+from veo.money import quote
+from veo.request import Request
+from veo.update import RemoteVideo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from veo.ledger import Ledger, Record
+    from veo.model import Model
+
+
+def begun(ledger: Ledger, model: Model, output: Path, **said: Any) -> Record:
+    """A job that its provider has accepted."""
+    request = Request(**{"prompt": "a lion", "model": model.name} | said)
+    new = NewJob(
+        run="run",
+        provider=model.provider,
+        model=model.name,
+        request=request,
+        output=str(output),
+        quote=quote(request, model),
+    )
+    (record,) = ledger.plan([new], owner="me").records
+    record = ledger.move(record, State.SUBMITTING, submitted_at=record.created_at)
+    return ledger.move(record, State.SUBMITTED, task_id=f"task-of-{record.id}")
+
+
+def made(ledger: Ledger, model: Model, output: Path, **said: Any) -> Record:
+    """A job whose video is at the provider, and on disk if ``output`` is there."""
+    record = begun(ledger, model, output, **said)
+    video = RemoteVideo(f"https://videos.example/{record.id}")
+    record = ledger.move(
+        record,
+        State.READY,
+        video=json.dumps(video.to_json()),
+        ready_at=record.created_at + 60,
+        bytes=output.stat().st_size if output.is_file() else None,
+    )
+    return ledger.move(ledger.move(record, State.DOWNLOADING), State.DONE, owner=None)
