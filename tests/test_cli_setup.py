@@ -37,7 +37,7 @@ def test_an_overridden_price_is_listed(veo: Veo) -> None:
     Path("veo.toml").write_text(table)
     rows = veo("models", "-p", "laozhang-async").out.splitlines()
 
-    assert "$0.05 a video" in next(row for row in rows if " veo-3.1-fast " in row)
+    assert "$0.05/video" in next(row for row in rows if " veo-3.1-fast " in row)
 
 
 def test_providers_tell_their_keys_state(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,29 +39,23 @@ class Live:
         self._jobs = list(jobs)
         self._spinner = Spinner("dots", style="cyan")
         self._noted: set[tuple[str, str]] = set()
-        self._live = RichLive(
-            get_renderable=self._paint,
-            console=Console(stderr=True, highlight=False),
-            refresh_per_second=_PER_SECOND if len(self._jobs) <= _ROWS else _MANY_PER_SECOND,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._console = Console(stderr=True, highlight=False)
+        self._live: RichLive | None = None
 
     def __enter__(self) -> Self:
-        self._live.start(refresh=True)
+        self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        self._stop()
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
         """Erase everything until the block is over."""
-        self._live.stop()
+        self._stop()
         yield
         if not all(job.done() for job in self._jobs):
-            self._live.start(refresh=True)
+            self._start()
 
     def look(self) -> None:
         """Print remarks above the live lines, each once."""
@@ -69,7 +63,24 @@ class Live:
             note = remark(job)
             if note and (job.id, note) not in self._noted:
                 self._noted.add((job.id, note))
-                self._live.console.print(Text(note, style="dim"))
+                self._console.print(Text(note, style="dim"))
+
+    def _start(self) -> None:
+        # A new one each time: a used one remembers its height, and erases what came after it.
+        self._live = RichLive(
+            get_renderable=self._paint,
+            console=self._console,
+            refresh_per_second=_PER_SECOND if len(self._jobs) <= _ROWS else _MANY_PER_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start(refresh=True)
+
+    def _stop(self) -> None:
+        live, self._live = self._live, None
+        if live:
+            live.stop()
 
     def _paint(self) -> RenderableType:
         moving = [job for job in self._jobs if not job.done()]

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _TITLES = (
     "PROVIDER",
     "MODEL",
+    "PRICE",
     "RATIO",
     "SIZE",
-    "SEC",
+    "SECONDS",
     "FRAMES",
-    ">REFS",
-    "PRICE",
+    ">REFERENCES",
     "ENDS",
     "TAKES TOO",
 )
@@ -72,12 +72,12 @@ def _row(model: "Model") -> list[Any]:
     return [
         model.provider,
         model.name,
+        words.prices(model.price),
         " ".join(model.aspect_ratios),
-        " ".join(model.resolutions),
-        " ".join(map(str, model.durations)),
+        "-".join(dict.fromkeys((model.resolutions[0], model.resolutions[-1]))),
+        " ".join(map(str, sorted(model.durations))),
         _frames(model),
         model.max_references or "-",
-        words.prices(model.price),
         _end(model),
         ", ".join(sorted(model.features - _COLUMNS)).replace("_", " "),
     ]

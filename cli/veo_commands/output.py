@@ -22,6 +22,8 @@ from veo_commands.options import Show
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from rich.text import Text
+
     from veo.errors import VeoError
 
 # What a provider's own words, in whatever language, are about.
@@ -37,6 +39,7 @@ _MEANINGS = {
 }
 _CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
 _WIDE = 10_000
+_LEAST = 8
 
 
 def plain(text: str) -> str:
@@ -78,26 +81,30 @@ class Output:
             typer.echo(text, color=_colours())
 
     def table(self, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Rows for a person, the columns side by side; cut to the width of a terminal."""
+        """Rows for a person, the columns side by side; ``>`` before a title aligns it right.
+
+        On a terminal that is too narrow the last columns are cut or left out.
+        """
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for number, title in enumerate(titles, 1):
-            side: Any = "right" if title.startswith(">") else "left"
-            # The last column gives way when the terminal is narrow.
-            table.add_column(title.lstrip(">"), justify=side, no_wrap=number < len(titles))
-        for row in rows:
-            cells = [cell if isinstance(cell, Text) else Text(plain(str(cell))) for cell in row]
-            cells[-1].no_wrap, cells[-1].overflow = True, "ellipsis"
-            table.add_row(*cells)
-        console = Console(
-            file=sys.stdout, width=None if sys.stdout.isatty() else _WIDE, highlight=False
-        )
+        cells = [[_cell(value) for value in row] for row in rows]
+        names = [Text(title.lstrip(">"), style="dim") for title in titles]
+        wide = get_terminal_size().columns if sys.stdout.isatty() else _WIDE
+        count = _columns([names, *cells], wide)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for title, name in zip(titles[:count], names, strict=False):
+            table.add_column(name, justify="right" if title.startswith(">") else "left")
+        for row in cells:
+            table.add_row(*row[:count])
+        console = Console(file=sys.stdout, width=wide, highlight=False)
         with console.capture() as painted:
             console.print(table)
         typer.echo("\n".join(line.rstrip() for line in painted.get().splitlines()))
+        if count < len(names):
+            missing = ", ".join(str(name) for name in names[count:])
+            self.say(f"The terminal is too narrow for: {missing}.", dim=True)
 
     @staticmethod
     def facts(rows: Iterable[tuple[str, str]]) -> str:
@@ -148,6 +155,24 @@ class Output:
 
 
 out = Output()
+
+
+def _cell(value: Any) -> Text:
+    """A value as one line of a table."""
+    from rich.text import Text
+
+    cell = value if isinstance(value, Text) else Text(plain(str(value)))
+    cell.no_wrap, cell.overflow = True, "ellipsis"
+    return cell
+
+
+def _columns(rows: Sequence[Sequence[Text]], wide: int) -> int:
+    """How many columns fit whole, but for the last, which may be cut down to a little."""
+    widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
+    count = len(widths)
+    while count > 2 and sum(widths[: count - 1]) + 2 * count + _LEAST > wide:
+        count -= 1
+    return count
 
 
 def _fitted(text: str) -> str:

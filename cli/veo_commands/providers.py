@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from veo.config import Config
     from veo.model import Facts, Price
 
-_TITLES = ("PROVIDER", "", "BILLED", "KEY", "ADDRESS")
+_TITLES = ("PROVIDER", "BILLED", "KEY", "ADDRESS", "WHAT IT IS")
 
 
 def providers(*, place: Place) -> None:
@@ -67,10 +67,10 @@ def _row(facts: "Facts", config: "Config") -> list[Any]:
     name = f"{facts.name} *" if row["configured"] else facts.name
     return [
         name,
-        facts.title,
         ", ".join(row["billed"]),
         Text(f"{found} is set", style="green") if found else usual,
         row["base_url"],
+        facts.title,
     ]
 
 

@@ -71,12 +71,12 @@ def price(quote: Quote) -> str:
 
 
 def prices(row: Price) -> str:
-    """A price row: ``$0.15 a video``, ``$0.10 to $0.30 a second``."""
+    """A price row: ``$0.15/video``, ``$0.10-$0.30/s``."""
     from veo.money import show
 
     amounts = sorted(row.usd.values()) if isinstance(row.usd, dict) else [row.usd]
     span = dict.fromkeys(show(amount) for amount in (amounts[0], amounts[-1]))
-    return f"{' to '.join(span)} a {'video' if row.per == 'call' else 'second'}"
+    return f"{'-'.join(span)}/{'video' if row.per == 'call' else 's'}"
 
 
 def plan(planned: Plan) -> str:
