@@ -1,0 +1,120 @@
+"""Write the tables of providers and models into README.md, from the rows of what is installed.
+
+python docs/tables.py            # rewrite the section between its two markers
+python docs/tables.py --check    # exit 1 if it is not what the rows say
+"""  # noqa: INP001 - a script beside the documents
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from veo.provider import GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from veo.model import Facts, Model, Price
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- providers: begin -->\n", "<!-- providers: end -->\n"
+
+
+def tables(facts: Iterable[Facts]) -> str:
+    """The section of the README: a table of providers, a table of their models."""
+    known = list(facts)
+    offers: dict[tuple[str, ...], list[str]] = {}
+    for provider in known:
+        for model in provider.models.values():
+            offers.setdefault(_model(model), []).append(f"`{provider.name}`")
+    models = [(row[0], "<br>".join(names), *row[1:]) for row, names in offers.items()]
+    return "\n".join(
+        (
+            table(("provider", "route", "billed", "key"), map(_provider, known)),
+            table(
+                ("model", "provider", "ratio", "size", "s", "takes", "USD", "reported end"), models
+            ),
+        )
+    )
+
+
+def own() -> list[Facts]:
+    """The providers of this distribution, whatever else is installed."""
+    points = distribution("veo-video").entry_points.select(group=GROUP)
+    return [point.load().facts for point in sorted(points)]
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def spliced(document: str, section: str) -> str:
+    """The document with what stands between the markers replaced."""
+    head, _, rest = document.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return f"{head}{BEGIN}{section}{END}{tail}"
+
+
+def _provider(facts: Facts) -> tuple[str, ...]:
+    billed = sorted({_billed(model.price) for model in facts.models.values()})
+    keys = " or ".join(f"`{name}`" for name in facts.key_env)
+    return (
+        f"`{facts.name}`",
+        facts.title,
+        "<br>".join(billed),
+        f"{keys}, or credentials of the machine" if facts.key_optional else keys,
+    )
+
+
+def _billed(price: Price) -> str:
+    what = "video" if price.per == "call" else "second of video"
+    when = "when it is made" if price.charged == "on_success" else "as soon as it is accepted"
+    return f"per {what}, {when}"
+
+
+def _model(model: Model) -> tuple[str, ...]:
+    return (
+        f"`{model.name}`",
+        " ".join(model.aspect_ratios),
+        " ".join(model.resolutions),
+        " ".join(map(str, sorted(model.durations))),
+        ", ".join(_takes(model)) or "text",
+        _price(model),
+        model.shutdown.on.isoformat() if model.shutdown else "",
+    )
+
+
+def _takes(model: Model) -> Iterable[str]:
+    words = {
+        "start_frame": "start frame",
+        "end_frame": "end frame",
+        "reference": f"{model.max_references} references",
+        "extend": "extension",
+        "negative_prompt": "negative prompt",
+        "seed": "seed",
+    }
+    return (word for name, word in words.items() if name in model.features)
+
+
+def _price(model: Model) -> str:
+    amounts = [str(model.price.unit(resolution)) for resolution in model.resolutions]
+    shown = amounts[:1] if len(set(amounts)) == 1 else amounts
+    return f"{' / '.join(shown)}{' a video' if model.price.per == 'call' else ' a second'}"
+
+
+def main() -> int:
+    """Write the section, or only look at it; returns the exit code."""
+    before = README.read_text("utf-8")
+    after = spliced(before, tables(own()))
+    if "--check" in sys.argv[1:]:
+        return int(after != before)
+    README.write_text(after, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
