@@ -53,12 +53,12 @@ class Problem:
         """What is wrong, what is allowed, and who could do it."""
         allowed = f" Allowed: {', '.join(self.allowed)}." if self.allowed else ""
         offered = f" Possible with: {', '.join(self.offered_by)}." if self.offered_by else ""
-        return f"{self._named}: {self.message}.{allowed}{offered}"
+        return f"{self.message}.{allowed}{offered}"
 
-    @property
-    def _named(self) -> str:
+    def __str__(self) -> str:
         bare = self.field in _ARGUMENTS
-        return self.field if bare else f"--{self.field.replace('_', '-')}"
+        name = self.field if bare else f"--{self.field.replace('_', '-')}"
+        return f"{name}: {self.told}"
 
 
 def check(request: Request, model: Model, catalogue: Iterable[Model] = ()) -> tuple[Problem, ...]:
