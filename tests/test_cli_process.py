@@ -192,8 +192,9 @@ def screen(painted: str) -> list[str]:
         elif part.startswith("\x1b"):
             row -= int(part[2:-1]) if part.endswith("A") else 0
         else:
-            lines[row] = lines[row][:column].ljust(column) + part
-            column += len(part)
+            end = column + len(part)
+            lines[row] = lines[row][:column].ljust(column) + part + lines[row][end:]
+            column = end
     return [line for line in lines if line.strip()]
 
 
