@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, insert, update
 
 from veo.errors import LeaseLostError
 from veo.ledger.record import MOVES, Event, Record, State
@@ -15,10 +16,11 @@ from veo.ledger.schema import events, jobs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import Connection, Select, Update
 
 AMOUNTS = ("reserved", "charged", "doubtful")
 _CHUNK = 500
+_EVENT = insert(events)
 
 
 class Note(NamedTuple):
@@ -53,17 +55,25 @@ def change(
     if state != record.state and state not in MOVES[record.state]:
         raise AssertionError(f"a job cannot go from {record.state} to {state}")
     changed = replace(record, state=state, version=record.version + 1, **changes)
-    found = connection.execute(
-        update(jobs)
-        .where(jobs.c.id == record.id, jobs.c.version == record.version)
-        .where(jobs.c.owner.is_not_distinct_from(record.owner))
-        .values({"state": state, "version": changed.version, **changes})
-    )
+    columns = {"state": state, "version": changed.version, **changes}
+    fence = {"is_id": record.id, "is_version": record.version, "is_owner": record.owner}
+    found = connection.execute(_update(frozenset(columns)), columns | fence)
     if found.rowcount != 1:
         raise LeaseLostError(f"job {record.id} is in the hands of another process")
     line = event(changed, note) | differences(record, changed)
-    connection.execute(insert(events), line)
+    connection.execute(_EVENT, line)
     return changed
+
+
+@cache
+def _update(columns: frozenset[str]) -> Update:
+    """The fenced change of some columns; made once, because making it costs more than running."""
+    return (
+        update(jobs)
+        .where(jobs.c.id == bindparam("is_id"), jobs.c.version == bindparam("is_version"))
+        .where(jobs.c.owner.is_not_distinct_from(bindparam("is_owner")))
+        .values({name: bindparam(name) for name in columns})
+    )
 
 
 def event(record: Record, note: Note) -> dict[str, Any]:
