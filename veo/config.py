@@ -6,13 +6,14 @@ A key is never a value here: ``api_key_env`` names the environment variable that
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from veo.errors import ConfigError, KeyMissingError
 from veo.key import Key
@@ -30,6 +31,13 @@ ENVIRONMENT = {
     "VEO_MAX_COST": "max_cost",
     "VEO_TIMEOUT": "timeout",
 }
+_SECRETS = {"key", "apikey", "token", "accesstoken", "secret"}
+
+
+def _variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
+        raise ValueError("this is the name of an environment variable, in capitals, never a key")
+    return name
 
 
 class ProviderConfig(Row):
@@ -40,7 +48,7 @@ class ProviderConfig(Row):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    api_key_env: str | None = None
+    api_key_env: Annotated[str, AfterValidator(_variable)] | None = None
     base_url: str | None = None
     model: str | None = None
     max_in_flight: int | None = Field(default=None, ge=1)
@@ -139,8 +147,7 @@ def files(file: Path | None = None, env: Mapping[str, str] = os.environ) -> tupl
 def _layers(
     file: Path | None, flags: Mapping[str, Any], env: Mapping[str, str]
 ) -> list[tuple[str, dict[str, Any]]]:
-    found = [path for path in files(file, env) if path.is_file() or path == file]
-    layers = [(str(path), _read(path)) for path in found]
+    layers = [(str(path), _read(path, needed=path == file)) for path in files(file, env)]
     for variable, key in ENVIRONMENT.items():
         if env.get(variable):
             layers.append((variable, {key: env[variable]}))
@@ -148,11 +155,13 @@ def _layers(
     return [*layers, ("command line", given)]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, *, needed: bool) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file") from None
+        if needed:
+            raise ConfigError(f"{path}: no such configuration file") from None
+        return {}
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -168,15 +177,24 @@ def _merge(
 ) -> None:
     for key, value in values.items():
         name = f"{at}{key}"
-        if key in {"api_key", "key"}:
+        if re.sub("[-_]", "", key).lower() in _SECRETS:
             raise ConfigError(
                 f"{place}: {name} would put a key into a file",
                 hint='Set api_key_env = "NAME" to the name of an environment variable instead.',
             )
-        if isinstance(value, dict) and isinstance(into.setdefault(key, {}), dict):
-            _merge(into[key], value, origins, place, f"{name}.")
-        else:
+        if not isinstance(value, dict):
+            _forget(origins, f"{name}.")
             into[key], origins[name] = value, place
+            continue
+        if not isinstance(into.get(key), dict):
+            origins.pop(name, None)
+            into[key] = {}
+        _merge(into[key], value, origins, place, f"{name}.")
+
+
+def _forget(origins: dict[str, str], below: str) -> None:
+    for name in [name for name in origins if name.startswith(below)]:
+        del origins[name]
 
 
 def _plain(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
@@ -187,7 +205,8 @@ def _plain(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
             (origin for key, origin in origins.items() if key.startswith(f"{name}.")), ""
         )
         known = problem["type"] != "extra_forbidden"
-        what = problem["msg"] if known else "there is no such setting"
+        said = problem["msg"].removeprefix("Value error, ")
+        what = said if known else "there is no such setting"
         lines.append(f"{place}: {name}: {what}".removeprefix(": "))
     return ConfigError("\n".join(lines), hint="`veo config` shows every setting and its place.")
 
@@ -200,15 +219,18 @@ def models_of(facts: Facts, config: ProviderConfig) -> dict[str, Model]:
     """
     models = dict(facts.models)
     for name, override in config.models.items():
-        changes = dict(override)
-        base = models.get(str(changes.pop("like", name)))
+        at = f"providers.{facts.name}.models.{name}"
+        changes = {key: value for key, value in override.items() if key != "like"}
+        base = models.get(str(override.get("like", name)))
+        if base is None and "like" in override:
+            raise ConfigError(f"{at}.like: {facts.name} has no such model")
         row = base.model_dump(exclude_unset=True) if base else {}
         _lay_over(row, {**changes, "name": name, "provider": facts.name, "overridden": True})
         try:
             models[name] = Model.model_validate(row)
         except ValidationError as error:
-            at = f"providers.{facts.name}.models.{name}"
-            raise ConfigError(f"{at}: {_plain(error, {}).message}") from None
+            hint = None if base else 'A new row can begin as another one: like = "<model>".'
+            raise ConfigError(f"{at}: {_plain(error, {}).message}", hint=hint) from None
     return models
 
 
@@ -225,14 +247,24 @@ def key_of(facts: Facts, config: ProviderConfig, env: Mapping[str, str] = os.env
 
     Raises:
         KeyMissingError: No variable holds it; says which, and where a key comes from.
+        ConfigError: What the variable holds cannot be a key.
     """
     names = (config.api_key_env,) if config.api_key_env else facts.key_env
     for name in names:
-        if env.get(name, "").strip():
-            return Key(env[name].strip())
+        if key := env.get(name, "").strip():
+            return _usable(key, name)
     if facts.key_optional and not config.api_key_env:
         return None
     raise KeyMissingError(
         f"{facts.name} needs an API key: {' or '.join(names)} is not set",
         hint=f"{facts.key_help} Or try it without a key: --sandbox.",
     )
+
+
+def _usable(key: str, variable: str) -> Key:
+    if not re.fullmatch(r"[\x21-\x7e]+", key):
+        raise ConfigError(
+            f"{variable} holds blanks or letters that no API key has",
+            hint="Copy the key again, without line breaks and quotation marks.",
+        )
+    return Key(key)

@@ -14,9 +14,17 @@ if TYPE_CHECKING:
 
 def home(env: Mapping[str, str] = os.environ) -> Path:
     """The folder of the ledger: ``$VEO_HOME``, else the platform's user data folder."""
-    return Path(env.get("VEO_HOME") or platformdirs.user_data_path("veo")).expanduser().absolute()
+    said = env.get("VEO_HOME")
+    return absolute(said) if said else platformdirs.user_data_path("veo")
 
 
 def config_folder(env: Mapping[str, str] = os.environ) -> Path:
     """The folder of the user's ``config.toml``: ``$VEO_CONFIG_HOME``, else the platform's."""
-    return Path(env.get("VEO_CONFIG_HOME") or platformdirs.user_config_path("veo"))
+    said = env.get("VEO_CONFIG_HOME")
+    return absolute(said) if said else platformdirs.user_config_path("veo")
+
+
+def absolute(path: Path | str) -> Path:
+    """A path from the root on, its ``~`` expanded; ``~name`` of nobody's stays as it is."""
+    # Path.expanduser would raise a RuntimeError for the latter.
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
