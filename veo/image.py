@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from veo.errors import ImageError
+from veo.places import absolute
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _HEADS = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -19,6 +22,13 @@ _HEADS = (
     (b"II*\x00", "image/tiff"),
     (b"MM\x00*", "image/tiff"),
 )
+_BRANDS = {
+    b"avif": "image/avif",
+    b"avis": "image/avif",
+    b"heic": "image/heic",
+    b"heix": "image/heic",
+    b"mif1": "image/heic",
+}
 _SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 
 
@@ -26,8 +36,8 @@ def sniff(data: bytes) -> str | None:
     """The MIME type that the first bytes of a picture tell, or None; suffixes are never asked."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
-    if data[4:12] in {b"ftypavif", b"ftypheic", b"ftypheix", b"ftypmif1"}:
-        return f"image/{data[8:12].decode().replace('mif1', 'heic').replace('heix', 'heic')}"
+    if data[4:8] == b"ftyp" and data[8:12] in _BRANDS:
+        return _BRANDS[data[8:12]]
     return next((mime for head, mime in _HEADS if data.startswith(head)), None)
 
 
@@ -83,9 +93,8 @@ class Image:
 
     @property
     def filename(self) -> str:
-        """A file name for an upload: short, without a path, with the suffix of its real type."""
-        stem = Path(self.source).stem if not self.is_url and self.data is None else "image"
-        return f"{stem or 'image'}{_SUFFIXES.get(self.mime, '.bin')}"
+        """A file name for an upload: it tells the real type, and nothing about the user's disk."""
+        return f"image{_SUFFIXES.get(self.mime, '.bin')}"
 
     def data_uri(self) -> str:
         """The picture as ``data:<mime>;base64,...``; the bytes must be there."""
@@ -100,11 +109,13 @@ class Image:
         if self.data is not None:
             return self.data
         try:
-            return Path(self.source).expanduser().read_bytes()
+            return absolute(self.source).read_bytes()
         except FileNotFoundError:
             raise ImageError(f"{self.source}: no such file") from None
         except OSError as error:
             raise ImageError(f"{self.source}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise ImageError(f"{self.source!r} is no path: {error}") from error
 
     def carrying(self, data: bytes) -> Image:
         """The same image with these bytes, for example after it was fitted to a limit."""
@@ -118,6 +129,6 @@ def _decode_data_uri(uri: str) -> bytes:
     if not head.lower().endswith(";base64"):
         return unquote_to_bytes(body)
     try:
-        return base64.b64decode(body, validate=True)
-    except binascii.Error as error:
+        return base64.b64decode("".join(body.split()), validate=True)
+    except ValueError as error:
         raise ImageError(f"the data URI is not valid base64: {error}") from error

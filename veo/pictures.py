@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import threading
 from collections import OrderedDict
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from veo.errors import ImageError, ProviderError
+from veo.errors import ConfigError, ImageError, LedgerError, ProviderError
 from veo.image import Image, sniff
+from veo.places import absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from PIL import Image as Pil
 
@@ -26,11 +29,13 @@ _QUALITIES = (92, 85, 75)
 _SMALLEST_SIDE = 256
 _PNG_IS_PHOTO = 1_000_000
 _DOWNLOAD_LIMIT = 64_000_000
+_SMALL_UPLOAD = 64_000  # nobody answers 413 to less
+_BENCHES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A picture ready to send, and a line about what was done to it (None: nothing)."""
+    """A picture ready to send, and what was done to it in a few words (None: nothing)."""
 
     data: bytes
     note: str | None = None
@@ -50,6 +55,8 @@ class Pictures:
         self._fitted: OrderedDict[tuple[Any, ...], Fitted] = OrderedDict()
         self._seen: dict[tuple[Any, ...], Image] = {}
         self._lock = threading.Lock()
+        # A decoded picture takes 50 MB: so many are worked on at once, and each only once.
+        self._benches = [threading.Lock() for _ in range(_BENCHES)]
 
     def keep(self, image: Image) -> Image:
         """The image by reference to a file that stays, with its sha256; looked at, to its end.
@@ -66,7 +73,7 @@ class Pictures:
         verify(image.source, data)
         digest = hashlib.sha256(data).hexdigest()
         by_value = image.is_url or image.data is not None
-        source = self._store(data, digest) if by_value else _absolute(image)
+        source = self._store(data, digest) if by_value else str(absolute(image.source))
         kept = Image(source, None, digest)
         if stamp:
             with self._lock:
@@ -79,19 +86,27 @@ class Pictures:
         Args:
             image: As ``keep`` returned it.
             limits: What the model takes.
-            shrink: How many times to halve the byte limit first, after a 413 answer.
+            shrink: How many times to halve what was sent, after a 413 answer.
 
         Raises:
             ImageError: The file is gone, or is not the picture that was planned.
         """
-        limit = min(limits.max_bytes, 8_000_000) >> shrink if shrink else limits.max_bytes
+        limit = limits.max_bytes
+        if shrink:
+            sent = self._fit(image, limits, limit).data
+            limit = max(_SMALL_UPLOAD, min(limit, len(sent)) >> shrink)
+        fitted = self._fit(image, limits, limit)
+        note = fitted.note and f"{image.source}: {fitted.note}"
+        return image.carrying(fitted.data), note
+
+    def _fit(self, image: Image, limits: ImageLimits, limit: int) -> Fitted:
         key = (image.sha256 or image.source, limits.types, limit, limits.max_side)
-        with self._lock:
+        with self._benches[hash(key) % _BENCHES]:
             fitted = self._fitted.get(key)
-        if fitted is None:
-            fitted = fit(image.source, self._read(image), limits, limit)
-            self._remember(key, fitted)
-        return image.carrying(fitted.data), fitted.note
+            if fitted is None:
+                fitted = fit(image.source, self._read(image), limits, limit)
+                self._remember(key, fitted)
+        return fitted
 
     def _read(self, image: Image) -> bytes:
         data = image.read()
@@ -106,12 +121,21 @@ class Pictures:
                 self._fitted.popitem(last=False)
 
     def _store(self, data: bytes, digest: str) -> str:
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / digest
-        if not path.exists():
-            half = path.with_suffix(f".{threading.get_ident()}")
-            half.write_bytes(data)
-            half.replace(path)
+        half = self._folder / f".{digest}.{os.getpid()}-{threading.get_ident()}"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                with half.open("wb") as file:
+                    file.write(data)
+                    os.fsync(file.fileno())
+                half.replace(path)
+        except OSError as error:
+            half.unlink(missing_ok=True)
+            raise LedgerError(
+                f"cannot keep a picture in {self._folder}: {error.strerror or error}",
+                hint="Free some space there, or set VEO_HOME to a folder that can be written.",
+            ) from error
         return str(path)
 
 
@@ -129,7 +153,10 @@ def verify(source: str, data: bytes) -> None:
         raise ImageError(
             f"{source} is a {kind}, which no model takes", hint="Save it as JPEG, PNG or WebP."
         )
-    _decode(source, data)
+    with _readable(source):
+        picture = _open(data)
+        picture.draft(None, (1, 1))  # a JPEG is read to its end all the same, and takes no room
+        picture.load()
 
 
 def fit(source: str, data: bytes, limits: ImageLimits, max_bytes: int) -> Fitted:
@@ -137,18 +164,24 @@ def fit(source: str, data: bytes, limits: ImageLimits, max_bytes: int) -> Fitted
 
     A picture that is already upright, of an accepted type and small enough is not touched. Large
     PNGs become JPEGs: photographs as PNG are what makes uploads fail with 413.
+
+    Raises:
+        ImageError: It cannot be decoded, or fits at no useful size.
     """
     mime = sniff(data)
-    picture = _decode(source, data)
-    turned = picture.getexif().get(_ORIENTATION, 1) != 1
-    heavy_png = mime == "image/png" and len(data) > _PNG_IS_PHOTO
-    small = len(data) <= max_bytes and max(picture.size) <= limits.max_side
-    if mime in limits.types and small and not turned and not heavy_png:
-        return Fitted(data)
-    upright = _upright(picture)
-    upright.thumbnail((limits.max_side, limits.max_side))
-    made, size = _encode(source, upright, max_bytes)
-    return Fitted(made, _note(source, data, picture.size, made, size))
+    with _readable(source):
+        picture = _open(data)
+        size = picture.size
+        turned = picture.getexif().get(_ORIENTATION, 1) != 1
+        heavy_png = mime == "image/png" and len(data) > _PNG_IS_PHOTO
+        small = len(data) <= max_bytes and max(size) <= limits.max_side
+        if mime in limits.types and small and not turned and not heavy_png:
+            return Fitted(data)
+        picture.draft(None, (limits.max_side, limits.max_side))
+        upright = _upright(picture)
+        upright.thumbnail((limits.max_side, limits.max_side))
+        made, new_size = _encode(source, upright, max_bytes)
+    return Fitted(made, _note(data, size, made, new_size))
 
 
 def download(url: str) -> bytes:
@@ -160,17 +193,17 @@ def download(url: str) -> bytes:
     from veo.http import Http  # noqa: PLC0415 - requests is heavy, few requests name a URL
 
     try:
-        answer = Http(url).open(url)
-        data = b"".join(_up_to(_DOWNLOAD_LIMIT, url, answer.chunks()))
-        answer.close()
+        with closing(Http(url).open(url)) as answer:
+            if answer.status != 200:
+                raise ImageError(f"{url}: HTTP {answer.status}")
+            return b"".join(_up_to(_DOWNLOAD_LIMIT, url, answer.chunks()))
     except ProviderError as error:
         raise ImageError(f"{url}: {error.message}") from error
-    if answer.status != 200:
-        raise ImageError(f"{url}: HTTP {answer.status}")
-    return data
+    except ConfigError:
+        raise ImageError(f"{url!r} is no URL of a picture") from None
 
 
-def _up_to(limit: int, url: str, chunks: Iterable[bytes]) -> Iterable[bytes]:
+def _up_to(limit: int, url: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
     count = 0
     for chunk in chunks:
         count += len(chunk)
@@ -179,36 +212,48 @@ def _up_to(limit: int, url: str, chunks: Iterable[bytes]) -> Iterable[bytes]:
         yield chunk
 
 
-def _decode(source: str, data: bytes) -> Pil.Image:
+@contextmanager
+def _readable(source: str) -> Iterator[None]:
     from PIL import Image as Pil  # noqa: PLC0415 - 27 ms that only a request with pictures needs
 
     try:
-        picture = Pil.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
-        picture.load()
-    except Pil.DecompressionBombError:
+        yield
+    except ImageError:
+        raise
+    except (Pil.DecompressionBombError, Pil.DecompressionBombWarning):
         raise ImageError(f"{source} has too many pixels") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:  # noqa: BLE001 - what decoders raise about a broken file is no one kind
         raise ImageError(f"{source} is broken or truncated: {error}") from None
-    return picture
+
+
+def _open(data: bytes) -> Pil.Image:
+    from PIL import Image as Pil  # noqa: PLC0415
+
+    return Pil.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
 
 
 def _upright(picture: Pil.Image) -> Pil.Image:
+    """The picture as a person sees it, in RGB, its colour profile kept where that still fits."""
     from PIL import Image as Pil  # noqa: PLC0415
     from PIL import ImageOps  # noqa: PLC0415
 
     upright = ImageOps.exif_transpose(picture)
-    if upright.mode in {"RGBA", "LA", "PA"} or "transparency" in upright.info:
+    profile = upright.info.get("icc_profile") if upright.mode in {"RGB", "RGBA"} else None
+    if upright.has_transparency_data:
         layered = upright.convert("RGBA")
         white = Pil.new("RGBA", layered.size, "white")
-        return Pil.alpha_composite(white, layered).convert("RGB")
-    return upright.convert("RGB")
+        upright = Pil.alpha_composite(white, layered)
+    plain = upright.convert("RGB")
+    plain.info = {"icc_profile": profile}
+    return plain
 
 
 def _encode(source: str, picture: Pil.Image, max_bytes: int) -> tuple[bytes, tuple[int, int]]:
+    profile = picture.info["icc_profile"]
     while True:
         for quality in _QUALITIES:
             out = io.BytesIO()
-            picture.save(out, "JPEG", quality=quality, optimize=True)
+            picture.save(out, "JPEG", quality=quality, optimize=True, icc_profile=profile)
             if out.tell() <= max_bytes:
                 return out.getvalue(), picture.size
         if max(picture.size) < _SMALLEST_SIDE:
@@ -216,18 +261,12 @@ def _encode(source: str, picture: Pil.Image, max_bytes: int) -> tuple[bytes, tup
         picture = picture.resize((max(1, picture.width * 3 // 4), max(1, picture.height * 3 // 4)))
 
 
-def _note(
-    source: str, before: bytes, size: tuple[int, int], after: bytes, new_size: tuple[int, int]
-) -> str:
+def _note(before: bytes, size: tuple[int, int], after: bytes, new_size: tuple[int, int]) -> str:
     kind = str(sniff(before)).removeprefix("image/").upper()
     return (
-        f"{source}: {kind} {size[0]}x{size[1]}, {len(before) / 1e6:.1f} MB"
+        f"{kind} {size[0]}x{size[1]}, {len(before) / 1e6:.1f} MB"
         f" -> JPEG {new_size[0]}x{new_size[1]}, {len(after) / 1e6:.1f} MB"
     )
-
-
-def _absolute(image: Image) -> str:
-    return str(Path(image.source).expanduser().absolute())
 
 
 def _stamp(image: Image) -> tuple[Any, ...] | None:
@@ -237,7 +276,7 @@ def _stamp(image: Image) -> tuple[Any, ...] | None:
     if image.is_url:
         return ("url", image.source)
     try:
-        stat = Path(image.source).expanduser().stat()
-    except OSError:
+        stat = absolute(image.source).stat()
+    except (OSError, ValueError):
         return None
     return ("file", image.source, stat.st_mtime_ns, stat.st_size, stat.st_ino)

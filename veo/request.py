@@ -20,6 +20,8 @@ IMAGE_FIELDS = ("start_frame", "end_frame", "reference")
 class Request:
     """One video, asked for. None means: not said, the model's own default applies.
 
+    Pictures may be given as whatever ``Image.of`` takes: paths, URLs, data URIs, bytes.
+
     Attributes:
         prompt: What the video shows.
         model: The provider's name of the model; chosen from the request when None.
@@ -47,6 +49,14 @@ class Request:
     end_frame: Image | None = None
     reference: tuple[Image, ...] = ()
     extend: RemoteVideo | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("start_frame", "end_frame"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Image.of(getattr(self, name)))
+        given: Any = self.reference or ()
+        several = given if isinstance(given, tuple | list) else (given,)
+        object.__setattr__(self, "reference", tuple(map(Image.of, several)))
 
     @property
     def frames(self) -> tuple[Image, ...]:
