@@ -107,6 +107,22 @@ def test_ctrl_c_waits_for_a_payment(service: veo_sandbox.Sandbox) -> None:
     assert [job.task_id] == [task["task"] for task in service.tasks()]
 
 
+def test_ctrl_c_waits_for_a_stream(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A route that makes the video within the paid call is heard out, and nothing is lost."""
+    service.change(latency="2")
+    with process("generate", "a lion", "-p", "laozhang-sync") as running:
+        until(lambda: [job for job in jobs() if job.state == "running"])
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=30)
+    (job,) = jobs()
+
+    assert running.returncode == 130
+    assert "waiting for the answer to 1 paid request" in err
+    assert job.state == "ready"
+    assert veo("resume", job.id).code == 0
+    assert len(service.bills()) == 1
+
+
 def test_a_second_ctrl_c_leaves_at_once(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """A second Ctrl-C does not wait; the job's outcome is unknown then, and never guessed."""
     service.change(latency="30", delay=20)

@@ -117,16 +117,25 @@ def claim_place(output: Path, *, force: bool) -> None:
         OutputError: It is there already, is a folder, or the folder cannot be written.
     """
     if output.is_dir():
-        raise OutputError(f"{output} is a folder", hint="Name a file, or use --output-dir.")
+        raise OutputError(f"{output} is a folder", hint="Name a file in it.")
     if output.exists() and not force:
         raise OutputError(f"{output} is there already", hint="--force replaces it.")
-    probe = part_of(output, "probe")
+    claim_folder(output.parent)
+
+
+def claim_folder(folder: Path) -> None:
+    """Make sure that a folder is there and can be written.
+
+    Raises:
+        OutputError: It cannot.
+    """
+    probe = part_of(folder / "veo", str(os.getpid()))
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise OutputError(f"cannot write to {output.parent}: {error.strerror or error}") from error
+        raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
 def _name(part: Path, output: Path, job: str, *, force: bool) -> Path:

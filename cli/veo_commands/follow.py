@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _TICK_S = 0.1
 _MANY_TICK_S = 0.5  # to look at ten thousand jobs takes a while
 _FEW = 20
+_IN_FLIGHT = ("submitting", "submitted", "running")  # without a task: within the paid call
 
 
 def follow(
@@ -126,7 +127,7 @@ def _detached(job: Job) -> int:
 
 def _interrupted(client: Client, jobs: Sequence[Job]) -> int:
     """Stop, but not in the middle of a payment; say how each job can be carried on."""
-    paying = sum(job.state == "submitting" for job in jobs)
+    paying = sum(job.state in _IN_FLIGHT and job.record.task_id is None for job in jobs)
     out.tell("interrupted: nothing new is sent", fg="yellow")
     if paying:
         out.tell(f"waiting for the answer to {paying} paid request(s); Ctrl-C leaves at once")

@@ -98,7 +98,7 @@ class Live:
         since = record.submitted_at or record.created_at
         told = words.size(status.received) if status.state == "downloading" else ""
         return [
-            self._spinner if status.state in {"submitting", "running"} else Text(" "),
+            Text(" ") if status.state == "planned" else self._spinner,
             Text(str(status.state), style="cyan"),
             ProgressBar(total=1.0, completed=share, width=24) if share is not None else Text(""),
             Text(f"{share:4.0%}" if share is not None else ""),
