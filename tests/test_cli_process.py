@@ -166,6 +166,16 @@ def test_nobody_reads(service: veo_sandbox.Sandbox) -> None:
     assert err == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_stdout_on_a_full_disk() -> None:
+    """Results that cannot be written are one clear error."""
+    with Path("/dev/full").open("w") as full, process("models", stdout=full) as running:
+        _, err = running.communicate(timeout=30)
+
+    assert running.returncode == 2
+    assert err == "error: the output: No space left on device\n"
+
+
 def test_messages_that_nobody_reads_stop_nothing(service: veo_sandbox.Sandbox) -> None:
     """A video is finished although nobody reads the progress any more."""
     service.change(latency="0.5")

@@ -31,7 +31,12 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what an old encoding cannot print is no error
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:] if args is None else list(args)))
+    code = run(sys.argv[1:] if args is None else list(args))
+    try:
+        sys.stdout.flush()
+    except OSError:  # said already; the interpreter would say it again
+        out.abandoned()
+    sys.exit(code)
 
 
 def run(args: list[str]) -> int:
@@ -70,12 +75,14 @@ def failed(error: Exception) -> int:
 
 def _named(error: Exception) -> Any:
     """An error from outside the library as one of its own."""
-    from veo.errors import UsageError, VeoError
+    from veo.errors import OutputError, UsageError, VeoError
 
     if hasattr(error, "format_message"):  # of Typer: the command line cannot be read
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "veo"
         return UsageError(error.format_message(), hint=f"`{path} --help` shows how.")
+    if isinstance(error, OSError):
+        return OutputError(f"{error.filename or 'the output'}: {error.strerror or error}")
     return VeoError(
         f"a bug in veo: {type(error).__name__}: {error}",
         hint="Jobs are safe: `veo jobs` lists them. --debug shows where it happened.",

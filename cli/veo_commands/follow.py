@@ -41,17 +41,17 @@ def follow(
         The highest exit code of the jobs; 130 after Ctrl-C.
     """
     if not jobs:
-        return 0
+        return codes.DONE
     left = {job.id: job for job in jobs}
-    codes = [0]
+    exits = [codes.DONE]
     enough: Callable[[Job], bool] = _accepted if detach else _over
     try:
         for job in watch(jobs, enough):
             del left[job.id]
-            codes.append((tell or told)(job) if job.done() else _detached(job))
+            exits.append((tell or told)(job) if job.done() else _detached(job))
     except KeyboardInterrupt:
         return _interrupted(client, list(left.values()))
-    return max(codes)
+    return max(exits)
 
 
 def watch(jobs: Sequence[Job], enough: Callable[[Job], bool]) -> Iterator[Job]:
@@ -122,7 +122,7 @@ def _detached(job: Job) -> int:
     out.result(_described(job), job.id)
     out.say(f"{job.id} accepted as {job.record.task_id}", dim=True)
     out.advise(f"`veo resume {job.id}` fetches the video.")
-    return 0
+    return codes.DONE
 
 
 def _interrupted(client: Client, jobs: Sequence[Job]) -> int:
