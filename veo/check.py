@@ -138,7 +138,7 @@ def _needs(request: Request, model: Model) -> Iterable[Problem]:
     for name in sorted(model.needs):
         if not getattr(request, name):
             yield Problem(name, f"{model.name} does not work without one")
-    if request.end_frame and not request.start_frame and "end_frame" in model.features:
+    if request.end_frame and not request.start_frame:
         yield Problem("end_frame", "an end frame needs a start frame too")
 
 

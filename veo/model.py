@@ -11,7 +11,7 @@ import tomllib
 from datetime import date
 from decimal import Decimal
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,6 +27,8 @@ Feature = Literal[
     "person_generation",
     "extend",
 ]
+Subject = Literal[Feature, "aspect_ratio", "resolution", "duration"]
+Usd = Annotated[Decimal, Field(ge=0)]
 
 
 class Row(BaseModel):
@@ -47,7 +49,7 @@ class Price(Row):
         source: Who said so.
     """
 
-    usd: Decimal | dict[str, Decimal]
+    usd: Usd | dict[str, Usd]
     per: Literal["call", "second"]
     charged: Literal["on_success", "on_accept"]
     as_of: date
@@ -90,8 +92,8 @@ class Rule(Row):
     does not.
     """
 
-    when: dict[str, bool | list[str | int]]
-    require: dict[str, bool | list[str | int]]
+    when: dict[Subject, bool | list[str | int]]
+    require: dict[Subject, bool | list[str | int]]
     severity: Literal["error", "warning"] = "error"
     says: str
     source: str = ""

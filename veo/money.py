@@ -25,12 +25,13 @@ def micros(usd: Decimal) -> int:
 
 def usd(amount: int) -> Decimal:
     """Millionths of a USD as USD."""
-    return (Decimal(amount) * MICRO).normalize()
+    return Decimal(amount) / 1_000_000
 
 
 def show(amount: Decimal) -> str:
     """An amount for a person: at least cents, more digits only where they matter."""
-    return f"${amount.quantize(Decimal('0.01'))}" if amount % Decimal("0.01") == 0 else f"${amount}"
+    cents = amount.quantize(Decimal("0.01"))
+    return f"${cents if cents == amount else amount:f}"
 
 
 @dataclass(frozen=True, slots=True)

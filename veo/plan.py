@@ -13,7 +13,7 @@ from veo.model import similar
 from veo.money import Quote, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from veo.model import Model
@@ -64,11 +64,12 @@ def plan(
         InvalidRequestError: The request breaks rules; all of them are in the error.
         ModelUnavailableError: The model is past its shutdown date and ``retired`` is refuse.
     """
-    model = _choose(request, models, preferred)
     everyone = list(catalogue) or list(models.values())
+    model = _choose(request, models, preferred, everyone)
     problems = check(request, model, everyone)
     if errors(problems):
-        raise InvalidRequestError(_with_sibling(problem, request, models) for problem in problems)
+        siblings = _siblings(request, model, models)
+        raise InvalidRequestError(_with_siblings(problem, siblings) for problem in problems)
     warnings = [str(problem) for problem in problems]
     ended = _ended(model, today or datetime.now(UTC).date())
     if ended and retired == "refuse":
@@ -79,38 +80,43 @@ def plan(
     return Plan(complete, model, quote(complete, model), tuple(warnings))
 
 
-def _choose(request: Request, models: Mapping[str, Model], preferred: str | None) -> Model:
+def _choose(
+    request: Request, models: Mapping[str, Model], preferred: str | None, everyone: Sequence[Model]
+) -> Model:
+    """The model that was named, else of those that may be chosen the one with least against it."""
     if request.model is not None:
-        return _named(request.model, models)
-    first = _named(preferred, models) if preferred else None
-    fitting = [model for model in models.values() if not errors(check(request, model))]
-    if first:
-        if first in fitting:
-            return first
-        family = [model for model in fitting if model.family and model.family == first.family]
-        return next(iter(family), first)
-    auto = [model for model in fitting if model.auto]
-    return next(iter(auto), next(iter(models.values())))
+        return _named(request.model, models, everyone)
+    candidates = [model for model in models.values() if model.auto] or list(models.values())
+    if preferred:
+        first = _named(preferred, models, everyone)
+        family = [model for model in candidates if model.family and model.family == first.family]
+        candidates = [first, *family]
+    return min(candidates, key=lambda model: len(errors(check(request, model))))
 
 
-def _named(name: str, models: Mapping[str, Model]) -> Model:
+def _named(name: str, models: Mapping[str, Model], everyone: Sequence[Model]) -> Model:
     if name in models:
         return models[name]
+    others = sorted({model.provider for model in everyone if model.name == name})
     meant = similar(name, list(models))
     hint = f"Did you mean {meant}? " if meant else ""
+    if others:
+        hint = f"It belongs to {' and '.join(others)}. "
     raise UnknownModelError(
         f"there is no model {name!r} here", hint=f"{hint}`veo models` lists them all."
     )
 
 
-def _with_sibling(problem: Problem, request: Request, models: Mapping[str, Model]) -> Problem:
-    """The problem, with the provider's own model that takes the whole request named first."""
-    fits = [
-        f"{model.provider}/{model.name}"
-        for model in models.values()
-        if not errors(check(request, model))
-    ]
-    offers = dict.fromkeys([*fits[:2], *problem.offered_by])
+def _siblings(request: Request, model: Model, models: Mapping[str, Model]) -> list[str]:
+    """The provider's own models that take the whole request, those most like the model first."""
+    fits = [other for other in models.values() if not errors(check(request, other))]
+    fits.sort(key=lambda other: other.aspect_ratios != model.aspect_ratios)
+    fits.sort(key=lambda other: other.family != model.family)
+    return [f"{other.provider}/{other.name}" for other in fits]
+
+
+def _with_siblings(problem: Problem, siblings: Sequence[str]) -> Problem:
+    offers = dict.fromkeys([*siblings[:2], *problem.offered_by])
     return replace(problem, offered_by=tuple(offers)[:4])
 
 
