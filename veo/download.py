@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from veo.provider import ByteStream
 
+_NAME = 50  # letters of a name that stay: with four bytes each they leave room in the usual 255
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:
@@ -30,12 +32,12 @@ class Saved:
 
 def part_of(output: Path, job: str) -> Path:
     """Where the bytes of a job gather until they are whole: beside the output, hidden."""
-    return output.with_name(f".{output.name[:80]}.{job}.part")
+    return output.with_name(f".{output.name[:_NAME]}.{job}.part")
 
 
 def beside(output: Path, job: str) -> Path:
     """The name that a job's video gets when a file that is not its own has the output's."""
-    return output.with_name(f"{output.stem}.{job}{output.suffix}")
+    return output.with_name(f"{output.stem[:_NAME]}.{job}{output.suffix}")
 
 
 def kept_bytes(part: Path) -> int:
@@ -56,9 +58,12 @@ def receive(stream: ByteStream, part: Path, told: Callable[[int, int | None], No
 
     Raises:
         AnswerLostError: The connection broke; the bytes so far are kept.
-        DownloadError: Fewer or more bytes came than the server announced, or the disk is full.
+        DownloadError: Fewer or more bytes came than the server announced, they do not follow on
+            what is there, or the disk is full.
     """
     with contextlib.closing(stream), _disk(part):
+        if stream.offset > (kept := kept_bytes(part)):
+            raise DownloadError(f"the bytes that came begin at {stream.offset}, not at {kept}")
         mode = "r+b" if stream.offset else "wb"
         with part.open(mode) as file:
             count = file.seek(stream.offset)
@@ -116,10 +121,11 @@ def claim_place(output: Path, *, force: bool) -> None:
     Raises:
         OutputError: It is there already, is a folder, or the folder cannot be written.
     """
-    if output.is_dir():
-        raise OutputError(f"{output} is a folder", hint="Name a file in it.")
-    if output.exists() and not force:
-        raise OutputError(f"{output} is there already", hint="--force replaces it.")
+    with _claimed(output.parent):
+        if output.is_dir():
+            raise OutputError(f"{output} is a folder", hint="Name a file in it.")
+        if output.exists() and not force:
+            raise OutputError(f"{output} is there already", hint="--force replaces it.")
     claim_folder(output.parent)
 
 
@@ -130,10 +136,16 @@ def claim_folder(folder: Path) -> None:
         OutputError: It cannot.
     """
     probe = part_of(folder / "veo", str(os.getpid()))
-    try:
+    with _claimed(folder):
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
 
@@ -144,19 +156,17 @@ def _name(part: Path, output: Path, job: str, *, force: bool) -> Path:
         return output
     try:
         os.link(part, output)
-    except FileExistsError:
-        other = beside(output, job)
-        part.replace(other)
-        return other
-    except OSError:  # a file system without hard links
-        part.rename(output)
-        return output
+    except OSError:  # the name is taken, or the file system has no hard links
+        free = beside(output, job) if os.path.lexists(output) else output
+        part.replace(free)
+        return free
     part.unlink()
     return output
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":
+    """Make a new name durable, where the system can: the file itself is."""
+    with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

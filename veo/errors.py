@@ -101,7 +101,7 @@ class VeoError(Exception):
     @staticmethod
     def from_json(body: Mapping[str, Any]) -> VeoError:
         """The error that ``to_json`` described, of the class it had."""
-        cls = VeoError.known.get(str(body.get("type")), ProviderError)
+        cls = VeoError.known.get(str(body.get("type")), VeoError)
         error = cls.__new__(cls)
         VeoError.__init__(
             error,

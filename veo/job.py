@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from veo.ledger import Record
 
 _lock = threading.Lock()
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ class Job:
             if not self._over:
                 self._callbacks.append(callback)
                 return
-        callback(self)
+        self._call(callback)
 
     def finish(self) -> None:
         """The engine's word that there is nothing more to do."""
@@ -166,7 +169,13 @@ class Job:
             self._over = True
             callbacks, self._callbacks, self._watchers = self._callbacks, [], []
         for callback in callbacks:
+            self._call(callback)
+
+    def _call(self, callback: Callable[[Job], object]) -> None:
+        try:
             callback(self)
+        except Exception:  # noqa: BLE001 - as concurrent.futures does: it must not end the engine
+            _log.exception("a callback of job %s broke", self.id)
 
     def _told(self, _: Work) -> None:
         if self._watchers:
@@ -223,5 +232,5 @@ async def completed(jobs: Iterable[Job]) -> AsyncIterator[Job]:
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object) -> None:
-    if not loop.is_closed():
+    with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits there
         loop.call_soon_threadsafe(function, *args)

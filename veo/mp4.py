@@ -25,9 +25,10 @@ def defect(file: BinaryIO) -> str | None:
         kind, length = _box(file, at, size)
         if not kinds and kind != b"ftyp":
             return "it does not begin like an MP4"
-        if length < _HEAD or at + length > size:
-            short = max(0, at + length - size)
-            return f"it ends within {kind.decode('latin-1')!r}, {short} bytes short"
+        if at + length > size:
+            return f"it ends within {kind.decode('latin-1')!r}, {at + length - size} bytes short"
+        if length < _HEAD:
+            return f"it makes no sense from byte {at} on"
         kinds.append(kind)
         at += length
     missing = [kind.decode() for kind in (b"ftyp", b"moov", b"mdat") if kind not in kinds]
