@@ -113,7 +113,7 @@ class Client:
         plan = self.plan(request, name, **options)
         job = new_id()
         new = self.new_job(plan, name, run=job, job=job, output=output, force=force)
-        return self._start([new], job, max_cost, timeout)[0]
+        return self.start([new], job, max_cost, timeout)[0]
 
     def submit_all(
         self,
@@ -154,7 +154,7 @@ class Client:
                 problems += problems_of(Spot(index), error)
         if problems:
             raise InvalidBatchError(problems)
-        return self._start(new, run, max_cost, timeout)
+        return self.start(new, run, max_cost, timeout)
 
     def new_job(
         self,
@@ -184,6 +184,30 @@ class Client:
             quote=plan.quote,
             force=force,
         )
+
+    def start(
+        self,
+        new: Sequence[NewJob],
+        run: str,
+        max_cost: Decimal | None = None,
+        timeout: float | None = None,
+    ) -> list[Job]:
+        """Plan jobs made by ``new_job``, all of them or none, and begin to work on them.
+
+        Args:
+            new: The jobs, of any providers.
+            run: Their run, which ``max_cost`` counts.
+            max_cost: USD that the run may cost at most; the configured amount by default.
+            timeout: As for ``submit``.
+
+        Raises:
+            BudgetError: Nothing was sent, nothing is reserved.
+        """
+        planned = self.ledger.plan(new, self.caps(run, max_cost), self.worker, whole=True)
+        if planned.stopped_by:
+            asked = sum(micros(job.quote.amount) for job in new)
+            raise budget.over(planned.stopped_by, planned.spent, asked)
+        return self.work_on(planned.records, timeout)
 
     def caps(self, run: str, max_cost: Decimal | None = None) -> list[Cap]:
         """The limits on money that hold now: of the run, the day, the month (local time)."""
@@ -272,15 +296,6 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _start(
-        self, new: list[NewJob], run: str, max_cost: Decimal | None, timeout: float | None
-    ) -> list[Job]:
-        planned = self.ledger.plan(new, self.caps(run, max_cost), self.worker, whole=True)
-        if planned.stopped_by:
-            asked = sum(micros(job.quote.amount) for job in new)
-            raise budget.over(planned.stopped_by, planned.spent, asked)
-        return self.work_on(planned.records, timeout)
 
 
 def _request(request: Request | str, options: dict[str, Any]) -> Request:

@@ -1,0 +1,138 @@
+"""The frame of a page and its parts: HTML out of plain values. Everything a page needs is in it.
+
+The page's own policy forbids every request, so that it opens from a disk without a network.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime
+from html import escape
+from importlib import resources
+from string import Template
+from typing import TYPE_CHECKING
+
+from veo.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+TOGETHER = """
+document.getElementById("together").addEventListener("click", () => {
+  for (const video of document.querySelectorAll("video")) {
+    video.currentTime = 0;
+    video.play();
+  }
+});
+"""
+
+
+def page(title: str, parts: Iterable[str], foot: str, *, script: str = "") -> str:
+    """A whole page.
+
+    Args:
+        title: Plain text.
+        parts: HTML, in order.
+        foot: Plain text at the end.
+        script: The one script that may run, or none.
+    """
+    made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+    return Template(_own("page.html")).substitute(
+        title=escape(title),
+        style=_own("page.css"),
+        body="\n".join(parts),
+        foot=escape(f"{foot} Made by veo on {made}."),
+        script=f"<script>{script}</script>\n" if script else "",
+        scripts=_allowed(script) if script else "'none'",
+    )
+
+
+def write(file: Path, text: str) -> None:
+    """Write a page, whole or not at all.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    half = file.with_name(f".{file.name}.part")
+    try:
+        half.write_text(text, "utf-8")
+        half.replace(file)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise OutputError(f"{file}: {error.strerror or error}") from error
+
+
+def section(title: str, *parts: str) -> str:
+    """A card with a heading."""
+    return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(parts) + "\n</section>"
+
+
+def grid(parts: Iterable[str]) -> str:
+    """Parts side by side where there is room."""
+    return '<div class="grid">\n' + "\n".join(f"<div>{part}</div>" for part in parts) + "\n</div>"
+
+
+def text(words: str, kind: str = "") -> str:
+    """A paragraph of plain text."""
+    return f'<p class="{kind}">{escape(words)}</p>' if kind else f"<p>{escape(words)}</p>"
+
+
+def numbers(values: Iterable[tuple[str, str]]) -> str:
+    """Figures in large type, each with what it is."""
+    cells = "".join(
+        f"<div><b>{escape(value)}</b><span class='soft'>{escape(name)}</span></div>"
+        for name, value in values
+    )
+    return f'<div class="numbers">{cells}</div>'
+
+
+def figure(svg: str, caption: str) -> str:
+    """A plot and what it shows."""
+    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def table(
+    titles: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    total: Sequence[object] | None = None,
+    *,
+    prose: Sequence[int] = (),
+) -> str:
+    """A table of plain values; the last row may be a total.
+
+    Args:
+        titles: Of the columns.
+        rows: Values, in their order.
+        total: The last row.
+        prose: The columns that hold words rather than numbers.
+    """
+    head = "".join(f"<th scope='col'>{escape(title)}</th>" for title in titles)
+    body = "\n".join(f"<tr>{_cells(row, prose)}</tr>" for row in rows)
+    last = f"\n<tr class='total'>{_cells(total, prose)}</tr>" if total else ""
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>{body}{last}</tbody></table></div>"
+    )
+
+
+def data_uri(mime: str, content: bytes) -> str:
+    """Bytes as a URI that holds them."""
+    return f"data:{mime};base64,{base64.b64encode(content).decode()}"
+
+
+def _cells(row: Sequence[object], prose: Sequence[int]) -> str:
+    kinds = (" class='text'" if index in prose else "" for index in range(len(row)))
+    return "".join(
+        f"<td{kind}>{escape(str(value))}</td>" for kind, value in zip(kinds, row, strict=True)
+    )
+
+
+def _allowed(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def _own(name: str) -> str:
+    return resources.files("veo.report").joinpath(name).read_text("utf-8")
