@@ -12,9 +12,22 @@ The wires, on the API's port:
     GET  /v1/models                         what the profile sells
     GET  /api/user/self                     the balance, for the system token
 
+    POST /v1/chat/completions               the same videos as a stream, or as one answer
+
+    POST /v1beta/models/{model}:predictLongRunning      Gemini Developer API, also under /v1
+    GET  /v1beta/models/{model}/operations/{id}         poll; also /v1beta/operations/{id}
+    GET  /v1beta/files/{id}:download?alt=media          the video
+    GET  /v1beta/files/{id}, /v1beta/models, /v1beta/models/{model}
+
+    POST /v1beta1/publishers/google/models/{model}:predictLongRunning       Agent Platform, also
+    POST /v1beta1/publishers/google/models/{model}:fetchPredictOperation    under /v1, and both
+    GET  /v1beta1/publishers/google/models/{model}      with projects/{p}/locations/{l}/ before
+
 On the files port, which is another host to a careful client:
 
     GET  /flow/{file}.mp4                   unsigned; a key that comes here is recorded as a leak
+    GET  /signed/{file}?...                 the same behind a signed address without .mp4
+    GET  /storage/v1/b/{bucket}/o/{object}?alt=media    gs:// results, for a Bearer token alone
 
 The controls, which need no key and obey no fault:
 

@@ -21,6 +21,8 @@ def main() -> None:
     parser.add_argument("--delay", type=float, help="real seconds before every answer")
     parser.add_argument("--fail-rate", type=float)
     parser.add_argument("--timeout-rate", type=float)
+    parser.add_argument("--processing-lag", type=float, help="Gemini: seconds until extendable")
+    parser.add_argument("--retired", action="store_true", help="Gemini: its models are shut down")
     parser.add_argument("--balance", type=float, help="USD")
     options = vars(parser.parse_args())
     serve(options.pop("home"), **options)

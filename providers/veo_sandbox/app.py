@@ -15,9 +15,9 @@ from veo_sandbox.call import Call, Refusal
 from veo_sandbox.core import Core
 from veo_sandbox.faults.registry import FAULTS
 from veo_sandbox.faults.rules import Rule
-from veo_sandbox.routes import At, Handler, account, chat, control, files, videos
+from veo_sandbox.routes import At, Handler, account, chat, control, files, gemini, vertex, videos
 
-WIRES = (videos, chat, account)
+WIRES = (videos, chat, gemini, vertex, account)
 
 
 class Endpoint:
@@ -68,15 +68,21 @@ class Endpoint:
 
 def build(core: Core) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """The application for both ports of a sandbox."""
-    api = _router(core, [at for wire in WIRES for at in wire.ROUTES], videos.no_such_url)
+    api = _router(core, [at for wire in WIRES for at in wire.ROUTES], _nowhere)
     api.routes.extend(control.routes(core))
-    store = _router(core, [*files.ROUTES, *chat.FILES], files.not_found)
+    store = _router(core, [*files.ROUTES, *chat.FILES, *vertex.FILES], files.not_found)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         port = store if scope["server"][1] == core.files_port else api
         await port(scope, receive, send)
 
     return app
+
+
+async def _nowhere(core: Core, call: Call) -> Response:
+    """An address that no wire has, answered as whoever's it looks like."""
+    google = call.path.startswith("/v1beta")
+    return await (gemini.nowhere if google else videos.no_such_url)(core, call)
 
 
 def _router(core: Core, routes: list[At], default: Handler) -> Router:

@@ -1,5 +1,7 @@
 """Faults that decide how a new task will end; fixed when it is accepted."""
 
+from typing import Any
+
 from starlette.responses import Response
 
 from veo_sandbox.call import Call
@@ -7,6 +9,11 @@ from veo_sandbox.faults.registry import Proceed, fault, register
 from veo_sandbox.tasks import Outcome
 
 _MODERATED = "The request was blocked: the prompt or the picture violates the content policy."
+
+_REFUSED = (
+    "Veo could not generate videos because the input image violates Vertex AI's usage guidelines. "
+    "If you think this was an error, send feedback. Support codes: 15236754"
+)
 
 
 async def failed(
@@ -18,7 +25,7 @@ async def failed(
     message: str = "",
 ) -> Response:
     """The task will fail; what is not given is told as its wire does."""
-    call.outcome = Outcome("failed", shape, code, message)
+    call.outcome = Outcome("failed", shape, str(code), message)
     return await proceed()
 
 
@@ -36,7 +43,7 @@ async def slow_task(call: Call, proceed: Proceed, *, seconds: float = 600.0) -> 
     return await proceed()
 
 
-_FAILURES = {
+_FAILURES: dict[str, tuple[str, dict[str, Any]]] = {
     "failed": ("fails, told as the profile does", {}),
     "failed_object": ("fails with an `error` object", {"shape": "object"}),
     "failed_string": ("fails with a text as `error`", {"shape": "string"}),
@@ -48,6 +55,9 @@ _FAILURES = {
         "is refused by moderation",
         {"shape": "object", "code": "content_policy_violation", "message": _MODERATED},
     ),
+    "filtered": ("of Google's is kept back by a safety filter", {"shape": "filtered", "code": ""}),
+    "empty": ("of Google's ends with neither a video nor a reason", {"shape": "empty", "code": ""}),
+    "refused_late": ("of Google's fails for what was sent", {"code": "3", "message": _REFUSED}),
 }
 
 for _name, (_doc, _fixed) in _FAILURES.items():

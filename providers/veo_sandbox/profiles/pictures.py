@@ -10,7 +10,8 @@ from PIL import Image
 from veo_sandbox.call import Refusal, Upload
 from veo_sandbox.profiles.base import MOST_IMAGE, Profile
 
-_TAKEN = {"JPEG", "PNG", "WEBP"}
+TAKEN = {"JPEG", "PNG", "WEBP"}
+"""Formats as Pillow calls them."""
 
 
 def check_pictures(profile: Profile, images: Sequence[Upload], most: int) -> list[Upload]:
@@ -25,8 +26,8 @@ def check_pictures(profile: Profile, images: Sequence[Upload], most: int) -> lis
     for image in images:
         if len(image.data) > MOST_IMAGE:
             raise Refusal(profile.too_large())
-        kind = _kind(image.data)
-        if kind not in _TAKEN:
+        kind = kind_of(image.data)
+        if kind not in TAKEN:
             text = f"unsupported image format {kind or 'unknown'}: use JPEG, PNG or WebP"
             raise profile.invalid("invalid_image_format", text, "input_reference")
     return list(images)
@@ -48,7 +49,8 @@ def inline_picture(profile: Profile, name: str, text: object) -> Upload:
     return Upload(name, "", head[len("data:") : -len(";base64")], picture)
 
 
-def _kind(data: bytes) -> str | None:
+def kind_of(data: bytes) -> str | None:
+    """What Pillow calls the format of a picture; None if it is none."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
             picture.load()

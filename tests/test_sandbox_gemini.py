@@ -1,0 +1,675 @@
+"""The Gemini Developer wire of the sandbox: Google's own SDK on it, and plain HTTP."""
+
+import base64
+import io
+import re
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+import requests
+from google.genai import errors, types
+from google_sdk import FAST, LITE, asked, begin, developer, finish, image, make, references
+from PIL import ImageChops, ImageStat
+from sandbox_api import DAY, Start, picture
+
+from veo_sandbox import Sandbox
+from veo_sandbox.call import Refusal
+from veo_sandbox.clips import ClipSpec
+from veo_sandbox.google.operations import check_source
+from veo_sandbox.google.request import Asked
+from veo_sandbox.tasks import Order, Outcome, Task
+
+HOME = "https://generativelanguage.googleapis.com/v1beta/files/"
+CREATE = f"/v1beta/models/{FAST}:predictLongRunning"
+PENDING = {"processing_lag": 1000}
+
+
+@pytest.fixture
+def box(sandbox: Start) -> Sandbox:
+    """A sandbox in which videos can be extended at once."""
+    return sandbox(processing_lag=0)
+
+
+def digest(colour: str) -> dict[str, Any]:
+    """A picture as the record keeps it."""
+    data = picture(colour=colour)
+    kept = {"bytes": len(data), "sha256": sha256(data).hexdigest()}
+    return {"bytesBase64Encoded": kept, "mimeType": "image/png"}
+
+
+def inline(data: bytes | None = None) -> dict[str, str]:
+    """A picture on the wire."""
+    text = base64.b64encode(data or picture()).decode()
+    return {"bytesBase64Encoded": text, "mimeType": "image/png"}
+
+
+def post(box: Sandbox, body: Any, path: str = CREATE, **options: Any) -> requests.Response:
+    """POST a create."""
+    given = {"json": body, "headers": {"x-goog-api-key": box.key}, "timeout": 20} | options
+    return requests.post(box.url + path, **given)
+
+
+def get(box: Sandbox, path: str, **options: Any) -> requests.Response:
+    """GET a path."""
+    headers = {"x-goog-api-key": box.key} | options.pop("headers", {})
+    return requests.get(f"{box.url}{path}", headers=headers, timeout=20, **options)
+
+
+def body(instance: Any = None, **parameters: Any) -> dict[str, Any]:
+    """A create body."""
+    made: dict[str, Any] = {"instances": [{"prompt": "lion"} | (instance or {})]}
+    return made | ({"parameters": parameters} if parameters else {})
+
+
+def file_of(made: types.Video) -> str:
+    """The id of a video's file."""
+    found = re.fullmatch(re.escape(HOME) + r"([a-z0-9]{12}):download\?alt=media", made.uri)
+    assert found, made.uri
+    return found[1]
+
+
+def seconds(data: bytes) -> tuple[float, float]:
+    """The length of a file's picture and of its sound."""
+    with av.open(io.BytesIO(data)) as film:
+        streams = film.streams.video[0], film.streams.audio[0]
+        return tuple(round(float(each.duration * each.time_base), 1) for each in streams)
+
+
+def packets(data: bytes) -> list[bytes]:
+    """The encoded pictures of a file."""
+    with av.open(io.BytesIO(data)) as film:
+        return [bytes(packet) for packet in film.demux(video=0) if packet.size]
+
+
+def frame(data: bytes, number: int) -> Any:
+    """One picture of a file."""
+    with av.open(io.BytesIO(data)) as film:
+        for place, each in enumerate(film.decode(video=0)):
+            if place == number:
+                return each.to_image()
+    raise AssertionError(number)
+
+
+def difference(one: Any, other: Any) -> float:
+    """How much two pictures differ."""
+    return sum(ImageStat.Stat(ImageChops.difference(one, other)).mean)
+
+
+class TestSdk:
+    """What google-genai 2.34 sends is understood, and what it gets it reads."""
+
+    def test_text(self, box: Sandbox) -> None:
+        """All options of a text; the body is the captured one; nothing mangled is asked for."""
+        client = developer(box)
+        made = make(
+            client,
+            negative_prompt="cartoon, low quality",
+            aspect_ratio="16:9",
+            resolution="1080p",
+            duration_seconds=8,
+            person_generation="allow_all",
+            number_of_videos=1,
+            enhance_prompt=True,
+        )
+        data = client.files.download(file=made)
+
+        assert data[4:8] == b"ftyp"
+        assert list(asked(box)) == [
+            (
+                CREATE,
+                {
+                    "instances": [{"prompt": "lion"}],
+                    "parameters": {
+                        "sampleCount": 1,
+                        "durationSeconds": 8,
+                        "aspectRatio": "16:9",
+                        "resolution": "1080p",
+                        "personGeneration": "allow_all",
+                        "negativePrompt": "cartoon, low quality",
+                        "enhancePrompt": True,
+                    },
+                },
+            )
+        ]
+        assert f"/v1beta/files/{file_of(made)}:download" in dict(asked(box, "GET"))
+        assert {entry["status"] for entry in box.requests()} == {200}
+
+    def test_no_options(self, box: Sandbox) -> None:
+        """Without options there are no `parameters`; it is 8 s of 720p then."""
+        make(developer(box))
+
+        assert dict(asked(box))[CREATE] == {"instances": [{"prompt": "lion"}]}
+        assert [(bill["route"], bill["amount"], bill["state"]) for bill in box.bills()] == [
+            ("gemini", 0.8, "charged")
+        ]
+
+    def test_frames(self, box: Sandbox) -> None:
+        """Start and end frame."""
+        make(developer(box), image=image("red"), last_frame=image("blue"))
+
+        assert dict(asked(box))[CREATE]["instances"] == [
+            {"prompt": "lion", "image": digest("red"), "lastFrame": digest("blue")}
+        ]
+
+    def test_references(self, box: Sandbox) -> None:
+        """Three of them, in order."""
+        make(developer(box), reference_images=references("red", "green", "blue"))
+
+        assert dict(asked(box))[CREATE]["instances"][0]["referenceImages"] == [
+            {"image": digest(colour), "referenceType": "ASSET"}
+            for colour in ("red", "green", "blue")
+        ]
+
+    def test_seed(self, box: Sandbox) -> None:
+        """The SDK refuses a seed here, but the wire takes one."""
+        http = types.HttpOptions(extra_body={"parameters": {"seed": 7}})
+        make(developer(box), http_options=http)
+
+        assert dict(asked(box))[CREATE]["parameters"] == {"seed": 7}
+
+    def test_extension(self, box: Sandbox) -> None:
+        """7 s more in one file, again and again; the address is passed on as it came."""
+        client = developer(box)
+        first = make(client)
+        client.files.download(file=first)
+        second = make(client, video=first, number_of_videos=1, resolution="720p")
+        third = make(client, video=second, number_of_videos=1, resolution="720p")
+        bodies = [said for _, said in asked(box)]
+
+        assert bodies[1] == {
+            "instances": [{"prompt": "lion", "video": {"uri": first.uri}}],
+            "parameters": {"sampleCount": 1, "resolution": "720p"},
+        }
+        assert seconds(client.files.download(file=second)) == (15.0, 15.0)
+        assert seconds(client.files.download(file=third)) == (22.0, 22.0)
+        assert [bill["amount"] for bill in box.bills()] == [0.8, 0.7, 0.7]
+
+    def test_download_to_a_file(self, box: Sandbox, tmp_path: Path) -> None:
+        """In the SDK's own chunks."""
+        client = developer(box)
+        client.files.download(file=make(client), destination=str(tmp_path / "lion.mp4"))
+
+        assert (tmp_path / "lion.mp4").read_bytes()[4:8] == b"ftyp"
+
+    def test_an_operation_is_resumed_by_name(self, box: Sandbox) -> None:
+        """A stored name is enough; while it runs, `done` is not said."""
+        box.change(latency=1000)
+        name = begin(developer(box)).name
+        running = get(box, f"/v1beta/{name}").json()
+        box.advance(1000)
+        ended = finish(developer(box), types.GenerateVideosOperation(name=name))
+
+        assert re.fullmatch(rf"models/{FAST}/operations/[a-z0-9]{{12}}", name)
+        assert running == {"name": name}
+        assert ended.response.generated_videos[0].video.uri.startswith(HOME)
+
+    @pytest.mark.parametrize(
+        ("fault", "params", "error"),
+        [
+            ("failed", {}, {"code": 13, "message": "Video generation failed due to an internal"}),
+            ("failed", {"code": 14, "message": "no"}, {"code": 14, "message": "no"}),
+            ("refused_late", {}, {"code": 3, "message": "Veo could not generate videos because"}),
+        ],
+    )
+    def test_a_failure(
+        self, box: Sandbox, fault: str, params: dict[str, Any], error: dict[str, Any]
+    ) -> None:
+        """It is told in `error`, without an exception, and costs nothing."""
+        box.fault(fault, **params)
+        ended = finish(developer(box), begin(developer(box)))
+
+        assert ended.response is None
+        assert ended.error["code"] == error["code"]
+        assert ended.error["message"].startswith(error["message"])
+        assert [bill["state"] for bill in box.bills()] == ["refunded"]
+
+    @pytest.mark.parametrize("fault", ["filtered", "moderated"])
+    def test_a_filtered_video(self, box: Sandbox, fault: str) -> None:
+        """A count and a reason instead of a video, free of charge."""
+        box.fault(fault)
+        ended = finish(developer(box), begin(developer(box)))
+
+        assert (ended.error, ended.response.generated_videos) == (None, None)
+        assert ended.response.rai_media_filtered_count == 1
+        assert len(ended.response.rai_media_filtered_reasons) == 1
+        assert [bill["state"] for bill in box.bills()] == ["refunded"]
+
+    def test_an_empty_answer(self, box: Sandbox) -> None:
+        """Done, and nothing there."""
+        box.fault("empty")
+        ended = finish(developer(box), begin(developer(box)))
+
+        assert ended.done
+        assert (ended.response.generated_videos, ended.error) == (None, None)
+        assert ended.response.rai_media_filtered_count is None
+
+    def test_an_unprocessed_video(self, sandbox: Start) -> None:
+        """For a while after the end its file reads PROCESSING, and it cannot be extended."""
+        box = sandbox(**PENDING)
+        client = developer(box)
+        first = make(client)
+        before = client.files.get(name=f"files/{file_of(first)}").state
+        with pytest.raises(errors.ClientError, match="has been processed") as caught:
+            begin(client, video=first)
+        box.advance(1000)
+        after = client.files.get(name=f"files/{file_of(first)}")
+
+        assert caught.value.code == 400
+        assert (before, after.state) == (types.FileState.PROCESSING, types.FileState.ACTIVE)
+        assert seconds(client.files.download(file=make(client, video=first))) == (15.0, 15.0)
+        assert after.download_uri == first.uri
+
+    def test_over_the_quota(self, box: Sandbox) -> None:
+        """429 with RetryInfo in the body and Retry-After in the head."""
+        box.fault("google_429", retry_after=3)
+        with pytest.raises(errors.ClientError) as caught:
+            begin(developer(box))
+
+        details = caught.value.details["error"]["details"]
+        assert (caught.value.code, caught.value.status) == (429, "RESOURCE_EXHAUSTED")
+        assert details[-1]["retryDelay"] == "3s"
+        assert caught.value.response.headers["retry-after"] == "3"
+        assert box.bills() == []
+
+    def test_overload(self, box: Sandbox) -> None:
+        """503."""
+        box.fault("google_503", first=1)
+        with pytest.raises(errors.ServerError, match="overloaded"):
+            begin(developer(box))
+
+    def test_a_failed_download(self, box: Sandbox) -> None:
+        """The faults of files strike here."""
+        box.fault("google_503", on="content")
+        client = developer(box)
+        with pytest.raises(errors.ServerError):
+            client.files.download(file=make(client))
+
+    def test_a_leaked_key(self, box: Sandbox) -> None:
+        """The SDK sends its key on to wherever a redirect leads: the files port notices."""
+        box.fault("redirect", on="content")
+        client = developer(box)
+        with pytest.raises(errors.ClientError):
+            client.files.download(file=make(client))
+
+        assert [leak["path"][:6] for leak in box.leaks()] == ["/flow/"]
+
+    def test_models(self, box: Sandbox) -> None:
+        """A list and a look at one."""
+        client = developer(box)
+        names = {model.name for model in client.models.list()}
+
+        assert f"models/{FAST}" in names
+        assert client.models.get(model=FAST).supported_actions == ["predictLongRunning"]
+
+    def test_retired_models(self, box: Sandbox) -> None:
+        """Since some day all are gone."""
+        box.change(retired=True)
+        client = developer(box)
+        with pytest.raises(errors.ClientError, match="is no longer available") as caught:
+            begin(client)
+        with pytest.raises(errors.ClientError, match="is no longer available"):
+            client.models.get(model=FAST)
+
+        assert caught.value.code == 404
+        assert list(client.models.list()) == []
+
+
+class TestFilms:
+    """What the videos show; rendered for real."""
+
+    def test_an_extension_goes_on_from_the_last_picture(self, sandbox: Start) -> None:
+        """One file of 15.0 s: the first clip unchanged, then a film that begins where it ended."""
+        client = developer(sandbox(clip="full", processing_lag=0))
+        first = make(client, prompt="a lion")
+        second = make(client, prompt="it roars", video=first)
+        short, long = (client.files.download(file=each) for each in (first, second))
+        end, begun, later = (frame(long, number) for number in (191, 192, 300))
+
+        assert (seconds(short), seconds(long)) == ((8.0, 8.0), (15.0, 15.0))
+        assert packets(long)[:192] == packets(short)
+        assert len(packets(long)) == 360
+        assert difference(end, begun) * 10 < difference(end, later)
+        assert end.size == (1280, 720)
+
+    def test_references_are_shown(self, sandbox: Start) -> None:
+        """Each is a small picture in the film."""
+        client = developer(sandbox(clip="full"))
+        made = make(client, aspect_ratio="9:16", reference_images=references("red", "lime", "blue"))
+        shown = frame(client.files.download(file=made), 100).quantize(256).convert("RGB")
+        colours = {colour: count for count, colour in shown.getcolors(1 << 20)}
+
+        def near(*wanted: int) -> int:
+            close = (sum(map(abs, map(int.__sub__, c, wanted))) < 60 for c in colours)
+            return sum(n for n, yes in zip(colours.values(), close, strict=True) if yes)
+
+        assert shown.size == (720, 1280)
+        assert min(near(255, 0, 0), near(0, 255, 0), near(0, 0, 255)) > 10_000
+
+
+class TestRefusals:
+    """What is wrong is refused in the API's own words, and costs nothing."""
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            (body({"image": {"inlineData": {}}}), "`inlineData` isn't supported by this model."),
+            (body({"image": {"imageBytes": "x"}}), "`imageBytes` isn't supported"),
+            (body({"image": {"fileUri": "x"}}), "`fileUri` isn't supported"),
+            (body({"image": {"gcsUri": "x"}}), "`gcsUri` isn't supported"),
+            (body(numberOfVideos=1), "`numberOfVideos` isn't supported"),
+            (body(generateAudio=True), "`generateAudio` isn't supported"),
+            (body({"image": {"bytesBase64Encoded": "eA=="}}), "should contain both"),
+            (body({"image": inline(b"no picture")}), "Unable to process input image."),
+            (body({"image": {"bytesBase64Encoded": "?", "mimeType": "a/b"}}), "Base64 decoding"),
+            (body(durationSeconds="8"), "`durationSeconds` needs to be a number."),
+            (body(durationSeconds=5), "between 4 and 8, inclusive."),
+            (body(durationSeconds=10), "`durationSeconds` is out of bound."),
+            (body(sampleCount=2), "`sampleCount` is out of bound."),
+            (body(seed="7"), "`seed` needs to be a number."),
+            (body(aspectRatio="4:3"), "Use one of: 16:9, 9:16."),
+            (body(resolution="480p"), "Use one of: 720p, 1080p, 4k."),
+            (
+                body(resolution="1080p", durationSeconds=6),
+                "1080p is not supported for a duration of 6 seconds.",
+            ),
+            (body(resolution="4k", durationSeconds=4), "4k is not supported for a duration of 4"),
+            (body(personGeneration="allow_adult"), "allow_adult for personGeneration is currently"),
+            (
+                body({"image": inline()}, personGeneration="dont_allow"),
+                "dont_allow for personGeneration is currently not supported.",
+            ),
+            (body({"lastFrame": inline()}), "Your use case is currently not supported."),
+            (body({"referenceImages": []}), "a list of 1 to 3 images"),
+            (
+                body({"referenceImages": [{"image": inline(), "referenceType": "style"}]}),
+                "Your use case",
+            ),
+            (
+                body({"referenceImages": [{"image": inline(), "referenceType": "asset"}] * 4}),
+                "a list of 1 to 3 images",
+            ),
+            (
+                body(
+                    {
+                        "referenceImages": [{"image": inline(), "referenceType": "asset"}],
+                        "image": inline(),
+                    }
+                ),
+                "`referenceImages` isn't supported by this model.",
+            ),
+            (
+                body(
+                    {"referenceImages": [{"image": inline(), "referenceType": "asset"}]},
+                    durationSeconds=4,
+                ),
+                "Your use case",
+            ),
+            (body({"prompt": ""}), "`prompt` is required."),
+            (body({"video": {"encodedVideo": "x"}}), "`encodedVideo` isn't supported"),
+            (body({"video": {"bytesBase64Encoded": "x"}}), "Video URI not found in the request."),
+            (body({"video": {"uri": "https://example.com/x.mp4"}}), "Could not parse the file"),
+            (body({"video": {"uri": f"{HOME}{'a' * 12}"}}), "that has been processed."),
+            ({"instances": []}, "`instances` needs to be a list of one object."),
+            (body() | {"labels": {}}, 'Unknown name "labels": Cannot find field.'),
+            (body() | {"parameters": []} | {"instances": [1]}, "`instances` needs to be a list"),
+        ],
+    )
+    def test_a_wrong_request(self, box: Sandbox, said: Any, told: str) -> None:
+        """400 INVALID_ARGUMENT."""
+        answer = post(box, said)
+        error = answer.json()["error"]
+
+        assert (answer.status_code, error["code"], error["status"]) == (
+            400,
+            400,
+            "INVALID_ARGUMENT",
+        )
+        assert told in error["message"]
+        assert (box.tasks(), box.bills()) == ([], [])
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            (body(negativePrompt="x"), "`negativePrompt` isn't supported by this model."),
+            (body({"referenceImages": []}), "`referenceImages` isn't supported by this model."),
+            (body({"video": {"uri": "x"}}), "Video extension is not allowed for this model"),
+            (body(resolution="4k"), "4k is not supported"),
+        ],
+    )
+    def test_what_lite_lacks(self, box: Sandbox, said: Any, told: str) -> None:
+        """Its own limits."""
+        answer = post(box, said, f"/v1beta/models/{LITE}:predictLongRunning")
+
+        assert (answer.status_code, told in answer.text) == (400, True)
+
+    @pytest.mark.parametrize(
+        ("headers", "status", "told"),
+        [
+            ({}, 403, "Method doesn't allow unregistered callers"),
+            ({"x-goog-api-key": "other"}, 400, "API key not valid."),
+            ({"Authorization": "Bearer sandbox-key"}, 403, "unregistered callers"),
+        ],
+    )
+    def test_who_may_not(
+        self, box: Sandbox, headers: dict[str, str], status: int, told: str
+    ) -> None:
+        """Everywhere alike."""
+        paths = (f"/v1beta/models/{FAST}", "/v1beta/files/x", "/v1beta/operations/x")
+        answers = [requests.get(box.url + path, headers=headers, timeout=10) for path in paths]
+        answers.append(post(box, body(), headers=headers))
+
+        assert {answer.status_code for answer in answers} == {status}
+        assert all(told in answer.text for answer in answers)
+
+    def test_a_key_in_the_query(self, box: Sandbox) -> None:
+        """It is a key too, and is not kept in the record."""
+        answer = requests.get(f"{box.url}/v1beta/models?key={box.key}", timeout=10)
+
+        assert answer.status_code == 200
+        assert box.key not in str(box.requests())
+
+    def test_unknown_models(self, box: Sandbox) -> None:
+        """Not found for this version, be it the platform's name or another."""
+        answers = [
+            post(box, body(), f"/{version}/models/veo-3.1-generate-001:predictLongRunning")
+            for version in ("v1beta", "v1")
+        ]
+
+        assert [answer.status_code for answer in answers] == [404, 404]
+        assert "is not found for API version v1beta, or" in answers[0].text
+        assert "is not found for API version v1, or" in answers[1].text
+
+    def test_unknown_operations_files_and_addresses(self, box: Sandbox) -> None:
+        """404, 403, and a page."""
+        mangled = get(box, f"/v1beta/files/{box.files_url}/x.mp4:download?alt=media")
+
+        assert get(box, f"/v1beta/models/{FAST}/operations/x").status_code == 404
+        assert get(box, "/v1beta/files/x:download?alt=media").status_code == 403
+        assert (mangled.status_code, mangled.text[:15]) == (404, "<!DOCTYPE html>")
+        assert [entry["status"] for entry in box.requests()] == [404, 404, 403]
+
+    def test_too_large(self, box: Sandbox) -> None:
+        """A body of more than 20 MiB."""
+        answer = post(box, body({"image": inline(bytes(16 * 1024 * 1024))}))
+
+        assert answer.status_code == 400
+        assert "Request payload size exceeds the limit: 20971520 bytes." in answer.text
+
+    def test_no_json(self, box: Sandbox) -> None:
+        """Half an object."""
+        answer = post(box, None, json=None, data=b"{")
+
+        assert (answer.status_code, "Invalid JSON payload" in answer.text) == (400, True)
+
+    def test_no_money(self, sandbox: Start) -> None:
+        """The prepaid credits do not cover it."""
+        box = sandbox(balance=0.5)
+        answer = post(box, body())
+
+        assert answer.status_code == 429
+        assert "prepayment credits are depleted" in answer.text
+        assert box.tasks() == []
+
+
+class TestWire:
+    """Addresses, files and days."""
+
+    def test_both_versions_and_both_names(self, box: Sandbox) -> None:
+        """An operation is found under /v1 too, and by its short name."""
+        name = post(box, body(), f"/v1/models/{FAST}:predictLongRunning").json()["name"]
+        finish(developer(box), types.GenerateVideosOperation(name=name))
+        short = name.partition(f"models/{FAST}/")[2]
+        answers = [get(box, f"/{v}/{n}").json() for v in ("v1", "v1beta") for n in (name, short)]
+
+        assert [answer["name"] for answer in answers] == [name] * 4
+        assert all(answer["done"] for answer in answers)
+        assert short.startswith("operations/")
+
+    def test_two_services_share_v1_models(self, box: Sandbox) -> None:
+        """The key tells whose list is meant."""
+        mine = get(box, "/v1/models").json()
+        headers = {"Authorization": f"Bearer {box.key}"}
+        theirs = requests.get(f"{box.url}/v1/models", headers=headers, timeout=10).json()
+
+        assert {"models"} == set(mine)
+        assert theirs["object"] == "list"
+
+    def test_a_part_of_a_file(self, box: Sandbox) -> None:
+        """Range is honoured; only media is there."""
+        client = developer(box)
+        made = make(client)
+        whole = client.files.download(file=made)
+        path = f"/v1beta/files/{file_of(made)}:download"
+        part = get(box, f"{path}?alt=media", headers={"Range": "bytes=100-"})
+
+        assert (part.status_code, part.content) == (206, whole[100:])
+        assert get(box, path).status_code == 400
+
+    @pytest.mark.parametrize(
+        ("model", "parameters", "amount"),
+        [
+            (FAST, {"durationSeconds": 4}, 0.4),
+            (FAST, {"durationSeconds": 6, "aspectRatio": "9:16"}, 0.6),
+            (FAST, {"resolution": "1080p"}, 0.96),
+            (FAST, {"resolution": "4k"}, 2.4),
+            ("veo-3.1-generate-preview", {}, 3.2),
+            ("veo-3.1-generate-preview", {"resolution": "4k"}, 4.8),
+            (LITE, {"durationSeconds": 4}, 0.2),
+            (LITE, {"resolution": "1080p"}, 0.64),
+        ],
+    )
+    def test_prices(
+        self, box: Sandbox, model: str, parameters: dict[str, Any], amount: float
+    ) -> None:
+        """A second of each model and resolution."""
+        answer = post(box, body(**parameters), f"/v1beta/models/{model}:predictLongRunning")
+        name = answer.json()["name"]
+
+        assert [(bill["task"], bill["amount"]) for bill in box.bills()] == [(name, amount)]
+
+    def test_two_days(self, box: Sandbox) -> None:
+        """Then the file is gone, and cannot be extended any more."""
+        client = developer(box)
+        made = make(client)
+        path = f"/v1beta/files/{file_of(made)}"
+        box.advance(2 * DAY - 10)
+        before = get(box, path).status_code
+        box.advance(20)
+
+        assert (before, get(box, path).status_code) == (200, 403)
+        assert get(box, f"{path}:download?alt=media").status_code == 403
+        assert post(box, body({"video": {"uri": made.uri}})).status_code == 403
+
+    def test_two_days_anew(self, sandbox: Start, tmp_path: Path) -> None:
+        """An extension starts the days of its source again, for a later sandbox too."""
+        box = sandbox(tmp_path / "home", processing_lag=0)
+        made = make(developer(box))
+        box.advance(2 * DAY - 100)
+        assert post(box, body({"video": {"uri": made.uri}})).status_code == 200
+        box.advance(DAY)
+        box.close()
+        later = sandbox(tmp_path / "home")
+
+        assert get(later, f"/v1beta/files/{file_of(made)}").status_code == 200
+        later.advance(DAY)
+        assert get(later, f"/v1beta/files/{file_of(made)}").status_code == 403
+
+    def test_the_ratio_of_an_extension(self, box: Sandbox) -> None:
+        """A video of 9:16 is only extended if 9:16 is asked for."""
+        client = developer(box)
+        tall = make(client, aspect_ratio="9:16")
+        with pytest.raises(errors.ClientError, match="must be 16:9, but got: 9:16"):
+            begin(client, video=tall)
+
+        assert make(client, video=tall, aspect_ratio="9:16").uri
+
+    def test_extensions_that_do_not_go(self, box: Sandbox) -> None:
+        """In 1080p, of a 1080p video, of another length, with a frame."""
+        client = developer(box)
+        small, large = make(client), make(client, resolution="1080p")
+        changes: list[tuple[Any, dict[str, Any]]] = [
+            ({"video": {"uri": small.uri}}, {"resolution": "1080p"}),
+            ({"video": {"uri": large.uri}}, {}),
+            ({"video": {"uri": small.uri}}, {"durationSeconds": 4}),
+            ({"video": {"uri": small.uri}, "image": inline()}, {}),
+            ({"video": {"uri": small.uri}, "prompt": ""}, {}),
+        ]
+        answers = [post(box, body(instance, **more)) for instance, more in changes]
+
+        assert [answer.status_code for answer in answers] == [400] * 5
+        assert len(box.tasks()) == 2
+
+    @pytest.mark.parametrize(("length", "taken"), [(141.0, True), (148.0, False)])
+    def test_the_longest_extension(self, length: float, taken: bool) -> None:
+        """What is longer than 141 s is not extended."""
+        extra = {"ratio": "16:9", "resolution": "720p", "length": length}
+        order = Order("gemini", "gemini", "x", FAST, "x", ClipSpec("x", 2, 2), 1, extra=extra)
+        source = Task(1, order, 0.0, 0.0, Outcome(), "file")
+        if taken:
+            check_source(Asked("x"), source)
+        else:
+            with pytest.raises(Refusal):
+                check_source(Asked("x"), source)
+
+    def test_a_running_video_has_no_file(self, box: Sandbox) -> None:
+        """Not yet, and never if it fails."""
+        box.fault("failed", match="tiger")
+        box.change(latency=1000)
+        begin(developer(box))
+        begin(developer(box), prompt="tiger")
+        files = [task.file for task in box._core.tasks.all()]
+        box.advance(500)
+        early = [get(box, f"/v1beta/files/{file}").status_code for file in files]
+        box.advance(500)
+        finish(developer(box), types.GenerateVideosOperation(name=box.tasks()[0]["task"]))
+        late = [get(box, f"/v1beta/files/{file}").status_code for file in files]
+
+        assert (early, late) == ([403, 403], [200, 403])
+
+    def test_the_raw_words_of_references(self, box: Sandbox) -> None:
+        """The documents write `asset` small; 9:16 is taken, as the newer ones have it."""
+        reference = {"image": inline(), "referenceType": "asset"}
+
+        assert post(box, body({"referenceImages": [reference]}, aspectRatio="9:16")).ok
+
+    def test_an_operation_that_never_ends(self, box: Sandbox) -> None:
+        """It runs until it is forgotten, and costs nothing."""
+        box.fault("never_finishes")
+        name = begin(developer(box)).name
+        box.advance(2 * DAY - 1)
+        running = get(box, f"/v1beta/{name}").json()
+        box.advance(1)
+
+        assert running == {"name": name}
+        assert get(box, f"/v1beta/{name}").status_code == 404
+        assert [bill["state"] for bill in box.bills()] == ["refunded"]
+
+    def test_chance(self, sandbox: Start) -> None:
+        """Failures that chance decides are told in this API's words."""
+        box = sandbox(fail_rate=1.0)
+        ended = finish(developer(box), begin(developer(box)))
+
+        assert ended.error["code"] == 13
