@@ -70,7 +70,7 @@ class Job:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._over = False
+        self._over = threading.Event()
         self._callbacks: list[Callable[[Job], object]] = []
         self._watchers: list[Callable[[Status], object]] = []
         work.told = self._told
@@ -111,7 +111,7 @@ class Job:
 
     def done(self) -> bool:
         """Whether this process has nothing more to do for it, with or without a video."""
-        return self._over
+        return self._over.is_set()
 
     def result(self, timeout: float | None = None) -> Video:
         """Wait for the video.
@@ -123,9 +123,7 @@ class Job:
             StillRunningError: The time is over.
             VeoError: There is no video; the error says why, and whether it was charged.
         """
-        waited = threading.Event()
-        self.add_done_callback(lambda _: waited.set())
-        if not waited.wait(timeout):
+        if not self._over.wait(_waitable(timeout)):
             raise StillRunningError(
                 f"job {self.id} is still {self.state} after {timeout} s",
                 hint=f"`veo resume {self.id}` waits for it.",
@@ -158,7 +156,7 @@ class Job:
     def add_done_callback(self, callback: Callable[[Job], object]) -> None:
         """Have a function called with the job when it is over; at once if it is already."""
         with _lock:
-            if not self._over:
+            if not self._over.is_set():
                 self._callbacks.append(callback)
                 return
         self._call(callback)
@@ -166,7 +164,7 @@ class Job:
     def finish(self) -> None:
         """The engine's word that there is nothing more to do."""
         with _lock:
-            self._over = True
+            self._over.set()
             callbacks, self._callbacks, self._watchers = self._callbacks, [], []
         for callback in callbacks:
             self._call(callback)
@@ -211,7 +209,8 @@ def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[
     awaited = list(jobs)
     for job in awaited:
         job.add_done_callback(over.put)
-    end = None if timeout is None else monotonic() + timeout
+    most = _waitable(timeout)
+    end = None if most is None else monotonic() + most
     for left in range(len(awaited), 0, -1):
         try:
             yield over.get(timeout=None if end is None else max(0.0, end - monotonic()))
@@ -234,3 +233,8 @@ async def completed(jobs: Iterable[Job]) -> AsyncIterator[Job]:
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object) -> None:
     with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits there
         loop.call_soon_threadsafe(function, *args)
+
+
+def _waitable(timeout: float | None) -> float | None:
+    """Seconds that the system can wait; infinity is more than it takes."""
+    return None if timeout is None or timeout > threading.TIMEOUT_MAX else timeout

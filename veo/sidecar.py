@@ -51,12 +51,18 @@ def path_of(output: Path) -> Path:
 
 
 def write(record: Record) -> None:
-    """Write the sidecar of a finished job; a disk that refuses it does not fail the job."""
+    """Write the sidecar of a finished job; a disk that refuses it does not fail the job.
+
+    A file of that name that is no sidecar is somebody else's, and stays.
+    """
     body = describe(record) | {
         "request": json.loads(record.request),
         "quote": json.loads(record.quote),
     }
-    target = path_of(Path(record.output))
+    output = Path(record.output)
+    target = path_of(output)
+    if target.exists() and maker(output) is None:
+        return
     half = target.with_name(f".{target.name}.part")
     try:
         half.write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", "utf-8")
