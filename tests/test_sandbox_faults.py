@@ -60,7 +60,7 @@ class TestTable:
     @pytest.mark.parametrize(
         ("rule", "told"),
         [
-            ({"fault": "gremlins"}, "unknown fault 'gremlins'; known: cut"),
+            ({"fault": "gremlins"}, "unknown fault 'gremlins'; known: broken_chunk"),
             ({"fault": "http_500", "on": "sunday"}, "on 'sunday': must be any, or of create"),
             ({"fault": "http_500", "rate": 2}, "rate 2: must be from 0 to 1"),
             ({"fault": "http_500", "first": "x"}, "first 'x': must be a whole number"),

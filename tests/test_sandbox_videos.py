@@ -217,8 +217,9 @@ class TestKeys:
         """This wire reads `Authorization` alone."""
         box = sandbox()
         headers = {"x-goog-api-key": box.key}
+        url = f"{box.url}/v1/videos/x"
 
-        assert requests.get(f"{box.url}/v1/models", headers=headers, timeout=10).status_code == 401
+        assert requests.get(url, headers=headers, timeout=10).status_code == 401
 
 
 class TestDocs:

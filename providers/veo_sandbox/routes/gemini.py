@@ -133,7 +133,8 @@ async def get_model(core: Core, call: Call) -> Response:
 
 async def list_models_v1(core: Core, call: Call) -> Response:
     """GET /v1/models, which is the gateway's too: the key tells whose caller it is."""
-    return await (list_models if call.goog_key else account.list_models)(core, call)
+    google = call.goog_key and not call.bearer
+    return await (list_models if google else account.list_models)(core, call)
 
 
 async def nowhere(core: Core, call: Call) -> Response:
