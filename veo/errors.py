@@ -87,6 +87,10 @@ class VeoError(Exception):
         if not isinstance(charged, EllipsisType):
             self.charged = charged
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By its facts: some of the tree take other arguments than a message.
+        return _restored, (type(self), self.args, vars(self))
+
     def to_json(self) -> dict[str, Any]:
         """The error as the ledger and ``--json`` keep it."""
         return {
@@ -112,6 +116,13 @@ class VeoError(Exception):
             request_id=body.get("request_id"),
         )
         return error
+
+
+def _restored(cls: type[VeoError], args: tuple[Any, ...], facts: dict[str, Any]) -> VeoError:
+    error = cls.__new__(cls)
+    error.args = args
+    vars(error).update(facts)
+    return error
 
 
 class UsageError(VeoError):

@@ -1,0 +1,124 @@
+"""What can go wrong: one tree, and three facts about each error."""
+
+import pickle
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veo import errors
+from veo.check import Problem
+from veo.errors import (
+    AnswerLostError,
+    BusyError,
+    InvalidRequestError,
+    ProviderError,
+    UsageError,
+    VeoError,
+)
+
+TREE = str(errors.__doc__)
+CLASSES = [
+    value
+    for value in vars(errors).values()
+    if isinstance(value, type) and issubclass(value, VeoError)
+]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+class TestEveryClass:
+    """What holds for all of them."""
+
+    def test_it_is_drawn_in_the_tree(self, cls: type[VeoError]) -> None:
+        """The module's docstring misses none."""
+        assert re.search(rf"\b{cls.__name__}\b", TREE)
+
+    def test_it_has_a_documented_exit_code(self, cls: type[VeoError]) -> None:
+        """1 to 7, as the command line promises."""
+        assert cls.exit_code in range(1, 8)
+
+    def test_it_survives_the_ledger(self, cls: type[VeoError]) -> None:
+        """It comes back as the class it was, with the facts of that class."""
+        error = VeoError.from_json({"type": cls.__name__, "message": "m", "charged": cls.charged})
+        assert type(error) is cls
+        assert (str(error), error.charged, error.retryable) == ("m", cls.charged, cls.retryable)
+
+
+@pytest.mark.parametrize(
+    ("branch", "code"),
+    re.findall(r"── (\w+Error) (\d)", TREE),
+)
+def test_the_exit_code_belongs_to_the_branch(branch: str, code: str) -> None:
+    """The number in the drawing is that of the class and of all below it."""
+    root = getattr(errors, branch)
+    below = [cls for cls in CLASSES if issubclass(cls, root)]
+    assert {cls.exit_code for cls in below} == {int(code)}
+
+
+def test_what_may_be_sent_again_was_not_charged() -> None:
+    """No class of a provider's error says at once "try again" and "it was charged"."""
+    assert not [cls for cls in CLASSES if cls.retryable and cls.charged]
+
+
+def test_a_fact_of_one_error_overrides_that_of_its_class() -> None:
+    """None is a fact too: nobody can tell."""
+    error = BusyError("busy", charged=None, retryable=False, retry_after=3.0, request_id="r")
+    assert (error.charged, error.retryable, error.retry_after) == (None, False, 3.0)
+    assert (BusyError("busy").charged, AnswerLostError("lost").charged) == (False, None)
+
+
+TEXT = st.none() | st.text()
+FACT = st.none() | st.booleans()
+
+
+@given(st.sampled_from(CLASSES), st.text(), TEXT, FACT, st.booleans(), TEXT)
+def test_json_and_back(
+    cls: type[VeoError],
+    message: str,
+    hint: str | None,
+    charged: bool | None,
+    retryable: bool,
+    request_id: str | None,
+) -> None:
+    """An error in the ledger is the error that was raised."""
+    said = {"hint": hint, "charged": charged, "retryable": retryable, "request_id": request_id}
+    body = {"type": cls.__name__, "message": message, **said}
+    assert VeoError.from_json(body).to_json() == body
+
+
+@pytest.mark.parametrize("body", [{}, {"type": "GremlinError"}, {"type": None, "message": None}])
+def test_an_unknown_error_is_still_an_error(body: dict[str, object]) -> None:
+    """What another version or provider wrote down can be read."""
+    assert type(VeoError.from_json(body)) is VeoError
+
+
+def test_a_class_from_elsewhere_comes_back_as_itself() -> None:
+    """A provider's own error needs no registration."""
+
+    class TiredError(ProviderError):
+        """Made up here."""
+
+    assert type(VeoError.from_json(TiredError("yawn").to_json())) is TiredError
+
+
+def test_a_request_tells_all_its_problems() -> None:
+    """One line each, and the problems themselves for programs."""
+    problems = (Problem("prompt", "a video needs a prompt"), Problem("seed", "there is none"))
+    error = InvalidRequestError(iter(problems))
+    assert error.problems == problems
+    assert str(error).splitlines() == [str(problem) for problem in problems]
+    assert isinstance(error, UsageError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BusyError("busy", retry_after=3.0, hint="wait"),
+        InvalidRequestError([Problem("prompt", "a video needs a prompt")]),
+    ],
+)
+def test_an_error_crosses_processes(error: VeoError) -> None:
+    """Pickled and back, with everything that it says."""
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))
