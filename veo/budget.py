@@ -10,6 +10,7 @@ from veo.ledger import Cap
 from veo.money import micros, show, usd
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from decimal import Decimal
 
     from veo.config import Config
@@ -46,4 +47,19 @@ def over(cap: Cap, spent: int, amount: int) -> BudgetError:
         f"{show(usd(amount))} does not fit under {cap.name} of {show(usd(cap.limit))}: "
         f"{show(usd(spent))} is spent or reserved already",
         hint=f"{cap.name} would have to be at least {show(usd(spent + amount))}.",
+    )
+
+
+def short(spent: Mapping[Cap, int], amount: int) -> BudgetError:
+    """The error of an amount that does not fit under several caps, with what all would have to be.
+
+    Args:
+        spent: What counts against each cap already, millionths of a USD.
+        amount: What does not fit, millionths of a USD.
+    """
+    tight = {cap: count for cap, count in spent.items() if count + amount > cap.limit}
+    errors = [over(cap, count, amount) for cap, count in tight.items()]
+    return BudgetError(
+        "; ".join(error.message for error in errors),
+        hint=" ".join(str(error.hint) for error in errors),
     )

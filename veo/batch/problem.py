@@ -25,6 +25,11 @@ class Spot:
     index: int | None
     line: int | None = None
 
+    @property
+    def order(self) -> tuple[int, int]:
+        """By which spots are sorted; the batch as a whole comes first."""
+        return (-1 if self.index is None else self.index, self.line or 0)
+
     def __str__(self) -> str:
         line = f"line {self.line}" if self.line is not None else ""
         item = f"item[{self.index}]" if self.index is not None else ""
@@ -45,7 +50,9 @@ class ItemProblem:
 
     def __str__(self) -> str:
         spot = str(self.spot)
-        return f"{spot}: {self.message}" if spot else self.message
+        text = f"{spot}: {self.message}" if spot else self.message
+        # JSON can escape halves of characters, which no terminal and no file takes.
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def problems_of(spot: Spot, error: VeoError, key: str = "") -> Iterator[ItemProblem]:

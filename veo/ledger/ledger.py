@@ -69,6 +69,11 @@ class Ledger:
         with self.database.read() as connection:
             return planning.standing(connection, new)
 
+    def alike(self, new: Iterable[NewJob]) -> dict[str, list[Record]]:
+        """For each new job those that stand for the same request under any name; by the new id."""
+        with self.database.read() as connection:
+            return planning.alike(connection, new)
+
     def resubmit(self, record: Record, caps: Sequence[Cap] = (), owner: str = "") -> Planned:
         """Plan a job of unknown outcome once more; its first send goes on counting as doubtful.
 

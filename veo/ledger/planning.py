@@ -112,19 +112,26 @@ def plan(
 def standing(connection: Connection, new: Iterable[NewJob]) -> dict[str, Record]:
     """For each new job the one that stands for it: a live one, else the newest; by new id."""
     wanted = list(new)
-    same: dict[str, list[Record]] = defaultdict(list)
-    for some in rows.chunks({job.fingerprint for job in wanted}):
-        query = select(jobs).where(jobs.c.fingerprint.in_(some)).order_by(jobs.c.created_at)
-        for record in rows.records(connection, query):
-            if record.stands:
-                same[record.fingerprint].append(record)
+    same = alike(connection, wanted)
     found = {}
     for job in wanted:
-        fitting = [record for record in same[job.fingerprint] if _is_of(record, job)]
+        fitting = [record for record in same[job.id] if _is_at(record, job.output)]
         if fitting:
             live = [record for record in fitting if record.state in LIVE]
             found[job.id] = (live or fitting)[-1]
     return found
+
+
+def alike(connection: Connection, new: Iterable[NewJob]) -> dict[str, list[Record]]:
+    """For each new job those that stand for the same request, wherever their videos went."""
+    wanted = list(new)
+    same: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for some in rows.chunks({job.fingerprint for job in wanted}):
+        query = select(jobs).where(jobs.c.fingerprint.in_(some)).order_by(jobs.c.created_at)
+        for record in rows.records(connection, query):
+            if record.stands:
+                same[record.provider, record.fingerprint].append(record)
+    return {job.id: same[job.provider, job.fingerprint] for job in wanted}
 
 
 def resubmit(
@@ -169,10 +176,9 @@ def withdraw(
     return gone
 
 
-def _is_of(record: Record, job: NewJob) -> bool:
-    """Whether a job was for the same provider and output, its video renamed or not."""
-    places = {job.output, str(beside(Path(job.output), record.id))}
-    return record.provider == job.provider and record.output in places
+def _is_at(record: Record, output: str) -> bool:
+    """Whether a job's video goes to that file, renamed or not because another had the name."""
+    return record.output in {output, str(beside(Path(output), record.id))}
 
 
 def _record(job: NewJob, cost: int, owner: str | None, at: float) -> Record:

@@ -1,0 +1,286 @@
+"""A batch on its way: what is made already is left alone, the rest is made once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from veo import budget
+from veo.batch.entry import NOT_SENT, SKIPPED, Entry
+from veo.batch.flight import Flight
+from veo.batch.queue import Queue
+from veo.batch.standing import Verdict, verdict
+from veo.download import claim_folder
+from veo.engine.work import still_running
+from veo.errors import GoneError, LeaseLostError, SetupError, VeoError, WithdrawnError
+from veo.ledger import State
+from veo.money import micros
+from veo.resume import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from veo.batch.checking import Checked
+    from veo.batch.rules import Rules
+    from veo.client import Client
+    from veo.job import Job
+    from veo.ledger import Cap, Planned, Record
+
+
+class Batch:
+    """Many items, each made once however often, and in however many processes, it is run.
+
+    Iterate over it, or call ``start`` once and then ``advance`` until it is ``over``.
+
+    Args:
+        client: Works on the jobs.
+        checked: What a check of its items found.
+        run: The name under which the money of its items is counted together.
+        rules: How it is to be run.
+    """
+
+    def __init__(self, client: Client, checked: Checked, run: str, rules: Rules) -> None:
+        self.client = client
+        self.checked = checked
+        self.run = run
+        self.rules = rules
+        self.entries = [Entry(item.spot, item.new, item.standing) for item in checked.ready]
+        self.flight = Flight(client, rules.timeout)
+        self.queue = Queue(self.flight.free)
+        self._started = False
+        self._ended: list[Entry] = []
+        self._full = False
+        self._reason: WithdrawnError | None = None
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Every item as soon as nothing more happens to it."""
+        self.start()
+        while not self.over:
+            yield from self.advance(1.0)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more happens, and ``advance`` has told of every item."""
+        return self._started and not (self.flight or self.queue or self._ended)
+
+    @cached_property
+    def outlook(self) -> list[tuple[Entry, Verdict]]:
+        """What is to be done about every item, as far as can be told before it begins."""
+        return [(entry, verdict(entry.standing)) for entry in self.entries]
+
+    def start(self) -> None:
+        """Begin.
+
+        Raises:
+            SetupError, OutputError: A provider or folder cannot be used; nothing was sent.
+        """
+        met = self.outlook
+        self._prepare([entry for entry, what in met if self._costs_work(what)])
+        self._started = True
+        joined = [entry for entry, what in met if what is Verdict.JOIN]
+        self._take_back_leftovers(joined)
+        self.flight.join(joined, [_standing(entry) for entry in joined])
+        for entry, what in met:
+            self._act(entry, what)
+        self._fill()
+
+    def advance(self, timeout: float) -> list[Entry]:
+        """Wait for news, at most so many seconds; returns the items that are over now."""
+        for entry, job in self.flight.landed(0.0 if self._ended else timeout):
+            self._close(entry, job)
+        if self._reason:
+            self._take_back(self.flight, self._reason)
+        else:
+            self._fill()
+        ended, self._ended = self._ended, []
+        return ended
+
+    def stop(self, reason: str) -> None:
+        """Send nothing new; what was sent goes on. The money of what was not is free again."""
+        self._reason = WithdrawnError(f"not sent: {reason}")
+        self._give_up(self.queue.drain(), self._reason)
+        self._take_back(self.flight, self._reason)
+
+    def leave(self) -> None:
+        """Wait no longer for what is on its way; ``veo resume`` or another run carries on."""
+        for entry in self.flight:
+            if entry.job:
+                self._end(entry, str(entry.job.state), still_running(entry.job.work))
+        self.flight = Flight(self.client, self.rules.timeout)
+
+    def caps(self) -> list[Cap]:
+        """The limits on money that hold now."""
+        return self.client.caps(self.run, self.rules.max_cost)
+
+    # What is to be done about an item that a job stands for.
+
+    def _costs_work(self, what: Verdict) -> bool:
+        again = what is Verdict.GONE and self.rules.remake
+        anew = what is Verdict.ASK and self.rules.resubmit_unknown
+        return again or anew or what in {Verdict.MAKE, Verdict.FETCH, Verdict.JOIN}
+
+    def _prepare(self, entries: Iterable[Entry]) -> None:
+        """Find out now what would be in the way of every single item."""
+        wanted = list(entries)
+        for provider in {entry.new.provider for entry in wanted}:
+            self.client.route(provider)
+        for folder in {Path(entry.new.output).parent for entry in wanted}:
+            claim_folder(folder)
+
+    def _act(self, entry: Entry, what: Verdict) -> None:
+        actions: dict[Verdict, Callable[[Entry], None]] = {
+            Verdict.MAKE: self.queue.add,
+            Verdict.KEEP: self._skip,
+            Verdict.CHANGED: self._changed,
+            Verdict.FETCH: self._fetch,
+            Verdict.GONE: self._gone,
+            Verdict.ASK: self._ask,
+        }
+        if what in actions:
+            actions[what](entry)
+
+    def _meet(self, entry: Entry, record: Record) -> None:
+        """A job was found that stands for the item, made by another process meanwhile."""
+        entry.standing = record
+        what = verdict(record)
+        if what is Verdict.JOIN:
+            self.flight.join([entry], [record])
+        self._act(entry, what)
+
+    def _skip(self, entry: Entry) -> None:
+        self._end(entry, SKIPPED)
+
+    def _changed(self, entry: Entry) -> None:
+        if self.rules.force:
+            self._fetch(entry)
+            return
+        entry.note = "its file was changed since it was made, and is kept as it is"
+        self._skip(entry)
+
+    def _fetch(self, entry: Entry) -> None:
+        """Download once more what is made and paid for."""
+        record = _standing(entry)
+        try:
+            record = self.client.ledger.move(
+                record,
+                State.READY,
+                kind="fetch",
+                message="its file is not there any more: it is fetched again",
+                owner=self.client.worker,
+                force=self.rules.force,
+                **dict.fromkeys(("ended_at", "tag", "error")),
+            )
+        except LeaseLostError:
+            self._meet(entry, self.client.ledger.job(record.id))
+            return
+        self.flight.work_on([entry], [record])
+
+    def _gone(self, entry: Entry) -> None:
+        record = _standing(entry)
+        if self.rules.remake:
+            entry.renew(instead_of=record.id)
+            self.queue.add(entry)
+            return
+        text = "its video was made, but the file is gone, here and at the provider's"
+        hint = "--remake makes it anew, and pays again."
+        self._end(entry, str(record.state), GoneError(text, hint=hint, charged=True))
+
+    def _ask(self, entry: Entry) -> None:
+        record = _standing(entry)
+        if not self.rules.resubmit_unknown:
+            self._end(entry, str(record.state), unknown(record))
+            return
+        try:
+            planned = self.client.ledger.resubmit(record, self.caps(), self.client.worker)
+        except LeaseLostError:
+            self._meet(entry, self.client.ledger.job(record.id))
+            return
+        if planned.stopped_by:
+            amount = micros(record.quoted().amount)
+            error = budget.over(planned.stopped_by, planned.spent, amount)
+            self._end(entry, str(record.state), error)
+            return
+        self.flight.work_on([entry], planned.records)
+
+    # Jobs begun, and jobs ended.
+
+    def _fill(self) -> None:
+        """Plan as much as can be sent soon and fits under the caps."""
+        if not self.flight:
+            self._full = False  # other processes may have given money back
+        while not self._full and (entries := self.queue.next()):
+            new = [entry.new for entry in entries]
+            planned = self.client.ledger.plan(new, self.caps(), self.client.worker)
+            self._planned(entries, planned)
+        if self._full and not self.flight:
+            left = self.queue.drain()
+            self._give_up(left, self._shortage(left))
+
+    def _planned(self, entries: Sequence[Entry], planned: Planned) -> None:
+        by_id = {entry.new.id: entry for entry in entries}
+        begun = [by_id.pop(record.id) for record in planned.records]
+        self.flight.work_on(begun, planned.records)
+        for name, record in planned.found.items():
+            self._meet(by_id.pop(name), record)
+        self.queue.put_back(by_id.values())
+        self._full = planned.stopped_by is not None
+
+    def _close(self, entry: Entry, job: Job) -> None:
+        record, error = job.record, job.error
+        if not (record.reserved or record.charged or record.doubtful):
+            self._full = False
+        if record.state is State.FAILED and isinstance(error, WithdrawnError):
+            entry.renew()  # another process had it, and gave it up unsent
+            self.queue.add(entry)
+        elif record.state is State.EXPIRED and record.stands:
+            entry.job, entry.standing = None, record
+            self._gone(entry)
+        else:
+            self._end(entry, str(record.state), None if record.state is State.DONE else error)
+            self._learn(entry)
+
+    def _learn(self, entry: Entry) -> None:
+        """What an end means for the others."""
+        if isinstance(entry.error, SetupError):
+            provider = entry.new.provider
+            error = type(entry.error)(f"not sent: {entry.error.message}", hint=entry.error.hint)
+            self._give_up(self.queue.drain(provider), error)
+            others = [each for each in self.flight if each.new.provider == provider]
+            self._take_back(others, error)
+        if entry.error and self.rules.fail_fast and not self._reason:
+            self.stop(f"{entry.spot} failed")
+
+    # What is not sent after all.
+
+    def _take_back(self, entries: Iterable[Entry], error: VeoError) -> None:
+        for entry in self.flight.take_back(entries, error):
+            entry.job = None
+            self._end(entry, NOT_SENT, error)
+
+    def _take_back_leftovers(self, joined: Iterable[Entry]) -> None:
+        """Give up what an earlier run planned and never sent, and no item asks for any more."""
+        asked = {entry.standing.id for entry in joined if entry.standing}
+        planned = self.client.ledger.jobs(run=self.run, states=[State.PLANNED])
+        left = [record for record in planned if record.id not in asked]
+        if left:
+            error = WithdrawnError("the batch does not ask for it any more")
+            self.client.ledger.withdraw(self.client.lease(left), error)
+
+    def _give_up(self, entries: Iterable[Entry], error: VeoError) -> None:
+        for entry in entries:
+            self._end(entry, NOT_SENT, error)
+
+    def _shortage(self, entries: Iterable[Entry]) -> VeoError:
+        amount = sum(micros(entry.new.quote.amount) for entry in entries)
+        spent = {cap: self.client.ledger.spent(cap) for cap in self.caps()}
+        return budget.short(spent, amount)
+
+    def _end(self, entry: Entry, word: str, error: VeoError | None = None) -> None:
+        entry.end(word, error)
+        self._ended.append(entry)
+
+
+def _standing(entry: Entry) -> Record:
+    assert entry.standing  # noqa: S101 - the verdict says so
+    return entry.standing

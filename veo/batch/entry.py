@@ -1,0 +1,113 @@
+"""An item on its way through a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from veo import sidecar
+from veo.ledger import State
+from veo.ledger.planning import new_id
+
+if TYPE_CHECKING:
+    from veo.batch.problem import Spot
+    from veo.errors import VeoError
+    from veo.job import Job
+    from veo.ledger import NewJob, Record
+
+NOT_SENT = "not sent"
+WAITING = "waiting"
+SKIPPED = "skipped"
+_STILL_RUNNING = 6
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """An item of a batch, and how it is doing.
+
+    Attributes:
+        spot: Where it stands in the batch.
+        new: The job that would be planned for it.
+        standing: The job that stood for it before, if one did.
+        job: The handle on the job that is, or was, worked on for it.
+        error: Why there is no video; None while there may still be one.
+        note: Something to know about it, for a person.
+        ended: The word for how it stands at the end; None while more may happen in this run.
+    """
+
+    spot: Spot
+    new: NewJob
+    standing: Record | None = None
+    job: Job | None = None
+    error: VeoError | None = None
+    note: str | None = None
+    ended: str | None = None
+
+    @property
+    def record(self) -> Record | None:
+        """The job that stands for it now; None while there is none."""
+        return self.job.record if self.job else self.standing
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more happens to it in this run."""
+        return self.ended is not None
+
+    @property
+    def skipped(self) -> bool:
+        """Whether it was made before, and cost nothing now."""
+        return self.ended == SKIPPED
+
+    @property
+    def state(self) -> str:
+        """The state of its job, or ``waiting``, ``skipped`` or ``not sent``."""
+        return self.ended or (str(self.job.state) if self.job else WAITING)
+
+    @property
+    def exit_code(self) -> int:
+        """The code that it stands for: 0 made, that of its error, else 6: still running."""
+        if self.error:
+            return self.error.exit_code
+        return 0 if self.ended in {SKIPPED, State.DONE} else _STILL_RUNNING
+
+    def end(self, word: str, error: VeoError | None = None) -> None:
+        """Nothing more happens to it."""
+        self.ended, self.error = word, error
+
+    def renew(self, instead_of: str | None = None) -> None:
+        """Make ready for another try, beside the job that the user wants replaced."""
+        self.job = self.error = None
+        self.new = replace(self.new, id=new_id(), instead_of=instead_of)
+
+    def describe(self) -> dict[str, Any]:
+        """The item as ``--json`` prints it: its job, and where it stands in the batch."""
+        record = None if self.state in {WAITING, NOT_SENT} else self.record
+        body = sidecar.describe(record) if record else _unplanned(self.new) | {"state": self.state}
+        if self.error and not body["error"]:
+            told = self.error.to_json()
+            body["error"] = {key: told[key] for key in told if key != "hint"}
+        place = {"index": self.spot.index, "line": self.spot.line}
+        return place | body | {"skipped": self.skipped}
+
+
+def _unplanned(new: NewJob) -> dict[str, Any]:
+    """What is known of an item that no job was planned for, under the same keys."""
+    return {
+        "job": None,
+        "provider": new.provider,
+        "model": new.model,
+        "state": None,
+        "task_id": None,
+        "output": new.output,
+        "bytes": None,
+        "sha256": None,
+        "seconds": {"queued": None, "generating": None, "downloading": None},
+        "polls": 0,
+        "cost": {
+            "quoted": float(new.quote.amount),
+            "charged": 0.0,
+            "currency": "USD",
+            "certain": True,
+        },
+        "error": None,
+    }

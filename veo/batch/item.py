@@ -1,0 +1,164 @@
+"""One item of a batch: its keys, their types, the request that it asks for. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from veo.batch.problem import ItemProblem, Spot, problems_of
+from veo.batch.reading import shown
+from veo.errors import ImageError
+from veo.image import Image
+from veo.model import similar
+from veo.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from veo.batch.reading import Raw
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One request of a batch.
+
+    Attributes:
+        spot: Where it stands.
+        request: What is asked for; images as they were written, not looked at yet.
+        provider: Its route; None for the batch's.
+        output: Its file, under the batch's output folder; None for a name of its own making.
+    """
+
+    spot: Spot
+    request: Request
+    provider: str | None = None
+    output: str | None = None
+
+
+def _sound(text: str) -> str:
+    if "\0" in text or not _encodes(text):
+        raise PydanticCustomError("unsound", "holds a character that is none")
+    return text
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Text = Annotated[str, AfterValidator(_sound)]
+Name = Annotated[Text, Field(min_length=1)]
+
+
+class Keys(BaseModel):
+    """The keys that an item may have, and their types; null is as good as not said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    prompt: Text
+    provider: Name | None = None
+    model: Name | None = None
+    output: Name | None = None
+    start_frame: Name | None = None
+    end_frame: Name | None = None
+    reference: Annotated[list[Name] | None, BeforeValidator(_listed)] = None
+    negative_prompt: Text | None = None
+    aspect_ratio: Name | None = None
+    resolution: Name | None = None
+    duration: int | None = None
+    seed: int | None = None
+    person_generation: Name | None = None
+
+
+def read(raw: Raw, defaults: Mapping[str, Any]) -> tuple[Item | None, list[ItemProblem]]:
+    """An item, or every problem of its keys.
+
+    Args:
+        raw: As it was written.
+        defaults: Values of keys that it does not say.
+    """
+    said = {key: value for key, value in raw.body.items() if value is not None or key == "prompt"}
+    try:
+        keys = Keys.model_validate({**defaults, **said})
+    except ValidationError as error:
+        return None, list(_problems(raw.spot, error))
+    return _item(raw.spot, keys)
+
+
+def read_all(
+    raws: Iterable[Raw], defaults: Mapping[str, Any] | None = None
+) -> tuple[list[Item], list[ItemProblem]]:
+    """All items that can be read, and every problem of the others."""
+    items, problems = [], []
+    for raw in raws:
+        item, found = read(raw, defaults or {})
+        problems += found
+        if item:
+            items.append(item)
+    return items, problems
+
+
+def _item(spot: Spot, keys: Keys) -> tuple[Item | None, list[ItemProblem]]:
+    problems: list[ItemProblem] = []
+
+    def image(key: str, source: str | None) -> Image | None:
+        try:
+            return Image.of(source) if source is not None else None
+        except ImageError as error:
+            problems.extend(problems_of(spot, error, key))
+            return None
+
+    start, end = image("start_frame", keys.start_frame), image("end_frame", keys.end_frame)
+    sources = enumerate(keys.reference or ())
+    reference = [image(f"reference[{number}]", source) for number, source in sources]
+    if problems:
+        return None, problems
+    request = Request(
+        prompt=keys.prompt,
+        model=keys.model,
+        aspect_ratio=keys.aspect_ratio,
+        resolution=keys.resolution,
+        duration=keys.duration,
+        negative_prompt=keys.negative_prompt,
+        seed=keys.seed,
+        person_generation=keys.person_generation,
+        start_frame=start,
+        end_frame=end,
+        reference=tuple(picture for picture in reference if picture),
+    )
+    return Item(spot, request, keys.provider, keys.output), []
+
+
+def _problems(spot: Spot, error: ValidationError) -> Iterator[ItemProblem]:
+    for problem in error.errors(include_url=False):
+        key, *rest = problem["loc"]
+        name = str(key) + "".join(f"[{part}]" for part in rest)
+        yield ItemProblem(spot, f"{name}: {_words(str(key), dict(problem))}")
+
+
+_WANTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "list_type": "a list of pictures",
+}
+
+
+def _words(key: str, problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "missing":
+        return "is missing"
+    if problem["type"] == "extra_forbidden":
+        meant = similar(key, list(Keys.model_fields))
+        return "there is no such key" + (f"; did you mean {meant}?" if meant else "")
+    if wanted := _WANTED.get(problem["type"]):
+        return f"must be {wanted}, not {shown(problem['input'])}"
+    return "must not be empty" if problem["type"] == "string_too_short" else str(problem["msg"])

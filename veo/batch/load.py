@@ -1,0 +1,101 @@
+"""From a file, or from requests, to a batch that can be run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from veo.batch.batch import Batch
+from veo.batch.checking import Setting, check
+from veo.batch.item import Item, read_all
+from veo.batch.problem import Spot
+from veo.batch.reading import parse
+from veo.batch.rules import Rules
+from veo.errors import InvalidBatchError, UsageError
+from veo.places import absolute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from veo.batch.problem import ItemProblem
+    from veo.client import Client
+    from veo.request import Request
+
+    Source = Path | str | bytes | Iterable[Item | Request]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read: items, what could not be read, and where it came from."""
+
+    items: list[Item]
+    problems: list[ItemProblem]
+    origin: bytes
+    frames: tuple[Path, ...]
+
+
+def load(
+    client: Client,
+    source: Path | str | bytes | Iterable[Item | Request],
+    rules: Rules | None = None,
+) -> Batch:
+    """Read and check a whole batch; nothing is sent, planned or reserved.
+
+    The money of all runs of one file, known by its path, is counted together; that of what is no
+    file by its content.
+
+    Args:
+        client: Its configuration, models and ledger count.
+        source: A file (JSON list or JSON Lines), the content of one, or items or requests.
+        rules: How it is to be checked and run.
+
+    Raises:
+        InvalidBatchError: With every problem of every item, unless the wrong ones are skipped.
+        UsageError: The file cannot be read.
+        SetupError: The configuration or the ledger cannot be used.
+    """
+    rules = rules or Rules()
+    read = _read(source, rules.defaults)
+    run = f"batch-{hashlib.sha256(read.origin).hexdigest()[:16]}"
+    folder = rules.output_dir or client.config.output_dir
+    checked = check(client, read.items, Setting(run, folder, read.frames, rules))
+    problems = sorted([*read.problems, *checked.problems], key=lambda each: each.spot.order)
+    if problems and not (rules.skip_invalid and checked.ready):
+        raise InvalidBatchError(problems)
+    checked.problems = problems
+    return Batch(client, checked, run, rules)
+
+
+def _read(source: Source, defaults: Mapping[str, Any]) -> _Read:
+    if isinstance(source, bytes):
+        return _parsed(source, source, (Path.cwd(),), defaults)
+    if isinstance(source, Path | str):
+        path = absolute(source)
+        origin = os.fsencode(os.path.realpath(path))
+        return _parsed(_content(path), origin, (path.parent, Path.cwd()), defaults)
+    items = [
+        each if isinstance(each, Item) else Item(Spot(index), each)
+        for index, each in enumerate(source)
+    ]
+    said = [[item.request.to_json(), item.provider, item.output] for item in items]
+    return _Read(items, [], json.dumps(said).encode(), (Path.cwd(),))
+
+
+def _parsed(
+    data: bytes, origin: bytes, frames: tuple[Path, ...], defaults: Mapping[str, Any]
+) -> _Read:
+    raws, unread = parse(data)
+    items, wrong = read_all(raws, defaults)
+    return _Read(items, unread + wrong, origin, frames)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error

@@ -1,0 +1,68 @@
+"""What became of a batch: counts, money, and the file that says so."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from veo.batch.outputs import RESULT
+from veo.money import usd
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from veo.batch.batch import Batch
+
+
+def counts(batch: Batch) -> dict[str, int]:
+    """How many items are in which state; those with problems are ``invalid``."""
+    found = Counter(entry.state for entry in batch.entries)
+    wrong = {problem.spot.index for problem in batch.checked.problems}
+    return dict(found) | ({"invalid": len(wrong)} if wrong else {})
+
+
+def exit_code(batch: Batch) -> int:
+    """The highest code of its items; 2 for those that were left out because of problems."""
+    codes = [entry.exit_code for entry in batch.entries]
+    return max([*codes, 2 if batch.checked.problems else 0])
+
+
+def summary(batch: Batch) -> dict[str, Any]:
+    """The whole batch as JSON: its counts, its money in USD over all its runs, its items."""
+    sums = batch.client.ledger.sums(batch.run)
+    money = {name: float(usd(getattr(sums, name))) for name in ("reserved", "charged", "doubtful")}
+    problems = [
+        {"index": problem.spot.index, "line": problem.spot.line, "message": problem.message}
+        for problem in batch.checked.problems
+    ]
+    return {
+        "run": batch.run,
+        "exit_code": exit_code(batch),
+        "counts": counts(batch),
+        "cost": {**money, "currency": "USD"},
+        "problems": problems,
+        "items": [entry.describe() for entry in batch.entries],
+    }
+
+
+def write(batch: Batch) -> Path | None:
+    """Write ``batch-result.json`` into the output folder, whole or not at all.
+
+    Returns:
+        The file; None where the folder cannot be written.
+    """
+    path = batch.checked.folder / RESULT
+    half = path.with_name(f".{RESULT}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(summary(batch), indent=2, ensure_ascii=False)
+        half.write_text(f"{text}\n", "utf-8")
+        half.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            half.unlink()
+        return None
+    return path
