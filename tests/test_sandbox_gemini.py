@@ -412,6 +412,7 @@ class TestRefusals:
             (body({"video": {"bytesBase64Encoded": "x"}}), "Video URI not found in the request."),
             (body({"video": {"uri": "https://example.com/x.mp4"}}), "Could not parse the file"),
             (body({"video": {"uri": f"{HOME}{'a' * 12}"}}), "that has been processed."),
+            (body({"video": {"uri": "https://example.com/files/abc"}}), "Could not parse the file"),
             ({"instances": []}, "`instances` needs to be a list of one object."),
             (body() | {"labels": {}}, 'Unknown name "labels": Cannot find field.'),
             (body() | {"parameters": []} | {"instances": [1]}, "`instances` needs to be a list"),
@@ -648,6 +649,12 @@ class TestWire:
         late = [get(box, f"/v1beta/files/{file}").status_code for file in files]
 
         assert (early, late) == ([403, 403], [200, 403])
+
+    def test_short_names_of_files(self, box: Sandbox) -> None:
+        """A file may be named without its host."""
+        name = f"files/{file_of(make(developer(box)))}"
+
+        assert post(box, body({"video": {"uri": name}})).status_code == 200
 
     def test_the_raw_words_of_references(self, box: Sandbox) -> None:
         """The documents write `asset` small; 9:16 is taken, as the newer ones have it."""

@@ -50,7 +50,10 @@ _API = Api(
     persons=(frozenset({"allow_all"}), frozenset({"allow_all", "allow_adult"})),
 )
 _RESPONSE = "type.googleapis.com/google.ai.generativelanguage.v1beta.PredictLongRunningResponse"
-_FILE = re.compile(r"(?:^|/)files/([a-z0-9]+)(?::download)?(?:\?|$)")
+_FILE = re.compile(
+    r"(?:https://generativelanguage\.googleapis\.com/v1(?:beta)?/)?"
+    r"files/([a-z0-9]+)(?::download)?(?:\?.*)?"
+)
 
 
 class _Telling:
@@ -188,7 +191,7 @@ def _source(core: Core, asked: Asked) -> Task | None:
     uri = asked.video.get("uri")
     if not uri:
         raise bad("Video URI not found in the request.")
-    found = _FILE.search(str(uri))
+    found = _FILE.fullmatch(str(uri))
     if not found:
         raise bad("Could not parse the file name")
     task = core.tasks.of_file(found[1])
