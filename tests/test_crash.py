@@ -8,19 +8,22 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mortal
 import pytest
 from mortal import Mortals
 
-import veo_sandbox
 from veo.ledger import Ledger, Record, State
 from veo.mp4 import defect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import veo_sandbox
 
 KILLS = 25
 COMMITS = 14
@@ -134,7 +137,7 @@ def test_processes_on_one_ledger_never_share_a_job(
     workers = [{e.owner for e in ledger.history(job.id) if e.owner} for job in jobs]
     ledger.close()
 
-    assert [State.DONE] * 48 == [job.state for job in jobs]
+    assert [job.state for job in jobs] == [State.DONE] * 48
     assert all(len(owners) == 1 for owners in workers)
 
 

@@ -2,7 +2,8 @@
 
 Started as a script by ``Mortals``. Everything is imported once; a fork then costs milliseconds,
 so that a hundred deaths fit into a test. A line is JSON: ``{"home", "submit", "die"}``, with
-``die`` a number of seconds after the client is there, or ``["before" | "after", n]`` for the n-th commit, or null.
+``die`` a number of seconds after the client is there, or ``["before" | "after", n]`` for the
+n-th commit, or null.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from veo.client import Client, Endpoint
 from veo.config import Config
@@ -25,6 +25,9 @@ from veo.job import as_completed
 from veo.key import Key
 from veo.ledger import Ledger, Record, State
 from veo.ledger.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Mortals:
@@ -100,7 +103,8 @@ def freeze(home: Path, url: str, key: str) -> None:
 
     def stop(self: Ledger, record: Record, state: State | None = None, **changes: Any) -> Record:
         if state is State.SUBMITTING:
-            print("planned", flush=True)
+            sys.stdout.write("planned\n")
+            sys.stdout.flush()
             os.kill(os.getpid(), signal.SIGSTOP)
         return move(self, record, state, **changes)
 
@@ -131,7 +135,8 @@ def main() -> None:
             time.sleep(order["die"])
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        print("killed" if os.WIFSIGNALED(status) else "lived", flush=True)
+        sys.stdout.write("killed\n" if os.WIFSIGNALED(status) else "lived\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
