@@ -63,10 +63,14 @@ class Price(Row):
 
 
 class Shutdown(Row):
-    """The reported end of a model: from ``on`` on it is probably not callable."""
+    """The reported end of a model: from ``on`` on it is probably not callable.
+
+    ``earliest`` says that the day was only announced as the first on which it may end.
+    """
 
     on: date
     source: str
+    earliest: bool = False
     replacements: tuple[str, ...] = ()
 
 

@@ -72,9 +72,10 @@ def plan(
         raise InvalidRequestError(_with_siblings(problem, siblings) for problem in problems)
     warnings = [str(problem) for problem in problems]
     ended = _ended(model, today or datetime.now(UTC).date())
-    if ended and retired == "refuse":
+    surely = model.shutdown is not None and not model.shutdown.earliest
+    if ended and surely and retired == "refuse":
         raise ModelUnavailableError(ended, hint='retired = "warn" sends it all the same.')
-    if ended and retired == "warn":
+    elif ended and retired != "ignore":
         warnings.append(ended)
     complete = replace(request, model=model.name)
     return Plan(complete, model, quote(complete, model), tuple(warnings))
@@ -123,11 +124,11 @@ def _with_siblings(problem: Problem, siblings: Sequence[str]) -> Problem:
 def _ended(model: Model, today: date) -> str | None:
     if model.shutdown is None or today < model.shutdown.on:
         return None
-    instead = ", ".join(model.shutdown.replacements)
-    return (
-        f"{model.name} is reported to be shut down since {model.shutdown.on.isoformat()}"
-        f" ({model.shutdown.source})" + (f"; instead: {instead}" if instead else "")
-    )
+    day, instead = model.shutdown.on.isoformat(), ", ".join(model.shutdown.replacements)
+    may = model.shutdown.earliest
+    what = f"may be shut down from {day} on" if may else f"is reported to be shut down since {day}"
+    told = f"{model.name} {what} ({model.shutdown.source})"
+    return f"{told}; instead: {instead}" if instead else told
 
 
 def slug(prompt: str) -> str:
