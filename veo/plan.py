@@ -75,7 +75,7 @@ def plan(
     surely = model.shutdown is not None and not model.shutdown.earliest
     if ended and surely and retired == "refuse":
         raise ModelUnavailableError(ended, hint='retired = "warn" sends it all the same.')
-    elif ended and retired != "ignore":
+    if ended and retired != "ignore":
         warnings.append(ended)
     complete = replace(request, model=model.name)
     return Plan(complete, model, quote(complete, model), tuple(warnings))
