@@ -6,7 +6,9 @@ import typer
 
 from veo_commands.codes import MEANINGS
 from veo_commands.command import Command, command
+from veo_commands.compare import compare
 from veo_commands.config import config
+from veo_commands.cost import cost
 from veo_commands.doctor import doctor
 from veo_commands.extend import extend
 from veo_commands.generate import generate
@@ -59,5 +61,18 @@ def veo(
         raise typer.Exit(2)
 
 
-for verb in (generate, extend, jobs, show, resume, models, providers, doctor, config, sandbox):
+for verb in (
+    generate,
+    extend,
+    jobs,
+    show,
+    resume,
+    models,
+    providers,
+    doctor,
+    config,
+    sandbox,
+    cost,
+    compare,
+):
     app.command(cls=Command)(command(verb))

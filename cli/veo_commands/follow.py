@@ -50,7 +50,7 @@ def follow(
             del left[job.id]
             exits.append((tell or told)(job) if job.done() else _detached(job))
     except KeyboardInterrupt:
-        return _interrupted(client, list(left.values()))
+        return interrupted(client, list(left.values()))
     return max(exits)
 
 
@@ -125,7 +125,7 @@ def _detached(job: Job) -> int:
     return codes.DONE
 
 
-def _interrupted(client: Client, jobs: Sequence[Job]) -> int:
+def interrupted(client: Client, jobs: Sequence[Job]) -> int:
     """Stop, but not in the middle of a payment; say how each job can be carried on."""
     paying = sum(job.state in _IN_FLIGHT and job.record.task_id is None for job in jobs)
     out.tell("interrupted: nothing new is sent", fg="yellow")

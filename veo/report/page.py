@@ -64,14 +64,32 @@ def write(file: Path, text: str) -> None:
         raise OutputError(f"{file}: {error.strerror or error}") from error
 
 
+def check_place(file: Path) -> None:
+    """Make sure that a page can be made and written, before anything is spent on it.
+
+    Raises:
+        ConfigError: What draws the plots is not installed.
+        OutputError: The file cannot be written.
+    """
+    from veo.report.plots import check_installed  # noqa: PLC0415 - the plots need no page
+
+    check_installed()
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise OutputError(f"{file}: no file can be written there")
+
+
 def section(title: str, *parts: str) -> str:
     """A card with a heading."""
     return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(parts) + "\n</section>"
 
 
-def grid(parts: Iterable[str]) -> str:
+def grid(parts: Iterable[str], kind: str = "") -> str:
     """Parts side by side where there is room."""
-    return '<div class="grid">\n' + "\n".join(f"<div>{part}</div>" for part in parts) + "\n</div>"
+    return (
+        f'<div class="grid {kind}">\n'
+        + "\n".join(f"<div>{part}</div>" for part in parts)
+        + "\n</div>"
+    )
 
 
 def text(words: str, kind: str = "") -> str:
