@@ -1,0 +1,301 @@
+"""Facts about models and providers: how rows are read, and what the real ones say."""
+
+import itertools
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from scripted import model
+
+from veo.check import check
+from veo.check import errors as fatal
+from veo.model import Facts, Model, Rule, load_facts, similar
+from veo.money import quote
+from veo.provider import installed
+from veo.request import Request
+from veo.update import RemoteVideo
+
+ROWS = """
+[providers.here]
+title = "Here"
+base_url = "https://here.test"
+key_env = ["HERE_KEY"]
+key_help = "Ask."
+max_in_flight = 3
+submits_per_minute = 6
+
+[providers.there]
+title = "There"
+base_url = "https://there.test"
+key_env = []
+key_help = "None."
+max_in_flight = 1
+submits_per_minute = 1
+
+[defaults]
+aspect_ratios = ["16:9"]
+resolutions = ["720p"]
+durations = [8]
+retention_s = 1
+as_of = 2026-01-01
+source = "the defaults"
+price = { per = "call", charged = "on_success", as_of = 2026-01-01, source = "the defaults" }
+providers = { here = { retention_s = 2, price = { source = "the shared terms" } }, there = {} }
+
+[[defaults.rules]]
+when = { duration = [8] }
+require = { seed = false }
+says = "the default rule"
+
+[[models]]
+name = "one"
+price = { usd = "0.5" }
+[models.providers.here]
+retention_s = 3
+[[models.providers.here.rules]]
+when = { seed = true }
+require = { seed = false }
+says = "the own rule"
+
+[[models]]
+name = "two"
+durations = [4]
+price = { usd = "1.5", charged = "on_accept" }
+providers = { here = {} }
+
+[[models]]
+name = "three"
+price = { usd = "2.5" }
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """A package with the rows above in its ``models.toml``."""
+    name = f"rows_of_{request.node.name}"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").touch()
+    (tmp_path / name / "models.toml").write_text(ROWS)
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+class TestLoading:
+    """Tables laid over one another."""
+
+    def test_a_row_belongs_to_the_providers_it_names(self, package: str) -> None:
+        """In the order of the file; one that names none belongs to those of the defaults."""
+        assert list(load_facts(package, "here").models) == ["one", "two", "three"]
+        assert list(load_facts(package, "there").models) == ["three"]
+
+    def test_the_narrower_table_wins(self, package: str) -> None:
+        """Defaults, row, shared terms, own terms."""
+        here, there = (load_facts(package, name).models for name in ("here", "there"))
+        seconds = [row.retention_s for row in (*here.values(), *there.values())]
+        assert seconds == [3, 2, 2, 1]
+        assert (here["one"].durations, here["two"].durations) == ((8,), (4,))
+
+    def test_prices_are_merged_and_rules_add_up(self, package: str) -> None:
+        """A row says what differs."""
+        here, there = (load_facts(package, name).models for name in ("here", "there"))
+        assert (here["two"].price.usd, here["two"].price.charged) == (Decimal("1.5"), "on_accept")
+        assert (here["one"].price.source, there["three"].price.source) == (
+            "the shared terms",
+            "the defaults",
+        )
+        assert [rule.says for rule in here["one"].rules] == ["the default rule", "the own rule"]
+        assert [rule.says for rule in here["two"].rules] == ["the default rule"]
+
+    def test_a_model_knows_its_provider(self, package: str) -> None:
+        """So that an offer can name it."""
+        facts = load_facts(package, "here")
+        assert {row.provider for row in facts.models.values()} == {"here"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"colour": "blue"},
+        {"features": ["telepathy"]},
+        {"price": {"usd": "-1"}},
+        {"rules": [{"when": {"mood": True}, "require": {}, "says": "no"}]},
+    ],
+    ids=["field", "feature", "price", "rule"],
+)
+def test_a_row_with_a_mistake_is_refused(changes: dict[str, Any]) -> None:
+    """When it is read, not when somebody pays by it."""
+    row = model().model_dump()
+    price = row["price"] | changes.get("price", {})
+    with pytest.raises(ValidationError):
+        Model.model_validate(row | changes | {"price": price})
+
+
+def test_rows_are_frozen() -> None:
+    """A fact does not change while jobs rely on it."""
+    with pytest.raises(ValidationError):
+        model().name = "other"
+
+
+class TestSimilar:
+    """The name that was probably meant."""
+
+    NAMES = ("veo-3.1-fast", "veo-3.1-landscape-fast-fl", "veo-3.1-fast-fl", "veo-3.1-fl")
+
+    @given(st.sampled_from(NAMES), st.randoms(use_true_random=False))
+    def test_the_same_words_in_another_order(self, name: str, random: Any) -> None:
+        """Always the one that has just these words."""
+        words = name.split("-")
+        random.shuffle(words)
+        assert similar("-".join(words).upper(), list(self.NAMES)) == name
+
+    @pytest.mark.parametrize(
+        ("typed", "meant"),
+        [
+            ("veo-3.1-fats", "veo-3.1-fast"),
+            ("veo3.1-fast", "veo-3.1-fast"),
+            ("veo-3.1-landscape-fast-f1", "veo-3.1-landscape-fast-fl"),
+            ("whisper", None),
+            ("", None),
+        ],
+    )
+    def test_a_slip_of_the_finger(self, typed: str, meant: str | None) -> None:
+        """The closest name, or none when nothing is close."""
+        assert similar(typed, list(self.NAMES)) == meant
+
+
+FACTS: dict[str, Facts] = {name: cls.facts for name, cls in installed().items()}
+REAL = [row for facts in FACTS.values() for row in facts.models.values()]
+
+
+@pytest.mark.parametrize("row", REAL, ids=lambda row: f"{row.provider}/{row.name}")
+class TestRealRows:
+    """What every row of every installed provider keeps to."""
+
+    def test_every_shape_it_offers_has_a_price(self, row: Model) -> None:
+        """A quote never fails for what a check lets pass."""
+        shapes = itertools.product(row.aspect_ratios, row.resolutions, row.durations)
+        for ratio, resolution, duration in shapes:
+            request = Request(
+                prompt="p", aspect_ratio=ratio, resolution=resolution, duration=duration
+            )
+            assert quote(request, row).amount > 0
+
+    def test_what_is_needed_is_offered(self, row: Model) -> None:
+        """A feature that it does not work without is one that it has."""
+        assert row.needs <= row.features
+
+    def test_references_are_counted_where_there_are_any(self, row: Model) -> None:
+        """A model that takes them says how many."""
+        assert ("reference" in row.features) is (row.max_references > 0)
+
+    def test_extending_says_how_far(self, row: Model) -> None:
+        """Seconds to add and how long the video may be, where it can be extended."""
+        if "extend" in row.features:
+            assert row.extend_s
+            assert row.extend_max_input_s
+
+    def test_it_says_who_said_so_and_when(self, row: Model) -> None:
+        """Row, price, shutdown."""
+        assert row.source
+        assert row.price.source
+        assert max(row.as_of, row.price.as_of) <= date(2027, 1, 1)
+        assert row.shutdown is None or row.shutdown.source
+
+    def test_a_replacement_is_not_the_model_itself(self, row: Model) -> None:
+        """Nor one that is nowhere to be found, where it names one of ours."""
+        names = {f"{other.provider}/{other.name}" for other in REAL}
+        for name in row.shutdown.replacements if row.shutdown else ():
+            assert name in names - {f"{row.provider}/{row.name}"} or "/" not in name
+
+    def test_every_rule_can_be_broken_and_be_kept(self, row: Model) -> None:
+        """A rule that nothing breaks, or that everything breaks, is a mistake in the table."""
+        for rule in row.rules:
+            named = {*rule.when, *rule.require} & set(_GIVEN)
+            if named <= row.features:
+                assert _broken(rule, row, breaking=True)
+                assert not _broken(rule, row, breaking=False)
+
+
+def _broken(rule: Rule, row: Model, *, breaking: bool) -> bool:
+    """Whether a request that is made to fit ``when`` breaks the rule."""
+    said = {name: _value(name, wanted) for name, wanted in rule.when.items()}
+    for name, wanted in rule.require.items():
+        said[name] = _value(name, wanted) if not breaking else _other(name, wanted, row)
+    problems = check(Request(prompt="p", **said), row)
+    return any(problem.message == rule.says for problem in problems)
+
+
+def _value(name: str, wanted: Any) -> Any:
+    if isinstance(wanted, list):
+        return wanted[0]
+    return _GIVEN[name] if wanted else _NONE.get(name)
+
+
+def _other(name: str, wanted: Any, row: Model) -> Any:
+    if isinstance(wanted, bool):
+        return _value(name, not wanted)
+    offered = getattr(row, f"{name}s", _PERSONS)
+    return next(value for value in offered if value not in wanted)
+
+
+_PERSONS = ("allow_all", "allow_adult", "dont_allow")
+_NONE: dict[str, Any] = {"reference": ()}
+_GIVEN: dict[str, Any] = {
+    "start_frame": "a.png",
+    "end_frame": "b.png",
+    "reference": ("c.png",),
+    "negative_prompt": "rain",
+    "seed": 7,
+    "extend": RemoteVideo("files/1"),
+    "person_generation": "allow_all",
+}
+
+EIGHT = {
+    "veo-3.1-fast": ("9:16", False, "0.15"),
+    "veo-3.1-landscape-fast": ("16:9", False, "0.15"),
+    "veo-3.1-fast-fl": ("9:16", True, "0.15"),
+    "veo-3.1-landscape-fast-fl": ("16:9", True, "0.15"),
+    "veo-3.1": ("9:16", False, "0.25"),
+    "veo-3.1-landscape": ("16:9", False, "0.25"),
+    "veo-3.1-fl": ("9:16", True, "0.25"),
+    "veo-3.1-landscape-fl": ("16:9", True, "0.25"),
+}
+
+
+@pytest.mark.parametrize("provider", ["laozhang-async", "laozhang-sync"])
+def test_the_eight_models_of_laozhang(provider: str) -> None:
+    """Orientation, pictures and price of each, as the vendor's pages have them."""
+    rows = FACTS[provider].models
+    told = {
+        name: (row.aspect_ratios, "start_frame" in row.needs, row.price.usd, row.durations)
+        for name, row in rows.items()
+        if name in EIGHT
+    }
+    assert told == {
+        name: ((ratio,), frames, Decimal(price), (8,))
+        for name, (ratio, frames, price) in EIGHT.items()
+    }
+
+
+def test_who_is_charged_when() -> None:
+    """The streaming route as soon as it answers, all others for a video."""
+    told = {
+        name: {row.price.charged for row in facts.models.values()} for name, facts in FACTS.items()
+    }
+    assert told == {
+        "gemini": {"on_success"},
+        "laozhang-async": {"on_success"},
+        "laozhang-sync": {"on_accept"},
+        "vertex": {"on_success"},
+    }
+
+
+def test_the_first_model_of_every_provider_takes_a_bare_prompt() -> None:
+    """So that a prompt alone is enough."""
+    firsts = [next(iter(facts.models.values())) for facts in FACTS.values()]
+    assert not [row for row in firsts if fatal(check(Request(prompt="p"), row))]

@@ -1,0 +1,127 @@
+"""What a request will cost: whole millionths of a USD, never a float."""
+
+import json
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted import model
+
+from veo.errors import ConfigError
+from veo.model import Model
+from veo.money import Quote, micros, quote, show, usd
+from veo.request import Request
+from veo.update import RemoteVideo
+
+MILLIONTHS = st.integers(-(10**15), 10**15)
+BY_SIZE = {"720p": "0.10", "1080p": "0.12"}
+
+
+def second(usd: Any = "0.40", **changes: Any) -> Model:
+    """A model that is billed by the second."""
+    price = {
+        "usd": usd,
+        "per": "second",
+        "charged": "on_success",
+        "as_of": date(2026, 10, 1),
+        "source": "a price list",
+    }
+    return model(price=price, durations=(8, 4, 6), **changes)
+
+
+@given(MILLIONTHS)
+def test_millionths_and_back(amount: int) -> None:
+    """Nothing is lost between the ledger and a person."""
+    assert micros(usd(amount)) == amount
+
+
+@given(MILLIONTHS)
+def test_an_amount_is_never_written_with_an_exponent(amount: int) -> None:
+    """Ten dollars are 10, not 1E+1."""
+    assert "E" not in str(usd(amount)) + show(usd(amount))
+
+
+@given(st.lists(MILLIONTHS))
+def test_sums_are_exact(amounts: list[int]) -> None:
+    """In either unit: a hundred times $0.15 are $15."""
+    assert sum(map(usd, amounts), Decimal(0)) == usd(sum(amounts))
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("0.15", "$0.15"),
+        ("0.1500", "$0.15"),
+        ("3", "$3.00"),
+        ("1E+1", "$10.00"),
+        ("0", "$0.00"),
+        ("0.0075", "$0.0075"),
+        ("1E-6", "$0.000001"),
+        ("1234.5", "$1234.50"),
+    ],
+)
+def test_shown_with_cents_and_more_only_where_it_matters(amount: str, text: str) -> None:
+    """As a person writes it."""
+    assert show(Decimal(amount)) == text
+
+
+class TestQuote:
+    """The price of one request."""
+
+    def test_a_call_costs_what_a_call_costs(self) -> None:
+        """Whatever the length."""
+        made = quote(Request(prompt="p"), model())
+        assert (made.amount, made.quantity, made.per) == (Decimal("0.15"), 1, "call")
+
+    @pytest.mark.parametrize(("duration", "amount"), [(None, "3.20"), (4, "1.60"), (6, "2.40")])
+    def test_seconds_are_multiplied(self, duration: int | None, amount: str) -> None:
+        """The model's own length where none was asked for; exactly, not nearly."""
+        made = quote(Request(prompt="p", duration=duration), second())
+        assert made.amount == Decimal(amount)
+
+    @pytest.mark.parametrize(("resolution", "amount"), [(None, "0.80"), ("1080p", "0.96")])
+    def test_a_price_can_depend_on_the_resolution(
+        self, resolution: str | None, amount: str
+    ) -> None:
+        """The model's own resolution where none was asked for."""
+        made = quote(Request(prompt="p", resolution=resolution), second(BY_SIZE))
+        assert made.amount == Decimal(amount)
+
+    def test_a_resolution_without_a_price_is_an_error_of_the_row(self) -> None:
+        """Not free of charge."""
+        with pytest.raises(ConfigError, match="no price at 4k"):
+            quote(Request(prompt="p", resolution="4k"), second(BY_SIZE))
+
+    def test_an_extension_costs_the_seconds_it_adds(self) -> None:
+        """Not those of a video from nothing."""
+        request = Request(prompt="p", extend=RemoteVideo("files/1"))
+        assert quote(request, second(extend_s=7)).amount == Decimal("2.80")
+
+    def test_it_says_where_the_price_is_from(self) -> None:
+        """The date and the source of the row, and whether the user set it."""
+        made = quote(Request(prompt="p"), second(overridden=True))
+        assert (made.as_of, made.source, made.overridden) == (
+            date(2026, 10, 1),
+            "a price list",
+            True,
+        )
+
+    @given(
+        st.builds(
+            Quote,
+            amount=st.decimals(0, 1000, allow_nan=False),
+            charged=st.sampled_from(["on_success", "on_accept"]),
+            per=st.sampled_from(["call", "second"]),
+            unit=st.decimals(0, 1000, allow_nan=False),
+            quantity=st.integers(1, 8),
+            as_of=st.dates(),
+            source=st.text(),
+            overridden=st.booleans(),
+        )
+    )
+    def test_json_and_back(self, made: Quote) -> None:
+        """Through real JSON, to the last digit."""
+        assert Quote.from_json(json.loads(json.dumps(made.to_json()))) == made
