@@ -81,11 +81,12 @@ class Scrub:
 
     def text(self, text: str) -> str:
         """A text with hosts as the cassette calls them, and without keys, queries, projects."""
-        for secret in filter(None, self.secrets):
-            text = text.replace(secret, KEY)
+        text = _PROJECT.sub("projects/p/", _URL.sub(_bare, text))
         for real, told in self.homes.items():
             text = re.sub(rf"{re.escape(real)}(?!\d)", told, text)
-        return _PROJECT.sub("projects/p/", _URL.sub(_bare, text))
+        for secret in filter(None, self.secrets):
+            text = text.replace(secret, KEY)
+        return text
 
     def _asked(self, kind: str, body: bytes) -> bytes | None:
         if not body:
