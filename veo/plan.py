@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from veo.request import Request
 
 _WORDS = 6
+_LETTERS = 48  # of up to four bytes: job id, suffix and the sidecar's suffix find room in 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +135,4 @@ def _ended(model: Model, today: date) -> str | None:
 def slug(prompt: str) -> str:
     """A short file name out of a prompt: its first words, letters and digits of any script."""
     words = re.findall(r"[^\W_]+", prompt.lower())[:_WORDS]
-    return "-".join(words)[:60].strip("-") or "video"
+    return "-".join(words)[:_LETTERS].strip("-") or "video"
