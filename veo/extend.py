@@ -66,11 +66,13 @@ def find(client: Client, name: str) -> Source:
         name: A path, or the id of a job or an unambiguous beginning of one.
 
     Raises:
-        UnknownJobError: No job of this ledger made it.
+        UnknownJobError: No job of this ledger made it, or there is no such file.
         UnknownProviderError: The provider that made it is not installed.
         UsageError: The file cannot be read.
     """
     path = Path(name).expanduser()
+    if path.suffix and not path.is_file():
+        raise UnknownJobError(f"{path}: there is no such file")
     record = _of_file(client.ledger, path) if path.is_file() else client.ledger.job(name)
     models = client.models(record.provider)
     links = lineage.chain(client.ledger, record)

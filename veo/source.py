@@ -154,5 +154,5 @@ def _limits(source: Source, model: Model) -> Iterator[tuple[int, str]]:
         yield max(0, steps), f"{says} those of at most {longest} s"
     if model.extend_max_times:
         often = model.extend_max_times
-        says = f"the video has been continued {source.times} times, and {often} are allowed"
-        yield max(0, often - source.times), says
+        so_far = f", and this one has been {source.times} times" if source.times else ""
+        yield max(0, often - source.times), f"a video is continued {often} times at most{so_far}"

@@ -133,7 +133,7 @@ def asked(request: Request, model: Model | None = None) -> list[tuple[str, str]]
     chosen = {
         "ratio": request.aspect_ratio or (model and model.aspect_ratios[0]),
         "resolution": request.resolution or (model and model.resolutions[0]),
-        "duration": request.duration or (model and model.durations[0]),
+        "duration": request.duration or (model and not request.extend and model.durations[0]),
     }
     facts = [("prompt", one_line(request.prompt, 200))]
     facts += [(name, str(value)) for name, value in chosen.items() if value]

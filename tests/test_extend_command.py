@@ -1,0 +1,175 @@
+"""``veo extend``: a video goes in, a longer one comes out, and it is known what that cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import pytest
+
+from veo.mp4 import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from veo_command import Veo
+
+    import veo_sandbox
+
+pytest_plugins = ("veo_fixtures",)
+
+CONFIG = """
+provider = "gemini"
+retired = "ignore"
+[providers.gemini]
+base_url = "{url}"
+median_s = 0.2
+submits_per_minute = 1000
+"""
+
+
+@pytest.fixture
+def google(
+    sandbox: Callable[..., veo_sandbox.Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> veo_sandbox.Sandbox:
+    """A sandbox that ``veo`` in the working folder takes for the Gemini Developer API."""
+    served = sandbox(processing_lag=0)
+    Path("veo.toml").write_text(CONFIG.format(url=served.url))
+    monkeypatch.setenv("GEMINI_API_KEY", served.key)
+    return served
+
+
+@pytest.fixture
+def lion(veo: Veo, google: veo_sandbox.Sandbox) -> str:
+    """The job of a finished video, ``lion.mp4``."""
+    job: str = veo("generate", "a lion", "-o", "lion.mp4", "--json").objects[0]["job"]
+    return job
+
+
+def packets(path: str) -> list[bytes]:
+    """The pictures of a video, as they are encoded."""
+    with av.open(path) as file:
+        return [bytes(packet) for packet in file.demux(video=0) if packet.size]
+
+
+def test_a_lion_roars_for_22_seconds(veo: Veo) -> None:
+    """Two steps with --sandbox give one file of 22.0 s; its first 8 s are the first clip.
+
+    The sandbox is the one that ``veo`` starts by itself, with real clips.
+    """
+    Path("veo.toml").write_text('[sandbox]\nlatency = "5"\nspeed = 50\n')
+    job = veo("generate", "a lion", "-p", "gemini", "--sandbox", "-o", "lion.mp4", "--json")
+    ran = veo(
+        "extend", job.objects[0]["job"], "then the lion roars", "--times", "2", "--sandbox",
+        "-o", "roar.mp4",
+    )  # fmt: skip
+
+    assert ran.code == 0, ran.err
+    assert ran.out == f"{Path('roar.mp4').absolute()}\n"
+    assert seconds(Path("roar.mp4")) == 22.0
+    first, whole = packets("lion.mp4"), packets("roar.mp4")
+    assert (len(first), len(whole)) == (8 * 24, 22 * 24)
+    assert whole[: len(first)] == first
+
+
+def test_the_total_is_told_before_the_first_step(veo: Veo, lion: str) -> None:
+    """What all steps come to is on stderr before a job begins."""
+    ran = veo("extend", "lion.mp4", "on", "--times", "2")
+
+    told = ran.err.index("8.0 s become 22.0 s in 2 steps, $1.40 in all")
+    assert told < ran.err.index("done in")
+
+
+def test_json_is_one_object_a_step(veo: Veo, lion: str) -> None:
+    """Each step is a job of its own on stdout; the last one's output is the whole."""
+    steps = veo("extend", lion, "on", "--times", "2", "-o", "roar.mp4", "--json").objects
+
+    assert [step["state"] for step in steps] == ["done", "done"]
+    assert [Path(step["output"]).name for step in steps] == ["roar.step1.mp4", "roar.mp4"]
+    assert [step["cost"]["charged"] for step in steps] == [0.7, 0.7]
+
+
+def test_a_dry_run_sends_nothing(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
+    """--dry-run prints the plan of all steps, for a person and as JSON."""
+    shown = veo("extend", lion, "on", "--times", "3", "--dry-run")
+    (plan,) = veo("extend", lion, "on", "--times", "3", "--dry-run", "--json").objects
+
+    assert "8.0 s become 29.0 s in 3 steps, $2.10 in all" in shown.out
+    assert plan["quote"]["amount"] == "0.70"
+    assert plan["extension"] == {
+        "job": lion,
+        "times": 3,
+        "seconds": {"before": 8.0, "after": 29.0},
+        "total": "2.10",
+    }
+    assert len(google.tasks()) == 1
+
+
+def test_reasons_are_lines(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
+    """Every reason that a video cannot be continued is a line; nothing is sent."""
+    ran = veo("extend", lion, "on", "--times", "21", "--aspect-ratio", "9:16", "--seed", "1")
+
+    assert ran.code == 2
+    assert [line.split(": ")[1] for line in ran.errors] == ["--times", "--aspect-ratio"]
+    assert len(google.tasks()) == 1
+
+
+def test_a_route_that_cannot_names_those_that_can(veo: Veo) -> None:
+    """A video of LaoZhang's cannot be continued; the error names routes whose videos can."""
+    Path("veo.toml").write_text('[sandbox]\nlatency = "0.2"\nclip = "tiny"\n')
+    assert veo("generate", "a lion", "--sandbox", "-o", "lion.mp4").code == 0
+    ran = veo("extend", "lion.mp4", "on", "--sandbox")
+
+    assert ran.code == 2
+    for route in ("gemini/veo-3.1-fast-generate-preview", "vertex/veo-3.1-fast-generate-001"):
+        assert route in ran.err
+
+
+def test_over_the_cap(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
+    """All steps together have to fit under --max-cost; nothing is sent else."""
+    ran = veo("extend", lion, "on", "--times", "2", "--max-cost", "1.39")
+
+    assert ran.code == 4
+    assert "$1.40" in ran.err
+    assert len(google.tasks()) == 1
+
+
+def test_a_failure_in_the_middle_tells_how_to_go_on(
+    veo: Veo, lion: str, google: veo_sandbox.Sandbox
+) -> None:
+    """The steps before it are done and named; the command that goes on does."""
+    google.fault("failed", after=1, first=1)
+    ran = veo("extend", lion, "on", "--times", "3", "-o", "roar.mp4", "--json")
+    done, failed = ran.objects
+
+    assert (ran.code, done["state"], failed["state"]) == (1, "done", "failed")
+    assert f"`veo extend {done['job']} PROMPT --times 2` goes on from there" in ran.err
+    again = veo("extend", done["job"], "on", "--times", "2", "-o", "roar.mp4")
+    assert again.code == 2, "its first step would replace roar.step1.mp4"
+    again = veo("extend", done["job"], "on", "--times", "2", "-o", "roar.mp4", "--force")
+    assert again.code == 0, again.err
+    assert seconds(Path("roar.mp4")) == 29.0
+
+
+def test_an_end_of_patience_in_the_middle(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
+    """A step that takes too long goes on; what is left to do after it is told."""
+    google.fault("slow_task", seconds=3)
+    ran = veo("extend", lion, "on", "--times", "2", "--timeout", "0.5", "--json")
+    (step,) = ran.objects
+
+    assert ran.code == 6
+    assert f"`veo extend {step['job']} PROMPT` goes on once that job has its video" in ran.err
+    assert veo("resume", step["job"]).code == 0
+    assert veo("extend", step["job"], "on").code == 0
+
+
+def test_one_step_can_be_left_and_fetched(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
+    """--detach leaves a single step to `veo resume`, and refuses several."""
+    google.change(latency="0.5")
+    left = veo("extend", lion, "on", "--detach")
+    refused = veo("extend", lion, "on", "--times", "2", "--detach")
+
+    assert (left.code, refused.code) == (0, 2)
+    assert "--times" in refused.err
+    assert veo("resume", left.out.strip()).code == 0
