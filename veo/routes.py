@@ -100,7 +100,9 @@ class Routes:
         key = endpoint.key if endpoint else key_of(facts, chosen)
         url = _moved(base, endpoint.url) if endpoint else base
         models = self.models(name)
-        provider = cls(Connection(url, key, models, chosen.model_extra or {}))
+        # An option may lead to credentials of another kind; a sandbox must see none of them.
+        options = {} if endpoint else chosen.model_extra or {}
+        provider = cls(Connection(url, key, models, options))
         gate = Gate(
             chosen.max_in_flight or facts.max_in_flight,
             chosen.submits_per_minute or facts.submits_per_minute,
