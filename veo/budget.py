@@ -50,8 +50,8 @@ def over(cap: Cap, spent: int, amount: int) -> BudgetError:
     )
 
 
-def short(spent: Mapping[Cap, int], amount: int) -> BudgetError:
-    """The error of an amount that does not fit under several caps, with what all would have to be.
+def short(spent: Mapping[Cap, int], amount: int) -> BudgetError | None:
+    """The error of an amount that does not fit under every cap; None when it does.
 
     Args:
         spent: What counts against each cap already, millionths of a USD.
@@ -59,6 +59,8 @@ def short(spent: Mapping[Cap, int], amount: int) -> BudgetError:
     """
     tight = {cap: count for cap, count in spent.items() if count + amount > cap.limit}
     errors = [over(cap, count, amount) for cap, count in tight.items()]
+    if not errors:
+        return None
     return BudgetError(
         "; ".join(error.message for error in errors),
         hint=" ".join(str(error.hint) for error in errors),

@@ -266,6 +266,14 @@ class Client:
         """The identity under which this client holds leases."""
         return self._hands.worker
 
+    def usual_s(self, provider: str, model: str) -> float:
+        """Seconds that a model usually takes, learned from past jobs of this ledger.
+
+        Raises:
+            SetupError: The provider cannot be used.
+        """
+        return self._hands.usual_s(provider, model)
+
     def models(self, provider: str) -> dict[str, Model]:
         """A provider's models, the user's overrides applied.
 
@@ -286,9 +294,13 @@ class Client:
         """
         return self._routes.route(name)
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Stop working, wait for the answers of paid requests under way, give up the leases."""
         self._hands.close()
+
+    def close(self) -> None:
+        """Stop working as ``stop`` does, and close the ledger."""
+        self.stop()
         self.ledger.close()
 
     def __enter__(self) -> Self:

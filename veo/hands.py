@@ -69,6 +69,10 @@ class Hands:
                 self._following().add(job.work)
         return jobs
 
+    def usual_s(self, provider: str, model: str) -> float:
+        """Seconds that a model usually takes, learned from the ledger's past."""
+        return self._context.known(provider, model).median
+
     def opened(self, provider: str) -> None:
         """A provider may have room for one more job."""
         if self._engine:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from veo_commands.batch import batch
 from veo_commands.codes import MEANINGS
 from veo_commands.command import Command, command
 from veo_commands.compare import compare
@@ -63,6 +64,7 @@ def veo(
 
 for verb in (
     generate,
+    batch,
     extend,
     jobs,
     show,

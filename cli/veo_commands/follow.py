@@ -127,14 +127,7 @@ def _detached(job: Job) -> int:
 
 def interrupted(client: Client, jobs: Sequence[Job]) -> int:
     """Stop, but not in the middle of a payment; say how each job can be carried on."""
-    paying = sum(job.state in _IN_FLIGHT and job.record.task_id is None for job in jobs)
-    out.tell("interrupted: nothing new is sent", fg="yellow")
-    if paying:
-        out.tell(f"waiting for the answer to {paying} paid request(s); Ctrl-C leaves at once")
-    try:
-        client.close()
-    except KeyboardInterrupt:
-        out.tell("left at once, the answer unheard", fg="yellow")
+    stop_gently(client, jobs)
     for job in jobs:
         out.result(_described(job), None)
     for job in jobs[:_FEW]:
@@ -142,3 +135,15 @@ def interrupted(client: Client, jobs: Sequence[Job]) -> int:
     only = f" {jobs[0].id}" if len(jobs) == 1 else ""
     out.hint(f"`veo resume{only}` carries on.")
     return codes.INTERRUPTED
+
+
+def stop_gently(client: Client, jobs: Sequence[Job]) -> None:
+    """Send nothing new, and hear the answers to paid requests under way."""
+    paying = sum(job.state in _IN_FLIGHT and job.record.task_id is None for job in jobs)
+    out.tell("interrupted: nothing new is sent", fg="yellow")
+    if paying:
+        out.tell(f"waiting for the answer to {paying} paid request(s); Ctrl-C leaves at once")
+    try:
+        client.stop()
+    except KeyboardInterrupt:
+        out.tell("left at once, the answer unheard", fg="yellow")

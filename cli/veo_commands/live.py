@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from veo.job import Job
 
-_ROWS = 12
+ROWS = 12
 _MOVING = ("downloading", "ready", "running", "submitted", "submitting", "planned")
 _PER_SECOND = 8
 _MANY_PER_SECOND = 2
@@ -54,8 +54,12 @@ class Live:
         """Erase everything until the block is over."""
         self._stop()
         yield
-        if not all(job.done() for job in self._jobs):
+        if self.goes_on():
             self._start()
+
+    def goes_on(self) -> bool:
+        """Whether there is still something to show."""
+        return not all(job.done() for job in self._jobs)
 
     def look(self) -> None:
         """Print remarks above the live lines, each once."""
@@ -68,9 +72,9 @@ class Live:
     def _start(self) -> None:
         # A new one each time: a used one remembers its height, and erases what came after it.
         self._live = RichLive(
-            get_renderable=self._paint,
+            get_renderable=self.paint,
             console=self._console,
-            refresh_per_second=_PER_SECOND if len(self._jobs) <= _ROWS else _MANY_PER_SECOND,
+            refresh_per_second=_PER_SECOND if len(self._jobs) <= ROWS else _MANY_PER_SECOND,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
@@ -82,15 +86,18 @@ class Live:
         if live:
             live.stop()
 
-    def _paint(self) -> RenderableType:
-        moving = [job for job in self._jobs if not job.done()]
-        moving.sort(key=lambda job: _MOVING.index(job.state) if job.state in _MOVING else 99)
+    def paint(self) -> RenderableType:
+        """What is on the screen now."""
+        rows = self.rows([job for job in self._jobs if not job.done()])
+        return rows if len(self._jobs) == 1 else Group(self._sum(), rows)
+
+    def rows(self, jobs: list[Job]) -> RenderableType:
+        """A line for each of the jobs that are nearest to their end."""
+        jobs.sort(key=lambda job: _MOVING.index(job.state) if job.state in _MOVING else 99)
         rows = Table.grid(padding=(0, 1))
-        for job in moving[:_ROWS]:
+        for job in jobs[:ROWS]:
             rows.add_row(*self._row(job))
-        if len(self._jobs) == 1:
-            return rows
-        return Group(self._sum(), rows)
+        return rows
 
     def _row(self, job: Job) -> list[RenderableType]:
         share = done_share(job)

@@ -13,7 +13,7 @@ from veo.batch.queue import Queue
 from veo.batch.standing import Verdict, verdict
 from veo.download import claim_folder
 from veo.engine.work import still_running
-from veo.errors import GoneError, LeaseLostError, SetupError, VeoError, WithdrawnError
+from veo.errors import BudgetError, GoneError, LeaseLostError, SetupError, VeoError, WithdrawnError
 from veo.ledger import State
 from veo.money import micros
 from veo.resume import unknown
@@ -38,6 +38,10 @@ class Batch:
         checked: What a check of its items found.
         run: The name under which the money of its items is counted together.
         rules: How it is to be run.
+
+    Attributes:
+        entries: Its items, those with problems left out.
+        full: Whether a cap keeps those that wait from being sent, as far as is known.
     """
 
     def __init__(self, client: Client, checked: Checked, run: str, rules: Rules) -> None:
@@ -50,7 +54,7 @@ class Batch:
         self.queue = Queue(self.flight.free)
         self._started = False
         self._ended: list[Entry] = []
-        self._full = False
+        self.full = False
         self._reason: WithdrawnError | None = None
 
     def __iter__(self) -> Iterator[Entry]:
@@ -68,6 +72,13 @@ class Batch:
     def outlook(self) -> list[tuple[Entry, Verdict]]:
         """What is to be done about every item, as far as can be told before it begins."""
         return [(entry, verdict(entry.standing)) for entry in self.entries]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every item is over, or accepted by its provider."""
+        jobs = [entry.job for entry in self.flight if entry.job]
+        sent = all(job.record.task_id is not None for job in jobs)
+        return self._started and sent and not (self.queue or self._ended)
 
     def start(self) -> None:
         """Begin.
@@ -93,6 +104,10 @@ class Batch:
             self._take_back(self.flight, self._reason)
         else:
             self._fill()
+        return self.told()
+
+    def told(self) -> list[Entry]:
+        """The items that are over and were not told of yet."""
         ended, self._ended = self._ended, []
         return ended
 
@@ -112,6 +127,11 @@ class Batch:
     def caps(self) -> list[Cap]:
         """The limits on money that hold now."""
         return self.client.caps(self.run, self.rules.max_cost)
+
+    def short(self, amount: int) -> BudgetError | None:
+        """Why an amount (millionths of a USD) does not fit under the caps; None when it does."""
+        spent = {cap: self.client.ledger.spent(cap) for cap in self.caps()}
+        return budget.short(spent, amount)
 
     # What is to be done about an item that a job stands for.
 
@@ -208,14 +228,16 @@ class Batch:
     def _fill(self) -> None:
         """Plan as much as can be sent soon and fits under the caps."""
         if not self.flight:
-            self._full = False  # other processes may have given money back
-        while not self._full and (entries := self.queue.next()):
+            self.full = False  # other processes may have given money back
+        while not self.full and (entries := self.queue.next()):
             new = [entry.new for entry in entries]
             planned = self.client.ledger.plan(new, self.caps(), self.client.worker)
             self._planned(entries, planned)
-        if self._full and not self.flight:
+        if self.full and not self.flight:
             left = self.queue.drain()
-            self._give_up(left, self._shortage(left))
+            amount = sum(micros(entry.new.quote.amount) for entry in left)
+            error = self.short(amount) or BudgetError("other jobs hold the money under the cap")
+            self._give_up(left, error)
 
     def _planned(self, entries: Sequence[Entry], planned: Planned) -> None:
         by_id = {entry.new.id: entry for entry in entries}
@@ -224,12 +246,12 @@ class Batch:
         for name, record in planned.found.items():
             self._meet(by_id.pop(name), record)
         self.queue.put_back(by_id.values())
-        self._full = planned.stopped_by is not None
+        self.full = planned.stopped_by is not None
 
     def _close(self, entry: Entry, job: Job) -> None:
         record, error = job.record, job.error
         if not (record.reserved or record.charged or record.doubtful):
-            self._full = False
+            self.full = False
         if record.state is State.FAILED and isinstance(error, WithdrawnError):
             entry.renew()  # another process had it, and gave it up unsent
             self.queue.add(entry)
@@ -270,11 +292,6 @@ class Batch:
     def _give_up(self, entries: Iterable[Entry], error: VeoError) -> None:
         for entry in entries:
             self._end(entry, NOT_SENT, error)
-
-    def _shortage(self, entries: Iterable[Entry]) -> VeoError:
-        amount = sum(micros(entry.new.quote.amount) for entry in entries)
-        spent = {cap: self.client.ledger.spent(cap) for cap in self.caps()}
-        return budget.short(spent, amount)
 
     def _end(self, entry: Entry, word: str, error: VeoError | None = None) -> None:
         entry.end(word, error)

@@ -66,7 +66,9 @@ def load(
     checked = check(client, read.items, Setting(run, folder, read.frames, rules))
     problems = sorted([*read.problems, *checked.problems], key=lambda each: each.spot.order)
     if problems and not (rules.skip_invalid and checked.ready):
-        raise InvalidBatchError(problems)
+        fine = len(checked.ready)
+        hint = f"Nothing was sent. --skip-invalid sends the {fine} that are fine." if fine else None
+        raise InvalidBatchError(problems, hint=hint)
     checked.problems = problems
     return Batch(client, checked, run, rules)
 

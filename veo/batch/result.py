@@ -9,12 +9,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from veo.batch.outputs import RESULT
-from veo.money import usd
+from veo.batch.standing import Verdict
+from veo.money import micros, usd
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.batch.batch import Batch
+    from veo.batch.entry import Entry
 
 
 def counts(batch: Batch) -> dict[str, int]:
@@ -22,6 +24,26 @@ def counts(batch: Batch) -> dict[str, int]:
     found = Counter(entry.state for entry in batch.entries)
     wrong = {problem.spot.index for problem in batch.checked.problems}
     return dict(found) | ({"invalid": len(wrong)} if wrong else {})
+
+
+def quoted(batch: Batch) -> int:
+    """What the items cost that are to be made, millionths of a USD."""
+    making = {Verdict.MAKE}
+    making |= {Verdict.GONE} if batch.rules.remake else set()
+    making |= {Verdict.ASK} if batch.rules.resubmit_unknown else set()
+    return sum(micros(entry.new.quote.amount) for entry, what in batch.outlook if what in making)
+
+
+def charged_now(batch: Batch) -> int:
+    """What was charged since this run began to look, millionths of a USD."""
+    return sum(_charged(entry) for entry in batch.entries)
+
+
+def _charged(entry: Entry) -> int:
+    if entry.job is None:
+        return 0
+    before = entry.standing if entry.standing and entry.standing.id == entry.job.id else None
+    return entry.job.record.charged - (before.charged if before else 0)
 
 
 def exit_code(batch: Batch) -> int:

@@ -144,13 +144,14 @@ class Context:
         """When to poll a task next."""
         record = work.record
         elapsed = self.clock() - (record.submitted_at or record.created_at)
-        return self.later(work, delay(elapsed, self.known(record), work.watch, hint))
+        known = self.known(record.provider, record.model)
+        return self.later(work, delay(elapsed, known, work.watch, hint))
 
-    def known(self, record: Record) -> Durations:
-        """How long the record's model takes, learned once a process from the ledger's past."""
-        key = (record.provider, record.model)
+    def known(self, provider: str, model: str) -> Durations:
+        """How long a model takes, learned once a process from the ledger's past."""
+        key = (provider, model)
         if key not in self._known:
-            facts = self.route(record.provider).facts
+            facts = self.route(provider).facts
             prior = Durations(facts.median_s, facts.spread)
             self._known[key] = prior.learn(self.ledger.durations(*key))
         return self._known[key]
