@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import requests
 import vcr
 from cassette_folder import cassettes, read
 from cassette_scrub import Scrub
-from cassette_session import unplayed
+from cassette_session import NO_NETWORK, unplayed
 from cassette_shelf import KeyLikeError, Shelf
 from recording_server import Asked, RecordingServer, Reply
 from vcr.errors import CannotOverwriteExistingCassetteException
@@ -185,3 +186,21 @@ def test_a_key_that_goes_where_none_went_is_not_played(twice: Path) -> None:
     """Whether a request carries a key is part of what is compared."""
     with use(twice, "none", Scrub()), pytest.raises(CannotOverwriteExistingCassetteException):
         requests.post("https://api.example/v1", json={"prompt": "p"}, timeout=5)
+
+
+def test_tests_reach_loopback_alone() -> None:
+    """A test that would go out is stopped before it does, however pytest was started."""
+    with socket.create_server(("127.0.0.1", 0)) as here:
+        socket.create_connection(here.getsockname()).close()
+    with pytest.raises(RuntimeError, match="Network is disabled"):
+        socket.create_connection(("192.0.2.1", 9), timeout=0.1)
+
+
+@NO_NETWORK
+def test_where_cassettes_are_played_nothing_is_reached() -> None:
+    """There, loopback is out of reach too: no sandbox can stand in for what was not recorded."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as here,
+        pytest.raises(RuntimeError, match="Network is disabled"),
+    ):
+        socket.create_connection(here.getsockname())

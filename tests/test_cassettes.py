@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cassette_folder import RECORDING, Recording
 from cassette_session import (
+    NO_NETWORK,
     Session,
     from_capture,
     from_sandbox,
@@ -30,10 +31,7 @@ if TYPE_CHECKING:
 
     from vcr.cassette import Cassette
 
-pytestmark = [
-    pytest.mark.vcr,
-    pytest.mark.block_network(allowed_hosts=["(?!)"]),  # no host at all, not even loopback
-]
+pytestmark = [pytest.mark.vcr, NO_NETWORK]
 
 TAKES = takes()
 
@@ -96,6 +94,7 @@ def played(vcr: Cassette, record_mode: str) -> Iterator[None]:
     yield
     if record_mode == "none":
         assert unplayed(vcr) == []
+        assert not vcr.allow_playback_repeats
 
 
 def of(*names: str) -> list[Take]:

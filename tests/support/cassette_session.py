@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import google.auth
+import pytest
 from cassette_scrub import Scrub
 from cassette_shelf import Shelf
 from cassette_takes import EARLIER, Take
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import pytest
     from vcr.cassette import Cassette
 
     from veo.model import Facts
     from veo.request import Request
+
+NO_NETWORK = pytest.mark.block_network(allowed_hosts=["(?!)"])
+"""Not even loopback, which other tests may reach."""
 
 PLAY_KEY = "sandbox-key"
 STORAGE = "https://storage.example"
