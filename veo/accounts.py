@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sqlalchemy import BigInteger, case, cast, func, select
 
+from veo.ledger import rows
 from veo.ledger.record import ENDED, LIVE, State
 from veo.ledger.schema import events, jobs
 from veo.money import usd
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Row, Select
 
-    from veo.ledger import Ledger
+    from veo.ledger import Ledger, Record
 
 Dimension = Literal["day", "provider", "model", "batch", "outcome"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
@@ -126,9 +127,9 @@ def accounts(
     keys = [_KEYS[name] for name in by]
     query = scope.narrow(select(*keys, jobs.c.state, *_SUMS).group_by(*keys, jobs.c.state))
     with ledger.database.read() as connection:
-        rows = connection.execute(query).all()
+        found = connection.execute(query).all()
     sums: dict[tuple[str, ...], Account] = defaultdict(Account)
-    for row in rows:
+    for row in found:
         key = tuple(_VALUES.get(name, str)(row[index]) for index, name in enumerate(by))
         sums[key] += _account(row)
     return dict(sorted(sums.items()))
@@ -137,6 +138,13 @@ def accounts(
 def total(ledger: Ledger, scope: Scope = EVERYTHING) -> Account:
     """The money of all jobs of a scope together."""
     return accounts(ledger, (), scope).get((), Account())
+
+
+def records(ledger: Ledger, scope: Scope = EVERYTHING) -> list[Record]:
+    """The jobs of a scope, the oldest first."""
+    query = scope.narrow(select(jobs)).order_by(jobs.c.created_at, jobs.c.id)
+    with ledger.database.read() as connection:
+        return rows.records(connection, query)
 
 
 def untraced(ledger: Ledger) -> list[str]:

@@ -60,7 +60,7 @@ class Command(TyperCommand):
                 formatter.write_dl(sections[heading])
 
 
-_RANK = ("Arguments", "Options", "Request", "Run", "Simulation", "General")
+_RANK = ("Arguments", "Options", "Request", "Run", "Simulation", "Reconciliation", "General")
 
 
 def _options(group: type) -> list[Parameter]:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from veo_commands import complete, words
+from veo_commands import codes, complete, words
 from veo_commands.moments import moment
 from veo_commands.options import Place
 from veo_commands.output import out
+from veo_commands.reconcile import reconciled
+from veo_commands.reconciling import Reconciling
 from veo_commands.session import opened
 from veo_commands.totals import dollars
 
@@ -63,13 +65,22 @@ def cost(
         typer.Option(help="Write a page with plots, for a browser.", metavar="FILE.html"),
     ] = None,
     *,
+    reconciling: Reconciling,
     place: Place,
-) -> None:
-    """Tell what was spent, by day, provider, model, batch and outcome."""
+) -> int:
+    """Tell what was spent; compare it with a provider's own list."""
     from veo.accounts import Scope, accounts, total
 
     chosen = dimensions(by)
     scope = Scope(since=since, providers=known(provider), run=batch)
+    if reconciling.given:
+        _check_alone(by=by, csv=as_csv, report=report)
+        with opened(place) as client:
+            return reconciled(client, scope, reconciling)
+    if report:
+        from veo.report.page import check_place
+
+        check_place(report)
     with opened(place) as client:
         groups = accounts(client.ledger, chosen, scope)
         whole = total(client.ledger, scope)
@@ -81,6 +92,20 @@ def cost(
         _as_json(chosen, groups, whole)
     else:
         _as_table(chosen, groups, whole)
+    return codes.DONE
+
+
+def _check_alone(**others: object) -> None:
+    """A reconciliation has a form of its own.
+
+    Raises:
+        UsageError: Another one was asked for.
+    """
+    from veo.errors import UsageError
+
+    given = next((name for name, value in others.items() if value), None)
+    if given:
+        raise UsageError(f"--{given} does not go with --reconcile")
 
 
 def dimensions(names: list[str] | None) -> "list[Dimension]":

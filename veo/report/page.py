@@ -126,7 +126,10 @@ def table(
         total: The last row.
         prose: The columns that hold words rather than numbers.
     """
-    head = "".join(f"<th scope='col'>{escape(title)}</th>" for title in titles)
+    head = "".join(
+        f"<th scope='col'{_kind(index, prose)}>{escape(title)}</th>"
+        for index, title in enumerate(titles)
+    )
     body = "\n".join(f"<tr>{_cells(row, prose)}</tr>" for row in rows)
     last = f"\n<tr class='total'>{_cells(total, prose)}</tr>" if total else ""
     return (
@@ -141,10 +144,13 @@ def data_uri(mime: str, content: bytes) -> str:
 
 
 def _cells(row: Sequence[object], prose: Sequence[int]) -> str:
-    kinds = (" class='text'" if index in prose else "" for index in range(len(row)))
     return "".join(
-        f"<td{kind}>{escape(str(value))}</td>" for kind, value in zip(kinds, row, strict=True)
+        f"<td{_kind(index, prose)}>{escape(str(value))}</td>" for index, value in enumerate(row)
     )
+
+
+def _kind(index: int, prose: Sequence[int]) -> str:
+    return " class='text'" if index in prose else ""
 
 
 def _allowed(script: str) -> str:

@@ -86,7 +86,7 @@ def bars(values: Sequence[Bar]) -> str:
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlim(0, max([bar.high or bar.value for bar in values] + [0.01]) * 1.28)
-        axes.xaxis.set_major_formatter(_dollars)
+        _in_dollars(axes.xaxis)
     return done[0]
 
 
@@ -150,7 +150,7 @@ def curves(
         top = 1.6 * max(0.01, *(values[0] for values in costs.values()))
         axes.set(xlabel="share of requests that fail", xlim=(0, max(rates)), ylim=(0, top))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.yaxis.set_major_formatter(_dollars)
+        _in_dollars(axes.yaxis)
         axes.legend(loc="best")
     return done[0]
 
@@ -176,13 +176,22 @@ def _bar(axes: Any, index: int, bar: Bar) -> None:
 
 def _name(axes: Any, names: Sequence[str], *, upright: bool) -> None:
     axes.grid(visible=False, axis="x" if upright else "y")
-    (axes.yaxis if upright else axes.xaxis).set_major_formatter(_dollars)
+    _in_dollars(axes.yaxis if upright else axes.xaxis)
     if upright:
+        axes.set_xlim(-0.7, max(len(names), 7) - 0.3)
+        axes.margins(y=0.08)
         step = max(1, -(-len(names) // 6))
         axes.set_xticks(range(0, len(names), step), names[::step])
     else:
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
+
+
+def _in_dollars(axis: Any) -> None:
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as all of matplotlib
+
+    axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(_dollars)
 
 
 def _dollars(value: float, _: Any) -> str:

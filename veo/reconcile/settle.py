@@ -1,0 +1,114 @@
+"""Open questions settled in the ledger, each in one transaction with the event that says why."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from veo.errors import GenerationError, LeaseLostError, RefusedError
+from veo.ledger.record import State
+from veo.money import show, usd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from veo.errors import VeoError
+    from veo.ledger import Ledger, Record
+    from veo.reconcile.match import Pair, Question
+
+
+def settle(
+    ledger: Ledger,
+    questions: Iterable[Question],
+    source: str,
+    taskless: Collection[str] = (),
+    clock: Callable[[], float] = time.time,
+) -> list[Record]:
+    """Write down what was found out; what is open stays open.
+
+    A paid job that has a task is submitted again, as far as the ledger goes: ``veo resume``
+    fetches its video. One of a route without tasks has failed, and was charged. An unpaid one has
+    failed, and its money is free.
+
+    Args:
+        ledger: Where the jobs are.
+        questions: As ``reconcile`` answered them.
+        source: The list, for the history.
+        taskless: Providers whose jobs have no tasks.
+        clock: Unix seconds.
+
+    Returns:
+        The jobs as they are now; without those that somebody else has changed meanwhile, or is
+        working on.
+    """
+    settled = []
+    for question in questions:
+        if question.verdict == "open" or question.record.owner:
+            continue
+        state, changes = _answer(question, taskless, clock())
+        moved = _moved(ledger, question.record, state, _told(question, source), changes)
+        settled += moved
+    return settled
+
+
+def confirm(ledger: Ledger, pairs: Iterable[Pair], source: str) -> list[Record]:
+    """Note that charges which were not beyond doubt are in the list with the same amount."""
+    settled = []
+    for pair in pairs:
+        if not pair.record.certain and pair.record.ended and not pair.record.owner:
+            told = {"message": f"the charge is confirmed by {source}", "data": {"list": source}}
+            settled += _moved(ledger, pair.record, None, told, {"certain": True})
+    return settled
+
+
+def _moved(
+    ledger: Ledger,
+    record: Record,
+    state: State | None,
+    told: dict[str, Any],
+    changes: dict[str, Any],
+) -> list[Record]:
+    try:
+        return [ledger.move(record, state, kind="settled", **told, **changes)]
+    except LeaseLostError:
+        return []
+
+
+def _answer(
+    question: Question, taskless: Collection[str], now: float
+) -> tuple[State | None, dict[str, Any]]:
+    """The state that a job reaches, and what changes with it."""
+    record, bill = question.record, question.bill
+    paid = bill.amount if bill and question.verdict == "paid" else 0
+    if question.earlier:
+        return None, {"doubtful": 0, "charged": record.charged + paid}
+    already = question.amount - record.reserved  # charged before its stream was lost
+    money = {"reserved": 0, "charged": record.charged - already + paid, "certain": True}
+    if record.state is not State.UNKNOWN:
+        return None, money
+    task = record.task_id or (bill.task if bill and bill.named else None)
+    if paid and task and record.provider not in taskless:
+        return State.SUBMITTED, {**money, "task_id": task, "error": None}
+    error = json.dumps(_error(paid).to_json(), ensure_ascii=False)
+    return State.FAILED, {**money, "error": error, "ended_at": now}
+
+
+def _error(paid: int) -> VeoError:
+    if paid:
+        return GenerationError(
+            "it was charged, but nobody can say where its video is", charged=True
+        )
+    return RefusedError("the provider's list of charges does not have it: nothing was paid")
+
+
+def _told(question: Question, source: str) -> dict[str, Any]:
+    bill, what = question.bill, "an earlier send" if question.earlier else "it"
+    task = f", task {bill.task}" if bill else ""
+    amount = f" {show(usd(bill.amount))}" if bill and bill.amount else ""
+    data = {"list": source, "verdict": question.verdict, "why": question.why}
+    if bill:
+        data |= {"task": bill.task, "listed": str(usd(bill.amount))}
+    verdict = "was charged" if question.verdict == "paid" else "was not charged"
+    message = f"{source}: {what} {verdict}{amount}{task} ({question.why})"
+    return {"message": message, "data": data}
