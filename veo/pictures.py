@@ -7,7 +7,7 @@ import io
 import os
 import threading
 from collections import OrderedDict
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +131,8 @@ class Pictures:
                     os.fsync(file.fileno())
                 half.replace(path)
         except OSError as error:
-            half.unlink(missing_ok=True)
+            with suppress(OSError):
+                half.unlink()
             raise LedgerError(
                 f"cannot keep a picture in {self._folder}: {error.strerror or error}",
                 hint="Free some space there, or set VEO_HOME to a folder that can be written.",
