@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from veo_commands import batch_report as report
-from veo_commands import codes
 from veo_commands.follow import stop_gently
+from veo_commands.generate import check_detachable
 from veo_commands.options import Asked, Place, Run
 from veo_commands.session import opened
 
@@ -86,6 +86,8 @@ def batch(
             return report.refused(error)
         if run.dry_run:
             return report.rehearsed(loaded)
+        if run.detach:
+            check_detachable({entry.new.provider for entry in loaded.entries})
         return _carried_out(client, loaded, detach=run.detach)
 
 
@@ -102,8 +104,7 @@ def _carried_out(client: "Client", batch: "Batch", *, detach: bool) -> int:
     except KeyboardInterrupt:
         batch.stop("the batch was interrupted")
         stop_gently(client, [entry.job for entry in batch.flight if entry.job])
-        report.left(batch)
-        return codes.INTERRUPTED
+        return report.interrupted(batch)
     return report.finished(batch)
 
 

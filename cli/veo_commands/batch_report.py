@@ -22,6 +22,7 @@ _ORDER = (
     *("planned", "waiting", "failed", "expired", "unknown", "not sent", "invalid"),
 )
 _FINE = {"done", "skipped"}
+_AGAIN = {"failed", "expired"}
 _COLOURS = {"failed": "red", "expired": "red", "unknown": "yellow"}
 _STYLES = {**words.STYLES, "skipped": "dim", "not sent": "yellow"}
 _OUTLOOK = {
@@ -103,29 +104,39 @@ def counted(counts: Mapping[str, int]) -> list[str]:
     return [f"{counts[state]} {state}" for state in _ORDER if counts.get(state)]
 
 
-def left(batch: Batch) -> None:
-    """The end of a batch that was interrupted: what was sent goes on without us."""
-    on_the_way = len(batch.flight)
+def interrupted(batch: Batch) -> int:
+    """The end of a batch by Ctrl-C: what was sent goes on without us."""
+    sent = len(batch.flight)
     batch.leave()
     _print_rest(batch)
     _closing(batch)
     _tell_not_sent(batch.entries)
-    if on_the_way:
-        out.hint(f"{on_the_way} went on without us: `veo resume` fetches them.")
+    _tell_of_those_on_their_way(sent)
     out.hint("The same command goes on with the batch; what is made costs nothing.")
+    return codes.INTERRUPTED
 
 
 def finished(batch: Batch) -> int:
-    """Print a table of the items and what all of it cost; returns the exit code."""
+    """Print a table of the items and what all of it cost; returns the exit code.
+
+    What is still on its way was accepted and detached from.
+    """
     from veo.batch.result import exit_code
 
-    batch.leave()
+    sent = len(batch.flight)
+    batch.leave(content=True)
     _print_rest(batch)
     if not (out.show.json or out.show.quiet):
         _table(batch.entries)
     _closing(batch)
     _advise(batch)
+    _tell_of_those_on_their_way(sent)
     return exit_code(batch)
+
+
+def _tell_of_those_on_their_way(count: int) -> None:
+    if count:
+        out.hint(f"{count} on their way: `veo resume` fetches them, or the same command again.")
 
 
 def _print_rest(batch: Batch) -> None:
@@ -187,7 +198,11 @@ def _advise(batch: Batch) -> None:
     if found["unknown"]:
         out.hint("`veo jobs --state unknown` lists what may have been paid for.")
         out.hint("--resubmit-unknown sends it again, which may pay twice.")
-    if found["failed"] or found["expired"]:
+    wrong = [entry for entry in batch.entries if entry.error and entry.state in _AGAIN]
+    kept = [entry for entry in wrong if entry.record and entry.record.stands]
+    for hint in dict.fromkeys(str(entry.error.hint) for entry in kept if entry.error):
+        out.hint(hint)
+    if len(wrong) > len(kept):
         out.hint("The same command again gives those that failed a new try.")
 
 

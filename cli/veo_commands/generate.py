@@ -12,7 +12,7 @@ from veo_commands.options import Asked, Place, Run
 from veo_commands.session import opened
 
 if TYPE_CHECKING:
-    from veo.client import Client
+    from collections.abc import Iterable
 
 
 def generate(
@@ -42,24 +42,24 @@ def generate(
         if run.dry_run:
             return plans.rehearse(plan)
         if run.detach:
-            check_detachable(client)
+            check_detachable([client.config.provider])
         plans.announce(plan)
         job = client.submit(request, output=output, force=run.force)
         return follow(client, [job], detach=run.detach)
 
 
-def check_detachable(client: "Client") -> None:
-    """Make sure that a job of the configured provider can go on without this process.
+def check_detachable(providers: "Iterable[str]") -> None:
+    """Make sure that jobs of some providers can go on without this process.
 
     Raises:
-        UsageError: It makes the video within the paid call.
+        UsageError: One makes the video within the paid call.
     """
     from veo.errors import UsageError
     from veo.provider import installed
 
     others = [name for name, cls in installed().items() if cls.facts.tasks]
-    if client.config.provider not in others:
+    for name in sorted(set(providers) - set(others)):
         raise UsageError(
-            f"--detach: {client.config.provider} makes the video within the call: nobody may leave",
+            f"--detach: {name} makes the video within the call: nobody may leave",
             hint=f"Possible with: {', '.join(others)}.",
         )

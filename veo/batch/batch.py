@@ -117,11 +117,16 @@ class Batch:
         self._give_up(self.queue.drain(), self._reason)
         self._take_back(self.flight, self._reason)
 
-    def leave(self) -> None:
-        """Wait no longer for what is on its way; ``veo resume`` or another run carries on."""
+    def leave(self, *, content: bool = False) -> None:
+        """Wait no longer for what is on its way; ``veo resume`` or another run carries on.
+
+        Args:
+            content: That is what the user wants, and no failure.
+        """
         for entry in self.flight:
             if entry.job:
-                self._end(entry, str(entry.job.state), still_running(entry.job.work))
+                error = None if content else still_running(entry.job.work)
+                self._end(entry, str(entry.job.state), error)
         self.flight = Flight(self.client, self.rules.timeout)
 
     def caps(self) -> list[Cap]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from veo import sidecar
-from veo.ledger import State
 from veo.ledger.planning import new_id
 
 if TYPE_CHECKING:
@@ -65,10 +64,10 @@ class Entry:
 
     @property
     def exit_code(self) -> int:
-        """The code that it stands for: 0 made, that of its error, else 6: still running."""
+        """The code that it stands for: that of its error, 0 without one, 6 before its end."""
         if self.error:
             return self.error.exit_code
-        return 0 if self.ended in {SKIPPED, State.DONE} else _STILL_RUNNING
+        return 0 if self.over else _STILL_RUNNING
 
     def end(self, word: str, error: VeoError | None = None) -> None:
         """Nothing more happens to it."""

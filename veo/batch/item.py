@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 from veo.batch.problem import ItemProblem, Spot, problems_of
@@ -44,6 +44,12 @@ def _sound(text: str) -> str:
     return text
 
 
+def _named(text: str) -> str:
+    if not text:
+        raise PydanticCustomError("unnamed", "must not be empty")
+    return text
+
+
 def _encodes(text: str) -> bool:
     try:
         text.encode()
@@ -57,7 +63,7 @@ def _listed(value: Any) -> Any:
 
 
 Text = Annotated[str, AfterValidator(_sound)]
-Name = Annotated[Text, Field(min_length=1)]
+Name = Annotated[Text, AfterValidator(_named)]
 
 
 class Keys(BaseModel):
@@ -161,4 +167,4 @@ def _words(key: str, problem: Mapping[str, Any]) -> str:
         return "there is no such key" + (f"; did you mean {meant}?" if meant else "")
     if wanted := _WANTED.get(problem["type"]):
         return f"must be {wanted}, not {shown(problem['input'])}"
-    return "must not be empty" if problem["type"] == "string_too_short" else str(problem["msg"])
+    return str(problem["msg"])

@@ -40,7 +40,8 @@ MOVES: dict[State, frozenset[State]] = {
     State.SUBMITTING: _MADE | {State.PLANNED, State.SUBMITTED, State.RUNNING},
     State.SUBMITTED: _MADE | {State.RUNNING},
     State.RUNNING: _MADE,
-    State.READY: frozenset({State.DOWNLOADING, State.EXPIRED, State.FAILED}),
+    # Done at once when the file turns out to be there already.
+    State.READY: frozenset({State.DOWNLOADING, State.DONE, State.EXPIRED, State.FAILED}),
     State.DOWNLOADING: frozenset({State.READY, State.DONE, State.EXPIRED, State.FAILED}),
     # A file that is gone from the disk may still be at the provider's.
     State.DONE: frozenset({State.READY}),
