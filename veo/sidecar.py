@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,8 @@ def write(record: Record) -> None:
         half.write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", "utf-8")
         half.replace(target)
     except OSError:
-        half.unlink(missing_ok=True)
+        with suppress(OSError):
+            half.unlink()
 
 
 def maker(output: Path) -> str | None:
