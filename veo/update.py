@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from veo.errors import VeoError
 
 
@@ -63,5 +62,4 @@ class Update:
     poll_after: float | None = None
 
 
-if TYPE_CHECKING:
-    Report = Callable[[Update], None]
+Report = Callable[[Update], None]
