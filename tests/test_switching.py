@@ -1,0 +1,197 @@
+"""One word switches the backend; what a backend cannot do is refused before anything is sent."""
+
+from __future__ import annotations
+
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import pytest
+
+import veo_sandbox
+from veo.client import Client, Endpoint
+from veo.config import Config
+from veo.errors import InvalidRequestError
+from veo.key import Key
+from veo.mp4 import defect
+from veo.provider import GROUP, find
+from veo.testing.asking import SAID, asking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from veo_command import Ran, Veo
+
+    from veo.model import Model, Rule
+    from veo.request import Request
+
+pytest_plugins = ("veo_fixtures",)
+
+PROVIDERS = sorted(distribution("veo-video").entry_points.select(group=GROUP).names)
+MODELS = [model for name in PROVIDERS for model in find(name).facts.models.values()]
+TINY = '[sandbox]\nclip = "tiny"\nlatency = "0.1"\n'
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[veo_sandbox.Sandbox]:
+    """One sandbox for all: nothing is ever to reach it."""
+    with veo_sandbox.Sandbox(tmp_path_factory.mktemp("sandbox"), clip="tiny") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def client(server: veo_sandbox.Sandbox, tmp_path: Path) -> Iterator[Client]:
+    """A client of it, connected to every provider already."""
+    config = Config(retired="ignore")
+    endpoint = Endpoint(server.url, Key(server.key))
+    with Client(config, home=tmp_path / "home", endpoint=endpoint) as client:
+        for name in PROVIDERS:
+            client.route(name)
+        yield client
+
+
+def made_by(ran: Ran) -> str:
+    """The provider of the one video that a command has made, which is whole."""
+    assert ran.code == 0, ran.err
+    (job,) = ran.objects
+    with Path(job["output"]).open("rb") as file:
+        assert defect(file) is None
+    return str(job["provider"])
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_one_word_on_the_command_line(veo: Veo, provider: str) -> None:
+    """The same command line with one word changed, four backends, four videos."""
+    Path("veo.toml").write_text(TINY)
+
+    assert made_by(veo("generate", "a lion", "--sandbox", "-p", provider, "--json")) == provider
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_one_line_in_the_configuration(veo: Veo, provider: str) -> None:
+    """The same command line with ``provider`` changed in ``veo.toml`` alone."""
+    Path("veo.toml").write_text(f'provider = "{provider}"\n{TINY}')
+
+    assert made_by(veo("generate", "a lion", "--sandbox", "--json")) == provider
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_one_variable_in_the_environment(
+    veo: Veo, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``VEO_PROVIDER`` does the same, and is stronger than the file."""
+    Path("veo.toml").write_text(f'provider = "laozhang-sync"\n{TINY}')
+    monkeypatch.setenv("VEO_PROVIDER", provider)
+
+    assert made_by(veo("generate", "a lion", "--sandbox", "--json")) == provider
+
+
+def test_the_flag_is_strongest(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``-p`` is stronger than ``VEO_PROVIDER``, which is stronger than ``veo.toml``."""
+    Path("veo.toml").write_text(f'provider = "laozhang-sync"\n{TINY}')
+    monkeypatch.setenv("VEO_PROVIDER", "laozhang-async")
+
+    assert made_by(veo("generate", "a lion", "--sandbox", "--json", "-p", "vertex")) == "vertex"
+
+
+def test_a_picture_that_somebody_would_watch(veo: Veo) -> None:
+    """Without tiny clips it is H.264 and AAC, 1280 x 720, 24 pictures a second, 8 seconds."""
+    Path("veo.toml").write_text('[sandbox]\nlatency = "0.1"\n')
+    assert made_by(veo("generate", "a lion", "--sandbox", "-p", "gemini", "-o", "a.mp4", "--json"))
+
+    with av.open("a.mp4") as file:
+        picture, sound = file.streams.video[0], file.streams.audio[0]
+        assert (picture.codec_context.name, sound.codec_context.name) == ("h264", "aac")
+        assert (picture.width, picture.height, picture.average_rate) == (1280, 720, 24)
+        assert picture.frames == 8 * 24
+
+
+@pytest.mark.parametrize(
+    ("provider", "option", "alternative"),
+    [
+        ("laozhang-async", ("--reference", "a.png"), "gemini/"),
+        ("laozhang-sync", ("--seed", "7"), "laozhang-async/veo-3.1-fast-generate-preview"),
+        ("laozhang-sync", ("--negative-prompt", "fog"), "gemini/"),
+        ("laozhang-sync", ("--duration", "4"), "gemini/"),
+        ("laozhang-sync", ("--resolution", "4k"), "gemini/"),
+        ("gemini", ("--aspect-ratio", "1:1"), "Allowed: 16:9, 9:16"),
+    ],
+)
+def test_what_does_not_carry_over(
+    veo: Veo, provider: str, option: tuple[str, str], alternative: str
+) -> None:
+    """An option that the other backend does not have: refused, and who has it."""
+    ran = veo("generate", "a lion", "--sandbox", "-p", provider, *option)
+
+    assert ran.code == 2
+    assert (option[0] in ran.err, alternative in ran.err) == (True, True), ran.err
+    assert veo("jobs", "--sandbox", "--json").out == ""
+
+
+def breaking(model: Model, rule: Rule, field: str) -> Request:
+    """A request that breaks a rule in one field."""
+    said = {name: _fitting(model, name, wanted) for name, wanted in rule.when.items()}
+    said[field] = _fitting(model, field, rule.require[field], unlike=True)
+    if said.get("end_frame"):
+        said["start_frame"] = SAID["start_frame"]
+    return asking(model, **{name: value for name, value in said.items() if value is not None})
+
+
+def _fitting(
+    model: Model, name: str, wanted: bool | list[str | int], *, unlike: bool = False
+) -> Any:
+    """A value of a field that is as a rule wants it, or just not so."""
+    if isinstance(wanted, bool):
+        return SAID[name] if wanted is not unlike else None
+    offered = {
+        "aspect_ratio": model.aspect_ratios,
+        "resolution": model.resolutions,
+        "duration": model.durations,
+        "person_generation": ("allow_all", "allow_adult", "dont_allow"),
+    }[name]
+    return next((value for value in offered if (value in wanted) is not unlike), None)
+
+
+RULES = [
+    pytest.param(model, rule, field, id=f"{model.provider}/{model.name}-{number}-{field}")
+    for model in MODELS
+    for number, rule in enumerate(model.rules)
+    for field in rule.require
+]
+
+
+@pytest.mark.parametrize(("model", "rule", "field"), RULES)
+def test_every_rule_of_every_row(
+    client: Client, server: veo_sandbox.Sandbox, model: Model, rule: Rule, field: str
+) -> None:
+    """A broken rule is told in its own words; if it forbids, nothing is sent and nothing held."""
+    request = breaking(model, rule, field)
+    try:
+        told = client.plan(request, model.provider).warnings
+        refused = False
+    except InvalidRequestError as error:
+        told, refused = tuple(map(str, error.problems)), True
+
+    assert any(rule.says in line for line in told), told
+    assert refused or rule.severity == "warning"
+    if refused:
+        with pytest.raises(InvalidRequestError):
+            client.submit(request, provider=model.provider)
+    assert (server.requests(), client.ledger.jobs()) == ([], [])
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.provider}/{model.name}")
+def test_all_problems_of_a_request_together(
+    client: Client, server: veo_sandbox.Sandbox, model: Model
+) -> None:
+    """A request that is wrong in everything learns of everything; nothing is sent or held."""
+    wrong = {"prompt": " ", "aspect_ratio": "1:1", "resolution": "480p", "duration": 5}
+    nobody = {"person_generation": "everybody", "reference": SAID["reference"] * 9}
+
+    with pytest.raises(InvalidRequestError) as caught:
+        client.submit(asking(model, **SAID | wrong | nobody), provider=model.provider)
+
+    fields = {problem.field for problem in caught.value.problems}
+    assert fields >= wrong.keys() | nobody.keys() | (SAID.keys() - model.features)
+    assert (server.requests(), client.ledger.jobs()) == ([], [])
