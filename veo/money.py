@@ -12,10 +12,11 @@ from veo.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from veo.model import Model
+    from veo.model import Model, Price
     from veo.request import Request
 
 MICRO = Decimal("0.000001")
+CLIP_S, CLIP_RESOLUTION = 8, "720p"
 
 
 def micros(usd: Decimal) -> int:
@@ -112,3 +113,14 @@ def _seconds(request: Request, model: Model) -> int:
     if request.extend and model.extend_s:
         return model.extend_s
     return request.duration or model.durations[0]
+
+
+def clip_price(price: Price) -> Decimal | None:
+    """USD for one clip of 8 s in 720p, so that prices a call and a second can be compared.
+
+    None where the model has no price for that resolution.
+    """
+    unit = price.unit(CLIP_RESOLUTION)
+    if unit is None:
+        return None
+    return unit * CLIP_S if price.per == "second" else unit

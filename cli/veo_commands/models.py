@@ -8,6 +8,7 @@ import typer
 from veo_commands import complete, words
 from veo_commands.options import Place
 from veo_commands.output import out
+from veo_commands.prices import listed
 from veo_commands.session import loaded
 
 if TYPE_CHECKING:
@@ -42,11 +43,17 @@ def models(
             autocompletion=complete.providers,
         ),
     ] = None,
+    prices: Annotated[
+        bool, typer.Option("--prices", help="Only prices, brought to 8 s of 720p.")
+    ] = False,
     *,
     place: Place,
 ) -> None:
     """List models: what they take, what they cost, when they end."""
     rows = list(known(loaded(place).config, provider))
+    if prices:
+        listed(rows)
+        return
     if out.show.json or out.show.quiet:
         for model in rows:
             out.result(model.model_dump(mode="json"), f"{model.provider}/{model.name}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from veo.ledger import Event, Record
 
-_MONEY = ("reserved", "charged", "doubtful")
+_AMOUNTS = ("reserved", "charged", "doubtful")
 
 
 def show(
@@ -35,26 +35,31 @@ def show(
     with opened(place) as client:
         record = client.ledger.job(job)
         history = client.ledger.history(record.id)
-    facts = out.facts(_facts(record))
-    lines = "\n".join(_lines(history))
-    out.result(_described(record, history), f"{facts}\n\n{lines}")
+    parts = [
+        out.facts(_facts(record)),
+        "\n".join(_money(record, history)),
+        "\n".join(_lines(history)),
+    ]
+    out.result(_described(record, history), "\n\n".join(filter(None, parts)))
 
 
 def _described(record: "Record", history: "Sequence[Event]") -> dict[str, Any]:
     """The job as ``--json`` prints it, with its request, quote and history; amounts in USD."""
     from veo.sidecar import describe
+    from veo.statement import statement
 
     return {
         **describe(record),
         "request": record.asked().to_json(),
         "quote": record.quoted().to_json(),
+        "money": [line.to_json() for line in statement(history, record.quoted())],
         "history": [
             {
                 "at": event.at,
                 "kind": event.kind,
                 "state": str(event.state),
                 "message": event.message,
-                **{name: dollars(getattr(event, name)) for name in _MONEY},
+                **{name: dollars(getattr(event, name)) for name in _AMOUNTS},
                 "worker": event.owner,
                 "data": event.data,
             }
@@ -64,6 +69,8 @@ def _described(record: "Record", history: "Sequence[Event]") -> dict[str, Any]:
 
 
 def _facts(record: "Record") -> list[tuple[str, str]]:
+    from veo.statement import row
+
     quote, failure = record.quoted(), record.failure()
     facts = [
         ("job", record.id),
@@ -74,7 +81,7 @@ def _facts(record: "Record") -> list[tuple[str, str]]:
         ("video", _video(record)),
         ("time", _times(record)),
         ("cost", words.charge(record)),
-        ("price", f"{words.price(quote)}; {quote.source}, {quote.as_of}"),
+        ("price", f"{words.price(quote)}; {row(quote)}"),
     ]
     if failure:
         facts.append(("error", one_line(failure["message"], 500)))
@@ -97,12 +104,23 @@ def _times(record: "Record") -> str:
     return ", ".join([f"asked for {asked}", *steps, f"{record.polls} polls"])
 
 
+def _money(record: "Record", history: "Sequence[Event]") -> list[str]:
+    """The money line by line: what moved, why, by which rule."""
+    from veo.statement import statement
+
+    return [
+        f"{time.strftime('%H:%M:%S', time.localtime(line.at))}  "
+        f"{', '.join(_signed(*each) for each in line.moved.items())}: {one_line(line.why, 300)}"
+        for line in statement(history, record.quoted())
+    ]
+
+
 def _lines(history: "Sequence[Event]") -> list[str]:
     rows = [
         (
             time.strftime("%H:%M:%S", time.localtime(event.at)),
             event.kind,
-            ", ".join([*_moved(event), *([one_line(event.message, 300)] if event.message else [])]),
+            one_line(event.message or "", 300),
         )
         for event in history
     ]
@@ -110,11 +128,5 @@ def _lines(history: "Sequence[Event]") -> list[str]:
     return [f"{at}  {kind:<{wide}}  {rest}".rstrip() for at, kind, rest in rows]
 
 
-def _moved(event: "Event") -> list[str]:
-    """The money that moved with an event: ``reserved +$0.15``."""
-    amounts = {name: getattr(event, name) for name in _MONEY}
-    return [
-        f"{name} {'+' if amount > 0 else ''}{words.money(amount)}"
-        for name, amount in amounts.items()
-        if amount
-    ]
+def _signed(name: str, amount: int) -> str:
+    return f"{name} {'+' if amount > 0 else ''}{words.money(amount)}"

@@ -41,11 +41,13 @@ class Mortals:
             text=True,
         )
 
-    def run(self, home: Path, *, submit: int = 0, die: Any = None) -> bool:
+    def run(
+        self, home: Path, *, submit: int = 0, die: Any = None, provider: str = "laozhang-async"
+    ) -> bool:
         """Resume all that can be, submit some jobs, wait for all. Whether it lived to the end."""
         assert self._process.stdin
         assert self._process.stdout
-        order = {"home": str(home), "submit": submit, "die": die}
+        order = {"home": str(home), "submit": submit, "die": die, "provider": provider}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return self._process.stdout.readline().strip() == "lived"
@@ -60,7 +62,8 @@ class Mortals:
 def client(home: Path, url: str, key: str) -> Client:
     """A client with no patience for minutes: the sandbox makes a video in a moment."""
     limits = {"median_s": 0.2, "submits_per_minute": 100_000, "max_in_flight": 100}
-    config = Config.model_validate({"providers": {"laozhang-async": limits}, "retired": "ignore"})
+    providers = {"laozhang-async": limits, "laozhang-sync": limits}
+    config = Config.model_validate({"providers": providers, "retired": "ignore"})
     return Client(config, home=home, endpoint=Endpoint(url, Key(key)))
 
 
@@ -74,7 +77,8 @@ def live(order: dict[str, Any], url: str, key: str, born: int) -> None:
         jobs = mine.resume()
         for _ in range(order["submit"]):
             name = f"{time.time_ns()}.mp4"
-            jobs.append(mine.submit(f"take {name}", output=home / name))
+            provider = order["provider"]
+            jobs.append(mine.submit(f"take {name}", provider=provider, output=home / name))
         for job in as_completed(jobs, timeout=60):
             with contextlib.suppress(VeoError):
                 job.result()

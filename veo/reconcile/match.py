@@ -318,10 +318,35 @@ def _ask(
     asked = [(r, in_doubt(r), False) for r in records if _open(r) and r.id not in answered]
     asked += [(r, r.doubtful, True) for r in records if r.doubtful]
     evidence = _Evidence(judge, list(left.values()), taken, _rivals(asked, left.values(), judge))
-    found.questions += [evidence.answer(*each) for each in asked]
+    together = _together(asked, evidence)
+    found.questions += together
+    answered = {question.record.id for question in together}
+    found.questions += [evidence.answer(*each) for each in asked if each[0].id not in answered]
     for question in found.questions:
         if question.bill:
             left.pop(question.bill.task, None)
+
+
+def _together(asked: Sequence[Asked], evidence: _Evidence) -> list[Question]:
+    """Jobs without tasks that are all alike, when there is a bill for every one of them.
+
+    Which is whose does not matter then: none of them has a task that could be fetched.
+    """
+    groups: dict[tuple[str, str, int], list[Record]] = defaultdict(list)
+    for record, amount, earlier in asked:
+        if record.provider in evidence.judge.terms.taskless and not earlier:
+            groups[record.provider, record.model, amount].append(record)
+    answers = []
+    for (_, _, amount), some in groups.items():
+        possible = [evidence.judge.possible(record, amount, evidence.free) for record in some]
+        bills = {bill.task: bill for fitting in possible for bill in fitting if bill.amount}
+        alone = all(evidence.rivals[task] == len(some) for task in bills)
+        alike = all(len(fitting) == len(bills) for fitting in possible)
+        if len(some) == len(bills) and alone and alike:
+            why = f"{len(some)} such jobs, and as many charges that can be theirs alone"
+            pairs = zip(some, bills.values(), strict=True)
+            answers += [Question(job, amount, "paid", why, bill) for job, bill in pairs]
+    return answers
 
 
 def _open(record: Record) -> bool:

@@ -1,0 +1,216 @@
+"""``veo cost``: what was spent, for what, and that every cent can be traced."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from pages import sound
+from veo_command import Veo
+
+import veo_sandbox
+from veo.accounts import Scope, accounts, total, untraced
+from veo.ledger import Ledger
+from veo.places import home
+
+pytest_plugins = ("veo_fixtures",)
+
+ROUTES = {"laozhang-async": "videos", "laozhang-sync": "chat"}
+
+
+def charged(service: veo_sandbox.Sandbox, route: str) -> int:
+    """What the sandbox charged for a route, millionths of a USD."""
+    bills = [bill for bill in service.bills() if bill["route"] == route]
+    return sum(round(bill["amount"] * 1e6) for bill in bills if bill["state"] == "charged")
+
+
+@pytest.fixture
+def spent(veo: Veo, service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
+    """Both routes used: two videos each, a failure each, and one outcome that nobody knows."""
+    service.fault("drop_answer", on="create", match="unknown")
+    for route in ROUTES:
+        for prompt in ("one", "two"):
+            assert veo("generate", prompt, "-p", route).code == 0
+        service.change(fail_rate=1.0)
+        veo("generate", "a failure", "-p", route)
+        service.change(fail_rate=0.0)
+    veo("generate", "unknown")
+    return service
+
+
+def test_charges_are_told_apart(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
+    """Charged for videos, for nothing, and perhaps charged are three columns."""
+    lines = veo("cost", "--by", "provider", "--json").objects
+    by = {line["group"].get("provider"): line for line in lines}
+
+    assert by["laozhang-async"]["charged"] == 0.30
+    assert by["laozhang-async"]["for_nothing"] == 0.0
+    assert by["laozhang-async"]["unknown"] == 0.15
+    assert by["laozhang-async"]["most"] == 0.45
+    assert by["laozhang-sync"]["charged"] == 0.45
+    assert by["laozhang-sync"]["for_nothing"] == 0.15
+    assert by["laozhang-sync"]["uncertain"] == 0.15
+    assert by[None]["charged"] == 0.75
+    assert by[None]["jobs"] == 7
+
+
+def test_the_ledger_agrees_with_the_bills(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
+    """For each route the charges are the sandbox's own, but for the job of unknown outcome."""
+    ledger = Ledger(home())
+    sums = {key[0]: account for key, account in accounts(ledger, ["provider"]).items()}
+    lost = untraced(ledger)
+    ledger.close()
+
+    assert lost == []
+    assert sums["laozhang-sync"].charged == charged(spent, "chat")
+    assert sums["laozhang-async"].charged + 150_000 == charged(spent, "videos")
+
+
+def test_groups_add_up(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
+    """However the jobs are grouped, the groups together are all of them."""
+    ledger = Ledger(home())
+    whole = total(ledger)
+    for by in (["day"], ["provider", "model"], ["batch"], ["outcome"], ["day", "outcome"]):
+        groups = accounts(ledger, by)  # type: ignore[arg-type]
+
+        assert sum((each for each in groups.values()), start=type(whole)()) == whole
+    ledger.close()
+
+
+def test_the_csv_adds_up(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
+    """--csv prints nothing but a table whose amounts are exact."""
+    rows = list(csv.DictReader(io.StringIO(veo("cost", "--csv", "--by", "outcome").out)))
+
+    assert [row["outcome"] for row in rows] == ["done", "failed", "unknown"]
+    assert sum(float(row["charged_usd"]) for row in rows) == pytest.approx(0.75)
+
+
+def test_a_person_reads_a_table(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
+    """The table ends with the sum; what is doubtful is said below, with a way out."""
+    ran = veo("cost")
+
+    assert ran.out.splitlines()[-1].split()[:4] == ["all", "7", "4", "$0.75"]
+    assert "at most $0.90" in ran.err
+    assert "--reconcile" in ran.err
+
+
+def test_scopes(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
+    """--since and --provider leave jobs out; a batch is one run."""
+    only = veo("cost", "--json", "-p", "laozhang-sync").objects
+    later = veo("cost", "--json", "--since", "2099-01-01").objects
+    today = veo("cost", "--json", "--since", "today", "--by", "batch").objects
+    one = veo("cost", "--json", "--batch", today[0]["group"]["batch"]).objects
+
+    assert only[-1]["jobs"] == 3
+    assert later == [{**later[0], "group": {}, "jobs": 0, "charged": 0.0}]
+    assert len(today) == 8
+    assert one[-1]["jobs"] == 1
+
+
+def test_an_empty_ledger(veo: Veo) -> None:
+    """Nothing was spent: that is no error."""
+    assert (veo("cost").code, veo("cost", "--json").objects[0]["jobs"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--by", "colour"], "there is no 'colour'"),
+        (["--since", "yesteryear"], "is no moment"),
+        (["-p", "nobody"], "there is no provider 'nobody'"),
+        (["--report", "no/such/folder/x.html"], "no file can be written there"),
+        (["--settle"], "belongs to --reconcile"),
+        (["--reconcile", "x.csv", "--csv"], "does not go with --reconcile"),
+        (["--reconcile", "missing.csv"], "missing.csv: No such file"),
+    ],
+)
+def test_wrong_usage(veo: Veo, args: list[str], says: str) -> None:
+    """A clear line, and exit code 2."""
+    ran = veo("cost", *args)
+
+    assert ran.code == 2
+    assert says in ran.err
+
+
+def test_the_page(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
+    """--report writes one whole page with plots that asks nobody for anything."""
+    veo("cost", "--report", "cost.html")
+    page = sound(Path("cost.html").read_text())
+
+    assert page.count("svg") == 2
+    assert page.count("table") == 4
+    assert "$0.75" in page.text
+    assert "The most that can have been charged is $0.90." in page.text
+
+
+def test_the_page_needs_an_extra(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what draws plots the error says how to install it, before anything else happens."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    ran = veo("cost", "--report", "cost.html")
+
+    assert ran.code == 3
+    assert "veo-video[report]" in ran.err
+    assert not Path("cost.html").exists()
+
+
+def test_money_line_by_line(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
+    """`veo show` tells each movement of money: why, by which rule, from which row of prices."""
+    (job,) = (
+        j for j in veo("jobs", "--json").objects if j["state"] == "failed" and j["cost"]["charged"]
+    )
+    lines = veo("show", job["job"], "--json").objects[0]["money"]
+
+    assert [(line.get("reserved"), line.get("charged")) for line in lines] == [
+        (0.15, None),
+        (-0.15, 0.15),
+    ]
+    assert "as of 2026-11-21" in lines[0]["why"]
+    assert "on_accept: charged as soon as the request is accepted" in lines[1]["why"]
+    assert "the quote: $0.15 a video" in veo("show", job["job"]).out
+
+
+def test_prices_are_dated_and_history_is_not_rewritten(
+    veo: Veo, service: veo_sandbox.Sandbox
+) -> None:
+    """The user's price wins and says so; a job keeps the row that it was quoted from."""
+    (before,) = veo("generate", "a lion", "--json").objects
+    with Path("veo.toml").open("a") as file:
+        file.write(
+            '[providers.laozhang-async.models."veo-3.1-fast"]\n'
+            'price = { usd = "0.10", as_of = 2026-12-01, source = "my contract" }\n'
+        )
+    (after,) = veo("generate", "a lion", "--json").objects
+    shown = {job["job"]: veo("show", job["job"]).out for job in (before, after)}
+
+    assert (before["cost"]["charged"], after["cost"]["charged"]) == (0.15, 0.10)
+    assert "set by your configuration, as of 2026-12-01, my contract" in shown[after["job"]]
+    assert "$0.15 a video, as of 2026-11-21" in shown[before["job"]]
+    assert veo("cost", "--json").objects[-1]["charged"] == 0.25
+
+
+def test_prices_side_by_side(veo: Veo) -> None:
+    """`veo models --prices` brings calls and seconds to one clip of 8 s in 720p."""
+    rows = {
+        (row["provider"], row["model"]): row for row in veo("models", "--prices", "--json").objects
+    }
+    call = rows["laozhang-async", "veo-3.1-fast"]
+    second = rows["gemini", "veo-3.1-fast-generate-preview"]
+    table = veo("models", "--prices").out
+
+    assert (call["clip_usd"], call["per"], call["charged"]) == (0.15, "call", "on_success")
+    assert (second["clip_usd"], second["per"]) == (0.80, "second")
+    assert rows["laozhang-sync", "veo-3.1-fast"]["charged"] == "on_accept"
+    assert call["as_of"] == "2026-11-21"
+    assert "8 S OF 720P" in table.splitlines()[0]
+
+
+def test_a_day_is_a_local_day(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
+    """Jobs count on the day they were asked for; until ends a scope."""
+    ledger = Ledger(home())
+    days = accounts(ledger, ["day"])
+    none = total(ledger, Scope(until=1.0))
+    ledger.close()
+
+    assert sum(account.jobs for account in days.values()) == 7
+    assert all(len(day) == 10 and day.count("-") == 2 for (day,) in days)
+    assert none.jobs == 0
