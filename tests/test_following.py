@@ -8,7 +8,7 @@ import pytest
 from scripted import Bench
 
 from veo.engine.work import Work
-from veo.errors import StillRunningError, UnknownOutcomeError, WithdrawnError
+from veo.errors import StillRunningError, UnknownOutcomeError
 from veo.following import Follower
 from veo.ledger import Record, State
 
@@ -129,21 +129,3 @@ def test_patience_ends_the_following_not_the_job(watch: Watch) -> None:
     assert [mine] == watch.over
     assert isinstance(mine.error, StillRunningError)
     assert watch.bench.ledger.job(mine.record.id).owner == "me"
-
-
-def test_a_job_that_cannot_be_taken_over_is_over(bench: Bench) -> None:
-    """If the work cannot begin, for want of a key for example, its handle says so."""
-    error = WithdrawnError("no key")
-
-    def fail(_: Work) -> None:
-        raise error
-
-    watch = Watch(bench, fail)
-    theirs, mine = followed(watch)
-    bench.ledger.release("me", [theirs.record.id])
-
-    watch.follower.look()
-    watch.follower.stop()
-
-    assert [mine] == watch.over
-    assert mine.error is error

@@ -99,11 +99,7 @@ class Follower:
 
     def _take_over(self, work: Work) -> None:
         self._let_go(work)
-        try:
-            self._begin(work)
-        except VeoError as error:
-            work.error, work.stopped = error, True
-            self._over(work)
+        self._begin(work)
 
     def _impatience(self, work: Work) -> VeoError | None:
         now = time.time()

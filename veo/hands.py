@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from veo.engine.engine import Engine
 from veo.engine.work import Context, Work
+from veo.errors import VeoError
 from veo.following import Follower
 from veo.job import Job
 from veo.ledger import IN_FLIGHT, State
@@ -101,8 +102,14 @@ class Hands:
     def _begin(self, work: Work) -> None:
         if work.record.state is not State.PLANNED and work.deadline is None:
             work.deadline = time.time() + (work.wait_s or 0.0)
+        try:
+            route = self._context.route(work.record.provider)
+        except VeoError as error:  # no key for one job is no reason to leave the others alone
+            self._context.stop(work, error)
+            self._over(work)
+            return
         if work.record.state in IN_FLIGHT:
-            self._context.route(work.record.provider).gate.admit(work.record.id)
+            route.gate.admit(work.record.id)
         self._running().add(work)
 
     def _running(self) -> Engine:
