@@ -84,6 +84,15 @@ def test_two_steps_are_two_jobs_and_one_file(
     assert [bill["amount"] for bill in server.bills()] == [0.8, 0.7, 0.7]
 
 
+def test_the_client_does_it_in_one_call(client: Client, server: veo_sandbox.Sandbox) -> None:
+    """``client.extend`` finds the video, checks, and gives the jobs; options are a request's."""
+    lion(client)
+    steps = client.extend(Path("lion.mp4"), "then it roars", 2, output="roar.mp4", seed=7)
+
+    assert [job.result(60).path.name for job in steps] == ["roar.step1.mp4", "roar.mp4"]
+    assert [task["request"]["parameters"].get("seed") for task in server.tasks()] == [None, 7, 7]
+
+
 def test_found_by_job_by_file_and_by_content(client: Client, tmp_path: Path) -> None:
     """The id, the beginning of it, the file, and a copy of the file without its sidecar."""
     made = lion(client).record.id

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from veo import budget, download, resume
+from veo import budget, download, extend, resume
 from veo import plan as planning
 from veo.batch.problem import Spot, problems_of
 from veo.config import Config, load
@@ -24,7 +24,7 @@ from veo.request import Request
 from veo.routes import Endpoint, Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from decimal import Decimal
 
     from veo.batch.problem import ItemProblem
@@ -80,7 +80,7 @@ class Client:
             _request(request, options),
             self.models(name),
             preferred=self.config.model or chosen.model,
-            catalogue=self._routes.catalogue,
+            catalogue=self.catalogue,
             retired=self.config.retired,
         )
 
@@ -155,6 +155,40 @@ class Client:
         if problems:
             raise InvalidBatchError(problems)
         return self.start(new, run, max_cost, timeout)
+
+    def extend(  # noqa: PLR0913 - what `submit` takes, and how often
+        self,
+        video: Path | str,
+        request: Request | str,
+        times: int = 1,
+        *,
+        output: Path | str | None = None,
+        force: bool = False,
+        max_cost: Decimal | None = None,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> Iterator[Job]:
+        """Continue a video: a job a step, each sent once the one before has its video.
+
+        Args:
+            video: The job that made it, or the file that it made.
+            request: What comes next; ``options`` are its other fields, as for ``submit``.
+            times: How many steps.
+            output: The file of the last step, which holds the whole; see ``veo.extend.steps``.
+            force: Replace existing files.
+            max_cost: USD that all steps may cost together at most.
+            timeout: Seconds to wait for each step; the configured ones by default.
+            **options: Fields of a request, when it is given as a prompt.
+
+        Raises:
+            UnknownJobError: No job of this ledger made the video.
+            InvalidRequestError: With everything that speaks against continuing it.
+            OutputError, BudgetError: Nothing was sent, nothing is reserved.
+        """
+        source = extend.find(self, str(video))
+        planned = extend.plan(self, source, _request(request, options), times)
+        how: dict[str, Any] = {"force": force, "max_cost": max_cost, "timeout": timeout}
+        return extend.steps(self, planned, output=output, **how)
 
     def new_job(
         self,
@@ -281,6 +315,11 @@ class Client:
             UnknownProviderError: No such provider is installed.
         """
         return self._routes.models(provider)
+
+    @property
+    def catalogue(self) -> list[Model]:
+        """All models of all providers."""
+        return self._routes.catalogue
 
     def providers(self) -> dict[str, Facts]:
         """The facts of every installed provider, by name."""

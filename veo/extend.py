@@ -114,7 +114,7 @@ def plan(
     model = client.models(home).get(name)
     wanted = replace(request, model=name)
     if model:
-        problems += check(source, model, times, time.time(), _everyone(client))
+        problems += check(source, model, times, time.time(), client.catalogue)
         wanted = sequel(source, request, model)
     if provider not in {None, home}:
         says = f"{home} made the video, and nobody else can continue it"
@@ -170,16 +170,9 @@ def steps(
     def begin(planned: Plan, place: Path | None) -> Job:
         home = extension.source.record.provider
         new = client.new_job(planned, home, run=run, output=place, force=force)
-        begun = client.ledger.plan([new], client.caps(run, max_cost), client.worker)
-        if begun.stopped_by:
-            raise over(begun.stopped_by, begun.spent, micros(planned.quote.amount))
-        return client.work_on(begun.records, timeout)[0]
+        return client.start([new], run, max_cost, timeout)[0]
 
     return _in_turn(extension.plan, places, begin)
-
-
-def _everyone(client: Client) -> list[Model]:
-    return [model for name in client.providers() for model in client.models(name).values()]
 
 
 def _in_turn(
