@@ -36,8 +36,7 @@ def reconciled(client: Client, scope: Scope, asked: Reconciling) -> int:
     found = reconcile(records, listed, terms)
     settled = _settle(client, found, listed, terms) if asked.settle else []
     (_as_json if out.show.json else _as_text)(found, settled)
-    if not asked.settle:
-        _offer(found)
+    _offer(found, settled=asked.settle)
     still = [question for question in found.questions if question.verdict == "open"]
     return _UNKNOWN if still or (found.questions and not asked.settle) else codes.DONE
 
@@ -210,11 +209,11 @@ def _asked(question: Question) -> tuple[str, str, str, str, str]:
     return question.record.id, words.money(question.amount), question.verdict, task, why + about
 
 
-def _offer(found: Reconciled) -> None:
-    """Say what can be settled, and how."""
+def _offer(found: Reconciled, *, settled: bool) -> None:
+    """Say what can still be settled, and how."""
     ready = [question for question in found.questions if question.verdict != "open"]
     paid = sum(question.verdict == "paid" for question in ready)
-    if ready:
+    if ready and not settled:
         out.hint(f"--settle writes it down: {paid} paid, {len(ready) - paid} not.")
     if len(ready) < len(found.questions):
         out.hint("What is open: --task JOB=TASK or --unpaid JOB says how it was, with --settle.")

@@ -1,0 +1,87 @@
+"""Killed again and again: once reconciled, the ledger's sums are the provider's, to the cent."""
+
+import json
+import random
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mortal import Mortals
+from veo_command import Veo
+
+import veo_sandbox
+from veo.accounts import accounts, untraced
+from veo.ledger import Ledger, State
+from veo.places import home
+
+pytest_plugins = ("veo_fixtures",)
+
+KILLS = 8
+ROUTES = ("laozhang-async", "laozhang-sync")
+
+
+def charged(server: veo_sandbox.Sandbox, route: str) -> int:
+    """What the sandbox charged for a route, millionths of a USD."""
+    with urllib.request.urlopen(f"{server.url}/sandbox/bills") as answer:
+        bills = [bill for bill in json.load(answer) if bill["route"] == route]
+    return sum(round(bill["amount"] * 1e6) for bill in bills if bill["state"] == "charged")
+
+
+def mapping(server: veo_sandbox.Sandbox, ledger: Ledger) -> list[str]:
+    """What a person would find in the console: which task is which job's, by its prompt."""
+    tasks = {task["request"]["prompt"]: task["task"] for task in server.tasks()}
+    open_ = ledger.jobs(states=[State.UNKNOWN])
+    known = {job.task_id for job in ledger.jobs()}
+    pairs = {job.id: tasks.get(job.asked().prompt) for job in open_}
+    said = [f"{job}={task}" for job, task in pairs.items() if task and task not in known]
+    return [part for pair in said for part in ("--task", pair)]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_sums_are_the_providers_after_any_number_of_deaths(
+    sandbox: Callable[..., veo_sandbox.Sandbox], veo: Veo, seed: int
+) -> None:
+    """Both routes, a fifth of the tasks failing, killed at random: what is left is settled."""
+    server = sandbox(latency="uniform:0.05,0.3", fail_rate=0.2, seed=seed)
+    moments = random.Random(seed)
+    with Mortals(server.url, server.key) as mortals:
+        for number in range(KILLS):
+            route = ROUTES[number % 2]
+            mortals.run(home(), submit=3, die=moments.uniform(0.05, 0.5), provider=route)
+        assert mortals.run(home())
+    ledger = Ledger(home())
+    bills = f"{server.url}/sandbox/bills"
+    common = ("cost", "--reconcile", bills, "--settle", "--since", "today")
+    veo(*common, "--settled-after", "0.001s", *mapping(server, ledger))
+    with Mortals(server.url, server.key) as mortals:
+        assert mortals.run(home())
+    sums = {key[0]: account for key, account in accounts(ledger, ["provider"]).items()}
+    lost = untraced(ledger)
+    left = ledger.jobs(states=[State.UNKNOWN])
+    ledger.close()
+
+    assert sums["laozhang-async"].charged == charged(server, "videos")
+    assert sums["laozhang-sync"].charged == charged(server, "chat")
+    assert {(each.reserved, each.unknown) for each in sums.values()} == {(0, 0)}
+    assert lost == []
+    assert left == []
+    assert veo("cost", "--reconcile", bills).code == 0
+
+
+def test_files_of_settled_jobs_are_on_disk(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A job that was killed in the middle of its paid request is settled and fetched."""
+    with Mortals(service.url, service.key) as mortals:
+        for number in range(3, 9):
+            mortals.run(home(), submit=1, die=["before", number])
+        assert mortals.run(home())
+    ledger = Ledger(home())
+    bills = f"{service.url}/sandbox/bills"
+    veo("cost", "--reconcile", bills, "--settle", *mapping(service, ledger))
+    veo("resume")
+    jobs = ledger.jobs()
+    ledger.close()
+    paid = {bill["task"] for bill in service.bills() if bill["state"] == "charged"}
+
+    assert {job.task_id for job in jobs if job.state is State.DONE} == paid
+    assert all(Path(job.output).is_file() for job in jobs if job.state is State.DONE)
