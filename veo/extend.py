@@ -149,7 +149,8 @@ def steps(
         client: Works on them.
         extension: What ``plan`` gave.
         output: The file of the last step. Those of the steps before it lie beside it, with
-            ``.step1``, ``.step2`` in their names. Named after prompt and job by default.
+            ``.step1``, ``.step2`` in their names, counted from the video that was continued
+            first. Named after prompt and job by default.
         force: Replace existing files.
         max_cost: USD that all steps together may cost at most.
         timeout: Seconds to wait for each step.
@@ -159,7 +160,7 @@ def steps(
         BudgetError: All steps together do not fit under a cap; nothing was sent.
         VeoError: While iterating: a step has no video, so that there is nothing to continue.
     """
-    run, places = new_id(), _places(output, extension.times)
+    run, places = new_id(), _places(output, extension)
     for place in filter(None, places):
         download.claim_place(place, force=force)
     for cap in client.caps(run, max_cost):
@@ -186,13 +187,13 @@ def _in_turn(
             planned = replace(planned, request=replace(planned.request, extend=made))
 
 
-def _places(output: Path | str | None, times: int) -> list[Path | None]:
+def _places(output: Path | str | None, extension: Extension) -> list[Path | None]:
     """The files of the steps; None for a name of its own."""
     if output is None:
-        return [None] * times
-    last = Path(output).expanduser().absolute()
-    before = [last.with_name(f"{last.stem}.step{n}{last.suffix}") for n in range(1, times)]
-    return [*before, last]
+        return [None] * extension.times
+    last, first = Path(output).expanduser().absolute(), extension.source.times + 1
+    numbers = range(first, first + extension.times - 1)
+    return [*(last.with_name(f"{last.stem}.step{n}{last.suffix}") for n in numbers), last]
 
 
 def _of_file(ledger: Ledger, path: Path) -> Record:

@@ -66,11 +66,12 @@ def extend(
         plans.announce(extension.plan)
         out.say(_outlook(extension), dim=True)
         jobs = extending.steps(client, extension, output=output, force=run.force)
-        return _in_turn(client, extension, jobs, detach=run.detach)
+        named = f" -o {output}" if output else ""
+        return _in_turn(client, extension, jobs, detach=run.detach, named=named)
 
 
 def _in_turn(
-    client: "Client", extension: "Extension", jobs: "Iterable[Job]", *, detach: bool
+    client: "Client", extension: "Extension", jobs: "Iterable[Job]", *, detach: bool, named: str
 ) -> int:
     """Follow each step until one has no video; then say how to go on."""
     code, made, left = 0, extension.source.record, extension.times
@@ -83,7 +84,7 @@ def _in_turn(
                 break
     finally:
         if 0 < left < extension.times:
-            out.hint(_way_on(made, left))
+            out.hint(_way_on(made, left, named))
     return code
 
 
@@ -98,10 +99,10 @@ def _kept(job: "Job") -> int:
     return 0
 
 
-def _way_on(record: "Record", left: int) -> str:
+def _way_on(record: "Record", left: int, named: str) -> str:
     steps = f" --times {left}" if left > 1 else ""
     when = "from there" if record.state == "done" else "once that job has its video"
-    return f"`veo extend {record.id} PROMPT{steps}` goes on {when}."
+    return f"`veo extend {record.id} PROMPT{steps}{named}` goes on {when}."
 
 
 def _check_detachable(times: int) -> None:
