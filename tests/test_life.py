@@ -366,6 +366,23 @@ def test_another_file_under_the_same_link_is_fetched_from_the_start(bench: Bench
     assert Path(work.record.output).read_bytes() == WHOLE
 
 
+def test_an_offset_that_the_server_refuses_leads_to_the_start(bench: Bench) -> None:
+    """A part that no byte can follow does not block the download for ever."""
+
+    def cut() -> Iterator[bytes]:
+        yield WHOLE[:10]
+        raise AnswerLostError("cut")
+
+    bench.happy()
+    refused = GoneError("416", retryable=True)
+    bench.script("open", ByteStream(cut(), 0, len(WHOLE), "tag"), refused, WHOLE)
+
+    work = bench.run(bench.job())
+
+    assert work.record.state is State.DONE
+    assert [told[1] for verb, told in bench.provider.calls if verb == "open"] == [0, 10, 0]
+
+
 def test_a_plausible_but_truncated_file_never_gets_its_name(bench: Bench) -> None:
     """Lengths that agree are not enough: the container is followed to its end."""
     bench.happy()

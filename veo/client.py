@@ -19,6 +19,7 @@ from veo.ledger import Ledger, NewJob
 from veo.ledger.planning import new_id
 from veo.money import micros
 from veo.pictures import Pictures
+from veo.places import absolute
 from veo.places import home as default_home
 from veo.request import Request
 from veo.routes import Endpoint, Routes
@@ -206,7 +207,7 @@ class Client:
         kept = plan.request.map_images(self.pictures.keep)
         named = Path(output) if output else Path(f"{planning.slug(kept.prompt)}-{job}.mp4")
         folder = self.config.output_dir if output is None else Path()
-        place = (folder / named).expanduser().absolute()
+        place = absolute(folder / named)
         download.claim_place(place, force=force)
         return NewJob(
             id=job,

@@ -18,6 +18,7 @@ from veo.errors import InvalidRequestError, UnknownJobError, UsageError
 from veo.ledger import lineage
 from veo.ledger.planning import new_id
 from veo.money import micros
+from veo.places import absolute
 from veo.source import Source, check, reviewed, sequel
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def find(client: Client, name: str) -> Source:
         UnknownProviderError: The provider that made it is not installed.
         UsageError: The file cannot be read.
     """
-    path = Path(name).expanduser()
+    path = absolute(name)
     if path.suffix and not path.is_file():
         raise UnknownJobError(f"{path}: there is no such file")
     record = _of_file(client.ledger, path) if path.is_file() else client.ledger.job(name)
@@ -191,7 +192,7 @@ def _places(output: Path | str | None, extension: Extension) -> list[Path | None
     """The files of the steps; None for a name of its own."""
     if output is None:
         return [None] * extension.times
-    last, first = Path(output).expanduser().absolute(), extension.source.times + 1
+    last, first = absolute(output), extension.source.times + 1
     numbers = range(first, first + extension.times - 1)
     return [*(last.with_name(f"{last.stem}.step{n}{last.suffix}") for n in numbers), last]
 

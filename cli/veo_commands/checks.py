@@ -89,7 +89,9 @@ def _ledger(place: Place) -> str:
 
 
 def _output(folder: Path) -> str:
-    place = folder.expanduser().absolute()
+    from veo.places import absolute
+
+    place = absolute(folder)
     there = next(path for path in (place, *place.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise OutputError(f"{there} cannot be written", hint="output_dir names another folder.")

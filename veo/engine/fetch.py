@@ -23,7 +23,7 @@ from veo.update import Stage
 
 if TYPE_CHECKING:
     from veo.engine.work import Context, Work
-    from veo.provider import ByteStream
+    from veo.provider import ByteStream, Provider
     from veo.update import RemoteVideo
 
 TRIES = 6
@@ -73,7 +73,7 @@ def _open(context: Context, work: Work, kept: int) -> ByteStream:
     # Bytes of an earlier try are only worth something if the server can prove the same file.
     offset = kept if work.record.tag else 0
     try:
-        stream = provider.open(video, offset)
+        stream = _from(provider, video, offset)
         if stream.offset and stream.tag != work.record.tag:
             stream.close()
             stream = provider.open(video, 0)
@@ -83,6 +83,16 @@ def _open(context: Context, work: Work, kept: int) -> ByteStream:
         _log.exception("provider %s broke while opening a video", work.record.provider)
         raise ProtocolError(f"the provider's code broke: {type(error).__name__}") from error
     return stream
+
+
+def _from(provider: Provider, video: RemoteVideo, offset: int) -> ByteStream:
+    """The bytes from an offset on; all of them where the server makes nothing of the offset."""
+    try:
+        return provider.open(video, offset)
+    except (GoneError, ProtocolError):
+        if not offset:
+            raise
+        return provider.open(video, 0)
 
 
 def _video(work: Work) -> RemoteVideo:

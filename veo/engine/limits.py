@@ -46,7 +46,7 @@ class Gate:
         with self._lock:
             if now < self._closed_until:
                 return self._closed_until - now
-            while self._sent and self._sent[0] <= now - MINUTE:
+            while self._sent and self._sent[0] + MINUTE <= now:
                 self._sent.popleft()
             if len(self._sent) >= self.per_minute:
                 return self._sent[0] + MINUTE - now

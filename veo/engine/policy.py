@@ -26,6 +26,8 @@ GRAIN = 0.05
 STEP = 0.01
 _PRIOR_WEIGHT = 4.0
 _WEIGHT = 0.11
+# Narrower than this is luck; it would have an overdue task polled hundreds of times.
+_SPREAD = 0.15
 _STEPS = 400
 
 
@@ -59,7 +61,8 @@ class Durations:
         weight = _PRIOR_WEIGHT + len(logs)
         mean = (_PRIOR_WEIGHT * math.log(self.median) + sum(logs)) / weight
         squares = _PRIOR_WEIGHT * self.spread**2 + sum((log - mean) ** 2 for log in logs)
-        return Durations(round(math.exp(mean), 1), round(max(0.05, math.sqrt(squares / weight)), 3))
+        spread = max(_SPREAD, math.sqrt(squares / weight))
+        return Durations(round(math.exp(mean), 1), round(spread, 3))
 
 
 @dataclass(slots=True)
@@ -111,7 +114,7 @@ def delay(
         hint: What the server asked for, seconds.
     """
     if hint is not None:
-        return max(0.0, hint)
+        return min(max(hint, known.soonest), known.latest * 6)
     waiting = _next(elapsed, known) - elapsed
     if elapsed < known.median * FIRST:
         waiting = min(waiting, max(known.soonest, known.median * FIRST - elapsed))

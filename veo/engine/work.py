@@ -143,7 +143,7 @@ class Context:
     def next_poll(self, work: Work, hint: float | None) -> float:
         """When to poll a task next."""
         record = work.record
-        elapsed = self.clock() - (record.submitted_at or record.created_at)
+        elapsed = max(0.0, self.clock() - (record.submitted_at or record.created_at))
         known = self.known(record.provider, record.model)
         return self.later(work, delay(elapsed, known, work.watch, hint))
 
