@@ -135,3 +135,12 @@ class TestProgress:
         for value, at in [(0.25, 30.0), (0.5, 60.0)]:
             progress.saw(value, at)
         assert delay(60.0, USUAL, progress) <= delay(60.0, USUAL)
+
+
+def test_very_quick_models_are_still_waited_for() -> None:
+    """Hundreds of videos made in no time never lead to polls without a pause."""
+    known = USUAL.learn([0.001] * 500)
+
+    assert known.median > 0
+    assert delay(0.0, known) > 0
+    assert delay(1.0, known) > 0

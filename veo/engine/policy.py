@@ -51,7 +51,7 @@ class Durations:
     @property
     def latest(self) -> float:
         """Seconds between two polls, at most, once a video may be made at any moment."""
-        return self.median * LATEST
+        return max(0.5, self.median * LATEST)
 
     def learn(self, observed: Sequence[float]) -> Durations:
         """This prior, blended with past durations (seconds)."""
@@ -62,7 +62,8 @@ class Durations:
         mean = (_PRIOR_WEIGHT * math.log(self.median) + sum(logs)) / weight
         squares = _PRIOR_WEIGHT * self.spread**2 + sum((log - mean) ** 2 for log in logs)
         spread = max(_SPREAD, math.sqrt(squares / weight))
-        return Durations(round(math.exp(mean), 1), round(spread, 3))
+        # Three digits are enough, and let schedules be shared.
+        return Durations(float(f"{math.exp(mean):.3g}"), round(spread, 3))
 
 
 @dataclass(slots=True)
@@ -115,7 +116,7 @@ def delay(
     """
     if hint is not None:
         return min(max(hint, known.soonest), known.latest * 6)
-    waiting = _next(elapsed, known) - elapsed
+    waiting = max(known.soonest, _next(elapsed, known) - elapsed)
     if elapsed < known.median * FIRST:
         waiting = min(waiting, max(known.soonest, known.median * FIRST - elapsed))
     rest = progress.rest(elapsed) if progress else None
