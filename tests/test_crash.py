@@ -97,7 +97,7 @@ def test_killed_at_every_commit_point(
     jobs = [job for number in range(COMMITS) for job in jobs_of(tmp_path / f"{when}-{number}")]
     bills = [bill["task"] for bill in get(server, "/sandbox/bills")]
 
-    assert lived.count(False) >= 12
+    assert lived.count(False) >= 11  # twelve where a poll saw it running
     assert {job.state for job in jobs} == {State.DONE, State.UNKNOWN}
     assert len(bills) == len(set(bills)) <= len(jobs)
     assert sum(job.state is State.UNKNOWN for job in jobs) == 1

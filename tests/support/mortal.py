@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -109,7 +110,8 @@ def freeze(home: Path, url: str, key: str) -> None:
         if state is State.SUBMITTING:
             sys.stdout.write("planned\n")
             sys.stdout.flush()
-            os.kill(os.getpid(), signal.SIGSTOP)
+            # To this thread: to the process, it might go on until another has stopped it.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         return move(self, record, state, **changes)
 
     Ledger.move = stop  # type: ignore[method-assign]

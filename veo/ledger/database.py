@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from veo.errors import LedgerError
 from veo.ledger.migrations import migrate
@@ -29,6 +30,7 @@ class Database:
 
     Threads that write at the same time share a commit: each runs its statements under a savepoint
     of one open transaction, then waits until a commit, its own or a neighbour's, has covered them.
+    The driver is told so itself: through SQLAlchemy it costs more than all the statements.
 
     Raises:
         LedgerError: The folder or the file cannot be used, or a newer version wrote it.
@@ -51,7 +53,8 @@ class Database:
         event.listen(self._engine, "connect", _tune)
         event.listen(self._engine, "begin", _begin)
         with _explained(self.path):
-            self._writer = self._engine.connect()
+            self._writer = self._engine.connect().execution_options(veo_writes=True)
+            self._driver: Any = self._writer.connection.driver_connection
         with self.write() as connection:
             migrate(connection)
 
@@ -61,8 +64,9 @@ class Database:
         with _explained(self.path):
             with self._statements:
                 try:
-                    with _savepoint(self._writer):
-                        yield self._writer
+                    self._begin()
+                    yield self._writer
+                    self._driver.execute("RELEASE statements")
                 except BaseException as error:
                     self._undo(error)
                     raise
@@ -74,13 +78,18 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """One transaction that only reads, and blocks no writer."""
         with _explained(self.path), self._engine.connect() as connection:
-            yield connection.execution_options(veo_reads=True)
+            yield connection
 
     def close(self) -> None:
         """Close every connection."""
         with self._statements:
             self._writer.close()
         self._engine.dispose()
+
+    def _begin(self) -> None:
+        if not self._driver.in_transaction:
+            self._driver.execute("BEGIN IMMEDIATE")
+        self._driver.execute("SAVEPOINT statements")
 
     def _commit(self, mine: int) -> None:
         """Make what ran up to number ``mine`` durable, unless a neighbour already has."""
@@ -94,41 +103,26 @@ class Database:
 
     def _commit_all(self) -> None:
         try:
-            self._writer.commit()
+            self._driver.execute("COMMIT")
         except BaseException as error:  # noqa: BLE001 - each of the waiting raises it as its own
             self._lose(error)
-            self._writer.rollback()
+            self._driver.rollback()
         self._settled = self._ran
 
     def _undo(self, error: BaseException) -> None:
         """After statements that failed: keep the neighbours', if SQLite has, and no lock."""
-        alive = _raw(self._writer).in_transaction
+        alive = self._driver.in_transaction
         if self._ran > self._settled and alive:
+            self._driver.execute("ROLLBACK TO statements")
+            self._driver.execute("RELEASE statements")
             return
         if not alive:  # a full disk makes SQLite drop the neighbours' statements as well
             self._lose(error)
-        self._writer.rollback()
+        self._driver.rollback()
         self._settled = self._ran
 
     def _lose(self, error: BaseException) -> None:
         self._lost = [*self._lost[-8:], (range(self._settled + 1, self._ran + 1), error)]
-
-
-@contextmanager
-def _savepoint(connection: Connection) -> Iterator[None]:
-    connection.exec_driver_sql("SAVEPOINT statements")
-    try:
-        yield
-    except BaseException:
-        if _raw(connection).in_transaction:
-            connection.exec_driver_sql("ROLLBACK TO statements")
-            connection.exec_driver_sql("RELEASE statements")
-        raise
-    connection.exec_driver_sql("RELEASE statements")
-
-
-def _raw(connection: Connection) -> Any:
-    return connection.connection.dbapi_connection
 
 
 def _tune(connection: Any, _: Any) -> None:
@@ -139,28 +133,31 @@ def _tune(connection: Any, _: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    reads = connection.get_execution_options().get("veo_reads")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    """What only reads sees one moment; what writes is begun by the database, with its lock."""
+    if not connection.get_execution_options().get("veo_writes"):
+        connection.exec_driver_sql("BEGIN")
 
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
-        raise LedgerError(
-            f"the ledger {path}: {error.orig}", hint=_hint(str(error.orig))
-        ) from error
-    except DatabaseError as error:
-        raise LedgerError(
-            f"the ledger {path} is damaged: {error.orig}",
-            hint="Move it away, or set VEO_HOME to another folder.",
-        ) from error
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        raise _plain(path, getattr(error, "orig", error)) from error
     except OSError as error:
         raise LedgerError(
             f"the ledger {path}: {error.strerror or error}",
             hint="Set VEO_HOME to a folder that can be written.",
         ) from error
+
+
+def _plain(path: Path, error: BaseException | None) -> LedgerError:
+    if isinstance(error, sqlite3.OperationalError):
+        return LedgerError(f"the ledger {path}: {error}", hint=_hint(str(error)))
+    return LedgerError(
+        f"the ledger {path} is damaged: {error}",
+        hint="Move it away, or set VEO_HOME to another folder.",
+    )
 
 
 def _hint(text: str) -> str:
