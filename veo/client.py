@@ -283,6 +283,14 @@ class Client:
         """
         return resume.resume(self, names, resubmit=resubmit, timeout=timeout)
 
+    def cancel(self, records: Sequence[Record]) -> list[Record]:
+        """Give up jobs that were never sent and that nobody works on; their money is free again.
+
+        Returns:
+            Those that were given up, failed now; what was sent cannot be taken back.
+        """
+        return resume.cancel(self, records)
+
     def lease(self, records: Sequence[Record]) -> list[Record]:
         """Those of the jobs that nobody works on, now held by this client."""
         return self._hands.lease(records)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from veo.budget import over
-from veo.errors import ConfigError, UnknownOutcomeError
+from veo.errors import ConfigError, UnknownOutcomeError, WithdrawnError
 from veo.ledger import State
 from veo.money import micros
 
@@ -41,6 +41,14 @@ def again(client: Client, record: Record) -> Record:
     if planned.stopped_by:
         raise over(planned.stopped_by, planned.spent, micros(record.quoted().amount))
     return planned.records[0]
+
+
+def cancel(client: Client, records: Sequence[Record]) -> list[Record]:
+    """See ``Client.cancel``."""
+    mine = client.lease([record for record in records if record.state is State.PLANNED])
+    given_up = client.ledger.withdraw(mine, WithdrawnError("given up before it was sent"))
+    client.ledger.release(client.worker, [record.id for record in mine])
+    return given_up
 
 
 def adopt(client: Client, name: str, task_id: str) -> Record:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from veo_commands.batch import batch
+from veo_commands.cancel import cancel
 from veo_commands.codes import MEANINGS
 from veo_commands.command import Command, command
 from veo_commands.compare import compare
@@ -69,12 +70,13 @@ for verb in (
     jobs,
     show,
     resume,
+    cancel,
+    cost,
+    compare,
     models,
     providers,
     doctor,
     config,
     sandbox,
-    cost,
-    compare,
 ):
     app.command(cls=Command)(command(verb))
