@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batches import PRICE, charged, creates, jobs, numbered, states, whole, write
+from batches import PRICE, charged, creates, jobs, narrow, numbered, states, whole, write
 from PIL import Image as Pil
 
 from veo.places import home
@@ -219,13 +219,6 @@ def test_fail_fast_sends_nothing_new(veo: Veo, service: veo_sandbox.Sandbox) -> 
     assert len(told) == 12
     assert len(creates(service)) == sum(state != "not sent" for state in told.values()) < 12
     assert sum(job.reserved for job in jobs()) == 0
-
-
-def narrow(in_flight: int) -> None:
-    """Let the configured provider take only so many jobs at once."""
-    config = Path("veo.toml")
-    table = "[providers.laozhang-async]\n"
-    config.write_text(config.read_text().replace(table, f"{table}max_in_flight = {in_flight}\n"))
 
 
 def test_a_refused_key_is_not_tried_on_every_item(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from veo.mp4 import defect
 from veo.places import home
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import veo_sandbox
 
 PRICE = 150_000
@@ -55,6 +58,26 @@ def charged(service: veo_sandbox.Sandbox) -> int:
     """What the sandbox billed in all, millionths of a USD."""
     kept = [bill for bill in service.bills() if bill["state"] == "charged"]
     return sum(round(bill["amount"] * 1_000_000) for bill in kept)
+
+
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came about"
+        time.sleep(0.005)
+
+
+def workers() -> int:
+    """How many processes there are that work on jobs of the test's ledger."""
+    return len(list((home() / "workers").glob("*.lock")))
+
+
+def narrow(in_flight: int) -> None:
+    """Let the configured provider take only so many jobs at once."""
+    config = Path("veo.toml")
+    table = "[providers.laozhang-async]\n"
+    config.write_text(config.read_text().replace(table, f"{table}max_in_flight = {in_flight}\n"))
 
 
 def whole(folder: Path | str = ".") -> set[str]:

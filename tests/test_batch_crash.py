@@ -1,0 +1,178 @@
+"""Batches killed on the way and run again: every item is made once, or its outcome is unknown."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from batches import charged, creates, jobs, narrow, numbered, until, whole, workers, write
+from veo_command import Veo, finished, process
+
+from veo.ledger import Record, State
+
+if TYPE_CHECKING:
+    import subprocess
+
+    import veo_sandbox
+
+pytest_plugins = ("veo_fixtures",)
+
+ITEMS = 60
+KILLS = 5
+BAD_GETS: tuple[dict[str, Any], ...] = (
+    {"fault": "http_429", "retry_after": 1},
+    {"fault": "http_500"},
+    {"fault": "reset"},
+    {"fault": "html_200"},
+)
+
+
+@pytest.fixture
+def rough(service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
+    """A service that is slow to answer; a tenth of its GETs and POSTs go wrong."""
+    narrow(16)
+    service.change(latency="uniform:0.05,0.3", delay=0.03, seed=4)
+    for fault in BAD_GETS:
+        service.fault(**fault, on=["poll", "content", "file"], rate=0.025)
+    service.fault("http_429", on=["create"], every=20, retry_after=1)
+    service.fault("http_503_overload", on=["create"], every=20, after=10, retry_after=1)
+    return service
+
+
+def killed(running: subprocess.Popen[str], videos: int) -> bool:
+    """Kill a batch when all its lives have made so many videos; whether it still ran."""
+    until(lambda: running.poll() is not None or len(list(Path().glob("*.mp4"))) >= videos)
+    running.kill()
+    running.communicate()
+    return running.returncode == -signal.SIGKILL
+
+
+def prove(service: veo_sandbox.Sandbox, count: int) -> dict[str, Record]:
+    """What must hold of a batch that was run to its end; the unknown jobs, by prompt."""
+    known = jobs()
+    done = {job.task_id: job for job in known if job.state is State.DONE}
+    unknown = [job for job in known if job.state is State.UNKNOWN]
+    tasks = {task["task"]: task["request"]["prompt"] for task in service.tasks()}
+    unheard = Counter(prompt for task, prompt in tasks.items() if task not in done)
+    undecided = {job.asked().prompt: job for job in unknown}
+    bills = [bill for bill in service.bills() if bill["task"] in done]
+
+    assert len(known) == len(done) + len(unknown) == count
+    assert sorted(job.output for job in known) == sorted(
+        str(Path(item["output"]).absolute()) for item in numbered(count)
+    )
+    assert max(Counter(creates(service)).values()) == 1
+    assert set(unheard) <= set(undecided)
+    assert Counter({bill["task"]: round(bill["amount"] * 1_000_000) for bill in bills}) == {
+        task: job.charged for task, job in done.items()
+    }
+    assert charged(service) <= sum(job.charged + job.reserved for job in known)
+    assert whole() == {Path(job.output).name for job in done.values()}
+    return undecided
+
+
+def test_killed_five_times(rough: veo_sandbox.Sandbox) -> None:
+    """Sixty items with a tenth of all exchanges going wrong, killed five times: each made once."""
+    file = write(*numbered(ITEMS))
+    kills = 0
+    for number in range(KILLS):
+        kills += killed(process("batch", file), 6 * (number + 1))
+    last = finished("batch", file, "--json")
+    unknown = prove(rough, ITEMS)
+    told = Counter(json.loads(line)["state"] for line in last.out.splitlines())
+
+    assert kills == KILLS
+    assert last.code == (5 if unknown else 0), last.err
+    assert told["unknown"] == len(unknown)
+    assert told.total() == ITEMS
+
+
+def test_lost_answers_are_listed(veo: Veo, rough: veo_sandbox.Sandbox) -> None:
+    """With every tenth answer to a POST lost, exactly those items are unknown."""
+    rough.fault("drop_answer", every=10)
+    ran = veo("batch", write(*numbered(ITEMS)), "--json")
+    unknown = prove(rough, ITEMS)
+    unheard = {task["request"]["prompt"] for task in rough.tasks() if not task["answered"]}
+
+    assert ran.code == 5
+    assert unheard
+    assert set(unknown) == unheard
+    assert {job["index"] for job in ran.objects if job["state"] == "unknown"} == {
+        int(prompt.split()[1]) for prompt in unheard
+    }
+
+
+def test_lost_answers_and_kills(rough: veo_sandbox.Sandbox) -> None:
+    """Both at once: nothing is sent twice, and every lost answer is listed."""
+    rough.fault("drop_answer", every=10)
+    file = write(*numbered(ITEMS))
+    for number in range(KILLS):
+        killed(process("batch", file), 6 * (number + 1))
+    last = finished("batch", file)
+    unknown = prove(rough, ITEMS)
+    unheard = {task["request"]["prompt"] for task in rough.tasks() if not task["answered"]}
+
+    assert last.code == 5, last.err
+    assert unheard <= set(unknown)
+
+
+def test_interrupted(service: veo_sandbox.Sandbox) -> None:
+    """Ctrl-C: what was sent goes on, what was not holds no money; the same command goes on."""
+    service.change(latency="2", delay=0.02)
+    file = write(*numbered(ITEMS))
+    running = process("batch", file, "--json")
+    until(lambda: len(service.tasks()) >= 5)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=30)
+    states = Counter(job.state for job in jobs())
+    sent = len(service.tasks())
+    again = finished("batch", file)
+
+    assert running.returncode == 130
+    assert "on their way: `veo resume` fetches them" in err
+    assert len(out.splitlines()) == ITEMS
+    assert states[State.SUBMITTED] + states[State.RUNNING] == sent
+    assert set(states) <= {State.SUBMITTED, State.RUNNING, State.FAILED}
+    assert again.code == 0, again.err
+    assert sorted(creates(service)) == sorted(item["prompt"] for item in numbered(ITEMS))
+    assert len(whole()) == ITEMS
+
+
+def test_interrupted_while_another_follows(service: veo_sandbox.Sandbox) -> None:
+    """What one process gives up unsent, another that waits for it sends itself."""
+    narrow(8)
+    service.change(latency="1")
+    file = write(*numbered(40))
+    first = process("batch", file)
+    until(service.tasks)
+    second = process("batch", file)
+    until(lambda: workers() == 2)
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=30)
+    second.communicate(timeout=60)
+
+    assert (first.returncode, second.returncode) == (130, 0)
+    assert sorted(creates(service)) == sorted(item["prompt"] for item in numbered(40))
+    assert len(whole()) == 40
+
+
+def test_killed_while_another_follows(service: veo_sandbox.Sandbox) -> None:
+    """The jobs of a process that dies are taken over by the one that follows them."""
+    service.change(latency="3")
+    file = write(*numbered(20))
+    first = process("batch", file)
+    until(lambda: all(job.task_id for job in jobs()) and len(jobs()) == 20)
+    second = process("batch", file, "--json")
+    until(lambda: workers() == 2)
+    first.kill()
+    first.communicate()
+    out, err = second.communicate(timeout=60)
+
+    assert second.returncode == 0, err
+    assert [json.loads(line)["state"] for line in out.splitlines()] == ["done"] * 20
+    assert len(creates(service)) == 20
+    assert len(whole()) == 20
