@@ -1,0 +1,119 @@
+"""What loses money elsewhere, forty jobs each: one request a job, no broken file, nothing lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from batches import PRICE, charged, creates, jobs, numbered, states, whole, write
+from veo_command import Veo, finished, process
+
+from veo.ledger import State
+
+if TYPE_CHECKING:
+    import veo_sandbox
+
+pytest_plugins = ("veo_fixtures",)
+
+JOBS = 40
+
+
+def posts(service: veo_sandbox.Sandbox) -> int:
+    """How many paid requests reached the sandbox."""
+    return sum(seen["method"] == "POST" for seen in service.requests())
+
+
+def said(service: veo_sandbox.Sandbox, **settings: Any) -> None:
+    """Add settings to the configured provider."""
+    config = Path("veo.toml")
+    table = "[providers.laozhang-async]\n"
+    lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
+    config.write_text(config.read_text().replace(table, table + lines))
+
+
+@pytest.fixture
+def impatient(service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
+    """A service whose answers to paid requests come after the client has given up."""
+    said(service, read_s=0.4)
+    service.fault("slow_answer", seconds=1.5)
+    return service
+
+
+def test_answers_dropped(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """Every answer lost: one request a job, all of them listed, their money held."""
+    service.fault("drop_answer")
+    ran = veo("batch", write(*numbered(JOBS)))
+
+    assert ran.code == 5
+    assert posts(service) == len(creates(service)) == JOBS
+    assert states() == {"unknown": JOBS}
+    assert sum(job.reserved for job in jobs()) == charged(service) == JOBS * PRICE
+
+
+def test_answers_after_the_read_timeout(veo: Veo, impatient: veo_sandbox.Sandbox) -> None:
+    """A request that is answered too late is not made again."""
+    ran = veo("batch", write(*numbered(JOBS)))
+
+    assert ran.code == 5
+    assert posts(impatient) == JOBS
+    assert states() == {"unknown": JOBS}
+
+
+def test_bad_polls(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A tenth of the polls answered with nonsense: every job survives."""
+    service.change(latency="uniform:0.1,0.5", seed=3)
+    for fault in ("garbage_json", "html_200", "http_500", "reset"):
+        service.fault(fault, on=["poll"], rate=0.025)
+    ran = veo("batch", write(*numbered(JOBS)))
+
+    assert ran.code == 0, ran.err
+    assert posts(service) == JOBS
+    assert len(whole()) == JOBS
+
+
+@pytest.mark.parametrize("fault", ["cut", "cut_unframed", "short_file"])
+def test_truncated_downloads(veo: Veo, service: veo_sandbox.Sandbox, fault: str) -> None:
+    """Every first download cut short: no broken file under a final name, all of them whole."""
+    service.fault(fault, on=["content", "file"], first=1)
+    ran = veo("batch", write(*numbered(JOBS)))
+
+    assert ran.code == 0, ran.err
+    assert posts(service) == JOBS
+    assert len(whole()) == JOBS
+
+
+def test_killed_and_run_again(service: veo_sandbox.Sandbox) -> None:
+    """Killed while all jobs run: the second run sends nothing."""
+    service.change(latency="2")
+    said(service, max_in_flight=JOBS)
+    file = write(*numbered(JOBS))
+    running = process("batch", file)
+    while not (len(known := jobs()) == JOBS and all(job.task_id for job in known)):
+        assert running.poll() is None
+    running.kill()
+    running.communicate()
+    again = finished("batch", file)
+
+    assert again.code == 0, again.err
+    assert posts(service) == JOBS
+    assert len(whole()) == JOBS
+    assert charged(service) == JOBS * PRICE
+
+
+def test_each_trouble_has_its_own_end(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """Garbage for a while, never finished, file gone: three outcomes, the rest untouched."""
+    service.fault("garbage_json", on=["poll"], match="take 1.", first=2)
+    service.fault("never_finishes", match="take 2.")
+    service.fault("file_404", match="take 3.")
+    items = [item | {"prompt": f"{item['prompt']}."} for item in numbered(8)]
+    ran = veo("batch", write(*items), "--timeout", "9", "--json")
+
+    told = {job["index"]: (job["state"], (job["error"] or {}).get("type")) for job in ran.objects}
+    assert told == dict.fromkeys(range(8), ("done", None)) | {
+        2: ("running", "StillRunningError"),
+        3: ("expired", "GoneError"),
+    }
+    assert ran.code == 6
+    assert Counter(job.state for job in jobs())[State.DONE] == len(whole()) == 6
