@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from veo.config import ProviderConfig, key_of, models_of
@@ -15,7 +15,7 @@ from veo.errors import ConfigError
 from veo.provider import Connection, ProviderClass, find, installed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from veo.config import Config
     from veo.key import Key
@@ -30,11 +30,13 @@ class Endpoint:
         url: Scheme, host and port; each provider keeps the path of its own base URL.
         key: The key it takes.
         median_s: Seconds that its videos usually take, if it is not the providers' time.
+        options: The providers' own settings there; those of the configuration do not count.
     """
 
     url: str
     key: Key
     median_s: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Routes:
@@ -101,7 +103,7 @@ class Routes:
         url = _moved(base, endpoint.url) if endpoint else base
         models = self.models(name)
         # An option may lead to credentials of another kind; a sandbox must see none of them.
-        options = {} if endpoint else chosen.model_extra or {}
+        options = endpoint.options if endpoint else chosen.model_extra or {}
         provider = cls(Connection(url, key, models, options))
         gate = Gate(
             chosen.max_in_flight or facts.max_in_flight,

@@ -80,9 +80,12 @@ def _play(setup: Setup, config: Config, side: Entrant, folder: Path) -> Play:
     stem = side.name.replace(":", "-")
     out.say(f"{side.name}: {setup.count} requests, time {speed:g} times as fast")
     with _sandbox(setup, facts, folder / f"sandbox-{stem}", speed) as sandbox:
-        endpoint = Endpoint(sandbox.url, Key(sandbox.key), facts.median_s / speed)
-        driven = _driven(config, side.provider, setup.deadline / speed)
-        with Client(driven, home=folder / "home", endpoint=endpoint) as client:
+        patience = setup.deadline / speed
+        options = {"deadline_s": patience} if "deadline_s" in facts.options else {}
+        endpoint = Endpoint(sandbox.url, Key(sandbox.key), facts.median_s / speed, options)
+        with Client(
+            _driven(config, side.provider, patience), home=folder / "home", endpoint=endpoint
+        ) as client:
             ids, clip = _worked(client, sandbox, setup, side, folder / stem)
             found = examine(client, ids, speed=speed)
         sandbox.advance(_A_DAY_LATER_S)
@@ -163,7 +166,6 @@ def _plain(config: Config) -> Config:
 def _driven(config: Config, provider: str, deadline_s: float) -> Config:
     """The same for one route, driven as hard as this machine can, with so much patience."""
     plain = _plain(config)
-    options = {"deadline_s": deadline_s} if "deadline_s" in find(provider).facts.options else {}
-    limits = {"max_in_flight": _IN_FLIGHT, "submits_per_minute": 1_000_000, **options}
+    limits = {"max_in_flight": _IN_FLIGHT, "submits_per_minute": 1_000_000}
     chosen = plain.of(provider).model_copy(update=limits)
     return plain.model_copy(update={"providers": {provider: chosen}, "timeout": deadline_s})

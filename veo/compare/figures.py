@@ -212,11 +212,11 @@ def accepted_at(ledger: Ledger, jobs: Sequence[str]) -> dict[str, float]:
     with ledger.database.read() as connection:
         for some in chunks(jobs):
             query = (
-                select(events.c.job, func.min(events.c.at))
+                select(events.c.job, func.min(events.c.at).label("first"))
                 .where(events.c.job.in_(some), events.c.state.in_(_SAID_YES))
                 .group_by(events.c.job)
             )
-            found |= dict(connection.execute(query).tuples().all())
+            found |= {row.job: row.first for row in connection.execute(query)}
     return found
 
 
