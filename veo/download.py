@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _NAME = 50  # letters of a name that stay: with four bytes each they leave room in the usual 255
 
 
+PIECE = 1 << 16  # larger writes took up to eight times the CPU a byte (Linux 6.18, ext4)
+
+
 @dataclass(frozen=True, slots=True)
 class Saved:
     """A file that is on disk, whole. ``path`` is not the one asked for if that was taken."""
@@ -69,13 +72,19 @@ def receive(stream: ByteStream, part: Path, told: Callable[[int, int | None], No
             count = file.seek(stream.offset)
             file.truncate()
             for chunk in stream.chunks:
-                file.write(chunk)
+                for piece in _pieces(chunk):
+                    file.write(piece)
                 count += len(chunk)
                 told(count, stream.total)
     if stream.total is not None and count != stream.total:
         if count > stream.total:
             part.unlink()
         raise DownloadError(f"{count} of {stream.total} bytes arrived")
+
+
+def _pieces(chunk: bytes) -> Iterator[memoryview]:
+    view = memoryview(chunk)
+    return (view[start : start + PIECE] for start in range(0, len(view), PIECE))
 
 
 def check(part: Path) -> Saved:

@@ -12,7 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.structures import CaseInsensitiveDict
@@ -26,7 +26,7 @@ from veo.transport import Body, Transport, lost, origin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 REDIRECTS = 5
 _PART = re.compile(r"bytes\s+(\d+)-\d*/(\d+|\*)", re.ASCII)
 _REDIRECTED = frozenset({301, 302, 303, 307, 308})
@@ -108,12 +108,15 @@ class OpenAnswer:
         Raises:
             AnswerLostError: The connection broke, fell silent, or ended too early.
         """
+        raw = self.response.raw
         with lost():
-            if size is not None:
-                yield from self.response.iter_content(size)
-            else:
+            if size is None:
                 # Of a body that is not chunked iter_content(None) would wait for the whole.
-                yield from iter(lambda: self.response.raw.read1(CHUNK, decode_content=True), b"")
+                yield from iter(lambda: raw.read1(CHUNK, decode_content=True), b"")
+            elif self.headers.get("Content-Encoding"):
+                yield from self.response.iter_content(size)
+            else:  # what needs no decoding is copied once less
+                yield from iter(lambda: raw.read(size, decode_content=False), b"")
 
     def read(self) -> Answer:
         """The rest of the body, at once."""
@@ -153,6 +156,8 @@ class Http:
         self._read_s = read_s
         self._transport = Transport(connect_s)
         self._home = _checked(base_url, self._auth)
+        self._path = urlsplit(self.base_url).path
+        self._usual = {"Accept": "*/*", **self._auth}
 
     def url(self, path: str) -> str:
         """The URL of a path below the base; ``/path`` counts from the host, a URL stays itself."""
@@ -168,7 +173,12 @@ class Http:
 
     def get(self, path: str) -> Answer:
         """One GET of a small body, redirects followed."""
-        return self.open(path, identity=False).read()
+        answer = self._ask(path)
+        if answer is None:
+            return self.open(path, identity=False).read()
+        if answer.status in _REDIRECTED:
+            return self._follow(_target(self.url(path), answer), {}, REDIRECTS).read()
+        return answer
 
     def post_json(self, path: str, body: Any) -> Answer:
         """One POST of JSON, on a connection of its own, never repeated or redirected."""
@@ -203,7 +213,19 @@ class Http:
         headers = dict(self._auth) if self.owns(url) else {}
         headers |= {"Accept-Encoding": "identity"} if identity else {}
         headers |= {"Range": f"bytes={offset}-"} if offset else {}
-        for _ in range(REDIRECTS + 1):
+        return self._follow(url, headers, REDIRECTS + 1)
+
+    def _ask(self, path: str) -> Answer | None:
+        """The first answer to a GET below the base, where no proxy stands between."""
+        if path.startswith(("http:", "https:", "/")) or not self._transport.direct(self._home):
+            return None
+        target = f"{self._path}/{path}"
+        answer = self._transport.fetch(self._home, target, self._usual, self._read_s)
+        return Answer(answer.status, answer.headers, answer.data, self.key)
+
+    def _follow(self, url: str, headers: Mapping[str, str], hops: int) -> OpenAnswer:
+        """A GET, its redirects followed, the key left at home."""
+        for _ in range(hops):
             response = self._transport.get(_bare_get(url, headers), self._read_s)
             answer = OpenAnswer(response, self.key)
             if answer.status not in _REDIRECTED:
@@ -211,7 +233,7 @@ class Http:
             answer.close()
             url = _target(url, answer)
             headers = {name: text for name, text in headers.items() if name not in self._auth}
-        raise ProtocolError(f"more than {REDIRECTS} redirects from {origin(self.url(path))}")
+        raise ProtocolError(f"more than {REDIRECTS} redirects from {origin(url)}")
 
     def _post(self, request: requests.Request, silence_s: float) -> OpenAnswer:
         auth = self._auth if self.owns(str(request.url)) else {}
@@ -280,7 +302,7 @@ def _checked(base_url: str, auth: Mapping[str, str]) -> str:
         raise ConfigError("base_url is no http(s) URL", hint=hint) from None
 
 
-def _target(url: str, answer: OpenAnswer) -> str:
+def _target(url: str, answer: Answer | OpenAnswer) -> str:
     """Where a redirect leads; some servers write the URL in UTF-8, which HTTP reads as Latin-1."""
     location = answer.headers.get("Location", "").encode("latin-1", "replace")
     try:

@@ -7,7 +7,10 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +48,22 @@ Replies = Reply | Callable[[Asked], Reply]
 
 
 class RecordingServer:
-    """Listens on a free port while used as a context manager; ``reply`` may be set at any time."""
+    """Listens on a free port while used as a context manager; ``reply`` may be set at any time.
 
-    def __init__(self, reply: Replies | None = None) -> None:
+    With a context ``tls`` it answers over TLS.
+    """
+
+    def __init__(self, reply: Replies | None = None, tls: SSLContext | None = None) -> None:
         self.reply: Replies = reply or Reply()
+        self._tls = tls
         self.asked: list[Asked] = []
         self._ending = threading.Event()
 
     @property
     def url(self) -> str:
         """The base URL."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def only(self) -> Asked:
@@ -65,6 +73,8 @@ class RecordingServer:
 
     def __enter__(self) -> Self:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        if self._tls:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
         return self
