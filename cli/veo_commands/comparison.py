@@ -42,9 +42,8 @@ def shown(outcome: Outcome) -> None:
     out.table(["", *outcome.figures], rows)
     for sentence in told.verdict(outcome):
         out.say(sentence)
-    for point in outcome.break_evens:
-        for sentence in told.crossing(point, outcome.lost):
-            out.say(sentence, dim=True)
+    for sentence in told.crossings(outcome):
+        out.say(sentence, dim=True)
     if outcome.simulation:
         for name, found in outcome.simulation.measured.items():
             out.say(told.agreement(name, found), fg=None if found.agrees else "red")

@@ -135,8 +135,7 @@ def _curves_caption(outcome: Outcome) -> str:
 
 
 def _crossings(outcome: Outcome) -> str:
-    points = [words.crossing(point, outcome.lost) for point in outcome.break_evens]
-    said = [page.text(sentence) for point in points for sentence in point]
+    said = [page.text(sentence) for sentence in words.crossings(outcome)]
     return page.section("Where one route overtakes another", *said) if said else ""
 
 

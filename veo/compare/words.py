@@ -59,6 +59,12 @@ def verdict(outcome: Outcome) -> list[str]:
     return said
 
 
+def crossings(outcome: Outcome) -> list[str]:
+    """Where routes overtake each other, a sentence each."""
+    said = [line for point in outcome.break_evens for line in crossing(point, outcome.lost)]
+    return list(dict.fromkeys(said))
+
+
 def crossing(point: BreakEven, lost: float) -> list[str]:
     """Where one route overtakes another, a sentence each."""
     share = f"{lost:.0%} of requests lost"
@@ -79,7 +85,7 @@ def crossing(point: BreakEven, lost: float) -> list[str]:
     )
     if point.deadline is not None:
         said.append(
-            f"At {share}, it has to be listened to for {point.deadline:.0f} s at least to stay "
+            f"At {share}, {point.gamble} has to be listened to for {point.deadline:.0f} s at least to stay "
             f"cheaper than {point.safe}: what is left earlier is paid for all the same."
         )
     return said

@@ -143,8 +143,10 @@ def curves(
         mark: The rate that was simulated or seen, drawn as a line.
     """
     with _drawing(2.9, "Cost per kept video by failure rate") as (axes, done):
-        for hue, (name, values) in zip(itertools.cycle(HUES), costs.items(), strict=False):
-            axes.plot(rates, values, color=hue, label=name, linewidth=1.8)
+        for index, (name, values) in enumerate(costs.items()):
+            # Lines that coincide are all seen: the first is the widest.
+            wide = 1.6 + 1.2 * (len(costs) - 1 - index)
+            axes.plot(rates, values, color=HUES[index % len(HUES)], label=name, linewidth=wide)
         if mark is not None:
             axes.axvline(mark, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
         top = 1.6 * max(0.01, *(values[0] for values in costs.values()))
