@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from veo.client import Client
     from veo.image import Image
     from veo.ledger import Record
+    from veo.money import Quote
     from veo.plan import Plan
     from veo.request import Request
 
@@ -95,6 +96,7 @@ class _Check:
         self._outputs = Outputs(setting.folder)
         self._problems: list[ItemProblem] = []
         self._warnings: dict[str, None] = {}
+        self._quotes: dict[Quote, Quote] = {}
         images = (image for item in items for image in item.request.images)
         self._looked = look(images, setting.frames, client.pictures.keep)
 
@@ -126,7 +128,8 @@ class _Check:
         if len(self._problems) > before:
             return None
         self._warnings.update(dict.fromkeys(plan.warnings))
-        return replace(plan, request=plan.request.map_images(self._kept))
+        quote = self._quotes.setdefault(plan.quote, plan.quote)  # thousands share a few
+        return replace(plan, request=plan.request.map_images(self._kept), quote=quote)
 
     def _kept(self, image: Image) -> Image:
         kept = self._looked[image]

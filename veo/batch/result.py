@@ -13,6 +13,7 @@ from veo.batch.standing import Verdict
 from veo.money import micros, usd
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from veo.batch.batch import Batch
@@ -53,7 +54,7 @@ def exit_code(batch: Batch) -> int:
 
 
 def summary(batch: Batch) -> dict[str, Any]:
-    """The whole batch as JSON: its counts, its money in USD over all its runs, its items."""
+    """The batch as a whole as JSON: its counts, its money in USD over all its runs."""
     sums = batch.client.ledger.sums(batch.run)
     money = {name: float(usd(getattr(sums, name))) for name in ("reserved", "charged", "doubtful")}
     problems = [
@@ -66,12 +67,13 @@ def summary(batch: Batch) -> dict[str, Any]:
         "counts": counts(batch),
         "cost": {**money, "currency": "USD"},
         "problems": problems,
-        "items": [entry.describe() for entry in batch.entries],
     }
 
 
 def write(batch: Batch) -> Path | None:
     """Write ``batch-result.json`` into the output folder, whole or not at all.
+
+    It is the summary, and ``items``: what ``--json`` prints of each, in order.
 
     Returns:
         The file; None where the folder cannot be written.
@@ -80,11 +82,21 @@ def write(batch: Batch) -> Path | None:
     half = path.with_name(f".{RESULT}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(summary(batch), indent=2, ensure_ascii=False)
-        half.write_text(f"{text}\n", "utf-8")
+        with half.open("w", encoding="utf-8") as file:
+            file.writelines(_text(batch))
         half.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
             half.unlink()
         return None
     return path
+
+
+def _text(batch: Batch) -> Iterator[str]:
+    """The file piece by piece, an item a line: in one piece it would outweigh the batch."""
+    head = json.dumps(summary(batch), indent=2, ensure_ascii=False)
+    yield f'{head[:-2]},\n  "items": ['
+    for number, entry in enumerate(batch.entries):
+        body = json.dumps(entry.describe(), ensure_ascii=False)
+        yield f"{',' if number else ''}\n    {body}"
+    yield "\n  ]\n}\n"

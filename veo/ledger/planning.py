@@ -7,6 +7,7 @@ import json
 import secrets
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,10 +195,16 @@ def _record(job: NewJob, cost: int, owner: str | None, at: float) -> Record:
         fingerprint=job.fingerprint,
         output=job.output,
         force=job.force,
-        quote=json.dumps(job.quote.to_json()),
+        quote=_quoted(job.quote),
         reserved=cost,
         created_at=at,
     )
+
+
+@lru_cache(maxsize=64)
+def _quoted(quote: Quote) -> str:
+    """A quote as JSON; the jobs of a batch share a few texts."""
+    return json.dumps(quote.to_json())
 
 
 def _write(connection: Connection, records: Sequence[Record]) -> None:
