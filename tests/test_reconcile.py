@@ -15,7 +15,8 @@ from veo.ledger import Ledger, Record, State
 from veo.mp4 import defect
 from veo.places import home
 from veo.reconcile.bills import Bill, Listed, parse
-from veo.reconcile.match import Reconciled, Terms, reconcile
+from veo.reconcile.found import Reconciled, Terms
+from veo.reconcile.match import reconcile
 
 pytest_plugins = ("veo_fixtures",)
 
@@ -163,6 +164,19 @@ def test_an_uncertain_charge_is_confirmed(
     assert told["settled"] == [before["job"]]
     assert job(before["job"]).certain
     assert veo("cost", "--json").objects[-1]["uncertain"] == 0.0
+
+
+def test_a_failure_that_was_free_after_all(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A failed stream that a complete list does not have was not charged: the money is free."""
+    service.change(fail_rate=1.0)
+    (failed,) = veo("generate", "a failure", "-p", "laozhang-sync", "--json").objects
+    Path("list.csv").write_text("task,amount\n")
+    args = ("cost", "--reconcile", "list.csv", "--settle", "--since", "today")
+    veo(*args, "--settled-after", "0.001s")
+    now = job(failed["job"])
+
+    assert failed["cost"]["charged"] == 0.15
+    assert (now.state, now.charged, now.certain) == (State.FAILED, 0, True)
 
 
 def test_differences_are_listed(veo: Veo, service: veo_sandbox.Sandbox) -> None:
@@ -340,7 +354,9 @@ def test_a_certain_charge_is_matched_before_a_doubtful_one() -> None:
     found = compared([row("failed", State.FAILED, certain=False), row("done")], [bill("x")])
 
     assert [pair.record.id for pair in found.matched] == ["done"]
-    assert [each.id for each in found.ours] == ["failed"]
+    assert [(q.record.id, q.verdict, q.amount) for q in found.questions] == [
+        ("failed", "unpaid", PRICE)
+    ]
 
 
 def test_a_charge_that_a_like_job_may_have_is_not_given_away() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from veo.client import Client
     from veo.ledger import Record
     from veo.reconcile.bills import Bill, Listed
-    from veo.reconcile.match import Pair, Question, Reconciled, Terms
+    from veo.reconcile.found import Pair, Question, Reconciled, Terms
     from veo_commands.reconciling import Reconciling
 
 
@@ -49,7 +49,7 @@ def _terms(
 ) -> Terms:
     """What may be concluded, every word of the user checked."""
     from veo.errors import UsageError
-    from veo.reconcile.match import DAY_S, Terms
+    from veo.reconcile.found import DAY_S, Terms
 
     tasks = dict(_split(client, each) for each in asked.task or ())
     unpaid = {_doubted(client, name).id for name in asked.unpaid or ()}
@@ -92,7 +92,8 @@ def _doubted(client: Client, name: str) -> Record:
     from veo.ledger import State
 
     record = client.ledger.job(name)
-    if record.state is not State.UNKNOWN and not (record.ended and record.reserved):
+    open_ = record.ended and (record.reserved or not record.certain)
+    if record.state is not State.UNKNOWN and not open_:
         raise UsageError(f"job {record.id} is {record.state}: there is nothing to settle")
     return record
 

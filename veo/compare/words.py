@@ -85,8 +85,8 @@ def crossing(point: BreakEven, lost: float) -> list[str]:
     )
     if point.deadline is not None:
         said.append(
-            f"At {share}, {point.gamble} has to be listened to for {point.deadline:.0f} s at least to stay "
-            f"cheaper than {point.safe}: what is left earlier is paid for all the same."
+            f"At {share}, {point.gamble} has to be listened to for {point.deadline:.0f} s at least "
+            f"to stay cheaper than {point.safe}: what is left earlier is paid for all the same."
         )
     return said
 

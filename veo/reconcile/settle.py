@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from veo.errors import VeoError
     from veo.ledger import Ledger, Record
-    from veo.reconcile.match import Pair, Question
+    from veo.reconcile.found import Pair, Question
 
 
 def settle(
