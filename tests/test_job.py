@@ -109,7 +109,7 @@ class TestResult:
         for _ in range(3):
             with pytest.raises(StillRunningError):
                 handle.result(timeout=0)
-        assert handle._callbacks == []
+        assert not handle._callbacks
 
 
 class TestAwait:

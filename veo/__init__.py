@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from veo.batch.batch import Batch
     from veo.check import Problem
     from veo.client import Client, Endpoint
     from veo.config import Config
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from veo.update import RemoteVideo, Stage, Update
 
 _HOMES = {
+    "veo.batch.batch": ("Batch",),
     "veo.check": ("Problem",),
     "veo.client": ("Client", "Endpoint"),
     "veo.config": ("Config",),
@@ -47,6 +49,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Batch",
     "ByteStream",
     "Client",
     "Config",

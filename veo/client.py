@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from veo import budget, download, extend, resume
+from veo import budget, extend, orders, resume
 from veo import plan as planning
-from veo.batch.problem import Spot, problems_of
+from veo.batch.load import load as load_batch
+from veo.batch.rules import Rules
 from veo.config import Config, load
 from veo.engine.work import Context
-from veo.errors import InvalidBatchError, UsageError
 from veo.hands import Hands
-from veo.image import Image
 from veo.ledger import Ledger, NewJob
 from veo.ledger.planning import new_id
 from veo.money import micros
 from veo.pictures import Pictures
-from veo.places import absolute
 from veo.places import home as default_home
-from veo.request import Request
 from veo.routes import Endpoint, Routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from decimal import Decimal
+    from pathlib import Path
 
-    from veo.batch.problem import ItemProblem
+    from veo.batch.batch import Batch
+    from veo.batch.load import Source
     from veo.engine.work import Route
     from veo.job import Job
     from veo.ledger import Cap, Record
     from veo.model import Facts, Model
     from veo.plan import Plan
+    from veo.request import Request
 
 __all__ = ["Client", "Endpoint"]
 
@@ -78,7 +76,7 @@ class Client:
         name = provider or self.config.provider
         chosen = self.config.of(name)
         return planning.plan(
-            _request(request, options),
+            orders.asked(request, options),
             self.models(name),
             preferred=self.config.model or chosen.model,
             catalogue=self.catalogue,
@@ -128,7 +126,7 @@ class Client:
     ) -> list[Job]:
         """Plan many jobs, reserve the money of all of them or of none, and begin to work.
 
-        Every call makes new jobs; ``veo.Batch`` recognises what is made already.
+        Every call makes new jobs; ``batch`` recognises what is made already.
 
         Args:
             requests: Requests, or prompts.
@@ -145,17 +143,24 @@ class Client:
         name, run = provider or self.config.provider, new_id()
         wanted = list(requests)
         places = list(outputs) if outputs is not None else [None] * len(wanted)
-        new: list[NewJob] = []
-        problems: list[ItemProblem] = []
-        for index, (request, output) in enumerate(zip(wanted, places, strict=True)):
-            try:
-                plan = self.plan(request, name)
-                new.append(self.new_job(plan, name, run=run, output=output, force=force))
-            except UsageError as error:
-                problems += problems_of(Spot(index), error)
-        if problems:
-            raise InvalidBatchError(problems)
+        pairs = zip(wanted, places, strict=True)
+        new = orders.jobs(self, pairs, name, run=run, force=force)
         return self.start(new, run, max_cost, timeout)
+
+    def batch(self, source: Source, **rules: Any) -> Batch:
+        """Many requests that are made once each, however often and in however many processes.
+
+        Everything is read and checked now, nothing is sent. Iterate over the batch to make it.
+
+        Args:
+            source: A file (a JSON list or JSON Lines), the content of one, or items or requests.
+            **rules: Fields of ``veo.batch.rules.Rules``: ``output_dir``, ``max_cost``, ...
+
+        Raises:
+            InvalidBatchError: With every problem of every item.
+            UsageError, SetupError: The file or the configuration cannot be used.
+        """
+        return load_batch(self, source, Rules(**rules))
 
     def extend(  # noqa: PLR0913 - what `submit` takes, and how often
         self,
@@ -187,7 +192,7 @@ class Client:
             OutputError, BudgetError: Nothing was sent, nothing is reserved.
         """
         source = extend.find(self, str(video))
-        planned = extend.plan(self, source, _request(request, options), times)
+        planned = extend.plan(self, source, orders.asked(request, options), times)
         how: dict[str, Any] = {"force": force, "max_cost": max_cost, "timeout": timeout}
         return extend.steps(self, planned, output=output, **how)
 
@@ -202,23 +207,7 @@ class Client:
         force: bool = False,
     ) -> NewJob:
         """A plan made ready for the ledger: its pictures kept, its place claimed, its key found."""
-        self.route(provider)
-        job = job or new_id()
-        kept = plan.request.map_images(self.pictures.keep)
-        named = Path(output) if output else Path(f"{planning.slug(kept.prompt)}-{job}.mp4")
-        folder = self.config.output_dir if output is None else Path()
-        place = absolute(folder / named)
-        download.claim_place(place, force=force)
-        return NewJob(
-            id=job,
-            run=run,
-            provider=provider,
-            model=plan.model.name,
-            request=kept,
-            output=str(place),
-            quote=plan.quote,
-            force=force,
-        )
+        return orders.job(self, plan, provider, run=run, name=job, output=output, force=force)
 
     def start(
         self,
@@ -356,13 +345,3 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _request(request: Request | str, options: dict[str, Any]) -> Request:
-    if isinstance(request, Request):
-        return replace(request, **options) if options else request
-    images = {key: options[key] for key in ("start_frame", "end_frame") if options.get(key)}
-    options |= {key: Image.of(image) for key, image in images.items()}
-    references = options.get("reference") or ()
-    options["reference"] = tuple(Image.of(image) for image in references)
-    return Request(prompt=request, **options)

@@ -66,13 +66,14 @@ class Video:
 class Job:
     """One request on its way, as this process sees it. Safe to use from any thread."""
 
-    __slots__ = ("_callbacks", "_over", "_watchers", "_work")
+    __slots__ = ("_callbacks", "_over", "_waited", "_watchers", "_work")
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._over = threading.Event()
-        self._callbacks: list[Callable[[Job], object]] = []
-        self._watchers: list[Callable[[Status], object]] = []
+        self._over = False
+        self._waited: threading.Event | None = None  # a kilobyte that few of many handles need
+        self._callbacks: tuple[Callable[[Job], object], ...] = ()
+        self._watchers: tuple[Callable[[Status], object], ...] = ()
         work.told = self._told
 
     @property
@@ -111,7 +112,7 @@ class Job:
 
     def done(self) -> bool:
         """Whether this process has nothing more to do for it, with or without a video."""
-        return self._over.is_set()
+        return self._over
 
     def result(self, timeout: float | None = None) -> Video:
         """Wait for the video.
@@ -123,7 +124,9 @@ class Job:
             StillRunningError: The time is over.
             VeoError: There is no video; the error says why, and whether it was charged.
         """
-        if not self._over.wait(_waitable(timeout)):
+        with _lock:
+            waited = self._waited = self._waited or threading.Event()
+        if not self._over and not waited.wait(_waitable(timeout)):
             raise StillRunningError(
                 f"job {self.id} is still {self.state} after {timeout} s",
                 hint=f"`veo resume {self.id}` waits for it.",
@@ -147,7 +150,7 @@ class Job:
         """Every change, from the present state on, until the job is over."""
         news: SimpleQueue[Status | None] = SimpleQueue()
         with _lock:
-            self._watchers.append(news.put)
+            self._watchers += (news.put,)
         self.add_done_callback(lambda _: news.put(None))
         yield self.status
         while (status := news.get()) is not None:
@@ -156,16 +159,18 @@ class Job:
     def add_done_callback(self, callback: Callable[[Job], object]) -> None:
         """Have a function called with the job when it is over; at once if it is already."""
         with _lock:
-            if not self._over.is_set():
-                self._callbacks.append(callback)
+            if not self._over:
+                self._callbacks += (callback,)
                 return
         self._call(callback)
 
     def finish(self) -> None:
         """The engine's word that there is nothing more to do."""
         with _lock:
-            self._over.set()
-            callbacks, self._callbacks, self._watchers = self._callbacks, [], []
+            self._over = True
+            callbacks, self._callbacks, self._watchers = self._callbacks, (), ()
+            if self._waited:
+                self._waited.set()
         for callback in callbacks:
             self._call(callback)
 
@@ -176,10 +181,9 @@ class Job:
             _log.exception("a callback of job %s broke", self.id)
 
     def _told(self, _: Work) -> None:
-        if self._watchers:
+        watchers = self._watchers
+        if watchers:
             status = self.status
-            with _lock:
-                watchers = list(self._watchers)
             for watcher in watchers:
                 watcher(status)
 

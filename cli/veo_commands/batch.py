@@ -73,15 +73,14 @@ def batch(
     under their long names, and an output below the output folder. Options of a request given here
     hold for items that do not say otherwise. What is made already costs nothing.
     """
-    from veo.batch.load import load
-    from veo.batch.rules import Rules
     from veo.errors import InvalidBatchError
 
-    said = {item.name: getattr(choice, item.name) for item in fields(choice)}
-    rules = Rules(provider=asked.provider, defaults=_defaults(asked), force=run.force, **said)
+    rules = {item.name: getattr(choice, item.name) for item in fields(choice)}
+    rules |= {"provider": asked.provider, "defaults": _defaults(asked), "force": run.force}
     with opened(place, asked, run) as client:
+        source = sys.stdin.buffer.read() if file == "-" else Path(file)
         try:
-            loaded = load(client, sys.stdin.buffer.read() if file == "-" else Path(file), rules)
+            loaded = client.batch(source, **rules)
         except InvalidBatchError as error:
             return report.refused(error)
         if run.dry_run:

@@ -81,11 +81,13 @@ class Batch:
         return self._started and sent and not (self.queue or self._ended)
 
     def start(self) -> None:
-        """Begin.
+        """Begin, if that has not been done.
 
         Raises:
             SetupError, OutputError: A provider or folder cannot be used; nothing was sent.
         """
+        if self._started:
+            return
         met = self.outlook
         self._prepare([entry for entry, what in met if self._costs_work(what)])
         self._started = True
