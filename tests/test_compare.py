@@ -1,5 +1,6 @@
 """``veo compare``: the same request over several routes, what came of it, what it cost."""
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,25 @@ def test_a_dry_run_sends_nothing(veo: Veo, service: veo_sandbox.Sandbox) -> None
     assert service.requests() == []
 
 
+@pytest.mark.parametrize(("answer", "code", "sent"), [("y\n", 0, 2), ("n\n", 2, 0)])
+def test_a_person_is_asked(
+    veo: Veo,
+    service: veo_sandbox.Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    code: int,
+    sent: int,
+) -> None:
+    """Without --yes nothing is paid before somebody at a terminal has said so."""
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdin", terminal)
+    ran = veo("compare", "a lion", "--on", BOTH)
+
+    assert ran.code == code, ran.err
+    assert len(service.tasks()) == sent
+
+
 def test_the_page(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """Plots, figures and the clips are all inside one page, which asks nobody for anything."""
     veo("compare", "a <lion> & more", "--on", BOTH, "--yes", "--report", "out.html")
@@ -201,6 +221,22 @@ def test_a_simulation_as_a_page(veo: Veo) -> None:
     assert "agree to the cent" in page.text
     assert "The sampling error of a cost is $" in page.text
     assert page.count("svg") == 4
+
+
+def test_where_everything_fails(veo: Veo) -> None:
+    """No video, no cost of one: neither the table, the JSON nor the page makes one up."""
+    args = ("compare", "--simulate", "-n", "3", "--on", BOTH, "--speed", "2000")
+    ran = veo(*args, "--fail-rate", "1", "--report", "out.html")
+    found = sides(veo(*args, "--fail-rate", "1", "--json"))
+    page = sound(Path("out.html").read_text())
+
+    assert ran.code == 0, ran.err
+    assert "No route made a video." in page.text
+    assert {name: each["per_video"] for name, each in found.items()} == dict.fromkeys(
+        BOTH.split(",")
+    )
+    assert found["laozhang-sync"]["expected_per_video"] is None
+    assert found["laozhang-sync"]["charged_for_failed"] == pytest.approx(0.45)
 
 
 def test_no_video_is_no_media(tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ def test_sums_are_the_providers_after_any_number_of_deaths(
     with Mortals(server.url, server.key) as mortals:
         for number in range(KILLS):
             route = ROUTES[number % 2]
-            mortals.run(home(), submit=3, die=moments.uniform(0.05, 0.5), provider=route)
-        assert mortals.run(home())
+            mortals.run(home(), submit=3, die=moments.uniform(0.05, 0.6), provider=route)
+        assert all(mortals.run(home(), submit=2, provider=route) for route in ROUTES)
     ledger = Ledger(home())
     bills = f"{server.url}/sandbox/bills"
     common = ("cost", "--reconcile", bills, "--settle", "--since", "today")

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from veo_command import Veo
 
 import veo_sandbox
@@ -417,6 +419,42 @@ def test_an_earlier_send_is_a_question_of_its_own() -> None:
     assert [(q.earlier, q.verdict, q.bill and q.bill.task) for q in found.questions] == [
         (True, "paid", "t1")
     ]
+
+
+_moments = st.floats(NOW - 1e5, NOW + 2e5)
+_jobs = st.lists(
+    st.tuples(
+        st.sampled_from(["laozhang-sync", "laozhang-async"]),
+        st.sampled_from([State.DONE, State.FAILED, State.UNKNOWN, State.RUNNING]),
+        st.sampled_from([None, "t1", "t2"]),
+        st.booleans(),
+        st.sampled_from([0, PRICE]),
+        _moments,
+    ),
+    max_size=8,
+)
+_charges = st.lists(
+    st.tuples(st.sampled_from([0, PRICE, 2 * PRICE]), st.none() | _moments), max_size=8
+)
+
+
+@given(_jobs, _charges)
+def test_every_bill_is_counted_once(jobs: list[Any], charges: list[Any]) -> None:
+    """Whatever is compared: no bill is lost, none is given to two jobs, no job asked twice."""
+    records = [
+        row(f"j{n}", state, provider=provider, task_id=task, certain=sure, charged=charged)
+        for n, (provider, state, task, sure, charged, _) in enumerate(jobs)
+    ]
+    bills = [bill(f"t{n}", at, amount) for n, (amount, at) in enumerate(charges)]
+    found = compared(records, bills)
+    pairs = [*found.matched, *found.differing, *found.ahead]
+    used = [pair.bill for pair in pairs] + [q.bill for q in found.questions if q.bill]
+    told = [pair.record.id for pair in pairs] + [q.record.id for q in found.questions]
+    told += [record.id for record in (*found.ours, *found.outside)]
+
+    assert len({each.task for each in used}) == len(used)
+    assert sum(b.amount for b in [*used, *found.theirs]) == sum(b.amount for b in bills)
+    assert len(set(told)) == len(told)
 
 
 def test_ten_thousand_jobs_are_compared() -> None:

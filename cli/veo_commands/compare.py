@@ -47,7 +47,9 @@ class Trial(Wait):
 def compare(
     prompt: Annotated[
         str | None,
-        typer.Argument(help="What the videos show; with --simulate it may be left out."),
+        typer.Argument(
+            help="What the videos show; with --simulate it may be left out.", metavar="[PROMPT]"
+        ),
     ] = None,
     on: Annotated[
         str | None,
@@ -164,14 +166,19 @@ def confirm() -> None:
     """Ask whether to pay.
 
     Raises:
-        UsageError: Nobody can be asked.
-        Abort: The answer is no.
+        UsageError: Nobody can be asked, or the answer is no.
+        KeyboardInterrupt: The answer is Ctrl-C.
     """
     from veo.errors import UsageError
 
     if not sys.stdin.isatty():
         raise UsageError("this costs money, and nobody can be asked", hint="--yes goes ahead.")
-    typer.confirm("Go ahead?", abort=True, err=True)
+    try:
+        agreed = typer.confirm("Go ahead?", err=True)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    if not agreed:
+        raise UsageError("not confirmed: nothing was sent")
 
 
 def _sent(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -105,8 +106,8 @@ class Outcome:
         body = {"name": name, **self.figures[name].to_json(), "play_money": self.play}
         if self.simulation:
             found = self.simulation.measured[name]
-            body["expected_per_video"] = found.expected
-            body["interval_95"] = [found.low, found.high]
+            body["expected_per_video"] = _finite(found.expected)
+            body["interval_95"] = [_finite(found.low), _finite(found.high)]
             body["agrees"] = found.agrees
             body["billed"] = float(usd(self.simulation.billed[name]))
             body["simulation"] = self.simulation.to_json()
@@ -115,6 +116,11 @@ class Outcome:
     def crossings(self) -> dict[str, Any]:
         """Where routes overtake each other, as ``--json`` prints it."""
         return {"break_even": [asdict(each) for each in self.break_evens], "lost": self.lost}
+
+
+def _finite(amount: float) -> float | None:
+    """An amount as JSON can hold it; None where no video would ever come."""
+    return amount if math.isfinite(amount) else None
 
 
 def terms_of(name: str, figures: Figures) -> Terms:
