@@ -221,14 +221,21 @@ def _bill(row: Mapping[str, Any], place: str, where: str) -> Bill | None:
 def _amount(row: Mapping[str, Any], place: str) -> int:
     name = "amount" if row.get("amount") not in {None, ""} else "quota"
     said = row.get(name)
-    text = re.sub(r"[\s$,]|usd", "", str(said if said is not None else ""), flags=re.IGNORECASE)
+    text = re.sub(r"[\s$]|usd", "", str(said if said is not None else ""), flags=re.IGNORECASE)
     try:
-        value = Decimal(text)
+        value = Decimal(_plain(text))
     except InvalidOperation:
         raise UsageError(f"{place}: {said!r} is no amount") from None
     if not value.is_finite():
         raise UsageError(f"{place}: {said!r} is no amount")
     return micros(value / QUOTA_A_DOLLAR if name == "quota" else value)
+
+
+def _plain(number: str) -> str:
+    """A number without commas between thousands; a comma before decimals becomes a point."""
+    if re.fullmatch(r"-?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", number):
+        return number.replace(",", "")
+    return number.replace(",", ".") if re.fullmatch(r"-?\d+,\d+", number) else number
 
 
 def _moment(said: Any, place: str) -> float | None:
