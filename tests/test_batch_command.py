@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from batches import PRICE, charged, creates, jobs, narrow, numbered, states, whole, write
 from PIL import Image as Pil
+from terminal import on_a_terminal, screen
 
 from veo.places import home
 
@@ -69,6 +70,18 @@ def test_quiet_is_a_path_for_each_video(veo: Veo, service: veo_sandbox.Sandbox) 
 
     assert ran.err == ""
     assert {Path(line).name for line in ran.out.splitlines()} == {"lion.mp4", "tiger.mp4"}
+
+
+def test_errors_are_told_even_when_quiet(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """With --quiet stderr names what has no video, and nothing else."""
+    service.fault("moderated", match="tiger")
+    ran = veo("batch", write("lion", "tiger"), "--quiet")
+
+    lines = [line for line in ran.err.splitlines() if not line.startswith("  ")]
+    assert ran.code == 1
+    assert len(lines) == 1
+    assert lines[0].startswith("item[1] ")
+    assert [Path(line).name for line in ran.out.splitlines()] == ["lion.mp4"]
 
 
 def test_nothing_is_sent_if_anything_is_wrong(veo: Veo, service: veo_sandbox.Sandbox) -> None:
@@ -294,3 +307,24 @@ def test_many_share_one_picture(
 
     assert ran.code == 0, ran.err
     assert counts == {"verify": 1, "fit": 1}
+
+
+def test_on_a_terminal(service: veo_sandbox.Sandbox) -> None:
+    """A bar, counts, money and the moving jobs; in the end a table, and nothing of the rest."""
+    service.change(latency="uniform:0.5,2")
+    service.fault("moderated", match="take 1")
+    code, painted = on_a_terminal("batch", str(write(*numbered(4))), "--max-cost", "0.60")
+
+    left = screen(painted)
+    assert code == 1
+    for shown in ("/4", "running", "reserved $0.60 of $0.60", "left", "#3"):
+        assert shown in painted, shown
+    assert left[0] == "4 items: 4 to make; $0.60 to pay"
+    assert left[1].startswith("item[1] ")
+    assert [line.split()[:2] for line in left[3:7]] == [
+        ["0", "done"],
+        ["1", "failed"],
+        ["2", "done"],
+        ["3", "done"],
+    ]
+    assert left[7] == "3 done, 1 failed; charged $0.45"

@@ -1,11 +1,6 @@
 """The command as a process: cold start, Ctrl-C, pipes, a terminal, shell completion."""
 
-import contextlib
 import json
-import os
-import pty
-import re
-import select
 import signal
 import subprocess
 import sys
@@ -14,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from veo_command import COMMAND, Veo, finished, process
+from terminal import on_a_terminal, screen
+from veo_command import Veo, finished, process
 
 import veo_sandbox
 from veo.ledger import Ledger, Record
@@ -187,41 +183,6 @@ def test_messages_that_nobody_reads_stop_nothing(service: veo_sandbox.Sandbox) -
 
     assert running.returncode == 0
     assert out == f"{Path('lion.mp4').absolute()}\n"
-
-
-def on_a_terminal(*args: str) -> tuple[int, str]:
-    """Run the command on a pseudo-terminal; its exit code, and all that it painted."""
-    ours, theirs = pty.openpty()
-    env = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
-    with subprocess.Popen([*COMMAND, *args], stdout=theirs, stderr=theirs, env=env) as running:
-        os.close(theirs)
-        painted = b""
-        with contextlib.suppress(OSError):  # how Linux says that the other side has closed
-            while select.select([ours], [], [], 60)[0] and (chunk := os.read(ours, 65536)):
-                painted += chunk
-        running.wait(timeout=60)
-    os.close(ours)
-    return running.returncode, painted.decode()
-
-
-def screen(painted: str) -> list[str]:
-    """What is left on the screen: the lines, after all that moved the cursor or erased."""
-    lines, row, column = [""], 0, 0
-    for part in re.split(r"([\r\n]|\x1b\[[?\d;]*[A-Za-z])", painted):
-        if part == "\n":
-            row += 1
-            lines += [""] * (row == len(lines))
-        elif part == "\r":
-            column = 0
-        elif part == "\x1b[2K":
-            lines[row] = ""
-        elif part.startswith("\x1b"):
-            row -= int(part[2:-1]) if part.endswith("A") else 0
-        else:
-            end = column + len(part)
-            lines[row] = lines[row][:column].ljust(column) + part + lines[row][end:]
-            column = end
-    return [line for line in lines if line.strip()]
 
 
 def test_a_terminal_shows_progress(service: veo_sandbox.Sandbox) -> None:

@@ -331,9 +331,14 @@ class Client:
         """
         return self._routes.route(name)
 
-    def stop(self) -> None:
-        """Stop working, wait for the answers of paid requests under way, give up the leases."""
-        self._hands.close()
+    def stop(self, *, wait: bool = True) -> None:
+        """Stop working, and give up the leases.
+
+        Args:
+            wait: For the answers to paid requests under way. Without them it will not be known
+                whether those were accepted.
+        """
+        self._hands.close(wait=wait)
 
     def close(self) -> None:
         """Stop working as ``stop`` does, and close the ledger."""

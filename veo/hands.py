@@ -79,12 +79,17 @@ class Hands:
         if self._engine:
             self._engine.opened(provider)
 
-    def close(self) -> None:
-        """Stop working, wait for the answers of paid requests under way, give up the leases."""
+    def close(self, *, wait: bool = True) -> None:
+        """Stop working, wait for the answers of paid requests under way, give up the leases.
+
+        Without waiting everything is left as it stands, for the end of the process.
+        """
         with self._lock:
             engine, self._engine = self._engine, None
             follower, self._follower = self._follower, None
             worker, self._worker = self._worker, None
+        if not wait:
+            return
         if follower:
             follower.stop()
         if engine:

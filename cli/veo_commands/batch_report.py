@@ -78,25 +78,27 @@ def result(entry: Entry) -> None:
     out.result(entry.describe(), entry.record.output if done and entry.record else None)
 
 
-def line(entry: Entry) -> str:
-    """An item that is over, on one line."""
+def tell(entry: Entry) -> None:
+    """Say on stderr how an item ended, errors even when quiet; one line speaks for all not sent."""
+    if entry.state == "not sent" or (entry.skipped and not entry.note):
+        return
+    say = out.tell if entry.error else out.say
+    colour = _COLOURS.get(entry.state)
+    say(_line(entry), **({"fg": colour} if colour else {"dim": True}))
+
+
+def is_odd(entry: Entry) -> bool:
+    """Whether there is something to say about an item besides that it has its video."""
+    return entry.note is not None or (entry.error is not None and entry.state != "not sent")
+
+
+def _line(entry: Entry) -> str:
     record = entry.record
     if entry.state == "done" and record:
         return f"{entry.spot} {words.outcome(record)}: {words.place(record.output)}"
     said = entry.error.message if entry.error else entry.note
     name = f" {entry.job.id}" if entry.job else ""
     return f"{entry.spot}{name} {entry.state}{f': {one_line(said, 300)}' if said else ''}"
-
-
-def worth_a_line(entry: Entry) -> bool:
-    """Whether an item that is over is told of at once; one line will speak for all not sent."""
-    return entry.state != "not sent" and (entry.note is not None or not entry.skipped)
-
-
-def style(entry: Entry) -> dict[str, Any]:
-    """How the line of an item is printed."""
-    colour = _COLOURS.get(entry.state)
-    return {"fg": colour} if colour else {"dim": True}
 
 
 def counted(counts: Mapping[str, int]) -> list[str]:

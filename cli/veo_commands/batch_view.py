@@ -44,15 +44,17 @@ def view(batch: Batch) -> Iterator[Nothing]:
 
 
 class Nothing:
-    """Shows nothing but results."""
+    """Shows nothing but results and errors."""
 
     def look(self) -> None:
         """Nothing."""
 
     def ended(self, entries: Sequence[Entry]) -> None:
-        """Print what is a result."""
+        """Print what is a result, and what went wrong."""
         for entry in entries:
             report.result(entry)
+            if entry.error:
+                report.tell(entry)
 
 
 class Lines(Nothing):
@@ -73,8 +75,7 @@ class Lines(Nothing):
         """Print them."""
         for entry in entries:
             report.result(entry)
-            if report.worth_a_line(entry):
-                out.say(report.line(entry), **report.style(entry))
+            report.tell(entry)
 
 
 class Screen(Nothing):
@@ -89,12 +90,13 @@ class Screen(Nothing):
 
     def ended(self, entries: Sequence[Entry]) -> None:
         """Print those that have no video; all of them where results go to the same screen."""
-        told = [entry for entry in entries if entry.state != "done" and report.worth_a_line(entry)]
-        if told or (entries and out.show.json):
+        printed = entries if out.show.json else [each for each in entries if report.is_odd(each)]
+        if printed:
             with self._live.at_rest():
-                super().ended(entries)
-                for entry in told:
-                    out.say(report.line(entry), **report.style(entry))
+                for entry in printed:
+                    report.result(entry)
+                    if report.is_odd(entry):
+                        report.tell(entry)
 
 
 class BatchLive(Live):

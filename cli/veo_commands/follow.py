@@ -140,10 +140,11 @@ def interrupted(client: Client, jobs: Sequence[Job]) -> int:
 def stop_gently(client: Client, jobs: Sequence[Job]) -> None:
     """Send nothing new, and hear the answers to paid requests under way."""
     paying = sum(job.state in _IN_FLIGHT and job.record.task_id is None for job in jobs)
-    out.tell("interrupted: nothing new is sent", fg="yellow")
-    if paying:
-        out.tell(f"waiting for the answer to {paying} paid request(s); Ctrl-C leaves at once")
     try:
+        out.tell("interrupted: nothing new is sent", fg="yellow")
+        if paying:
+            out.tell(f"waiting for the answer to {paying} paid request(s); Ctrl-C leaves at once")
         client.stop()
     except KeyboardInterrupt:
+        client.stop(wait=False)
         out.tell("left at once, the answer unheard", fg="yellow")

@@ -82,7 +82,8 @@ def write(batch: Batch) -> Path | None:
     half = path.with_name(f".{RESULT}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with half.open("w", encoding="utf-8") as file:
+        # Of names that are no text the bytes are written as JSON escapes them.
+        with half.open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(_text(batch))
         half.replace(path)
     except OSError:
