@@ -17,9 +17,7 @@ _OUTSIDE = re.compile(r"VEO_.*|GEMINI_.*|GOOGLE_.*|(HTTPS?|ALL|NO)_PROXY", re.IG
 
 
 @pytest.fixture(autouse=True)
-def isolated(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """No test sees the user's files, keys or proxies, nor leaves anything with them.
 
     Gives the folder that holds the test's ``home``, ``config`` and working folder ``here``.
