@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SUBMITTERS = 256
 POLLERS = 400
 DOWNLOADERS = 8
+PACE_S = 0.005
+_AWAKE = float("-inf")
 
 
 class Engine:
@@ -39,20 +41,25 @@ class Engine:
     def __init__(self, context: Context, over: Callable[[Work], None]) -> None:
         self._context = context
         self._over = over
-        self._inbox: SimpleQueue[tuple[Work, float] | str | None] = SimpleQueue()
+        self._inbox: SimpleQueue[Work | str | None] = SimpleQueue()
         self._heap: list[tuple[float, int, Work]] = []
+        self._lock = threading.Lock()
         self._order = itertools.count()
+        self._wakes = _AWAKE
+        self._relieved = 0.0
+        self._late = 0.0
         self._parked: dict[str, deque[Work]] = defaultdict(deque)
         self._stopping = False
         self._submit = Pool("submit", SUBMITTERS, self._step)
         self._poll = Pool("poll", POLLERS, self._step)
         self._fetch = Pool("fetch", DOWNLOADERS, self._step)
+        self._pools = (self._submit, self._poll, self._fetch)
         self._thread = threading.Thread(target=self._dispatch, name="veo-dispatch", daemon=True)
         self._thread.start()
 
     def add(self, work: Work) -> None:
         """Work on a job from now on."""
-        self._inbox.put((work, 0.0))
+        self._later(work, 0.0)
 
     def opened(self, provider: str) -> None:
         """A provider may have room for one more job."""
@@ -73,30 +80,60 @@ class Engine:
     def _dispatch(self) -> None:
         while not self._stopping:
             self._receive()
-            now = self._context.clock()
-            while self._heap and self._heap[0][0] <= now:
-                self._hand_out(heapq.heappop(self._heap)[2])
+            for work in self._due():
+                self._hand_out(work)
+            self._relieve()
 
     def _receive(self) -> None:
-        """Wait for news until the next job is due, then take in all there is."""
-        due = self._heap[0][0] - self._context.clock() if self._heap else None
+        """Sleep until the next job is due or there is news, then take in all there is."""
+        with self._lock:
+            self._wakes = self._heap[0][0] if self._heap else PARKED
+        now = self._context.clock()
+        wakes = self._wakes if not self._short() else min(self._wakes, now + PACE_S)
         try:
-            self._take(self._inbox.get(timeout=None if due is None else max(0.0, due)))
+            self._take(self._inbox.get(timeout=None if wakes == PARKED else max(0.0, wakes - now)))
             while True:
                 self._take(self._inbox.get_nowait())
         except Empty:
-            return
+            self._late = max(0.0, self._context.clock() - max(wakes, now))
+        finally:
+            self._wakes = _AWAKE
 
-    def _take(self, news: tuple[Work, float] | str | None) -> None:
+    def _due(self) -> list[Work]:
+        now, due = self._context.clock(), []
+        with self._lock:
+            while self._heap and self._heap[0][0] <= now:
+                due.append(heapq.heappop(self._heap)[2])
+        return due
+
+    def _later(self, work: Work, when: float) -> None:
+        """Step a job again at that time; who sleeps longer is woken up."""
+        with self._lock:
+            heapq.heappush(self._heap, (when, next(self._order), work))
+            oversleeps = when < self._wakes
+        if oversleeps:
+            self._inbox.put(None)
+
+    def _short(self) -> bool:
+        return any(pool.short for pool in self._pools)
+
+    def _relieve(self) -> None:
+        """Add threads where work waits for them: slowly where they would wait for one another.
+
+        Who wakes up late shows that the interpreter is busy.
+        """
+        now = self._context.clock()
+        if now - self._relieved >= PACE_S + 4 * self._late:
+            self._relieved = now
+            for pool in self._pools:
+                pool.relieve()
+
+    def _take(self, news: Work | str | None) -> None:
         if isinstance(news, str):
             if self._parked[news]:
                 self._hand_out(self._parked[news].popleft())
         elif news is not None:
-            work, when = news
-            if when == PARKED:
-                self._park(work)
-            else:
-                heapq.heappush(self._heap, (when, next(self._order), work))
+            self._park(news)
 
     def _park(self, work: Work) -> None:
         provider = work.record.provider
@@ -122,5 +159,7 @@ class Engine:
         when = step(self._context, work)
         if when is None:
             self._over(work)
+        elif when == PARKED:
+            self._inbox.put(work)
         else:
-            self._inbox.put((work, when))
+            self._later(work, when)
