@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from batches import PRICE, charged, numbered, whole, write
+from batches import PRICE, charged, numbered, until, whole, write
 
 import veo
 from veo.batch.estimate import rest
@@ -24,6 +24,7 @@ from veo.engine.work import Work
 from veo.errors import BudgetError, InvalidBatchError
 from veo.job import Job
 from veo.key import Key
+from veo.ledger.worker import Worker
 from veo.request import Request
 
 if TYPE_CHECKING:
@@ -126,6 +127,29 @@ def test_a_snapshot_adds_up(client: veo.Client, server: veo_sandbox.Sandbox) -> 
     assert seen.rest_s
     assert (last.over, last.counts, last.rest_s) == (4, {"done": 3, "not sent": 1}, None)
     assert last.sums.charged == 3 * PRICE
+
+
+def test_a_job_that_was_taken_away_is_followed(
+    client: veo.Client, server: veo_sandbox.Sandbox
+) -> None:
+    """When another process takes a lease over, the batch waits for it, and takes it back."""
+    server.change(latency="1")
+    batch = client.batch(write("lion"))
+    batch.start()
+    until(lambda: client.ledger.jobs(states=[veo.State.SUBMITTED]))
+    other = Worker(client.ledger)
+    with client.ledger.database.write() as connection:
+        sql = "UPDATE jobs SET version = version + 100, owner = ?"
+        connection.exec_driver_sql(sql, (other.id,))
+    (entry,) = batch.flight
+    mine = entry.job
+    until(lambda: batch.advance(0.1) or entry.job is not mine)
+    kept = entry.job and entry.job.record.owner
+    other.close()
+
+    assert kept == other.id
+    assert [each.state for each in batch] == ["done"]
+    assert len(server.tasks()) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veo import budget
-from veo.batch.entry import NOT_SENT, SKIPPED, Entry
+from veo.batch.decider import Decider, standing
+from veo.batch.entry import NOT_SENT, Entry
 from veo.batch.flight import Flight
 from veo.batch.queue import Queue
 from veo.batch.standing import Verdict, verdict
-from veo.download import claim_folder
 from veo.engine.work import still_running
-from veo.errors import BudgetError, GoneError, LeaseLostError, SetupError, VeoError, WithdrawnError
-from veo.ledger import State
+from veo.errors import BudgetError, LeaseLostError, SetupError, VeoError, WithdrawnError
+from veo.ledger import LIVE, State
 from veo.money import micros
-from veo.resume import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from veo.batch.checking import Checked
     from veo.batch.rules import Rules
@@ -52,6 +50,7 @@ class Batch:
         self.entries = [Entry(item.spot, item.new, item.standing) for item in checked.ready]
         self.flight = Flight(client, rules.timeout)
         self.queue = Queue(self.flight.free)
+        self._decider = Decider(self)
         self._started = False
         self._ended: list[Entry] = []
         self.full = False
@@ -89,13 +88,13 @@ class Batch:
         if self._started:
             return
         met = self.outlook
-        self._prepare([entry for entry, what in met if self._costs_work(what)])
+        self._decider.prepare([entry for entry, what in met if self._decider.costs_work(what)])
         self._started = True
         joined = [entry for entry, what in met if what is Verdict.JOIN]
         self._take_back_leftovers(joined)
-        self.flight.join(joined, [_standing(entry) for entry in joined])
+        self.flight.join(joined, [standing(entry) for entry in joined])
         for entry, what in met:
-            self._act(entry, what)
+            self._decider.act(entry, what)
         self._fill()
 
     def advance(self, timeout: float) -> list[Entry]:
@@ -128,7 +127,7 @@ class Batch:
         for entry in self.flight:
             if entry.job:
                 error = None if content else still_running(entry.job.work)
-                self._end(entry, str(entry.job.state), error)
+                self.end(entry, str(entry.job.state), error)
         self.flight = Flight(self.client, self.rules.timeout)
 
     def caps(self) -> list[Cap]:
@@ -139,96 +138,6 @@ class Batch:
         """Why an amount (millionths of a USD) does not fit under the caps; None when it does."""
         spent = {cap: self.client.ledger.spent(cap) for cap in self.caps()}
         return budget.short(spent, amount)
-
-    # What is to be done about an item that a job stands for.
-
-    def _costs_work(self, what: Verdict) -> bool:
-        again = what is Verdict.GONE and self.rules.remake
-        anew = what is Verdict.ASK and self.rules.resubmit_unknown
-        return again or anew or what in {Verdict.MAKE, Verdict.FETCH, Verdict.JOIN}
-
-    def _prepare(self, entries: Iterable[Entry]) -> None:
-        """Find out now what would be in the way of every single item."""
-        wanted = list(entries)
-        for provider in {entry.new.provider for entry in wanted}:
-            self.client.route(provider)
-        for folder in {Path(entry.new.output).parent for entry in wanted}:
-            claim_folder(folder)
-
-    def _act(self, entry: Entry, what: Verdict) -> None:
-        actions: dict[Verdict, Callable[[Entry], None]] = {
-            Verdict.MAKE: self.queue.add,
-            Verdict.KEEP: self._skip,
-            Verdict.CHANGED: self._changed,
-            Verdict.FETCH: self._fetch,
-            Verdict.GONE: self._gone,
-            Verdict.ASK: self._ask,
-        }
-        if what in actions:
-            actions[what](entry)
-
-    def _meet(self, entry: Entry, record: Record) -> None:
-        """A job was found that stands for the item, made by another process meanwhile."""
-        entry.standing = record
-        what = verdict(record)
-        if what is Verdict.JOIN:
-            self.flight.join([entry], [record])
-        self._act(entry, what)
-
-    def _skip(self, entry: Entry) -> None:
-        self._end(entry, SKIPPED)
-
-    def _changed(self, entry: Entry) -> None:
-        if self.rules.force:
-            self._fetch(entry)
-            return
-        entry.note = "its file was changed since it was made, and is kept as it is"
-        self._skip(entry)
-
-    def _fetch(self, entry: Entry) -> None:
-        """Download once more what is made and paid for."""
-        record = _standing(entry)
-        try:
-            record = self.client.ledger.move(
-                record,
-                State.READY,
-                kind="fetch",
-                message="its file is not there any more: it is fetched again",
-                owner=self.client.worker,
-                force=self.rules.force,
-                **dict.fromkeys(("ended_at", "tag", "error")),
-            )
-        except LeaseLostError:
-            self._meet(entry, self.client.ledger.job(record.id))
-            return
-        self.flight.work_on([entry], [record])
-
-    def _gone(self, entry: Entry) -> None:
-        record = _standing(entry)
-        if self.rules.remake:
-            entry.renew(instead_of=record.id)
-            self.queue.add(entry)
-            return
-        text = "its video was made, but the file is gone, here and at the provider's"
-        hint = "--remake makes it anew, and pays again."
-        self._end(entry, str(record.state), GoneError(text, hint=hint, charged=True))
-
-    def _ask(self, entry: Entry) -> None:
-        record = _standing(entry)
-        if not self.rules.resubmit_unknown:
-            self._end(entry, str(record.state), unknown(record))
-            return
-        try:
-            planned = self.client.ledger.resubmit(record, self.caps(), self.client.worker)
-        except LeaseLostError:
-            self._meet(entry, self.client.ledger.job(record.id))
-            return
-        if planned.stopped_by:
-            amount = micros(record.quoted().amount)
-            error = budget.over(planned.stopped_by, planned.spent, amount)
-            self._end(entry, str(record.state), error)
-            return
-        self.flight.work_on([entry], planned.records)
 
     # Jobs begun, and jobs ended.
 
@@ -251,12 +160,14 @@ class Batch:
         begun = [by_id.pop(record.id) for record in planned.records]
         self.flight.work_on(begun, planned.records)
         for name, record in planned.found.items():
-            self._meet(by_id.pop(name), record)
+            self._decider.meet(by_id.pop(name), record)
         self.queue.put_back(by_id.values())
         self.full = planned.stopped_by is not None
 
     def _close(self, entry: Entry, job: Job) -> None:
         record, error = job.record, job.error
+        if isinstance(error, LeaseLostError) and self._followed(entry, record):
+            return
         if not (record.reserved or record.charged or record.doubtful):
             self.full = False
         if record.state is State.FAILED and isinstance(error, WithdrawnError):
@@ -264,10 +175,17 @@ class Batch:
             self.queue.add(entry)
         elif record.state is State.EXPIRED and record.stands:
             entry.job, entry.standing = None, record
-            self._gone(entry)
+            self._decider.gone(entry)
         else:
-            self._end(entry, str(record.state), None if record.state is State.DONE else error)
+            self.end(entry, str(record.state), None if record.state is State.DONE else error)
             self._learn(entry)
+
+    def _followed(self, entry: Entry, record: Record) -> bool:
+        """Whether a job that another process took over meanwhile goes on there."""
+        now = self.client.ledger.job(record.id)
+        if now.state in LIVE:
+            self.flight.join([entry], [now])
+        return now.state in LIVE
 
     def _learn(self, entry: Entry) -> None:
         """What an end means for the others."""
@@ -285,7 +203,7 @@ class Batch:
     def _take_back(self, entries: Iterable[Entry], error: VeoError) -> None:
         for entry in self.flight.take_back(entries, error):
             entry.job = None
-            self._end(entry, NOT_SENT, error)
+            self.end(entry, NOT_SENT, error)
 
     def _take_back_leftovers(self, joined: Iterable[Entry]) -> None:
         """Give up what an earlier run planned and never sent, and no item asks for any more."""
@@ -298,13 +216,9 @@ class Batch:
 
     def _give_up(self, entries: Iterable[Entry], error: VeoError) -> None:
         for entry in entries:
-            self._end(entry, NOT_SENT, error)
+            self.end(entry, NOT_SENT, error)
 
-    def _end(self, entry: Entry, word: str, error: VeoError | None = None) -> None:
+    def end(self, entry: Entry, word: str, error: VeoError | None = None) -> None:
+        """Nothing more happens to an item; ``advance`` will tell of it."""
         entry.end(word, error)
         self._ended.append(entry)
-
-
-def _standing(entry: Entry) -> Record:
-    assert entry.standing  # noqa: S101 - the verdict says so
-    return entry.standing
