@@ -63,7 +63,8 @@ class Mortals:
 def client(home: Path, url: str, key: str) -> Client:
     """A client with no patience for minutes: the sandbox makes a video in a moment."""
     limits = {"median_s": 0.2, "submits_per_minute": 100_000, "max_in_flight": 100}
-    providers = {"laozhang-async": limits, "laozhang-sync": limits}
+    names = ("laozhang-async", "laozhang-sync", "gemini", "vertex")
+    providers = dict.fromkeys(names, limits)
     config = Config.model_validate({"providers": providers, "retired": "ignore"})
     return Client(config, home=home, endpoint=Endpoint(url, Key(key)))
 
