@@ -11,6 +11,7 @@ import pytest
 import veo
 
 NAMES = [
+    "Batch",
     "ByteStream",
     "Client",
     "Config",
