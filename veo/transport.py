@@ -1,4 +1,4 @@
-"""One exchange over requests: proxies, certificates, and what a failure proves."""
+"""One exchange over the connections of requests: proxies, certificates, what a failure proves."""
 
 from __future__ import annotations
 
@@ -7,20 +7,12 @@ import threading
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
-from requests.exceptions import (
-    ConnectTimeout,
-    InvalidProxyURL,
-    InvalidSchema,
-    InvalidURL,
-    ProxyError,
-    RequestException,
-    SSLError,
-)
+from requests.exceptions import InvalidProxyURL, InvalidSchema, InvalidURL, RequestException
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 from urllib3 import Retry, Timeout
 from urllib3.exceptions import (
@@ -28,8 +20,9 @@ from urllib3.exceptions import (
     HTTPError,
     LocationValueError,
     NewConnectionError,
+    ProxyError,
+    SSLError,
 )
-from urllib3.exceptions import SSLError as TlsError
 from urllib3.util import create_urllib3_context
 
 from veo.errors import AnswerLostError, ConfigError, ProtocolError, UnreachableError
@@ -38,13 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from ssl import SSLContext
 
-    from requests import Response
     from urllib3 import BaseHTTPResponse
 
 _PORTS = {"http": 80, "https": 443}
 _BROKEN = (RequestException, HTTPError, OSError, ValueError)
-_NEVER_CONNECTED = (ConnectTimeout, InvalidURL, LocationValueError, ProxyError, SSLError)
-_NO_WAY = (NewConnectionError, ConnectTimeoutError, TlsError)
+_NOWHERE = (InvalidURL, LocationValueError)
+_NEVER_CONNECTED = (NewConnectionError, ConnectTimeoutError, ProxyError, SSLError)
 _ONCE = Retry(0, read=False)
 
 
@@ -75,57 +67,53 @@ class Transport:
         self._connect_s = connect_s
         self._local = threading.local()
 
-    def get(self, request: PreparedRequest, read_s: float) -> Response:
-        """Send a GET, on a kept connection if there is one; the body is still to be read."""
-        return self._send(self._adapter("get"), request, read_s)
-
-    def direct(self, origin: str) -> bool:
-        """Whether no proxy stands between."""
-        return not _proxies(origin)
-
-    def fetch(
+    def get(
         self, origin: str, target: str, headers: Mapping[str, str], read_s: float
     ) -> BaseHTTPResponse:
-        """A GET with its whole answer, straight from the connections that ``get`` uses.
-
-        A poll is little else than this, and is done half a million times for ten thousand
-        videos: requests would take as long again for its own objects.
-
-        Args:
-            origin: A server to which no proxy stands between.
-            target: Path and query, quoted.
-            headers: All that are sent.
-            read_s: Seconds of silence to bear.
-        """
+        """Send a GET, on a kept connection if there is one; the body is still to be read."""
         with lost(), _unsent(origin, None):
-            answer: BaseHTTPResponse = self._pool(origin).urlopen(
-                "GET",
-                target,
-                headers=headers,
-                retries=_ONCE,
-                redirect=False,
-                assert_same_host=False,
-                timeout=Timeout(self._connect_s, read_s),
-            )
+            pool = self._pools.get(origin)
+            if pool is None:
+                pool = self._pools[origin] = _pool(self._adapter("get"), origin)
+            return self._send("GET", pool, target, headers, None, read_s)
+
+    def post(
+        self, origin: str, target: str, headers: Mapping[str, str], body: Body, read_s: float
+    ) -> BaseHTTPResponse:
+        """Send a paid request, on a connection of its own."""
+        with lost(), _unsent(origin, body):
+            adapter = self._adapter("post")
+            # A kept connection that the server has just closed looks like a lost answer.
+            adapter.close()
+            return self._send("POST", _pool(adapter, origin), target, headers, body, read_s)
+
+    def _send(
+        self,
+        method: str,
+        pool: _Pool,
+        target: str,
+        headers: Mapping[str, str],
+        body: Body | None,
+        read_s: float,
+    ) -> BaseHTTPResponse:
+        """Past the objects of requests, which cost as much as the rest of a poll."""
+        answer: BaseHTTPResponse = pool.connections.urlopen(
+            method,
+            pool.prefix + target,
+            body=body,
+            headers=headers,
+            retries=_ONCE,
+            redirect=False,
+            assert_same_host=False,
+            timeout=Timeout(connect=self._connect_s, read=read_s),
+            preload_content=False,
+        )
         return answer
 
-    def post(self, request: PreparedRequest, read_s: float) -> Response:
-        """Send a paid request, whose body is a ``Body``, on a connection of its own."""
-        adapter = self._adapter("post")
-        # A kept connection that the server has just closed looks like a lost answer: none is kept.
-        adapter.close()
-        return self._send(adapter, request, read_s)
-
-    def _send(self, adapter: HTTPAdapter, request: PreparedRequest, read_s: float) -> Response:
-        url = str(request.url)
-        with lost(), _unsent(url, request.body):
-            return adapter.send(
-                request,
-                stream=True,
-                timeout=(self._connect_s, read_s),
-                verify=_certificates(),
-                proxies=_proxies(origin(url)),
-            )
+    @property
+    def _pools(self) -> dict[str, _Pool]:
+        pools: dict[str, _Pool] = self._local.__dict__.setdefault("pools", {})
+        return pools
 
     def _adapter(self, use: str) -> HTTPAdapter:
         adapter: HTTPAdapter | None = getattr(self._local, use, None)
@@ -134,14 +122,17 @@ class Transport:
             setattr(self._local, use, adapter)
         return adapter
 
-    def _pool(self, origin: str) -> Any:
-        pools: dict[str, Any] = self._local.__dict__.setdefault("pools", {})
-        if origin not in pools:
-            anything = PreparedRequest()
-            anything.url = f"{origin}/"
-            adapter = self._adapter("get")
-            pools[origin] = adapter.get_connection_with_tls_context(anything, _certificates())
-        return pools[origin]
+
+class _Pool(NamedTuple):
+    """The connections of one thread to one origin.
+
+    Attributes:
+        connections: As urllib3 has them.
+        prefix: What stands before every target: a plain proxy wants the whole URL.
+    """
+
+    connections: Any
+    prefix: str
 
 
 class _Adapter(HTTPAdapter):
@@ -156,6 +147,15 @@ class _Adapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
         """Nothing is left to do: the context verifies."""
+
+
+def _pool(adapter: HTTPAdapter, origin: str) -> _Pool:
+    root = PreparedRequest()
+    usual = f":{_PORTS[origin.partition(':')[0]]}"
+    root.url = f"{origin.removesuffix(usual)}/"
+    proxies = _proxies(origin)
+    connections = adapter.get_connection_with_tls_context(root, _certificates(), proxies)
+    return _Pool(connections, adapter.request_url(root, proxies).removesuffix("/"))
 
 
 def origin(url: str) -> str:
@@ -205,24 +205,27 @@ def _unsent(url: str, body: object) -> Iterator[None]:
 
 
 def _never_connected(error: Exception) -> bool:
-    wrapped = error.args[0] if error.args else None
-    reason = getattr(error, "reason", None) or getattr(wrapped, "reason", None)
     return (
-        isinstance(error, _NEVER_CONNECTED)
-        or isinstance(reason, _NO_WAY)
+        isinstance(error, _NOWHERE)
+        or isinstance(_reason(error), _NEVER_CONNECTED)
         or str(_innermost(error)).startswith("Tunnel connection failed")
     )
 
 
-def _why(error: BaseException) -> str:
+def _reason(error: Exception) -> object:
+    """What urllib3 says was in the way."""
+    return getattr(error, "reason", error)
+
+
+def _why(error: Exception) -> str:
     inner = _innermost(error)
     why = inner.strerror if isinstance(inner, OSError) else None
-    proxy = "the proxy says: " if isinstance(error, ProxyError) else ""
+    proxy = "the proxy says: " if isinstance(_reason(error), ProxyError) else ""
     return proxy + (why or str(inner) or type(inner).__name__)
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """What requests and urllib3 wrapped, up to five times."""
+    """What urllib3 wrapped, up to five times."""
     while True:
         wrapped = [arg for arg in error.args if isinstance(arg, BaseException)]
         inner = error.__cause__ or next(iter(wrapped), None)
