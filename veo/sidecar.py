@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from veo.ledger import Record
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def describe(record: Record) -> dict[str, Any]:
     """A job as ``--json`` prints it. Money is USD as text-free numbers, times are seconds."""
     failure = record.failure()
@@ -74,8 +77,8 @@ def write(record: Record) -> None:
 
 
 def _written(body: dict[str, Any]) -> str:
-    """JSON with a line for each member: a person can read it, and it is made ten times as fast."""
-    lines = (f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in body.items())
+    """JSON with a line for each member: readable, and no work for the slow, indenting encoder."""
+    lines = (f"  {_encode(name)}: {_encode(value)}" for name, value in body.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
