@@ -153,7 +153,8 @@ class Client:
         Everything is read and checked now, nothing is sent. Iterate over the batch to make it.
 
         Args:
-            source: A file (a JSON list or JSON Lines), the content of one, or items or requests.
+            source: A file (a JSON list or JSON Lines), the content of one, or items: requests, or
+                mappings with the keys of an item in a file.
             **rules: Fields of ``veo.batch.rules.Rules``: ``output_dir``, ``max_cost``, ...
 
         Raises:

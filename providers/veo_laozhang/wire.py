@@ -23,9 +23,9 @@ from veo_laozhang.said import read, read_answer, redacted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from veo.errors import VeoError
     from veo.http import Answer
     from veo.model import Model
-    from veo_laozhang.said import Said
 
 _log = logging.getLogger(__name__)
 
@@ -74,42 +74,32 @@ class Task:
     """A task as one answer tells it.
 
     Attributes:
-        id: Its name, if told.
         stage: How far it is; None where the answer is about no task at all.
         word: The status as it was said.
         progress: 0..1, if readable.
-        url: Where the file is, if told; absolute, or a path of the API's own host.
-        expires_at: Unix seconds, if told.
-        said: Why it failed, if it did.
+        url: Where the file is, if it is made and that is told; absolute, or a path of the API's
+            own host.
+        expires_at: Unix seconds, if it is made and that is told.
     """
 
-    id: str | None
     stage: Stage | None
     word: str
     progress: float | None
-    url: str | None
-    expires_at: float | None
-    said: Said
+    url: str | None = None
+    expires_at: float | None = None
 
 
 def read_task(body: Any) -> Task:
     """A task from a decoded body of any shape."""
     body = unwrap(body)
-    word, url = _word(body), read_url(body)
-    name, share, code = read_id(body), dig(body, "progress"), text(dig(body, "error", "code"))
-    stage = stage_of(word) if word else _unsaid(body, url=url, known=name or share)
-    if stage is Stage.READY and not url:
-        reason = text(dig(body, "fail_reason"))
-        url = reason if _is_place(reason) else None  # where older gateways put it
-    return Task(
-        id=name,
-        stage=stage,
-        word=word,
-        progress=progress(share, running=stage is Stage.RUNNING),
-        url=url,
-        expires_at=moment(dig(body, "expires_at")),
-        said=read(body, ": ".join(filter(None, (f"the task is {word or 'failed'}", code)))),
-    )
+    word = _word(body)
+    stage = stage_of(word) if word else _unsaid(body)
+    share = progress(dig(body, "progress"), running=stage is Stage.RUNNING)
+    if stage is not Stage.READY:
+        return Task(stage=stage, word=word, progress=share)
+    expires_at = moment(dig(body, "expires_at"))
+    url = read_url(body) or _old_place(body)
+    return Task(stage=stage, word=word, progress=share, url=url, expires_at=expires_at)
 
 
 def unwrap(body: Any) -> Any:
@@ -141,6 +131,12 @@ def read_url(body: Any) -> str | None:
     return next((place for place in places if _is_place(place)), None)
 
 
+def _old_place(body: Any) -> str | None:
+    """Where older gateways put it."""
+    reason = text(dig(body, "fail_reason"))
+    return reason if _is_place(reason) else None
+
+
 def _is_place(place: str) -> bool:
     return place.startswith(("http://", "https://", "/"))
 
@@ -163,9 +159,11 @@ def _wonder(word: str) -> None:
     _log.warning("unknown task status %r: taken as still running", word)
 
 
-def _unsaid(body: Any, *, url: str | None, known: Any) -> Stage | None:
-    if url:
+def _unsaid(body: Any) -> Stage | None:
+    """The stage of a task whose status is not told."""
+    if read_url(body):
         return Stage.READY
+    known = read_id(body) or dig(body, "progress")
     if dig(body, "error"):
         return Stage.FAILED if known else None
     return Stage.SUBMITTED if known is not None else None
@@ -198,17 +196,24 @@ def read_poll(answer: Answer, task_id: str) -> Update:
         TaskNotFoundError: The service does not know it, or not yet.
         VeoError: The answer says nothing about the task.
     """
-    task = read_task(loads(answer.body)) if answer.ok else None
-    if task is None or task.stage is None:
+    body = loads(answer.body) if answer.ok else None
+    task = read_task(body)
+    if task.stage is None:
         return _refused_poll(answer, task_id)
     return Update(
         stage=task.stage,
         task_id=task_id,
         progress=task.progress,
         video=_video(task, task_id) if task.stage is Stage.READY else None,
-        error=failure(redacted(task.said, answer)) if task.stage is Stage.FAILED else None,
+        error=_failure(body, task.word, answer) if task.stage is Stage.FAILED else None,
         poll_after=_poll_after(answer.headers),
     )
+
+
+def _failure(body: Any, word: str, answer: Answer) -> VeoError:
+    body = unwrap(body)
+    told = f"the task is {word or 'failed'}", text(dig(body, "error", "code"))
+    return failure(redacted(read(body, ": ".join(filter(None, told))), answer))
 
 
 def _video(task: Task, task_id: str) -> RemoteVideo:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from veo.batch.batch import Batch
 from veo.batch.checking import Setting, check
-from veo.batch.item import Item, read_all
+from veo.batch.item import Item, read, read_all
 from veo.batch.problem import Spot
-from veo.batch.reading import parse
+from veo.batch.reading import Raw, parse
 from veo.batch.rules import Rules
 from veo.errors import InvalidBatchError, UsageError
 from veo.places import absolute
+from veo.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 
     from veo.batch.problem import ItemProblem
     from veo.client import Client
-    from veo.request import Request
 
-    Source = Path | str | bytes | Iterable[Item | Request]
+    Source = Path | str | bytes | Iterable[Item | Request | Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class _Read:
 
 def load(
     client: Client,
-    source: Path | str | bytes | Iterable[Item | Request],
+    source: Source,
     rules: Rules | None = None,
 ) -> Batch:
     """Read and check a whole batch; nothing is sent, planned or reserved.
@@ -51,7 +51,8 @@ def load(
 
     Args:
         client: Its configuration, models and ledger count.
-        source: A file (JSON list or JSON Lines), the content of one, or items or requests.
+        source: A file (JSON list or JSON Lines), the content of one, or items: requests, or
+            mappings with the keys of an item in a file.
         rules: How it is to be checked and run.
 
     Raises:
@@ -80,12 +81,21 @@ def _read(source: Source, defaults: Mapping[str, Any]) -> _Read:
         path = absolute(source)
         origin = os.fsencode(os.path.realpath(path))
         return _parsed(_content(path), origin, (path.parent, Path.cwd()), defaults)
-    items = [
-        each if isinstance(each, Item) else Item(Spot(index), each)
-        for index, each in enumerate(source)
-    ]
+    found = [_given(Spot(index), each, defaults) for index, each in enumerate(source)]
+    items = [item for item, _ in found if item]
+    problems = [problem for _, wrong in found for problem in wrong]
     said = [[item.request.to_json(), item.provider, item.output] for item in items]
-    return _Read(items, [], json.dumps(said).encode(), (Path.cwd(),))
+    return _Read(items, problems, json.dumps(said).encode(), (Path.cwd(),))
+
+
+def _given(
+    spot: Spot, given: Item | Request | Mapping[str, Any], defaults: Mapping[str, Any]
+) -> tuple[Item | None, list[ItemProblem]]:
+    if isinstance(given, Item):
+        return given, []
+    if isinstance(given, Request):
+        return Item(spot, given), []
+    return read(Raw(spot, dict(given)), defaults)
 
 
 def _parsed(
