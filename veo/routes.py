@@ -67,6 +67,8 @@ class Routes:
         Raises:
             KeyMissingError, ConfigError, UnknownProviderError: It cannot be.
         """
+        if found := self._routes.get(name):  # without the lock: every poll comes by here
+            return found
         with self._lock:
             if name not in self._routes:
                 self._routes[name] = self._connect(name)

@@ -27,6 +27,7 @@ SUBMITTERS = 256
 POLLERS = 400
 DOWNLOADERS = 8
 PACE_S = 0.005
+BUSY_S = 0.05
 _AWAKE = float("-inf")
 
 
@@ -43,7 +44,7 @@ class Engine:
         self._over = over
         self._inbox: SimpleQueue[Work | str | None] = SimpleQueue()
         self._heap: list[tuple[float, int, Work]] = []
-        self._lock = threading.Lock()
+        self._added: deque[tuple[float, int, Work]] = deque()
         self._order = itertools.count()
         self._wakes = _AWAKE
         self._relieved = 0.0
@@ -86,45 +87,64 @@ class Engine:
 
     def _receive(self) -> None:
         """Sleep until the next job is due or there is news, then take in all there is."""
-        with self._lock:
-            self._wakes = self._heap[0][0] if self._heap else PARKED
+        wakes = self._bedtime()
         now = self._context.clock()
-        wakes = self._wakes if not self._short() else min(self._wakes, now + PACE_S)
+        if self._short():
+            wakes = min(wakes, now + PACE_S)
         try:
             self._take(self._inbox.get(timeout=None if wakes == PARKED else max(0.0, wakes - now)))
             while True:
                 self._take(self._inbox.get_nowait())
         except Empty:
-            self._late = max(0.0, self._context.clock() - max(wakes, now))
+            self._late = max(self._late, self._context.clock() - max(wakes, now))
         finally:
             self._wakes = _AWAKE
 
+    def _bedtime(self) -> float:
+        """When to wake up; from now on whoever is due earlier says so.
+
+        No lock: a thread that lost the interpreter while it held one would keep hundreds waiting.
+        What is added before the second look is seen by it, what is added after it sees the time.
+        """
+        self._sort()
+        self._wakes = self._heap[0][0] if self._heap else PARKED
+        self._sort()
+        return self._heap[0][0] if self._heap else PARKED
+
+    def _sort(self) -> None:
+        """Take in those that were added since, from any thread."""
+        while self._added:
+            heapq.heappush(self._heap, self._added.popleft())
+
     def _due(self) -> list[Work]:
         now, due = self._context.clock(), []
-        with self._lock:
-            while self._heap and self._heap[0][0] <= now:
-                due.append(heapq.heappop(self._heap)[2])
+        self._sort()
+        while self._heap and self._heap[0][0] <= now:
+            due.append(heapq.heappop(self._heap)[2])
         return due
 
     def _later(self, work: Work, when: float) -> None:
         """Step a job again at that time; who sleeps longer is woken up."""
-        with self._lock:
-            heapq.heappush(self._heap, (when, next(self._order), work))
-            oversleeps = when < self._wakes
-        if oversleeps:
+        self._added.append((when, next(self._order), work))
+        if when < self._wakes:
             self._inbox.put(None)
 
     def _short(self) -> bool:
         return any(pool.short for pool in self._pools)
 
     def _relieve(self) -> None:
-        """Add threads where work waits for them: slowly where they would wait for one another.
+        """Let more threads work where work waits for them, or fewer where they wait for each other.
 
-        Who wakes up late shows that the interpreter is busy.
+        Who wakes up late shows that the interpreter is busy: then more threads would do less.
         """
         now = self._context.clock()
-        if now - self._relieved >= PACE_S + 4 * self._late:
-            self._relieved = now
+        if self._late > BUSY_S:
+            if now - self._relieved >= BUSY_S:
+                self._relieved, self._late = now, 0.0
+                for pool in self._pools:
+                    pool.throttle()
+        elif now - self._relieved >= PACE_S + 4 * self._late:
+            self._relieved, self._late = now, 0.0
             for pool in self._pools:
                 pool.relieve()
 

@@ -208,9 +208,9 @@ def _quoted(quote: Quote) -> str:
 
 
 def _write(connection: Connection, records: Sequence[Record]) -> None:
-    if records:
-        connection.execute(insert(jobs), [asdict(record) for record in records])
-        connection.execute(insert(events), [_planned(record) for record in records])
+    for some in rows.chunks(records):  # ten thousand at once take four times their own memory
+        connection.execute(insert(jobs), [asdict(record) for record in some])
+        connection.execute(insert(events), [_planned(record) for record in some])
 
 
 def _planned(record: Record) -> dict[str, Any]:

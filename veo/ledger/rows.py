@@ -6,7 +6,7 @@ import json
 from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import bindparam, insert, update
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Dialect, Insert, Select, Update
+
+T = TypeVar("T")
 
 AMOUNTS = ("reserved", "charged", "doubtful")
 _CHUNK = 500
@@ -136,7 +138,7 @@ def to_event(row: dict[str, Any]) -> Event:
     return Event(**{**row, "state": State(row["state"]), "data": json.loads(row["data"])})
 
 
-def chunks(names: Iterable[str]) -> Iterator[list[str]]:
-    """Names in lists that a statement can take as its parameters."""
-    every = list(names)
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    """Values in lists that a statement can take as its parameters."""
+    every = list(values)
     return (every[start : start + _CHUNK] for start in range(0, len(every), _CHUNK))

@@ -1,0 +1,47 @@
+"""Threads that do one kind of step."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from veo.engine import pool
+from veo.engine.pool import Pool
+
+
+def hands(name: str) -> list[threading.Thread]:
+    """The living threads of a pool."""
+    return [each for each in threading.enumerate() if each.name.startswith(f"veo-{name}-")]
+
+
+def test_work_waits_for_a_thread_and_all_of_it_is_done() -> None:
+    """What is put before there is a thread is done by the first one that comes."""
+    done: list[Any] = []
+    three = threading.Semaphore(0)
+    threads = Pool("work", 2, lambda work: (done.append(work), three.release())[0])
+    for number in (1, 2, 3):
+        threads.put(number)  # type: ignore[arg-type]
+    assert threads.short
+    threads.relieve()
+    assert all(three.acquire(timeout=10) for _ in range(3))
+    threads.close(wait=True)
+    assert done == [1, 2, 3]
+    assert not hands("work")
+
+
+def test_a_thread_without_work_ends_and_another_takes_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Idle threads hold connections and memory; work that comes later is done all the same."""
+    monkeypatch.setattr(pool, "IDLE_S", 0.01)
+    done = threading.Semaphore(0)
+    threads = Pool("brief", 1, lambda _: done.release())
+    for number in (1, 2):
+        threads.put(number)  # type: ignore[arg-type]
+        while threads.short:
+            threads.relieve()
+        assert done.acquire(timeout=10)
+        for hand in hands("brief"):
+            hand.join(timeout=10)
+        assert not hands("brief")
+    threads.close(wait=True)
