@@ -12,11 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import mean
 
+from table import Table, Target
+
 from veo.engine.policy import Durations, Progress, delay
 
 JOBS = 2000
 OBSERVED = 200
 PRIOR = Durations(210.0, 0.35)
+FINE, BLIND = "veo, progress in steps of 1 %", "veo, no progress"
 TIMES = ((180.0, 0.35), (250.0, 0.30), (350.0, 0.25))
 Schedule = Callable[[float, Progress], float]
 
@@ -64,29 +67,32 @@ def floor(median: float, spread: float) -> float:
     return area * area / 2
 
 
-def main() -> None:
-    """Print the table."""
-    print(
-        f"{'schedule':<34} {'median':>6} {'late, s':>8} {'polls':>7} {'product':>8} {'/ floor':>8}"
-    )
+def measure(repeat: int) -> Table:
+    """The same in every run."""
+    del repeat
+    heads = ("median, s", "late, s", "polls", "late x polls", "of the floor")
+    table = Table(f"Seen late: {JOBS:,} simulated jobs, {OBSERVED} observed before", ("", *heads))
     for median, spread in TIMES:
-        known, least = learned(median, spread), floor(median, spread)
-        rows: dict[str, tuple[Schedule, float | None]] = {
-            "veo, progress in steps of 1 %": (lambda t, p, k=known: delay(t, k, p), 0.01),
-            "veo, no progress, 200 observed": (lambda t, _, k=known: delay(t, k), None),
-            "veo, no progress, nothing observed": (lambda t, _: delay(t, PRIOR), None),
-            "fixed 5 s": (lambda _, __: 5.0, None),
-            "openai SDK, 1 s": (lambda _, __: 1.0, None),
-            "fal client, 0.1 s": (lambda _, __: 0.1, None),
-        }
-        for name, (schedule, step) in rows.items():
+        least = floor(median, spread)
+        for name, (schedule, step) in _schedules(learned(median, spread)).items():
             seen = simulate(median, spread, schedule, step)
             product = seen.late * seen.polls
-            print(
-                f"{name:<34} {median:6.0f} {seen.late:8.2f} {seen.polls:7.1f} {product:8.0f}"
-                f" {product / least:8.2f}"
-            )
+            row = (name, round(median), seen.late, seen.polls, product, product / least)
+            table.rows.append(row)
+            if name == FINE:
+                table.targets.append(Target(f"{FINE}, {median:.0f} s: late, s", seen.late, 1.0))
+                table.targets.append(Target(f"{FINE}, {median:.0f} s: polls", seen.polls, 11))
+            elif name == BLIND:
+                table.targets.append(Target(f"{BLIND}, {median:.0f} s: late x polls", product, 70))
+    return table
 
 
-if __name__ == "__main__":
-    main()
+def _schedules(known: Durations) -> dict[str, tuple[Schedule, float | None]]:
+    return {
+        FINE: (lambda at, told: delay(at, known, told), 0.01),
+        BLIND: (lambda at, _: delay(at, known), None),
+        "veo, no progress, nothing observed": (lambda at, _: delay(at, PRIOR), None),
+        "fixed 5 s": (lambda _, __: 5.0, None),
+        "openai SDK, 1 s": (lambda _, __: 1.0, None),
+        "fal client, 0.1 s": (lambda _, __: 0.1, None),
+    }

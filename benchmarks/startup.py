@@ -6,7 +6,9 @@ import subprocess
 import sys
 from time import perf_counter
 
-ROUNDS = 15
+from table import Table, Target
+
+ROUNDS = 5
 BARE = """
 import typer
 app = typer.Typer(rich_markup_mode=None)
@@ -14,32 +16,32 @@ app = typer.Typer(rich_markup_mode=None)
 def hello(name: str = "you") -> None: ...
 app(["--help"])
 """
+BARE_APP = "a bare typer app --help"
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
-    "a bare typer app --help": ["-c", BARE],
+    BARE_APP: ["-c", BARE],
     "veo --help": ["-m", "veo_commands", "--help"],
     "veo models": ["-m", "veo_commands", "models"],
 }
 
 
-def seconds(arguments: list[str]) -> float:
+def seconds(arguments: list[str], rounds: int) -> float:
     """The best of several starts, seconds: the least disturbed one."""
     best = float("inf")
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         begun = perf_counter()
         subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
         best = min(best, perf_counter() - begun)
     return best
 
 
-def main() -> None:
-    """Print the table."""
-    times = {name: seconds(arguments) for name, arguments in COMMANDS.items()}
-    bare = times["a bare typer app --help"]
-    print(f"{'start-up':<26} {'ms':>6}  {'of a bare typer app':>20}")
+def measure(repeat: int) -> Table:
+    """The best of many starts of each."""
+    table = Table("Start-up", ("command", "ms", "of a bare typer app"))
+    times = {name: seconds(arguments, ROUNDS * repeat) for name, arguments in COMMANDS.items()}
     for name, time in times.items():
-        print(f"{name:<26} {time * 1e3:6.0f}  {time / bare:20.2f}")
-
-
-if __name__ == "__main__":
-    main()
+        table.rows.append((name, time * 1000, time / times[BARE_APP]))
+    table.targets.append(
+        Target("veo --help, of a bare typer app", times["veo --help"] / times[BARE_APP], 1.5)
+    )
+    return table

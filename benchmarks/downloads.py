@@ -1,0 +1,105 @@
+"""Downloads beside ``curl -o``, from a server that hands its files to the kernel."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from child import Order, peak_mb
+from ours import client
+from pacer import pacer
+from server import KEY
+from table import Table, Target
+
+from veo import download
+from veo.update import RemoteVideo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from veo.provider import Provider
+
+SIZES = {"5 MB": (5_000_000, 20), "200 MB": (200_000_000, 1)}
+ROUNDS = 5
+CURL, OURS, WHOLE = "curl -o", "veo: to the last byte", "veo: checked, hashed, synced, named"
+
+
+def measure(repeat: int) -> Table:
+    """Medians of rounds in turns."""
+    heads = ("MB/s", "of curl", "MB of memory more")
+    table = Table(
+        "Downloads to disk: 20 x 5 MB one after the other, and 200 MB", ("client", *heads)
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = {size: _video(folder / f"{size[:-3]}.mp4", SIZES[size][0]) for size in SIZES}
+        with pacer(0.0, 5.0, folder) as url:
+            mine = client(Order("veo", url, KEY, name, 1, 1, 90.0))
+            provider = mine.route("laozhang-async").provider
+            for size, file in files.items():
+                _add(table, size, f"{url}/files/{file.name}", provider, folder, repeat)
+            mine.close()
+    return table
+
+
+def _add(table: Table, size: str, url: str, provider: Provider, folder: Path, repeat: int) -> None:
+    number, count = SIZES[size]
+    places = [folder / f"got-{index}.mp4" for index in range(count)]
+    ways: dict[str, Callable[[], None]] = {
+        CURL: lambda: _curl(url, places),
+        OURS: lambda: _receive(provider, url, places),
+        WHOLE: lambda: _receive(provider, url, places, finish=True),
+    }
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    more: dict[str, float] = {}
+    for _ in range(ROUNDS * repeat):
+        for way, run in ways.items():
+            _forget_peak()
+            before, begun = peak_mb(), perf_counter()
+            run()
+            seconds[way].append(perf_counter() - begun)
+            more[way] = max(more.get(way, 0.0), peak_mb() - before)
+            assert all(place.stat().st_size == number for place in places)
+    usual = {way: median(times) for way, times in seconds.items()}
+    for way, time in usual.items():
+        memory = "" if way == CURL else more[way]
+        row = (f"{size}, {way}", number * count / time / 1e6, usual[CURL] / time, memory)
+        table.rows.append(row)
+    table.targets += [
+        Target(f"{size}: of curl's speed", usual[CURL] / usual[OURS], 0.95, least=True),
+        Target(f"{size}: MB of memory more", more[OURS], 8),
+    ]
+
+
+def _curl(url: str, places: list[Path]) -> None:
+    wanted = [word for place in places for word in ("-o", str(place), url)]
+    subprocess.run(["curl", "--silent", "--fail", *wanted], check=True)
+
+
+def _receive(provider: Provider, url: str, places: list[Path], *, finish: bool = False) -> None:
+    for place in places:
+        part = download.part_of(place, "job") if finish else place
+        part.unlink(missing_ok=True)
+        download.receive(provider.open(RemoteVideo(url)), part, lambda _, __: None)
+        if finish:
+            download.check(part)
+            download.publish(part, place, "job", force=True)
+
+
+def _video(path: Path, size: int) -> Path:
+    """A file of that size in the boxes of an MP4; the pictures are zeros."""
+    head = b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\0\x08moov"
+    rest = size - len(head)
+    with path.open("wb") as file:
+        file.write(head + rest.to_bytes(4, "big") + b"mdat")
+        file.truncate(size)
+    return path
+
+
+def _forget_peak() -> None:
+    """Let the peak of this process's memory begin anew (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")

@@ -1,0 +1,42 @@
+"""veo at the same work: its ledger on disk, every video checked, every state written down."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from veo import Client, Config, Endpoint
+from veo.key import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from child import Order
+
+
+def client(order: Order) -> Client:
+    """A client of the sandbox with a ledger of its own, beside the videos."""
+    limits = {"max_in_flight": order.in_flight, "submits_per_minute": 1_000_000}
+    config = Config.model_validate({"providers": {"laozhang-async": limits}, "retired": "ignore"})
+    options = {"read_s": order.read_s} if order.read_s else {}
+    there = Endpoint(order.url, Key(order.key), order.median_s, options)
+    return Client(config, home=Path(order.folder) / "home", endpoint=there)
+
+
+def work(order: Order) -> Callable[[], dict[str, int]]:
+    """A client that is imported and connected; calling it does the order, or what is left of it."""
+    mine = client(order)
+    mine.route("laozhang-async")
+
+    def begin() -> dict[str, int]:
+        items = [
+            {"prompt": f"clip {number:05}.", "output": f"{number}.mp4"}
+            for number in range(order.jobs)
+        ]
+        batch = mine.batch(items, output_dir=Path(order.folder))
+        errors = [type(entry.error).__name__ for entry in batch if entry.error]
+        mine.close()
+        return dict(Counter(errors))
+
+    return begin
