@@ -6,7 +6,7 @@ import subprocess
 import sys
 from time import perf_counter
 
-from table import Table, Target
+from table import Table
 
 ROUNDS = 5
 BARE = """
@@ -41,7 +41,4 @@ def measure(repeat: int) -> Table:
     times = {name: seconds(arguments, ROUNDS * repeat) for name, arguments in COMMANDS.items()}
     for name, time in times.items():
         table.rows.append((name, time * 1000, time / times[BARE_APP]))
-    table.targets.append(
-        Target("veo --help, of a bare typer app", times["veo --help"] / times[BARE_APP], 1.5)
-    )
     return table

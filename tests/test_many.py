@@ -105,6 +105,16 @@ def test_a_batch_of_requests(client: veo.Client) -> None:
     assert "tiger.mp4" in whole()
 
 
+def test_a_batch_of_mappings(client: veo.Client) -> None:
+    """Keys and values as in a file are as good as requests; what is wrong is told of each."""
+    wanted = [{"prompt": "lion", "output": "lion.mp4"}, {"promt": "tiger"}]
+    with pytest.raises(InvalidBatchError, match="did you mean prompt"):
+        client.batch(wanted)
+
+    assert [entry.state for entry in client.batch(wanted[:1])] == ["done"]
+    assert "lion.mp4" in whole()
+
+
 def test_a_batch_of_text(client: veo.Client) -> None:
     """The content of a file is as good as the file."""
     batch = client.batch(json.dumps([{"prompt": "lion"}]).encode())

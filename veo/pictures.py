@@ -105,7 +105,7 @@ class Pictures:
             fitted = self._fitted.get(key)
             if fitted is None:
                 fitted = fit(image.source, self._read(image), limits, limit)
-                self._remember(key, fitted)
+            self._remember(key, fitted)
         return fitted
 
     def _read(self, image: Image) -> bytes:
@@ -117,6 +117,7 @@ class Pictures:
     def _remember(self, key: tuple[Any, ...], fitted: Fitted) -> None:
         with self._lock:
             self._fitted[key] = fitted
+            self._fitted.move_to_end(key)  # what is shared by many stays
             while sum(len(kept.data) for kept in self._fitted.values()) > self._room:
                 self._fitted.popitem(last=False)
 

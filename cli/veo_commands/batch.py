@@ -11,6 +11,7 @@ from veo_commands import batch_report as report
 from veo_commands.follow import stop_gently
 from veo_commands.generate import check_detachable
 from veo_commands.options import Asked, Place, Run
+from veo_commands.output import out
 from veo_commands.session import opened
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def batch(
     with opened(place, asked, run) as client:
         source = sys.stdin.buffer.read() if file == "-" else Path(file)
         try:
-            loaded = client.batch(source, **rules)
+            with out.busy("checking the items and their pictures"):
+                loaded = client.batch(source, **rules)
         except InvalidBatchError as error:
             return report.refused(error)
         if run.dry_run:

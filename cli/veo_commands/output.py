@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from shutil import get_terminal_size
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from veo_commands import codes
 from veo_commands.options import Show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.text import Text
 
@@ -122,6 +122,17 @@ class Output:
         """A line on stderr, printed even when quiet; that nobody reads it is no reason to stop."""
         with suppress(OSError, ValueError):
             typer.secho(_fitted(plain(text)), err=True, color=_colours(), **style)
+
+    @contextmanager
+    def busy(self, text: str) -> Iterator[None]:
+        """Say on a terminal what is being done, for as long as it takes; nothing is left of it."""
+        if self.show.quiet or not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
+
+        with Console(stderr=True, highlight=False).status(plain(text)):
+            yield
 
     def warn(self, text: str) -> None:
         """Something to know before or while it happens."""
