@@ -103,6 +103,11 @@ class TestOneProblem:
         row = model(needs={"start_frame"})
         assert "does not work without" in only(check(Request(prompt="p"), row)).message
 
+    def test_an_extension_begins_where_its_video_ends(self) -> None:
+        """It needs no start frame, whatever else its model takes."""
+        row = model(needs={"start_frame"}, features={"start_frame", "extend"})
+        assert check(Request(prompt="p", extend=RemoteVideo("f")), row) == ()
+
     def test_an_end_frame_alone(self) -> None:
         """It needs a start frame, with a model that takes end frames and with one that does not."""
         request = Request(prompt="p", end_frame=Image("b.png"))

@@ -136,7 +136,7 @@ def _features(request: Request, model: Model) -> Iterable[Problem]:
 
 def _needs(request: Request, model: Model) -> Iterable[Problem]:
     for name in sorted(model.needs):
-        if not getattr(request, name):
+        if not (getattr(request, name) or request.extend):  # which begins where the video ends
             yield Problem(name, f"{model.name} does not work without one")
     if request.end_frame and not request.start_frame:
         yield Problem("end_frame", "an end frame needs a start frame too")

@@ -5,6 +5,7 @@ import base64
 import json
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -74,7 +75,8 @@ class Connection:
         """Break it off so that the client sees a reset."""
         transport = self._cycle.transport
         raw = transport.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(OSError):  # the client has left already
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """Answers whose bytes are cut, slowed or mislabelled on their way out."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -16,7 +17,7 @@ class _Cut(Exception):  # noqa: N818 - ends the stream, is no defect
     """Enough bytes were sent."""
 
 
-class Altered(Response):
+class Altered(Response, ABC):
     """Another answer, with something in its way."""
 
     def __init__(self, answer: Response, share: float) -> None:
@@ -55,9 +56,9 @@ class Altered(Response):
         del length
         await self._send(message)
 
+    @abstractmethod
     async def part(self, data: bytes, *, ended: bool) -> None:
         """Send some bytes, the last ones if `ended`."""
-        raise NotImplementedError
 
 
 class Cut(Altered):
