@@ -79,7 +79,7 @@ class Client:
             orders.asked(request, options),
             self.models(name),
             preferred=self.config.model or chosen.model,
-            catalogue=self.catalogue,
+            catalogue=self._routes.offers(),
             retired=self.config.retired,
         )
 

@@ -56,7 +56,7 @@ def plan(
         models: The provider's models by name, the preferred first.
         preferred: The configured model: taken when the request names none and it fits, or the
             one of its family that does.
-        catalogue: All models of all providers, to name alternatives.
+        catalogue: All models of all providers, to name alternatives; looked at only for that.
         retired: What to do about a model past its reported shutdown date.
         today: The date to compare with.
 
@@ -65,9 +65,10 @@ def plan(
         InvalidRequestError: The request breaks rules; all of them are in the error.
         ModelUnavailableError: The model is past its shutdown date and ``retired`` is refuse.
     """
-    everyone = list(catalogue) or list(models.values())
-    model = _choose(request, models, preferred, everyone)
-    problems = check(request, model, everyone)
+    model = _choose(request, models, preferred, catalogue)
+    problems = check(request, model)
+    if problems:
+        problems = check(request, model, list(catalogue) or models.values())
     if errors(problems):
         siblings = _siblings(request, model, models)
         raise InvalidRequestError(_with_siblings(problem, siblings) for problem in problems)
@@ -83,7 +84,10 @@ def plan(
 
 
 def _choose(
-    request: Request, models: Mapping[str, Model], preferred: str | None, everyone: Sequence[Model]
+    request: Request,
+    models: Mapping[str, Model],
+    preferred: str | None,
+    everyone: Iterable[Model],
 ) -> Model:
     """The model that was named, else of those that may be chosen the one with least against it."""
     if request.model is not None:
@@ -96,7 +100,7 @@ def _choose(
     return min(candidates, key=lambda model: len(errors(check(request, model))))
 
 
-def _named(name: str, models: Mapping[str, Model], everyone: Sequence[Model]) -> Model:
+def _named(name: str, models: Mapping[str, Model], everyone: Iterable[Model]) -> Model:
     if name in models:
         return models[name]
     others = sorted({model.provider for model in everyone if model.name == name})

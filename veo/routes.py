@@ -15,7 +15,7 @@ from veo.errors import ConfigError
 from veo.provider import Connection, ProviderClass, find, installed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from veo.config import Config
     from veo.key import Key
@@ -94,6 +94,10 @@ class Routes:
     def catalogue(self) -> list[Model]:
         """All models of all providers."""
         return [model for name in self.providers() for model in self.models(name).values()]
+
+    def offers(self) -> Iterator[Model]:
+        """The same; nothing is imported before the first is asked for."""
+        yield from self.catalogue
 
     def _connect(self, name: str) -> Route:
         cls: ProviderClass = find(name)

@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
 IDLE_S = 15.0
 FEW = 16
+EAGER = 6  # threads that come at once
 
 
 class Pool:
     """Pieces of work, and the threads that do them.
 
     The thread that was busy last gets the next piece: its connections are warm, and no more
-    connections are kept than are needed. New threads come one by one, when ``relieve`` is called:
-    a hundred at once would only take the interpreter from one another. One that has had nothing to
-    do for a while ends. There is no lock: who loses the interpreter while holding one keeps
-    hundreds waiting, each of whom then wants the interpreter for nothing.
+    connections are kept than are needed. After the first few, new threads come one by one, when
+    ``relieve`` is called: a hundred at once would only take the interpreter from one another. One
+    that has had nothing to do for a while ends. There is no lock: who loses the interpreter while
+    holding one keeps hundreds waiting, each of whom then wants the interpreter for nothing.
 
     Args:
         name: Of its threads.
@@ -56,6 +57,8 @@ class Pool:
         """Have a piece of work done, as soon as a thread is free."""
         self._waiting.append(work)
         self._match()
+        if self._waiting and len(self._hands) < EAGER:
+            self.relieve()
 
     def relieve(self) -> None:
         """Let one more thread work, if work waits for one."""

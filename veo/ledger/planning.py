@@ -6,7 +6,7 @@ import contextlib
 import json
 import secrets
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -209,7 +209,7 @@ def _quoted(quote: Quote) -> str:
 
 def _write(connection: Connection, records: Sequence[Record]) -> None:
     for some in rows.chunks(records):  # ten thousand at once take four times their own memory
-        connection.execute(insert(jobs), [asdict(record) for record in some])
+        connection.execute(insert(jobs), [rows.columns_of(record) for record in some])
         connection.execute(insert(events), [_planned(record) for record in some])
 
 

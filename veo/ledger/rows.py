@@ -60,13 +60,17 @@ def change(
     if state != record.state and state not in MOVES[record.state]:
         raise AssertionError(f"a job cannot go from {record.state} to {state}")
     columns = {"state": state, "version": record.version + 1, **changes}
-    # `dataclasses.replace` takes four times as long.
-    changed = Record(**dict(zip(_NAMES, _values(record), strict=True)) | columns)
+    changed = Record(**columns_of(record) | columns)
     fence = {"is_id": record.id, "is_version": record.version, "is_owner": record.owner}
     if _run(connection, _update(frozenset(columns)), columns | fence) != 1:
         raise LeaseLostError(f"job {record.id} is in the hands of another process")
     _run(connection, _EVENT, event(changed, note) | differences(record, changed))
     return changed
+
+
+def columns_of(record: Record) -> dict[str, Any]:
+    """A record as a row of ``jobs``, four times as fast as ``dataclasses.asdict``."""
+    return dict(zip(_NAMES, _values(record), strict=True))
 
 
 @lru_cache(maxsize=256)
