@@ -14,8 +14,9 @@ def hands(name: str) -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name.startswith(f"veo-{name}-")]
 
 
-def test_work_waits_for_a_thread_and_all_of_it_is_done() -> None:
+def test_work_waits_for_a_thread_and_all_of_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is put before there is a thread is done by the first one that comes."""
+    monkeypatch.setattr(pool, "EAGER", 0)
     done: list[Any] = []
     three = threading.Semaphore(0)
     threads = Pool("work", 2, lambda work: (done.append(work), three.release())[0])
@@ -27,6 +28,37 @@ def test_work_waits_for_a_thread_and_all_of_it_is_done() -> None:
     threads.close(wait=True)
     assert done == [1, 2, 3]
     assert not hands("work")
+
+
+def test_the_first_threads_come_at_once() -> None:
+    """Nobody has to ask for them."""
+    done = threading.Semaphore(0)
+    threads = Pool("eager", 2, lambda _: done.release())
+    threads.put(1)  # type: ignore[arg-type]
+    assert done.acquire(timeout=10)
+    threads.close(wait=True)
+
+
+def test_fewer_may_work_after_a_throttle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who works goes on; who is done leaves what waits to the few that may work."""
+    monkeypatch.setattr(pool, "FEW", 1)
+    begun, held = threading.Semaphore(0), threading.Semaphore(0)
+    done: list[Any] = []
+
+    def work(piece: Any) -> None:
+        begun.release()
+        held.acquire()
+        done.append(piece)
+
+    threads = Pool("throttled", 2, work)
+    for number in (1, 2, 3):
+        threads.put(number)  # type: ignore[arg-type]
+    assert all(begun.acquire(timeout=10) for _ in range(2))
+    threads.throttle()
+    held.release(3)
+    assert begun.acquire(timeout=10)
+    threads.close(wait=True)
+    assert sorted(done) == [1, 2, 3]
 
 
 def test_a_thread_without_work_ends_and_another_takes_its_place(
