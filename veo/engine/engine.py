@@ -11,6 +11,7 @@ import itertools
 import threading
 from collections import defaultdict, deque
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from veo.engine.life import step
@@ -137,7 +138,7 @@ class Engine:
 
         Who wakes up late shows that the interpreter is busy: then more threads would do less.
         """
-        now = self._context.clock()
+        now = monotonic()  # the clock of the jobs may be set back
         if self._late > BUSY_S:
             if now - self._relieved >= BUSY_S:
                 self._relieved, self._late = now, 0.0
