@@ -20,15 +20,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CLIENTS = ("veo", "openai", "google-genai", "bare loop", "bare heap")
-
 
 @dataclass(frozen=True)
 class Order:
     """What a client has to do.
 
     Attributes:
-        client: One of ``CLIENTS``.
+        client: ``veo``, or one of ``peers``.
         url: Where the sandbox is.
         key: Its key.
         folder: Where the videos go, as ``0.mp4``, ``1.mp4``, ...
@@ -57,14 +55,12 @@ class Cost:
     Attributes:
         wall: Seconds from the first call to the last file.
         cpu: CPU seconds of that.
-        import_cpu: CPU seconds until the first call.
         rss_mb: The most memory that the process ever had, imports included.
         errors: How many jobs failed, by error.
     """
 
     wall: float
     cpu: float
-    import_cpu: float
     rss_mb: float
     errors: dict[str, int]
 
@@ -143,7 +139,7 @@ def main() -> None:
     imported, begun = process_time(), perf_counter()
     errors = begin()
     wall, cpu = perf_counter() - begun, process_time() - imported
-    print(json.dumps(asdict(Cost(wall, cpu, imported, peak_mb(), errors))))
+    print(json.dumps(asdict(Cost(wall, cpu, peak_mb(), errors))))
 
 
 if __name__ == "__main__":

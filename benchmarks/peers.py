@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from child import Order
+    from requests import Session
 
     Make = Callable[[str, Path], None]
 
@@ -83,19 +84,27 @@ def google_genai(order: Order) -> Make:
     return make
 
 
+def sessions(key: str) -> Callable[[], Session]:
+    """Gives each thread a session of its own."""
+    import requests
+
+    local = threading.local()
+
+    def session() -> Session:
+        if not hasattr(local, "session"):
+            local.session = requests.Session()
+            local.session.headers["Authorization"] = f"Bearer {key}"
+        found: Session = local.session
+        return found
+
+    return session
+
+
 def bare_loop(order: Order) -> Make:
     """A loop over requests as people write it, a session for each thread."""
     import requests
 
-    local = threading.local()
-    patience = order.read_s or 60.0
-
-    def session() -> requests.Session:
-        if not hasattr(local, "session"):
-            local.session = requests.Session()
-            local.session.headers["Authorization"] = f"Bearer {order.key}"
-        found: requests.Session = local.session
-        return found
+    session, patience = sessions(order.key), order.read_s or 60.0
 
     def make(prompt: str, path: Path) -> None:
         http = session()
@@ -120,18 +129,8 @@ def bare_heap(order: Order) -> Callable[[], dict[str, int]]:
 
     The shape that keeps ten thousand jobs in flight, without a ledger or a policy; it never ends.
     """
-    import requests
-
-    local = threading.local()
+    session = sessions(order.key)
     inbox: SimpleQueue[tuple[float, str]] = SimpleQueue()
-    headers = {"Authorization": f"Bearer {order.key}"}
-
-    def session() -> requests.Session:
-        if not hasattr(local, "session"):
-            local.session = requests.Session()
-            local.session.headers.update(headers)
-        found: requests.Session = local.session
-        return found
 
     def create(number: int) -> None:
         body = {"model": "veo-3.1-fast", "prompt": f"clip {number:05}."}

@@ -29,10 +29,9 @@ class Server:
         folder: A folder for a client's files, emptied in the end.
     """
 
-    def __init__(self, url: str, folder: Path, process: subprocess.Popen[str]) -> None:
+    def __init__(self, url: str, folder: Path) -> None:
         self.url = url
         self.folder = folder
-        self._process = process
 
     def ask(self, what: str, body: object = None) -> Any:
         """GET, or POST a body, below ``/sandbox``."""
@@ -58,11 +57,6 @@ class Server:
             heapq.heappush(free, heapq.heappop(free) + task["done_at"] - task["created_at"])
         return max(free)
 
-    def cpu(self) -> float:
-        """CPU seconds that it has used."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
 
 @contextmanager
 def sandbox(**options: object) -> Iterator[Server]:
@@ -77,7 +71,7 @@ def sandbox(**options: object) -> Iterator[Server]:
         assert process.stdout
         url = process.stdout.readline().split()[-1]
         (home / "client").mkdir()
-        yield Server(url, home / "client", process)
+        yield Server(url, home / "client")
     finally:
         process.terminate()
         process.communicate()

@@ -64,7 +64,8 @@ class Pool:
         """Let one more thread work, if work waits for one."""
         if not self.short:
             return
-        self._allowed = self._busy + 1
+        if self._busy >= self._allowed:
+            self._allowed += 1
         self._match()
         if self._waiting and self._busy < self._allowed:
             hand = _Hand(self, f"veo-{self._name}-{next(self._numbers)}")
