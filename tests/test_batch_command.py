@@ -309,10 +309,9 @@ def test_many_share_one_picture(
     assert counts == {"verify": 1, "fit": 1}
 
 
-def test_on_a_terminal(service: veo_sandbox.Sandbox) -> None:
+def test_on_a_terminal(in_steps: veo_sandbox.Sandbox) -> None:
     """A bar, counts, money and the moving jobs; in the end a table, and nothing of the rest."""
-    service.change(latency="uniform:0.5,2")
-    service.fault("moderated", match="take 1")
+    in_steps.fault("moderated", match="take 1")
     code, painted = on_a_terminal("batch", str(write(*numbered(4))), "--max-cost", "0.60")
 
     left = screen(painted)

@@ -53,9 +53,9 @@ def test_the_name_comes_from_prompt_and_job(veo: Veo, service: veo_sandbox.Sandb
     assert Path(job["output"]).name == f"a-lion-roaring-{job['job']}.mp4"
 
 
-def test_a_log_tells_the_steps(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+@pytest.mark.usefixtures("in_steps")
+def test_a_log_tells_the_steps(veo: Veo) -> None:
     """Where stderr is no terminal, changes are plain lines without escape sequences."""
-    service.change(latency="0.6")
     ran = veo("generate", "a lion")
 
     lines = ran.err.splitlines()

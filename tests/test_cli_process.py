@@ -185,9 +185,9 @@ def test_messages_that_nobody_reads_stop_nothing(service: veo_sandbox.Sandbox) -
     assert out == f"{Path('lion.mp4').absolute()}\n"
 
 
-def test_a_terminal_shows_progress(service: veo_sandbox.Sandbox) -> None:
+@pytest.mark.usefixtures("in_steps")
+def test_a_terminal_shows_progress() -> None:
     """On a terminal: state, percent, time and cost, painted in place; the cursor comes back."""
-    service.change(latency="1.5")
     code, painted = on_a_terminal("generate", "a [red]lion", "-o", "lion.mp4")
 
     assert code == 0

@@ -1,9 +1,12 @@
 """Fixtures for tests of the command, which ask for ``pytest_plugins = ("veo_fixtures",)``."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from batches import until
 from veo_command import Veo
 
 import veo_sandbox
@@ -38,3 +41,29 @@ def service(
     Path("veo.toml").write_text(LIVE.format(url=served.url))
     monkeypatch.setenv("VEO_API_KEY", served.key)
     return served
+
+
+@pytest.fixture
+def in_steps(service: veo_sandbox.Sandbox) -> Iterator[veo_sandbox.Sandbox]:
+    """The service, whose tasks are half made once asked for, and made once asked for again.
+
+    However slow the machine is, the client has heard of every state.
+    """
+    service.change(latency="7200")
+
+    def polls() -> int:
+        return sum(request["method"] == "GET" for request in service.requests())
+
+    def asked_twice(before: int) -> Callable[[], bool]:
+        return lambda: polls() >= before + 2  # the first may have been answered earlier
+
+    def proceed() -> None:
+        for _ in range(2):
+            until(asked_twice(polls()))
+            time.sleep(0.5)  # for a live view, which paints a few times a second
+            service.advance(3600)
+
+    clock = threading.Thread(target=proceed)
+    clock.start()
+    yield service
+    clock.join()
