@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -20,10 +20,12 @@ from urllib3 import encode_multipart_formdata
 from veo.answer import CHUNK, Answer, OpenAnswer, byte_stream
 from veo.errors import ConfigError, ProtocolError, RefusedError
 from veo.key import Key
-from veo.transport import Body, Transport, origin
+from veo.transport import Body, Transport, lost, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from veo.sent import Sent
 
 __all__ = ["CHUNK", "Answer", "Http", "OpenAnswer", "Upload", "byte_stream"]
 
@@ -32,6 +34,7 @@ _REDIRECTED = frozenset({301, 302, 303, 307, 308})
 _USUAL = {"Accept": "*/*"}
 _PLAIN = re.compile(r"\w[\w.~/-]*", re.ASCII)
 
+Read = TypeVar("Read")
 Upload = tuple[str, tuple[str, bytes, str]]
 
 
@@ -77,7 +80,26 @@ class Http:
 
     def get(self, path: str) -> Answer:
         """One GET of a small body, redirects followed."""
-        return self.open(path, identity=False).read()
+        asked = self.ask(path, lambda answer, _: answer)
+        return asked.read() if asked else self.open(path, identity=False).read()
+
+    def ask(
+        self, path: str, reading: Callable[[Answer, str], Read], about: str = "", *, wait: bool = True
+    ) -> Asked[Read] | None:
+        """Send what ``get`` sends; the answer is still to be waited for and read.
+
+        None where a proxy is in the way, or, unless it may ``wait``, where no connection is open.
+
+        Args:
+            path: As ``get`` takes it.
+            reading: What makes something of the answer, and of ``about``.
+            about: What the question is about.
+            wait: Whether a connection may be made for it.
+        """
+        url, host, target = self._locate(path)
+        headers = _USUAL | self._keyed(host)
+        sent = self._transport.send(host, target, headers, self._read_s, wait=wait)
+        return Asked(self, sent, url, headers, reading, about) if sent else None
 
     def post_json(self, path: str, body: Any) -> Answer:
         """One POST of JSON, on a connection of its own, never repeated or redirected."""
@@ -108,16 +130,24 @@ class Http:
         headers = _USUAL | self._keyed(host)
         headers |= {"Accept-Encoding": "identity"} if identity else {}
         headers |= {"Range": f"bytes={offset}-"} if offset else {}
-        for _ in range(REDIRECTS + 1):
-            response = self._transport.get(host, target, headers, self._read_s)
-            answer = OpenAnswer(response, url, self.key)
+        response = self._transport.get(host, target, headers, self._read_s)
+        return self.follow(OpenAnswer(response, url, self.key), headers)
+
+    def follow(self, answer: OpenAnswer, headers: Mapping[str, str]) -> OpenAnswer:
+        """What an answer leads to in the end; the key is not taken along."""
+        headers = {name: text for name, text in headers.items() if name not in self._auth}
+        asked = origin(answer.url)
+        for _ in range(REDIRECTS):
             if answer.status not in _REDIRECTED:
                 return answer
             answer.close()
-            url = _target(url, answer)
-            host, target = _split(url)
-            headers = {name: text for name, text in headers.items() if name not in self._auth}
-        raise ProtocolError(f"more than {REDIRECTS} redirects from {origin(self.url(path))}")
+            url = _target(answer.url, answer)
+            response = self._transport.get(*_split(url), headers, self._read_s)
+            answer = OpenAnswer(response, url, self.key)
+        if answer.status not in _REDIRECTED:
+            return answer
+        answer.close()
+        raise ProtocolError(f"more than {REDIRECTS} redirects from {asked}")
 
     def _post(self, path: str, data: bytes, kind: str, silence_s: float) -> OpenAnswer:
         url, host, target = self._locate(path)
@@ -142,6 +172,43 @@ class Http:
 
     def _keyed(self, host: str) -> dict[str, str]:
         return self._auth if host == self._home else {}
+
+
+class Asked(Generic[Read]):
+    """A GET of a small body that was sent; see ``veo.provider.Asked``.
+
+    Thousands of them come and go in a second, which is why it is one plain object.
+    """
+
+    __slots__ = ("_about", "_headers", "_http", "_reading", "_sent", "_url", "socket", "until")
+
+    def __init__(
+        self,
+        http: Http,
+        sent: Sent,
+        url: str,
+        headers: Mapping[str, str],
+        reading: Callable[[Answer, str], Read],
+        about: str,
+    ) -> None:
+        self._http, self._sent, self._url, self._headers = http, sent, url, headers
+        self._reading, self._about = reading, about
+        self.socket, self.until = sent.socket, sent.until
+
+    def ready(self) -> bool:
+        """Take in what has come, without waiting; whether that is all."""
+        return self._sent.ready()
+
+    def read(self) -> Read:
+        """What is made of the answer, redirects followed; waits for it if need be."""
+        with lost():
+            response = self._sent.receive()
+        if response.status in _REDIRECTED:
+            first = OpenAnswer(response, self._url, self._http.key)
+            answer = self._http.follow(first, self._headers).read()
+        else:
+            answer = Answer(response.status, response.headers, response.data, self._http.key)
+        return self._reading(answer, self._about)
 
 
 def _split(url: str) -> tuple[str, str]:

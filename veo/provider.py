@@ -41,6 +41,27 @@ class ByteStream:
     close: Callable[[], None] = field(default=lambda: None)
 
 
+class Asked(Protocol):
+    """A poll that was sent, and whose answer is still to be read."""
+
+    @property
+    def socket(self) -> int | None:
+        """The file descriptor that becomes readable as the answer comes.
+
+        None where there is nothing to wait for but ``read`` itself.
+        """
+
+    @property
+    def until(self) -> float:
+        """When the answer counts as lost, on the monotonic clock (seconds)."""
+
+    def ready(self) -> bool:
+        """Take in what has come, without waiting; whether ``read`` will not wait now."""
+
+    def read(self) -> Update:
+        """The answer, once; waits for it if need be. Raises what ``poll`` raises."""
+
+
 class Provider(Protocol):
     """One route to Veo.
 
@@ -75,6 +96,20 @@ class Provider(Protocol):
         Raises:
             NotReadyError: Ask again a little later.
             GoneError: The file is gone for good.
+        """
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """A provider whose polls can be sent now and read later, thousands at a time.
+
+    Without it each poll under way keeps a thread.
+    """
+
+    def ask(self, task_id: str, *, wait: bool = True) -> Asked | None:
+        """Send what ``poll`` sends; reading the answer gives and raises what ``poll`` does.
+
+        None where it cannot be done in two steps, or, unless it may ``wait``, not at once.
         """
 
 

@@ -6,7 +6,9 @@ import os
 import threading
 from contextlib import contextmanager
 from functools import cache
+from http.client import HTTPException
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -26,6 +28,7 @@ from urllib3.exceptions import (
 from urllib3.util import create_urllib3_context
 
 from veo.errors import AnswerLostError, ConfigError, ProtocolError, UnreachableError
+from veo.sent import Connections, Sent, closed_if_broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 _PORTS = {"http": 80, "https": 443}
-_BROKEN = (RequestException, HTTPError, OSError, ValueError)
+_BROKEN = (RequestException, HTTPError, HTTPException, OSError, ValueError)
 _NOWHERE = (InvalidURL, LocationValueError)
 _NEVER_CONNECTED = (NewConnectionError, ConnectTimeoutError, ProxyError, SSLError)
 _ONCE = Retry(0, read=False)
@@ -57,7 +60,7 @@ class Body:
 
 
 class Transport:
-    """Connections, kept for each thread. Nothing is retried or redirected.
+    """Connections. Nothing is retried or redirected.
 
     Args:
         connect_s: Seconds to wait for a connection.
@@ -66,6 +69,30 @@ class Transport:
     def __init__(self, connect_s: float) -> None:
         self._connect_s = connect_s
         self._local = threading.local()
+        self._shared: dict[str, Connections] = {}
+
+    def send(
+        self, origin: str, target: str, headers: Mapping[str, str], read_s: float, *, wait: bool
+    ) -> Sent | None:
+        """Send a small GET, on a connection kept for all threads.
+
+        None through a proxy, or, unless it may ``wait``, when there is no open connection.
+        """
+        with lost(), _unsent(origin, None):
+            connections = self._shared.get(origin) or self._share(origin)
+            if connections.proxied:
+                return None
+            connection = connections.take(fresh=wait)
+            if connection is None:
+                return None
+            connection.timeout = self._connect_s
+            with closed_if_broken(connection):
+                connection.request("GET", target, headers=headers)
+            return Sent(connections, connection, monotonic() + read_s)
+
+    def _share(self, origin: str) -> Connections:
+        pool = _pool(self._adapter("get"), origin).connections
+        return self._shared.setdefault(origin, Connections(pool))
 
     def get(
         self, origin: str, target: str, headers: Mapping[str, str], read_s: float

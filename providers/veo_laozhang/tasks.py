@@ -10,7 +10,7 @@ from veo_laozhang.route import Route
 
 if TYPE_CHECKING:
     from veo.http import Answer
-    from veo.provider import Pingable, ProviderClass
+    from veo.provider import Asked, Asking, Pingable, ProviderClass
     from veo.request import Request
     from veo.update import Report, Update
 
@@ -28,6 +28,10 @@ class LaoZhangAsync(Route):
         """One GET of the task."""
         return wire.read_poll(self._http.get(bodies.task_path(task_id)), task_id)
 
+    def ask(self, task_id: str, *, wait: bool = True) -> Asked | None:
+        """The same GET, its answer to be read later."""
+        return self._http.ask(bodies.task_path(task_id), wire.read_poll, task_id, wait=wait)
+
     def _create(self, request: Request) -> Answer:
         model = self.models[request.model or ""]
         if not bodies.is_form(request, model):
@@ -41,4 +45,7 @@ if TYPE_CHECKING:
     _class: ProviderClass = LaoZhangAsync
 
     def _pings(route: LaoZhangAsync) -> Pingable:
+        return route
+
+    def _asks(route: LaoZhangAsync) -> Asking:
         return route

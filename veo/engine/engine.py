@@ -1,7 +1,8 @@
 """The local dispatcher: one thread with a heap, and three pools that do the steps.
 
 Nothing about a job's life, its money or its limits is decided here; ``step`` decides, and says
-when it wants to be called again. No thread waits for a job.
+when it wants to be called again. No thread waits for a job. What takes no time and changes
+nothing, which is most polls, the dispatcher does itself.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import heapq
 import itertools
 import threading
 from collections import defaultdict, deque
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from veo.engine.life import step
+from veo.engine.listener import Listener
+from veo.engine.poll import glance, send
 from veo.engine.pool import Pool
 from veo.engine.work import PARKED
 from veo.ledger.record import State
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 SUBMITTERS = 256
 POLLERS = 400
+ASKED = 640  # polls under way at a time
+AT_ONCE = 64
 DOWNLOADERS = 8
 PACE_S = 0.005
 BUSY_S = 0.05
@@ -43,9 +47,13 @@ class Engine:
     def __init__(self, context: Context, over: Callable[[Work], None]) -> None:
         self._context = context
         self._over = over
-        self._inbox: SimpleQueue[Work | str | None] = SimpleQueue()
-        self._heap: list[tuple[float, int, Work]] = []
-        self._added: deque[tuple[float, int, Work]] = deque()
+        self._inbox: deque[Work | str] = deque()
+        self._listener = Listener()
+        self._held: deque[Work] = deque()
+        # Pairs of numbers are nothing to the garbage collector, which stops all for ten thousand jobs.
+        self._heap: list[tuple[float, int]] = []
+        self._added: deque[tuple[float, int]] = deque()
+        self._asleep: dict[int, Work] = {}
         self._order = itertools.count()
         self._wakes = _AWAKE
         self._relieved = 0.0
@@ -53,7 +61,7 @@ class Engine:
         self._parked: dict[str, deque[Work]] = defaultdict(deque)
         self._stopping = False
         self._submit = Pool("submit", SUBMITTERS, self._step)
-        self._poll = Pool("poll", POLLERS, self._step)
+        self._poll = Pool("poll", POLLERS, self._poll_step)
         self._fetch = Pool("fetch", DOWNLOADERS, self._step)
         self._pools = (self._submit, self._poll, self._fetch)
         self._thread = threading.Thread(target=self._dispatch, name="veo-dispatch", daemon=True)
@@ -65,7 +73,7 @@ class Engine:
 
     def opened(self, provider: str) -> None:
         """A provider may have room for one more job."""
-        self._inbox.put(provider)
+        self._tell(provider)
 
     def stop(self) -> None:
         """Begin nothing new; return when every paid request under way has its answer.
@@ -73,36 +81,39 @@ class Engine:
         Polls and downloads under way are abandoned: they cost nothing and can be repeated.
         """
         self._stopping = True
-        self._inbox.put(None)
+        self._listener.ring()
         self._thread.join()
+        self._listener.close()
         self._poll.close(wait=False)
         self._fetch.close(wait=False)
         self._submit.close(wait=True)
 
     def _dispatch(self) -> None:
         while not self._stopping:
-            self._receive()
+            for work in self._sleep():
+                self._hear(work)
             for work in self._due():
                 self._hand_out(work)
+            while self._held and len(self._listener) < ASKED:
+                self._hand_out(self._held.popleft())
             self._relieve()
 
-    def _receive(self) -> None:
-        """Sleep until the next job is due or there is news, then take in all there is."""
+    def _sleep(self) -> list[Work]:
+        """Sleep until the next job is due or there is news; gives those that were answered."""
         wakes = self._bedtime()
         now = self._context.clock()
         if self._short():
             wakes = min(wakes, now + PACE_S)
-        try:
-            self._take(self._inbox.get(timeout=None if wakes == PARKED else max(0.0, wakes - now)))
-            while True:
-                self._take(self._inbox.get_nowait())
-        except Empty:
+        answered = self._listener.sleep(None if wakes == PARKED else wakes - now)
+        self._wakes = _AWAKE
+        if not answered and not self._inbox and not self._added:
             self._late = max(self._late, self._context.clock() - max(wakes, now))
-        finally:
-            self._wakes = _AWAKE
+        while self._inbox:
+            self._take(self._inbox.popleft())
+        return answered
 
     def _bedtime(self) -> float:
-        """When to wake up; from now on whoever is due earlier says so.
+        """When to wake up; from now on whoever is due earlier, or has news, rings.
 
         No lock: a thread that lost the interpreter while it held one would keep hundreds waiting.
         What is added before the second look is seen by it, what is added after it sees the time.
@@ -110,6 +121,8 @@ class Engine:
         self._sort()
         self._wakes = self._heap[0][0] if self._heap else PARKED
         self._sort()
+        if self._inbox:
+            return _AWAKE
         return self._heap[0][0] if self._heap else PARKED
 
     def _sort(self) -> None:
@@ -118,17 +131,26 @@ class Engine:
             heapq.heappush(self._heap, self._added.popleft())
 
     def _due(self) -> list[Work]:
-        now, due = self._context.clock(), []
+        due: list[Work] = []
+        now = self._context.clock()
         self._sort()
-        while self._heap and self._heap[0][0] <= now:
-            due.append(heapq.heappop(self._heap)[2])
+        while self._heap and self._heap[0][0] <= now and len(due) < AT_ONCE:
+            due.append(self._asleep.pop(heapq.heappop(self._heap)[1]))
         return due
 
     def _later(self, work: Work, when: float) -> None:
         """Step a job again at that time; who sleeps longer is woken up."""
-        self._added.append((when, next(self._order), work))
+        number = next(self._order)
+        self._asleep[number] = work
+        self._added.append((when, number))
         if when < self._wakes:
-            self._inbox.put(None)
+            self._listener.ring()
+
+    def _tell(self, news: Work | str) -> None:
+        """Have the dispatcher look at something, from any thread."""
+        self._inbox.append(news)
+        if self._wakes != _AWAKE:
+            self._listener.ring()
 
     def _short(self) -> bool:
         return any(pool.short for pool in self._pools)
@@ -149,11 +171,15 @@ class Engine:
             for pool in self._pools:
                 pool.relieve()
 
-    def _take(self, news: Work | str | None) -> None:
+    def _take(self, news: Work | str) -> None:
         if isinstance(news, str):
             if self._parked[news]:
                 self._hand_out(self._parked[news].popleft())
-        elif news is not None:
+        elif news.asked:
+            self._expect(news)
+        elif news.record.task_id:
+            self._hand_out(news)
+        else:
             self._park(news)
 
     def _park(self, work: Work) -> None:
@@ -169,10 +195,37 @@ class Engine:
     def _hand_out(self, work: Work) -> None:
         if work.record.state in {State.READY, State.DOWNLOADING}:
             self._fetch.put(work)
-        elif work.record.task_id:
+        elif not work.record.task_id:
+            self._submit.put(work)
+        elif self._full(work):
+            self._held.append(work)
+        elif send(self._context, work):
+            self._expect(work)
+        else:
+            self._poll.put(work)
+
+    def _expect(self, work: Work) -> None:
+        if not self._listener.expect(work):
+            self._poll.put(work)
+
+    def _hear(self, work: Work) -> None:
+        """Read an answer that is there; what has to be written down is left to the threads."""
+        when = glance(self._context, work)
+        if when is None:
             self._poll.put(work)
         else:
-            self._submit.put(work)
+            self._later(work, when)
+
+    def _full(self, work: Work) -> bool:
+        """Whether enough polls are under way."""
+        asking = self._context.route(work.record.provider).asking
+        return asking is not None and len(self._listener) >= ASKED
+
+    def _poll_step(self, work: Work) -> None:
+        if work.asked or not self._full(work):
+            self._step(work)
+        else:
+            self._tell(work)
 
     def _step(self, work: Work) -> None:
         if self._stopping:
@@ -180,7 +233,7 @@ class Engine:
         when = step(self._context, work)
         if when is None:
             self._over(work)
-        elif when == PARKED:
-            self._inbox.put(work)
+        elif when == PARKED or work.asked:
+            self._tell(work)
         else:
             self._later(work, when)

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from veo.engine.policy import Progress
-from veo.engine.submit import advance
+from veo.engine.submit import advance, news
 from veo.errors import GoneError, ProtocolError, TaskNotFoundError, VeoError
 from veo.ledger.record import State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from veo.engine.work import Context, Work
     from veo.update import Update
 
 SETTLE_RETRY_S = 3.0
+Said = TypeVar("Said")
 _log = logging.getLogger(__name__)
 
 
 def poll(context: Context, work: Work) -> float | None:
-    """Poll an accepted job once. Returns when to step again."""
-    if context.overdue(work):
+    """Poll an accepted job once. Returns when to step again.
+
+    Where the provider can wait for many answers at once this takes two steps: one sends the
+    question and leaves ``work.asked``, the other reads the answer.
+    """
+    if not work.asked and context.overdue(work):
         return None
     try:
-        update = ask(context, work)
+        update = _ask(context, work)
     except TaskNotFoundError as error:
         return _not_found(context, work, error)
     except VeoError as error:
@@ -31,6 +39,58 @@ def poll(context: Context, work: Work) -> float | None:
             return context.retry(work, error)
         context.stop(work, error)
         return None
+    return context.clock() if update is None else _heard(context, work, update)
+
+
+def send(context: Context, work: Work) -> bool:
+    """The first of two steps, if that takes no time; False leaves it to ``poll``."""
+    asking = context.route(work.record.provider).asking
+    if not asking or (work.deadline is not None and work.deadline <= context.clock()):
+        return False
+    try:
+        work.asked = asking.ask(str(work.record.task_id), wait=False)
+    except Exception:  # noqa: BLE001 - it will happen to `poll` as well, which knows what to do
+        return False
+    work.polls += work.asked is not None
+    return work.asked is not None
+
+
+def glance(context: Context, work: Work) -> float | None:
+    """The second step, if nothing has to be written down; None leaves it to ``poll``."""
+    asked = work.asked
+    assert asked
+    heard: Update | Exception
+    try:
+        heard = asked.read()
+    except Exception as error:  # noqa: BLE001 - as above
+        heard = error
+    if isinstance(heard, Exception) or news(work.record, heard):
+        work.asked = Heard(heard)
+        return None
+    work.asked = None
+    return _heard(context, work, heard)
+
+
+@dataclass(slots=True)
+class Heard:
+    """An answer that was read already, to be read again by who can act upon it."""
+
+    answer: Update | Exception
+    socket: int | None = None
+    until: float = 0.0
+
+    def ready(self) -> bool:
+        """There is nothing to wait for."""
+        return True
+
+    def read(self) -> Update:
+        """The answer, or what was raised for it."""
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def _heard(context: Context, work: Work, update: Update) -> float | None:
     if update.progress is not None:
         work.watch = work.watch or Progress()
         submitted = work.record.submitted_at or work.record.created_at
@@ -39,11 +99,30 @@ def poll(context: Context, work: Work) -> float | None:
 
 
 def ask(context: Context, work: Work) -> Update:
-    """What the provider says of a job's task; a provider's bug counts as an unreadable answer."""
+    """What the provider says of a job's task."""
     work.polls += 1
     provider = context.route(work.record.provider).provider
+    return _sound(work, lambda: provider.poll(str(work.record.task_id)))
+
+
+def _ask(context: Context, work: Work) -> Update | None:
+    """The same in two steps where the provider can: None when the question was sent."""
+    asking, asked = context.route(work.record.provider).asking, work.asked
+    if asked:
+        work.asked = None
+        return _sound(work, asked.read)
+    if asking:
+        work.asked = _sound(work, lambda: asking.ask(str(work.record.task_id)))
+    if not work.asked:
+        return ask(context, work)
+    work.polls += 1
+    return None
+
+
+def _sound(work: Work, call: Callable[[], Said]) -> Said:
+    """What a provider's code gives; a bug in it counts as an unreadable answer."""
     try:
-        return provider.poll(str(work.record.task_id))
+        return call()
     except VeoError:
         raise
     except Exception as error:

@@ -24,12 +24,12 @@ from veo.update import Stage, Update
 
 if TYPE_CHECKING:
     from veo.engine.work import Context, Route, Work
+    from veo.ledger.record import Record
     from veo.request import Request
 
 TRIES = 10
 WRITES = 5
 _log = logging.getLogger(__name__)
-_STATES = {Stage.SUBMITTED: State.SUBMITTED, Stage.RUNNING: State.RUNNING}
 
 
 def submit(context: Context, work: Work) -> float | None:
@@ -86,14 +86,23 @@ def advance(context: Context, work: Work, update: Update, **changes: Any) -> flo
     changes |= {"task_id": update.task_id or work.record.task_id}
     if update.stage is Stage.READY:
         return _ready(context, work, update, changes)
-    state = _STATES[update.stage]
-    if state is State.SUBMITTED and work.record.state is State.RUNNING:
-        state = State.RUNNING  # some servers go back to `queued`; a life does not
-    if state != work.record.state or changes["task_id"] != work.record.task_id:
-        context.move(work, state, message=update.message, **changes)
+    if news(work.record, update):
+        context.move(work, _state(work.record, update), message=update.message, **changes)
     else:
         work.told(work)
     return context.next_poll(work, update.poll_after)
+
+
+def news(record: Record, update: Update) -> bool:
+    """Whether a report has to be written down."""
+    other = update.task_id is not None and update.task_id != record.task_id
+    return other or _state(record, update) is not record.state
+
+
+def _state(record: Record, update: Update) -> State:
+    if update.stage is Stage.SUBMITTED and record.state is State.RUNNING:
+        return State.RUNNING  # some servers go back to `queued`; a life does not
+    return State(update.stage)
 
 
 def _ready(context: Context, work: Work, update: Update, changes: dict[str, Any]) -> float:

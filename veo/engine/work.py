@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from veo.engine.policy import Durations, Progress, delay
 from veo.errors import LeaseLostError, StillRunningError, VeoError
 from veo.ledger.record import State
+from veo.provider import Asking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from veo.ledger import Ledger, Record
     from veo.model import Facts
     from veo.pictures import Pictures
-    from veo.provider import Provider
+    from veo.provider import Asked, Provider
 
 PARKED = float("inf")
 BACKOFF_S = (2.0, 4.0, 8.0, 16.0, 30.0, 60.0)
@@ -44,6 +45,7 @@ class Work:
         refreshed: Whether the place of the video was asked for again.
         stopped: Whether this process gave the job up before its end.
         parked: Whether it has waited for room at its provider.
+        asked: A poll that was sent and whose answer was not read yet.
     """
 
     record: Record
@@ -62,15 +64,24 @@ class Work:
     refreshed: bool = False
     stopped: bool = False
     parked: bool = False
+    asked: Asked | None = None
 
 
 @dataclass(slots=True)
 class Route:
-    """A provider as the engine drives it."""
+    """A provider as the engine drives it.
+
+    Attributes:
+        asking: The provider, if its polls can be read later than they are sent.
+    """
 
     provider: Provider
     facts: Facts
     gate: Gate
+    asking: Asking | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.asking = self.provider if isinstance(self.provider, Asking) else None
 
 
 @dataclass(slots=True)
