@@ -11,7 +11,7 @@ import heapq
 import itertools
 import threading
 from collections import defaultdict, deque
-from time import monotonic
+from time import monotonic, process_time, thread_time
 from typing import TYPE_CHECKING
 
 from veo.engine.life import step
@@ -33,6 +33,7 @@ AT_ONCE = 64
 DOWNLOADERS = 8
 PACE_S = 0.005
 BUSY_S = 0.05
+BUSY = 0.9
 _AWAKE = float("-inf")
 
 
@@ -58,6 +59,7 @@ class Engine:
         self._wakes = _AWAKE
         self._relieved = 0.0
         self._late = 0.0
+        self._load = Load()
         self._parked: dict[str, deque[Work]] = defaultdict(deque)
         self._stopping = False
         self._submit = Pool("submit", SUBMITTERS, self._step)
@@ -90,12 +92,16 @@ class Engine:
 
     def _dispatch(self) -> None:
         while not self._stopping:
-            for work in self._sleep():
+            answered = self._sleep()
+            begun, worked = monotonic(), thread_time()
+            for work in answered:
                 self._hear(work)
             for work in self._due():
                 self._hand_out(work)
             while self._held and len(self._listener) < ASKED:
                 self._hand_out(self._held.popleft())
+            starved = (monotonic() - begun) - (thread_time() - worked)
+            self._late = max(self._late, starved)
             self._relieve()
 
     def _sleep(self) -> list[Work]:
@@ -168,7 +174,7 @@ class Engine:
                     pool.throttle()
         elif now - self._relieved >= PACE_S + 4 * self._late:
             self._relieved, self._late = now, 0.0
-            for pool in self._pools:
+            for pool in self._pools if self._load.light(now) else ():
                 pool.relieve()
 
     def _take(self, news: Work | str) -> None:
@@ -237,3 +243,19 @@ class Engine:
             self._tell(work)
         else:
             self._later(work, when)
+
+
+class Load:
+    """How much of one core this process takes: with one interpreter more threads add nothing."""
+
+    def __init__(self) -> None:
+        self._light = True
+        self._at, self._worked = monotonic(), process_time()
+
+    def light(self, now: float) -> bool:
+        """Whether there was time to spare, lately."""
+        if now - self._at >= BUSY_S:
+            worked = process_time()
+            self._light = worked - self._worked < BUSY * (now - self._at)
+            self._at, self._worked = now, worked
+        return self._light
