@@ -30,10 +30,10 @@ def work(order: Order) -> Callable[[], dict[str, int]]:
     mine.route("laozhang-async")
 
     def begin() -> dict[str, int]:
-        items = [
+        items = (
             {"prompt": f"clip {number:05}.", "output": f"{number}.mp4"}
             for number in range(order.jobs)
-        ]
+        )
         batch = mine.batch(items, output_dir=Path(order.folder))
         errors = [type(entry.error).__name__ for entry in batch if entry.error]
         mine.close()

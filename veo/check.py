@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +28,7 @@ _OPTIONAL = (
 )
 _ARGUMENTS = ("prompt", "extend")  # the command line has no options of these names
 _CHARS_PER_TOKEN = 4  # of English text, as Google's documentation estimates
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 _PERSON = ("allow_all", "allow_adult", "dont_allow")
 
 
@@ -103,7 +105,7 @@ def _prompt(request: Request, model: Model) -> Iterable[Problem]:
     if not request.prompt.strip():
         yield Problem("prompt", "a video needs a prompt")
     for name in ("prompt", "negative_prompt"):
-        if any("\ud800" <= letter <= "\udfff" for letter in getattr(request, name) or ""):
+        if _NO_TEXT.search(getattr(request, name) or ""):
             yield Problem(name, "it holds bytes that are no text; save it as UTF-8")
     limit = model.max_prompt_chars
     if limit and len(request.prompt) > limit:

@@ -97,7 +97,8 @@ def _choose(
         first = _named(preferred, models, everyone)
         family = [model for model in candidates if model.family and model.family == first.family]
         candidates = [first, *family]
-    return min(candidates, key=lambda model: len(errors(check(request, model))))
+    fits = (model for model in candidates if not errors(check(request, model)))
+    return next(fits, None) or min(candidates, key=lambda model: len(errors(check(request, model))))
 
 
 def _named(name: str, models: Mapping[str, Model], everyone: Iterable[Model]) -> Model:

@@ -47,7 +47,7 @@ class Batch:
         self.checked = checked
         self.run = run
         self.rules = rules
-        self.entries = [Entry(item.spot, item.new, item.standing) for item in checked.ready]
+        self.entries = checked.ready
         self.flight = Flight(client, rules.timeout)
         self.queue = Queue(self.flight.free)
         self._decider = Decider(self)
@@ -88,6 +88,7 @@ class Batch:
         if self._started:
             return
         met = self.outlook
+        del self.outlook  # it was told; ten thousand pairs are not kept for nothing
         self._decider.prepare([entry for entry, what in met if self._decider.costs_work(what)])
         self._started = True
         joined = [entry for entry, what in met if what is Verdict.JOIN]

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from veo.batch.entry import Entry
 from veo.batch.frames import look
 from veo.batch.outputs import Outputs
 from veo.batch.problem import ItemProblem, problems_of
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.batch.item import Item
-    from veo.batch.problem import Spot
     from veo.batch.rules import Rules
     from veo.client import Client
     from veo.image import Image
@@ -26,21 +26,6 @@ if TYPE_CHECKING:
     from veo.money import Quote
     from veo.plan import Plan
     from veo.request import Request
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """An item that can be sent.
-
-    Attributes:
-        spot: Where it stands.
-        new: The job that would be planned for it.
-        standing: The job that stands for it already, if one does.
-    """
-
-    spot: Spot
-    new: NewJob
-    standing: Record | None = None
 
 
 @dataclass(slots=True)
@@ -55,7 +40,7 @@ class Checked:
     """
 
     folder: Path
-    ready: list[Ready] = field(default_factory=list)
+    ready: list[Entry] = field(default_factory=list)
     problems: list[ItemProblem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -109,7 +94,7 @@ class _Check:
             if plan and place
         ]
         standing = self._client.ledger.standing(job for _, job in new)
-        ready = list(self._own([Ready(spot, job, standing.get(job.id)) for spot, job in new]))
+        ready = list(self._own([Entry(spot, job, standing.get(job.id)) for spot, job in new]))
         problems = sorted(self._problems, key=lambda problem: problem.spot.order)
         return Checked(self._outputs.folder, ready, problems, list(self._warnings))
 
@@ -166,7 +151,7 @@ class _Check:
     def _provider(self, item: Item) -> str:
         return item.provider or self._setting.rules.provider or self._client.config.provider
 
-    def _own(self, ready: Sequence[Ready]) -> Iterator[Ready]:
+    def _own(self, ready: Sequence[Entry]) -> Iterator[Entry]:
         """Those whose file is their own or nobody's; a problem for each of the others."""
         taken = [each for each in ready if not each.standing and os.path.lexists(each.new.output)]
         alike = self._client.ledger.alike(each.new for each in taken)
@@ -176,7 +161,8 @@ class _Check:
                 text = f"output: {each.new.output} is there already, and is not this item's"
                 self._problems.append(ItemProblem(each.spot, f"{text}; --force replaces it"))
             else:
-                yield replace(each, standing=moved) if moved else each
+                each.standing = moved or each.standing
+                yield each
 
 
 def _moved(output: str, made: Iterable[Record]) -> Record | None:

@@ -32,6 +32,7 @@ class Flight:
         self._timeout = timeout
         self._entries: dict[str, Entry] = {}
         self._landed: SimpleQueue[Job] = SimpleQueue()
+        self._land = self._landed.put  # one for all jobs
         self._counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -81,7 +82,7 @@ class Flight:
             entry.job = job
             self._entries[job.id] = entry
             self._counts[entry.new.provider] += 1
-            job.add_done_callback(self._landed.put)
+            job.add_done_callback(self._land)
 
     def _drop(self, job: str) -> Entry:
         entry = self._entries.pop(job)

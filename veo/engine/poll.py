@@ -91,7 +91,7 @@ class Heard:
 
 
 def _heard(context: Context, work: Work, update: Update) -> float | None:
-    if update.progress is not None:
+    if update.progress:
         work.watch = work.watch or Progress()
         submitted = work.record.submitted_at or work.record.created_at
         work.watch.saw(update.progress, context.clock() - submitted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,7 @@ class Context:
     route: Callable[[str], Route]
     clock: Callable[[], float]
     _known: dict[tuple[str, str], Durations] = field(default_factory=dict)
+    _learning: threading.Lock = field(default_factory=threading.Lock)
 
     def move(self, work: Work, state: State | None = None, **changes: Any) -> None:
         """Write a change of the job to the ledger, then tell the watcher."""
@@ -161,11 +163,14 @@ class Context:
     def known(self, provider: str, model: str) -> Durations:
         """How long a model takes, learned once a process from the ledger's past."""
         key = (provider, model)
-        if key not in self._known:
-            facts = self.route(provider).facts
-            prior = Durations(facts.median_s, facts.spread)
-            self._known[key] = prior.learn(self.ledger.durations(*key))
-        return self._known[key]
+        if found := self._known.get(key):  # without the lock: every poll comes by here
+            return found
+        with self._learning:
+            if key not in self._known:
+                facts = self.route(provider).facts
+                prior = Durations(facts.median_s, facts.spread)
+                self._known[key] = prior.learn(self.ledger.durations(*key))
+            return self._known[key]
 
 
 def still_running(work: Work) -> StillRunningError:
