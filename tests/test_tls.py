@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -12,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from recording_server import RecordingServer
+from recording_server import RecordingServer, Reply
 
 from veo import transport
 from veo.errors import UnreachableError
@@ -76,6 +77,22 @@ def test_a_certificate_that_the_environment_names_is_believed(
     http.post_json("c", {})
 
     assert [asked.path for asked in server.asked] == ["/a", "/b", "/c"]
+
+
+def test_a_poll_is_sent_and_read_apart(
+    server: RecordingServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is readable may be no answer yet: certificates and tickets come the same way."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    server.reply = Reply({"said": "x" * 100_000})
+    http = Http(server.url)
+    for path in ("a", "b"):
+        asked = http.ask(path, lambda answer, _: answer)
+        assert asked
+        assert asked.socket is not None
+        while not asked.ready():
+            assert select.select([asked.socket], [], [], 10)[0]
+        assert asked.read().json() == {"said": "x" * 100_000}
 
 
 def test_certificates_are_read_once(

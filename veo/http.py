@@ -84,7 +84,12 @@ class Http:
         return asked.read() if asked else self.open(path, identity=False).read()
 
     def ask(
-        self, path: str, reading: Callable[[Answer, str], Read], about: str = "", *, wait: bool = True
+        self,
+        path: str,
+        reading: Callable[[Answer, str], Read],
+        about: str = "",
+        *,
+        wait: bool = True,
     ) -> Asked[Read] | None:
         """Send what ``get`` sends; the answer is still to be waited for and read.
 

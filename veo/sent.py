@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
-_PIECE = 1 << 16
+_PIECE = 1 << 18
+_MOST = 1 << 22  # bytes of an answer; all that wait for theirs would wait for a longer one
+_GO_ON = b"HTTP/1.1 100"
+_EMPTY = re.compile(rb"HTTP/1\.\d (1\d\d|204|304)\b")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r]*chunked", re.IGNORECASE)
 
@@ -67,6 +70,8 @@ def _close(connections: Iterable[Any]) -> None:
 class Sent:
     """A GET that was sent, on a connection that is its own until the answer is read.
 
+    An answer of more than 4 MB counts as cut short, unless it is read without ``ready``.
+
     Args:
         connections: Where the connection goes in the end.
         connection: As urllib3 has it.
@@ -93,15 +98,19 @@ class Sent:
         sock = self._connection.sock
         sock.settimeout(0)
         try:
-            while not (self._ended or _whole(self._come)):
+            while not self._is_whole:
                 piece = sock.recv(_PIECE)
                 self._come += piece
-                self._ended = not piece
+                self._ended = not piece or len(self._come) > _MOST
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         except OSError:
             self._ended = True
         return True
+
+    @property
+    def _is_whole(self) -> bool:
+        return self._ended or whole(self._come)
 
     def receive(self) -> BaseHTTPResponse:
         """The answer with its body in ``data``; waits for it, unless some of it was taken in.
@@ -123,7 +132,7 @@ class Sent:
             self._connection.close()  # nobody wants to know any more
 
     def _parsed(self, connection: Any) -> BaseHTTPResponse:
-        if not (self._ended or _whole(self._come)):
+        if not self._is_whole:
             raise TimeoutError
         sock, connection.sock = connection.sock, _Come(self._come)
         try:
@@ -154,19 +163,33 @@ class _Come:
         """There is nothing to close."""
 
 
-def _whole(data: bytes) -> bool:
-    """Whether reading an answer would not wait. A guess: who reads it takes it apart properly.
+def whole(data: bytes) -> bool:
+    """Whether that is a whole answer, so that reading it would not wait for more.
 
-    An answer that is taken for whole too early counts as cut short; one that ends with its
-    connection is whole when that does.
+    Nothing is taken from it here: urllib3 reads it, and what is whole for this alone counts as
+    cut short. An answer that ends with its connection is whole when that does.
     """
     head, end, body = data.partition(b"\r\n\r\n")
-    if not end:
-        return False
+    if end and head.startswith(_GO_ON):
+        return whole(body)
+    if not end or _EMPTY.match(head):
+        return bool(end)
     if _CHUNKED.search(head):
-        return body.startswith(b"0\r\n\r\n") or body.endswith(b"\r\n0\r\n\r\n")
+        return _no_chunk_is_missing(body)
     length = _LENGTH.search(head)
     return length is not None and len(body) >= int(length[1])
+
+
+def _no_chunk_is_missing(body: bytes) -> bool:
+    while True:
+        line, end, body = body.partition(b"\r\n")
+        try:
+            size = int(line.partition(b";")[0], 16)
+        except ValueError:
+            return bool(end)  # no chunk: whoever reads it will say so
+        if size == 0:
+            return body.startswith(b"\r\n") or b"\r\n\r\n" in body
+        body = body[size + 2 :]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from veo.engine.life import step
 from veo.engine.listener import Listener
-from veo.engine.poll import glance, send
+from veo.engine.poll import hear, send
 from veo.engine.pool import Pool
 from veo.engine.work import PARKED
 from veo.ledger.record import State
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from veo.engine.work import Context, Work
+    from veo.provider import Asked
 
 SUBMITTERS = 256
 POLLERS = 400
-ASKED = 640  # polls under way at a time
 AT_ONCE = 64
 DOWNLOADERS = 8
 PACE_S = 0.005
@@ -51,7 +51,7 @@ class Engine:
         self._inbox: deque[Work | str] = deque()
         self._listener = Listener()
         self._held: deque[Work] = deque()
-        # Pairs of numbers are nothing to the garbage collector, which stops all for ten thousand jobs.
+        # Pairs of numbers are nothing to the garbage collector, whose rounds stop everything.
         self._heap: list[tuple[float, int]] = []
         self._added: deque[tuple[float, int]] = deque()
         self._asleep: dict[int, Work] = {}
@@ -94,23 +94,23 @@ class Engine:
         while not self._stopping:
             answered = self._sleep()
             begun, worked = monotonic(), thread_time()
-            for work in answered:
-                self._hear(work)
+            for work, asked in answered:
+                self._hear(work, asked)
             for work in self._due():
                 self._hand_out(work)
-            while self._held and len(self._listener) < ASKED:
+            while self._held and not self._listener.full:
                 self._hand_out(self._held.popleft())
             starved = (monotonic() - begun) - (thread_time() - worked)
             self._late = max(self._late, starved)
             self._relieve()
 
-    def _sleep(self) -> list[Work]:
+    def _sleep(self) -> list[tuple[Work, Asked]]:
         """Sleep until the next job is due or there is news; gives those that were answered."""
         wakes = self._bedtime()
         now = self._context.clock()
         if self._short():
             wakes = min(wakes, now + PACE_S)
-        answered = self._listener.sleep(None if wakes == PARKED else wakes - now)
+        answered = self._listener.sleep(wakes - now)
         self._wakes = _AWAKE
         if not answered and not self._inbox and not self._added:
             self._late = max(self._late, self._context.clock() - max(wakes, now))
@@ -211,12 +211,12 @@ class Engine:
             self._poll.put(work)
 
     def _expect(self, work: Work) -> None:
-        if not self._listener.expect(work):
+        if not (work.asked and self._listener.expect(work, work.asked)):
             self._poll.put(work)
 
-    def _hear(self, work: Work) -> None:
+    def _hear(self, work: Work, asked: Asked) -> None:
         """Read an answer that is there; what has to be written down is left to the threads."""
-        when = glance(self._context, work)
+        when = hear(self._context, work, asked)
         if when is None:
             self._poll.put(work)
         else:
@@ -225,9 +225,10 @@ class Engine:
     def _full(self, work: Work) -> bool:
         """Whether enough polls are under way."""
         asking = self._context.route(work.record.provider).asking
-        return asking is not None and len(self._listener) >= ASKED
+        return asking is not None and self._listener.full
 
     def _poll_step(self, work: Work) -> None:
+        """What the dispatcher could not do itself; what cannot be sent yet goes back to it."""
         if work.asked or not self._full(work):
             self._step(work)
         else:

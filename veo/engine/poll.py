@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from veo.engine.work import Context, Work
+    from veo.provider import Asked
     from veo.update import Update
 
 SETTLE_RETRY_S = 3.0
@@ -39,36 +41,36 @@ def poll(context: Context, work: Work) -> float | None:
             return context.retry(work, error)
         context.stop(work, error)
         return None
-    return context.clock() if update is None else _heard(context, work, update)
+    return context.clock() if update is None else _take_in(context, work, update)
 
 
 def send(context: Context, work: Work) -> bool:
-    """The first of two steps, if that takes no time; False leaves it to ``poll``."""
+    """The first of two steps, if it takes no time; else, whatever the reason, `poll` does it."""
     asking = context.route(work.record.provider).asking
     if not asking or (work.deadline is not None and work.deadline <= context.clock()):
         return False
-    try:
+    with suppress(Exception):  # it will happen to `poll` as well, which knows what to do
         work.asked = asking.ask(str(work.record.task_id), wait=False)
-    except Exception:  # noqa: BLE001 - it will happen to `poll` as well, which knows what to do
-        return False
     work.polls += work.asked is not None
     return work.asked is not None
 
 
-def glance(context: Context, work: Work) -> float | None:
-    """The second step, if nothing has to be written down; None leaves it to ``poll``."""
-    asked = work.asked
-    assert asked
-    heard: Update | Exception
+def hear(context: Context, work: Work, asked: Asked) -> float | None:
+    """The second step, if nothing has to be written down.
+
+    Returns when to step again; None where `poll` has to do it, which finds the answer as it was.
+    """
+    heard: Update | Exception | None = None
     try:
         heard = asked.read()
+        if not news(work.record, heard):
+            when = _take_in(context, work, heard)
+            work.asked = None
+            return when
     except Exception as error:  # noqa: BLE001 - as above
-        heard = error
-    if isinstance(heard, Exception) or news(work.record, heard):
-        work.asked = Heard(heard)
-        return None
-    work.asked = None
-    return _heard(context, work, heard)
+        heard = heard or error
+    work.asked = Heard(heard)
+    return None
 
 
 @dataclass(slots=True)
@@ -90,7 +92,7 @@ class Heard:
         return self.answer
 
 
-def _heard(context: Context, work: Work, update: Update) -> float | None:
+def _take_in(context: Context, work: Work, update: Update) -> float | None:
     if update.progress:
         work.watch = work.watch or Progress()
         submitted = work.record.submitted_at or work.record.created_at

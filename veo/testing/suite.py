@@ -28,7 +28,7 @@ from veo.ledger import State
 from veo.ledger.schema import jobs
 from veo.model import Feature
 from veo.money import quote, usd
-from veo.provider import Pingable, find
+from veo.provider import Asking, Pingable, find
 from veo.request import Request
 from veo.testing.asking import WORDS, asking, shapes, using
 from veo.testing.service import able, provoke
@@ -217,6 +217,18 @@ class Conformance:
 
         assert (job.state, job.record.charged, job.record.reserved) == (State.FAILED, 0, 0)
         assert service.accepted() == []
+
+    def test_asked_and_heard(self, start: Callable[..., Client], facts: Facts) -> None:
+        """Where a poll can be sent and read apart, it tells what it tells at once."""
+        job, client = left_behind(start, facts), start()
+        provider, task = client.route(facts.name).provider, client.ledger.job(job).task_id
+        if not isinstance(provider, Asking) or task is None:
+            pytest.skip("it polls in one step")
+        asked = provider.ask(task)
+        assert asked
+        heard, polled = asked.read(), provider.poll(task)
+
+        assert (heard.stage, heard.task_id) == (polled.stage, polled.task_id)
 
     def test_ping(self, start: Callable[..., Client], service: Service, facts: Facts) -> None:
         """Where a provider can prove its key, that costs nothing and tells a wrong one."""

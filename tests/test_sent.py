@@ -1,0 +1,276 @@
+"""GETs that are sent now and read later."""
+
+from __future__ import annotations
+
+import gc
+import gzip
+import select
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from raw_server import ANSWER, RawServer, answering
+from recording_server import RecordingServer, Reply
+
+from veo.errors import AnswerLostError, UnreachableError
+from veo.http import Answer, Asked, Http
+from veo.key import Key
+from veo.sent import whole
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+PACKED = gzip.compress(b"ok")
+
+
+def asked(http: Http, path: str = "videos/1", *, wait: bool = True) -> Asked[Answer]:
+    """A GET that was sent."""
+    found = http.ask(path, lambda answer, _: answer, wait=wait)
+    assert found
+    return found
+
+
+def readable(get: Asked[Answer]) -> None:
+    """Wait until something came."""
+    assert get.socket is not None
+    assert select.select([get.socket], [], [], 10)[0]
+
+
+def come(get: Asked[Answer]) -> None:
+    """Wait until all came."""
+    while not get.ready():
+        readable(get)
+
+
+class Pieces:
+    """A server that says its pieces one by one, each when it is told to."""
+
+    def __init__(self, *pieces: bytes, hang_up: bool = False) -> None:
+        self._pieces = pieces
+        self._hang_up = hang_up
+        self._told = threading.Semaphore(0)
+        self._over = threading.Event()
+        self.server = RawServer(self._speak)
+
+    def go_on(self) -> None:
+        """Say the next."""
+        self._told.release()
+
+    def end(self) -> None:
+        """Hang up."""
+        self._over.set()
+
+    def _speak(self, connection: socket.socket) -> None:
+        self.server.hear(connection)
+        for piece in self._pieces:
+            self._told.acquire(timeout=10)
+            connection.sendall(piece)
+        if not self._hang_up:
+            self._over.wait(10)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (HEAD, b"Content-Length: 2\r\n\r\n", b"o", b"k"),
+        (HEAD + b"content-length:2\r\n\r", b"\nok"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"2\r\nok\r\n", b"0\r\n\r\n"),
+        (HEAD + b"Transfer-Encoding: Chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n", b"\r\n"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", ANSWER),
+        (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 22\r\n\r\n", PACKED),
+    ],
+    ids=["length", "length in odd places", "chunked", "chunked late", "continue", "gzip"],
+)
+def test_it_is_ready_when_all_came(pieces: tuple[bytes, ...]) -> None:
+    """Before that nobody waits; then nobody waits either."""
+    said = Pieces(*pieces)
+    with said.server:
+        get = asked(Http(said.server.url))
+        for piece in pieces:
+            assert not get.ready()
+            said.go_on()
+            readable(get)
+            last = piece is pieces[-1]
+        assert last
+        come(get)
+        assert get.read().body == b"ok"
+        said.end()
+
+
+def test_what_ends_with_its_connection_is_ready_then() -> None:
+    """Neither a length nor chunks."""
+    said = Pieces(HEAD + b"\r\nok", hang_up=True)
+    with said.server:
+        get = asked(Http(said.server.url))
+        said.go_on()
+        come(get)
+        assert get.read().body == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("data", "is_whole"),
+    [
+        (b"", False),
+        (HEAD, False),
+        (ANSWER[:-1], False),
+        (ANSWER, True),
+        (ANSWER + b"more", True),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (b"HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n", True),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", False),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + ANSWER, True),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", True),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n0\r\n\r\n", False),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\n0\r\n\r\n\r\n0\r\n", False),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n", True),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", True),
+        (HEAD + b"X-Content-Length: 2\r\n\r\nok", False),
+    ],
+)
+def test_a_guess_at_the_end(data: bytes, is_whole: bool) -> None:
+    """Good enough to know when to look closely."""
+    assert whole(data) is is_whole
+
+
+@pytest.mark.parametrize("answer", [b"", ANSWER[:-1], b"what?\r\n\r\n"])
+def test_an_answer_cut_short_is_a_lost_answer(answer: bytes) -> None:
+    """The server hung up too early; or said what is no HTTP."""
+    with answering(answer) as server:
+        get = asked(Http(server.url))
+        come(get)
+        with pytest.raises(AnswerLostError):
+            get.read()
+
+
+def test_an_answer_without_end_is_cut_short() -> None:
+    """However much comes, those that wait for other answers get their turn."""
+    endless = Pieces(HEAD + b"Content-Length: 9000000000\r\n\r\n" + bytes(5 << 20), hang_up=True)
+    with endless.server:
+        get = asked(Http(endless.server.url))
+        endless.go_on()
+        come(get)
+        with pytest.raises(AnswerLostError):
+            get.read()
+
+
+@pytest.mark.parametrize("first", [b"", ANSWER[:-1]])
+def test_silence_is_a_lost_answer(first: bytes) -> None:
+    """Whether it never began or stopped in the middle; nobody waits any longer for it."""
+    said = Pieces(first)
+    with said.server:
+        get = asked(Http(said.server.url, read_s=0.2))
+        said.go_on()
+        while time.monotonic() < get.until:
+            assert not get.ready()
+        with pytest.raises(AnswerLostError, match="silence"):
+            get.read()
+        said.end()
+
+
+def test_reading_without_looking_waits() -> None:
+    """As `get` does."""
+    with RecordingServer(Reply({"a": 1})) as server:
+        assert asked(Http(server.url)).read().json() == {"a": 1}
+        assert Http(server.url).get("b").json() == {"a": 1}
+
+
+def test_a_connection_is_used_again() -> None:
+    """By whoever comes next; two at a time need two."""
+    said = keeping(lambda _: ANSWER)
+    with said as server:
+        http = Http(server.url)
+        for _ in range(3):
+            get = asked(http)
+            come(get)
+            assert get.read().body == b"ok"
+        assert server.connections == 1
+        both = [asked(http), asked(http)]
+        assert [get.read().body for get in both] == [b"ok", b"ok"]
+        assert server.connections == 2
+        del http, get, both
+        gc.collect()
+
+
+def test_without_waiting_only_what_is_open_is_used() -> None:
+    """To connect may take seconds."""
+    with keeping(lambda _: ANSWER) as server:
+        http = Http(server.url)
+        assert http.ask("videos/1", lambda answer, _: answer, wait=False) is None
+        http.get("videos/1")
+        assert asked(http, wait=False).read().body == b"ok"
+        assert server.connections == 1
+        del http
+        gc.collect()
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
+    """Nothing is lost for it."""
+    with answering(ANSWER) as server:
+        http = Http(server.url)
+        for _ in range(2):
+            get = asked(http)
+            come(get)
+            assert get.read().body == b"ok"
+        while http.ask("videos/1", lambda answer, _: answer, wait=False):
+            time.sleep(0.001)  # until the end of the connection has come through
+        assert server.connections >= 2
+
+
+def test_nobody_there() -> None:
+    """It is told when it is sent."""
+    with pytest.raises(UnreachableError):
+        Http("http://127.0.0.1:9").ask("videos/1", lambda answer, _: answer)
+
+
+def test_a_redirect_is_followed_without_the_key() -> None:
+    """As everywhere."""
+    key = Key("sandbox-key")
+    auth = {"Authorization": f"Bearer {key.reveal()}"}
+    with RecordingServer(Reply({"a": 1})) as other, RecordingServer() as server:
+        server.reply = Reply(status=302, headers={"Location": f"{other.url}/there"})
+        get = asked(Http(server.url, auth=auth, key=key))
+        come(get)
+        assert get.read().json() == {"a": 1}
+
+    assert "authorization" in server.asked[0].headers
+    assert "authorization" not in other.asked[0].headers
+
+
+def test_through_a_proxy_nothing_is_sent_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`get` asks the proxy."""
+    with RecordingServer(Reply({"a": 1})) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        http = Http("http://api.test")
+        assert http.ask("b", lambda answer, _: answer) is None
+        assert proxy.asked == []
+        assert http.get("b").json() == {"a": 1}
+
+
+def test_what_nobody_reads_is_hung_up() -> None:
+    """The connection is closed with it."""
+    ended = threading.Event()
+
+    def speak(connection: socket.socket) -> None:
+        server.hear(connection)
+        connection.recv(1)
+        ended.set()
+
+    with RawServer(speak) as server:
+        get = asked(Http(server.url))
+        del get
+        gc.collect()
+        assert ended.wait(10)
+
+
+def keeping(answer: Callable[[bytes], bytes]) -> RawServer:
+    """A server that answers on a connection for as long as the client wants."""
+
+    def speak(connection: socket.socket) -> None:
+        while request := server.hear(connection):
+            connection.sendall(answer(request))
+
+    server = RawServer(speak)
+    return server
