@@ -137,6 +137,15 @@ class TestProgress:
         assert delay(60.0, USUAL, progress) <= delay(60.0, USUAL)
 
 
+def test_no_poll_is_spent_on_looking_for_progress_that_is_never_told() -> None:
+    """The first poll comes when it may be made, not early; after that nothing differs."""
+    known = Durations(180.0, 0.35)
+
+    assert delay(0.0, known) == 10.0
+    assert delay(0.0, known, tells=False) > 60.0
+    assert delay(100.0, known) == delay(100.0, known, tells=False)
+
+
 def test_very_quick_models_are_still_waited_for() -> None:
     """Hundreds of videos made in no time never lead to polls without a pause."""
     known = USUAL.learn([0.001] * 500)

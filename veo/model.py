@@ -162,6 +162,7 @@ class Facts(Row):
         settle_s: Seconds after a submit during which an unknown task is only too new.
         median_s: The usual time to make a video, seconds: where polling starts from.
         spread: Sigma of the log of that time.
+        progress: Whether its tasks may tell how far they are; without it no poll is spent on that.
     """
 
     name: str
@@ -177,6 +178,7 @@ class Facts(Row):
     settle_s: float = 0.0
     median_s: float = 180.0
     spread: float = 0.35
+    progress: bool = True
     models: dict[str, Model] = Field(default_factory=dict)
 
 

@@ -1,8 +1,8 @@
 """When to poll: one pure policy.
 
 The server's hint if it gives one; else what fine-grained progress promises; else a schedule
-learned from how long that model took before. The first poll comes early: only a poll tells
-whether a task reports progress. Polling at density ``sqrt(hazard / 2 w)`` minimises
+learned from how long that model took before. The first poll comes early where a task may report
+progress: only a poll tells. Polling at density ``sqrt(hazard / 2 w)`` minimises
 mean delay + ``w`` x polls; the hazard is that of a log-normal fitted to past durations, blended
 with a prior. A measured product of mean delay and polls of 59 to 68 is the floor without progress.
 """
@@ -106,7 +106,12 @@ class Progress:
 
 
 def delay(
-    elapsed: float, known: Durations, progress: Progress | None = None, hint: float | None = None
+    elapsed: float,
+    known: Durations,
+    progress: Progress | None = None,
+    hint: float | None = None,
+    *,
+    tells: bool = True,
 ) -> float:
     """Seconds until the next poll.
 
@@ -115,11 +120,12 @@ def delay(
         known: How long the model usually takes.
         progress: What the task has told, if it tells anything.
         hint: What the server asked for, seconds.
+        tells: Whether tasks of this provider may tell their progress.
     """
     if hint is not None:
         return min(max(hint, known.soonest), known.latest * 6)
     waiting = max(known.soonest, _next(elapsed, known) - elapsed)
-    if elapsed < known.median * FIRST:
+    if tells and elapsed < known.median * FIRST:
         waiting = min(waiting, max(known.soonest, known.median * FIRST - elapsed))
     rest = progress.rest(elapsed) if progress else None
     if progress is None or rest is None or not (progress.fine or progress.advances == 1):

@@ -158,7 +158,8 @@ class Context:
         record = work.record
         elapsed = max(0.0, self.clock() - (record.submitted_at or record.created_at))
         known = self.known(record.provider, record.model)
-        return self.later(work, delay(elapsed, known, work.watch, hint))
+        tells = self.route(record.provider).facts.progress
+        return self.later(work, delay(elapsed, known, work.watch, hint, tells=tells))
 
     def known(self, provider: str, model: str) -> Durations:
         """How long a model takes, learned once a process from the ledger's past."""
