@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """A bench whose provider can be asked and heard apart."""
-    bench, _ = patient(tmp_path)
+    bench, provider = patient(tmp_path)
     bench.happy()
     yield bench
+    for letter in provider.letters:
+        letter.close()
     bench.ledger.close()
 
 

@@ -39,13 +39,17 @@ class Letter:
 
     def read(self) -> Update:
         """What the script says."""
+        self.close()
+        return Scripted.poll(self._provider, self.task_id)
+
+    def close(self) -> None:
+        """Whether it was read or not."""
         self._here.close()
         self._there.close()
-        return Scripted.poll(self._provider, self.task_id)
 
 
 class Patient(Scripted):
-    """Polls can be read later. ``open`` says whether a connection is there already."""
+    """Its polls can be read later."""
 
     def __init__(self, charged: str = "on_success", **changes: Any) -> None:
         super().__init__(charged, **changes)
