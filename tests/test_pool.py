@@ -1,4 +1,4 @@
-"""Threads that do one kind of step."""
+"""Threads that do one kind of step, and when there is time for more of them."""
 
 import threading
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from veo.engine import pool
+from veo.engine.load import Load
 from veo.engine.pool import Pool
 
 
@@ -77,3 +78,12 @@ def test_a_thread_without_work_ends_and_another_takes_its_place(
             hand.join(timeout=10)
         assert not hands("brief")
     threads.close(wait=True)
+
+
+def test_a_process_that_takes_a_whole_core_has_no_time_to_spare() -> None:
+    """It is looked at a while at a time; what is seen counts until the next look."""
+    load = Load()
+    seen = [load.light(*at) for at in ((10.0, 1.0), (10.06, 1.06), (10.07, 1.06), (10.2, 1.1))]
+
+    assert seen == [True, False, False, True]
+    assert load.light(10.3, 1.5) is False

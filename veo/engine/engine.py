@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from veo.engine.life import step
 from veo.engine.listener import Listener
+from veo.engine.load import Load
 from veo.engine.poll import hear, send
 from veo.engine.pool import Pool
 from veo.engine.work import PARKED
@@ -29,11 +30,10 @@ if TYPE_CHECKING:
 
 SUBMITTERS = 256
 POLLERS = 400
-AT_ONCE = 64
+AT_ONCE = 64  # jobs that are handed out before the next answers are read
 DOWNLOADERS = 8
 PACE_S = 0.005
 BUSY_S = 0.05
-BUSY = 0.9
 _AWAKE = float("-inf")
 
 
@@ -164,17 +164,19 @@ class Engine:
     def _relieve(self) -> None:
         """Let more threads work where work waits for them, or fewer where they wait for each other.
 
-        Who wakes up late shows that the interpreter is busy: then more threads would do less.
+        A dispatcher that comes late shows that the interpreter is busy: then more threads would
+        do less. That the process takes a whole core may have other reasons; they come slowly then.
         """
         now = monotonic()  # the clock of the jobs may be set back
-        if self._late > BUSY_S:
-            if now - self._relieved >= BUSY_S:
-                self._relieved, self._late = now, 0.0
-                for pool in self._pools:
-                    pool.throttle()
-        elif now - self._relieved >= PACE_S + 4 * self._late:
-            self._relieved, self._late = now, 0.0
-            for pool in self._pools if self._load.light(now) else ():
+        light, late = self._load.light(now, process_time()), self._late
+        pause = PACE_S + 4 * late if light and late <= BUSY_S else BUSY_S
+        if now - self._relieved < pause:
+            return
+        self._relieved, self._late = now, 0.0
+        for pool in self._pools:
+            if late > BUSY_S:
+                pool.throttle()
+            elif light or late < PACE_S:
                 pool.relieve()
 
     def _take(self, news: Work | str) -> None:
@@ -244,19 +246,3 @@ class Engine:
             self._tell(work)
         else:
             self._later(work, when)
-
-
-class Load:
-    """How much of one core this process takes: with one interpreter more threads add nothing."""
-
-    def __init__(self) -> None:
-        self._light = True
-        self._at, self._worked = monotonic(), process_time()
-
-    def light(self, now: float) -> bool:
-        """Whether there was time to spare, lately."""
-        if now - self._at >= BUSY_S:
-            worked = process_time()
-            self._light = worked - self._worked < BUSY * (now - self._at)
-            self._at, self._worked = now, worked
-        return self._light
