@@ -8,6 +8,7 @@ import select
 import threading
 import time
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 from raw_server import ANSWER, RawServer, answering
@@ -16,7 +17,7 @@ from recording_server import RecordingServer, Reply
 from veo.errors import AnswerLostError, UnreachableError
 from veo.http import Answer, Asked, Http
 from veo.key import Key
-from veo.sent import whole
+from veo.sent import Connections, whole
 
 if TYPE_CHECKING:
     import socket
@@ -217,6 +218,22 @@ def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
             assert get.read().body == b"ok"
             assert server.connections == number
             readable(get)  # the end of the connection has come through
+
+
+def test_connections_that_the_server_has_closed_do_not_pile_up() -> None:
+    """After a rush most are not needed any more; the oldest are let go as others are used."""
+    kept = Connections(Mock(proxy=None))
+    rush = [Mock(is_connected=True) for _ in range(100)]
+    for connection in rush:
+        kept.give(connection)
+    for connection in rush[:-1]:
+        connection.is_connected = False
+    for _ in range(200):
+        kept.give(kept.take(fresh=False))
+
+    assert kept.take(fresh=False) is rush[-1]
+    assert sum(connection.close.called for connection in rush) >= 92
+    assert not rush[-1].close.called
 
 
 def test_nobody_there() -> None:

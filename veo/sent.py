@@ -7,7 +7,7 @@ import re
 import ssl
 import weakref
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from socket import socket as Socket  # noqa: N812 - a class
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
+_FEW = 8
 _PIECE = 1 << 18
 _MOST = 1 << 22  # bytes of an answer; all that wait for theirs would wait for a longer one
 _GO_ON = b"HTTP/1.1 100"
@@ -58,8 +59,19 @@ class Connections:
         return self._pool._new_conn() if fresh else None  # noqa: SLF001
 
     def give(self, connection: Any) -> None:
-        """Keep a connection that has had its whole answer."""
+        """Keep a connection that has had its whole answer.
+
+        The one that was kept longest is looked at: after a rush nobody may ask for it any more,
+        and the server will have closed it.
+        """
         self._kept.append(connection)
+        if len(self._kept) > _FEW:
+            with suppress(IndexError):
+                oldest = self._kept.popleft()
+                if oldest.is_connected:
+                    self._kept.appendleft(oldest)
+                else:
+                    oldest.close()
 
 
 def _close(connections: Iterable[Any]) -> None:

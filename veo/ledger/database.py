@@ -57,7 +57,7 @@ class Database:
         with _explained(self.path):
             self._writer = self._engine.connect().execution_options(veo_writes=True)
             self._driver: Any = self._writer.connection.driver_connection
-            self._driver.execute(f"PRAGMA {WRITER_CACHE}")
+            _set(self._driver, WRITER_CACHE)
         with self.write() as connection:
             migrate(connection)
 
@@ -131,7 +131,11 @@ class Database:
 def _tune(connection: Any, _: Any) -> None:
     # The driver must not begin transactions by itself: `_begin` does, with the right lock.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", READER_CACHE):
+    _set(connection, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", READER_CACHE)
+
+
+def _set(connection: Any, *pragmas: str) -> None:
+    for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}")
 
 
