@@ -131,6 +131,8 @@ def main() -> None:
     order = Order(**json.loads(sys.argv[1]))
     if order.client == "veo":
         from ours import work
+    elif order.client == "least":
+        from least import work
     else:
         from peers import work
     begin = work(order)
