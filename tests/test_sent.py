@@ -243,7 +243,7 @@ def test_nobody_there() -> None:
 
 
 def test_a_redirect_is_followed_without_the_key() -> None:
-    """As everywhere."""
+    """As everywhere. The next question expects it, and keeps nobody waiting who should not."""
     key = Key("sandbox-key")
     auth = {"Authorization": f"Bearer {key.reveal()}"}
     with RecordingServer(Reply({"a": 1})) as other, RecordingServer() as server:
@@ -251,6 +251,9 @@ def test_a_redirect_is_followed_without_the_key() -> None:
         get = asked(Http(server.url, auth=auth, key=key))
         come(get)
         assert get.read().json() == {"a": 1}
+        http = get._http
+        assert http.ask("videos/1", lambda answer, _: answer) is None
+        assert http.get("videos/1").json() == {"a": 1}
 
     assert "authorization" in server.asked[0].headers
     assert "authorization" not in other.asked[0].headers

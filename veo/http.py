@@ -25,6 +25,8 @@ from veo.transport import Body, Transport, lost, origin
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from urllib3 import BaseHTTPResponse
+
     from veo.sent import Sent
 
 __all__ = ["CHUNK", "Answer", "Http", "OpenAnswer", "Upload", "byte_stream"]
@@ -39,7 +41,7 @@ Upload = tuple[str, tuple[str, bytes, str]]
 
 
 class Http:
-    """One API: its base URL, its key, and a connection for each thread.
+    """One API: its base URL, its key, and its connections.
 
     Args:
         base_url: Where the API is, with or without a path.
@@ -65,6 +67,7 @@ class Http:
         self._transport = Transport(connect_s)
         self._home = _checked(base_url, self._auth)
         self._root = _split(f"{self.base_url}/")[1]
+        self._redirects = False
 
     def url(self, path: str) -> str:
         """The URL of a path below the base; ``/path`` counts from the host, a URL stays itself."""
@@ -93,7 +96,8 @@ class Http:
     ) -> Asked[Read] | None:
         """Send what ``get`` sends; the answer is still to be waited for and read.
 
-        None where a proxy is in the way, or, unless it may ``wait``, where no connection is open.
+        None where a proxy or redirects are in the way, or, unless it may ``wait``, where no
+        connection is open.
 
         Args:
             path: As ``get`` takes it.
@@ -101,10 +105,19 @@ class Http:
             about: What the question is about.
             wait: Whether a connection may be made for it.
         """
+        if self._redirects:
+            return None
         url, host, target = self._locate(path)
         headers = _USUAL | self._keyed(host)
         sent = self._transport.send(host, target, headers, self._read_s, wait=wait)
         return Asked(self, sent, url, headers, reading, about) if sent else None
+
+    def heard(self, response: BaseHTTPResponse, url: str, headers: Mapping[str, str]) -> Answer:
+        """What came for a small GET, redirects followed: the next will expect them."""
+        if response.status not in _REDIRECTED:
+            return Answer(response.status, response.headers, response.data, self.key)
+        self._redirects = True
+        return self._follow(OpenAnswer(response, url, self.key), headers).read()
 
     def post_json(self, path: str, body: Any) -> Answer:
         """One POST of JSON, on a connection of its own, never repeated or redirected."""
@@ -136,9 +149,9 @@ class Http:
         headers |= {"Accept-Encoding": "identity"} if identity else {}
         headers |= {"Range": f"bytes={offset}-"} if offset else {}
         response = self._transport.get(host, target, headers, self._read_s)
-        return self.follow(OpenAnswer(response, url, self.key), headers)
+        return self._follow(OpenAnswer(response, url, self.key), headers)
 
-    def follow(self, answer: OpenAnswer, headers: Mapping[str, str]) -> OpenAnswer:
+    def _follow(self, answer: OpenAnswer, headers: Mapping[str, str]) -> OpenAnswer:
         """What an answer leads to in the end; the key is not taken along."""
         headers = {name: text for name, text in headers.items() if name not in self._auth}
         asked = origin(answer.url)
@@ -208,11 +221,7 @@ class Asked(Generic[Read]):
         """What is made of the answer, redirects followed; waits for it if need be."""
         with lost():
             response = self._sent.receive()
-        if response.status in _REDIRECTED:
-            first = OpenAnswer(response, self._url, self._http.key)
-            answer = self._http.follow(first, self._headers).read()
-        else:
-            answer = Answer(response.status, response.headers, response.data, self._http.key)
+        answer = self._http.heard(response, self._url, self._headers)
         return self._reading(answer, self._about)
 
 
