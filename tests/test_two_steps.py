@@ -181,10 +181,7 @@ class TestEngine:
     ) -> None:
         """Forty answers are awaited by none; when they come each job goes on."""
         provider.connected = connected
-        over: list[Work] = []
-        engine = Engine(bench.context, over.append)
-        for work in jobs:
-            engine.add(work)
+        engine, over = running(bench, jobs)
         until(lambda: len(provider.letters) == 40 and not engine._poll._busy)
         for letter in provider.letters:
             letter.answer()
@@ -199,10 +196,7 @@ class TestEngine:
     ) -> None:
         """The others are asked as answers come."""
         monkeypatch.setattr(listener, "MOST", 7)
-        over: list[Work] = []
-        engine = Engine(bench.context, over.append)
-        for work in jobs:
-            engine.add(work)
+        engine, over = running(bench, jobs)
         answered = 0
         while answered < 40:
             until(lambda: len(provider.letters) == min(answered + 7, 40))  # noqa: B023
@@ -218,9 +212,7 @@ class TestEngine:
     ) -> None:
         """It is read when its time is over, which tells that it was lost."""
         monkeypatch.setattr(listener, "TICK_S", 0.01)
-        over: list[Work] = []
-        engine = Engine(bench.context, over.append)
-        engine.add(jobs[0])
+        engine, over = running(bench, jobs[:1])
         until(lambda: provider.letters)
         provider.letters[0].until = time.monotonic()
         until(lambda: over)
@@ -233,9 +225,7 @@ class TestEngine:
     ) -> None:
         """The dispatcher outlives what a provider's code does."""
         provider.broken = True
-        over: list[Work] = []
-        engine = Engine(bench.context, over.append)
-        engine.add(jobs[0])
+        engine, over = running(bench, jobs[:1])
         until(lambda: provider.letters)
         provider.letters[0].answer()
         until(lambda: over)
@@ -247,10 +237,18 @@ class TestEngine:
         self, bench: Bench, jobs: list[Work], provider: Patient
     ) -> None:
         """A poll is free, and can be repeated."""
-        engine = Engine(bench.context, lambda _: None)
-        engine.add(jobs[0])
+        engine, _ = running(bench, jobs[:1])
         until(lambda: provider.letters and jobs[0].asked and not engine._poll._busy)
         engine.stop()
 
         assert jobs[0].record.state is State.RUNNING
         assert not [each for each in threading.enumerate() if each.name == "veo-dispatch"]
+
+
+def running(bench: Bench, jobs: list[Work]) -> tuple[Engine, list[Work]]:
+    """An engine at work on jobs, and those that are over."""
+    over: list[Work] = []
+    engine = Engine(bench.context, over.append)
+    for work in jobs:
+        engine.add(work)
+    return engine, over
