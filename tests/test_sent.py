@@ -8,7 +8,7 @@ import select
 import threading
 import time
 from typing import TYPE_CHECKING
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import pytest
 from raw_server import ANSWER, RawServer, answering
@@ -166,9 +166,22 @@ def test_silence_is_a_lost_answer(first: bytes) -> None:
         said.go_on()
         while time.monotonic() < get.until:
             assert not get.ready()
-        with pytest.raises(AnswerLostError, match="silence"):
+        with (
+            patch("urllib3.connection.HTTPConnection.getresponse", side_effect=AssertionError),
+            pytest.raises(AnswerLostError, match="silence"),
+        ):
             get.read()
         said.end()
+
+
+def test_what_came_in_time_is_read_late() -> None:
+    """Whoever should have looked was busy."""
+    with RecordingServer(Reply({"a": 1})) as server:
+        get = asked(Http(server.url, read_s=0.2))
+        readable(get)
+        while time.monotonic() < get.until:
+            time.sleep(0.01)
+        assert get.read().json() == {"a": 1}
 
 
 def test_reading_without_looking_waits() -> None:

@@ -125,17 +125,20 @@ class Sent:
         return self._ended or whole(self._come)
 
     def receive(self) -> BaseHTTPResponse:
-        """The answer with its body in ``data``; waits for it, unless some of it was taken in.
+        """The answer with its body in ``data``.
 
+        Waits for it, unless some of it was taken in or its time is over: then it is there or lost.
         Raises whatever urllib3, http.client or the socket raise.
         """
+        left = self.until - monotonic()
+        come = bool(self._come) or self._ended or left <= 0
+        lost = come and not self.ready()
         connection, self._connection = self._connection, None
         with closed_if_broken(connection):
-            if self._come or self._ended:
-                answer = self._parsed(connection)
-            else:
-                connection.timeout = max(0.1, self.until - monotonic())
-                answer = connection.getresponse()
+            if lost:
+                raise TimeoutError
+            connection.timeout = left
+            answer = self._parsed(connection) if come else connection.getresponse()
         self._connections.give(connection)
         return answer
 
@@ -144,8 +147,6 @@ class Sent:
             self._connection.close()  # nobody wants to know any more
 
     def _parsed(self, connection: Any) -> BaseHTTPResponse:
-        if not self._is_whole:
-            raise TimeoutError
         sock, connection.sock = connection.sock, _Come(self._come)
         try:
             answer: BaseHTTPResponse = connection.getresponse()
