@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contest import Contest, Way
+from comparison import Contest, Way
 from table import Table, Target
 
 WORK = Contest(jobs=200, slots=100, median_s=6.0, latency="lognormal:6,0.35")

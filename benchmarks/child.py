@@ -132,7 +132,7 @@ def main() -> None:
     if order.client == "veo":
         from ours import work
     elif order.client == "least":
-        from least import work
+        from baseline import work
     else:
         from peers import work
     begin = work(order)

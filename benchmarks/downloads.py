@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from child import Order, peak_mb
 from ours import client
-from pacer import pacer
+from poll_server import pacer
 from server import KEY
 from table import Table, Target
 
-from veo import download
+from veo.files import output as download
 from veo.update import RemoteVideo
 
 if TYPE_CHECKING:

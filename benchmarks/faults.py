@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from child import Order, run, started
-from contest import PROFILES
+from comparison import PROFILES
 from server import KEY, sandbox
 from table import Table, Target
 

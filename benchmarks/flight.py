@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from child import Order, started
-from pacer import noted, pacer
+from poll_server import noted, pacer
 from server import KEY
 from table import Table, Target
 

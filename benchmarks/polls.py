@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import requests
 from child import Order
 from ours import client
-from pacer import pacer
+from poll_server import pacer
 from server import KEY
 from table import Table, Target
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contest import Contest, Way
+from comparison import Contest, Way
 from table import Table, Target
 
 WORK = Contest(jobs=2000, slots=256, median_s=2.0, latency="2")

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from batches import PRICE, charged, creates, jobs, numbered, states, whole, write
+from batch_inputs import PRICE, charged, creates, jobs, numbered, states, whole, write
 from PIL import Image as Pil
 
-from veo.batch.standing import is_its_own
+from veo.batch.match import is_its_own
 from veo.ledger import Ledger
-from veo.places import home
+from veo.paths import home
 
 if TYPE_CHECKING:
-    from veo_command import Veo
+    from cli_runner import Veo
 
     import veo_sandbox
 

@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batches import PRICE, charged, creates, jobs, narrow, numbered, states, whole, write
+from batch_inputs import PRICE, charged, creates, jobs, narrow, numbered, states, whole, write
 from PIL import Image as Pil
 from terminal import on_a_terminal, screen
 
-from veo.places import home
+from veo.paths import home
 
 if TYPE_CHECKING:
     import pytest
-    from veo_command import Veo
+    from cli_runner import Veo
 
     import veo_sandbox
 
@@ -297,7 +297,7 @@ def test_many_share_one_picture(
 
         return call
 
-    from veo import pictures
+    from veo.files import images as pictures
 
     for name in counts:
         monkeypatch.setattr(pictures, name, counting(name))

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from batches import charged, creates, jobs, narrow, numbered, until, whole, workers, write
-from veo_command import Veo, finished, process
+from batch_inputs import charged, creates, jobs, narrow, numbered, until, whole, workers, write
+from cli_runner import Veo, finished, process
 
 from veo.ledger import Record, State
 

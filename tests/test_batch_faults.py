@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from batches import PRICE, charged, creates, jobs, numbered, states, whole, write
-from veo_command import Veo, finished, process
+from batch_inputs import PRICE, charged, creates, jobs, numbered, states, whole, write
+from cli_runner import Veo, finished, process
 
 from veo.ledger import State
 

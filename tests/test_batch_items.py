@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from veo.batch.input import parse
 from veo.batch.item import Item, Keys, read_all
-from veo.batch.reading import parse
 
 if TYPE_CHECKING:
     from veo.batch.problem import ItemProblem

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batches import PRICE, charged, creates, jobs, numbered, states, whole, write
-from veo_command import Veo, process
+from batch_inputs import PRICE, charged, creates, jobs, numbered, states, whole, write
+from cli_runner import Veo, process
 
 from veo.ledger import Ledger
-from veo.places import home
+from veo.paths import home
 
 if TYPE_CHECKING:
     import veo_sandbox

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veo.batch.frames import find, look
-from veo.batch.outputs import RESULT, Outputs
+from veo.batch.paths import RESULT, Outputs
 from veo.batch.problem import Spot
 from veo.errors import ImageError, OutputError
 from veo.image import Image

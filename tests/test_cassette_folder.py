@@ -7,9 +7,9 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cassette_cases import PROVIDERS, takes
 from cassette_folder import FOLDER, cassettes, key_like, loose_bodies, read
 from cassette_record import readme
-from cassette_takes import PROVIDERS, takes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

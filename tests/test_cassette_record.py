@@ -10,10 +10,10 @@ from pathlib import Path
 
 import cassette_record
 import pytest
+from cassette_cases import Take, takes
 from cassette_folder import Recording, cassettes, read
 from cassette_record import main
 from cassette_session import live
-from cassette_takes import Take, takes
 
 KEYS = {"VEO_API_KEY": "play", "GEMINI_API_KEY": "play", "GOOGLE_API_KEY": "play"}
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cassette_cases import Take, takes
 from cassette_folder import RECORDING, Recording
 from cassette_session import (
     NO_NETWORK,
@@ -18,11 +19,10 @@ from cassette_session import (
     replayed,
     unplayed,
 )
-from cassette_takes import Take, takes
 from laozhang import CAPTURED, FILE
 
 from veo.errors import VeoError
-from veo.mp4 import defect
+from veo.files.mp4 import defect
 from veo.provider import find
 from veo.update import RemoteVideo, Stage
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted import model
 
-from veo.check import Problem, check, errors, values
 from veo.image import Image
 from veo.model import Model
+from veo.planning.check import Problem, check, errors, values
 from veo.provider import installed
 from veo.request import Request
 from veo.update import RemoteVideo

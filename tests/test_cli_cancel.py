@@ -1,6 +1,6 @@
 """``veo cancel``: what was never sent can be given up, what was sent cannot."""
 
-from veo_command import Veo
+from cli_runner import Veo
 
 import veo_sandbox
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_runner import Ran, Veo
 from PIL import Image
-from veo_command import Ran, Veo
 
-import veo.download
-import veo.plan
+import veo.files.output
+import veo.planning.plan
 import veo_sandbox
 
 pytest_plugins = ("veo_fixtures",)

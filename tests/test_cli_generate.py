@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
-from veo_command import Veo
+from cli_runner import Veo
 
 import veo_sandbox
-from veo.mp4 import defect
+from veo.files.mp4 import defect
 
 pytest_plugins = ("veo_fixtures",)
 

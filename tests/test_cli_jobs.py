@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 import pytest
-from veo_command import Veo
+from cli_runner import Veo
 
 import veo_sandbox
 from veo.ledger import Ledger, State
-from veo.places import home
+from veo.paths import home
 
 pytest_plugins = ("veo_fixtures",)
 

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cli_runner import Veo, finished, process
 from terminal import on_a_terminal, screen
-from veo_command import Veo, finished, process
 
 import veo_sandbox
 from veo.ledger import Ledger, Record
-from veo.places import home
+from veo.paths import home
 
 pytest_plugins = ("veo_fixtures",)
 
@@ -43,7 +43,7 @@ def jobs() -> list[Record]:
 def test_help_is_cheap(args: list[str]) -> None:
     """Help and version import no HTTP library, no SDK, no database, no terminal library."""
     look = (
-        "import sys; from veo_commands.entry import run; run(sys.argv[1:]);"
+        "import sys; from veo_commands.entry_point import run; run(sys.argv[1:]);"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     ran = subprocess.run(

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from veo_command import Ran, Veo
+from cli_runner import Ran, Veo
 
 import veo_sandbox
 from veo.config import load

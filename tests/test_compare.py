@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import sound
-from veo_command import Ran, Veo
+from cli_runner import Ran, Veo
+from html_checks import sound
 
 import veo_sandbox
-from veo.compare import page as pages
-from veo.compare.measure import measure, poster
+from veo.compare import html as pages
+from veo.compare.media import measure, poster
 from veo.ledger import Ledger
-from veo.places import home
+from veo.paths import home
 
 pytest_plugins = ("veo_fixtures",)
 

@@ -12,7 +12,7 @@ from scripted import model
 from veo.config import Config, ProviderConfig, _merge, key_of, load, models_of
 from veo.errors import ConfigError, KeyMissingError
 from veo.model import Facts
-from veo.places import absolute, config_folder, home
+from veo.paths import absolute, config_folder, home
 
 SECRET = "sandbox-SECRET-0123456789"
 

@@ -5,13 +5,13 @@ import io
 from pathlib import Path
 
 import pytest
-from pages import sound
-from veo_command import Veo
+from cli_runner import Veo
+from html_checks import sound
 
 import veo_sandbox
-from veo.accounts import Scope, accounts, total, untraced
 from veo.ledger import Ledger
-from veo.places import home
+from veo.ledger.spending import Scope, accounts, total, untraced
+from veo.paths import home
 
 pytest_plugins = ("veo_fixtures",)
 

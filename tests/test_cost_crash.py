@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mortal import Mortals
-from veo_command import Veo
+from cli_runner import Veo
+from crash_client import Mortals
 
 import veo_sandbox
-from veo.accounts import accounts, untraced
 from veo.ledger import Ledger, State
-from veo.places import home
+from veo.ledger.spending import accounts, untraced
+from veo.paths import home
 
 pytest_plugins = ("veo_fixtures",)
 

@@ -13,12 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import mortal
+import crash_client as mortal
 import pytest
-from mortal import Mortals
+from crash_client import Mortals
 
+from veo.files.mp4 import defect
 from veo.ledger import Ledger, Record, State
-from veo.mp4 import defect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

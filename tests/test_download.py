@@ -10,12 +10,12 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from films import film
 from hypothesis import given
 from hypothesis import strategies as st
+from sample_videos import film
 
-from veo import download
 from veo.errors import AnswerLostError, DownloadError, OutputError
+from veo.files import output as download
 from veo.provider import ByteStream
 
 DATA = bytes(range(200))

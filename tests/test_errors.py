@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veo import errors
-from veo.check import Problem
 from veo.errors import (
     AnswerLostError,
     BusyError,
@@ -17,6 +16,7 @@ from veo.errors import (
     UsageError,
     VeoError,
 )
+from veo.planning.check import Problem
 
 TREE = str(errors.__doc__)
 CLASSES = [

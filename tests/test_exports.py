@@ -96,10 +96,10 @@ def test_importing_it_imports_nothing_heavy() -> None:
     [
         ("veo.errors", HEAVY),
         ("veo.request", HEAVY),
-        ("veo.check", HEAVY),
+        ("veo.planning.check", HEAVY),
         ("veo.model", ("requests", "sqlalchemy", "PIL", "av", "google")),
         ("veo.config", ("requests", "sqlalchemy", "PIL", "av", "google")),
-        ("veo.plan", ("requests", "sqlalchemy", "PIL", "av", "google")),
+        ("veo.planning.plan", ("requests", "sqlalchemy", "PIL", "av", "google")),
         ("veo.client", ("requests", "PIL", "av", "google")),
     ],
 )

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from made import begun, made
+from ledger_rows import begun, made
 
-from veo.check import check as check_request
 from veo.ledger import Ledger, Record, State, lineage
+from veo.planning.check import check as check_request
+from veo.planning.extension import Source, check, reviewed, sequel
 from veo.request import Request
-from veo.source import Source, check, reviewed, sequel
 from veo.update import RemoteVideo
 from veo_gemini import Gemini, Vertex
 from veo_laozhang import LaoZhangAsync

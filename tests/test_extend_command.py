@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 
-from veo.mp4 import seconds
+from veo.files.mp4 import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from veo_command import Veo
+    from cli_runner import Veo
 
     import veo_sandbox
 

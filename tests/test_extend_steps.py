@@ -19,10 +19,10 @@ from veo.errors import (
     OutputError,
     UnknownJobError,
 )
+from veo.files.mp4 import seconds
 from veo.key import Key
 from veo.ledger import State
 from veo.ledger.schema import jobs
-from veo.mp4 import seconds
 from veo.request import Request
 
 if TYPE_CHECKING:

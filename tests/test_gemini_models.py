@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from veo.check import check, errors
 from veo.image import Image
 from veo.model import Model
 from veo.money import quote
+from veo.planning.check import check, errors
 from veo.request import Request
 from veo.update import RemoteVideo
 from veo_gemini import Gemini, Vertex

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from recording_server import RecordingServer, Reply
 
 from veo import errors
-from veo.http import Answer
-from veo_gemini import Gemini, sdk
-from veo_gemini.refusals import CASES, Verb, error_of
+from veo.http.client import Answer
+from veo_gemini import Gemini
+from veo_gemini import sdk_client as sdk
+from veo_gemini.error_table import CASES, Verb, error_of
 
 FAST = Gemini.facts.models[MODEL]
 

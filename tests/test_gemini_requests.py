@@ -12,7 +12,7 @@ from veo.errors import AuthError, ConfigError, KeyMissingError, ProtocolError
 from veo.image import Image
 from veo.provider import Pingable
 from veo.update import RemoteVideo, Stage, Update
-from veo_gemini import sdk
+from veo_gemini import sdk_client as sdk
 
 JPEG = Image.of(b"\xff\xd8\xff frame")
 PNG = Image.of(b"\x89PNG\r\n\x1a\n frame")

@@ -192,7 +192,7 @@ def test_a_region_has_its_own_host() -> None:
 def test_the_region_of_the_default_host_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials with Google's own base_url go to the region's host; a base_url of mine stays."""
     asked = []
-    monkeypatch.setattr("veo_gemini.sdk.Sdk", lambda url, **_: asked.append(url))
+    monkeypatch.setattr("veo_gemini.sdk_client.Sdk", lambda url, **_: asked.append(url))
     project(Vertex.facts.base_url)._connect()
     project("http://127.0.0.1:9")._connect()
     express(Vertex.facts.base_url)._connect()

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from raw_server import ANSWER, RawServer, answering, closed_port
 from recording_server import RecordingServer, Reply
 
-from veo import transport
 from veo.errors import (
     AnswerLostError,
     ConfigError,
@@ -25,7 +24,8 @@ from veo.errors import (
     UnreachableError,
     VeoError,
 )
-from veo.http import Http, byte_stream
+from veo.http import transport
+from veo.http.client import Http, byte_stream
 from veo.key import Key
 
 KEY = Key("sandbox-key")

@@ -23,8 +23,8 @@ from veo.errors import (
 from veo.provider import Connection
 from veo.update import RemoteVideo, Stage, Update
 from veo_laozhang import LaoZhangSync
-from veo_laozhang.chat import ChatReader
-from veo_laozhang.prose import last_line, outside_echo, progress, video_url
+from veo_laozhang.chat_stream import ChatReader
+from veo_laozhang.chat_text import last_line, outside_echo, progress, video_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -27,8 +27,8 @@ from veo.errors import (
     VeoError,
 )
 from veo_laozhang import LaoZhangAsync
-from veo_laozhang.errors import failure, refusal, trouble
-from veo_laozhang.said import Said, read, read_answer, retry_after
+from veo_laozhang.error_body import Said, read, read_answer, retry_after
+from veo_laozhang.error_table import failure, refusal, trouble
 
 PAGE = b"<!DOCTYPE html><html><head><title>413 Request Entity Too Large</title></head></html>"
 

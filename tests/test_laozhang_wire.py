@@ -23,7 +23,8 @@ from veo.errors import (
 from veo.image import Image
 from veo.update import RemoteVideo, Stage
 from veo_laozhang import LaoZhangAsync, LaoZhangSync
-from veo_laozhang.bodies import (
+from veo_laozhang.lenient_json import moment, progress
+from veo_laozhang.request_bodies import (
     chat_body,
     content_path,
     is_form,
@@ -32,8 +33,7 @@ from veo_laozhang.bodies import (
     task_files,
     task_path,
 )
-from veo_laozhang.loose import moment, progress
-from veo_laozhang.wire import STAGES, read_created, read_poll, read_task
+from veo_laozhang.responses import STAGES, read_created, read_poll, read_task
 
 PNG = Image.of(b"\x89PNG\r\n\x1a\n start")
 JPEG = Image.of(b"\xff\xd8\xff end")
@@ -215,7 +215,7 @@ def test_the_table_of_words_is_the_documented_union() -> None:
 
 def test_an_unknown_word_ends_nothing_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """A word that nobody knows is a task that still runs."""
-    with caplog.at_level(logging.WARNING, logger="veo_laozhang.wire"):
+    with caplog.at_level(logging.WARNING, logger="veo_laozhang.responses"):
         updates = [read_poll(answer({"status": "marinating"}), "x") for _ in range(3)]
     assert {update.stage for update in updates} == {Stage.RUNNING}
     assert [record.getMessage() for record in caplog.records] == [

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scripted import model
 
-from veo.check import check
-from veo.check import errors as fatal
 from veo.model import Facts, Model, Rule, load_facts, similar
 from veo.money import quote
+from veo.planning.check import check
+from veo.planning.check import errors as fatal
 from veo.provider import installed
 from veo.request import Request
 from veo.update import RemoteVideo

@@ -4,11 +4,11 @@ import io
 from pathlib import Path
 
 import pytest
-from films import film
 from hypothesis import given
 from hypothesis import strategies as st
+from sample_videos import film
 
-from veo.mp4 import defect, seconds
+from veo.files.mp4 import defect, seconds
 
 
 def fault(data: bytes) -> str | None:

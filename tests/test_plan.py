@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scripted import model
 
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
-from veo.plan import Plan, plan, slug
+from veo.planning.plan import Plan, plan, slug
 from veo.provider import installed
 from veo.request import Request
 

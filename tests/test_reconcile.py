@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_runner import Veo
 from hypothesis import given
 from hypothesis import strategies as st
-from veo_command import Veo
 
 import veo_sandbox
-from veo.accounts import untraced
 from veo.errors import UsageError
+from veo.files.mp4 import defect
 from veo.ledger import Ledger, Record, State
-from veo.mp4 import defect
-from veo.places import home
-from veo.reconcile.bills import Bill, Listed, parse
-from veo.reconcile.found import Reconciled, Terms
+from veo.ledger.spending import untraced
+from veo.paths import home
+from veo.reconcile.charges import Bill, Listed, parse
 from veo.reconcile.match import reconcile
+from veo.reconcile.result import Reconciled, Terms
 
 pytest_plugins = ("veo_fixtures",)
 

@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 import requests
-from batches import until
+from batch_inputs import until
 from sandbox_api import Start, picture
 
 from veo_sandbox import Sandbox

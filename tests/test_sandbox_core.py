@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo_sandbox.catalogue import dollars, micro, models
+from veo_sandbox.billing import BalanceError
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.clock import Clock
 from veo_sandbox.core import Core
 from veo_sandbox.latency import Latency
-from veo_sandbox.money import BalanceError
+from veo_sandbox.price_list import dollars, micro, models
 from veo_sandbox.settings import Settings
 from veo_sandbox.store import Store
 from veo_sandbox.tasks import DAY, Order, Outcome, Task, cast, state_of

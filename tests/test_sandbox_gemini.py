@@ -16,8 +16,8 @@ from PIL import ImageChops, ImageStat
 from sandbox_api import DAY, Start, picture
 
 from veo_sandbox import Sandbox
-from veo_sandbox.call import Refusal
 from veo_sandbox.clips import ClipSpec
+from veo_sandbox.exchange import Refusal
 from veo_sandbox.google.operations import check_source
 from veo_sandbox.google.request import Asked
 from veo_sandbox.tasks import Order, Outcome, Task

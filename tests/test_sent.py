@@ -15,9 +15,9 @@ from raw_server import ANSWER, RawServer, answering
 from recording_server import RecordingServer, Reply
 
 from veo.errors import AnswerLostError, UnreachableError
-from veo.http import Answer, Asked, Http
+from veo.http.client import Answer, Asked, Http
+from veo.http.sent import Connections, whole
 from veo.key import Key
-from veo.sent import Connections, whole
 
 if TYPE_CHECKING:
     import socket

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from records import done, record
 
-from veo import sidecar
 from veo.errors import ModeratedError, UnknownOutcomeError
+from veo.files import sidecar
 from veo.ledger import State
 
 KEYS = [

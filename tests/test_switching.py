@@ -13,15 +13,15 @@ import veo_sandbox
 from veo.client import Client, Endpoint
 from veo.config import Config
 from veo.errors import InvalidRequestError
+from veo.files.mp4 import defect
 from veo.key import Key
-from veo.mp4 import defect
 from veo.provider import GROUP, find
-from veo.testing.asking import SAID, asking
+from veo.testing.sample_requests import SAID, asking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from veo_command import Ran, Veo
+    from cli_runner import Ran, Veo
 
     from veo.model import Model, Rule
     from veo.request import Request

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from recording_server import RecordingServer, Reply
 
-from veo import transport
 from veo.errors import UnreachableError
-from veo.http import Http
+from veo.http import transport
+from veo.http.client import Http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

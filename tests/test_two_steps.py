@@ -7,14 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from batches import until
-from patient import Patient, patient
+from batch_inputs import until
+from deferred_provider import Patient, patient
 from scripted import READY, Bench
 
 from veo.engine import listener
-from veo.engine.engine import Engine
-from veo.engine.life import step
+from veo.engine.dispatcher import Engine
 from veo.engine.poll import hear, send
+from veo.engine.step import step
 from veo.errors import BusyError, StillRunningError, TaskNotFoundError
 from veo.ledger import State
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from veo.engine.work import Work
+    from veo.engine.context import Work
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from veo_command import finished
+from cli_runner import finished
 
-from veo.mp4 import seconds
+from veo.files.mp4 import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from veo.batch.batch import Batch
-    from veo.check import Problem
     from veo.client import Client, Endpoint
     from veo.config import Config
     from veo.errors import VeoError
@@ -25,14 +24,15 @@ if TYPE_CHECKING:
     from veo.ledger.record import Record, State
     from veo.model import Facts, Model
     from veo.money import Quote
-    from veo.plan import Plan
+    from veo.planning.check import Problem
+    from veo.planning.plan import Plan
     from veo.provider import ByteStream, Connection, Provider
     from veo.request import Request
     from veo.update import RemoteVideo, Stage, Update
 
 _HOMES = {
     "veo.batch.batch": ("Batch",),
-    "veo.check": ("Problem",),
+    "veo.planning.check": ("Problem",),
     "veo.client": ("Client", "Endpoint"),
     "veo.config": ("Config",),
     "veo.errors": ("VeoError",),
@@ -41,7 +41,7 @@ _HOMES = {
     "veo.ledger.record": ("Record", "State"),
     "veo.model": ("Facts", "Model"),
     "veo.money": ("Quote",),
-    "veo.plan": ("Plan",),
+    "veo.planning.plan": ("Plan",),
     "veo.provider": ("ByteStream", "Connection", "Provider"),
     "veo.request": ("Request",),
     "veo.update": ("RemoteVideo", "Stage", "Update"),

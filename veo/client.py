@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from veo import budget, extend, orders, resume
-from veo import plan as planning
+from veo import extend, orders, resume
 from veo.batch.load import load as load_batch
-from veo.batch.rules import Rules
+from veo.batch.options import Rules
 from veo.config import Config, load
-from veo.engine.work import Context
-from veo.hands import Hands
-from veo.ledger import Ledger, NewJob
-from veo.ledger.planning import new_id
+from veo.engine.context import Context
+from veo.files.images import Pictures
+from veo.ledger import Ledger, NewJob, budget
+from veo.ledger.reserve import new_id
 from veo.money import micros
-from veo.pictures import Pictures
-from veo.places import home as default_home
-from veo.routes import Endpoint, Routes
+from veo.paths import home as default_home
+from veo.planning import plan as planning
+from veo.runtime.providers import Endpoint, Routes
+from veo.runtime.runner import Hands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from veo.batch.batch import Batch
     from veo.batch.load import Source
-    from veo.engine.work import Route
+    from veo.engine.context import Route
     from veo.job import Job
     from veo.ledger import Cap, Record
     from veo.model import Facts, Model
-    from veo.plan import Plan
+    from veo.planning.plan import Plan
     from veo.request import Request
 
 __all__ = ["Client", "Endpoint"]
@@ -155,7 +155,7 @@ class Client:
         Args:
             source: A file (a JSON list or JSON Lines), the content of one, or items: requests, or
                 mappings with the keys of an item in a file.
-            **rules: Fields of ``veo.batch.rules.Rules``: ``output_dir``, ``max_cost``, ...
+            **rules: Fields of ``veo.batch.options.Rules``: ``output_dir``, ``max_cost``, ...
 
         Raises:
             InvalidBatchError: With every problem of every item.

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from veo.errors import ConfigError, KeyMissingError
 from veo.key import Key
 from veo.model import Facts, Model, Row
-from veo.places import config_folder
+from veo.paths import config_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

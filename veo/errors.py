@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from veo.batch.problem import ItemProblem
-    from veo.check import Problem
+    from veo.planning.check import Problem
 
 
 class VeoError(Exception):

@@ -11,15 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from veo import download, mp4, sidecar
-from veo.budget import over
-from veo.check import Problem, errors
 from veo.errors import InvalidRequestError, UnknownJobError, UsageError
+from veo.files import mp4, sidecar
+from veo.files import output as download
 from veo.ledger import lineage
-from veo.ledger.planning import new_id
+from veo.ledger.budget import over
+from veo.ledger.reserve import new_id
 from veo.money import micros
-from veo.places import absolute
-from veo.source import Source, check, reviewed, sequel
+from veo.paths import absolute
+from veo.planning.check import Problem, errors
+from veo.planning.extension import Source, check, reviewed, sequel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from veo.job import Job
     from veo.ledger import Ledger, Record
     from veo.model import Model
-    from veo.plan import Plan
+    from veo.planning.plan import Plan
     from veo.request import Request
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from veo.errors import ImageError
-from veo.places import absolute
+from veo.paths import absolute
 
 if TYPE_CHECKING:
     from pathlib import Path

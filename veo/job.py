@@ -12,8 +12,8 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from veo import sidecar
 from veo.errors import StillRunningError, VeoError
+from veo.files import sidecar
 from veo.ledger.record import State
 from veo.money import usd
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
     from decimal import Decimal
 
-    from veo.engine.work import Work
+    from veo.engine.context import Work
     from veo.ledger import Record
 
 _lock = threading.Lock()

@@ -6,21 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from veo import download
 from veo.batch.problem import ItemProblem, Spot, problems_of
 from veo.errors import InvalidBatchError, UsageError
+from veo.files import output as download
 from veo.image import Image
 from veo.ledger import NewJob
-from veo.ledger.planning import new_id
-from veo.places import absolute
-from veo.plan import slug
+from veo.ledger.reserve import new_id
+from veo.paths import absolute
+from veo.planning.plan import slug
 from veo.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from veo.client import Client
-    from veo.plan import Plan
+    from veo.planning.plan import Plan
 
 
 def asked(request: Request | str, options: dict[str, Any]) -> Request:

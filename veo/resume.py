@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from veo.budget import over
 from veo.errors import ConfigError, UnknownOutcomeError, WithdrawnError
 from veo.ledger import State
+from veo.ledger.budget import over
 from veo.money import micros
 
 if TYPE_CHECKING:

@@ -4,22 +4,22 @@ from typing import Annotated
 
 import typer
 
-from veo_commands.batch import batch
-from veo_commands.cancel import cancel
-from veo_commands.codes import MEANINGS
-from veo_commands.command import Command, command
-from veo_commands.compare import compare
-from veo_commands.config import config
-from veo_commands.cost import cost
-from veo_commands.doctor import doctor
-from veo_commands.extend import extend
-from veo_commands.generate import generate
-from veo_commands.jobs import jobs
-from veo_commands.models import models
-from veo_commands.providers import providers
-from veo_commands.resume import resume
-from veo_commands.sandbox import sandbox
-from veo_commands.show import show
+from veo_commands.commands.batch import batch
+from veo_commands.commands.cancel import cancel
+from veo_commands.commands.compare import compare
+from veo_commands.commands.config import config
+from veo_commands.commands.cost import cost
+from veo_commands.commands.doctor import doctor
+from veo_commands.commands.extend import extend
+from veo_commands.commands.generate import generate
+from veo_commands.commands.jobs import jobs
+from veo_commands.commands.models import models
+from veo_commands.commands.providers import providers
+from veo_commands.commands.resume import resume
+from veo_commands.commands.sandbox import sandbox
+from veo_commands.commands.show import show
+from veo_commands.exit_codes import MEANINGS
+from veo_commands.framework import Command, command
 
 _CODES = "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items())
 _EPILOG = f"""\b

@@ -1,6 +1,6 @@
 """Options that commands share, in groups: each option is written once, here.
 
-A command takes a group as one parameter; ``veo_commands.command`` spreads it out for Typer.
+A command takes a group as one parameter; ``veo_commands.framework`` spreads it out for Typer.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from veo_commands import complete
+from veo_commands import completion as complete
 
 if TYPE_CHECKING:
     from veo.request import Request

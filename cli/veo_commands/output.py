@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from veo_commands import codes
+from veo_commands import exit_codes as codes
 from veo_commands.options import Show
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Output:
     def become(self, show: Show) -> None:
         """Print like this from now on."""
         self.show, self.sandbox = show, False
-        from veo_commands.logs import listen
+        from veo_commands.log_handler import listen
 
         listen()
 

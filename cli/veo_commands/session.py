@@ -35,7 +35,7 @@ def loaded(place: Place, *groups: Asked | Wait) -> Loaded:
 
 def homes() -> tuple[Path, Path]:
     """The folders of the two ledgers: of real money, and of the sandbox's play money."""
-    from veo.places import home
+    from veo.paths import home
 
     return home(), home() / "sandbox"
 

@@ -3,7 +3,7 @@
 The SDK is imported when something is first asked of it, never for the facts alone.
 """
 
-from veo_gemini.gemini import Gemini
+from veo_gemini.developer_api import Gemini
 from veo_gemini.vertex import Vertex
 
 __all__ = ["Gemini", "Vertex"]

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from veo.errors import GoneError, ProtocolError
-from veo.http import CHUNK, Http, byte_stream
+from veo.http.client import CHUNK, Http, byte_stream
 from veo.key import Key
 from veo.provider import ByteStream
-from veo_gemini.refusals import error_of
+from veo_gemini.error_table import error_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from veo_gemini.refusals import Verb
+    from veo_gemini.error_table import Verb
 
 
 def stream(http: Http, url: str, offset: int, verb: Verb = "open") -> ByteStream:

@@ -10,8 +10,8 @@ from pydantic import Field, ValidationError
 
 from veo.errors import AuthError, ConfigError, KeyMissingError, RefusedError, VeoError
 from veo.model import Facts, Row, load_facts
-from veo_gemini import wire
-from veo_gemini.route import Route
+from veo_gemini import convert as wire
+from veo_gemini.base import Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from veo.provider import ByteStream, Connection, ProviderClass
     from veo.request import Request
     from veo.update import RemoteVideo
-    from veo_gemini.sdk import Sdk
+    from veo_gemini.sdk_client import Sdk
 
 
 class Settings(Row):
@@ -69,7 +69,7 @@ class Vertex(Route):
         return f"{name} is there for {self._who}"
 
     def _connect(self) -> Sdk:
-        from veo_gemini.sdk import Sdk  # noqa: PLC0415 - half a second
+        from veo_gemini.sdk_client import Sdk  # noqa: PLC0415 - half a second
 
         base_url = self._connection.base_url
         if self._express:
@@ -114,7 +114,7 @@ class Vertex(Route):
 
     @cached_property
     def _adc(self) -> tuple[Credentials, str]:
-        from veo_gemini import adc  # noqa: PLC0415 - google-auth
+        from veo_gemini import credentials as adc  # noqa: PLC0415 - google-auth
 
         credentials, project = adc.find(self.facts.key_help)
         project = self._settings.project or project
@@ -131,7 +131,7 @@ class Vertex(Route):
                 f"{uri} lies in Cloud Storage, which an express key does not open",
                 hint=f"Fetch it with: gcloud storage cp {uri} FILE",
             )
-        from veo_gemini import adc  # noqa: PLC0415 - google-auth
+        from veo_gemini import credentials as adc  # noqa: PLC0415 - google-auth
 
         with self._token_lock:
             return adc.token(self._adc[0])

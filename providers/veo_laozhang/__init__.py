@@ -5,7 +5,7 @@ results that it published in November 2025, the logs of its users, and the publi
 gateway that its newer route resembles.
 """
 
-from veo_laozhang.stream import LaoZhangSync
-from veo_laozhang.tasks import LaoZhangAsync
+from veo_laozhang.async_route import LaoZhangAsync
+from veo_laozhang.sync_route import LaoZhangSync
 
 __all__ = ["LaoZhangAsync", "LaoZhangSync"]

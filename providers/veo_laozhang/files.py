@@ -11,15 +11,15 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from veo.errors import GoneError, NotReadyError, ProtocolError, SetupError, VeoError
-from veo.http import Answer, byte_stream
+from veo.http.client import Answer, byte_stream
 from veo.update import Stage
-from veo_laozhang.errors import trouble
-from veo_laozhang.loose import loads
-from veo_laozhang.said import read_answer
-from veo_laozhang.wire import read_task
+from veo_laozhang.error_body import read_answer
+from veo_laozhang.error_table import trouble
+from veo_laozhang.lenient_json import loads
+from veo_laozhang.responses import read_task
 
 if TYPE_CHECKING:
-    from veo.http import Http, OpenAnswer
+    from veo.http.client import Http, OpenAnswer
     from veo.provider import ByteStream
 
 NOT_READY_S = 4.0  # what a sister reseller advises for the seconds after `completed`

@@ -10,11 +10,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 
-from veo_sandbox.answers import HangUp
-from veo_sandbox.call import Call, Refusal
 from veo_sandbox.core import Core
+from veo_sandbox.exchange import Call, Refusal
 from veo_sandbox.faults.registry import FAULTS
 from veo_sandbox.faults.rules import Rule
+from veo_sandbox.responses import HangUp
 from veo_sandbox.routes import At, Handler, account, chat, control, files, gemini, vertex, videos
 
 WIRES = (videos, chat, gemini, vertex, account)

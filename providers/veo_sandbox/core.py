@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from veo_sandbox.catalogue import dollars
+from veo_sandbox.billing import Account
+from veo_sandbox.clip_store import Studio
 from veo_sandbox.clock import Clock
 from veo_sandbox.faults.rules import Rules
-from veo_sandbox.money import Account
-from veo_sandbox.record import Leaks, Record
+from veo_sandbox.price_list import dollars
+from veo_sandbox.request_log import Leaks, Record
 from veo_sandbox.settings import Settings, number
-from veo_sandbox.stopping import Stopping
+from veo_sandbox.shutdown import Stopping
 from veo_sandbox.store import Store
-from veo_sandbox.studio import Studio
 from veo_sandbox.tasks import Order, State, Task, Tasks, cast, state_of
 
 

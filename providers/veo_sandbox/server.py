@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from veo_sandbox.stopping import Stopping
+from veo_sandbox.shutdown import Stopping
 from veo_sandbox.store import Store
 
 _HOST = "127.0.0.1"

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cassette_cases import PROVIDERS, Take, takes
 from cassette_folder import FOLDER, RECORDING, Recording, cassettes, loose_bodies, read
-from cassette_takes import PROVIDERS, Take, takes
 
 from veo.money import show
 from veo.provider import find

@@ -15,17 +15,17 @@ from urllib.parse import urlsplit
 
 import google.auth
 import pytest
+from cassette_cases import EARLIER, Take
 from cassette_scrub import Scrub
-from cassette_shelf import Shelf
-from cassette_takes import EARLIER, Take
+from cassette_store import Shelf
 from google.oauth2.credentials import Credentials
 from recording_server import RecordingServer
 from vcr.stubs import VCRHTTPResponse
 
 from veo.errors import NotReadyError
+from veo.http.transport import origin
 from veo.key import Key
 from veo.provider import Connection, Provider, find
-from veo.transport import origin
 from veo.update import RemoteVideo, Stage, Update
 from veo_gemini.vertex import regional
 

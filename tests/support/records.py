@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripted import model
 
-from veo.engine.work import Work
+from veo.engine.context import Work
 from veo.job import Job
 from veo.ledger import Record, State
 from veo.money import micros, quote

@@ -7,13 +7,13 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from veo.engine.life import step
-from veo.engine.limits import Gate
-from veo.engine.work import PARKED, Context, Route, Work
+from veo.engine.context import PARKED, Context, Route, Work
+from veo.engine.rate_limit import Gate
+from veo.engine.step import step
+from veo.files.images import Pictures
 from veo.ledger import Ledger, NewJob
 from veo.model import Facts, Model
 from veo.money import quote
-from veo.pictures import Pictures
 from veo.provider import ByteStream
 from veo.request import Request
 from veo.update import RemoteVideo, Stage, Update

@@ -7,7 +7,7 @@ import re
 import select
 import subprocess
 
-from veo_command import COMMAND
+from cli_runner import COMMAND
 
 
 def on_a_terminal(*args: str) -> tuple[int, str]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from batches import until
-from veo_command import Veo
+from batch_inputs import until
+from cli_runner import Veo
 
 import veo_sandbox
 

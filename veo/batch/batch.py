@@ -5,22 +5,21 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from veo import budget
 from veo.batch.decider import Decider, standing
 from veo.batch.entry import NOT_SENT, Entry
-from veo.batch.flight import Flight
+from veo.batch.in_flight import Flight
+from veo.batch.match import Verdict, verdict
 from veo.batch.queue import Queue
-from veo.batch.standing import Verdict, verdict
-from veo.engine.work import still_running
+from veo.engine.context import still_running
 from veo.errors import BudgetError, LeaseLostError, SetupError, VeoError, WithdrawnError
-from veo.ledger import LIVE, State
+from veo.ledger import LIVE, State, budget
 from veo.money import micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from veo.batch.checking import Checked
-    from veo.batch.rules import Rules
+    from veo.batch.options import Rules
+    from veo.batch.validate import Checked
     from veo.client import Client
     from veo.job import Job
     from veo.ledger import Cap, Planned, Record

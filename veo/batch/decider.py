@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from veo import budget
 from veo.batch.entry import SKIPPED
-from veo.batch.standing import Verdict, verdict
-from veo.download import claim_folder
+from veo.batch.match import Verdict, verdict
 from veo.errors import GoneError, LeaseLostError
-from veo.ledger import State
+from veo.files.output import claim_folder
+from veo.ledger import State, budget
 from veo.money import micros
 from veo.resume import unknown
 

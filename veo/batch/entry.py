@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from veo import sidecar
-from veo.ledger.planning import new_id
+from veo.files import sidecar
+from veo.ledger.reserve import new_id
 
 if TYPE_CHECKING:
     from veo.batch.problem import Spot

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from veo.errors import ImageError
-from veo.places import absolute
+from veo.paths import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

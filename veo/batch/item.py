@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
+from veo.batch.input import shown
 from veo.batch.problem import ItemProblem, Spot, problems_of
-from veo.batch.reading import shown
 from veo.errors import ImageError
 from veo.image import Image
 from veo.model import similar
@@ -18,7 +18,7 @@ from veo.request import Request
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from veo.batch.reading import Raw
+    from veo.batch.input import Raw
 
 
 @dataclass(frozen=True, slots=True)

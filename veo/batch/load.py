@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veo.batch.batch import Batch
-from veo.batch.checking import Setting, check
+from veo.batch.input import Raw, parse
 from veo.batch.item import Item, read, read_all
+from veo.batch.options import Rules
 from veo.batch.problem import Spot
-from veo.batch.reading import Raw, parse
-from veo.batch.rules import Rules
+from veo.batch.validate import Setting, check
 from veo.errors import InvalidBatchError, UsageError
-from veo.places import absolute
+from veo.paths import absolute
 from veo.request import Request
 
 if TYPE_CHECKING:

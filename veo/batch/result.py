@@ -8,8 +8,8 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from veo.batch.outputs import RESULT
-from veo.batch.standing import Verdict
+from veo.batch.match import Verdict
+from veo.batch.paths import RESULT
 from veo.money import micros, usd
 
 if TYPE_CHECKING:

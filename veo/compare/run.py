@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from veo.compare.figures import Figures, accepted_at, figures
-from veo.compare.measure import Media, measure
+from veo.compare.media import Media, measure
+from veo.compare.metrics import Figures, accepted_at, figures
 from veo.errors import UsageError
-from veo.ledger.planning import new_id
 from veo.ledger.record import State
+from veo.ledger.reserve import new_id
 from veo.provider import find
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from veo.client import Client
     from veo.job import Job
     from veo.ledger import NewJob, Record
-    from veo.plan import Plan
+    from veo.planning.plan import Plan
     from veo.request import Request
 
 MEASURED = 50

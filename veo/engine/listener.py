@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from veo.engine.work import Work
+    from veo.engine.context import Work
     from veo.provider import Asked
 
 TICK_S = 1.0

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from veo.engine.policy import Progress
+from veo.engine.poll_schedule import Progress
 from veo.engine.submit import advance, news
 from veo.errors import GoneError, ProtocolError, TaskNotFoundError, VeoError
 from veo.ledger.record import State
@@ -15,7 +15,7 @@ from veo.ledger.record import State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from veo.engine.work import Context, Work
+    from veo.engine.context import Context, Work
     from veo.provider import Asked
     from veo.update import Update
 

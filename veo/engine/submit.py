@@ -7,8 +7,8 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from veo.engine import charge
-from veo.engine.work import PARKED
+from veo.engine import charging as charge
+from veo.engine.context import PARKED
 from veo.errors import (
     BusyError,
     ImageError,
@@ -23,7 +23,7 @@ from veo.ledger.record import State
 from veo.update import Stage, Update
 
 if TYPE_CHECKING:
-    from veo.engine.work import Context, Route, Work
+    from veo.engine.context import Context, Route, Work
     from veo.ledger.record import Record
     from veo.request import Request
 

@@ -1,9 +1,9 @@
 """Every job, on disk, before anything is sent."""
 
+from veo.ledger.caps import Cap, Sums
 from veo.ledger.ledger import Ledger
-from veo.ledger.money import Cap, Sums
-from veo.ledger.planning import NewJob, Planned
 from veo.ledger.record import ENDED, IN_FLIGHT, LIVE, Event, Record, State
+from veo.ledger.reserve import NewJob, Planned
 
 __all__ = [
     "ENDED",

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 
 from veo.errors import UnknownJobError
-from veo.ledger import money, planning, rows
+from veo.ledger import caps as money
+from veo.ledger import reserve as planning
+from veo.ledger import rows
 from veo.ledger.database import Database
 from veo.ledger.record import LIVE, Event, Record, State
 from veo.ledger.schema import events, jobs
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.errors import VeoError
-    from veo.ledger.money import Cap, Sums
-    from veo.ledger.planning import NewJob, Planned
+    from veo.ledger.caps import Cap, Sums
+    from veo.ledger.reserve import NewJob, Planned
     from veo.update import RemoteVideo
 
 _ADOPTED = ("state", "version", "task_id", "video", "error", "certain", *rows.AMOUNTS)

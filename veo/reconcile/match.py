@@ -12,14 +12,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from veo.ledger.record import LIVE, Record, State
-from veo.reconcile.alike import SKEW_S, Fits, alike, labels, until
-from veo.reconcile.found import Pair, Question, Reconciled, Terms, Verdict
-from veo.reconcile.questions import Judge, ask, in_doubt
+from veo.reconcile.open_items import Judge, ask, in_doubt
+from veo.reconcile.result import Pair, Question, Reconciled, Terms, Verdict
+from veo.reconcile.similar import SKEW_S, Fits, alike, labels, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from veo.reconcile.bills import Bill, Listed
+    from veo.reconcile.charges import Bill, Listed
 
 
 def reconcile(records: Sequence[Record], listed: Listed, terms: Terms) -> Reconciled:

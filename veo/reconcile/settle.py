@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from veo.errors import VeoError
     from veo.ledger import Ledger, Record
-    from veo.reconcile.found import Pair, Question
+    from veo.reconcile.result import Pair, Question
 
 
 def settle(

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 import pytest
 from sqlalchemy import update
 
-from veo import extend, mp4
-from veo.check import values
+from veo import extend
 from veo.client import Client, Endpoint
 from veo.config import Config
 from veo.errors import (
@@ -23,14 +22,16 @@ from veo.errors import (
     UnknownOutcomeError,
     VeoError,
 )
+from veo.files import mp4
 from veo.key import Key
 from veo.ledger import State
 from veo.ledger.schema import jobs
 from veo.model import Feature
 from veo.money import quote, usd
+from veo.planning.check import values
 from veo.provider import Asking, Pingable, find
 from veo.request import Request
-from veo.testing.asking import WORDS, asking, shapes, using
+from veo.testing.sample_requests import WORDS, asking, shapes, using
 from veo.testing.service import able, provoke
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from veo_sandbox.call import Call, Refusal, Upload
-from veo_sandbox.catalogue import Model, models
+from veo_sandbox.exchange import Call, Refusal, Upload
+from veo_sandbox.price_list import Model, models
 from veo_sandbox.profiles.base import Profile
 from veo_sandbox.profiles.pictures import check_pictures, inline_picture
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from veo_sandbox.call import Connection
+from veo_sandbox.exchange import Connection
 
 Payloads = AsyncIterator[str]
 Pieces = AsyncIterator[bytes]

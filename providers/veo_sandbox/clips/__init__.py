@@ -4,8 +4,8 @@
 whole. Either may take a second or two of CPU: call them from a worker thread.
 """
 
-from veo_sandbox.clips.film import StoppedError, extend, render
 from veo_sandbox.clips.mp4 import whole
+from veo_sandbox.clips.render import StoppedError, extend, render
 from veo_sandbox.clips.spec import ClipSpec
 
 __all__ = ["ClipSpec", "StoppedError", "extend", "render", "whole"]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from veo_sandbox.clips.planes import Colour, Mask, Planes, colour
+from veo_sandbox.clips.yuv import Colour, Mask, Planes, colour
 
 _PALETTES = (
     "#241655 #b0487f #ffb27a #ffe6b0 #9c4a78 #6a3468 #41234f #1d1230",

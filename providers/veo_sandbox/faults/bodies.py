@@ -5,9 +5,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from veo_sandbox.answers import page
-from veo_sandbox.call import Call
+from veo_sandbox.exchange import Call
 from veo_sandbox.faults.registry import Proceed, fault, register
+from veo_sandbox.responses import page
 
 _JSON = ("create", "poll")
 

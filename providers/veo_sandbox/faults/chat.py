@@ -6,8 +6,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from veo_sandbox.call import Call
 from veo_sandbox.chat.stream import BrokenOff, EventStream, Payloads, Pieces
+from veo_sandbox.exchange import Call
 from veo_sandbox.faults.registry import Proceed, fault, register
 
 _DONE = "[DONE]"

@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from veo_sandbox.call import Call
+from veo_sandbox.exchange import Call
 from veo_sandbox.faults.registry import Proceed, fault, register
 from veo_sandbox.tasks import Outcome
 

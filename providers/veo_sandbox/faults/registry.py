@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-    from veo_sandbox.call import Call
+    from veo_sandbox.exchange import Call
 
 STEPS = ("create", "stream", "poll", "content", "file")
 

@@ -2,10 +2,10 @@
 
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from veo_sandbox.answers import HangUp
-from veo_sandbox.call import Call
+from veo_sandbox.exchange import Call
+from veo_sandbox.faults.byte_streams import Cut, Dripping, Shortened, Unframed
 from veo_sandbox.faults.registry import Proceed, fault
-from veo_sandbox.faults.streams import Cut, Dripping, Shortened, Unframed
+from veo_sandbox.responses import HangUp
 
 _BYTES = ("content", "file")
 

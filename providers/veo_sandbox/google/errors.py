@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from veo_sandbox.call import Refusal
+from veo_sandbox.exchange import Refusal
 
 _STATUS = {
     400: "INVALID_ARGUMENT",

@@ -4,12 +4,12 @@ import secrets
 import string
 from typing import Any, Literal, Protocol
 
-from veo_sandbox.call import Call, brief
-from veo_sandbox.catalogue import Model
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
+from veo_sandbox.exchange import Call, brief
 from veo_sandbox.google.errors import bad, no_use_case
 from veo_sandbox.google.request import Asked
+from veo_sandbox.price_list import Model
 from veo_sandbox.tasks import DAY, Order, Outcome, State, Task
 
 KEEP = 2 * DAY

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from veo_sandbox.call import Call, Upload
-from veo_sandbox.catalogue import Model
+from veo_sandbox.exchange import Call, Upload
 from veo_sandbox.google.errors import bad, no_use_case, unsupported
+from veo_sandbox.price_list import Model
 from veo_sandbox.profiles.pictures import TAKEN, kind_of
 
 MOST_BODY = 20 * 1024 * 1024

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 from starlette.responses import JSONResponse, Response
 
-from veo_sandbox.answers import page
-from veo_sandbox.call import Call, Refusal, Upload
-from veo_sandbox.catalogue import Model
 from veo_sandbox.core import Core
+from veo_sandbox.exchange import Call, Refusal, Upload
+from veo_sandbox.price_list import Model
+from veo_sandbox.responses import page
 from veo_sandbox.tasks import Outcome, State, Task
 
 MOST_IMAGE = 10 * 1024 * 1024

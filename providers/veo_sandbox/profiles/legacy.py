@@ -4,8 +4,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from veo_sandbox.call import Call, Upload
-from veo_sandbox.catalogue import Model
+from veo_sandbox.exchange import Call, Upload
+from veo_sandbox.price_list import Model
 from veo_sandbox.profiles.base import NO_FRAME, Asked, Profile
 from veo_sandbox.profiles.pictures import check_pictures
 from veo_sandbox.tasks import Outcome, State, Task

@@ -9,9 +9,9 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from veo_sandbox.call import Call, Refusal, Upload
-from veo_sandbox.catalogue import Model
 from veo_sandbox.core import Core
+from veo_sandbox.exchange import Call, Refusal, Upload
+from veo_sandbox.price_list import Model
 from veo_sandbox.profiles.base import Asked, Profile, token, worded
 from veo_sandbox.profiles.pictures import check_pictures, inline_picture
 from veo_sandbox.tasks import State, Task

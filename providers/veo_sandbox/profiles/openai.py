@@ -4,8 +4,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from veo_sandbox.call import Call, Refusal, Upload
-from veo_sandbox.catalogue import Model
+from veo_sandbox.exchange import Call, Refusal, Upload
+from veo_sandbox.price_list import Model
 from veo_sandbox.profiles.base import Asked, Profile, token
 from veo_sandbox.profiles.pictures import check_pictures, inline_picture
 from veo_sandbox.tasks import State, Task

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from veo_sandbox.call import Refusal, Upload
+from veo_sandbox.exchange import Refusal, Upload
 from veo_sandbox.profiles.base import MOST_IMAGE, Profile
 
 TAKEN = {"JPEG", "PNG", "WEBP"}

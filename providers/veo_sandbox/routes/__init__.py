@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
-from veo_sandbox.call import Call
 from veo_sandbox.core import Core
+from veo_sandbox.exchange import Call
 from veo_sandbox.tasks import Task
 
 Handler = Callable[[Core, Call], Awaitable[Response]]

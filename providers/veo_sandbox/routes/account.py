@@ -5,9 +5,9 @@ import json
 
 from starlette.responses import JSONResponse, Response
 
-from veo_sandbox.call import Call, Refusal
-from veo_sandbox.catalogue import models
 from veo_sandbox.core import Core
+from veo_sandbox.exchange import Call, Refusal
+from veo_sandbox.price_list import models
 from veo_sandbox.profiles import PROFILES
 from veo_sandbox.routes import At
 

@@ -5,16 +5,16 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
-from veo_sandbox.answers import HangUp
-from veo_sandbox.call import Call, Refusal
-from veo_sandbox.catalogue import Model
-from veo_sandbox.chat.dresses import DRESSES, Capture, Ended
+from veo_sandbox.billing import BalanceError
+from veo_sandbox.chat.dialects import DRESSES, Capture, Ended
 from veo_sandbox.chat.request import Chat, Gateway
 from veo_sandbox.chat.stream import EventStream
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
-from veo_sandbox.money import BalanceError
+from veo_sandbox.exchange import Call, Refusal
+from veo_sandbox.price_list import Model
 from veo_sandbox.profiles.base import NO_FRAME
+from veo_sandbox.responses import HangUp
 from veo_sandbox.routes import At, files
 from veo_sandbox.tasks import Order, Outcome, Task
 

@@ -2,9 +2,9 @@
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from veo_sandbox.answers import Video
-from veo_sandbox.call import Call
 from veo_sandbox.core import Core
+from veo_sandbox.exchange import Call
+from veo_sandbox.responses import Video
 from veo_sandbox.routes import At
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from veo_sandbox.answers import Video
-from veo_sandbox.call import Call, Refusal
-from veo_sandbox.catalogue import Model, models
+from veo_sandbox.billing import BalanceError
 from veo_sandbox.core import Core
+from veo_sandbox.exchange import Call, Refusal
 from veo_sandbox.google.errors import (
     UNPROCESSED,
     bad,
@@ -23,7 +22,8 @@ from veo_sandbox.google.errors import (
 )
 from veo_sandbox.google.operations import check_source, operation_body, order, token
 from veo_sandbox.google.request import Api, Asked, read
-from veo_sandbox.money import BalanceError
+from veo_sandbox.price_list import Model, models
+from veo_sandbox.responses import Video
 from veo_sandbox.routes import At, account
 from veo_sandbox.tasks import Task
 

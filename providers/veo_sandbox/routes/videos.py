@@ -2,14 +2,14 @@
 
 from starlette.responses import JSONResponse, Response
 
-from veo_sandbox.answers import Video
-from veo_sandbox.call import Call, Refusal
-from veo_sandbox.catalogue import Model, models
+from veo_sandbox.billing import BalanceError
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
-from veo_sandbox.money import BalanceError
+from veo_sandbox.exchange import Call, Refusal
+from veo_sandbox.price_list import Model, models
 from veo_sandbox.profiles import PROFILES, Asked, Profile
 from veo_sandbox.profiles.official import envelope
+from veo_sandbox.responses import Video
 from veo_sandbox.routes import At
 from veo_sandbox.tasks import Order, Task
 

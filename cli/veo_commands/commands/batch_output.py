@@ -1,0 +1,258 @@
+"""What a batch has to say before it begins, as its items end, and in the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from veo_commands import exit_codes as codes
+from veo_commands import format as words
+from veo_commands.output import one_line, out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from veo.batch.batch import Batch
+    from veo.batch.entry import Entry
+    from veo.batch.match import Verdict
+    from veo.errors import InvalidBatchError
+
+_ROWS = 40
+_ORDER = (
+    *("done", "skipped", "downloading", "ready", "running", "submitted", "submitting"),
+    *("planned", "waiting", "failed", "expired", "unknown", "not sent", "invalid"),
+)
+_FINE = {"done", "skipped"}
+_AGAIN = {"failed", "expired"}
+_COLOURS = {"failed": "red", "expired": "red", "unknown": "yellow"}
+_STYLES = {**words.STYLES, "skipped": "dim", "not sent": "yellow"}
+_OUTLOOK = {
+    "MAKE": "to make",
+    "KEEP": "made already",
+    "CHANGED": "made already, its file changed since",
+    "FETCH": "made already, its file to be fetched again",
+    "GONE": "made once, its video gone",
+    "JOIN": "on its way already",
+    "ASK": "of unknown outcome",
+}
+
+
+def refused(error: InvalidBatchError) -> int:
+    """Print every problem of a batch of which nothing was sent."""
+    out.fail(error)
+    for problem in error.problems:
+        told = {"type": "InvalidBatchError", "message": problem.message}
+        place = {"index": problem.spot.index, "line": problem.spot.line}
+        out.result({**place, "job": None, "error": told}, None)
+    return error.exit_code
+
+
+def announced(batch: Batch) -> None:
+    """Tell what is going to happen and what it will cost."""
+    from veo.batch.result import quoted
+
+    _warn(batch)
+    play = "; play money in the sandbox" if out.sandbox else ""
+    out.say(f"{len(batch.entries)} items: {_outlook(batch)}{play}", dim=True)
+    if short := batch.short(quoted(batch)):
+        out.warn(f"{short.message}; as many are sent as fit")
+
+
+def rehearsed(batch: Batch) -> int:
+    """``--dry-run``: print the plan of every item and the quote of all, send nothing."""
+    from veo.errors import InvalidBatchError
+
+    _warn(batch)
+    if out.show.json:
+        for entry, what in batch.outlook:
+            out.result(_planned(entry, what), None)
+    else:
+        titles = ("#", "PLAN", "MODEL", ">PRICE", "VIDEO")
+        out.table(titles, [_row(entry, what) for entry, what in batch.outlook])
+        out.result({}, f"\n{_outlook(batch)}\nnothing was sent")
+    return InvalidBatchError.exit_code if batch.checked.problems else codes.DONE
+
+
+def result(entry: Entry) -> None:
+    """Print an item that is over as a result: its JSON, or when quiet its file."""
+    done = entry.state in _FINE and out.show.quiet
+    out.result(entry.describe(), entry.record.output if done and entry.record else None)
+
+
+def tell(entry: Entry) -> None:
+    """Say on stderr how an item ended, errors even when quiet; one line speaks for all not sent."""
+    if entry.state == "not sent" or (entry.skipped and not entry.note):
+        return
+    say = out.tell if entry.error else out.say
+    colour = _COLOURS.get(entry.state)
+    say(_line(entry), **({"fg": colour} if colour else {"dim": True}))
+
+
+def is_odd(entry: Entry) -> bool:
+    """Whether there is something to say about an item besides that it has its video."""
+    return entry.note is not None or (entry.error is not None and entry.state != "not sent")
+
+
+def _line(entry: Entry) -> str:
+    record = entry.record
+    if entry.state == "done" and record:
+        return f"{entry.spot} {words.outcome(record)}: {words.place(record.output)}"
+    said = entry.error.message if entry.error else entry.note
+    name = f" {entry.job.id}" if entry.job else ""
+    return f"{entry.spot}{name} {entry.state}{f': {one_line(said, 300)}' if said else ''}"
+
+
+def counted(counts: Mapping[str, int]) -> list[str]:
+    """How many items are in which state, in the order of a life."""
+    return [f"{counts[state]} {state}" for state in _ORDER if counts.get(state)]
+
+
+def interrupted(batch: Batch) -> int:
+    """The end of a batch by Ctrl-C: what was sent goes on without us."""
+    sent = len(batch.flight)
+    batch.leave()
+    _print_rest(batch)
+    _closing(batch)
+    _tell_not_sent(batch.entries)
+    _tell_of_those_on_their_way(sent)
+    out.hint("The same command goes on with the batch; what is made costs nothing.")
+    return codes.INTERRUPTED
+
+
+def finished(batch: Batch) -> int:
+    """Print a table of the items and what all of it cost; returns the exit code.
+
+    What is still on its way was accepted and detached from.
+    """
+    from veo.batch.result import exit_code
+
+    sent = len(batch.flight)
+    batch.leave(content=True)
+    _print_rest(batch)
+    if not (out.show.json or out.show.quiet):
+        _table(batch.entries)
+    _closing(batch)
+    _advise(batch)
+    _tell_of_those_on_their_way(sent)
+    return exit_code(batch)
+
+
+def _tell_of_those_on_their_way(count: int) -> None:
+    if count:
+        out.hint(f"{count} on their way: `veo resume` fetches them, or the same command again.")
+
+
+def _print_rest(batch: Batch) -> None:
+    for entry in batch.told():
+        result(entry)
+
+
+def _table(entries: Sequence[Entry]) -> None:
+    """All items where they are few, else those that have no video."""
+    shown = [entry for entry in entries if len(entries) <= _ROWS or entry.state not in _FINE]
+    if shown:
+        titles = ("#", "STATE", ">TIME", ">COST", "VIDEO OR REASON")
+        out.table(titles, [_ended(entry) for entry in shown[:_ROWS]])
+    if len(shown) > _ROWS:
+        out.say(f"and {len(shown) - _ROWS} more without a video", dim=True)
+
+
+def _ended(entry: Entry) -> list[Any]:
+    from rich.text import Text
+
+    record = entry.record if entry.job else None
+    took = record.ended_at - record.created_at if record and record.ended_at else None
+    fine = entry.state in _FINE and entry.record is not None
+    why = entry.error.message if entry.error and entry.state != "not sent" else ""
+    return [
+        str(entry.spot.index),
+        Text(entry.state, style=_STYLES.get(entry.state, "cyan")),
+        words.length(took) if took is not None else "",
+        words.cost(record) if record else "-",
+        words.place(entry.record.output)
+        if fine and entry.record
+        else one_line(why or entry.note or "", 120),
+    ]
+
+
+def _closing(batch: Batch) -> None:
+    """The sums, and where the whole result is."""
+    from veo.batch.result import charged_now, counts, write
+
+    sums = batch.client.ledger.sums(batch.run)
+    now = charged_now(batch)
+    money = [f"charged {words.money(now) if now else 'nothing'}"]
+    if sums.charged != now:
+        money.append(f"{words.money(sums.charged)} in all runs")
+    money += [f"{words.money(sums.reserved)} reserved"] if sums.reserved else []
+    money += [f"{words.money(sums.doubtful)} doubtful"] if sums.doubtful else []
+    path = write(batch)
+    out.say(f"{', '.join(counted(counts(batch)))}; {', '.join(money)}")
+    if path:
+        out.say(f"all of it: {words.place(str(path))}", dim=True)
+    if path is None:
+        out.warn(f"batch-result.json cannot be written to {batch.checked.folder}")
+
+
+def _advise(batch: Batch) -> None:
+    """What can be done about items without a video, each advice once."""
+    _tell_not_sent(batch.entries)
+    found = Counter(entry.state for entry in batch.entries if entry.error)
+    if found["unknown"]:
+        out.hint("`veo jobs --state unknown` lists what may have been paid for.")
+        out.hint("--resubmit-unknown sends it again, which may pay twice.")
+    wrong = [entry for entry in batch.entries if entry.error and entry.state in _AGAIN]
+    kept = [entry for entry in wrong if entry.record and entry.record.stands]
+    for hint in dict.fromkeys(str(entry.error.hint) for entry in kept if entry.error):
+        out.hint(hint)
+    if len(wrong) > len(kept):
+        out.hint("The same command again gives those that failed a new try.")
+
+
+def _tell_not_sent(entries: Iterable[Entry]) -> None:
+    errors = [entry.error for entry in entries if entry.state == "not sent" and entry.error]
+    for error in dict.fromkeys(errors):
+        said = error.message.removeprefix("not sent: ")
+        out.tell(f"{errors.count(error)} not sent: {said}", fg="yellow")
+        if error.hint:
+            out.hint(error.hint)
+
+
+def _warn(batch: Batch) -> None:
+    for problem in batch.checked.problems:
+        out.warn(f"left out: {problem}")
+    for warning in batch.checked.warnings:
+        out.warn(warning)
+
+
+def _outlook(batch: Batch) -> str:
+    """How many items are to be made, are made, and so on, and the quote of what is to be made."""
+    from veo.batch.result import quoted
+
+    found = Counter(what.name for _, what in batch.outlook)
+    parts = [f"{found[name]} {told}" for name, told in _OUTLOOK.items() if found[name]]
+    cost = quoted(batch)
+    return ", ".join(parts) + (f"; {words.money(cost)} to pay" if cost else "")
+
+
+def _row(entry: Entry, what: Verdict) -> list[Any]:
+    from veo.money import show
+
+    quote = entry.new.quote
+    return [
+        str(entry.spot.index),
+        _OUTLOOK[what.name],
+        f"{entry.new.provider}/{entry.new.model}",
+        show(quote.amount) if what.name == "MAKE" else "-",
+        words.place(entry.new.output),
+    ]
+
+
+def _planned(entry: Entry, what: Verdict) -> dict[str, Any]:
+    """An item of a rehearsal as ``--json`` prints it."""
+    return {
+        **entry.describe(),
+        "plan": what.name.lower(),
+        "request": entry.new.request.to_json(),
+        "quote": entry.new.quote.to_json(),
+    }

@@ -1,0 +1,49 @@
+"""``veo cancel``: give up jobs that were never sent."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from veo_commands import completion as complete
+from veo_commands.options import Place
+from veo_commands.output import out
+from veo_commands.session import opened
+
+if TYPE_CHECKING:
+    from veo.ledger import Record
+
+
+def cancel(
+    jobs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Ids, or beginnings of them.", metavar="JOB...", autocompletion=complete.jobs
+        ),
+    ],
+    *,
+    place: Place,
+) -> int:
+    """Give up jobs that were never sent, and free the money held for them."""
+    from veo.files.sidecar import describe
+
+    with opened(place) as client:
+        records = [client.ledger.job(name) for name in dict.fromkeys(jobs)]
+        given_up = {record.id: record for record in client.cancel(records)}
+    for record in records:
+        if record.id in given_up:
+            out.result(describe(given_up[record.id]), f"{record.id} is given up, nothing was paid")
+        else:
+            out.tell(_why_not(record))
+    return 0 if len(given_up) == len(records) else 2
+
+
+def _why_not(record: "Record") -> str:
+    from veo.ledger import State
+
+    if record.ended:
+        return f"{record.id} is {record.state} already"
+    if record.doubtful:
+        return f"{record.id} waits to be sent again: its first send may have been paid for"
+    if record.state is State.PLANNED:
+        return f"{record.id} is in the hands of another process"
+    return f"{record.id} is {record.state}: it was sent, and no provider here takes that back"

@@ -1,0 +1,224 @@
+"""``veo cost``: what was spent, and for what."""
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from veo_commands import completion as complete
+from veo_commands import exit_codes as codes
+from veo_commands import format as words
+from veo_commands.commands.reconcile import reconciled
+from veo_commands.commands.reconciling import Reconciling
+from veo_commands.commands.totals import dollars
+from veo_commands.moments import moment
+from veo_commands.options import Place
+from veo_commands.output import out
+from veo_commands.session import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from veo.ledger import Ledger
+    from veo.ledger.spending import Account, Dimension, Scope
+
+_PRECISE = Decimal("0.001")
+_BY = ("provider", "model", "outcome")
+_MONEY = ("for_done", "for_nothing", "for_open", "uncertain", "reserved", "unknown")
+_TITLES = (">JOBS", ">VIDEOS", ">CHARGED", ">FOR NOTHING", ">RESERVED", ">UNKNOWN", "EACH VIDEO")
+
+
+def cost(
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="day, provider, model, batch or outcome; may be repeated. "
+            "Without it: provider, model, outcome.",
+            metavar="WHAT",
+            autocompletion=lambda: ["day", "provider", "model", "batch", "outcome"],
+        ),
+    ] = None,
+    since: Annotated[
+        float | None,
+        typer.Option(
+            parser=moment,
+            help="Only jobs asked for since then: 2026-11-01, today, or 7d, 12h ago.",
+            metavar="WHEN",
+        ),
+    ] = None,
+    provider: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--provider",
+            "-p",
+            help="Only this one's; may be repeated.",
+            metavar="NAME",
+            autocompletion=complete.providers,
+        ),
+    ] = None,
+    batch: Annotated[
+        str | None, typer.Option(help="Only the jobs of this batch or run.", metavar="ID")
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="The table as CSV on stdout.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with plots, for a browser.", metavar="FILE.html"),
+    ] = None,
+    *,
+    reconciling: Reconciling,
+    place: Place,
+) -> int:
+    """Tell what was spent; compare it with a provider's own list."""
+    from veo.ledger.spending import Scope, accounts, total
+
+    chosen = dimensions(by)
+    scope = Scope(since=since, providers=known(provider), run=batch)
+    if reconciling.given:
+        _check_alone(by=by, csv=as_csv, report=report)
+        with opened(place) as client:
+            return reconciled(client, scope, reconciling)
+    if report:
+        from veo.report.html import check_place
+
+        check_place(report)
+    with opened(place) as client:
+        groups = accounts(client.ledger, chosen, scope)
+        whole = total(client.ledger, scope)
+        if report:
+            written(client.ledger, scope, report)
+    if as_csv:
+        _as_csv(chosen, groups)
+    elif out.show.json:
+        _as_json(chosen, groups, whole)
+    else:
+        _as_table(chosen, groups, whole)
+    return codes.DONE
+
+
+def _check_alone(**others: object) -> None:
+    """A reconciliation has a form of its own.
+
+    Raises:
+        UsageError: Another one was asked for.
+    """
+    from veo.errors import UsageError
+
+    given = next((name for name, value in others.items() if value), None)
+    if given:
+        raise UsageError(f"--{given} does not go with --reconcile")
+
+
+def dimensions(names: list[str] | None) -> "list[Dimension]":
+    """What makes a group, as asked for.
+
+    Raises:
+        UsageError: There is no such thing to go by.
+    """
+    from veo.errors import UsageError
+    from veo.ledger.spending import DIMENSIONS
+
+    wanted = dict.fromkeys(names or _BY)
+    unknown = sorted(set(wanted) - set(DIMENSIONS))
+    if unknown:
+        allowed = ", ".join(DIMENSIONS)
+        raise UsageError(f"--by: there is no {unknown[0]!r}", hint=f"There are: {allowed}.")
+    return [name for name in DIMENSIONS if name in wanted]
+
+
+def known(providers: list[str] | None) -> list[str]:
+    """Names of providers, each installed.
+
+    Raises:
+        UnknownProviderError: One is not.
+    """
+    from veo.provider import find
+
+    return [find(name).facts.name for name in providers or ()]
+
+
+def written(ledger: "Ledger", scope: "Scope", file: Path) -> None:
+    """Write the page about a ledger.
+
+    Raises:
+        ConfigError: What draws the plots is not installed.
+        OutputError: The file cannot be written.
+    """
+    from veo.report.html import write
+    from veo.report.spending import render
+
+    write(file, render(ledger, scope))
+    out.say(f"the report: {words.place(str(file.absolute()))}", dim=True)
+
+
+def described(account: "Account") -> dict[str, Any]:
+    """An account as ``--json`` prints it, USD."""
+    return {
+        "jobs": account.jobs,
+        "videos": account.videos,
+        "charged": dollars(account.charged),
+        **{name: dollars(getattr(account, name)) for name in _MONEY},
+        "most": dollars(account.most),
+        "currency": "USD",
+    }
+
+
+def _as_json(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Account]", all_: Any) -> None:
+    for key, account in groups.items():
+        out.result({"group": dict(zip(by, key, strict=True)), **described(account)}, None)
+    out.result({"group": {}, **described(all_)}, None)
+
+
+def _as_csv(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Account]") -> None:
+    import csv
+
+    from veo.money import usd
+
+    names = ("charged", *_MONEY, "most")
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow([*by, "jobs", "videos", *(f"{name}_usd" for name in names)])
+    for key, account in groups.items():
+        money = [f"{usd(getattr(account, name)):f}" for name in names]
+        table.writerow([*key, account.jobs, account.videos, *money])
+
+
+def _as_table(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Account]", all_: Any) -> None:
+    if not groups:
+        out.say("There are no such jobs.")
+        return
+    rows = [[*key, *_cells(account)] for key, account in groups.items()]
+    last = ["all", *[""] * (len(by) - 1), *_cells(all_)]
+    out.table([*(name.upper() for name in by), *_TITLES], [*rows, last])
+    for line in remarks(all_):
+        out.say(line, dim=True)
+
+
+def remarks(account: "Account") -> list[str]:
+    """What a person has to know to read the sums."""
+    said = []
+    if account.uncertain:
+        part = words.money(account.uncertain)
+        said.append(f"{part} of what was charged is not certain: documents contradict each other.")
+    if account.unknown:
+        most = words.money(account.most)
+        said.append(
+            f"Outcome unknown: charged {words.money(account.charged)}, at most {most}; "
+            "`veo cost --reconcile` settles it with the provider's list."
+        )
+    return said
+
+
+def _cells(account: "Account") -> list[Any]:
+    from veo.money import show
+
+    each = account.per_video
+    return [
+        account.jobs,
+        account.videos,
+        words.money(account.charged),
+        words.money(account.for_nothing),
+        words.money(account.reserved),
+        words.money(account.unknown),
+        show(each.quantize(_PRECISE)) if each is not None else "-",
+    ]

@@ -1,0 +1,143 @@
+"""``veo extend``: a video continued."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from veo_commands import completion as complete
+from veo_commands import format as words
+from veo_commands.commands import plan_output as plans
+from veo_commands.options import Asked, Place, Run
+from veo_commands.output import out
+from veo_commands.progress.follow import follow, told
+from veo_commands.session import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from veo.client import Client
+    from veo.extend import Extension
+    from veo.job import Job
+    from veo.ledger import Record
+
+
+def extend(
+    video: Annotated[
+        str,
+        typer.Argument(
+            help="The job that made the video, or the file that it made.",
+            metavar="JOB|FILE",
+            autocompletion=complete.jobs,
+        ),
+    ],
+    prompt: Annotated[str, typer.Argument(help="What happens next.", metavar="PROMPT")],
+    times: Annotated[
+        int,
+        typer.Option(min=1, help="Continue what comes out, so often.", metavar="NUMBER"),
+    ] = 1,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The file to make; those of earlier steps get .step1, .step2 in their names.",
+            metavar="FILE",
+            rich_help_panel="Request",
+        ),
+    ] = None,
+    *,
+    asked: Asked,
+    run: Run,
+    place: Place,
+) -> int:
+    """Continue a video where it ends, and print the path of the whole.
+
+    Provider, model, aspect ratio and resolution are those of the video.
+    """
+    from veo import extend as extending
+
+    with opened(place, run) as client:
+        source = extending.find(client, video)
+        request = asked.request(prompt)
+        extension = extending.plan(client, source, request, times, provider=asked.provider)
+        if run.dry_run:
+            return _rehearse(extension)
+        if run.detach:
+            _check_detachable(times)
+        plans.announce(extension.plan)
+        out.say(_outlook(extension), dim=True)
+        jobs = extending.steps(client, extension, output=output, force=run.force)
+        named = f" -o {output}" if output else ""
+        return _in_turn(client, extension, jobs, detach=run.detach, named=named)
+
+
+def _in_turn(
+    client: "Client", extension: "Extension", jobs: "Iterable[Job]", *, detach: bool, named: str
+) -> int:
+    """Follow each step until one has no video; then say how to go on."""
+    code, made, left = 0, extension.source.record, extension.times
+    try:
+        for job in jobs:
+            code = follow(client, [job], detach=detach, tell=_kept if left > 1 else told)
+            if code == 0 or not job.record.ended:
+                made, left = job.record, left - 1
+            if code:
+                break
+    finally:
+        if 0 < left < extension.times:
+            out.hint(_way_on(made, left, named))
+    return code
+
+
+def _kept(job: "Job") -> int:
+    """Tell of a step whose video the next one continues; its path is no result yet."""
+    from veo.files.sidecar import describe
+
+    if job.record.state != "done":
+        return told(job)
+    out.result(describe(job.record), None)
+    out.say(f"{words.outcome(job.record)}: {words.place(job.record.output)}", dim=True)
+    return 0
+
+
+def _way_on(record: "Record", left: int, named: str) -> str:
+    steps = f" --times {left}" if left > 1 else ""
+    when = "from there" if record.state == "done" else "once that job has its video"
+    return f"`veo extend {record.id} PROMPT{steps}{named}` goes on {when}."
+
+
+def _check_detachable(times: int) -> None:
+    from veo.errors import UsageError
+
+    if times > 1:
+        raise UsageError(
+            "--detach: every step needs the video of the one before, so that nobody may leave",
+            hint="Without --times it can be left after the first.",
+        )
+
+
+def _rehearse(extension: "Extension") -> int:
+    """``--dry-run``: print the plan of all steps, send nothing."""
+    plan, source = extension.plan, extension.source
+    for warning in plan.warnings:
+        out.warn(warning)
+    steps = {
+        "job": source.record.id,
+        "times": extension.times,
+        "seconds": {"before": source.seconds, "after": extension.seconds},
+        "total": str(extension.total),
+    }
+    facts = [*plans.facts(plan), ("steps", _outlook(extension)), plans.NOTHING]
+    out.result({**plans.described(plan), "extension": steps}, out.facts(facts))
+    return 0
+
+
+def _outlook(extension: "Extension") -> str:
+    """What all steps come to: ``8.0 s become 22.0 s in 2 steps, $1.40 in all``."""
+    from veo.money import show
+
+    before, after = extension.source.seconds, extension.seconds
+    grown = f"{before:.1f} s become {after:.1f} s" if before and after else "the video grows"
+    times = "1 step" if extension.times == 1 else f"{extension.times} steps"
+    return f"{grown} in {times}, {show(extension.total)} in all"

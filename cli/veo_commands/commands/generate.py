@@ -1,0 +1,65 @@
+"""``veo generate``: one video."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from veo_commands.commands import plan_output as plans
+from veo_commands.options import Asked, Place, Run
+from veo_commands.progress.follow import follow
+from veo_commands.session import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def generate(
+    prompt: Annotated[
+        str,
+        typer.Argument(help="What the video shows; - reads it from stdin.", metavar="PROMPT"),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The file to make; named after prompt and job when not given.",
+            metavar="FILE",
+            rich_help_panel="Request",
+        ),
+    ] = None,
+    *,
+    asked: Asked,
+    run: Run,
+    place: Place,
+) -> int:
+    """Make one video, and print its path."""
+    with opened(place, asked, run) as client:
+        request = asked.request(sys.stdin.read().strip() if prompt == "-" else prompt)
+        plan = client.plan(request)
+        if run.dry_run:
+            return plans.rehearse(plan)
+        if run.detach:
+            check_detachable([client.config.provider])
+        plans.announce(plan)
+        job = client.submit(request, output=output, force=run.force)
+        return follow(client, [job], detach=run.detach)
+
+
+def check_detachable(providers: "Iterable[str]") -> None:
+    """Make sure that jobs of some providers can go on without this process.
+
+    Raises:
+        UsageError: One makes the video within the paid call.
+    """
+    from veo.errors import UsageError
+    from veo.provider import installed
+
+    others = [name for name, cls in installed().items() if cls.facts.tasks]
+    for name in sorted(set(providers) - set(others)):
+        raise UsageError(
+            f"--detach: {name} makes the video within the call: nobody may leave",
+            hint=f"Possible with: {', '.join(others)}.",
+        )

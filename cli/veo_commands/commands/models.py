@@ -1,0 +1,107 @@
+"""``veo models``: what each provider offers, with its rules and prices."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from veo_commands import completion as complete
+from veo_commands import format as words
+from veo_commands.commands.prices import listed
+from veo_commands.options import Place
+from veo_commands.output import out
+from veo_commands.session import loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from veo.config import Config
+    from veo.model import Model
+
+_TITLES = (
+    "PROVIDER",
+    "MODEL",
+    "PRICE",
+    "RATIO",
+    "SIZE",
+    "SECONDS",
+    "FRAMES",
+    ">REFERENCES",
+    "ENDS",
+    "TAKES TOO",
+)
+_COLUMNS = {"start_frame", "end_frame", "reference"}
+
+
+def models(
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            "--provider",
+            "-p",
+            help="Only this one's.",
+            metavar="NAME",
+            autocompletion=complete.providers,
+        ),
+    ] = None,
+    prices: Annotated[
+        bool, typer.Option("--prices", help="Only prices, brought to 8 s of 720p.")
+    ] = False,
+    *,
+    place: Place,
+) -> None:
+    """List models: what they take, what they cost, when they end."""
+    rows = list(known(loaded(place).config, provider))
+    if prices:
+        listed(rows)
+        return
+    if out.show.json or out.show.quiet:
+        for model in rows:
+            out.result(model.model_dump(mode="json"), f"{model.provider}/{model.name}")
+    else:
+        out.table(_TITLES, [_row(model) for model in rows])
+
+
+def known(config: "Config", provider: str | None = None) -> "Iterable[Model]":
+    """The models of one provider or of all, the user's overrides applied.
+
+    Raises:
+        UnknownProviderError: No such provider is installed.
+    """
+    from veo.config import models_of
+    from veo.provider import find, installed
+
+    chosen = {provider: find(provider)} if provider else installed()
+    for name, cls in chosen.items():
+        yield from models_of(cls.facts, config.of(name)).values()
+
+
+def _row(model: "Model") -> list[Any]:
+    return [
+        model.provider,
+        model.name,
+        words.prices(model.price),
+        " ".join(model.aspect_ratios),
+        "-".join(dict.fromkeys((model.resolutions[0], model.resolutions[-1]))),
+        " ".join(map(str, sorted(model.durations))),
+        _frames(model),
+        model.max_references or "-",
+        _end(model),
+        ", ".join(sorted(model.features - _COLUMNS)).replace("_", " "),
+    ]
+
+
+def _frames(model: "Model") -> str:
+    """How many frames a model takes: start, and end after it."""
+    least = "start_frame" in model.needs
+    most = len(model.features & {"start_frame", "end_frame"})
+    return f"{int(least)}-{most}" if most else "-"
+
+
+def _end(model: "Model") -> Any:
+    from rich.text import Text
+
+    if model.shutdown is None:
+        return "-"
+    over = model.shutdown.on <= datetime.now(UTC).date()
+    return Text(model.shutdown.on.isoformat(), style="yellow" if over else "")

@@ -1,0 +1,133 @@
+"""``veo show``: all that is known of one job."""
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from veo_commands import completion as complete
+from veo_commands import format as words
+from veo_commands.commands.totals import dollars
+from veo_commands.options import Place
+from veo_commands.output import one_line, out
+from veo_commands.session import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from veo.ledger import Event, Record
+
+_AMOUNTS = ("reserved", "charged", "doubtful")
+
+
+def show(
+    job: Annotated[
+        str,
+        typer.Argument(
+            help="Its id, or an unambiguous beginning of it.",
+            metavar="JOB",
+            autocompletion=complete.jobs,
+        ),
+    ],
+    *,
+    place: Place,
+) -> None:
+    """Show a job, its history, and its money line by line."""
+    with opened(place) as client:
+        record = client.ledger.job(job)
+        history = client.ledger.history(record.id)
+    parts = [
+        out.facts(_facts(record)),
+        "\n".join(_money(record, history)),
+        "\n".join(_lines(history)),
+    ]
+    out.result(_described(record, history), "\n\n".join(filter(None, parts)))
+
+
+def _described(record: "Record", history: "Sequence[Event]") -> dict[str, Any]:
+    """The job as ``--json`` prints it, with its request, quote and history; amounts in USD."""
+    from veo.files.sidecar import describe
+    from veo.ledger.statement import statement
+
+    return {
+        **describe(record),
+        "request": record.asked().to_json(),
+        "quote": record.quoted().to_json(),
+        "money": [line.to_json() for line in statement(history, record.quoted())],
+        "history": [
+            {
+                "at": event.at,
+                "kind": event.kind,
+                "state": str(event.state),
+                "message": event.message,
+                **{name: dollars(getattr(event, name)) for name in _AMOUNTS},
+                "worker": event.owner,
+                "data": event.data,
+            }
+            for event in history
+        ],
+    }
+
+
+def _facts(record: "Record") -> list[tuple[str, str]]:
+    from veo.ledger.statement import row
+
+    quote, failure = record.quoted(), record.failure()
+    facts = [
+        ("job", record.id),
+        ("state", str(record.state)),
+        ("model", f"{record.provider}/{record.model}"),
+        *words.asked(record.asked()),
+        ("task", record.task_id or "none"),
+        ("video", _video(record)),
+        ("time", _times(record)),
+        ("cost", words.charge(record)),
+        ("price", f"{words.price(quote)}; {row(quote)}"),
+    ]
+    if failure:
+        facts.append(("error", one_line(failure["message"], 500)))
+    if failure and failure.get("hint"):
+        facts.append(("advice", failure["hint"]))
+    return facts
+
+
+def _video(record: "Record") -> str:
+    known = f", {words.size(record.bytes)}, sha256 {record.sha256}" if record.bytes else ""
+    return f"{record.output}{known}"
+
+
+def _times(record: "Record") -> str:
+    from veo.files.sidecar import describe
+
+    seconds = describe(record)["seconds"]
+    steps = [f"{name} {words.length(took)}" for name, took in seconds.items() if took is not None]
+    asked = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created_at))
+    return ", ".join([f"asked for {asked}", *steps, f"{record.polls} polls"])
+
+
+def _money(record: "Record", history: "Sequence[Event]") -> list[str]:
+    """The money line by line: what moved, why, by which rule."""
+    from veo.ledger.statement import statement
+
+    return [
+        f"{time.strftime('%H:%M:%S', time.localtime(line.at))}  "
+        f"{', '.join(_signed(*each) for each in line.moved.items())}: {one_line(line.why, 300)}"
+        for line in statement(history, record.quoted())
+    ]
+
+
+def _lines(history: "Sequence[Event]") -> list[str]:
+    rows = [
+        (
+            time.strftime("%H:%M:%S", time.localtime(event.at)),
+            event.kind,
+            one_line(event.message or "", 300),
+        )
+        for event in history
+    ]
+    wide = max((len(kind) for _, kind, _ in rows), default=0)
+    return [f"{at}  {kind:<{wide}}  {rest}".rstrip() for at, kind, rest in rows]
+
+
+def _signed(name: str, amount: int) -> str:
+    return f"{name} {'+' if amount > 0 else ''}{words.money(amount)}"

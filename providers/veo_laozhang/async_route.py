@@ -1,0 +1,52 @@
+"""The asynchronous route: create a task, ask how it is doing, fetch the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from veo.model import Facts, load_facts
+from veo_laozhang import request_bodies as bodies
+from veo_laozhang import responses as wire
+from veo_laozhang.base import Route
+
+if TYPE_CHECKING:
+    from veo.http.client import Answer
+    from veo.provider import Asked, Asking, Pingable, ProviderClass
+    from veo.request import Request
+    from veo.update import Report, Update
+
+
+class LaoZhangAsync(Route):
+    """``POST /v1/videos`` and what follows; charged when a task completes, as documented."""
+
+    facts: ClassVar[Facts] = load_facts("veo_laozhang", "laozhang-async")
+
+    def submit(self, request: Request, report: Report) -> Update:  # noqa: ARG002 - the interface
+        """Create a task; what an error says in ``charged`` is the table's word."""
+        return wire.read_created(self._create(request), self.models.get(request.model or ""))
+
+    def poll(self, task_id: str) -> Update:
+        """One GET of the task."""
+        return wire.read_poll(self._http.get(bodies.task_path(task_id)), task_id)
+
+    def ask(self, task_id: str, *, wait: bool = True) -> Asked | None:
+        """The same GET, its answer to be read later."""
+        return self._http.ask(bodies.task_path(task_id), wire.read_poll, task_id, wait=wait)
+
+    def _create(self, request: Request) -> Answer:
+        model = self.models[request.model or ""]
+        if not bodies.is_form(request, model):
+            return self._http.post_json("videos", bodies.task_body(request))
+        return self._http.post_form(
+            "videos", bodies.task_fields(request, model), bodies.task_files(request)
+        )
+
+
+if TYPE_CHECKING:
+    _class: ProviderClass = LaoZhangAsync
+
+    def _pings(route: LaoZhangAsync) -> Pingable:
+        return route
+
+    def _asks(route: LaoZhangAsync) -> Asking:
+        return route

@@ -1,0 +1,90 @@
+"""What both routes share: the connection, the models, the file at the end, the ping."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar
+
+from veo.errors import ConfigError, KeyMissingError, ProtocolError
+from veo_laozhang.error_table import trouble
+from veo_laozhang.lenient_json import dig, loads, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from veo.key import Key
+    from veo.model import Facts, Model
+    from veo.provider import ByteStream, Connection
+    from veo.update import RemoteVideo
+
+READ_S = 120.0  # a create that answers late is worse lost than waited for
+
+
+class Route:
+    """One of the two ways to Veo at LaoZhang.
+
+    Options of the configuration table: ``connect_s`` and ``read_s``, seconds to wait for a
+    connection and for an answer.
+    """
+
+    facts: ClassVar[Facts]
+
+    def __init__(self, connection: Connection) -> None:
+        from veo.http.client import Http  # noqa: PLC0415 - 90 ms that a list of models has no use for
+
+        key = _usable(connection.key, self.facts)
+        self.name = self.facts.name
+        self.models: Mapping[str, Model] = connection.models
+        self._http = Http(
+            connection.base_url,
+            auth={"Authorization": f"Bearer {key.reveal()}"},
+            key=key,
+            connect_s=seconds(connection, "connect_s", 10.0),
+            read_s=seconds(connection, "read_s", READ_S),
+        )
+
+    def open(self, video: RemoteVideo, offset: int = 0) -> ByteStream:
+        """The bytes of a finished video; see ``veo_laozhang.files.open_file``."""
+        from veo_laozhang.files import open_file  # noqa: PLC0415 - as above
+
+        return open_file(self._http, video.uri, offset)
+
+    def ping(self) -> str:
+        """What ``GET /models`` says, which is free of charge."""
+        answer = self._http.get("models")
+        listed = dig(loads(answer.body), "data")
+        if not answer.ok:
+            raise trouble(answer)
+        if not isinstance(listed, list):
+            raise ProtocolError("the list of models is none", hint="Look at base_url.")
+        names = sorted(text(dig(row, "id")) for row in listed)
+        offered = [name for name in names if name in self.models]
+        return (
+            f"the key is accepted; {len(names)} models, "
+            f"of those known here: {', '.join(offered) or 'none'}"
+        )
+
+
+def seconds(connection: Connection, option: str, usual: float) -> float:
+    """A time of the configuration table, seconds.
+
+    Raises:
+        ConfigError: It is not a number above 0.
+    """
+    value = connection.options.get(option, usual)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ConfigError(f"{option} = {value!r} is no number of seconds above 0")
+    return float(value)
+
+
+def _usable(key: Key | None, facts: Facts) -> Key:
+    if key is None:
+        raise KeyMissingError(
+            f"no API key for {facts.name}: set {' or '.join(facts.key_env)}", hint=facts.key_help
+        )
+    if not re.fullmatch(r"[\x21-\x7e]+", key.reveal()):
+        raise ConfigError(
+            f"the API key for {facts.name} holds spaces or signs that no HTTP header can carry",
+            hint=facts.key_help,
+        )
+    return key

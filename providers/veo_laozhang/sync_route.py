@@ -1,0 +1,164 @@
+"""The synchronous route: one chat whose stream ends with a link to the video."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, NoReturn
+
+from veo.errors import AnswerLostError, ProtocolError, TaskNotFoundError
+from veo.model import Facts, load_facts
+from veo.update import RemoteVideo, Stage, Update
+from veo_laozhang import chat_text as prose
+from veo_laozhang import request_bodies as bodies
+from veo_laozhang.base import Route, seconds
+from veo_laozhang.chat_stream import ChatReader
+from veo_laozhang.error_body import Said, read, request_id
+from veo_laozhang.error_table import failure, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from veo.errors import VeoError
+    from veo.http.client import OpenAnswer
+    from veo.provider import Connection, Pingable, ProviderClass
+    from veo.request import Request
+    from veo.update import Report
+
+DEADLINE_S = 600.0  # 189 and 352 s were measured; the vendor's pages advise 300 to 600
+SILENCE_S = 300.0
+MOST_BYTES = 8_000_000
+_LONGEST = 4_000
+_SNIPPET = 500
+_HINT = "It is not sent again unasked: it may have been charged, and may be in the usage log."
+
+_log = logging.getLogger(__name__)
+
+
+class LaoZhangSync(Route):
+    """``POST /v1/chat/completions`` as a stream.
+
+    Charged as soon as HTTP 200 arrives: one of the vendor's pages says so, another that failures
+    are free. The dearer one is believed: every error from then on has ``charged`` True, and none
+    may be tried again unasked.
+
+    Options of the configuration table, besides those of ``Route``: ``deadline_s``, how long a
+    stream may take, looked at whenever something arrives, and ``silence_s``, how long it may
+    pause. Both in seconds.
+    """
+
+    facts: ClassVar[Facts] = load_facts("veo_laozhang", "laozhang-sync")
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._deadline_s = seconds(connection, "deadline_s", DEADLINE_S)
+        self._silence_s = min(seconds(connection, "silence_s", SILENCE_S), self._deadline_s)
+
+    def submit(self, request: Request, report: Report) -> Update:
+        """Have a video made, and return when it is."""
+        end = time.monotonic() + self._deadline_s
+        answer = self._http.start_json(
+            "chat/completions", bodies.chat_body(request), silence_s=self._silence_s
+        )
+        if not 200 <= answer.status < 300:
+            raise refusal(answer.read(), self.models.get(request.model or ""))
+        try:
+            report(Update(stage=Stage.SUBMITTED, message="accepted, and charged from here on"))
+            return self._listen(answer, report, end)
+        finally:
+            answer.close()
+
+    def poll(self, task_id: str) -> NoReturn:
+        """There is nothing to ask.
+
+        Raises:
+            TaskNotFoundError: Always.
+        """
+        raise TaskNotFoundError(
+            f"{self.name} has no tasks, so none called {task_id!r}: its stream is all there is",
+            hint="laozhang-async has tasks that survive a lost connection.",
+        )
+
+    def _listen(self, answer: OpenAnswer, report: Report, end: float) -> Update:
+        reader, told = ChatReader(), None
+        for piece in _pieces(answer, reader, end):
+            reader.feed(piece)
+            if (news := self._news(reader)) != told:
+                told = news
+                report(news)
+            if reader.done or (reader.finished and _url(reader)):
+                break
+        reader.end()
+        url = _url(reader)
+        if not url:
+            raise _no_video(reader, answer)
+        if reader.cut:
+            _log.warning("the stream was cut behind the video's link: %s", reader.cut)
+        return Update(stage=Stage.READY, progress=1.0, video=RemoteVideo(url))
+
+    def _news(self, reader: ChatReader) -> Update:
+        line = prose.last_line(reader.heard)
+        return Update(
+            stage=Stage.RUNNING,
+            progress=prose.progress(reader.heard),
+            message=self._http.key.redact(line) if line else None,
+        )
+
+
+def _pieces(answer: OpenAnswer, reader: ChatReader, end: float) -> Iterator[bytes]:
+    """The stream as it comes; what cuts it short is noted, for the link may have come before."""
+    size = 0
+    try:
+        for piece in answer.chunks(None):
+            size += len(piece)
+            yield piece
+            reader.cut = _enough(size, end)
+            if reader.cut:
+                return
+    except AnswerLostError as error:
+        reader.cut = error.message
+
+
+def _enough(size: int, end: float) -> str:
+    if size > MOST_BYTES:
+        return f"the stream is longer than {MOST_BYTES} bytes"
+    return "the stream took too long, and was left" if time.monotonic() > end else ""
+
+
+def _url(reader: ChatReader) -> str | None:
+    urls = (
+        prose.video_url(said, finished=reader.finished) for said in (reader.content, reader.heard)
+    )
+    return next(filter(None, urls), None)
+
+
+def _no_video(reader: ChatReader, answer: OpenAnswer) -> VeoError:
+    """Why a stream brought no video, with what it said."""
+    words = prose.outside_echo(reader.heard).strip()[-_LONGEST:]
+    name = request_id(answer.headers)
+    if reader.error:
+        said = read(reader.error)
+        told = f"{said.message}; before that: {words}" if words else said.message
+        said = replace(said, message=told, request_id=said.request_id or name)
+    elif reader.cut:
+        told = f"{reader.cut}; the stream had said: {words or 'nothing'}"
+        return _final(AnswerLostError, answer.key.redact(told), name)
+    elif reader.junk and not reader.events:
+        told = f"the answer is no chat: {' '.join(reader.junk)[:_SNIPPET]}"
+        return _final(ProtocolError, answer.key.redact(told), name)
+    else:
+        told = f"the stream ended without a video: {words or 'without a word'}"
+        said = Said(told, (reader.reason,), name)
+    return failure(replace(said, message=answer.key.redact(said.message)), charged=True)
+
+
+def _final(kind: type[VeoError], told: str, name: str | None) -> VeoError:
+    return kind(told, charged=True, retryable=False, hint=_HINT, request_id=name)
+
+
+if TYPE_CHECKING:
+    _class: ProviderClass = LaoZhangSync
+
+    def _pings(route: LaoZhangSync) -> Pingable:
+        return route

@@ -1,0 +1,92 @@
+"""The account: a hold when a task is accepted, and exactly one charge or refund when it ends.
+
+A task that still runs is held: off the balance, but on no bill. When its time has come it is
+`charged` or `refunded`, once, whether or not anybody asks; the books are brought up to the clock
+whenever they are read. A task billed `on_accept` is charged at once and never refunded.
+"""
+
+from typing import Any
+
+from veo_sandbox.price_list import dollars, micro
+from veo_sandbox.store import Store
+from veo_sandbox.tasks import Task, Tasks
+
+_START = 1_000_000.0
+
+
+class BalanceError(Exception):
+    """The account cannot pay for the task; `balance` is what is left, in USD."""
+
+    def __init__(self, balance: float) -> None:
+        self.balance = balance
+        super().__init__(f"balance {balance:g} USD")
+
+
+class Account:
+    """The play money of one home."""
+
+    def __init__(self, store: Store, tasks: Tasks) -> None:
+        self._store = store
+        self._tasks = tasks
+        store.run("INSERT OR IGNORE INTO settings VALUES ('balance', ?)", micro(_START))
+
+    def hold(self, task: Task) -> None:
+        """Take the price off the balance; call inside the transaction that adds the task.
+
+        Raises:
+            BalanceError: there is not enough.
+        """
+        balance = self._balance()
+        if balance < task.order.amount:
+            raise BalanceError(dollars(balance))
+        self._move(-task.order.amount)
+        self._bill(task, "held", task.created_at)
+
+    def settle(self, now: float) -> None:
+        """Charge or refund every task whose time has come."""
+        if not self._tasks.any_due(now):
+            return
+        with self._store.transaction():
+            for task in self._tasks.unsettled(now):
+                self._close(task)
+
+    def bills(self, now: float) -> list[dict[str, Any]]:
+        """All charges and refunds so far, oldest first; amounts in USD."""
+        self.settle(now)
+        rows = self._store.rows(
+            "SELECT task, route, model, amount, state, at FROM bills "
+            "WHERE state != 'held' ORDER BY at, n"
+        )
+        names = ("task", "route", "model", "amount", "state", "at")
+        return [dict(zip(names, row, strict=True)) | {"amount": dollars(row[3])} for row in rows]
+
+    def balance(self, now: float) -> float:
+        """USD left, holds taken off."""
+        self.settle(now)
+        return dollars(self._balance())
+
+    def set_balance(self, usd: float) -> None:
+        """Make the balance this many USD."""
+        self._store.run("UPDATE settings SET value = ? WHERE key = 'balance'", micro(usd))
+
+    def _close(self, task: Task) -> None:
+        kept = task.order.billing == "on_accept" or task.outcome.end == "completed"
+        if self._bill(task, "charged" if kept else "refunded", task.due_at) and not kept:
+            self._move(task.order.amount)
+        self._tasks.settle(task)
+
+    def _bill(self, task: Task, state: str, at: float) -> bool:
+        """Write a bill once; whether this call wrote it."""
+        order = task.order
+        sql = (
+            "INSERT OR IGNORE INTO bills (task, route, model, amount, state, at) "
+            "VALUES (?, ?, ?, ?, ?, ?)"
+        )
+        values = (order.id, order.route, order.model, order.amount, state, at)
+        return self._store.run(sql, *values) == 1
+
+    def _balance(self) -> int:
+        return int(self._store.rows("SELECT value FROM settings WHERE key = 'balance'")[0][0])
+
+    def _move(self, amount: int) -> None:
+        self._store.run("UPDATE settings SET value = value + ? WHERE key = 'balance'", amount)

@@ -1,0 +1,67 @@
+"""Faults that answer in a route's place: the tables `*.toml`, and `http` for any other."""
+
+import json
+import tomllib
+from importlib import resources
+from typing import Any
+
+from starlette.responses import Response
+
+from veo_sandbox.exchange import Call
+from veo_sandbox.faults.registry import Proceed, fault, register
+from veo_sandbox.responses import page
+
+
+@fault()
+async def http(  # noqa: PLR0913 - what a rule may set
+    call: Call,
+    proceed: Proceed,
+    *,
+    status: int = 500,
+    body: Any = "",
+    content_type: str = "",
+    headers: dict[str, str] | None = None,
+    accept: bool = False,
+) -> Response:
+    """Answer `status` and `body` (text or JSON); with `accept` the request is carried out first."""
+    del call
+    if accept:
+        await proceed()
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    kind = content_type or ("text/plain" if isinstance(body, str) else "application/json")
+    return Response(text, status, headers, kind)
+
+
+async def canned(
+    call: Call,
+    proceed: Proceed,
+    *,
+    row: dict[str, Any],
+    retry_after: int | None = None,
+    accept: bool = False,
+) -> Response:
+    """Answer a row of the table; with `accept` the request is carried out first.
+
+    A row may have a `retry_after` of its own; `{retry_after}` in its body says the same.
+    """
+    del call
+    if accept:
+        await proceed()
+    wait = row.get("retry_after") if retry_after is None else retry_after
+    headers = {} if wait is None else {"Retry-After": str(wait)}
+    if title := row.get("html"):
+        answer = page(row["status"], title)
+        answer.headers.update(headers)
+        return answer
+    body = row["body"].replace("{retry_after}", str(wait))
+    return Response(body, row["status"], headers, "application/json")
+
+
+def _enter_table(name: str) -> None:
+    text = (resources.files("veo_sandbox.faults") / name).read_text("utf-8")
+    for fault_name, row in tomllib.loads(text).items():
+        register(fault_name, row["doc"], tuple(row.get("on", ())), canned, row=row)
+
+
+_enter_table("answers.toml")
+_enter_table("google.toml")

@@ -1,0 +1,46 @@
+"""Answers that are more than a status and a body: files, and ways to break off."""
+
+from pathlib import Path
+
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from veo_sandbox.exchange import Connection
+
+
+class Video(FileResponse):
+    """An MP4 with Range, ETag and length; large chunks, because downloads are measured here."""
+
+    chunk_size = 1024 * 1024
+
+    def __init__(self, path: Path, headers: dict[str, str] | None = None) -> None:
+        super().__init__(path, media_type="video/mp4", stat_result=path.stat(), headers=headers)
+
+
+class HangUp(Response):
+    """No answer at all: the connection is closed, or reset."""
+
+    def __init__(self, *, reset: bool = False) -> None:
+        super().__init__()
+        self._reset = reset
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Close instead of sending."""
+        del scope
+        connection = Connection(send)
+        if self._reset:
+            connection.reset()
+        else:
+            connection.close()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+def page(status: int, title: str) -> HTMLResponse:
+    """The page that a proxy in front of an API answers by itself."""
+    return HTMLResponse(
+        f"<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n"
+        f"<center><h1>{status} {title}</h1></center>\r\n<hr><center>nginx</center>\r\n"
+        "</body>\r\n</html>\r\n",
+        status,
+    )

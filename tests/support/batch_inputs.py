@@ -1,0 +1,89 @@
+"""What tests of ``veo batch`` share: files of items, and what the ledger and the sandbox say."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from veo.files.mp4 import defect
+from veo.ledger import Ledger, Record
+from veo.paths import home
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import veo_sandbox
+
+PRICE = 150_000
+
+
+def write(*items: dict[str, Any] | str, name: str = "batch.json") -> Path:
+    """A batch file in the working folder; a text is an item with that prompt and output."""
+    path = Path(name)
+    values = [
+        {"prompt": item, "output": f"{item}.mp4"} if isinstance(item, str) else item
+        for item in items
+    ]
+    path.write_text(json.dumps(values))
+    return path
+
+
+def numbered(count: int) -> list[dict[str, Any]]:
+    """So many items."""
+    return [{"prompt": f"take {index}", "output": f"{index:03}.mp4"} for index in range(count)]
+
+
+def jobs() -> list[Record]:
+    """The jobs of the test's ledger, the oldest first."""
+    ledger = Ledger(home())
+    found = ledger.jobs()
+    ledger.close()
+    return found[::-1]
+
+
+def states() -> Counter[str]:
+    """How many jobs are in which state."""
+    return Counter(str(job.state) for job in jobs())
+
+
+def creates(service: veo_sandbox.Sandbox) -> list[str]:
+    """The prompt of every task that the sandbox accepted."""
+    return [task["request"]["prompt"] for task in service.tasks()]
+
+
+def charged(service: veo_sandbox.Sandbox) -> int:
+    """What the sandbox billed in all, millionths of a USD."""
+    kept = [bill for bill in service.bills() if bill["state"] == "charged"]
+    return sum(round(bill["amount"] * 1_000_000) for bill in kept)
+
+
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came about"
+        time.sleep(0.005)
+
+
+def workers() -> int:
+    """How many processes there are that work on jobs of the test's ledger."""
+    return len(list((home() / "workers").glob("*.lock")))
+
+
+def narrow(in_flight: int) -> None:
+    """Let the configured provider take only so many jobs at once."""
+    config = Path("veo.toml")
+    table = "[providers.laozhang-async]\n"
+    config.write_text(config.read_text().replace(table, f"{table}max_in_flight = {in_flight}\n"))
+
+
+def whole(folder: Path | str = ".") -> set[str]:
+    """The names of the videos in a folder, each of which is a whole MP4."""
+    found = sorted(Path(folder).glob("*.mp4"))
+    for path in found:
+        with path.open("rb") as file:
+            assert defect(file) is None, path
+    return {path.name for path in found}

@@ -1,0 +1,131 @@
+"""Jobs of other processes: followed in the ledger, taken over when they are let go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from scripted import Bench
+
+from veo.engine.context import Work
+from veo.errors import StillRunningError, UnknownOutcomeError
+from veo.ledger import Record, State
+from veo.runtime.follower import Follower
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A ledger with jobs in it."""
+    bench = Bench(tmp_path)
+    yield bench
+    bench.ledger.close()
+
+
+class Watch:
+    """A follower that looks only when it is told to."""
+
+    def __init__(self, bench: Bench, begin: Callable[[Work], None] | None = None) -> None:
+        self.begun: list[Work] = []
+        self.over: list[Work] = []
+        self.bench = bench
+        self.follower = Follower(
+            bench.ledger, self._lease, begin or self.begun.append, self.over.append, every_s=3600
+        )
+
+    def _lease(self, records: list[Record]) -> list[Record]:
+        free = [record for record in records if record.owner is None]
+        return self.bench.ledger.lease(free, "follower")
+
+
+@pytest.fixture
+def watch(bench: Bench) -> Iterator[Watch]:
+    """A follower on the bench's ledger."""
+    watch = Watch(bench)
+    yield watch
+    watch.follower.stop()
+
+
+def followed(watch: Watch) -> tuple[Work, Work]:
+    """A job in other hands, and the follower's own view of it."""
+    theirs = watch.bench.job()
+    mine = Work(theirs.record, wait_s=600.0)
+    watch.follower.add(mine)
+    return theirs, mine
+
+
+def test_a_job_in_other_hands_is_left_alone(watch: Watch) -> None:
+    """While its owner lives nothing is begun and nothing is over."""
+    followed(watch)
+
+    watch.follower.look()
+
+    assert (watch.begun, watch.over) == ([], [])
+
+
+def test_its_changes_are_seen(watch: Watch) -> None:
+    """A watcher of the handle is told when the other process moves the job."""
+    theirs, mine = followed(watch)
+    told: list[State] = []
+    mine.told = lambda work: told.append(work.record.state)
+    watch.bench.ledger.move(theirs.record, State.SUBMITTING)
+
+    watch.follower.look()
+    watch.follower.look()
+
+    assert told == [State.SUBMITTING]
+
+
+def test_its_end_is_the_end(watch: Watch) -> None:
+    """Done in another process is done here, once."""
+    theirs, mine = followed(watch)
+    watch.bench.happy()
+    watch.bench.run(theirs)
+
+    watch.follower.look()
+    watch.follower.look()
+
+    assert [mine] == watch.over
+    assert mine.record.state is State.DONE
+    assert mine.error is None
+
+
+def test_an_unknown_outcome_is_an_end(watch: Watch) -> None:
+    """A job that waits for a decision is not waited for."""
+    theirs, mine = followed(watch)
+    sent = watch.bench.ledger.move(theirs.record, State.SUBMITTING)
+    watch.bench.ledger.move(sent, State.UNKNOWN, owner=None)
+
+    watch.follower.look()
+
+    assert [mine] == watch.over
+    assert isinstance(mine.error, UnknownOutcomeError)
+
+
+def test_a_job_that_was_let_go_is_taken_over(watch: Watch) -> None:
+    """When the owner gives its lease up, the follower's own handle goes on with the job."""
+    theirs, mine = followed(watch)
+    watch.bench.ledger.release("me", [theirs.record.id])
+
+    watch.follower.look()
+
+    assert [mine] == watch.begun
+    assert mine.record.owner == "follower"
+    assert watch.over == []
+
+
+def test_patience_ends_the_following_not_the_job(watch: Watch) -> None:
+    """A followed job is waited for as long as an own one, then left to its owner."""
+    theirs, mine = followed(watch)
+    watch.bench.ledger.move(theirs.record, State.SUBMITTING)
+    mine.wait_s = 0.0
+
+    watch.follower.look()
+    watch.follower.look()
+
+    assert [mine] == watch.over
+    assert isinstance(mine.error, StillRunningError)
+    assert watch.bench.ledger.job(mine.record.id).owner == "me"

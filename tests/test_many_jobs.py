@@ -1,0 +1,195 @@
+"""Many jobs from Python: submitted together, handed back as they end, batches as values."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tracemalloc
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from batch_inputs import PRICE, charged, numbered, until, whole, write
+
+import veo
+from veo.batch.estimate import rest
+from veo.batch.item import Item
+from veo.batch.problem import Spot
+from veo.batch.progress import snapshot
+from veo.config import Config
+from veo.engine.context import Work
+from veo.errors import BudgetError, InvalidBatchError
+from veo.job import Job
+from veo.key import Key
+from veo.ledger.heartbeat import Worker
+from veo.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import veo_sandbox
+
+
+@pytest.fixture
+def server(sandbox: Callable[..., veo_sandbox.Sandbox]) -> veo_sandbox.Sandbox:
+    """A sandbox."""
+    return sandbox()
+
+
+@pytest.fixture
+def client(server: veo_sandbox.Sandbox) -> Iterator[veo.Client]:
+    """A client of it."""
+    limits = {"median_s": 0.2, "submits_per_minute": 100_000}
+    config = Config.model_validate({"providers": {"laozhang-async": limits}, "retired": "ignore"})
+    with veo.Client(config, endpoint=veo.Endpoint(server.url, Key(server.key))) as client:
+        yield client
+
+
+def test_submitted_together(client: veo.Client, server: veo_sandbox.Sandbox) -> None:
+    """Handles come back at once, in order; each ends with its video."""
+    prompts = [f"take {number}" for number in range(12)]
+    jobs = client.submit_all(prompts, outputs=[f"{number}.mp4" for number in range(12)])
+
+    assert [job.record.asked().prompt for job in jobs] == prompts
+    assert sorted(job.result().path.name for job in veo.as_completed(jobs)) == sorted(whole())
+    assert charged(server) == 12 * PRICE
+
+
+def test_awaited_together(client: veo.Client) -> None:
+    """The same handles serve asynchronous code."""
+
+    async def names() -> set[str]:
+        jobs = client.submit_all(["lion", "tiger"])
+        return {(await job).path.name async for job in veo.completed(jobs)}
+
+    assert asyncio.run(names()) == whole()
+
+
+def test_all_or_nothing(client: veo.Client, server: veo_sandbox.Sandbox) -> None:
+    """What does not fit under the cap as a whole is not begun."""
+    with pytest.raises(BudgetError, match=r"\$0.45 does not fit under --max-cost of \$0.30"):
+        client.submit_all(["a", "b", "c"], max_cost=Decimal("0.30"))
+
+    assert (client.ledger.jobs(), server.requests()) == ([], [])
+
+
+def test_every_problem_of_every_request(client: veo.Client) -> None:
+    """Requests are checked together; the error lists each by its place."""
+    with pytest.raises(InvalidBatchError) as caught:
+        client.submit_all(["a", "", "c"], outputs=["x.mp4", "y.mp4", "x.mp4"])
+
+    assert [problem.spot.index for problem in caught.value.problems] == [1, 2]
+    assert client.ledger.jobs() == []
+
+
+def test_a_batch_is_iterated(client: veo.Client, server: veo_sandbox.Sandbox) -> None:
+    """A batch gives its items as they end; a second batch of the same gives them at once."""
+    file = write(*numbered(6))
+    first = Counter(entry.state for entry in client.batch(file, output_dir=Path("videos")))
+    again = client.batch(file, output_dir=Path("videos"))
+    second = Counter(entry.state for entry in again)
+
+    assert (first, second) == ({"done": 6}, {"skipped": 6})
+    assert charged(server) == 6 * PRICE
+
+
+def test_a_batch_of_requests(client: veo.Client) -> None:
+    """Requests and items in Python are a batch too, recognised when they come again."""
+    wanted = [Request(prompt="lion"), Item(Spot(1), Request(prompt="tiger"), output="tiger.mp4")]
+    states = [[entry.state for entry in client.batch(wanted)] for _ in range(2)]
+
+    assert states == [["done"] * 2, ["skipped"] * 2]
+    assert "tiger.mp4" in whole()
+
+
+def test_a_batch_of_mappings(client: veo.Client) -> None:
+    """Keys and values as in a file are as good as requests; what is wrong is told of each."""
+    wanted = [{"prompt": "lion", "output": "lion.mp4"}, {"promt": "tiger"}]
+    with pytest.raises(InvalidBatchError, match="did you mean prompt"):
+        client.batch(wanted)
+
+    assert [entry.state for entry in client.batch(wanted[:1])] == ["done"]
+    assert "lion.mp4" in whole()
+
+
+def test_a_batch_of_text(client: veo.Client) -> None:
+    """The content of a file is as good as the file."""
+    batch = client.batch(json.dumps([{"prompt": "lion"}]).encode())
+
+    assert [entry.state for entry in batch] == ["done"]
+
+
+def test_a_snapshot_adds_up(client: veo.Client, server: veo_sandbox.Sandbox) -> None:
+    """While it runs, counts are of all items and the money is the ledger's."""
+    server.change(latency="1")
+    batch = client.batch(write(*numbered(4)), max_cost=Decimal("0.45"))
+    batch.start()
+    seen = snapshot(batch)
+    for _ in batch:
+        pass
+    last = snapshot(batch)
+
+    assert (seen.total, sum(seen.counts.values()), seen.cap) == (4, 4, 3 * PRICE)
+    assert seen.sums.reserved == 3 * PRICE
+    assert seen.rest_s
+    assert (last.over, last.counts, last.rest_s) == (4, {"done": 3, "not sent": 1}, None)
+    assert last.sums.charged == 3 * PRICE
+
+
+def test_a_job_that_was_taken_away_is_followed(
+    client: veo.Client, server: veo_sandbox.Sandbox
+) -> None:
+    """When another process takes a lease over, the batch waits for it, and takes it back."""
+    server.change(latency="1")
+    batch = client.batch(write("lion"))
+    batch.start()
+    until(lambda: client.ledger.jobs(states=[veo.State.SUBMITTED]))
+    other = Worker(client.ledger)
+    with client.ledger.database.write() as connection:
+        sql = "UPDATE jobs SET version = version + 100, owner = ?"
+        connection.exec_driver_sql(sql, (other.id,))
+    (entry,) = batch.flight
+    mine = entry.job
+    until(lambda: batch.advance(0.1) or entry.job is not mine)
+    kept = entry.job and entry.job.record.owner
+    other.close()
+
+    assert kept == other.id
+    assert [each.state for each in batch] == ["done"]
+    assert len(server.tasks()) == 1
+
+
+@pytest.mark.parametrize(
+    ("ages", "waiting", "expected"),
+    [
+        ([], 0, 0),
+        ([10, 60], 0, 90),
+        ([200], 0, 10),
+        ([], 30, 300),
+        ([50] * 10, 10, 150),
+        ([0], 100, 1010),
+    ],
+    ids=["nothing", "the youngest", "overdue", "three rounds", "half a round and one", "a hundred"],
+)
+def test_the_rest_is_estimated(ages: list[float], waiting: int, expected: float) -> None:
+    """Ten at a time that take 100 s each: what is on its way, then the rounds of the rest."""
+    assert rest(ages, waiting, 100, 10, 60_000) == pytest.approx(expected, abs=1)
+
+
+def test_the_rate_of_sending_counts(client: veo.Client) -> None:
+    """Where only ten may be sent a minute, sixty take six minutes however short they are."""
+    assert rest([], 60, 10, 1000, 10) == 10 + 354
+
+
+def test_handles_are_cheap(client: veo.Client) -> None:
+    """Ten thousand handles take no more than half a kilobyte each."""
+    record = client.submit_all(["lion"])[0].record
+    tracemalloc.start()
+    handles = [Job(Work(record)) for _ in range(10_000)]
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert sys.getsizeof(handles) < taken < 10_000 * 512

@@ -1,0 +1,1 @@
+"""Files on disk: videos, their sidecars, and the images of requests."""

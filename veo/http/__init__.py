@@ -1,0 +1,1 @@
+"""HTTP for providers: one client, its transport, and its responses."""

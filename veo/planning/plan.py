@@ -1,0 +1,143 @@
+"""From a request to a plan: the model, what is wrong, what it will cost. No I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
+from veo.model import similar
+from veo.money import Quote, quote
+from veo.planning.check import Problem, check, errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
+
+    from veo.model import Model
+    from veo.request import Request
+
+_WORDS = 6
+_LETTERS = 48  # of up to four bytes: job id, suffix and the sidecar's suffix find room in 255
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be sent, and what it would cost.
+
+    Attributes:
+        request: The request, its model filled in.
+        model: The row that it was checked against.
+        quote: What it costs, and when.
+        warnings: Lines for a person before it is sent.
+    """
+
+    request: Request
+    model: Model
+    quote: Quote
+    warnings: tuple[str, ...] = ()
+
+
+def plan(
+    request: Request,
+    models: Mapping[str, Model],
+    *,
+    preferred: str | None = None,
+    catalogue: Iterable[Model] = (),
+    retired: Literal["warn", "refuse", "ignore"] = "warn",
+    today: date | None = None,
+) -> Plan:
+    """Choose the model, check everything, and quote.
+
+    Args:
+        request: What is asked for.
+        models: The provider's models by name, the preferred first.
+        preferred: The configured model: taken when the request names none and it fits, or the
+            one of its family that does.
+        catalogue: All models of all providers, to name alternatives; looked at only for that.
+        retired: What to do about a model past its reported shutdown date.
+        today: The date to compare with.
+
+    Raises:
+        UnknownModelError: No such model; the message names the one that was probably meant.
+        InvalidRequestError: The request breaks rules; all of them are in the error.
+        ModelUnavailableError: The model is past its shutdown date and ``retired`` is refuse.
+    """
+    model = _choose(request, models, preferred, catalogue)
+    problems = check(request, model)
+    if problems:
+        problems = check(request, model, list(catalogue) or models.values())
+    if errors(problems):
+        siblings = _siblings(request, model, models)
+        raise InvalidRequestError(_with_siblings(problem, siblings) for problem in problems)
+    warnings = [str(problem) for problem in problems]
+    ended = _ended(model, today or datetime.now(UTC).date())
+    surely = model.shutdown is not None and not model.shutdown.earliest
+    if ended and surely and retired == "refuse":
+        raise ModelUnavailableError(ended, hint='retired = "warn" sends it all the same.')
+    if ended and retired != "ignore":
+        warnings.append(ended)
+    complete = replace(request, model=model.name)
+    return Plan(complete, model, quote(complete, model), tuple(warnings))
+
+
+def _choose(
+    request: Request,
+    models: Mapping[str, Model],
+    preferred: str | None,
+    everyone: Iterable[Model],
+) -> Model:
+    """The model that was named, else of those that may be chosen the one with least against it."""
+    if request.model is not None:
+        return _named(request.model, models, everyone)
+    candidates = [model for model in models.values() if model.auto] or list(models.values())
+    if preferred:
+        first = _named(preferred, models, everyone)
+        family = [model for model in candidates if model.family and model.family == first.family]
+        candidates = [first, *family]
+    fits = (model for model in candidates if not errors(check(request, model)))
+    return next(fits, None) or min(candidates, key=lambda model: len(errors(check(request, model))))
+
+
+def _named(name: str, models: Mapping[str, Model], everyone: Iterable[Model]) -> Model:
+    if name in models:
+        return models[name]
+    others = sorted({model.provider for model in everyone if model.name == name})
+    meant = similar(name, list(models))
+    hint = f"Did you mean {meant}? " if meant else ""
+    if others:
+        hint = f"It belongs to {' and '.join(others)}. "
+    raise UnknownModelError(
+        f"there is no model {name!r} here", hint=f"{hint}`veo models` lists them all."
+    )
+
+
+def _siblings(request: Request, model: Model, models: Mapping[str, Model]) -> list[str]:
+    """The provider's own models that take the whole request, those most like the model first."""
+    fits = [other for other in models.values() if not errors(check(request, other))]
+    fits.sort(key=lambda other: other.aspect_ratios != model.aspect_ratios)
+    fits.sort(key=lambda other: other.family != model.family)
+    return [f"{other.provider}/{other.name}" for other in fits]
+
+
+def _with_siblings(problem: Problem, siblings: Sequence[str]) -> Problem:
+    offers = dict.fromkeys([*siblings[:2], *problem.offered_by])
+    return replace(problem, offered_by=tuple(offers)[:4])
+
+
+def _ended(model: Model, today: date) -> str | None:
+    if model.shutdown is None or today < model.shutdown.on:
+        return None
+    day, instead = model.shutdown.on.isoformat(), ", ".join(model.shutdown.replacements)
+    may = model.shutdown.earliest
+    what = f"may be shut down from {day} on" if may else f"is reported to be shut down since {day}"
+    told = f"{model.name} {what} ({model.shutdown.source})"
+    return f"{told}; instead: {instead}" if instead else told
+
+
+def slug(prompt: str) -> str:
+    """A short file name out of a prompt: its first words, letters and digits of any script."""
+    words = re.findall(r"[^\W_]+", prompt.lower())[:_WORDS]
+    return "-".join(words)[:_LETTERS].strip("-") or "video"

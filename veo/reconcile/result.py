@@ -1,0 +1,96 @@
+"""What a comparison of jobs and bills finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from veo.ledger import Record
+    from veo.reconcile.charges import Bill
+
+DAY_S = 86_400.0
+
+Verdict = Literal["paid", "unpaid", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A job and the bill for it."""
+
+    record: Record
+    bill: Bill
+    by_task: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Money of which the ledger does not know whether it was taken, and what the list says of it.
+
+    Attributes:
+        record: The job.
+        amount: Millionths of a USD that may have been taken.
+        verdict: ``paid``, ``unpaid``, or ``open``: the list does not tell.
+        why: For a person.
+        bill: What was charged, where that is known.
+        candidates: The bills that may be its, while that is open.
+        earlier: Whether it is about an earlier send, and not about the job's own outcome.
+    """
+
+    record: Record
+    amount: int
+    verdict: Verdict
+    why: str
+    bill: Bill | None = None
+    candidates: tuple[Bill, ...] = ()
+    earlier: bool = False
+
+
+@dataclass(slots=True)
+class Reconciled:
+    """The ledger beside a list.
+
+    Attributes:
+        matched: The same amount on both sides.
+        differing: Another amount on each.
+        ours: Charged in the ledger, not in the list.
+        theirs: Charged in the list, by no job of the ledger's.
+        ahead: Charged in the list; the job has not ended yet here.
+        outside: Jobs that ended before the list begins.
+        questions: What the ledger did not know.
+    """
+
+    matched: list[Pair] = field(default_factory=list)
+    differing: list[Pair] = field(default_factory=list)
+    ours: list[Record] = field(default_factory=list)
+    theirs: list[Bill] = field(default_factory=list)
+    ahead: list[Pair] = field(default_factory=list)
+    outside: list[Record] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether there is no difference and no open question."""
+        rest = [*self.differing, *self.ours, *self.theirs]
+        return not rest and all(question.verdict != "open" for question in self.questions)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What may be concluded from a list.
+
+    Attributes:
+        since: The list is complete from here on, Unix seconds; None: from its first charge on.
+        settled_after: Seconds after a submit from which on no charge for it comes any more.
+        taskless: Providers whose jobs have no tasks.
+        tasks: Tasks that the user says jobs are, by job id.
+        unpaid: Ids of jobs that the user says were never charged.
+    """
+
+    since: float | None = None
+    settled_after: float = DAY_S
+    taskless: frozenset[str] = frozenset()
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    unpaid: frozenset[str] = frozenset()

@@ -1,0 +1,100 @@
+"""Jobs and bills without a task between them: compared by model, amount, time and label."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from veo.reconcile.result import DAY_S, Pair, Reconciled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from veo.ledger import Record
+    from veo.reconcile.charges import Bill
+
+SKEW_S = 300.0
+
+
+def labels(pairs: Iterable[Pair]) -> dict[str, set[str]]:
+    """Which labels the list puts on whose charges, learned from jobs that know their tasks."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for pair in pairs:
+        if pair.bill.label:
+            seen[pair.record.provider].add(pair.bill.label)
+    return dict(seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """Whether a bill can be a job's."""
+
+    labels: Mapping[str, set[str]]
+    taskless: frozenset[str]
+
+    def __call__(self, bill: Bill, record: Record, amount: int, last: float) -> bool:
+        """Whether a bill can be a job's, for an amount, charged until ``last`` (Unix seconds)."""
+        first = begun(record) - SKEW_S
+        return (
+            bill.amount in {amount, 0}
+            and bill.model in {None, record.model}
+            and (bill.at is None or first <= bill.at <= last + SKEW_S)
+            and self._labelled(bill, record.provider)
+        )
+
+    def _labelled(self, bill: Bill, provider: str) -> bool:
+        if bill.label is None:
+            return True
+        mine = self.labels.get(provider)
+        if mine is not None:
+            return bill.label in mine
+        return not any(bill.label in others for others in self.labels.values())
+
+
+def alike(
+    records: Sequence[Record], left: dict[str, Bill], found: Reconciled, fits: Fits
+) -> list[Bill]:
+    """Pair jobs without tasks with bills that fit; certain charges first. The bills taken."""
+    taken: list[Bill] = []
+    for sure in (True, False):
+        groups: dict[tuple[str, int], list[Record]] = defaultdict(list)
+        for record in records:
+            if record.certain is sure:
+                groups[record.model, record.charged].append(record)
+        for (model, amount), some in groups.items():
+            bills = [b for b in left.values() if b.amount == amount and b.model in {None, model}]
+            for record, bill in _assigned(some, bills, fits):
+                del left[bill.task]
+                taken.append(bill)
+                found.matched.append(Pair(record, bill, by_task=False))
+    return taken
+
+
+def _assigned(
+    records: Sequence[Record], bills: Sequence[Bill], fits: Fits
+) -> list[tuple[Record, Bill]]:
+    """As many pairs as there can be: each bill, in time, to the job whose time ends first."""
+    waiting = sorted(records, key=begun, reverse=True)
+    open_: list[tuple[float, str, Record]] = []
+    pairs = []
+    for bill in sorted(bills, key=lambda bill: bill.at if bill.at is not None else float("inf")):
+        while waiting and (bill.at is None or begun(waiting[-1]) - SKEW_S <= bill.at):
+            record = waiting.pop()
+            heapq.heappush(open_, (until(record), record.id, record))
+        while open_ and bill.at is not None and open_[0][0] + SKEW_S < bill.at:
+            heapq.heappop(open_)
+        if open_ and fits(bill, open_[0][2], bill.amount, until(open_[0][2])):
+            pairs.append((heapq.heappop(open_)[2], bill))
+    return pairs
+
+
+def begun(record: Record) -> float:
+    """When a job was sent, or at least asked for, Unix seconds."""
+    return record.submitted_at or record.created_at
+
+
+def until(record: Record) -> float:
+    """When a charge of a job that is known to be charged can have been made, at the latest."""
+    return record.ended_at or record.ready_at or begun(record) + DAY_S

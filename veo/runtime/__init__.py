@@ -1,0 +1,1 @@
+"""What this process works on: connected providers, running jobs, followed jobs."""
