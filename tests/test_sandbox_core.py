@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo_sandbox.billing import BalanceError
 from veo_sandbox.clips import ClipSpec
-from veo_sandbox.clock import Clock
 from veo_sandbox.core import Core
-from veo_sandbox.latency import Latency
-from veo_sandbox.price_list import dollars, micro, models
-from veo_sandbox.settings import Settings
-from veo_sandbox.store import Store
-from veo_sandbox.tasks import DAY, Order, Outcome, Task, cast, state_of
+from veo_sandbox.faults.rules import Rules
+from veo_sandbox.state.billing import BalanceError
+from veo_sandbox.state.clock import Clock
+from veo_sandbox.state.latency import Latency
+from veo_sandbox.state.price_list import dollars, micro, models
+from veo_sandbox.state.settings import Settings
+from veo_sandbox.state.store import Store
+from veo_sandbox.state.tasks import DAY, Order, Outcome, Task, cast, state_of
 
 
 def order(number: int = 1, **facts: object) -> Order:
@@ -223,12 +224,14 @@ class TestMemory:
         """What one sets, the other obeys at its next request."""
         other = Core(tmp_path, profile="docs", key="sandbox-key", tiny=True, clip_bytes=0)
         core.change({"latency": "fixed:77", "speed": 5, "balance": 3})
-        core.rules.add([{"fault": "http_500"}])
+        rules, other_rules = Rules(core.store), Rules(other.store)
+        rules.add([{"fault": "http_500"}])
         other.refresh()
+        other_rules.refresh()
 
         assert other.settings.latency == "fixed:77"
         assert other.clock.speed == 5
-        assert [rule["fault"] for rule in other.rules.all()] == ["http_500"]
+        assert [rule["fault"] for rule in other_rules.all()] == ["http_500"]
         assert other.account.balance(0) == 3
         other.close()
 

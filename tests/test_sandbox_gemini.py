@@ -20,7 +20,7 @@ from veo_sandbox.clips import ClipSpec
 from veo_sandbox.exchange import Refusal
 from veo_sandbox.google.operations import check_source
 from veo_sandbox.google.request import Asked
-from veo_sandbox.tasks import Order, Outcome, Task
+from veo_sandbox.state.tasks import Order, Outcome, Task
 
 HOME = "https://generativelanguage.googleapis.com/v1beta/files/"
 CREATE = f"/v1beta/models/{FAST}:predictLongRunning"

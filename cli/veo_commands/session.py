@@ -90,7 +90,7 @@ def sandboxed(config: Config, home: Path) -> Iterator[Endpoint]:
 
 def _usual_s(config: SandboxConfig) -> float:
     """Real seconds that a video of the sandbox usually takes: when to ask for it."""
-    from veo_sandbox.latency import Latency
+    from veo_sandbox.state.latency import Latency
 
     latency = Latency.parse(config.latency)
     spread = latency.values if latency.kind == "uniform" else latency.values[:1]

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Call, Refusal
 from veo_sandbox.faults.registry import FAULTS
-from veo_sandbox.faults.rules import Rule
+from veo_sandbox.faults.rules import Rule, Rules
 from veo_sandbox.responses import HangUp
 from veo_sandbox.routes import At, Handler, account, chat, control, files, gemini, vertex, videos
 
@@ -23,14 +23,16 @@ WIRES = (videos, chat, gemini, vertex, account)
 class Endpoint:
     """The pipeline around a handler: read, record, wait, misbehave, answer."""
 
-    def __init__(self, core: Core, at: At) -> None:
+    def __init__(self, core: Core, rules: Rules, at: At) -> None:
         self._core = core
+        self._rules = rules
         self._at = at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
         core = self._core
         core.refresh()
+        self._rules.refresh()
         call = Call(core, self._at.step, scope, receive, send)
         await call.read()
         call.ask_for(self._at.find(core, call))
@@ -45,7 +47,7 @@ class Endpoint:
         await answer(scope, receive, send)
 
     async def _answer(self, call: Call) -> Response:
-        rules = self._core.rules.striking(call)
+        rules = self._rules.striking(call)
         try:
             return await self._through(rules, call)
         except Refusal as refusal:
@@ -66,11 +68,11 @@ class Endpoint:
         return await FAULTS[rule.fault].act(call, proceed, **rule.params)
 
 
-def build(core: Core) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def build(core: Core, rules: Rules) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """The application for both ports of a sandbox."""
-    api = _router(core, [at for wire in WIRES for at in wire.ROUTES], _nowhere)
-    api.routes.extend(control.routes(core))
-    store = _router(core, [*files.ROUTES, *chat.FILES, *vertex.FILES], files.not_found)
+    api = _router(core, rules, [at for wire in WIRES for at in wire.ROUTES], _nowhere)
+    api.routes.extend(control.routes(core, rules))
+    store = _router(core, rules, [*files.ROUTES, *chat.FILES, *vertex.FILES], files.not_found)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         port = store if scope["server"][1] == core.files_port else api
@@ -85,9 +87,9 @@ async def _nowhere(core: Core, call: Call) -> Response:
     return await (gemini.nowhere if google else videos.no_such_url)(core, call)
 
 
-def _router(core: Core, routes: list[At], default: Handler) -> Router:
+def _router(core: Core, rules: Rules, routes: list[At], default: Handler) -> Router:
     table: list[BaseRoute] = [
-        Route(at.path, Endpoint(core, at), methods=[at.method]) for at in routes
+        Route(at.path, Endpoint(core, rules, at), methods=[at.method]) for at in routes
     ]
     other = At("", "", "other", default)
-    return Router(table, redirect_slashes=False, default=Endpoint(core, other))
+    return Router(table, redirect_slashes=False, default=Endpoint(core, rules, other))

@@ -1,20 +1,19 @@
-"""The sandbox without its wires: time, money, tasks, clips, faults and the record of requests."""
+"""The state of a sandbox without its wires: time, money, tasks, clips, the request log."""
 
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from veo_sandbox.billing import Account
-from veo_sandbox.clip_store import Studio
-from veo_sandbox.clock import Clock
-from veo_sandbox.faults.rules import Rules
-from veo_sandbox.price_list import dollars
-from veo_sandbox.request_log import Leaks, Record
-from veo_sandbox.settings import Settings, number
 from veo_sandbox.shutdown import Stopping
-from veo_sandbox.store import Store
-from veo_sandbox.tasks import Order, State, Task, Tasks, cast, state_of
+from veo_sandbox.state.billing import Account
+from veo_sandbox.state.clip_store import Studio
+from veo_sandbox.state.clock import Clock
+from veo_sandbox.state.price_list import dollars
+from veo_sandbox.state.request_log import Leaks, Record
+from veo_sandbox.state.settings import Settings, number
+from veo_sandbox.state.store import Store
+from veo_sandbox.state.tasks import Order, State, Task, Tasks, cast, state_of
 
 
 class Core:
@@ -25,7 +24,6 @@ class Core:
         self.clock = Clock(self.store)
         self.tasks = Tasks(self.store)
         self.account = Account(self.store, self.tasks)
-        self.rules = Rules(self.store)
         self.record = Record()
         self.leaks = Leaks(self.store)
         self.studio = Studio(home, tiny=tiny, least_bytes=clip_bytes)
@@ -53,7 +51,6 @@ class Core:
             self._seen = version
             self.settings = Settings(**self.store.get("settings", {}))
             self.clock.reload()
-            self.rules.reload()
 
     def change(self, given: Mapping[str, Any]) -> None:
         """Change settings, the speed of the clock or the balance.

@@ -18,11 +18,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from veo_sandbox.core import Core
+from veo_sandbox.state.tasks import Outcome, State, Task
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from veo_sandbox.core import Core
-    from veo_sandbox.tasks import Outcome, State, Task
 
 MOST_BODY = 128 * 1024 * 1024
 """Bytes of a body; the default of new-api's MAX_REQUEST_BODY_MB."""
@@ -104,7 +104,7 @@ class Call:
         accepted: The task that this create made.
     """
 
-    def __init__(self, core: "Core", step: str, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, core: Core, step: str, scope: Scope, receive: Receive, send: Send) -> None:
         self.core = core
         self.step = step
         self.scope = scope
@@ -187,7 +187,7 @@ class Call:
         if self.method not in {"GET", "HEAD", "DELETE"}:
             await self._read_body()
 
-    def ask_for(self, task: "Task | None") -> None:
+    def ask_for(self, task: Task | None) -> None:
         """Remember which task is asked for, and its state at this moment."""
         self.task = task
         self.state = self.core.state(task) if task else None

@@ -10,9 +10,10 @@ from typing import Any, Literal, Self, Unpack
 
 from veo_sandbox.app import build
 from veo_sandbox.core import Core
+from veo_sandbox.faults.rules import Rules
 from veo_sandbox.profiles import PROFILES
 from veo_sandbox.server import Server, bind
-from veo_sandbox.settings import Given
+from veo_sandbox.state.settings import Given
 
 Clip = Literal["full", "tiny"]
 
@@ -32,8 +33,8 @@ class Sandbox:
         clip_bytes: Tiny clips are padded to this many bytes.
         port: The API's port on 127.0.0.1; 0 takes the home's former ports, or any.
         key: The one key that is accepted.
-        **settings: See `veo_sandbox.settings.Settings`, and `speed` and `balance`. What is not
-            given stays as the home has it.
+        **settings: See `veo_sandbox.state.settings.Settings`, and `speed` and `balance`. Settings
+            that are left out keep the value that the home has.
 
     Raises:
         ValueError: an unknown profile, clip or setting.
@@ -56,6 +57,7 @@ class Sandbox:
         self._core = Core(
             Path(home), profile=profile, key=key, tiny=clip == "tiny", clip_bytes=clip_bytes
         )
+        self._rules = Rules(self._core.store)
         try:
             self._core.change(settings)
         except ValueError:
@@ -91,7 +93,7 @@ class Sandbox:
             self._core.close()
             raise
         self._core.serve_at(*(sock.getsockname()[1] for sock in sockets))
-        self._server = Server(build(self._core), sockets, self._core.stopping)
+        self._server = Server(build(self._core, self._rules), sockets, self._core.stopping)
         self._server.start()
         return self
 
@@ -136,11 +138,11 @@ class Sandbox:
         Raises:
             ValueError: no such fault, or it takes no such parameter.
         """
-        self._core.rules.add([{"fault": fault, **rule}])
+        self._rules.add([{"fault": fault, **rule}])
 
     def heal(self) -> None:
         """Drop all fault rules."""
-        self._core.rules.clear()
+        self._rules.clear()
 
     def advance(self, seconds: float) -> None:
         """Let seconds of its clock pass at once."""

@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from veo_sandbox.shutdown import Stopping
-from veo_sandbox.store import Store
+from veo_sandbox.state.store import Store
 
 _HOST = "127.0.0.1"
 _REMEMBERED = 8

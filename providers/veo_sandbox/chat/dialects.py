@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from veo_sandbox.core import Core
 from veo_sandbox.profiles.base import worded
-from veo_sandbox.tasks import State, Task
+from veo_sandbox.state.tasks import State, Task
 
 Ended = Sequence[tuple[Task, State]]
 """Tasks with the states in which they ended."""

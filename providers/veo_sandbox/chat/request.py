@@ -7,9 +7,9 @@ from typing import Any
 from starlette.responses import Response
 
 from veo_sandbox.exchange import Call, Refusal, Upload
-from veo_sandbox.price_list import Model, models
 from veo_sandbox.profiles.base import Profile
-from veo_sandbox.profiles.pictures import check_pictures, inline_picture
+from veo_sandbox.profiles.images import check_pictures, inline_picture
+from veo_sandbox.state.price_list import Model, models
 
 _MOST_VIDEOS = 4
 _CONTENT = "messages: content must be a list of parts, each of type text or image_url"

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from veo_sandbox.exchange import Call
 from veo_sandbox.faults.registry import Proceed, fault, register
-from veo_sandbox.tasks import Outcome
+from veo_sandbox.state.tasks import Outcome
 
 _MODERATED = "The request was blocked: the prompt or the picture violates the content policy."
 

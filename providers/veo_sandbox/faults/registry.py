@@ -3,17 +3,16 @@
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from starlette.responses import Response
+from starlette.responses import Response
 
-    from veo_sandbox.exchange import Call
+from veo_sandbox.exchange import Call
 
 STEPS = ("create", "stream", "poll", "content", "file")
 
-Proceed = Callable[[], Awaitable["Response"]]
-Act = Callable[..., Awaitable["Response"]]
+Proceed = Callable[[], Awaitable[Response]]
+Act = Callable[..., Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def register(name: str, doc: str, on: tuple[str, ...], act: Act, **fixed: Any) -
         if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in fixed
     }
 
-    async def bound(call: "Call", proceed: Proceed, **given: Any) -> "Response":
+    async def bound(call: Call, proceed: Proceed, **given: Any) -> Response:
         return await act(call, proceed, **fixed, **given)
 
     FAULTS[name] = Fault(name, doc, on or STEPS, params, bound)

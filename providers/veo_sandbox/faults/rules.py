@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, Protocol
 
 from veo_sandbox.faults.registry import FAULTS, STEPS, Fault
-from veo_sandbox.store import Store
+from veo_sandbox.state.store import Store
 
 _MATCHERS = ("on", "first", "after", "every", "times", "rate", "match", "when")
 
@@ -106,9 +106,18 @@ class Rules:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._rules: list[Rule] = []
+        self._seen = -1
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the rules again if another process of this home has written; else do nothing."""
+        version = self._store.version()
+        if version != self._seen:
+            self._seen = version
+            self.reload()
 
     def reload(self) -> None:
-        """Take over what another process has set."""
+        """Read the rules from the store."""
         rows = self._store.rows("SELECT id, body FROM rules ORDER BY id")
         self._rules = [Rule.parse(json.loads(body), number) for number, body in rows]
 

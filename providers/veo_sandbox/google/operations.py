@@ -9,8 +9,8 @@ from veo_sandbox.core import Core
 from veo_sandbox.exchange import Call, brief
 from veo_sandbox.google.errors import bad, no_use_case
 from veo_sandbox.google.request import Asked
-from veo_sandbox.price_list import Model
-from veo_sandbox.tasks import DAY, Order, Outcome, State, Task
+from veo_sandbox.state.price_list import Model
+from veo_sandbox.state.tasks import DAY, Order, Outcome, State, Task
 
 KEEP = 2 * DAY
 """For how long Google keeps a video (documented), in seconds."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from veo_sandbox.exchange import Call, Upload
 from veo_sandbox.google.errors import bad, no_use_case, unsupported
-from veo_sandbox.price_list import Model
-from veo_sandbox.profiles.pictures import TAKEN, kind_of
+from veo_sandbox.profiles.images import TAKEN, kind_of
+from veo_sandbox.state.price_list import Model
 
 MOST_BODY = 20 * 1024 * 1024
 """Bytes of a whole request (commonly reported)."""

@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Call, Refusal, Upload
-from veo_sandbox.price_list import Model
 from veo_sandbox.responses import page
-from veo_sandbox.tasks import Outcome, State, Task
+from veo_sandbox.state.price_list import Model
+from veo_sandbox.state.tasks import Outcome, State, Task
 
 MOST_IMAGE = 10 * 1024 * 1024
 """Bytes of one picture (documented by the vendor)."""

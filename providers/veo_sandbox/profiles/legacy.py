@@ -5,10 +5,10 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.exchange import Call, Upload
-from veo_sandbox.price_list import Model
 from veo_sandbox.profiles.base import NO_FRAME, Asked, Profile
-from veo_sandbox.profiles.pictures import check_pictures
-from veo_sandbox.tasks import Outcome, State, Task
+from veo_sandbox.profiles.images import check_pictures
+from veo_sandbox.state.price_list import Model
+from veo_sandbox.state.tasks import Outcome, State, Task
 
 _REFERENCE = {"input_reference", "input_reference[]"}
 

@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Call, Refusal, Upload
-from veo_sandbox.price_list import Model
 from veo_sandbox.profiles.base import Asked, Profile, token, worded
-from veo_sandbox.profiles.pictures import check_pictures, inline_picture
-from veo_sandbox.tasks import State, Task
+from veo_sandbox.profiles.images import check_pictures, inline_picture
+from veo_sandbox.state.price_list import Model
+from veo_sandbox.state.tasks import State, Task
 
 _SIZES = {
     "1280x720": ("720p", "16:9"),

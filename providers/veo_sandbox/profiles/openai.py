@@ -5,10 +5,10 @@ from typing import Any
 from starlette.responses import Response
 
 from veo_sandbox.exchange import Call, Refusal, Upload
-from veo_sandbox.price_list import Model
 from veo_sandbox.profiles.base import Asked, Profile, token
-from veo_sandbox.profiles.pictures import check_pictures, inline_picture
-from veo_sandbox.tasks import State, Task
+from veo_sandbox.profiles.images import check_pictures, inline_picture
+from veo_sandbox.state.price_list import Model
+from veo_sandbox.state.tasks import State, Task
 
 _SIZES = {
     "720x1280": "720p",

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Call
-from veo_sandbox.tasks import Task
+from veo_sandbox.state.tasks import Task
 
 Handler = Callable[[Core, Call], Awaitable[Response]]
 Finder = Callable[[Core, Call], Task | None]

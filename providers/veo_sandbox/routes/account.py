@@ -7,9 +7,9 @@ from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Call, Refusal
-from veo_sandbox.price_list import models
 from veo_sandbox.profiles import PROFILES
 from veo_sandbox.routes import At
+from veo_sandbox.state.price_list import models
 
 _QUOTA_A_DOLLAR = 500_000
 

@@ -5,18 +5,18 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
-from veo_sandbox.billing import BalanceError
 from veo_sandbox.chat.dialects import DRESSES, Capture, Ended
 from veo_sandbox.chat.request import Chat, Gateway
 from veo_sandbox.chat.stream import EventStream
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Call, Refusal
-from veo_sandbox.price_list import Model
 from veo_sandbox.profiles.base import NO_FRAME
 from veo_sandbox.responses import HangUp
 from veo_sandbox.routes import At, files
-from veo_sandbox.tasks import Order, Outcome, Task
+from veo_sandbox.state.billing import BalanceError
+from veo_sandbox.state.price_list import Model
+from veo_sandbox.state.tasks import Order, Outcome, Task
 
 _SECONDS = 8.0
 _GLANCE = 0.05

@@ -9,13 +9,15 @@ from starlette.routing import BaseRoute, Route
 
 from veo_sandbox.core import Core
 from veo_sandbox.faults.registry import FAULTS
+from veo_sandbox.faults.rules import Rules
 
 
 class Control:
     """The handlers. A wrong value is answered 400 with what is allowed."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, rules: Rules) -> None:
         self._core = core
+        self._rules = rules
 
     def bills(self, body: Any) -> Any:
         """GET: every charge and refund so far."""
@@ -61,13 +63,13 @@ class Control:
             rules = _member(body, "rules")
             if not isinstance(rules, list):
                 raise TypeError("rules: must be a list")
-            self._core.rules.add([_object(rule) for rule in rules])
-        return {"rules": self._core.rules.all()}
+            self._rules.add([_object(rule) for rule in rules])
+        return {"rules": self._rules.all()}
 
     def heal(self, body: Any) -> Any:
         """DELETE: drop all rules."""
         del body
-        self._core.rules.clear()
+        self._rules.clear()
         return {"rules": []}
 
     def names(self, body: Any) -> Any:
@@ -76,9 +78,9 @@ class Control:
         return [fault.as_json() for _, fault in sorted(FAULTS.items())]
 
 
-def routes(core: Core) -> list[BaseRoute]:
+def routes(core: Core, rules: Rules) -> list[BaseRoute]:
     """The control routes of a sandbox."""
-    control = Control(core)
+    control = Control(core, rules)
     table: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
         ("GET", "bills", control.bills),
         ("GET", "tasks", control.tasks),
@@ -95,14 +97,17 @@ def routes(core: Core) -> list[BaseRoute]:
         ("GET", "faults/names", control.names),
     )
     return [
-        Route(f"/sandbox/{path}", _endpoint(core, act), methods=[method])
+        Route(f"/sandbox/{path}", _endpoint(core, rules, act), methods=[method])
         for method, path, act in table
     ]
 
 
-def _endpoint(core: Core, act: Callable[[Any], Any]) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    core: Core, rules: Rules, act: Callable[[Any], Any]
+) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         core.refresh()
+        rules.refresh()
         try:
             body = await request.json() if request.method == "POST" else None
             return JSONResponse(act(body))

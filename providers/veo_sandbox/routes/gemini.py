@@ -8,7 +8,6 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from veo_sandbox.billing import BalanceError
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Call, Refusal
 from veo_sandbox.google.errors import (
@@ -22,10 +21,11 @@ from veo_sandbox.google.errors import (
 )
 from veo_sandbox.google.operations import check_source, operation_body, order, token
 from veo_sandbox.google.request import Api, Asked, read
-from veo_sandbox.price_list import Model, models
 from veo_sandbox.responses import Video
 from veo_sandbox.routes import At, account
-from veo_sandbox.tasks import Task
+from veo_sandbox.state.billing import BalanceError
+from veo_sandbox.state.price_list import Model, models
+from veo_sandbox.state.tasks import Task
 
 _HOME = "https://generativelanguage.googleapis.com/v1beta"
 """The host in every address of a video. google-genai asks its own base URL instead, but only for

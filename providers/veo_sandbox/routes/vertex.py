@@ -12,16 +12,16 @@ from uuid import uuid4
 
 from starlette.responses import JSONResponse, Response
 
-from veo_sandbox.billing import BalanceError
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Call, Refusal
 from veo_sandbox.google.errors import UNPROCESSED, bad, bad_key, error, not_found
 from veo_sandbox.google.operations import check_source, operation_body, order
 from veo_sandbox.google.request import Api, Asked, decoded, read
-from veo_sandbox.price_list import Model, models
 from veo_sandbox.responses import Video
 from veo_sandbox.routes import At
-from veo_sandbox.tasks import Task
+from veo_sandbox.state.billing import BalanceError
+from veo_sandbox.state.price_list import Model, models
+from veo_sandbox.state.tasks import Task
 
 _PLACE = "projects/sandbox/locations/us-central1"
 """Where the operations of callers are that name no project."""

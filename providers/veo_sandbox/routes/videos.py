@@ -2,16 +2,16 @@
 
 from starlette.responses import JSONResponse, Response
 
-from veo_sandbox.billing import BalanceError
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Call, Refusal
-from veo_sandbox.price_list import Model, models
 from veo_sandbox.profiles import PROFILES, Asked, Profile
 from veo_sandbox.profiles.official import envelope
 from veo_sandbox.responses import Video
 from veo_sandbox.routes import At
-from veo_sandbox.tasks import Order, Task
+from veo_sandbox.state.billing import BalanceError
+from veo_sandbox.state.price_list import Model, models
+from veo_sandbox.state.tasks import Order, Task
 
 _CACHE = {"Cache-Control": "public, max-age=86400"}
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from veo_sandbox.clips import ClipSpec
-from veo_sandbox.latency import Latency
-from veo_sandbox.settings import Settings
-from veo_sandbox.store import Store
+from veo_sandbox.state.latency import Latency
+from veo_sandbox.state.settings import Settings
+from veo_sandbox.state.store import Store
 
 DAY = 86_400.0
 _QUEUED_SHARE = 0.05

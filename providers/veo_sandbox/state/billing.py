@@ -7,9 +7,9 @@ whenever they are read. A task billed `on_accept` is charged at once and never r
 
 from typing import Any
 
-from veo_sandbox.price_list import dollars, micro
-from veo_sandbox.store import Store
-from veo_sandbox.tasks import Task, Tasks
+from veo_sandbox.state.price_list import dollars, micro
+from veo_sandbox.state.store import Store
+from veo_sandbox.state.tasks import Task, Tasks
 
 _START = 1_000_000.0
 

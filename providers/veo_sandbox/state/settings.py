@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypedDict
 
-from veo_sandbox.latency import Latency
+from veo_sandbox.state.latency import Latency
 
 
 class Given(TypedDict, total=False):

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from veo_sandbox.store import Store
+from veo_sandbox.state.store import Store
 
 
 @dataclass(frozen=True, slots=True)

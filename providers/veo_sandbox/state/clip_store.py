@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from veo_sandbox.clips import ClipSpec, StoppedError, render, whole
-from veo_sandbox.tasks import Task
+from veo_sandbox.state.tasks import Task
 
 _LEFTOVER = 7 * 86_400
 """Real seconds after which a picture or an unfinished file is of no use."""

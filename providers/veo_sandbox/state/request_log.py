@@ -4,7 +4,7 @@ import json
 from collections import deque
 from typing import Any
 
-from veo_sandbox.store import Store
+from veo_sandbox.state.store import Store
 
 _MOST = 10_000
 

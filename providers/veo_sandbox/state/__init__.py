@@ -1,0 +1,1 @@
+"""What one home remembers: settings, clock, tasks, money, requests and clips."""
