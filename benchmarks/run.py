@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from table import Table
 
-NAMES = ("batch", "late", "flight", "short", "polls", "downloads", "faults", "startup")
+NAMES = ("batch", "late", "flight", "short", "polls", "downloads", "faults", "startup", "structure")
 RESULTS = Path(__file__).with_name("results")
 
 
