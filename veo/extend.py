@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from veo.client import Client
     from veo.job import Job
     from veo.ledger import Ledger, Record
     from veo.model import Model
     from veo.planning.plan import Plan
     from veo.request import Request
+    from veo.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Extension:
         return None if before is None or step is None else before + step * self.times
 
 
-def find(client: Client, name: str) -> Source:
+def find(client: Session, name: str) -> Source:
     """The video of a job, or the one in a file that a job made.
 
     Args:
@@ -89,7 +89,7 @@ def find(client: Client, name: str) -> Source:
 
 
 def plan(
-    client: Client,
+    client: Session,
     source: Source,
     request: Request,
     times: int = 1,
@@ -134,7 +134,7 @@ def plan(
 
 
 def steps(
-    client: Client,
+    client: Session,
     extension: Extension,
     *,
     output: Path | str | None = None,

@@ -5,15 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from veo.image import Image
 from veo.update import RemoteVideo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    ImageSource = Image | str | Path | bytes
 
 IMAGE_FIELDS = ("start_frame", "end_frame", "reference")
+
+
+class RequestOptions(TypedDict, total=False):
+    """The fields of a ``Request`` except its prompt, as keyword arguments of ``Client.submit``."""
+
+    model: str | None
+    aspect_ratio: str | None
+    resolution: str | None
+    duration: int | None
+    negative_prompt: str | None
+    seed: int | None
+    person_generation: str | None
+    start_frame: ImageSource | None
+    end_frame: ImageSource | None
+    reference: ImageSource | Sequence[ImageSource]
+    extend: RemoteVideo | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +76,14 @@ class Request:
         given: Any = self.reference or ()
         several = given if isinstance(given, tuple | list) else (given,)
         object.__setattr__(self, "reference", tuple(map(Image.of, several)))
+
+    @classmethod
+    def of(cls, request: Request | str, **options: Unpack[RequestOptions]) -> Request:
+        """Return a request, given whole or as a prompt, with the fields in ``options``."""
+        values: dict[str, Any] = dict(options)
+        if isinstance(request, Request):
+            return replace(request, **values) if values else request
+        return cls(prompt=request, **values)
 
     @property
     def frames(self) -> tuple[Image, ...]:

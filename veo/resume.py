@@ -12,13 +12,13 @@ from veo.money import micros
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from veo.client import Client
     from veo.job import Job
     from veo.ledger import Record
+    from veo.session import Session
 
 
 def resume(
-    client: Client, names: Sequence[str], *, resubmit: bool, timeout: float | None
+    client: Session, names: Sequence[str], *, resubmit: bool, timeout: float | None
 ) -> list[Job]:
     """See ``Client.resume``."""
     wanted = [client.ledger.job(name) for name in names] or client.ledger.unfinished()
@@ -30,7 +30,7 @@ def resume(
     return client.work_on([*ready, *client.lease(live)], timeout)
 
 
-def again(client: Client, record: Record) -> Record:
+def again(client: Session, record: Record) -> Record:
     """Plan a job of unknown outcome once more, which may pay a second time.
 
     Raises:
@@ -43,7 +43,7 @@ def again(client: Client, record: Record) -> Record:
     return planned.records[0]
 
 
-def cancel(client: Client, records: Sequence[Record]) -> list[Record]:
+def cancel(client: Session, records: Sequence[Record]) -> list[Record]:
     """See ``Client.cancel``."""
     mine = client.lease([record for record in records if record.state is State.PLANNED])
     given_up = client.ledger.withdraw(mine, WithdrawnError("given up before it was sent"))
@@ -51,7 +51,7 @@ def cancel(client: Client, records: Sequence[Record]) -> list[Record]:
     return given_up
 
 
-def adopt(client: Client, name: str, task_id: str) -> Record:
+def adopt(client: Session, name: str, task_id: str) -> Record:
     """See ``Client.adopt``."""
     record = client.ledger.job(name)
     if not client.ledger.adopt(record.id, task_id, None):

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from veo.batch.options import Rules
     from veo.batch.validate import Checked
-    from veo.client import Client
     from veo.job import Job
     from veo.ledger import Cap, Planned, Record
+    from veo.session import Session
 
 
 class Batch:
@@ -41,7 +41,7 @@ class Batch:
         full: Whether a cap keeps those that wait from being sent, as far as is known.
     """
 
-    def __init__(self, client: Client, checked: Checked, run: str, rules: Rules) -> None:
+    def __init__(self, client: Session, checked: Checked, run: str, rules: Rules) -> None:
         self.client = client
         self.checked = checked
         self.run = run

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from veo.batch.entry import Entry
-    from veo.client import Client
     from veo.errors import VeoError
     from veo.job import Job
     from veo.ledger import Record
+    from veo.session import Session
 
 
 class Flight:
@@ -27,7 +27,7 @@ class Flight:
         timeout: Seconds to wait for a job from its submit on; the configured ones when None.
     """
 
-    def __init__(self, client: Client, timeout: float | None) -> None:
+    def __init__(self, client: Session, timeout: float | None) -> None:
         self._client = client
         self._timeout = timeout
         self._entries: dict[str, Entry] = {}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from veo.batch.problem import ItemProblem
-    from veo.client import Client
+    from veo.session import Session
 
     Source = Path | str | bytes | Iterable[Item | Request | Mapping[str, Any]]
 
@@ -40,7 +40,7 @@ class _Read:
 
 
 def load(
-    client: Client,
+    client: Session,
     source: Source,
     rules: Rules | None = None,
 ) -> Batch:

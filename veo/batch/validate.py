@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from veo.batch.item import Item
     from veo.batch.options import Rules
-    from veo.client import Client
     from veo.image import Image
     from veo.ledger import Record
     from veo.money import Quote
     from veo.planning.plan import Plan
     from veo.request import Request
+    from veo.session import Session
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Setting:
     rules: Rules
 
 
-def check(client: Client, items: Sequence[Item], setting: Setting) -> Checked:
+def check(client: Session, items: Sequence[Item], setting: Setting) -> Checked:
     """Check every item: its request, its pictures, its output, and what the ledger has of it.
 
     Pictures are decoded to their ends, each once; those behind URLs are downloaded for that.
@@ -76,7 +76,7 @@ def check(client: Client, items: Sequence[Item], setting: Setting) -> Checked:
 class _Check:
     """One check of many items."""
 
-    def __init__(self, client: Client, items: Sequence[Item], setting: Setting) -> None:
+    def __init__(self, client: Session, items: Sequence[Item], setting: Setting) -> None:
         self._client, self._items, self._setting = client, items, setting
         self._outputs = Outputs(setting.folder)
         self._problems: list[ItemProblem] = []

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
-    from veo.client import Client
     from veo.job import Job
     from veo.ledger import NewJob, Record
     from veo.planning.plan import Plan
     from veo.request import Request
+    from veo.session import Session
 
 MEASURED = 50
 
@@ -42,7 +42,7 @@ class Entrant:
     plan: Plan
 
 
-def entrants(client: Client, request: Request, routes: Sequence[str]) -> list[Entrant]:
+def entrants(client: Session, request: Request, routes: Sequence[str]) -> list[Entrant]:
     """Plan the same request for several routes.
 
     What the request leaves open (ratio, resolution, length) is what the first route does then,
@@ -84,7 +84,7 @@ def entrants(client: Client, request: Request, routes: Sequence[str]) -> list[En
 
 
 def start(
-    client: Client,
+    client: Session,
     sides: Sequence[Entrant],
     count: int,
     folder: Path,
@@ -121,7 +121,7 @@ def start(
     return {name: [begun[job.id] for job in jobs] for name, jobs in new.items()}
 
 
-def examine(client: Client, jobs: Sequence[str], *, speed: float = 1.0) -> Figures:
+def examine(client: Session, jobs: Sequence[str], *, speed: float = 1.0) -> Figures:
     """What became of one side: its rows read again, its files measured.
 
     Args:

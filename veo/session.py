@@ -1,0 +1,237 @@
+"""The state that all operations on jobs share: configuration, ledger, providers and workers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self, Unpack
+
+from veo.config import Config, load
+from veo.engine.context import Context
+from veo.files.images import Pictures
+from veo.files.output import claim_place
+from veo.ledger import Ledger, NewJob, budget
+from veo.ledger.reserve import new_id
+from veo.money import micros
+from veo.paths import absolute
+from veo.paths import home as default_home
+from veo.planning import plan as planning
+from veo.request import Request
+from veo.runtime.providers import Endpoint, Routes
+from veo.runtime.runner import Hands
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from decimal import Decimal
+    from pathlib import Path
+
+    from veo.engine.context import Route
+    from veo.job import Job
+    from veo.ledger import Cap, Record
+    from veo.model import Facts, Model
+    from veo.planning.plan import Plan
+    from veo.request import RequestOptions
+
+
+class Session:
+    """Plans, starts and follows jobs. ``Client`` adds what a user calls.
+
+    Batches, extensions and comparisons depend on this class only, so that they can be used by
+    ``Client`` without an import cycle.
+
+    Args:
+        config: The configuration; read from files and environment by default.
+        home: The ledger's folder; ``$VEO_HOME`` or the platform's data folder by default.
+        endpoint: A sandbox that replaces the live services, or a function that starts one. The
+            function is called on the first connection to a provider.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        home: Path | None = None,
+        endpoint: Endpoint | Callable[[], Endpoint] | None = None,
+    ) -> None:
+        self.config = config or load().config
+        self.home = home or default_home()
+        self.ledger = Ledger(self.home)
+        self.pictures = Pictures(self.home / "pictures")
+        context = Context(self.ledger, self.pictures, self.route, time.time)
+        self._runner = Hands(context, self.config.timeout)
+        self._registry = Routes(self.config, endpoint, self._runner.opened)
+
+    def plan(
+        self,
+        request: Request | str,
+        provider: str | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> Plan:
+        """Return what a request would send and cost. Nothing is sent, stored or reserved.
+
+        Args:
+            request: A request, or a prompt.
+            provider: The provider's name; the configured one by default.
+            **options: Fields of the request, in addition to a prompt or in place of those of a
+                request.
+
+        Raises:
+            InvalidRequestError: The request breaks rules; the error lists all of them.
+            UnknownModelError: The provider has no model of that name.
+            UnknownProviderError: No provider of that name is installed.
+            ConfigError: The configuration of the provider is not valid.
+        """
+        name = provider or self.config.provider
+        provider_config = self.config.of(name)
+        return planning.plan(
+            Request.of(request, **options),
+            self.models(name),
+            preferred=self.config.model or provider_config.model,
+            catalogue=self._registry.offers(),
+            retired=self.config.retired,
+        )
+
+    def new_job(
+        self,
+        plan: Plan,
+        provider: str,
+        *,
+        run: str,
+        job: str = "",
+        output: Path | str | None = None,
+        force: bool = False,
+    ) -> NewJob:
+        """Prepare a plan for the ledger: connect its provider, store its images, check its output.
+
+        Args:
+            plan: What ``plan`` returned.
+            provider: The provider's name.
+            run: The run that the job belongs to; limits such as ``max_cost`` count by run.
+            job: The id of the job; a new one by default.
+            output: The file; named after prompt and job in the configured folder by default.
+            force: Replace an existing file.
+
+        Raises:
+            OutputError: The file exists or cannot be written.
+            ImageError: An image cannot be used.
+            SetupError: The provider cannot be used.
+        """
+        self.route(provider)
+        job = job or new_id()
+        request = plan.request.map_images(self.pictures.keep)
+        default = self.config.output_dir / f"{planning.slug(request.prompt)}-{job}.mp4"
+        path = absolute(output or default)
+        claim_place(path, force=force)
+        return NewJob(
+            id=job,
+            run=run,
+            provider=provider,
+            model=plan.model.name,
+            request=request,
+            output=str(path),
+            quote=plan.quote,
+            force=force,
+        )
+
+    def start(
+        self,
+        new: Sequence[NewJob],
+        run: str,
+        max_cost: Decimal | None = None,
+        timeout: float | None = None,
+    ) -> list[Job]:
+        """Reserve the money of jobs, of all or none, and begin to work on them.
+
+        Args:
+            new: What ``new_job`` returned; the jobs may belong to several providers.
+            run: The run of the jobs; ``max_cost`` limits the sum of a run.
+            max_cost: Limit in USD; the configured one by default.
+            timeout: Seconds after which ``Job.result`` stops waiting; the configured time by
+                default.
+
+        Raises:
+            BudgetError: A limit would be exceeded. Nothing was sent or reserved.
+        """
+        planned = self.ledger.plan(new, self.caps(run, max_cost), self.worker, whole=True)
+        if planned.stopped_by:
+            amount = sum(micros(job.quote.amount) for job in new)
+            raise budget.over(planned.stopped_by, planned.spent, amount)
+        return self.work_on(planned.records, timeout)
+
+    def caps(self, run: str, max_cost: Decimal | None = None) -> list[Cap]:
+        """Return the limits on money that apply now: of the run, the day and the month."""
+        return budget.caps(self.config, run, max_cost)
+
+    def work_on(self, records: Iterable[Record], timeout: float | None = None) -> list[Job]:
+        """Begin to work on jobs whose lease this session holds."""
+        return self._runner.work_on(records, timeout)
+
+    def join(self, records: Sequence[Record], timeout: float | None = None) -> list[Job]:
+        """Work on the jobs that no process works on, and follow the others.
+
+        A followed job is taken over when its process releases it or dies.
+        """
+        return self._runner.join(records, timeout)
+
+    def lease(self, records: Sequence[Record]) -> list[Record]:
+        """Take the lease of the jobs that no process works on, and return those jobs."""
+        return self._runner.lease(records)
+
+    @property
+    def worker(self) -> str:
+        """The id under which this session holds leases."""
+        return self._runner.worker
+
+    def usual_s(self, provider: str, model: str) -> float:
+        """Return the median seconds of a model's jobs, learned from this ledger.
+
+        Raises:
+            SetupError: The provider cannot be used.
+        """
+        return self._runner.usual_s(provider, model)
+
+    def models(self, provider: str) -> dict[str, Model]:
+        """Return a provider's models by name, with the user's overrides.
+
+        Raises:
+            UnknownProviderError: No provider of that name is installed.
+        """
+        return self._registry.models(provider)
+
+    @property
+    def catalogue(self) -> list[Model]:
+        """All models of all installed providers."""
+        return self._registry.catalogue
+
+    def providers(self) -> dict[str, Facts]:
+        """Return the facts of every installed provider by name."""
+        return self._registry.providers()
+
+    def route(self, name: str) -> Route:
+        """Return a connected provider with its limits.
+
+        Raises:
+            KeyMissingError: No key is configured.
+            ConfigError: The configuration of the provider is not valid.
+            UnknownProviderError: No provider of that name is installed.
+        """
+        return self._registry.route(name)
+
+    def stop(self, *, wait: bool = True) -> None:
+        """Stop all work and release the leases.
+
+        Args:
+            wait: Wait for the responses to paid requests that are under way. Otherwise the
+                outcome of those requests stays unknown.
+        """
+        self._runner.close(wait=wait)
+
+    def close(self) -> None:
+        """Stop all work, release the leases and close the ledger."""
+        self.stop()
+        self.ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
