@@ -13,7 +13,7 @@ from veo.batch.input import parse
 from veo.batch.item import Item, Keys, read_all
 
 if TYPE_CHECKING:
-    from veo.batch.problem import ItemProblem
+    from veo.problems import ItemProblem
 
 FULL = {
     "prompt": "a lion",
@@ -201,7 +201,7 @@ def test_every_value_is_an_item_or_a_problem(values: list[Any]) -> None:
     items, wrong = read_all(raws)
     told: list[ItemProblem] = unread + wrong
 
-    indexes = {item.spot.index for item in items} | {problem.spot.index for problem in told}
+    indexes = {item.spot.index for item in items} | {problem.location.index for problem in told}
     assert indexes == (set(range(len(values))) or {None})
     assert all(str(problem).encode() for problem in told)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from veo.batch.frames import find, look
 from veo.batch.paths import RESULT, Outputs
-from veo.batch.problem import Spot
 from veo.errors import ImageError, OutputError
 from veo.image import Image
+from veo.problems import ItemLocation
 from veo.request import Request
 
 LION = Request(prompt="A lion, roaring")
@@ -23,7 +23,7 @@ def test_outputs_are_below_the_folder(tmp_path: Path) -> None:
     """A relative name, folders in it included, is a file below the output folder."""
     outputs = Outputs(tmp_path / "videos")
 
-    assert outputs.claim("a/b.mp4", Spot(0)) == tmp_path / "videos/a/b.mp4"
+    assert outputs.claim("a/b.mp4", ItemLocation(0)) == tmp_path / "videos/a/b.mp4"
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_outputs_are_below_the_folder(tmp_path: Path) -> None:
 def test_nothing_leads_outside(tmp_path: Path, name: str) -> None:
     """Absolute names, steps upwards, folders and impossible names are refused."""
     with pytest.raises(OutputError):
-        Outputs(tmp_path).claim(name, Spot(0))
+        Outputs(tmp_path).claim(name, ItemLocation(0))
 
 
 def test_a_symbolic_link_leads_nowhere(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_symbolic_link_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "videos/link").symlink_to(tmp_path)
 
     with pytest.raises(OutputError, match="leads out"):
-        Outputs(tmp_path / "videos").claim("link/a.mp4", Spot(0))
+        Outputs(tmp_path / "videos").claim("link/a.mp4", ItemLocation(0))
 
 
 def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
 
-    name = Outputs(tmp_path / "link").claim("a.mp4", Spot(0))
+    name = Outputs(tmp_path / "link").claim("a.mp4", ItemLocation(0))
 
     assert name == tmp_path / "real/a.mp4"
 
@@ -58,34 +58,34 @@ def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
 def test_no_two_items_share_a_file(tmp_path: Path, second: str) -> None:
     """Nor does one take another's sidecar, or the batch's own result."""
     outputs = Outputs(tmp_path)
-    outputs.claim("a.mp4", Spot(0))
+    outputs.claim("a.mp4", ItemLocation(0))
 
     with pytest.raises(OutputError, match="collides"):
-        outputs.claim(second, Spot(1))
+        outputs.claim(second, ItemLocation(1))
 
 
 def test_a_folder_of_others_is_no_file(tmp_path: Path) -> None:
     """What holds another item's video cannot be a video."""
     outputs = Outputs(tmp_path)
-    outputs.claim("a/b.mp4", Spot(0))
+    outputs.claim("a/b.mp4", ItemLocation(0))
 
     with pytest.raises(OutputError, match="folder"):
-        outputs.claim("a", Spot(1))
+        outputs.claim("a", ItemLocation(1))
 
 
 def test_names_stay_the_same(tmp_path: Path) -> None:
     """A name comes from what is asked for, not from the place in the file."""
     first, second = Outputs(tmp_path), Outputs(tmp_path)
-    other = second.name(Request(prompt="something else"), Spot(0))
+    other = second.name(Request(prompt="something else"), ItemLocation(0))
 
-    assert first.name(LION, Spot(0)) == second.name(LION, Spot(1)) != other
-    assert first.name(LION, Spot(0)).name.startswith("a-lion-roaring-")
+    assert first.name(LION, ItemLocation(0)) == second.name(LION, ItemLocation(1)) != other
+    assert first.name(LION, ItemLocation(0)).name.startswith("a-lion-roaring-")
 
 
 def test_the_very_same_asked_for_twice(tmp_path: Path) -> None:
     """Two items that ask for the same get two files, numbered in their order."""
     outputs = Outputs(tmp_path)
-    names = [outputs.name(LION, Spot(index)).stem for index in range(3)]
+    names = [outputs.name(LION, ItemLocation(index)).stem for index in range(3)]
 
     assert names == [names[0], f"{names[0]}-2", f"{names[0]}-3"]
 
@@ -94,7 +94,7 @@ def test_the_very_same_asked_for_twice(tmp_path: Path) -> None:
 def test_any_prompt_makes_a_name(prompt: str) -> None:
     """Whatever the prompt, the name is a file directly in the folder."""
     folder = Path("/videos")
-    name = Outputs(folder).name(Request(prompt=prompt), Spot(0))
+    name = Outputs(folder).name(Request(prompt=prompt), ItemLocation(0))
 
     assert name.parent == Path(Outputs(folder).folder)
     assert len(name.name.encode()) < 255

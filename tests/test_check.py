@@ -9,7 +9,8 @@ from scripted import model
 
 from veo.image import Image
 from veo.model import Model
-from veo.planning.check import Problem, check, errors, values
+from veo.planning.check import check, errors, values
+from veo.problems import Problem
 from veo.provider import installed
 from veo.request import Request
 from veo.update import RemoteVideo
@@ -233,7 +234,7 @@ class TestOffers:
 def test_a_problem_reads_as_one_line() -> None:
     """The option, what is wrong, what is allowed, who can."""
     problem = Problem("end_frame", "m takes none", ("a", "b"), ("p/m-2",))
-    assert str(problem) == "--end-frame: m takes none. Allowed: a, b. Possible with: p/m-2."
+    assert str(problem) == "end_frame: m takes none. Allowed: a, b. Possible with: p/m-2."
     assert str(Problem("prompt", "a video needs a prompt")) == "prompt: a video needs a prompt."
 
 

@@ -16,7 +16,7 @@ from veo.errors import (
     UsageError,
     VeoError,
 )
-from veo.planning.check import Problem
+from veo.problems import Problem
 
 TREE = str(errors.__doc__)
 CLASSES = [

@@ -64,7 +64,7 @@ def test_nothing_speaks_against_a_fresh_video(lion: Record) -> None:
         ({"seconds": 141.6}, FAST, 1, "at most 141 s"),
         ({"seconds": None, "times": 20}, FAST, 1, "this one has been 20 times"),
         ({}, FAST, 21, "at most 20"),
-        ({"seconds": 134.0}, FAST, 3, "--times: 3 steps are too many"),
+        ({"seconds": 134.0}, FAST, 3, "times: 3 steps are too many"),
         ({"seconds": 134.0}, FAST, 3, "at most 2"),
         ({"seconds": 120.0, "times": 19}, FAST, 2, "at most 1"),
         ({}, FAST, 0, "at least 1"),
@@ -178,8 +178,8 @@ def test_another_shape_is_refused(lion: Record) -> None:
     both = told(lion, Request(prompt="on", aspect_ratio="9:16", resolution="1080p"))
 
     assert both == [
-        "--aspect-ratio: the video is 16:9, and so is what continues it. Allowed: 16:9.",
-        "--resolution: the video is 720p, and so is what continues it. Allowed: 720p.",
+        "aspect_ratio: the video is 16:9, and so is what continues it. Allowed: 16:9.",
+        "resolution: the video is 720p, and so is what continues it. Allowed: 720p.",
     ]
 
 

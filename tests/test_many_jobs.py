@@ -17,7 +17,6 @@ from batch_inputs import PRICE, charged, numbered, until, whole, write
 import veo
 from veo.batch.estimate import rest
 from veo.batch.item import Item
-from veo.batch.problem import Spot
 from veo.batch.progress import snapshot
 from veo.config import Config
 from veo.engine.context import Work
@@ -25,6 +24,7 @@ from veo.errors import BudgetError, InvalidBatchError
 from veo.job import Job
 from veo.key import Key
 from veo.ledger.heartbeat import Worker
+from veo.problems import ItemLocation
 from veo.request import Request
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_every_problem_of_every_request(client: veo.Client) -> None:
     with pytest.raises(InvalidBatchError) as caught:
         client.submit_all(["a", "", "c"], outputs=["x.mp4", "y.mp4", "x.mp4"])
 
-    assert [problem.spot.index for problem in caught.value.problems] == [1, 2]
+    assert [problem.location.index for problem in caught.value.problems] == [1, 2]
     assert client.ledger.jobs() == []
 
 
@@ -98,7 +98,10 @@ def test_a_batch_is_iterated(client: veo.Client, server: veo_sandbox.Sandbox) ->
 
 def test_a_batch_of_requests(client: veo.Client) -> None:
     """Requests and items in Python are a batch too, recognised when they come again."""
-    wanted = [Request(prompt="lion"), Item(Spot(1), Request(prompt="tiger"), output="tiger.mp4")]
+    wanted = [
+        Request(prompt="lion"),
+        Item(ItemLocation(1), Request(prompt="tiger"), output="tiger.mp4"),
+    ]
     states = [[entry.state for entry in client.batch(wanted)] for _ in range(2)]
 
     assert states == [["done"] * 2, ["skipped"] * 2]

@@ -242,7 +242,7 @@ def test_a_doubtful_rule_is_a_warning_of_the_plan() -> None:
     """Told before it is sent."""
     rule = {"when": {}, "require": {"seed": True}, "says": "hm", "severity": "warning"}
     row = model(rules=[rule])
-    assert plan(Request(prompt="p"), {row.name: row}).warnings == ("--seed: hm.",)
+    assert plan(Request(prompt="p"), {row.name: row}).warnings == ("seed: hm.",)
 
 
 def test_a_plan_says_model_and_price() -> None:

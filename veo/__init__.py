@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from veo.ledger.record import Record, State
     from veo.model import Facts, Model
     from veo.money import Quote
-    from veo.planning.check import Problem
     from veo.planning.plan import Plan
+    from veo.problems import Problem
     from veo.provider import ByteStream, Connection, Provider
     from veo.request import Request
     from veo.update import RemoteVideo, Stage, Update
 
 _HOMES = {
     "veo.batch.batch": ("Batch",),
-    "veo.planning.check": ("Problem",),
+    "veo.problems": ("Problem",),
     "veo.client": ("Client", "Endpoint"),
     "veo.config": ("Config",),
     "veo.errors": ("VeoError",),

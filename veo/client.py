@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 from veo import extend, resume
 from veo.batch.load import load as load_batch
 from veo.batch.options import Rules
-from veo.batch.problem import ItemProblem, Spot, problems_of
 from veo.errors import InvalidBatchError, UsageError
 from veo.ledger.reserve import new_id
+from veo.problems import ItemLocation, ItemProblem
 from veo.request import Request
 from veo.runtime.providers import Endpoint
 from veo.session import Session
@@ -121,14 +121,14 @@ class Client(Session):
         """
         new: list[NewJob] = []
         problems: list[ItemProblem] = []
-        outputs: dict[str, Spot] = {}
+        outputs: dict[str, ItemLocation] = {}
         for index, (request, output) in enumerate(pairs):
-            spot = Spot(index)
+            spot = ItemLocation(index)
             try:
                 plan = self.plan(request, provider)
                 job = self.new_job(plan, provider, run=run, output=output, force=force)
             except UsageError as error:
-                problems += problems_of(spot, error)
+                problems += error.to_item_problems(spot)
                 continue
             new.append(job)
             first = outputs.setdefault(job.output, spot)

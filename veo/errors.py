@@ -39,11 +39,10 @@ from __future__ import annotations
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from veo.problems import ItemLocation, ItemProblem, Problem
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from veo.batch.problem import ItemProblem
-    from veo.planning.check import Problem
 
 
 class VeoError(Exception):
@@ -90,6 +89,11 @@ class VeoError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # By its facts: some of the tree take other arguments than a message.
         return _restored, (type(self), self.args, vars(self))
+
+    def to_item_problems(self, location: ItemLocation, key: str = "") -> list[ItemProblem]:
+        """Return the error as problems of an item of a batch, under the given key of the item."""
+        text = f"{self.message} {self.hint or ''}".strip()
+        return [ItemProblem(location, f"{key}: {text}" if key else text)]
 
     def to_json(self) -> dict[str, Any]:
         """The error as the ledger and ``--json`` keep it."""
@@ -142,6 +146,13 @@ class InvalidRequestError(UsageError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def to_item_problems(self, location: ItemLocation, key: str = "") -> list[ItemProblem]:
+        del key  # each problem names its own field
+        return [
+            ItemProblem(location, f"{problem.field}: {problem.explanation}")
+            for problem in self.problems
+        ]
 
 
 class InvalidBatchError(UsageError):

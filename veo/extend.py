@@ -19,8 +19,9 @@ from veo.ledger.budget import over
 from veo.ledger.reserve import new_id
 from veo.money import micros
 from veo.paths import absolute
-from veo.planning.check import Problem, errors
+from veo.planning.check import errors
 from veo.planning.extension import Source, check, reviewed, sequel
+from veo.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -18,6 +18,7 @@ import typer
 
 from veo_commands import exit_codes as codes
 from veo_commands.options import Show
+from veo_commands.remedies import error_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -154,7 +155,7 @@ class Output:
         """What went wrong, why, and what to do next; a line for each problem."""
         kind = type(error).__name__
         meaning = f"{_MEANINGS[kind]}: " if kind in _MEANINGS else ""
-        for line in error.message.splitlines() or [kind]:
+        for line in error_lines(error):
             self.tell(f"error: {meaning}{line}", fg="red")
         if error.hint:
             self.hint(error.hint)

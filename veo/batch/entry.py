@@ -9,10 +9,10 @@ from veo.files import sidecar
 from veo.ledger.reserve import new_id
 
 if TYPE_CHECKING:
-    from veo.batch.problem import Spot
     from veo.errors import VeoError
     from veo.job import Job
     from veo.ledger import NewJob, Record
+    from veo.problems import ItemLocation
 
 NOT_SENT = "not sent"
 WAITING = "waiting"
@@ -34,7 +34,7 @@ class Entry:
         ended: The word for how it stands at the end; None while more may happen in this run.
     """
 
-    spot: Spot
+    spot: ItemLocation
     new: NewJob
     standing: Record | None = None
     job: Job | None = None

@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from veo.batch.problem import ItemProblem, Spot
+from veo.problems import ItemLocation, ItemProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WHOLE = Spot(None)
+WHOLE = ItemLocation(None)
 _SHORT = 40
 
 
@@ -23,7 +23,7 @@ class Pairs(list[tuple[str, Any]]):
 class Raw:
     """One item as it was written: its keys and values, none of them looked at."""
 
-    spot: Spot
+    spot: ItemLocation
     body: dict[str, Any]
 
 
@@ -40,7 +40,7 @@ def parse(data: bytes) -> tuple[list[Raw], list[ItemProblem]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        return [], [ItemProblem(Spot(None, line), "is not UTF-8 text")]
+        return [], [ItemProblem(ItemLocation(None, line), "is not UTF-8 text")]
     try:
         values = list(_values(text))
     except (ValueError, RecursionError) as error:
@@ -64,22 +64,22 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHORT else "a long text"
 
 
-def _values(text: str) -> Iterator[tuple[Spot, Any]]:
+def _values(text: str) -> Iterator[tuple[ItemLocation, Any]]:
     """Every item's value; a line that cannot be read is the error itself."""
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if text.lstrip().startswith("[") or (len(lines) > 1 and not _reads(lines[0][1])):
         whole = _load(text)
         listed = whole if isinstance(whole, list) and not isinstance(whole, Pairs) else [whole]
-        yield from ((Spot(index), value) for index, value in enumerate(listed))
+        yield from ((ItemLocation(index), value) for index, value in enumerate(listed))
         return
     for index, (number, line) in enumerate(lines):
         try:
-            yield Spot(index, number), _load(line)
+            yield ItemLocation(index, number), _load(line)
         except (ValueError, RecursionError) as error:
-            yield Spot(index, number), error
+            yield ItemLocation(index, number), error
 
 
-def _troubles(spot: Spot, value: Any) -> Iterator[ItemProblem]:
+def _troubles(spot: ItemLocation, value: Any) -> Iterator[ItemProblem]:
     if isinstance(value, Exception):
         yield ItemProblem(spot, f"is no JSON object: {_reason(value)}")
     elif not isinstance(value, Pairs):

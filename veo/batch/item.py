@@ -9,10 +9,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 from pydantic_core import PydanticCustomError
 
 from veo.batch.input import shown
-from veo.batch.problem import ItemProblem, Spot, problems_of
 from veo.errors import ImageError
 from veo.image import Image
 from veo.model import similar
+from veo.problems import ItemLocation, ItemProblem
 from veo.request import Request
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Item:
         output: Its file, under the batch's output folder; None for a name of its own making.
     """
 
-    spot: Spot
+    spot: ItemLocation
     request: Request
     provider: str | None = None
     output: str | None = None
@@ -114,14 +114,14 @@ def read_all(
     return items, problems
 
 
-def _item(spot: Spot, keys: Keys) -> tuple[Item | None, list[ItemProblem]]:
+def _item(spot: ItemLocation, keys: Keys) -> tuple[Item | None, list[ItemProblem]]:
     problems: list[ItemProblem] = []
 
     def image(key: str, source: str | None) -> Image | None:
         try:
             return Image.of(source) if source is not None else None
         except ImageError as error:
-            problems.extend(problems_of(spot, error, key))
+            problems.extend(error.to_item_problems(spot, key))
             return None
 
     start, end = image("start_frame", keys.start_frame), image("end_frame", keys.end_frame)
@@ -145,7 +145,7 @@ def _item(spot: Spot, keys: Keys) -> tuple[Item | None, list[ItemProblem]]:
     return Item(spot, request, keys.provider, keys.output), []
 
 
-def _problems(spot: Spot, error: ValidationError) -> Iterator[ItemProblem]:
+def _problems(spot: ItemLocation, error: ValidationError) -> Iterator[ItemProblem]:
     for problem in error.errors(include_url=False):
         key, *rest = problem["loc"]
         name = str(key) + "".join(f"[{part}]" for part in rest)

@@ -13,17 +13,17 @@ from veo.batch.batch import Batch
 from veo.batch.input import Raw, parse
 from veo.batch.item import Item, read, read_all
 from veo.batch.options import Rules
-from veo.batch.problem import Spot
 from veo.batch.validate import Setting, check
 from veo.errors import InvalidBatchError, UsageError
 from veo.paths import absolute
+from veo.problems import ItemLocation
 from veo.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from veo.batch.problem import ItemProblem
+    from veo.problems import ItemProblem
     from veo.session import Session
 
     Source = Path | str | bytes | Iterable[Item | Request | Mapping[str, Any]]
@@ -65,7 +65,7 @@ def load(
     run = f"batch-{hashlib.sha256(read.origin).hexdigest()[:16]}"
     folder = rules.output_dir or client.config.output_dir
     checked = check(client, read.items, Setting(run, folder, read.frames, rules))
-    problems = sorted([*read.problems, *checked.problems], key=lambda each: each.spot.order)
+    problems = sorted([*read.problems, *checked.problems], key=lambda each: each.location.sort_key)
     if problems and not (rules.skip_invalid and checked.ready):
         fine = len(checked.ready)
         hint = f"Nothing was sent. --skip-invalid sends the {fine} that are fine." if fine else None
@@ -81,7 +81,7 @@ def _read(source: Source, defaults: Mapping[str, Any]) -> _Read:
         path = absolute(source)
         origin = os.fsencode(os.path.realpath(path))
         return _parsed(_content(path), origin, (path.parent, Path.cwd()), defaults)
-    found = [_given(Spot(index), each, defaults) for index, each in enumerate(source)]
+    found = [_given(ItemLocation(index), each, defaults) for index, each in enumerate(source)]
     items = [item for item, _ in found if item]
     problems = [problem for _, wrong in found for problem in wrong]
     said = [[item.request.to_json(), item.provider, item.output] for item in items]
@@ -89,7 +89,7 @@ def _read(source: Source, defaults: Mapping[str, Any]) -> _Read:
 
 
 def _given(
-    spot: Spot, given: Item | Request | Mapping[str, Any], defaults: Mapping[str, Any]
+    spot: ItemLocation, given: Item | Request | Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> tuple[Item | None, list[ItemProblem]]:
     if isinstance(given, Item):
         return given, []

@@ -13,7 +13,7 @@ from veo.paths import absolute
 from veo.planning.plan import slug
 
 if TYPE_CHECKING:
-    from veo.batch.problem import Spot
+    from veo.problems import ItemLocation
     from veo.request import Request
 
 RESULT = "batch-result.json"
@@ -30,11 +30,11 @@ class Outputs:
     def __init__(self, folder: Path) -> None:
         # Symbolic links are followed: the same file has the same name in every run.
         self.folder = Path(os.path.realpath(absolute(folder)))
-        self._taken: dict[str, Spot | None] = {_key(self.folder / RESULT): None}
+        self._taken: dict[str, ItemLocation | None] = {_key(self.folder / RESULT): None}
         self._folders: set[str] = {_key(self.folder)}
         self._names: Counter[str] = Counter()
 
-    def claim(self, name: str, spot: Spot) -> Path:
+    def claim(self, name: str, spot: ItemLocation) -> Path:
         """The file that an item asks for.
 
         Raises:
@@ -52,7 +52,7 @@ class Outputs:
         self._folders.update(above)
         return real
 
-    def name(self, request: Request, spot: Spot) -> Path:
+    def name(self, request: Request, spot: ItemLocation) -> Path:
         """A file for an item that asks for none, the same in every run of the batch.
 
         It is named after the prompt and all that is asked for; items that ask for the very same
@@ -92,5 +92,5 @@ def _key(path: Path) -> str:
     return os.path.normcase(path)
 
 
-def _whose(spot: Spot | None) -> str:
+def _whose(spot: ItemLocation | None) -> str:
     return f"the output of {spot}" if spot else RESULT

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def counts(batch: Batch) -> dict[str, int]:
     """How many items are in which state; those with problems are ``invalid``."""
     found = Counter(entry.state for entry in batch.entries)
-    wrong = {problem.spot.index for problem in batch.checked.problems}
+    wrong = {problem.location.index for problem in batch.checked.problems}
     return dict(found) | ({"invalid": len(wrong)} if wrong else {})
 
 
@@ -58,7 +58,7 @@ def summary(batch: Batch) -> dict[str, Any]:
     sums = batch.client.ledger.sums(batch.run)
     money = {name: float(usd(getattr(sums, name))) for name in ("reserved", "charged", "doubtful")}
     problems = [
-        {"index": problem.spot.index, "line": problem.spot.line, "message": problem.message}
+        {"index": problem.location.index, "line": problem.location.line, "message": problem.message}
         for problem in batch.checked.problems
     ]
     return {

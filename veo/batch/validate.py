@@ -10,9 +10,9 @@ from veo.batch.entry import Entry
 from veo.batch.frames import look
 from veo.batch.match import is_its_own
 from veo.batch.paths import Outputs
-from veo.batch.problem import ItemProblem, problems_of
 from veo.errors import ImageError, OutputError, SetupError, VeoError
 from veo.ledger import NewJob, State
+from veo.problems import ItemProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -95,7 +95,7 @@ class _Check:
         ]
         standing = self._client.ledger.standing(job for _, job in new)
         ready = list(self._own([Entry(spot, job, standing.get(job.id)) for spot, job in new]))
-        problems = sorted(self._problems, key=lambda problem: problem.spot.order)
+        problems = sorted(self._problems, key=lambda problem: problem.location.sort_key)
         return Checked(self._outputs.folder, ready, problems, list(self._warnings))
 
     def _plan(self, item: Item) -> Plan | None:
@@ -103,13 +103,13 @@ class _Check:
         before = len(self._problems)
         for key, image in _pictures(item.request):
             if isinstance(found := self._looked[image], ImageError):
-                self._problems += problems_of(item.spot, found, key)
+                self._problems += found.to_item_problems(item.spot, key)
         try:
             plan = self._client.plan(item.request, self._provider(item))
         except SetupError:
             raise
         except VeoError as error:
-            self._problems += problems_of(item.spot, error)
+            self._problems += error.to_item_problems(item.spot)
         if len(self._problems) > before:
             return None
         self._warnings.update(dict.fromkeys(plan.warnings))
@@ -133,7 +133,7 @@ class _Check:
         try:
             return self._outputs.claim(item.output or "", item.spot)
         except OutputError as error:
-            self._problems += problems_of(item.spot, error, "output")
+            self._problems += error.to_item_problems(item.spot, "output")
             return None
 
     def _job(self, item: Item, plan: Plan, place: Path) -> NewJob:

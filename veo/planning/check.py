@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from veo.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,41 +27,9 @@ _OPTIONAL = (
     "person_generation",
     "extend",
 )
-_ARGUMENTS = ("prompt", "extend")  # the command line has no options of these names
 _CHARS_PER_TOKEN = 4  # of English text, as Google's documentation estimates
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 _PERSON = ("allow_all", "allow_adult", "dont_allow")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing about a request that a model does not allow.
-
-    Attributes:
-        field: The request field, as its option is called.
-        message: What is wrong, in one sentence.
-        allowed: What the model would take instead.
-        offered_by: ``provider/model`` names that take the field as it is.
-        severity: A warning is told and sent all the same: documents contradict each other.
-    """
-
-    field: str
-    message: str
-    allowed: tuple[str, ...] = ()
-    offered_by: tuple[str, ...] = ()
-    severity: Literal["error", "warning"] = "error"
-
-    @property
-    def told(self) -> str:
-        """What is wrong, what is allowed, and who could do it."""
-        allowed = f" Allowed: {', '.join(self.allowed)}." if self.allowed else ""
-        offered = f" Possible with: {', '.join(self.offered_by)}." if self.offered_by else ""
-        return f"{self.message}.{allowed}{offered}"
-
-    def __str__(self) -> str:
-        bare = self.field in _ARGUMENTS
-        name = self.field if bare else f"--{self.field.replace('_', '-')}"
-        return f"{name}: {self.told}"
 
 
 def check(request: Request, model: Model, catalogue: Iterable[Model] = ()) -> tuple[Problem, ...]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from veo.ledger.record import State
-from veo.planning.check import Problem
+from veo.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

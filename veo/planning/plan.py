@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Literal
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
 from veo.model import similar
 from veo.money import Quote, quote
-from veo.planning.check import Problem, check, errors
+from veo.planning.check import check, errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from veo.model import Model
+    from veo.problems import Problem
     from veo.request import Request
 
 _WORDS = 6

@@ -42,7 +42,7 @@ def refused(error: InvalidBatchError) -> int:
     out.fail(error)
     for problem in error.problems:
         told = {"type": "InvalidBatchError", "message": problem.message}
-        place = {"index": problem.spot.index, "line": problem.spot.line}
+        place = {"index": problem.location.index, "line": problem.location.line}
         out.result({**place, "job": None, "error": told}, None)
     return error.exit_code
 

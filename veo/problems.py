@@ -1,0 +1,78 @@
+"""What is wrong with a request or with an item of a batch, as values that errors carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing about a request that a model does not allow.
+
+    Attributes:
+        field: The name of the request field.
+        message: What is wrong, in one sentence without a full stop.
+        allowed: Values that the model accepts instead.
+        offered_by: ``provider/model`` names that accept the field as it is.
+        severity: A warning does not stop the request: the providers' documents contradict
+            each other.
+    """
+
+    field: str
+    message: str
+    allowed: tuple[str, ...] = ()
+    offered_by: tuple[str, ...] = ()
+    severity: Literal["error", "warning"] = "error"
+
+    @property
+    def explanation(self) -> str:
+        """The message, the allowed values and the models that offer the field."""
+        allowed = f" Allowed: {', '.join(self.allowed)}." if self.allowed else ""
+        offered = f" Possible with: {', '.join(self.offered_by)}." if self.offered_by else ""
+        return f"{self.message}.{allowed}{offered}"
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.explanation}"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemLocation:
+    """Where an item stands in a batch.
+
+    Attributes:
+        index: Position of the item, from 0; None for a problem of the batch as a whole.
+        line: Line of the file, from 1; None where items are not lines.
+    """
+
+    index: int | None
+    line: int | None = None
+
+    @property
+    def sort_key(self) -> tuple[int, int]:
+        """Sorts locations in the order of the file; the batch as a whole comes first."""
+        return (-1 if self.index is None else self.index, self.line or 0)
+
+    def __str__(self) -> str:
+        line = f"line {self.line}" if self.line is not None else ""
+        item = f"item[{self.index}]" if self.index is not None else ""
+        return ", ".join(part for part in (item, line) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemProblem:
+    """One reason why an item cannot be sent.
+
+    Attributes:
+        location: Where the item stands.
+        message: What is wrong, in one line; it begins with the key concerned, if there is one.
+    """
+
+    location: ItemLocation
+    message: str
+
+    def __str__(self) -> str:
+        location = str(self.location)
+        text = f"{location}: {self.message}" if location else self.message
+        # JSON can escape lone surrogates, which no terminal and no file can encode.
+        return text.encode("utf-8", "backslashreplace").decode()
