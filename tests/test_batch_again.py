@@ -11,7 +11,7 @@ import pytest
 from batch_inputs import PRICE, charged, creates, jobs, numbered, states, whole, write
 from PIL import Image as Pil
 
-from veo.batch.match import is_its_own
+from veo.batch.match import is_own_file
 from veo.ledger import Ledger
 from veo.paths import home
 
@@ -194,12 +194,12 @@ def test_a_file_touched_is_read(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     (job,) = jobs()
     path = Path(job.output)
     data = path.read_bytes()
-    same = is_its_own(job)
+    same = is_own_file(job)
     path.write_bytes(data)
-    copied = is_its_own(job)
+    copied = is_own_file(job)
     path.write_bytes(bytes(len(data)))
 
-    assert (same, copied, is_its_own(job)) == (True, True, False)
+    assert (same, copied, is_own_file(job)) == (True, True, False)
 
 
 def test_what_an_edited_file_does_not_ask_for_is_given_up(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo.batch.input import parse
-from veo.batch.item import Item, Keys, read_all
+from veo.batch.input import parse_items
+from veo.batch.item import Item, Keys, read_items
 
 if TYPE_CHECKING:
     from veo.problems import ItemProblem
@@ -34,8 +34,8 @@ FULL = {
 
 def read(data: bytes, **defaults: Any) -> tuple[list[Item], list[str]]:
     """The items of a file, and its problems as they are printed."""
-    raws, unread = parse(data)
-    items, wrong = read_all(raws, defaults)
+    raws, unread = parse_items(data)
+    items, wrong = read_items(raws, defaults)
     return items, [str(problem) for problem in unread + wrong]
 
 
@@ -197,8 +197,8 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
 @given(st.lists(JSON))
 def test_every_value_is_an_item_or_a_problem(values: list[Any]) -> None:
     """Nothing of a list is lost: each index is read, or told of."""
-    raws, unread = parse(listed(*values))
-    items, wrong = read_all(raws)
+    raws, unread = parse_items(listed(*values))
+    items, wrong = read_items(raws)
     told: list[ItemProblem] = unread + wrong
 
     indexes = {item.spot.index for item in items} | {problem.location.index for problem in told}

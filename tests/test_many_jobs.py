@@ -15,9 +15,9 @@ import pytest
 from batch_inputs import PRICE, charged, numbered, until, whole, write
 
 import veo
-from veo.batch.estimate import rest
+from veo.batch.estimate import estimate_remaining_s
 from veo.batch.item import Item
-from veo.batch.progress import snapshot
+from veo.batch.progress import take_snapshot
 from veo.config import Config
 from veo.engine.context import Work
 from veo.errors import BudgetError, InvalidBatchError
@@ -130,15 +130,15 @@ def test_a_snapshot_adds_up(client: veo.Client, server: veo_sandbox.Sandbox) -> 
     server.change(latency="1")
     batch = client.batch(write(*numbered(4)), max_cost=Decimal("0.45"))
     batch.start()
-    seen = snapshot(batch)
+    seen = take_snapshot(batch)
     for _ in batch:
         pass
-    last = snapshot(batch)
+    last = take_snapshot(batch)
 
     assert (seen.total, sum(seen.counts.values()), seen.cap) == (4, 4, 3 * PRICE)
     assert seen.sums.reserved == 3 * PRICE
-    assert seen.rest_s
-    assert (last.over, last.counts, last.rest_s) == (4, {"done": 3, "not sent": 1}, None)
+    assert seen.remaining_s
+    assert (last.finished, last.counts, last.remaining_s) == (4, {"done": 3, "not sent": 1}, None)
     assert last.sums.charged == 3 * PRICE
 
 
@@ -154,7 +154,7 @@ def test_a_job_that_was_taken_away_is_followed(
     with client.ledger.database.write() as connection:
         sql = "UPDATE jobs SET version = version + 100, owner = ?"
         connection.exec_driver_sql(sql, (other.id,))
-    (entry,) = batch.flight
+    (entry,) = batch.in_flight
     mine = entry.job
     until(lambda: batch.advance(0.1) or entry.job is not mine)
     kept = entry.job and entry.job.record.owner
@@ -179,12 +179,12 @@ def test_a_job_that_was_taken_away_is_followed(
 )
 def test_the_rest_is_estimated(ages: list[float], waiting: int, expected: float) -> None:
     """Ten at a time that take 100 s each: what is on its way, then the rounds of the rest."""
-    assert rest(ages, waiting, 100, 10, 60_000) == pytest.approx(expected, abs=1)
+    assert estimate_remaining_s(ages, waiting, 100, 10, 60_000) == pytest.approx(expected, abs=1)
 
 
 def test_the_rate_of_sending_counts(client: veo.Client) -> None:
     """Where only ten may be sent a minute, sixty take six minutes however short they are."""
-    assert rest([], 60, 10, 1000, 10) == 10 + 354
+    assert estimate_remaining_s([], 60, 10, 1000, 10) == 10 + 354
 
 
 def test_handles_are_cheap(client: veo.Client) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 from veo import extend, resume
-from veo.batch.load import load as load_batch
-from veo.batch.options import Rules
+from veo.batch.load import load_batch
+from veo.batch.options import BatchOptions
 from veo.errors import InvalidBatchError, UsageError
 from veo.ledger.reserve import new_id
 from veo.problems import ItemLocation, ItemProblem
@@ -148,13 +148,13 @@ class Client(Session):
         Args:
             source: A file (a JSON list or JSON Lines), the content of one, or items: requests, or
                 mappings with the keys of an item in a file.
-            **rules: Fields of ``veo.batch.options.Rules``: ``output_dir``, ``max_cost``, ...
+            **rules: Fields of ``veo.batch.options.BatchOptions``: ``output_dir``, ``max_cost``, ...
 
         Raises:
             InvalidBatchError: Items are not valid; the error lists every problem.
             UsageError, SetupError: The file or the configuration cannot be used.
         """
-        return load_batch(self, source, Rules(**rules))
+        return load_batch(self, source, BatchOptions(**rules))
 
     def extend(  # noqa: PLR0913 - the arguments of `submit`, the video and the number of steps
         self,

@@ -34,62 +34,66 @@ class Entry:
         ended: The word for how it stands at the end; None while more may happen in this run.
     """
 
-    spot: ItemLocation
-    new: NewJob
-    standing: Record | None = None
+    location: ItemLocation
+    new_job: NewJob
+    existing: Record | None = None
     job: Job | None = None
     error: VeoError | None = None
     note: str | None = None
-    ended: str | None = None
+    final_state: str | None = None
 
     @property
     def record(self) -> Record | None:
         """The job that stands for it now; None while there is none."""
-        return self.job.record if self.job else self.standing
+        return self.job.record if self.job else self.existing
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether nothing more happens to it in this run."""
-        return self.ended is not None
+        return self.final_state is not None
 
     @property
-    def skipped(self) -> bool:
+    def is_skipped(self) -> bool:
         """Whether it was made before, and cost nothing now."""
-        return self.ended == SKIPPED
+        return self.final_state == SKIPPED
 
     @property
     def state(self) -> str:
         """The state of its job, or ``waiting``, ``skipped`` or ``not sent``."""
-        return self.ended or (str(self.job.state) if self.job else WAITING)
+        return self.final_state or (str(self.job.state) if self.job else WAITING)
 
     @property
     def exit_code(self) -> int:
         """The code that it stands for: that of its error, 0 without one, 6 before its end."""
         if self.error:
             return self.error.exit_code
-        return 0 if self.over else _STILL_RUNNING
+        return 0 if self.is_over else _STILL_RUNNING
 
-    def end(self, word: str, error: VeoError | None = None) -> None:
+    def finish(self, word: str, error: VeoError | None = None) -> None:
         """Nothing more happens to it."""
-        self.ended, self.error = word, error
+        self.final_state, self.error = word, error
 
-    def renew(self, instead_of: str | None = None) -> None:
+    def reset_job(self, instead_of: str | None = None) -> None:
         """Make ready for another try, beside the job that the user wants replaced."""
         self.job = self.error = None
-        self.new = replace(self.new, id=new_id(), instead_of=instead_of)
+        self.new_job = replace(self.new_job, id=new_id(), instead_of=instead_of)
 
-    def describe(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The item as ``--json`` prints it: its job, and where it stands in the batch."""
         record = None if self.state in {WAITING, NOT_SENT} else self.record
-        body = sidecar.describe(record) if record else _unplanned(self.new) | {"state": self.state}
+        body = (
+            sidecar.describe(record)
+            if record
+            else _unplanned_json(self.new_job) | {"state": self.state}
+        )
         if self.error and not body["error"]:
             told = self.error.to_json()
             body["error"] = {key: told[key] for key in told if key != "hint"}
-        place = {"index": self.spot.index, "line": self.spot.line}
-        return place | body | {"skipped": self.skipped}
+        place = {"index": self.location.index, "line": self.location.line}
+        return place | body | {"skipped": self.is_skipped}
 
 
-def _unplanned(new: NewJob) -> dict[str, Any]:
+def _unplanned_json(new: NewJob) -> dict[str, Any]:
     """What is known of an item that no job was planned for, under the same keys."""
     return {
         "job": None,

@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def rest(ages: Sequence[float], waiting: int, usual: float, slots: int, per_minute: int) -> float:
+def estimate_remaining_s(
+    ages: Sequence[float], waiting: int, usual: float, slots: int, per_minute: int
+) -> float:
     """Seconds until one provider's jobs are made, if all take the usual time.
 
     Args:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from veo.image import Image
 
 
-def look(
+def check_images(
     images: Iterable[Image], folders: Sequence[Path], keep: Callable[[Image], Image]
 ) -> dict[Image, Image | ImageError]:
     """Each picture, found and kept, or why it cannot be used.
@@ -30,7 +30,7 @@ def look(
 
     def one(image: Image) -> Image | ImageError:
         try:
-            return keep(find(image, folders))
+            return keep(find_image(image, folders))
         except ImageError as error:
             return error
 
@@ -39,7 +39,7 @@ def look(
         return dict(zip(distinct, threads.map(one, distinct), strict=True))
 
 
-def find(image: Image, folders: Sequence[Path]) -> Image:
+def find_image(image: Image, folders: Sequence[Path]) -> Image:
     """The picture with the path that it was found under; anything but a path as it is.
 
     Raises:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from veo.session import Session
 
 
-class Flight:
+class InFlight:
     """Jobs begun for items, here or in another process, until they are over.
 
     Args:
@@ -31,8 +31,8 @@ class Flight:
         self._client = client
         self._timeout = timeout
         self._entries: dict[str, Entry] = {}
-        self._landed: SimpleQueue[Job] = SimpleQueue()
-        self._land = self._landed.put  # one for all jobs
+        self._finished_jobs: SimpleQueue[Job] = SimpleQueue()
+        self._on_finished = self._finished_jobs.put  # one for all jobs
         self._counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -41,31 +41,31 @@ class Flight:
     def __iter__(self) -> Iterator[Entry]:
         return iter(list(self._entries.values()))
 
-    def free(self, provider: str) -> int:
+    def free_slots(self, provider: str) -> int:
         """How many more jobs it could have in flight; below zero when more are planned."""
         return self._client.route(provider).gate.max_in_flight - self._counts[provider]
 
     def work_on(self, entries: Iterable[Entry], records: Iterable[Record]) -> None:
         """Begin to work on the items' jobs, whose leases this process holds."""
-        self._begin(entries, self._client.work_on(records, self._timeout))
+        self._track(entries, self._client.work_on(records, self._timeout))
 
     def join(self, entries: Sequence[Entry], records: Sequence[Record]) -> None:
         """Work on jobs that are on their way, or follow those that another process works on."""
         if entries:
-            self._begin(entries, self._client.join(records, self._timeout))
+            self._track(entries, self._client.join(records, self._timeout))
 
-    def landed(self, timeout: float) -> Iterator[tuple[Entry, Job]]:
+    def wait_finished(self, timeout: float) -> Iterator[tuple[Entry, Job]]:
         """Wait at most so many seconds for jobs that are over; gives them with their items."""
         try:
-            job = self._landed.get(timeout=timeout)
+            job = self._finished_jobs.get(timeout=timeout)
             while True:
                 if job.id in self._entries:
-                    yield self._drop(job.id), job
-                job = self._landed.get_nowait()
+                    yield self._remove(job.id), job
+                job = self._finished_jobs.get_nowait()
         except Empty:
             return
 
-    def take_back(self, entries: Iterable[Entry], error: VeoError) -> list[Entry]:
+    def withdraw(self, entries: Iterable[Entry], error: VeoError) -> list[Entry]:
         """Give up jobs that are planned and were never accepted; returns their items."""
         worker = self._client.worker
         records = [entry.job.record for entry in entries if entry.job]
@@ -75,16 +75,16 @@ class Flight:
         if not idle:
             return []
         withdrawn = self._client.ledger.withdraw(idle, WithdrawnError(error.message))
-        return [self._drop(record.id) for record in withdrawn]
+        return [self._remove(record.id) for record in withdrawn]
 
-    def _begin(self, entries: Iterable[Entry], jobs: Iterable[Job]) -> None:
+    def _track(self, entries: Iterable[Entry], jobs: Iterable[Job]) -> None:
         for entry, job in zip(entries, jobs, strict=True):
             entry.job = job
             self._entries[job.id] = entry
-            self._counts[entry.new.provider] += 1
-            job.add_done_callback(self._land)
+            self._counts[entry.new_job.provider] += 1
+            job.add_done_callback(self._on_finished)
 
-    def _drop(self, job: str) -> Entry:
+    def _remove(self, job: str) -> Entry:
         entry = self._entries.pop(job)
-        self._counts[entry.new.provider] -= 1
+        self._counts[entry.new_job.provider] -= 1
         return entry

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
-from veo.batch.input import shown
+from veo.batch.input import describe_value
 from veo.errors import ImageError
 from veo.image import Image
 from veo.model import similar
@@ -18,7 +18,7 @@ from veo.request import Request
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from veo.batch.input import Raw
+    from veo.batch.input import RawItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Keys(BaseModel):
     person_generation: Name | None = None
 
 
-def read(raw: Raw, defaults: Mapping[str, Any]) -> tuple[Item | None, list[ItemProblem]]:
+def read_item(raw: RawItem, defaults: Mapping[str, Any]) -> tuple[Item | None, list[ItemProblem]]:
     """An item, or every problem of its keys.
 
     Args:
@@ -101,13 +101,13 @@ def read(raw: Raw, defaults: Mapping[str, Any]) -> tuple[Item | None, list[ItemP
     return _item(raw.spot, keys)
 
 
-def read_all(
-    raws: Iterable[Raw], defaults: Mapping[str, Any] | None = None
+def read_items(
+    raws: Iterable[RawItem], defaults: Mapping[str, Any] | None = None
 ) -> tuple[list[Item], list[ItemProblem]]:
     """All items that can be read, and every problem of the others."""
     items, problems = [], []
     for raw in raws:
-        item, found = read(raw, defaults or {})
+        item, found = read_item(raw, defaults or {})
         problems += found
         if item:
             items.append(item)
@@ -166,5 +166,5 @@ def _words(key: str, problem: Mapping[str, Any]) -> str:
         meant = similar(key, list(Keys.model_fields))
         return "there is no such key" + (f"; did you mean {meant}?" if meant else "")
     if wanted := _WANTED.get(problem["type"]):
-        return f"must be {wanted}, not {shown(problem['input'])}"
+        return f"must be {wanted}, not {describe_value(problem['input'])}"
     return str(problem["msg"])

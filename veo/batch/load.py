@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veo.batch.batch import Batch
-from veo.batch.input import Raw, parse
-from veo.batch.item import Item, read, read_all
-from veo.batch.options import Rules
-from veo.batch.validate import Setting, check
+from veo.batch.input import RawItem, parse_items
+from veo.batch.item import Item, read_item, read_items
+from veo.batch.options import BatchOptions
+from veo.batch.validate import BatchContext, validate_items
 from veo.errors import InvalidBatchError, UsageError
 from veo.paths import absolute
 from veo.problems import ItemLocation
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _ReadItems:
     """What was read: items, what could not be read, and where it came from."""
 
     items: list[Item]
@@ -39,10 +39,10 @@ class _Read:
     frames: tuple[Path, ...]
 
 
-def load(
+def load_batch(
     client: Session,
     source: Source,
-    rules: Rules | None = None,
+    rules: BatchOptions | None = None,
 ) -> Batch:
     """Read and check a whole batch; nothing is sent, planned or reserved.
 
@@ -60,11 +60,11 @@ def load(
         UsageError: The file cannot be read.
         SetupError: The configuration or the ledger cannot be used.
     """
-    rules = rules or Rules()
-    read = _read(source, rules.defaults)
+    rules = rules or BatchOptions()
+    read = _read_source(source, rules.defaults)
     run = f"batch-{hashlib.sha256(read.origin).hexdigest()[:16]}"
     folder = rules.output_dir or client.config.output_dir
-    checked = check(client, read.items, Setting(run, folder, read.frames, rules))
+    checked = validate_items(client, read.items, BatchContext(run, folder, read.frames, rules))
     problems = sorted([*read.problems, *checked.problems], key=lambda each: each.location.sort_key)
     if problems and not (rules.skip_invalid and checked.ready):
         fine = len(checked.ready)
@@ -74,39 +74,39 @@ def load(
     return Batch(client, checked, run, rules)
 
 
-def _read(source: Source, defaults: Mapping[str, Any]) -> _Read:
+def _read_source(source: Source, defaults: Mapping[str, Any]) -> _ReadItems:
     if isinstance(source, bytes):
-        return _parsed(source, source, (Path.cwd(),), defaults)
+        return _read_text(source, source, (Path.cwd(),), defaults)
     if isinstance(source, Path | str):
         path = absolute(source)
         origin = os.fsencode(os.path.realpath(path))
-        return _parsed(_content(path), origin, (path.parent, Path.cwd()), defaults)
-    found = [_given(ItemLocation(index), each, defaults) for index, each in enumerate(source)]
+        return _read_text(_read_file(path), origin, (path.parent, Path.cwd()), defaults)
+    found = [_read_value(ItemLocation(index), each, defaults) for index, each in enumerate(source)]
     items = [item for item, _ in found if item]
     problems = [problem for _, wrong in found for problem in wrong]
     said = [[item.request.to_json(), item.provider, item.output] for item in items]
-    return _Read(items, problems, json.dumps(said).encode(), (Path.cwd(),))
+    return _ReadItems(items, problems, json.dumps(said).encode(), (Path.cwd(),))
 
 
-def _given(
+def _read_value(
     spot: ItemLocation, given: Item | Request | Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> tuple[Item | None, list[ItemProblem]]:
     if isinstance(given, Item):
         return given, []
     if isinstance(given, Request):
         return Item(spot, given), []
-    return read(Raw(spot, dict(given)), defaults)
+    return read_item(RawItem(spot, dict(given)), defaults)
 
 
-def _parsed(
+def _read_text(
     data: bytes, origin: bytes, frames: tuple[Path, ...], defaults: Mapping[str, Any]
-) -> _Read:
-    raws, unread = parse(data)
-    items, wrong = read_all(raws, defaults)
-    return _Read(items, unread + wrong, origin, frames)
+) -> _ReadItems:
+    raws, unread = parse_items(data)
+    items, wrong = read_items(raws, defaults)
+    return _ReadItems(items, unread + wrong, origin, frames)
 
 
-def _content(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from veo.ledger import Record
 
 
-class Verdict(Enum):
+class Action(Enum):
     """What is to be done about an item."""
 
     MAKE = "nothing stands for it: it is made"
@@ -25,24 +25,24 @@ class Verdict(Enum):
     ASK = "it was sent, and nobody knows whether it was accepted"
 
 
-def verdict(record: Record | None) -> Verdict:
+def choose_action(record: Record | None) -> Action:
     """What is to be done about an item.
 
     Args:
         record: The job that stands for it, as ``Ledger.standing`` found it.
     """
     if record is None or not record.stands:
-        return Verdict.MAKE
+        return Action.MAKE
     if record.state is State.UNKNOWN:
-        return Verdict.ASK
+        return Action.ASK
     if record.state in LIVE:
-        return Verdict.JOIN
+        return Action.JOIN
     if Path(record.output).is_file():
-        return Verdict.KEEP if is_its_own(record) else Verdict.CHANGED
-    return Verdict.FETCH if record.state is State.DONE else Verdict.GONE
+        return Action.KEEP if is_own_file(record) else Action.CHANGED
+    return Action.FETCH if record.state is State.DONE else Action.GONE
 
 
-def is_its_own(record: Record) -> bool:
+def is_own_file(record: Record) -> bool:
     """Whether the file under a job's name is the one that the job made.
 
     A file of the right size that was not written to since is not read again: a folder of

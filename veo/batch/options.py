@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class BatchOptions:
     """How a batch is to be read, checked and run.
 
     Attributes:

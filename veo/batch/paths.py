@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from veo.problems import ItemLocation
     from veo.request import Request
 
-RESULT = "batch-result.json"
-_MARK = 8
+RESULT_FILE = "batch-result.json"
+_FINGERPRINT_CHARS = 8
 
 
-class Outputs:
+class OutputPaths:
     """Gives out the files of one batch.
 
     Args:
@@ -30,43 +30,43 @@ class Outputs:
     def __init__(self, folder: Path) -> None:
         # Symbolic links are followed: the same file has the same name in every run.
         self.folder = Path(os.path.realpath(absolute(folder)))
-        self._taken: dict[str, ItemLocation | None] = {_key(self.folder / RESULT): None}
-        self._folders: set[str] = {_key(self.folder)}
+        self._taken: dict[str, ItemLocation | None] = {_path_key(self.folder / RESULT_FILE): None}
+        self._folders: set[str] = {_path_key(self.folder)}
         self._names: Counter[str] = Counter()
 
-    def claim(self, name: str, spot: ItemLocation) -> Path:
+    def claim_path(self, name: str, spot: ItemLocation) -> Path:
         """The file that an item asks for.
 
         Raises:
             OutputError: It is outside the folder, or is another item's.
         """
-        real = self._real_of(self._inside(name))
-        files = [_key(real), _key(sidecar.path_of(real))]
-        above = [_key(each) for each in real.parents if each.is_relative_to(self.folder)]
+        real = self._resolve_links(self._join_folder(name))
+        files = [_path_key(real), _path_key(sidecar.path_of(real))]
+        above = [_path_key(each) for each in real.parents if each.is_relative_to(self.folder)]
         for key in [*files, *above]:
             if key in self._taken:
-                raise OutputError(f"{name} collides with {_whose(self._taken[key])}")
+                raise OutputError(f"{name} collides with {_owner_text(self._taken[key])}")
         if files[0] in self._folders:
             raise OutputError(f"{name} is a folder of other outputs")
         self._taken.update(dict.fromkeys(files, spot))
         self._folders.update(above)
         return real
 
-    def name(self, request: Request, spot: ItemLocation) -> Path:
+    def generate_path(self, request: Request, spot: ItemLocation) -> Path:
         """A file for an item that asks for none, the same in every run of the batch.
 
         It is named after the prompt and all that is asked for; items that ask for the very same
         are numbered in their order. Ask for these names last.
         """
-        base = f"{slug(request.prompt)}-{request.fingerprint()[:_MARK]}"
+        base = f"{slug(request.prompt)}-{request.fingerprint()[:_FINGERPRINT_CHARS]}"
         while True:
             self._names[base] += 1
             number = self._names[base]
             name = f"{base}-{number}.mp4" if number > 1 else f"{base}.mp4"
-            if _key(self.folder / name) not in self._taken:
-                return self.claim(name, spot)
+            if _path_key(self.folder / name) not in self._taken:
+                return self.claim_path(name, spot)
 
-    def _inside(self, name: str) -> Path:
+    def _join_folder(self, name: str) -> Path:
         path = Path(name)
         if path.is_absolute() or path.drive or ".." in path.parts:
             raise OutputError(f"{name} is outside the output folder {self.folder}")
@@ -74,7 +74,7 @@ class Outputs:
             raise OutputError(f"{name} names a folder, not a file")
         return self.folder / path
 
-    def _real_of(self, path: Path) -> Path:
+    def _resolve_links(self, path: Path) -> Path:
         """Where it really is, symbolic links on the way followed."""
         try:
             real = Path(os.path.realpath(path.parent)) / path.name
@@ -88,9 +88,9 @@ class Outputs:
         return real
 
 
-def _key(path: Path) -> str:
+def _path_key(path: Path) -> str:
     return os.path.normcase(path)
 
 
-def _whose(spot: ItemLocation | None) -> str:
-    return f"the output of {spot}" if spot else RESULT
+def _owner_text(spot: ItemLocation | None) -> str:
+    return f"the output of {spot}" if spot else RESULT_FILE

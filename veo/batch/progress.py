@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from veo.batch.estimate import rest
-from veo.batch.result import counts
+from veo.batch.estimate import estimate_remaining_s
+from veo.batch.result import count_states
 from veo.ledger import IN_FLIGHT
 
 if TYPE_CHECKING:
@@ -36,47 +36,51 @@ class Snapshot:
     """
 
     total: int
-    over: int
+    finished: int
     counts: dict[str, int]
     sums: Sums
     cap: int | None
-    rest_s: float | None
+    remaining_s: float | None
 
 
-def snapshot(batch: Batch) -> Snapshot:
+def take_snapshot(batch: Batch) -> Snapshot:
     """Look at a batch that has begun."""
-    caps = [cap.limit for cap in batch.caps() if cap.run is not None]
+    caps = [cap.limit for cap in batch.current_caps() if cap.run is not None]
     return Snapshot(
         total=len(batch.entries),
-        over=sum(entry.over for entry in batch.entries),
-        counts=counts(batch),
+        finished=sum(entry.is_over for entry in batch.entries),
+        counts=count_states(batch),
         sums=batch.client.ledger.sums(batch.run),
         cap=min(caps, default=None),
-        rest_s=_rest(batch),
+        remaining_s=_estimate_remaining_s(batch),
     )
 
 
-def _rest(batch: Batch) -> float | None:
+def _estimate_remaining_s(batch: Batch) -> float | None:
     going: dict[str, list[Entry]] = defaultdict(list)
-    for entry in [*batch.flight, *(() if batch.full else batch.queue)]:
-        going[entry.new.provider].append(entry)
-    took = _took(batch.entries)
-    return max((_rest_of(batch, name, going[name], took[name]) for name in going), default=None)
+    for entry in [*batch.in_flight, *(() if batch.is_cap_reached else batch.queue)]:
+        going[entry.new_job.provider].append(entry)
+    took = _measure_durations(batch.entries)
+    return max(
+        (_estimate_provider_s(batch, name, going[name], took[name]) for name in going), default=None
+    )
 
 
-def _rest_of(batch: Batch, provider: str, going: list[Entry], took: list[float]) -> float:
+def _estimate_provider_s(
+    batch: Batch, provider: str, going: list[Entry], took: list[float]
+) -> float:
     now = time.time()
     sent = [entry.job.record for entry in going if entry.job and entry.job.state in IN_FLIGHT]
     ages = [now - (record.submitted_at or now) for record in sent]
     waiting = sum(entry.job is None or entry.job.state == "planned" for entry in going)
-    models = Counter(entry.new.model for entry in going)
+    models = Counter(entry.new_job.model for entry in going)
     known = [batch.client.usual_s(provider, model) for model in models.elements()]
     usual = statistics.median(took) if len(took) >= _ENOUGH else statistics.mean(known)
     gate = batch.client.route(provider).gate
-    return rest(ages, waiting, usual, gate.room, gate.per_minute)
+    return estimate_remaining_s(ages, waiting, usual, gate.room, gate.per_minute)
 
 
-def _took(entries: Iterable[Entry]) -> dict[str, list[float]]:
+def _measure_durations(entries: Iterable[Entry]) -> dict[str, list[float]]:
     """How long the videos of this run took, by provider."""
     took: dict[str, list[float]] = defaultdict(list)
     for entry in entries:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from veo.batch.entry import Entry
 
-AHEAD = 64
+PLANNED_AHEAD = 64
 
 
 class Queue:
@@ -26,7 +26,7 @@ class Queue:
     """
 
     def __init__(self, free: Callable[[str], int]) -> None:
-        self._free = free
+        self._free_slots = free
         self._waiting: dict[str, deque[Entry]] = {}
 
     def __len__(self) -> int:
@@ -37,24 +37,24 @@ class Queue:
 
     def add(self, entry: Entry) -> None:
         """Let an item wait behind the others of its provider."""
-        self._waiting.setdefault(entry.new.provider, deque()).append(entry)
+        self._waiting.setdefault(entry.new_job.provider, deque()).append(entry)
 
-    def next(self) -> list[Entry]:
+    def pop_next(self) -> list[Entry]:
         """The next items to plan, all of one provider; none while all have enough to do.
 
         They come in batches, half of what is planned ahead: a transaction for each single item
         would cost more than the item.
         """
         for provider, waiting in self._waiting.items():
-            room = self._free(provider) + AHEAD
-            if waiting and room >= AHEAD // 2:
+            room = self._free_slots(provider) + PLANNED_AHEAD
+            if waiting and room >= PLANNED_AHEAD // 2:
                 return [waiting.popleft() for _ in range(min(room, len(waiting)))]
         return []
 
     def put_back(self, entries: Iterable[Entry]) -> None:
         """Let items wait again, before all others of their provider."""
         for entry in reversed(list(entries)):
-            self._waiting[entry.new.provider].appendleft(entry)
+            self._waiting[entry.new_job.provider].appendleft(entry)
 
     def drain(self, provider: str | None = None) -> list[Entry]:
         """Take out all that wait, or those of one provider."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from veo.batch.entry import Entry
-from veo.batch.frames import look
-from veo.batch.match import is_its_own
-from veo.batch.paths import Outputs
+from veo.batch.frames import check_images
+from veo.batch.match import is_own_file
+from veo.batch.paths import OutputPaths
 from veo.errors import ImageError, OutputError, SetupError, VeoError
 from veo.ledger import NewJob, State
 from veo.problems import ItemProblem
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.batch.item import Item
-    from veo.batch.options import Rules
+    from veo.batch.options import BatchOptions
     from veo.image import Image
     from veo.ledger import Record
     from veo.money import Quote
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Checked:
+class ValidationResult:
     """What a check of items found.
 
     Attributes:
@@ -46,7 +46,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class BatchContext:
     """What holds for all items of a batch.
 
     Attributes:
@@ -59,10 +59,12 @@ class Setting:
     run: str
     folder: Path
     frames: tuple[Path, ...]
-    rules: Rules
+    rules: BatchOptions
 
 
-def check(client: Session, items: Sequence[Item], setting: Setting) -> Checked:
+def validate_items(
+    client: Session, items: Sequence[Item], setting: BatchContext
+) -> ValidationResult:
     """Check every item: its request, its pictures, its output, and what the ledger has of it.
 
     Pictures are decoded to their ends, each once; those behind URLs are downloaded for that.
@@ -70,22 +72,22 @@ def check(client: Session, items: Sequence[Item], setting: Setting) -> Checked:
     Raises:
         SetupError: The configuration or the ledger cannot be used.
     """
-    return _Check(client, items, setting).run()
+    return _Validator(client, items, setting).run()
 
 
-class _Check:
+class _Validator:
     """One check of many items."""
 
-    def __init__(self, client: Session, items: Sequence[Item], setting: Setting) -> None:
+    def __init__(self, client: Session, items: Sequence[Item], setting: BatchContext) -> None:
         self._client, self._items, self._setting = client, items, setting
-        self._outputs = Outputs(setting.folder)
+        self._outputs = OutputPaths(setting.folder)
         self._problems: list[ItemProblem] = []
         self._warnings: dict[str, None] = {}
         self._quotes: dict[Quote, Quote] = {}
         images = (image for item in items for image in item.request.images)
-        self._looked = look(images, setting.frames, client.pictures.keep)
+        self._looked = check_images(images, setting.frames, client.pictures.keep)
 
-    def run(self) -> Checked:
+    def run(self) -> ValidationResult:
         plans = [self._plan(item) for item in self._items]
         places = self._places(plans)
         new = [
@@ -96,7 +98,7 @@ class _Check:
         standing = self._client.ledger.standing(job for _, job in new)
         ready = list(self._own([Entry(spot, job, standing.get(job.id)) for spot, job in new]))
         problems = sorted(self._problems, key=lambda problem: problem.location.sort_key)
-        return Checked(self._outputs.folder, ready, problems, list(self._warnings))
+        return ValidationResult(self._outputs.folder, ready, problems, list(self._warnings))
 
     def _plan(self, item: Item) -> Plan | None:
         """The plan of an item with its pictures kept; None when there are problems with them."""
@@ -126,12 +128,12 @@ class _Check:
         places = [self._claimed(item) if item.output else None for item in self._items]
         for number, (item, plan) in enumerate(zip(self._items, plans, strict=True)):
             if plan and not item.output:
-                places[number] = self._outputs.name(plan.request, item.spot)
+                places[number] = self._outputs.generate_path(plan.request, item.spot)
         return places
 
     def _claimed(self, item: Item) -> Path | None:
         try:
-            return self._outputs.claim(item.output or "", item.spot)
+            return self._outputs.claim_path(item.output or "", item.spot)
         except OutputError as error:
             self._problems += error.to_item_problems(item.spot, "output")
             return None
@@ -153,22 +155,24 @@ class _Check:
 
     def _own(self, ready: Sequence[Entry]) -> Iterator[Entry]:
         """Those whose file is their own or nobody's; a problem for each of the others."""
-        taken = [each for each in ready if not each.standing and os.path.lexists(each.new.output)]
-        alike = self._client.ledger.alike(each.new for each in taken)
+        taken = [
+            each for each in ready if not each.existing and os.path.lexists(each.new_job.output)
+        ]
+        alike = self._client.ledger.alike(each.new_job for each in taken)
         for each in ready:
-            moved = _moved(each.new.output, alike.get(each.new.id, ()))
-            if each.new.id in alike and not moved and not self._setting.rules.force:
-                text = f"output: {each.new.output} is there already, and is not this item's"
-                self._problems.append(ItemProblem(each.spot, f"{text}; --force replaces it"))
+            moved = _moved(each.new_job.output, alike.get(each.new_job.id, ()))
+            if each.new_job.id in alike and not moved and not self._setting.rules.force:
+                text = f"output: {each.new_job.output} is there already, and is not this item's"
+                self._problems.append(ItemProblem(each.location, f"{text}; --force replaces it"))
             else:
-                each.standing = moved or each.standing
+                each.existing = moved or each.existing
                 yield each
 
 
 def _moved(output: str, made: Iterable[Record]) -> Record | None:
     """The job that made the file, if it made it elsewhere and the whole folder was moved."""
     records = (replace(record, output=output) for record in made if record.state is State.DONE)
-    return next((record for record in records if is_its_own(record)), None)
+    return next((record for record in records if is_own_file(record)), None)
 
 
 def _pictures(request: Request) -> Iterator[tuple[str, Image]]:

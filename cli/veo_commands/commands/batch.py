@@ -88,7 +88,7 @@ def batch(
         if run.dry_run:
             return report.rehearsed(loaded)
         if run.detach:
-            check_detachable({entry.new.provider for entry in loaded.entries})
+            check_detachable({entry.new_job.provider for entry in loaded.entries})
         return _carried_out(client, loaded, detach=run.detach)
 
 
@@ -99,12 +99,12 @@ def _carried_out(client: "Client", batch: "Batch", *, detach: bool) -> int:
     try:
         batch.start()
         with view(batch) as shown:
-            while not (batch.over or (detach and batch.accepted)):
+            while not (batch.is_over or (detach and batch.is_accepted)):
                 shown.ended(batch.advance(_TICK_S))
                 shown.look()
     except KeyboardInterrupt:
         batch.stop("the batch was interrupted")
-        stop_gently(client, [entry.job for entry in batch.flight if entry.job])
+        stop_gently(client, [entry.job for entry in batch.in_flight if entry.job])
         return report.interrupted(batch)
     return report.finished(batch)
 

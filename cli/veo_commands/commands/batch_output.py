@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from veo.batch.batch import Batch
     from veo.batch.entry import Entry
-    from veo.batch.match import Verdict
+    from veo.batch.match import Action
     from veo.errors import InvalidBatchError
 
 _ROWS = 40
@@ -49,12 +49,12 @@ def refused(error: InvalidBatchError) -> int:
 
 def announced(batch: Batch) -> None:
     """Tell what is going to happen and what it will cost."""
-    from veo.batch.result import quoted
+    from veo.batch.result import sum_quotes
 
     _warn(batch)
     play = "; play money in the sandbox" if out.sandbox else ""
     out.say(f"{len(batch.entries)} items: {_outlook(batch)}{play}", dim=True)
-    if short := batch.short(quoted(batch)):
+    if short := batch.budget_error(sum_quotes(batch)):
         out.warn(f"{short.message}; as many are sent as fit")
 
 
@@ -64,24 +64,24 @@ def rehearsed(batch: Batch) -> int:
 
     _warn(batch)
     if out.show.json:
-        for entry, what in batch.outlook:
+        for entry, what in batch.planned_actions:
             out.result(_planned(entry, what), None)
     else:
         titles = ("#", "PLAN", "MODEL", ">PRICE", "VIDEO")
-        out.table(titles, [_row(entry, what) for entry, what in batch.outlook])
+        out.table(titles, [_row(entry, what) for entry, what in batch.planned_actions])
         out.result({}, f"\n{_outlook(batch)}\nnothing was sent")
-    return InvalidBatchError.exit_code if batch.checked.problems else codes.DONE
+    return InvalidBatchError.exit_code if batch.validation.problems else codes.DONE
 
 
 def result(entry: Entry) -> None:
     """Print an item that is over as a result: its JSON, or when quiet its file."""
     done = entry.state in _FINE and out.show.quiet
-    out.result(entry.describe(), entry.record.output if done and entry.record else None)
+    out.result(entry.to_json(), entry.record.output if done and entry.record else None)
 
 
 def tell(entry: Entry) -> None:
     """Say on stderr how an item ended, errors even when quiet; one line speaks for all not sent."""
-    if entry.state == "not sent" or (entry.skipped and not entry.note):
+    if entry.state == "not sent" or (entry.is_skipped and not entry.note):
         return
     say = out.tell if entry.error else out.say
     colour = _COLOURS.get(entry.state)
@@ -96,10 +96,10 @@ def is_odd(entry: Entry) -> bool:
 def _line(entry: Entry) -> str:
     record = entry.record
     if entry.state == "done" and record:
-        return f"{entry.spot} {words.outcome(record)}: {words.place(record.output)}"
+        return f"{entry.location} {words.outcome(record)}: {words.place(record.output)}"
     said = entry.error.message if entry.error else entry.note
     name = f" {entry.job.id}" if entry.job else ""
-    return f"{entry.spot}{name} {entry.state}{f': {one_line(said, 300)}' if said else ''}"
+    return f"{entry.location}{name} {entry.state}{f': {one_line(said, 300)}' if said else ''}"
 
 
 def counted(counts: Mapping[str, int]) -> list[str]:
@@ -109,8 +109,8 @@ def counted(counts: Mapping[str, int]) -> list[str]:
 
 def interrupted(batch: Batch) -> int:
     """The end of a batch by Ctrl-C: what was sent goes on without us."""
-    sent = len(batch.flight)
-    batch.leave()
+    sent = len(batch.in_flight)
+    batch.detach()
     _print_rest(batch)
     _closing(batch)
     _tell_not_sent(batch.entries)
@@ -124,17 +124,17 @@ def finished(batch: Batch) -> int:
 
     What is still on its way was accepted and detached from.
     """
-    from veo.batch.result import exit_code
+    from veo.batch.result import highest_exit_code
 
-    sent = len(batch.flight)
-    batch.leave(content=True)
+    sent = len(batch.in_flight)
+    batch.detach(content=True)
     _print_rest(batch)
     if not (out.show.json or out.show.quiet):
         _table(batch.entries)
     _closing(batch)
     _advise(batch)
     _tell_of_those_on_their_way(sent)
-    return exit_code(batch)
+    return highest_exit_code(batch)
 
 
 def _tell_of_those_on_their_way(count: int) -> None:
@@ -143,7 +143,7 @@ def _tell_of_those_on_their_way(count: int) -> None:
 
 
 def _print_rest(batch: Batch) -> None:
-    for entry in batch.told():
+    for entry in batch.pop_finished():
         result(entry)
 
 
@@ -165,7 +165,7 @@ def _ended(entry: Entry) -> list[Any]:
     fine = entry.state in _FINE and entry.record is not None
     why = entry.error.message if entry.error and entry.state != "not sent" else ""
     return [
-        str(entry.spot.index),
+        str(entry.location.index),
         Text(entry.state, style=_STYLES.get(entry.state, "cyan")),
         words.length(took) if took is not None else "",
         words.cost(record) if record else "-",
@@ -177,21 +177,21 @@ def _ended(entry: Entry) -> list[Any]:
 
 def _closing(batch: Batch) -> None:
     """The sums, and where the whole result is."""
-    from veo.batch.result import charged_now, counts, write
+    from veo.batch.result import count_states, sum_new_charges, write_result
 
     sums = batch.client.ledger.sums(batch.run)
-    now = charged_now(batch)
+    now = sum_new_charges(batch)
     money = [f"charged {words.money(now) if now else 'nothing'}"]
     if sums.charged != now:
         money.append(f"{words.money(sums.charged)} in all runs")
     money += [f"{words.money(sums.reserved)} reserved"] if sums.reserved else []
     money += [f"{words.money(sums.doubtful)} doubtful"] if sums.doubtful else []
-    path = write(batch)
-    out.say(f"{', '.join(counted(counts(batch)))}; {', '.join(money)}")
+    path = write_result(batch)
+    out.say(f"{', '.join(counted(count_states(batch)))}; {', '.join(money)}")
     if path:
         out.say(f"all of it: {words.place(str(path))}", dim=True)
     if path is None:
-        out.warn(f"batch-result.json cannot be written to {batch.checked.folder}")
+        out.warn(f"batch-result.json cannot be written to {batch.validation.folder}")
 
 
 def _advise(batch: Batch) -> None:
@@ -219,40 +219,40 @@ def _tell_not_sent(entries: Iterable[Entry]) -> None:
 
 
 def _warn(batch: Batch) -> None:
-    for problem in batch.checked.problems:
+    for problem in batch.validation.problems:
         out.warn(f"left out: {problem}")
-    for warning in batch.checked.warnings:
+    for warning in batch.validation.warnings:
         out.warn(warning)
 
 
 def _outlook(batch: Batch) -> str:
     """How many items are to be made, are made, and so on, and the quote of what is to be made."""
-    from veo.batch.result import quoted
+    from veo.batch.result import sum_quotes
 
-    found = Counter(what.name for _, what in batch.outlook)
+    found = Counter(what.name for _, what in batch.planned_actions)
     parts = [f"{found[name]} {told}" for name, told in _OUTLOOK.items() if found[name]]
-    cost = quoted(batch)
+    cost = sum_quotes(batch)
     return ", ".join(parts) + (f"; {words.money(cost)} to pay" if cost else "")
 
 
-def _row(entry: Entry, what: Verdict) -> list[Any]:
+def _row(entry: Entry, what: Action) -> list[Any]:
     from veo.money import show
 
-    quote = entry.new.quote
+    quote = entry.new_job.quote
     return [
-        str(entry.spot.index),
+        str(entry.location.index),
         _OUTLOOK[what.name],
-        f"{entry.new.provider}/{entry.new.model}",
+        f"{entry.new_job.provider}/{entry.new_job.model}",
         show(quote.amount) if what.name == "MAKE" else "-",
-        words.place(entry.new.output),
+        words.place(entry.new_job.output),
     ]
 
 
-def _planned(entry: Entry, what: Verdict) -> dict[str, Any]:
+def _planned(entry: Entry, what: Action) -> dict[str, Any]:
     """An item of a rehearsal as ``--json`` prints it."""
     return {
-        **entry.describe(),
+        **entry.to_json(),
         "plan": what.name.lower(),
-        "request": entry.new.request.to_json(),
-        "quote": entry.new.quote.to_json(),
+        "request": entry.new_job.request.to_json(),
+        "quote": entry.new_job.quote.to_json(),
     }

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from veo.batch.progress import Snapshot, snapshot
+from veo.batch.progress import Snapshot, take_snapshot
 from veo_commands import format as words
 from veo_commands.commands import batch_output as report
 from veo_commands.output import out
@@ -68,8 +68,8 @@ class Lines(Nothing):
         """Say how all of it is doing, if that was not said for a while."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _LINE_EVERY_S
-            seen = snapshot(self._batch)
-            out.say(f"{seen.over} of {seen.total}: {', '.join(_parts(seen))}")
+            seen = take_snapshot(self._batch)
+            out.say(f"{seen.finished} of {seen.total}: {', '.join(_parts(seen))}")
 
     def ended(self, entries: Sequence[Entry]) -> None:
         """Print them."""
@@ -111,20 +111,20 @@ class BatchLive(Live):
 
     def goes_on(self) -> bool:
         """Whether there is still something to show."""
-        return not self._batch.over
+        return not self._batch.is_over
 
     def look(self) -> None:
         """Take a new look now and then: it asks the ledger."""
         if time.monotonic() >= self._due:
-            self._seen = snapshot(self._batch)
+            self._seen = take_snapshot(self._batch)
             self._due = time.monotonic() + _EVERY_S
 
     def paint(self) -> RenderableType:
         """What is on the screen now."""
         if self._seen is None:
             return Text("")
-        jobs = [entry.job for entry in self._batch.flight if entry.job]
-        self._numbers = {e.job.id: e.spot.index for e in self._batch.flight if e.job}
+        jobs = [entry.job for entry in self._batch.in_flight if entry.job]
+        self._numbers = {e.job.id: e.location.index for e in self._batch.in_flight if e.job}
         moving = [job for job in jobs if job.state != "planned"]
         more = len(moving) - ROWS
         rest = [Text(f"  and {more} more", style="dim")] if more > 0 else []
@@ -140,8 +140,8 @@ class BatchLive(Live):
 def _head(seen: Snapshot) -> RenderableType:
     line = Table.grid(padding=(0, 1))
     line.add_row(
-        ProgressBar(total=max(1, seen.total), completed=seen.over, width=_WIDE),
-        Text(f"{seen.over}/{seen.total}", style="bold"),
+        ProgressBar(total=max(1, seen.total), completed=seen.finished, width=_WIDE),
+        Text(f"{seen.finished}/{seen.total}", style="bold"),
         Text(_left(seen), style="cyan"),
     )
     return line
@@ -164,4 +164,4 @@ def _parts(seen: Snapshot, *, left: bool = True) -> list[str]:
 
 
 def _left(seen: Snapshot) -> str:
-    return f"about {words.clock(seen.rest_s)} left" if seen.rest_s else ""
+    return f"about {words.clock(seen.remaining_s)} left" if seen.remaining_s else ""
