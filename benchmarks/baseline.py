@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from veo.engine.poll_schedule import Durations, Progress, delay
+from veo.engine.poll_schedule import Durations, ProgressTracker, poll_delay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ class Least:
         self._api = self._connection(order.url)
         self._files: http.client.HTTPConnection | None = None
         self._head = {"Authorization": f"Bearer {order.key}", "Content-Type": "application/json"}
-        self._heap: list[tuple[float, int, str, float, Progress]] = []
+        self._heap: list[tuple[float, int, str, float, ProgressTracker]] = []
         self._next = 0
         self._ledger = sqlite3.connect(Path(order.folder) / "least.db", isolation_level=None)
         self._ledger.execute("PRAGMA journal_mode=WAL")
@@ -62,8 +62,8 @@ class Least:
                 continue
             if not progress.last and said.get("progress"):
                 self._note(number, "running")
-            progress.saw((said.get("progress") or 0) / 100, now - begun)
-            again = now + delay(now - begun, self._known, progress)
+            progress.record((said.get("progress") or 0) / 100, now - begun)
+            again = now + poll_delay(now - begun, self._known, progress)
             heappush(self._heap, (again, number, task, begun, progress))
         return {}
 
@@ -75,8 +75,8 @@ class Least:
         task = self._ask(fresh, "POST", "/v1/videos", body)["id"]
         fresh.close()
         self._note(number, "submitted", task)
-        now, progress = time.time(), Progress()
-        heappush(self._heap, (now + delay(0.0, self._known), number, task, now, progress))
+        now, progress = time.time(), ProgressTracker()
+        heappush(self._heap, (now + poll_delay(0.0, self._known), number, task, now, progress))
 
     def _fetch(self, number: int, url: str) -> None:
         self._note(number, "downloading")

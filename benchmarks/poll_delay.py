@@ -14,7 +14,7 @@ from statistics import mean
 
 from table import Table, Target
 
-from veo.engine.poll_schedule import Durations, Progress, delay
+from veo.engine.poll_schedule import Durations, ProgressTracker, poll_delay
 
 JOBS = 2000
 OBSERVED = 200
@@ -22,7 +22,7 @@ PRIOR = Durations(210.0, 0.35)
 FINE, BLIND = "veo, progress in steps of 1 %", "veo, no progress"
 TIMES = ((180.0, 0.35), (250.0, 0.30), (350.0, 0.20), (350.0, 0.25))
 BAR = 70.0  # set for service times whose floor is 59 to 68; nobody can be below the floor
-Schedule = Callable[[float, Progress], float]
+Schedule = Callable[[float, ProgressTracker], float]
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ def simulate(median: float, spread: float, next_poll: Schedule, step: float | No
     seen = []
     for _ in range(JOBS):
         takes = median * math.exp(chance.gauss(0, spread))
-        now, polls, progress = 0.0, 0, Progress()
+        now, polls, progress = 0.0, 0, ProgressTracker()
         while True:
             now += next_poll(now, progress)
             polls += 1
             if now >= takes:
                 break
             if step:
-                progress.saw(math.floor(now / takes / step) * step, now)
+                progress.record(math.floor(now / takes / step) * step, now)
         seen.append((now - takes, polls))
     return Seen(mean(late for late, _ in seen), mean(polls for _, polls in seen))
 
@@ -96,10 +96,10 @@ def _targets(title: str, name: str, seen: Seen, least: float) -> list[Target]:
 
 def _schedules(known: Durations) -> dict[str, tuple[Schedule, float | None]]:
     return {
-        FINE: (lambda at, told: delay(at, known, told), 0.01),
-        BLIND: (lambda at, _: delay(at, known, tells=False), None),
-        "veo, progress looked for in vain": (lambda at, _: delay(at, known), None),
-        "veo, no progress, nothing observed": (lambda at, _: delay(at, PRIOR), None),
+        FINE: (lambda at, told: poll_delay(at, known, told), 0.01),
+        BLIND: (lambda at, _: poll_delay(at, known, tells=False), None),
+        "veo, progress looked for in vain": (lambda at, _: poll_delay(at, known), None),
+        "veo, no progress, nothing observed": (lambda at, _: poll_delay(at, PRIOR), None),
         "fixed 5 s": (lambda _, __: 5.0, None),
         "openai SDK, 1 s": (lambda _, __: 1.0, None),
         "fal client, 0.1 s": (lambda _, __: 0.1, None),

@@ -23,7 +23,7 @@ from laozhang import CAPTURED, FILE
 
 from veo.errors import VeoError
 from veo.files.mp4 import defect
-from veo.provider import find
+from veo.provider import find_provider
 from veo.update import RemoteVideo, Stage
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def test_made(take: Take, session: Session) -> None:
 @played_by(of("failure", "filtered"))
 def test_failed(take: Take, session: Session) -> None:
     """What was accepted and did not become a video has a reason, and says whether it was paid."""
-    tasks = find(take.provider).facts.tasks
+    tasks = find_provider(take.provider).facts.tasks
     try:
         error = session.make(take.requests[0])[-1].error
     except VeoError as raised:

@@ -8,14 +8,16 @@ from cli_runner import Ran, Veo
 
 import veo_sandbox
 from veo.config import load
-from veo.provider import installed
+from veo.provider import installed_providers
 
 pytest_plugins = ("veo_fixtures",)
 
 
 def test_every_model_is_listed(veo: Veo) -> None:
     """`veo models` lists every model of every installed provider, as a table and as JSON."""
-    known = {(name, model) for name, cls in installed().items() for model in cls.facts.models}
+    known = {
+        (name, model) for name, cls in installed_providers().items() for model in cls.facts.models
+    }
     rows = {tuple(line.split()[:2]) for line in veo("models").out.splitlines()[1:]}
     objects = {(row["provider"], row["name"]) for row in veo("models", "--json").objects}
 
@@ -167,5 +169,5 @@ def test_the_template_is_true(veo: Veo) -> None:
     config = load().config
 
     assert tomllib.loads(Path("veo.toml").read_text())["provider"] == config.provider
-    for name, cls in installed().items():
+    for name, cls in installed_providers().items():
         assert set(config.of(name).model_extra or {}) <= set(cls.facts.options)

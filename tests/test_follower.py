@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from scripted import Bench
 
-from veo.engine.context import Work
+from veo.engine.context import ActiveJob
 from veo.errors import StillRunningError, UnknownOutcomeError
 from veo.ledger import Record, State
 from veo.runtime.follower import Follower
@@ -28,9 +28,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 class Watch:
     """A follower that looks only when it is told to."""
 
-    def __init__(self, bench: Bench, begin: Callable[[Work], None] | None = None) -> None:
-        self.begun: list[Work] = []
-        self.over: list[Work] = []
+    def __init__(self, bench: Bench, begin: Callable[[ActiveJob], None] | None = None) -> None:
+        self.begun: list[ActiveJob] = []
+        self.over: list[ActiveJob] = []
         self.bench = bench
         self.follower = Follower(
             bench.ledger, self._lease, begin or self.begun.append, self.over.append, every_s=3600
@@ -49,10 +49,10 @@ def watch(bench: Bench) -> Iterator[Watch]:
     watch.follower.stop()
 
 
-def followed(watch: Watch) -> tuple[Work, Work]:
+def followed(watch: Watch) -> tuple[ActiveJob, ActiveJob]:
     """A job in other hands, and the follower's own view of it."""
     theirs = watch.bench.job()
-    mine = Work(theirs.record, wait_s=600.0)
+    mine = ActiveJob(theirs.record, wait_s=600.0)
     watch.follower.add(mine)
     return theirs, mine
 
@@ -70,7 +70,7 @@ def test_its_changes_are_seen(watch: Watch) -> None:
     """A watcher of the handle is told when the other process moves the job."""
     theirs, mine = followed(watch)
     told: list[State] = []
-    mine.told = lambda work: told.append(work.record.state)
+    mine.on_change = lambda work: told.append(work.record.state)
     watch.bench.ledger.move(theirs.record, State.SUBMITTING)
 
     watch.follower.look()

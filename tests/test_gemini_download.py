@@ -47,7 +47,7 @@ def test_googles_address_is_fetched_from_the_configured_place() -> None:
         data = fetch(stream)
 
     assert data == DATA
-    assert (0, len(DATA), '"1"') == (stream.offset, stream.total, stream.tag)
+    assert (0, len(DATA), '"1"') == (stream.offset, stream.total, stream.etag)
     assert ("GET", f"/gem{PATH}") == (google.only.method, google.only.path)
     assert google.only.headers["x-goog-api-key"] == "sandbox-key"
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from recording_server import RecordingServer, Reply
 
 from veo import errors
-from veo.http.client import Answer
+from veo.http.client import Response
 from veo_gemini import Gemini
 from veo_gemini import sdk_client as sdk
 from veo_gemini.error_table import CASES, Verb, error_of
@@ -277,7 +277,7 @@ def test_any_answer_whatever_becomes_an_error_of_ours(status: int, body: Any, ve
     """The table is total: whatever the status and the body, there is one error for it."""
     data = body if isinstance(body, bytes) else json.dumps({"error": body}).encode()
 
-    error = error_of(Answer(status, {}, data), verb, FAST)
+    error = error_of(Response(status, {}, data), verb, FAST)
 
     assert isinstance(error, errors.VeoError)
     assert error.message.endswith(f"(HTTP {status})")

@@ -34,8 +34,8 @@ def test_an_inline_video_is_served_from_a_second_answer(google: RecordingServer)
 
     assert (DATA, DATA[100:]) == (b"".join(whole.chunks), b"".join(rest.chunks))
     assert (0, 100, len(DATA)) == (whole.offset, rest.offset, rest.total)
-    assert whole.tag is not None
-    assert whole.tag == rest.tag
+    assert whole.etag is not None
+    assert whole.etag == rest.etag
     with pytest.raises(GoneError):
         vertex.open(RemoteVideo(NAME), offset=len(DATA))
 

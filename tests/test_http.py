@@ -25,7 +25,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.http import transport
-from veo.http.client import Http, byte_stream
+from veo.http.client import ApiClient, to_byte_stream
 from veo.key import Key
 
 KEY = Key("sandbox-key")
@@ -41,10 +41,10 @@ def fresh() -> Iterator[None]:
     transport._certificates.cache_clear()
 
 
-def api(url: str, key: Key = KEY, **options: float) -> Http:
+def api(url: str, key: Key = KEY, **options: float) -> ApiClient:
     """An API behind a bearer key, with short patience."""
     auth = {"Authorization": f"Bearer {key.reveal()}"}
-    return Http(url, auth=auth, key=key, **{"connect_s": 5.0, "read_s": 5.0} | options)
+    return ApiClient(url, auth=auth, key=key, **{"connect_s": 5.0, "read_s": 5.0} | options)
 
 
 def head(*lines: str) -> bytes:
@@ -66,7 +66,7 @@ class TestUrls:
     )
     def test_a_path_stands_below_the_base_url(self, path: str, url: str) -> None:
         """Relative to the base, `/` from the host, a URL as it is."""
-        assert Http("https://api.test/v1/").url(path) == url
+        assert ApiClient("https://api.test/v1/").resolve_url(path) == url
 
     @pytest.mark.parametrize(
         ("url", "own"),
@@ -82,7 +82,7 @@ class TestUrls:
     )
     def test_only_the_same_scheme_host_and_port_is_own(self, url: str, *, own: bool) -> None:
         """What looks like the API's host is not it."""
-        assert Http("https://api.test/v1").owns(url) is own
+        assert ApiClient("https://api.test/v1").is_own_origin(url) is own
 
     @pytest.mark.parametrize(
         "url",
@@ -100,21 +100,21 @@ class TestUrls:
     def test_a_base_url_that_is_none_is_refused_unread(self, url: str) -> None:
         """The error does not repeat it: it may be a key in the wrong place."""
         with pytest.raises(ConfigError, match="base_url is no") as caught:
-            Http(url)
+            ApiClient(url)
         assert not url or url not in str(caught.value)
 
     @pytest.mark.parametrize("key", ["sandbox\nkey", "sandbox-ключ", "sandbox-\x00key"])
     def test_a_key_that_no_header_can_carry_is_refused_unread(self, key: str) -> None:
         """A pasted line break is found before anything is sent, and the key stays unsaid."""
         with pytest.raises(ConfigError, match="API key") as caught:
-            Http("https://api.test", auth={"Authorization": key}, key=Key(key))
+            ApiClient("https://api.test", auth={"Authorization": key}, key=Key(key))
         assert key not in "".join(traceback.format_exception(caught.value))
 
     @pytest.mark.parametrize("url", ["http://[::1", "http://host:0x/", "http://"])
     def test_a_url_that_is_none_is_a_protocol_error(self, url: str) -> None:
         """Whatever a provider names as the place of a video, the error is one of ours."""
         with pytest.raises(ProtocolError):
-            Http("https://api.test").open(url)
+            ApiClient("https://api.test").open(url)
 
 
 class TestTheKey:
@@ -460,21 +460,21 @@ class TestGets:
         """206 with the part and the whole length."""
         headers = {"Content-Range": "bytes 3-6/7", "ETag": '"1"'}
         with RecordingServer(Reply(b"4567", 206, headers)) as server:
-            stream = byte_stream(api(server.url).open("file", offset=3), 3)
-            assert (stream.offset, stream.total, stream.tag) == (3, 7, '"1"')
+            stream = to_byte_stream(api(server.url).open("file", offset=3), 3)
+            assert (stream.offset, stream.total, stream.etag) == (3, 7, '"1"')
             assert b"".join(stream.chunks) == b"4567"
         assert server.only.headers["range"] == "bytes=3-"
 
     def test_a_server_without_ranges_begins_again(self) -> None:
         """200: the bytes start at 0, whatever was asked for."""
         with RecordingServer(Reply(b"1234567")) as server:
-            stream = byte_stream(api(server.url).open("file", offset=3), 3)
+            stream = to_byte_stream(api(server.url).open("file", offset=3), 3)
             assert (stream.offset, stream.total, b"".join(stream.chunks)) == (0, 7, b"1234567")
 
     def test_nothing_is_left_of_a_file_that_is_whole(self) -> None:
         """416 right at the end: what is on disk is all there is."""
         with RecordingServer(Reply(b"no", 416, {"Content-Range": "bytes */7"})) as server:
-            stream = byte_stream(api(server.url).open("file", offset=7), 7)
+            stream = to_byte_stream(api(server.url).open("file", offset=7), 7)
             assert (stream.offset, stream.total, list(stream.chunks)) == (7, 7, [])
             stream.close()
 
@@ -485,7 +485,7 @@ class TestGets:
         with RecordingServer(Reply(b"no", 416, headers)) as server:
             answer = api(server.url).open("file", offset=7)
             with pytest.raises(GoneError) as caught:
-                byte_stream(answer, 7)
+                to_byte_stream(answer, 7)
         assert caught.value.retryable
 
     def test_a_part_that_does_not_say_which_is_not_taken(self) -> None:
@@ -493,7 +493,7 @@ class TestGets:
         with RecordingServer(Reply(b"4567", 206)) as server:
             answer = api(server.url).open("file", offset=3)
             with pytest.raises(ProtocolError):
-                byte_stream(answer, 3)
+                to_byte_stream(answer, 3)
 
     @pytest.mark.parametrize(
         ("headers", "total"),
@@ -508,7 +508,7 @@ class TestGets:
     ) -> None:
         """A compressed answer announces another length than it brings."""
         with RecordingServer(Reply(b"1234567", headers=headers)) as server:
-            stream = byte_stream(api(server.url).open("file"))
+            stream = to_byte_stream(api(server.url).open("file"))
             stream.close()
         assert stream.total == total
 
@@ -538,7 +538,7 @@ class TestProxies:
         "send", [lambda http: http.post_json("videos", {}), lambda http: http.get("x")]
     )
     def test_a_proxy_that_lets_nobody_through_sent_nothing(
-        self, send: Callable[[Http], object], monkeypatch: pytest.MonkeyPatch
+        self, send: Callable[[ApiClient], object], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """No tunnel, no request: it may be tried again."""
         with answering(head("407 Who are you", "Content-Length: 0")) as proxy:

@@ -38,7 +38,7 @@ def moved(handle: Job, state: State, **known: Any) -> None:
     work.record = replace(work.record, state=state)
     for name, value in known.items():
         setattr(work, name, value)
-    work.told(work)
+    work.on_change(work)
 
 
 class TestResult:

@@ -19,7 +19,7 @@ from veo.batch.estimate import estimate_remaining_s
 from veo.batch.item import Item
 from veo.batch.progress import take_snapshot
 from veo.config import Config
-from veo.engine.context import Work
+from veo.engine.context import ActiveJob
 from veo.errors import BudgetError, InvalidBatchError
 from veo.job import Job
 from veo.key import Key
@@ -191,7 +191,7 @@ def test_handles_are_cheap(client: veo.Client) -> None:
     """Ten thousand handles take no more than half a kilobyte each."""
     record = client.submit_all(["lion"])[0].record
     tracemalloc.start()
-    handles = [Job(Work(record)) for _ in range(10_000)]
+    handles = [Job(ActiveJob(record)) for _ in range(10_000)]
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

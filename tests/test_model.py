@@ -16,7 +16,7 @@ from veo.model import Facts, Model, Rule, load_facts, similar
 from veo.money import quote
 from veo.planning.check import check
 from veo.planning.check import errors as fatal
-from veo.provider import installed
+from veo.provider import installed_providers
 from veo.request import Request
 from veo.update import RemoteVideo
 
@@ -168,7 +168,7 @@ class TestSimilar:
         assert similar(typed, list(self.NAMES)) == meant
 
 
-FACTS: dict[str, Facts] = {name: cls.facts for name, cls in installed().items()}
+FACTS: dict[str, Facts] = {name: cls.facts for name, cls in installed_providers().items()}
 REAL = [row for facts in FACTS.values() for row in facts.models.values()]
 
 

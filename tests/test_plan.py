@@ -11,10 +11,10 @@ from scripted import model
 
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
 from veo.planning.plan import Plan, plan, slug
-from veo.provider import installed
+from veo.provider import installed_providers
 from veo.request import Request
 
-PROVIDERS = {name: cls.facts for name, cls in installed().items()}
+PROVIDERS = {name: cls.facts for name, cls in installed_providers().items()}
 CATALOGUE = [row for facts in PROVIDERS.values() for row in facts.models.values()]
 LAOZHANG = PROVIDERS["laozhang-async"].models
 FRAMES = {"start_frame": "a.png", "end_frame": "b.png"}

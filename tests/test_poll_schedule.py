@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo.engine.poll_schedule import Durations, Progress, delay
+from veo.engine.poll_schedule import Durations, ProgressTracker, poll_delay
 
 KNOWN = st.builds(Durations, st.floats(1, 2000), st.floats(0.05, 2))
 ELAPSED = st.floats(0, 1e6)
@@ -16,14 +16,14 @@ USUAL = Durations(180.0, 0.35)
 
 
 @st.composite
-def told(draw: st.DrawFn) -> tuple[Progress, float]:
+def told(draw: st.DrawFn) -> tuple[ProgressTracker, float]:
     """Progress after some answers, honest or not, and the time of the last one."""
-    progress, elapsed = Progress(), 0.0
+    progress, elapsed = ProgressTracker(), 0.0
     for step, value in draw(
         st.lists(st.tuples(st.floats(0, 500), st.none() | st.floats(-1, 101)), max_size=8)
     ):
         elapsed += step
-        progress.saw(value, elapsed)
+        progress.record(value, elapsed)
     return progress, elapsed
 
 
@@ -33,22 +33,22 @@ class TestBounds:
     @given(KNOWN, ELAPSED)
     def test_without_progress(self, known: Durations, elapsed: float) -> None:
         """Later than now, and not later than a video of that model usually takes."""
-        assert 0 < delay(elapsed, known) <= known.median
+        assert 0 < poll_delay(elapsed, known) <= known.median
 
     @given(KNOWN, told(), st.floats(0, 1e4))
     def test_with_progress(
-        self, known: Durations, seen: tuple[Progress, float], later: float
+        self, known: Durations, seen: tuple[ProgressTracker, float], later: float
     ) -> None:
         """Backwards, standing still, beyond the end, all at once: the same bounds."""
         progress, elapsed = seen
-        assert 0 < delay(elapsed + later, known, progress) <= known.median
+        assert 0 < poll_delay(elapsed + later, known, progress) <= known.median
 
     @given(KNOWN, ELAPSED, told(), st.floats(0, 1e6))
     def test_a_hint_counts_over_all(
-        self, known: Durations, elapsed: float, seen: tuple[Progress, float], hint: float
+        self, known: Durations, elapsed: float, seen: tuple[ProgressTracker, float], hint: float
     ) -> None:
         """The server knows best."""
-        assert math.isfinite(delay(elapsed, known, seen[0], hint))
+        assert math.isfinite(poll_delay(elapsed, known, seen[0], hint))
 
     @given(KNOWN, st.lists(st.floats(-10, 1e6)))
     def test_what_is_learned_can_be_used(self, prior: Durations, past: list[float]) -> None:
@@ -64,7 +64,7 @@ def test_a_task_that_never_ends_is_asked_ever_again(known: Durations) -> None:
     """Time goes on, in a number of polls that a server can bear."""
     times, elapsed = [0.0], 0.0
     while elapsed < 8 * known.median:
-        elapsed += delay(elapsed, known)
+        elapsed += poll_delay(elapsed, known)
         times.append(elapsed)
         assert len(times) < 2000
     assert all(later > earlier for earlier, later in pairwise(times))
@@ -74,10 +74,10 @@ def test_a_task_that_never_ends_is_asked_ever_again(known: Durations) -> None:
 def test_honest_progress_ends_near_the_end(known: Durations, start: float, polls: int) -> None:
     """A task that moves evenly is found ready not long after it is."""
     total = known.median * (0.5 + start)
-    progress, elapsed, count = Progress(), 0.0, 0
+    progress, elapsed, count = ProgressTracker(), 0.0, 0
     while elapsed < total:
-        progress.saw(elapsed / total, elapsed)
-        elapsed += delay(elapsed, known, progress)
+        progress.record(elapsed / total, elapsed)
+        elapsed += poll_delay(elapsed, known, progress)
         count += 1
         assert count < 500
     assert elapsed - total <= known.latest * 3 + known.soonest
@@ -109,41 +109,41 @@ class TestProgress:
 
     def test_standing_still_and_going_back_teach_nothing(self) -> None:
         """Some servers go back to 0 when they change to another step."""
-        progress = Progress()
+        progress = ProgressTracker()
         for value, at in [(0.3, 10.0), (0.3, 20.0), (0.1, 30.0), (None, 40.0)]:
-            progress.saw(value, at)
+            progress.record(value, at)
         assert (progress.last, progress.at, progress.advances) == (0.3, 10.0, 1)
 
     def test_the_rest_is_extrapolated(self) -> None:
         """Half in fifty seconds: fifty more, less as time passes."""
-        progress = Progress()
-        progress.saw(0.5, 50.0)
-        assert progress.rest(50.0) == pytest.approx(50.0, abs=1.0)
-        assert progress.rest(80.0) == pytest.approx(20.0, abs=1.0)
-        assert progress.rest(500.0) == 0.0
+        progress = ProgressTracker()
+        progress.record(0.5, 50.0)
+        assert progress.remaining_s(50.0) == pytest.approx(50.0, abs=1.0)
+        assert progress.remaining_s(80.0) == pytest.approx(20.0, abs=1.0)
+        assert progress.remaining_s(500.0) == 0.0
 
     @pytest.mark.parametrize("value", [1.0, 45.0])
     def test_a_whole_that_is_not_ready_promises_nothing(self, value: float) -> None:
         """100 % of a task that is still running, or a percentage taken for a fraction."""
-        progress = Progress()
-        progress.saw(value, 10.0)
-        assert progress.rest(20.0) is None
+        progress = ProgressTracker()
+        progress.record(value, 10.0)
+        assert progress.remaining_s(20.0) is None
 
     def test_coarse_progress_does_not_delay_a_poll(self) -> None:
         """Steps of 25 % are never trusted to wait longer than without them."""
-        progress = Progress()
+        progress = ProgressTracker()
         for value, at in [(0.25, 30.0), (0.5, 60.0)]:
-            progress.saw(value, at)
-        assert delay(60.0, USUAL, progress) <= delay(60.0, USUAL)
+            progress.record(value, at)
+        assert poll_delay(60.0, USUAL, progress) <= poll_delay(60.0, USUAL)
 
 
 def test_no_poll_is_spent_on_looking_for_progress_that_is_never_told() -> None:
     """The first poll comes when it may be made, not early; after that nothing differs."""
     known = Durations(180.0, 0.35)
 
-    assert delay(0.0, known) == 10.0
-    assert delay(0.0, known, tells=False) > 60.0
-    assert delay(100.0, known) == delay(100.0, known, tells=False)
+    assert poll_delay(0.0, known) == 10.0
+    assert poll_delay(0.0, known, tells=False) > 60.0
+    assert poll_delay(100.0, known) == poll_delay(100.0, known, tells=False)
 
 
 def test_very_quick_models_are_still_waited_for() -> None:
@@ -151,5 +151,5 @@ def test_very_quick_models_are_still_waited_for() -> None:
     known = USUAL.learn([0.001] * 500)
 
     assert known.median > 0
-    assert delay(0.0, known) > 0
-    assert delay(1.0, known) > 0
+    assert poll_delay(0.0, known) > 0
+    assert poll_delay(1.0, known) > 0

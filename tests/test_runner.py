@@ -9,12 +9,12 @@ from scripted import ACCEPTED, Bench
 from veo.engine.step import step
 from veo.errors import KeyMissingError
 from veo.ledger import State
-from veo.runtime.runner import Hands
+from veo.runtime.runner import JobRunner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from veo.engine.context import Route
+    from veo.engine.context import ProviderHandle
 
 
 def test_a_job_without_a_key_ends_nothing_but_its_own_work(tmp_path: Path) -> None:
@@ -27,15 +27,15 @@ def test_a_job_without_a_key_ends_nothing_but_its_own_work(tmp_path: Path) -> No
     missing = KeyMissingError("no key")
     asked = []
 
-    def route(name: str) -> Route:
+    def route(name: str) -> ProviderHandle:
         asked.append(name)
         if len(asked) == 1:
             raise missing
         return bench.route
 
-    bench.context.route = route
+    bench.context.find_provider = route
     bench.happy()
-    hands = Hands(bench.context, 600.0)
+    hands = JobRunner(bench.context, 600.0)
     jobs = hands.work_on([first.record, second.record])
     hands.close()
 

@@ -15,7 +15,7 @@ from raw_server import ANSWER, RawServer, answering
 from recording_server import RecordingServer, Reply
 
 from veo.errors import AnswerLostError, UnreachableError
-from veo.http.client import Answer, Asked, Http
+from veo.http.client import ApiClient, Asked, Response
 from veo.http.sent import Connections, whole
 from veo.key import Key
 
@@ -27,20 +27,20 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 PACKED = gzip.compress(b"ok")
 
 
-def asked(http: Http, path: str = "videos/1", *, wait: bool = True) -> Asked[Answer]:
+def asked(http: ApiClient, path: str = "videos/1", *, wait: bool = True) -> Asked[Response]:
     """A GET that was sent."""
     found = http.ask(path, lambda answer, _: answer, wait=wait)
     assert found
     return found
 
 
-def readable(get: Asked[Answer]) -> None:
+def readable(get: Asked[Response]) -> None:
     """Wait until something came."""
     assert get.socket is not None
     assert select.select([get.socket], [], [], 10)[0]
 
 
-def come(get: Asked[Answer]) -> None:
+def come(get: Asked[Response]) -> None:
     """Wait until all came."""
     while not get.ready():
         readable(get)
@@ -89,7 +89,7 @@ def test_it_is_ready_when_all_came(pieces: tuple[bytes, ...]) -> None:
     """Before that nobody waits; then nobody waits either."""
     said = Pieces(*pieces)
     with said.server:
-        get = asked(Http(said.server.url))
+        get = asked(ApiClient(said.server.url))
         for piece in pieces:
             assert not get.ready()
             said.go_on()
@@ -105,7 +105,7 @@ def test_what_ends_with_its_connection_is_ready_then() -> None:
     """Neither a length nor chunks."""
     said = Pieces(HEAD + b"\r\nok", hang_up=True)
     with said.server:
-        get = asked(Http(said.server.url))
+        get = asked(ApiClient(said.server.url))
         said.go_on()
         come(get)
         assert get.read().body == b"ok"
@@ -140,7 +140,7 @@ def test_a_guess_at_the_end(data: bytes, is_whole: bool) -> None:
 def test_an_answer_cut_short_is_a_lost_answer(answer: bytes) -> None:
     """The server hung up too early; or said what is no HTTP."""
     with answering(answer) as server:
-        get = asked(Http(server.url))
+        get = asked(ApiClient(server.url))
         come(get)
         with pytest.raises(AnswerLostError):
             get.read()
@@ -150,7 +150,7 @@ def test_an_answer_without_end_is_cut_short() -> None:
     """However much comes, those that wait for other answers get their turn."""
     endless = Pieces(HEAD + b"Content-Length: 9000000000\r\n\r\n" + bytes(5 << 20), hang_up=True)
     with endless.server:
-        get = asked(Http(endless.server.url))
+        get = asked(ApiClient(endless.server.url))
         endless.go_on()
         come(get)
         with pytest.raises(AnswerLostError):
@@ -162,7 +162,7 @@ def test_silence_is_a_lost_answer(first: bytes) -> None:
     """Whether it never began or stopped in the middle; nobody waits any longer for it."""
     said = Pieces(first)
     with said.server:
-        get = asked(Http(said.server.url, read_s=0.2))
+        get = asked(ApiClient(said.server.url, read_s=0.2))
         said.go_on()
         while time.monotonic() < get.until:
             assert not get.ready()
@@ -177,7 +177,7 @@ def test_silence_is_a_lost_answer(first: bytes) -> None:
 def test_what_came_in_time_is_read_late() -> None:
     """Whoever should have looked was busy."""
     with RecordingServer(Reply({"a": 1})) as server:
-        get = asked(Http(server.url, read_s=0.2))
+        get = asked(ApiClient(server.url, read_s=0.2))
         readable(get)
         while time.monotonic() < get.until:
             time.sleep(0.01)
@@ -187,15 +187,15 @@ def test_what_came_in_time_is_read_late() -> None:
 def test_reading_without_looking_waits() -> None:
     """As `get` does."""
     with RecordingServer(Reply({"a": 1})) as server:
-        assert asked(Http(server.url)).read().json() == {"a": 1}
-        assert Http(server.url).get("b").json() == {"a": 1}
+        assert asked(ApiClient(server.url)).read().json() == {"a": 1}
+        assert ApiClient(server.url).get("b").json() == {"a": 1}
 
 
 def test_a_connection_is_used_again() -> None:
     """By whoever comes next; two at a time need two."""
     said = keeping(lambda _: ANSWER)
     with said as server:
-        http = Http(server.url)
+        http = ApiClient(server.url)
         for _ in range(3):
             get = asked(http)
             come(get)
@@ -211,7 +211,7 @@ def test_a_connection_is_used_again() -> None:
 def test_without_waiting_only_what_is_open_is_used() -> None:
     """To connect may take seconds."""
     with keeping(lambda _: ANSWER) as server:
-        http = Http(server.url)
+        http = ApiClient(server.url)
         assert http.ask("videos/1", lambda answer, _: answer, wait=False) is None
         http.get("videos/1")
         assert asked(http, wait=False).read().body == b"ok"
@@ -223,7 +223,7 @@ def test_without_waiting_only_what_is_open_is_used() -> None:
 def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
     """Nothing is lost for it."""
     with answering(ANSWER) as server:
-        http = Http(server.url)
+        http = ApiClient(server.url)
         for number in (1, 2):
             assert http.ask("videos/1", lambda answer, _: answer, wait=False) is None
             get = asked(http)
@@ -252,7 +252,7 @@ def test_connections_that_the_server_has_closed_do_not_pile_up() -> None:
 def test_nobody_there() -> None:
     """It is told when it is sent."""
     with pytest.raises(UnreachableError):
-        Http("http://127.0.0.1:9").ask("videos/1", lambda answer, _: answer)
+        ApiClient("http://127.0.0.1:9").ask("videos/1", lambda answer, _: answer)
 
 
 def test_a_redirect_is_followed_without_the_key() -> None:
@@ -261,7 +261,7 @@ def test_a_redirect_is_followed_without_the_key() -> None:
     auth = {"Authorization": f"Bearer {key.reveal()}"}
     with RecordingServer(Reply({"a": 1})) as other, RecordingServer() as server:
         server.reply = Reply(status=302, headers={"Location": f"{other.url}/there"})
-        get = asked(Http(server.url, auth=auth, key=key))
+        get = asked(ApiClient(server.url, auth=auth, key=key))
         come(get)
         assert get.read().json() == {"a": 1}
         http = get._http
@@ -276,7 +276,7 @@ def test_through_a_proxy_nothing_is_sent_ahead(monkeypatch: pytest.MonkeyPatch) 
     """`get` asks the proxy."""
     with RecordingServer(Reply({"a": 1})) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        http = Http("http://api.test")
+        http = ApiClient("http://api.test")
         assert http.ask("b", lambda answer, _: answer) is None
         assert proxy.asked == []
         assert http.get("b").json() == {"a": 1}
@@ -292,7 +292,7 @@ def test_what_nobody_reads_is_hung_up() -> None:
         ended.set()
 
     with RawServer(speak) as server:
-        get = asked(Http(server.url))
+        get = asked(ApiClient(server.url))
         del get
         gc.collect()
         assert ended.wait(10)

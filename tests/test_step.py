@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Pil
 from scripted import ACCEPTED, READY, RUNNING, VIDEO, WHOLE, Bench
 
-from veo.engine.context import PARKED, Work
+from veo.engine.context import WAIT_FOR_CAPACITY, ActiveJob
 from veo.engine.step import step
 from veo.errors import (
     AnswerLostError,
@@ -54,7 +54,7 @@ def accepting(tmp_path: Path) -> Iterator[Bench]:
     bench.ledger.close()
 
 
-def money(work: Work) -> tuple[int, int, bool]:
+def money(work: ActiveJob) -> tuple[int, int, bool]:
     """Reserved, charged, certain."""
     return work.record.reserved, work.record.charged, work.record.certain
 
@@ -168,7 +168,7 @@ def test_endless_refusals_end(bench: Bench) -> None:
     assert bench.provider.count("submit") == 11
 
 
-def replace_wait(work: Work, wait: float | None) -> Work:
+def replace_wait(work: ActiveJob, wait: float | None) -> ActiveJob:
     """The same work with another patience."""
     work.wait_s = wait
     return work
@@ -203,7 +203,7 @@ def test_a_job_found_submitting_becomes_unknown(bench: Bench) -> None:
     work = bench.job()
     sent = bench.ledger.move(work.record, State.SUBMITTING)
 
-    found = bench.run(Work(sent))
+    found = bench.run(ActiveJob(sent))
 
     assert found.record.state is State.UNKNOWN
     assert bench.provider.count("submit") == 0
@@ -221,7 +221,7 @@ def test_a_stream_that_died_after_acceptance_is_unknown_and_charged(accepting: B
     with pytest.raises(KeyboardInterrupt):
         step(accepting.context, work)
 
-    found = accepting.run(Work(work.record))
+    found = accepting.run(ActiveJob(work.record))
 
     assert found.record.state is State.UNKNOWN
     assert money(found) == (0, 150_000, False)
@@ -330,7 +330,7 @@ def test_a_deadline_stops_the_waiting_not_the_job(bench: Bench) -> None:
 
     bench.happy()
     (taken,) = bench.ledger.lease([bench.ledger.job(work.record.id)], "other")
-    assert bench.run(Work(taken)).record.state is State.DONE
+    assert bench.run(ActiveJob(taken)).record.state is State.DONE
     assert bench.provider.count("submit") == 1
 
 
@@ -453,7 +453,7 @@ def test_a_file_named_just_before_a_crash_is_recognised(bench: Bench) -> None:
     with bench.ledger.database.write() as connection:
         connection.exec_driver_sql(table)
 
-    work = bench.run(Work(bench.ledger.job(done.id)))
+    work = bench.run(ActiveJob(bench.ledger.job(done.id)))
 
     assert work.record.state is State.DONE
     assert work.record.output == done.output
@@ -509,7 +509,7 @@ def test_a_full_provider_parks_the_next_job(tmp_path: Path) -> None:
     bench.script("submit", ACCEPTED)
     step(bench.context, bench.job())
 
-    assert step(bench.context, bench.job()) == PARKED
+    assert step(bench.context, bench.job()) == WAIT_FOR_CAPACITY
     assert bench.provider.count("submit") == 1
     bench.ledger.close()
 
@@ -533,7 +533,7 @@ def test_an_answer_after_the_lease_was_lost_is_kept(bench: Bench) -> None:
 
     def while_others_take_over(_: Any) -> Update:
         (taken,) = bench.ledger.lease([bench.ledger.job(work.record.id)], "other")
-        bench.run(Work(taken))
+        bench.run(ActiveJob(taken))
         return ACCEPTED
 
     bench.script("submit", while_others_take_over)

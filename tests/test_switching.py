@@ -15,7 +15,7 @@ from veo.config import Config
 from veo.errors import InvalidRequestError
 from veo.files.mp4 import defect
 from veo.key import Key
-from veo.provider import GROUP, find
+from veo.provider import GROUP, find_provider
 from veo.testing.sample_requests import SAID, asking
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 pytest_plugins = ("veo_fixtures",)
 
 PROVIDERS = sorted(distribution("veo-video").entry_points.select(group=GROUP).names)
-MODELS = [model for name in PROVIDERS for model in find(name).facts.models.values()]
+MODELS = [model for name in PROVIDERS for model in find_provider(name).facts.models.values()]
 TINY = '[sandbox]\nclip = "tiny"\nlatency = "0.1"\n'
 
 

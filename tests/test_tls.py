@@ -17,7 +17,7 @@ from recording_server import RecordingServer, Reply
 
 from veo.errors import UnreachableError
 from veo.http import transport
-from veo.http.client import Http
+from veo.http.client import ApiClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ def test_a_certificate_that_the_environment_names_is_believed(
 ) -> None:
     """Both ways of asking, and the paid request."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    http = Http(server.url)
+    http = ApiClient(server.url)
     http.get("a")
     http.open("b").read()
     http.post_json("c", {})
@@ -85,7 +85,7 @@ def test_a_poll_is_sent_and_read_apart(
     """What is readable may be no answer yet: certificates and tickets come the same way."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     server.reply = Reply({"said": "x" * 100_000})
-    http = Http(server.url)
+    http = ApiClient(server.url)
     for path in ("a", "b"):
         asked = http.ask(path, lambda answer, _: answer)
         assert asked
@@ -100,7 +100,7 @@ def test_certificates_are_read_once(
 ) -> None:
     """Every paid request has a connection of its own; reading them took 20 ms each time."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    http = Http(server.url)
+    http = ApiClient(server.url)
     for _ in range(3):
         http.post_json("videos", {})
 
@@ -112,7 +112,7 @@ def test_a_certificate_that_nobody_knows_ends_it_before_anything_is_sent(
     server: RecordingServer, verb: str
 ) -> None:
     """Nothing is said to a stranger, and the paid request counts as not sent."""
-    http = Http(server.url)
+    http = ApiClient(server.url)
     asks = {"get": http.get, "open": http.open, "post": lambda path: http.post_json(path, {})}
     with pytest.raises(UnreachableError, match="certificate"):
         asks[verb]("videos")
@@ -126,6 +126,6 @@ def test_a_certificate_of_another_host_is_none(
     """It is good for 127.0.0.1, not for a name that leads there."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     with pytest.raises(UnreachableError, match="certificate"):
-        Http(server.url.replace("127.0.0.1", "localhost")).get("videos")
+        ApiClient(server.url.replace("127.0.0.1", "localhost")).get("videos")
 
     assert server.asked == []

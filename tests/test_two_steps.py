@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from veo.engine.context import Work
+    from veo.engine.context import ActiveJob
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def provider(bench: Bench) -> Patient:
 
 
 @pytest.fixture
-def work(bench: Bench) -> Work:
+def work(bench: Bench) -> ActiveJob:
     """A job that is being made."""
     work = bench.job()
     step(bench.context, work)
@@ -56,7 +56,9 @@ def work(bench: Bench) -> Work:
 class TestSteps:
     """What the threads do."""
 
-    def test_one_sends_the_other_reads(self, bench: Bench, work: Work, provider: Patient) -> None:
+    def test_one_sends_the_other_reads(
+        self, bench: Bench, work: ActiveJob, provider: Patient
+    ) -> None:
         """In between the job says what it waits for, and can be stepped at any time."""
         assert step(bench.context, work) == bench.now
         assert work.asked is provider.letters[0]
@@ -73,7 +75,7 @@ class TestSteps:
         assert work.record.state is State.DONE
         assert (len(provider.letters), provider.count("poll"), work.record.polls) == (2, 2, 2)
 
-    def test_through_a_proxy_in_one(self, bench: Bench, work: Work, provider: Patient) -> None:
+    def test_through_a_proxy_in_one(self, bench: Bench, work: ActiveJob, provider: Patient) -> None:
         """What cannot be done in two steps is done in one."""
         provider.proxied = True
 
@@ -81,7 +83,7 @@ class TestSteps:
         assert (provider.count("poll"), work.polls, provider.letters) == (1, 1, [])
 
     def test_a_deadline_waits_for_the_answer(
-        self, bench: Bench, work: Work, provider: Patient
+        self, bench: Bench, work: ActiveJob, provider: Patient
     ) -> None:
         """What was asked is read, even when the waiting has ended meanwhile."""
         bench.script("poll", READY)
@@ -96,7 +98,7 @@ class TestSteps:
 class TestAtOnce:
     """What the dispatcher does by itself, because it takes no time and nothing is written."""
 
-    def test_nothing_new(self, bench: Bench, work: Work, provider: Patient) -> None:
+    def test_nothing_new(self, bench: Bench, work: ActiveJob, provider: Patient) -> None:
         """The ledger is not touched."""
         version = work.record.version
         assert send(bench.context, work)
@@ -117,7 +119,7 @@ class TestAtOnce:
         ids=["ready", "busy", "gone", "bug"],
     )
     def test_whatever_has_to_be_written_down_is_left_to_a_thread(
-        self, bench: Bench, work: Work, provider: Patient, said: object, state: State
+        self, bench: Bench, work: ActiveJob, provider: Patient, said: object, state: State
     ) -> None:
         """It finds the answer as it was; nobody is asked again."""
         bench.script("poll", said)
@@ -131,7 +133,7 @@ class TestAtOnce:
         assert provider.count("poll") == 1
 
     def test_a_ledger_that_cannot_be_read_is_not_the_end_of_the_dispatcher(
-        self, bench: Bench, work: Work, provider: Patient, monkeypatch: pytest.MonkeyPatch
+        self, bench: Bench, work: ActiveJob, provider: Patient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A thread meets the same error, and ends the work on this job."""
         assert send(bench.context, work)
@@ -143,14 +145,16 @@ class TestAtOnce:
         assert step(bench.context, work) is None
         assert work.stopped
 
-    def test_nothing_is_connected_to(self, bench: Bench, work: Work, provider: Patient) -> None:
+    def test_nothing_is_connected_to(
+        self, bench: Bench, work: ActiveJob, provider: Patient
+    ) -> None:
         """That may take seconds."""
         provider.connected = False
 
         assert not send(bench.context, work)
         assert (work.asked, work.polls) == (None, 0)
 
-    def test_no_more_waiting(self, bench: Bench, work: Work, provider: Patient) -> None:
+    def test_no_more_waiting(self, bench: Bench, work: ActiveJob, provider: Patient) -> None:
         """Its end is written down."""
         bench.now += 10_000
 
@@ -164,7 +168,7 @@ class TestEngine:
     """Many polls at a time."""
 
     @pytest.fixture
-    def jobs(self, bench: Bench) -> list[Work]:
+    def jobs(self, bench: Bench) -> list[ActiveJob]:
         """Forty jobs that are being made."""
         jobs = [bench.job(f"lion {number}") for number in range(40)]
         for work in jobs:
@@ -177,7 +181,7 @@ class TestEngine:
 
     @pytest.mark.parametrize("connected", [True, False])
     def test_none_keeps_a_thread(
-        self, bench: Bench, jobs: list[Work], provider: Patient, *, connected: bool
+        self, bench: Bench, jobs: list[ActiveJob], provider: Patient, *, connected: bool
     ) -> None:
         """Forty answers are awaited by none; when they come each job goes on."""
         provider.connected = connected
@@ -192,7 +196,11 @@ class TestEngine:
         assert provider.count("poll") == 40
 
     def test_no_more_than_there_may_be_connections(
-        self, bench: Bench, jobs: list[Work], provider: Patient, monkeypatch: pytest.MonkeyPatch
+        self,
+        bench: Bench,
+        jobs: list[ActiveJob],
+        provider: Patient,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """The others are asked as answers come."""
         monkeypatch.setattr(listener, "MOST", 7)
@@ -208,7 +216,11 @@ class TestEngine:
         assert {work.record.state for work in over} == {State.DONE}
 
     def test_an_answer_that_never_comes(
-        self, bench: Bench, jobs: list[Work], provider: Patient, monkeypatch: pytest.MonkeyPatch
+        self,
+        bench: Bench,
+        jobs: list[ActiveJob],
+        provider: Patient,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """It is read when its time is over, which tells that it was lost."""
         monkeypatch.setattr(listener, "TICK_S", 0.01)
@@ -221,7 +233,7 @@ class TestEngine:
         assert over[0].record.state is State.DONE
 
     def test_a_bug_in_waiting_shows_in_reading(
-        self, bench: Bench, jobs: list[Work], provider: Patient
+        self, bench: Bench, jobs: list[ActiveJob], provider: Patient
     ) -> None:
         """The dispatcher outlives what a provider's code does."""
         provider.broken = True
@@ -234,7 +246,7 @@ class TestEngine:
         assert over[0].record.state is State.DONE
 
     def test_what_is_awaited_when_it_stops_is_forgotten(
-        self, bench: Bench, jobs: list[Work], provider: Patient
+        self, bench: Bench, jobs: list[ActiveJob], provider: Patient
     ) -> None:
         """A poll is free, and can be repeated."""
         engine, _ = running(bench, jobs[:1])
@@ -245,9 +257,9 @@ class TestEngine:
         assert not [each for each in threading.enumerate() if each.name == "veo-dispatch"]
 
 
-def running(bench: Bench, jobs: list[Work]) -> tuple[Engine, list[Work]]:
+def running(bench: Bench, jobs: list[ActiveJob]) -> tuple[Engine, list[ActiveJob]]:
     """An engine at work on jobs, and those that are over."""
-    over: list[Work] = []
+    over: list[ActiveJob] = []
     engine = Engine(bench.context, over.append)
     for work in jobs:
         engine.add(work)

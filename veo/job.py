@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
     from decimal import Decimal
 
-    from veo.engine.context import Work
+    from veo.engine.context import ActiveJob
     from veo.ledger import Record
 
 _lock = threading.Lock()
@@ -68,13 +68,13 @@ class Job:
 
     __slots__ = ("_callbacks", "_over", "_waited", "_watchers", "_work")
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: ActiveJob) -> None:
         self._work = work
         self._over = False
         self._waited: threading.Event | None = None  # a kilobyte that few of many handles need
         self._callbacks: tuple[Callable[[Job], object], ...] = ()
         self._watchers: tuple[Callable[[Status], object], ...] = ()
-        work.told = self._told
+        work.on_change = self._told
 
     @property
     def id(self) -> str:
@@ -87,7 +87,7 @@ class Job:
         return self._work.record
 
     @property
-    def work(self) -> Work:
+    def work(self) -> ActiveJob:
         """What this process knows of it beyond its row."""
         return self._work
 
@@ -180,7 +180,7 @@ class Job:
         except Exception:  # noqa: BLE001 - as concurrent.futures does: it must not end the engine
             _log.exception("a callback of job %s broke", self.id)
 
-    def _told(self, _: Work) -> None:
+    def _told(self, _: ActiveJob) -> None:
         watchers = self._watchers
         if watchers:
             status = self.status

@@ -37,7 +37,7 @@ class ByteStream:
     chunks: Iterator[bytes]
     offset: int = 0
     total: int | None = None
-    tag: str | None = None
+    etag: str | None = None
     close: Callable[[], None] = field(default=lambda: None)
 
 
@@ -150,7 +150,7 @@ class ProviderClass(Protocol):
 
 
 @cache
-def installed() -> dict[str, ProviderClass]:
+def installed_providers() -> dict[str, ProviderClass]:
     """Every installed provider by name; one that cannot be loaded is left out with a warning."""
     found: dict[str, ProviderClass] = {}
     for point in sorted(_points()):
@@ -161,7 +161,7 @@ def installed() -> dict[str, ProviderClass]:
     return found
 
 
-def find(name: str) -> ProviderClass:
+def find_provider(name: str) -> ProviderClass:
     """The installed provider of that name.
 
     Raises:

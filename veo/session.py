@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Self, Unpack
 
 from veo.config import Config, load
-from veo.engine.context import Context
+from veo.engine.context import StepContext
 from veo.files.images import Pictures
 from veo.files.output import claim_place
 from veo.ledger import Ledger, NewJob, budget
@@ -16,15 +16,15 @@ from veo.paths import absolute
 from veo.paths import home as default_home
 from veo.planning import plan as planning
 from veo.request import Request
-from veo.runtime.providers import Endpoint, Routes
-from veo.runtime.runner import Hands
+from veo.runtime.providers import Endpoint, ProviderRegistry
+from veo.runtime.runner import JobRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from decimal import Decimal
     from pathlib import Path
 
-    from veo.engine.context import Route
+    from veo.engine.context import ProviderHandle
     from veo.job import Job
     from veo.ledger import Cap, Record
     from veo.model import Facts, Model
@@ -56,9 +56,9 @@ class Session:
         self.home = home or default_home()
         self.ledger = Ledger(self.home)
         self.pictures = Pictures(self.home / "pictures")
-        context = Context(self.ledger, self.pictures, self.route, time.time)
-        self._runner = Hands(context, self.config.timeout)
-        self._registry = Routes(self.config, endpoint, self._runner.opened)
+        context = StepContext(self.ledger, self.pictures, self.route, time.time)
+        self._runner = JobRunner(context, self.config.timeout)
+        self._registry = ProviderRegistry(self.config, endpoint, self._runner.on_capacity)
 
     def plan(
         self,
@@ -206,7 +206,7 @@ class Session:
         """Return the facts of every installed provider by name."""
         return self._registry.providers()
 
-    def route(self, name: str) -> Route:
+    def route(self, name: str) -> ProviderHandle:
         """Return a connected provider with its limits.
 
         Raises:

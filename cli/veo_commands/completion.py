@@ -20,9 +20,11 @@ def providers(incomplete: str) -> list[str]:
 
 def models(incomplete: str) -> list[str]:
     """Names of models of every provider."""
-    from veo.provider import installed
+    from veo.provider import installed_providers
 
-    return _fitting(incomplete, {name for cls in installed().values() for name in cls.facts.models})
+    return _fitting(
+        incomplete, {name for cls in installed_providers().values() for name in cls.facts.models}
+    )
 
 
 def jobs(incomplete: str) -> list[str]:

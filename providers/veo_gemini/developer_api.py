@@ -11,7 +11,7 @@ from veo_gemini import convert as wire
 from veo_gemini.base import Route
 
 if TYPE_CHECKING:
-    from veo.http.client import Http
+    from veo.http.client import ApiClient
     from veo.key import Key
     from veo.provider import ByteStream, ProviderClass
     from veo.request import Request
@@ -65,11 +65,11 @@ class Gemini(Route):
         return self._connection.key
 
     @cached_property
-    def _http(self) -> Http:
-        from veo.http.client import Http  # noqa: PLC0415
+    def _http(self) -> ApiClient:
+        from veo.http.client import ApiClient  # noqa: PLC0415
 
         auth = {"x-goog-api-key": self._key.reveal()}
-        return Http(self._connection.base_url, auth=auth, key=self._key)
+        return ApiClient(self._connection.base_url, auth=auth, key=self._key)
 
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from veo.errors import (
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from veo.http.client import Answer
+    from veo.http.client import Response
     from veo.model import Model
 
 Verb = Literal["submit", "poll", "open", "storage", "ping"]
@@ -104,7 +104,7 @@ CASES = (
 _UNKNOWN = Case(range(1000), ProtocolError)
 
 
-def error_of(answer: Answer, verb: Verb, model: Model | None = None) -> VeoError:
+def error_of(answer: Response, verb: Verb, model: Model | None = None) -> VeoError:
     """The error that an answer other than 200 stands for.
 
     Args:
@@ -139,7 +139,7 @@ def _instead(model: Model) -> str | None:
     return f"{model.name} is reported to end on {model.shutdown.on}.{instead}"
 
 
-def _error(answer: Answer) -> dict[str, Any]:
+def _error(answer: Response) -> dict[str, Any]:
     """The ``error`` object of ``{"error": {...}}`` or of a list of one; else empty."""
     try:
         body = json.loads(answer.text)
@@ -151,7 +151,7 @@ def _error(answer: Answer) -> dict[str, Any]:
     return error if isinstance(error, dict) else {}
 
 
-def _text(answer: Answer, error: dict[str, Any]) -> str:
+def _text(answer: Response, error: dict[str, Any]) -> str:
     message = error.get("message")
     if isinstance(message, str) and message.strip():
         return message.strip()
@@ -161,7 +161,7 @@ def _text(answer: Answer, error: dict[str, Any]) -> str:
     return " ".join(answer.text[:300].split()) or "an empty answer"
 
 
-def _wait(answer: Answer, error: dict[str, Any]) -> float | None:
+def _wait(answer: Response, error: dict[str, Any]) -> float | None:
     """Seconds to wait: from ``google.rpc.RetryInfo``, else from ``Retry-After``."""
     details = error.get("details")
     for detail in details if isinstance(details, list) else ():

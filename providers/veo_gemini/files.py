@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from veo.errors import GoneError, ProtocolError
-from veo.http.client import CHUNK, Http, byte_stream
+from veo.http.client import CHUNK, ApiClient, to_byte_stream
 from veo.key import Key
 from veo.provider import ByteStream
 from veo_gemini.error_table import error_of
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from veo_gemini.error_table import Verb
 
 
-def stream(http: Http, url: str, offset: int, verb: Verb = "open") -> ByteStream:
+def stream(http: ApiClient, url: str, offset: int, verb: Verb = "open") -> ByteStream:
     """A file from an offset; the key goes to the API's own origin alone."""
     answer = http.open(url, offset=offset)
     if answer.status not in {200, 206, 416}:
         raise error_of(answer.read(), verb)
-    return byte_stream(answer, offset)
+    return to_byte_stream(answer, offset)
 
 
-def storage(base_url: str, token: str) -> Http:
+def storage(base_url: str, token: str) -> ApiClient:
     """Cloud Storage, with an access token."""
-    return Http(base_url, auth={"Authorization": f"Bearer {token}"}, key=Key(token))
+    return ApiClient(base_url, auth={"Authorization": f"Bearer {token}"}, key=Key(token))
 
 
 def inline(data: bytes, offset: int) -> ByteStream:

@@ -25,7 +25,7 @@ from veo.errors import (
     UnreachableError,
     VeoError,
 )
-from veo.http.client import Answer
+from veo.http.client import Response
 from veo.key import Key
 from veo_gemini.credentials import refused
 from veo_gemini.error_table import error_of
@@ -118,7 +118,7 @@ class Sdk:
 
 
 class _Refusal(Exception):  # noqa: N818 - an answer on its way out of the SDK, no error yet
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Response) -> None:
         self.answer = answer
 
 
@@ -171,7 +171,9 @@ def _arriving(response: httpx.Response) -> None:
     body = b""
     with suppress(httpx.HTTPError):  # the status says enough
         body = response.read()
-    raise _Refusal(Answer(response.status_code, response.headers, body, _secret(response.request)))
+    raise _Refusal(
+        Response(response.status_code, response.headers, body, _secret(response.request))
+    )
 
 
 def _secret(request: httpx.Request) -> Key:

@@ -10,7 +10,7 @@ from veo_laozhang import responses as wire
 from veo_laozhang.base import Route
 
 if TYPE_CHECKING:
-    from veo.http.client import Answer
+    from veo.http.client import Response
     from veo.provider import Asked, Asking, Pingable, ProviderClass
     from veo.request import Request
     from veo.update import Report, Update
@@ -33,7 +33,7 @@ class LaoZhangAsync(Route):
         """The same GET, its answer to be read later."""
         return self._http.ask(bodies.task_path(task_id), wire.read_poll, task_id, wait=wait)
 
-    def _create(self, request: Request) -> Answer:
+    def _create(self, request: Request) -> Response:
         model = self.models[request.model or ""]
         if not bodies.is_form(request, model):
             return self._http.post_json("videos", bodies.task_body(request))

@@ -30,12 +30,12 @@ class Route:
     facts: ClassVar[Facts]
 
     def __init__(self, connection: Connection) -> None:
-        from veo.http.client import Http  # noqa: PLC0415 - 90 ms that a list of models has no use for
+        from veo.http.client import ApiClient  # noqa: PLC0415 - 90 ms that a list of models has no use for
 
         key = _usable(connection.key, self.facts)
         self.name = self.facts.name
         self.models: Mapping[str, Model] = connection.models
-        self._http = Http(
+        self._http = ApiClient(
             connection.base_url,
             auth={"Authorization": f"Bearer {key.reveal()}"},
             key=key,

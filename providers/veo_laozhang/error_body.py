@@ -13,7 +13,7 @@ from veo_laozhang.lenient_json import loads, text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from veo.http.client import Answer
+    from veo.http.client import Response
 
 _LONGEST = 500
 _DEEPEST = 8
@@ -49,7 +49,7 @@ class Said:
         return "" if self.page else " ".join((*self.codes, self.message))
 
 
-def read_answer(answer: Answer) -> Said:
+def read_answer(answer: Response) -> Said:
     """What the body of an answer says, whatever it holds; the key is taken out."""
     body = answer.text
     said = _page(body) if _PAGE.match(body) else read(loads(answer.body), body)
@@ -62,7 +62,7 @@ def request_id(headers: Mapping[str, str]) -> str | None:
     return next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), None)
 
 
-def redacted(said: Said, answer: Answer) -> Said:
+def redacted(said: Said, answer: Response) -> Said:
     """The same without the key, should the service echo it."""
     return replace(said, message=answer.key.redact(said.message))
 

@@ -31,7 +31,7 @@ from veo_laozhang.lenient_json import loads
 
 if TYPE_CHECKING:
     from veo.errors import VeoError
-    from veo.http.client import Answer
+    from veo.http.client import Response
     from veo.model import Model
     from veo_laozhang.error_body import Said
 
@@ -115,7 +115,7 @@ TABLE = (
 )
 
 
-def refusal(answer: Answer, model: Model | None = None) -> VeoError:
+def refusal(answer: Response, model: Model | None = None) -> VeoError:
     """What an answer to the paid POST means that is no acceptance.
 
     Only what the table lists is known not to be charged; of everything else (500, 502, 504, an
@@ -129,7 +129,7 @@ def refusal(answer: Answer, model: Model | None = None) -> VeoError:
     return kind(_told(said, answer), request_id=said.request_id, hint=_UNKNOWN)
 
 
-def trouble(answer: Answer) -> VeoError:
+def trouble(answer: Response) -> VeoError:
     """What a GET that failed means; all that nobody has to mend first may be tried again."""
     said = read_answer(answer)
     row = find(said, answer.status)
@@ -144,7 +144,7 @@ def trouble(answer: Answer) -> VeoError:
     )
 
 
-def _missing(answer: Answer) -> bool:
+def _missing(answer: Response) -> bool:
     """A 404 of the API itself; one in prose or HTML comes from whatever stands before it."""
     return answer.status == 404 and (not answer.body or isinstance(loads(answer.body), dict))
 
@@ -168,7 +168,7 @@ def find(said: Said, status: int | None) -> Row | None:
     return next((row for row in TABLE if row.fits(said, status)), None)
 
 
-def _error(row: Row, said: Said, answer: Answer, model: Model | None) -> VeoError:
+def _error(row: Row, said: Said, answer: Response, model: Model | None) -> VeoError:
     wait = retry_after(answer.headers)
     return row.kind(
         _told(said, answer),
@@ -178,7 +178,7 @@ def _error(row: Row, said: Said, answer: Answer, model: Model | None) -> VeoErro
     )
 
 
-def _told(said: Said, answer: Answer) -> str:
+def _told(said: Said, answer: Response) -> str:
     return f"{said.message} (HTTP {answer.status})"
 
 

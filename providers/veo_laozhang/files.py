@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from veo.errors import GoneError, NotReadyError, ProtocolError, SetupError, VeoError
-from veo.http.client import Answer, byte_stream
+from veo.http.client import Response, to_byte_stream
 from veo.update import Stage
 from veo_laozhang.error_body import read_answer
 from veo_laozhang.error_table import trouble
@@ -19,7 +19,7 @@ from veo_laozhang.lenient_json import loads
 from veo_laozhang.responses import read_task
 
 if TYPE_CHECKING:
-    from veo.http.client import Http, OpenAnswer
+    from veo.http.client import ApiClient, StreamingResponse
     from veo.provider import ByteStream
 
 NOT_READY_S = 4.0  # what a sister reseller advises for the seconds after `completed`
@@ -27,7 +27,7 @@ _TOO_EARLY = (400, 404, 409, 425)
 _UNFINISHED = re.compile(r"in[_ ]progress|not completed yet", re.IGNORECASE)
 
 
-def open_file(http: Http, uri: str, offset: int = 0) -> ByteStream:
+def open_file(http: ApiClient, uri: str, offset: int = 0) -> ByteStream:
     """The bytes of a file, from an offset if the server can.
 
     A file that is missing on the API's own host may only be too new: it is never called gone
@@ -42,16 +42,16 @@ def open_file(http: Http, uri: str, offset: int = 0) -> ByteStream:
     for _ in range(2):
         answer = http.open(uri, offset=offset)
         if answer.status not in (200, 206, 416):
-            raise absence(answer.read(), own=http.owns(answer.url))
-        stream = byte_stream(answer, offset)
+            raise absence(answer.read(), own=http.is_own_origin(answer.url))
+        stream = to_byte_stream(answer, offset)
         body = _prose(stream, answer)
         if body is None:
             return stream
-        uri = place(Answer(answer.status, answer.headers, body, http.key))
+        uri = place(Response(answer.status, answer.headers, body, http.key))
     raise ProtocolError("the URL of the file leads to yet another URL")
 
 
-def absence(answer: Answer, *, own: bool) -> VeoError:
+def absence(answer: Response, *, own: bool) -> VeoError:
     """Why there is no file, by an answer of the API's own host or of a storage host."""
     told = f"{read_answer(answer).message} (HTTP {answer.status})"
     if answer.status == 410 or (answer.status == 404 and not own):
@@ -66,7 +66,7 @@ def absence(answer: Answer, *, own: bool) -> VeoError:
     return error
 
 
-def place(answer: Answer) -> str:
+def place(answer: Response) -> str:
     """The URL in a JSON answer that stands where the file should be.
 
     Raises:
@@ -81,7 +81,7 @@ def place(answer: Answer) -> str:
     raise trouble(answer)
 
 
-def _prose(stream: ByteStream, answer: OpenAnswer) -> bytes | None:
+def _prose(stream: ByteStream, answer: StreamingResponse) -> bytes | None:
     """The body if it is text instead of a file; what was read of a file is put back."""
     try:
         head = next(stream.chunks, b"")

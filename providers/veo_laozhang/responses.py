@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from veo.errors import VeoError
-    from veo.http.client import Answer
+    from veo.http.client import Response
     from veo.model import Model
 
 _log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ def _unsaid(body: Any) -> Stage | None:
     return Stage.SUBMITTED if known is not None else None
 
 
-def read_created(answer: Answer, model: Model | None = None) -> Update:
+def read_created(answer: Response, model: Model | None = None) -> Update:
     """The task that an answer to the paid POST promises.
 
     Raises:
@@ -189,7 +189,7 @@ def _says_no(body: Any) -> bool:
     return failed or dig(body, "success") is False
 
 
-def read_poll(answer: Answer, task_id: str) -> Update:
+def read_poll(answer: Response, task_id: str) -> Update:
     """How a task is doing, by an answer to its GET.
 
     Raises:
@@ -210,7 +210,7 @@ def read_poll(answer: Answer, task_id: str) -> Update:
     )
 
 
-def _failure(body: Any, word: str, answer: Answer) -> VeoError:
+def _failure(body: Any, word: str, answer: Response) -> VeoError:
     body = unwrap(body)
     told = f"the task is {word or 'failed'}", text(dig(body, "error", "code"))
     return failure(redacted(read(body, ": ".join(filter(None, told))), answer))
@@ -227,7 +227,7 @@ def _video(task: Task, task_id: str) -> RemoteVideo:
     return RemoteVideo(named or own, expires_at=task.expires_at)
 
 
-def _refused_poll(answer: Answer, task_id: str) -> Update:
+def _refused_poll(answer: Response, task_id: str) -> Update:
     """A failed task can show as a failed GET: seen as the code ``get_task_failed``."""
     said = read_answer(answer)
     if "get_task_failed" not in said.haystack or _BACKEND.search(said.message):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from veo.errors import VeoError
-    from veo.http.client import OpenAnswer
+    from veo.http.client import StreamingResponse
     from veo.provider import Connection, Pingable, ProviderClass
     from veo.request import Request
     from veo.update import Report
@@ -80,7 +80,7 @@ class LaoZhangSync(Route):
             hint="laozhang-async has tasks that survive a lost connection.",
         )
 
-    def _listen(self, answer: OpenAnswer, report: Report, end: float) -> Update:
+    def _listen(self, answer: StreamingResponse, report: Report, end: float) -> Update:
         reader, told = ChatReader(), None
         for piece in _pieces(answer, reader, end):
             reader.feed(piece)
@@ -106,7 +106,7 @@ class LaoZhangSync(Route):
         )
 
 
-def _pieces(answer: OpenAnswer, reader: ChatReader, end: float) -> Iterator[bytes]:
+def _pieces(answer: StreamingResponse, reader: ChatReader, end: float) -> Iterator[bytes]:
     """The stream as it comes; what cuts it short is noted, for the link may have come before."""
     size = 0
     try:
@@ -133,7 +133,7 @@ def _url(reader: ChatReader) -> str | None:
     return next(filter(None, urls), None)
 
 
-def _no_video(reader: ChatReader, answer: OpenAnswer) -> VeoError:
+def _no_video(reader: ChatReader, answer: StreamingResponse) -> VeoError:
     """Why a stream brought no video, with what it said."""
     words = prose.outside_echo(reader.heard).strip()[-_LONGEST:]
     name = request_id(answer.headers)

@@ -27,7 +27,7 @@ from veo.errors import (
 from veo.image import Image
 from veo.money import quote
 from veo.planning.plan import plan
-from veo.provider import find
+from veo.provider import find_provider
 from veo.request import Request
 from veo.update import RemoteVideo
 
@@ -89,7 +89,7 @@ class Take:
     @property
     def cost(self) -> Decimal:
         """USD that recording it live would cost, by the rows of the models."""
-        models = find(self.provider).facts.models
+        models = find_provider(self.provider).facts.models
         return sum(
             (quote(request, models[str(request.model)]).amount for request in self.requests),
             Decimal(0),
@@ -229,7 +229,7 @@ def _specials() -> Iterator[Take]:
 
 def _planned(provider: str, requests: tuple[Request, ...]) -> tuple[Request, ...]:
     """The requests with a model; none if a provider has no model that takes them."""
-    models = find(provider).facts.models
+    models = find_provider(provider).facts.models
     try:
         return tuple(plan(request, models, retired="ignore").request for request in requests)
     except InvalidRequestError:

@@ -20,7 +20,7 @@ from cassette_cases import PROVIDERS, Take, takes
 from cassette_folder import FOLDER, RECORDING, Recording, cassettes, loose_bodies, read
 
 from veo.money import show
-from veo.provider import find
+from veo.provider import find_provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -150,7 +150,7 @@ def _origin(told: Mapping[str, str]) -> str:
 
 
 def _key(provider: str, environment: Mapping[str, str]) -> str:
-    names = find(provider).facts.key_env
+    names = find_provider(provider).facts.key_env
     for name in names:
         if environment.get(name):
             return environment[name]

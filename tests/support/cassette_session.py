@@ -25,7 +25,7 @@ from vcr.stubs import VCRHTTPResponse
 from veo.errors import NotReadyError
 from veo.http.transport import origin
 from veo.key import Key
-from veo.provider import Connection, Provider, find
+from veo.provider import Connection, Provider, find_provider
 from veo.update import RemoteVideo, Stage, Update
 from veo_gemini.vertex import regional
 
@@ -100,20 +100,20 @@ class Session:
 
 def replayed(take: Take) -> Session:
     """The provider as its users have it, before a cassette."""
-    facts = find(take.provider).facts
+    facts = find_provider(take.provider).facts
     return Session(_provider(take, facts.base_url, PLAY_KEY))
 
 
 def live(take: Take, key: str) -> Session:
     """The provider before the live service. This costs money."""
-    facts = find(take.provider).facts
+    facts = find_provider(take.provider).facts
     scrub = Scrub(secrets=(key,))
     return Session(_provider(take, facts.base_url, key), "live", scrub, lambda: time.sleep(10))
 
 
 def from_sandbox(take: Take, start: Callable[..., Any]) -> Session:
     """The provider before a sandbox that misbehaves as the take says."""
-    facts = find(take.provider).facts
+    facts = find_provider(take.provider).facts
     speed = 1 if facts.tasks else 400
     behind = start(**{"latency": _LATENCY, "processing_lag": 30, "speed": speed} | take.sandbox)
     if take.fault:
@@ -135,7 +135,7 @@ def from_sandbox(take: Take, start: Callable[..., Any]) -> Session:
 def from_capture(take: Take) -> Iterator[Session]:
     """The provider before a server that knows nothing but the take's capture."""
     assert take.capture
-    facts = find(take.provider).facts
+    facts = find_provider(take.provider).facts
     with RecordingServer(take.capture.reply) as server:
         provider = _provider(take, server.url + urlsplit(facts.base_url).path, PLAY_KEY)
         scrub = Scrub({server.url: _home(take, facts)}, (PLAY_KEY,))
@@ -173,7 +173,7 @@ def _home(take: Take, facts: Facts) -> str:
 
 
 def _provider(take: Take, base_url: str, key: str, **recording: Any) -> Provider:
-    cls = find(take.provider)
+    cls = find_provider(take.provider)
     if not take.options:
         return cls(Connection(base_url, Key(key), cls.facts.models))
     here = base_url != cls.facts.base_url

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from scripted import Bench, Scripted
 
-from veo.engine.context import Route
-from veo.engine.rate_limit import Gate
+from veo.engine.context import ProviderHandle
+from veo.engine.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,5 +70,5 @@ def patient(folder: Path) -> tuple[Bench, Patient]:
     """A bench with such a provider."""
     bench, provider = Bench(folder), Patient()
     bench.provider = provider
-    bench.route = Route(provider, bench.facts, Gate(1000, 1_000_000))
+    bench.route = ProviderHandle(provider, bench.facts, RateLimiter(1000, 1_000_000))
     return bench, provider

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image as Picture
 
-from veo.http.client import Answer
+from veo.http.client import Response
 from veo.image import Image
 from veo.key import Key
 from veo.provider import Connection
@@ -49,10 +49,10 @@ LINES = [
 ]
 
 
-def answer(body: Any = b"", status: int = 200, **headers: str) -> Answer:
+def answer(body: Any = b"", status: int = 200, **headers: str) -> Response:
     """A whole answer; anything but bytes is sent as JSON, ``_`` in a header's name as ``-``."""
     data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
-    return Answer(
+    return Response(
         status, {name.replace("_", "-"): text for name, text in headers.items()}, data, KEY
     )
 

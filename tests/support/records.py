@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripted import model
 
-from veo.engine.context import Work
+from veo.engine.context import ActiveJob
 from veo.job import Job
 from veo.ledger import Record, State
 from veo.money import micros, quote
@@ -60,12 +60,12 @@ def done(**columns: Any) -> Record:
 
 def job(state: State = State.PLANNED, **columns: Any) -> Job:
     """A handle on such a job."""
-    return Job(Work(record(state, **columns)))
+    return Job(ActiveJob(record(state, **columns)))
 
 
 def end(handle: Job, row: Record, error: VeoError | None = None) -> None:
     """What the engine does at the end of a job."""
     handle.work.record = row
     handle.work.error = error
-    handle.work.told(handle.work)
+    handle.work.on_change(handle.work)
     handle.finish()

@@ -7,8 +7,8 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from veo.engine.context import PARKED, Context, Route, Work
-from veo.engine.rate_limit import Gate
+from veo.engine.context import WAIT_FOR_CAPACITY, ActiveJob, ProviderHandle, StepContext
+from veo.engine.rate_limit import RateLimiter
 from veo.engine.step import step
 from veo.files.images import Pictures
 from veo.ledger import Ledger, NewJob
@@ -116,9 +116,9 @@ class Bench:
             key_help="Ask the test.",
             **({"max_in_flight": 10, "submits_per_minute": 600, "settle_s": 60.0} | facts),
         )
-        gate = Gate(self.facts.max_in_flight, self.facts.submits_per_minute)
-        self.route = Route(self.provider, self.facts, gate)
-        self.context = Context(
+        gate = RateLimiter(self.facts.max_in_flight, self.facts.submits_per_minute)
+        self.route = ProviderHandle(self.provider, self.facts, gate)
+        self.context = StepContext(
             self.ledger, Pictures(folder / "pictures"), lambda _: self.route, lambda: self.now
         )
 
@@ -132,7 +132,7 @@ class Bench:
         self.script("poll", RUNNING, READY)
         self.script("open", WHOLE)
 
-    def job(self, prompt: str = "a lion", **fields: Any) -> Work:
+    def job(self, prompt: str = "a lion", **fields: Any) -> ActiveJob:
         """A planned job in the hands of this process."""
         request = Request(prompt=prompt, model="m-1", **fields)
         only = self.provider.models["m-1"]
@@ -145,17 +145,17 @@ class Bench:
             output=str(self.folder / f"{count}.mp4"),
             quote=quote(request, only),
         )
-        return Work(self.ledger.plan([new], owner="me").records[0], wait_s=600.0)
+        return ActiveJob(self.ledger.plan([new], owner="me").records[0], wait_s=600.0)
 
-    def run(self, work: Work, steps: int = 200) -> Work:
+    def run(self, work: ActiveJob, steps: int = 200) -> ActiveJob:
         """Step a job to its end, jumping in time."""
         for _ in range(steps):
             when = step(self.context, work)
-            if when is None or when == PARKED:
+            if when is None or when == WAIT_FOR_CAPACITY:
                 return work
             self.now = max(self.now, when)
         raise AssertionError(f"{steps} steps and no end: {work.record.state}")
 
-    def kinds(self, work: Work) -> list[str]:
+    def kinds(self, work: ActiveJob) -> list[str]:
         """The kinds of a job's events."""
         return [event.kind for event in self.ledger.history(work.record.id)]

@@ -10,7 +10,7 @@ from veo.batch.entry import NOT_SENT, Entry
 from veo.batch.in_flight import InFlight
 from veo.batch.match import Action, choose_action
 from veo.batch.queue import Queue
-from veo.engine.context import still_running
+from veo.engine.context import still_running_error
 from veo.errors import BudgetError, LeaseLostError, SetupError, VeoError, WithdrawnError
 from veo.ledger import LIVE, State, budget
 from veo.money import micros
@@ -130,7 +130,7 @@ class Batch:
         """
         for entry in self.in_flight:
             if entry.job:
-                error = None if content else still_running(entry.job.work)
+                error = None if content else still_running_error(entry.job.work)
                 self.end_entry(entry, str(entry.job.state), error)
         self.in_flight = InFlight(self.client, self.options.timeout)
 

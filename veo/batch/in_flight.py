@@ -43,7 +43,7 @@ class InFlight:
 
     def free_slots(self, provider: str) -> int:
         """How many more jobs it could have in flight; below zero when more are planned."""
-        return self._client.route(provider).gate.max_in_flight - self._counts[provider]
+        return self._client.route(provider).limiter.max_in_flight - self._counts[provider]
 
     def work_on(self, entries: Iterable[Entry], records: Iterable[Record]) -> None:
         """Begin to work on the items' jobs, whose leases this process holds."""

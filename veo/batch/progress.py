@@ -76,8 +76,8 @@ def _estimate_provider_s(
     models = Counter(entry.new_job.model for entry in going)
     known = [batch.client.usual_s(provider, model) for model in models.elements()]
     usual = statistics.median(took) if len(took) >= _ENOUGH else statistics.mean(known)
-    gate = batch.client.route(provider).gate
-    return estimate_remaining_s(ages, waiting, usual, gate.room, gate.per_minute)
+    gate = batch.client.route(provider).limiter
+    return estimate_remaining_s(ages, waiting, usual, gate.capacity, gate.per_minute)
 
 
 def _measure_durations(entries: Iterable[Entry]) -> dict[str, list[float]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.compare.cost_model import BreakEven, Measured, Terms, break_even
 from veo.money import usd
-from veo.provider import find
+from veo.provider import find_provider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,7 +125,7 @@ def _finite(amount: float) -> float | None:
 
 def terms_of(name: str, figures: Figures) -> Terms:
     """What a route charges, and how long it usually takes."""
-    facts = find(figures.route).facts
+    facts = find_provider(figures.route).facts
     return Terms(
         name=name,
         price=float(figures.quote.amount),

@@ -11,7 +11,7 @@ from veo.compare.metrics import Figures, accepted_at, figures
 from veo.errors import UsageError
 from veo.ledger.record import State
 from veo.ledger.reserve import new_id
-from veo.provider import find
+from veo.provider import find_provider
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ def entrants(client: Session, request: Request, routes: Sequence[str]) -> list[E
     """
     named = [route.strip().partition(":") for route in routes if route.strip()]
     for provider, _, _ in named:
-        find(provider)
+        find_provider(provider)
     twice = [":".join(route) for route, count in Counter(named).items() if count > 1]
     if twice or not named:
         raise UsageError(
@@ -130,7 +130,7 @@ def examine(client: Session, jobs: Sequence[str], *, speed: float = 1.0) -> Figu
         speed: Seconds that count for each real one.
     """
     records = client.ledger.jobs(ids=jobs)
-    facts = find(records[0].provider).facts
+    facts = find_provider(records[0].provider).facts
     late = timeouts(tasks=facts.tasks, charged=records[0].quoted().charged)
     return figures(records, accepted_at(client.ledger, jobs), media(records), late, speed)
 

@@ -9,17 +9,17 @@ if TYPE_CHECKING:
     from veo.ledger import Record
 
 
-def accepted(record: Record) -> dict[str, Any]:
+def on_accepted(record: Record) -> dict[str, Any]:
     """The provider has accepted the request: some charge at this very moment."""
     return _taken(record) if record.quoted().charged == "on_accept" else {}
 
 
-def made(record: Record) -> dict[str, Any]:
+def on_ready(record: Record) -> dict[str, Any]:
     """The video is made: the quote is charged, if it was not already."""
     return _taken(record)
 
 
-def refused(record: Record, error: VeoError) -> dict[str, Any]:
+def on_refused(record: Record, error: VeoError) -> dict[str, Any]:
     """The request was not accepted, or its outcome is not known.
 
     What may have been taken stays reserved, so that a cap goes on counting it.
@@ -29,7 +29,7 @@ def refused(record: Record, error: VeoError) -> dict[str, Any]:
     return {**_taken(record), "certain": False} if error.charged else _released()
 
 
-def failed(record: Record) -> dict[str, Any]:
+def on_failed(record: Record) -> dict[str, Any]:
     """An accepted request failed: released where only success is charged.
 
     Where acceptance is charged the money is taken to be gone. Documents contradict each other

@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from veo.engine.poll_schedule import Durations, Progress, delay
+from veo.engine.poll_schedule import Durations, ProgressTracker, poll_delay
 from veo.errors import LeaseLostError, StillRunningError, VeoError
 from veo.ledger.record import State
 from veo.provider import Asking
@@ -17,18 +17,18 @@ from veo.provider import Asking
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from veo.engine.rate_limit import Gate
+    from veo.engine.rate_limit import RateLimiter
     from veo.files.images import Pictures
     from veo.ledger import Ledger, Record
     from veo.model import Facts
     from veo.provider import Asked, Provider
 
-PARKED = float("inf")
+WAIT_FOR_CAPACITY = float("inf")
 BACKOFF_S = (2.0, 4.0, 8.0, 16.0, 30.0, 60.0)
 
 
 @dataclass(slots=True, eq=False)
-class Work:
+class ActiveJob:
     """What is known of a job beyond its row: only worth knowing while it is worked on.
 
     Attributes:
@@ -50,12 +50,12 @@ class Work:
     """
 
     record: Record
-    told: Callable[[Work], None] = field(default=lambda _: None)
+    on_change: Callable[[ActiveJob], None] = field(default=lambda _: None)
     wait_s: float | None = None
     deadline: float | None = None
     progress: float | None = None
     message: str | None = None
-    watch: Progress | None = None
+    watch: ProgressTracker | None = None
     received: int = 0
     total: int | None = None
     error: VeoError | None = None
@@ -69,7 +69,7 @@ class Work:
 
 
 @dataclass(slots=True)
-class Route:
+class ProviderHandle:
     """A provider as the engine drives it.
 
     Attributes:
@@ -78,7 +78,7 @@ class Route:
 
     provider: Provider
     facts: Facts
-    gate: Gate
+    limiter: RateLimiter
     asking: Asking | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class Route:
 
 
 @dataclass(slots=True)
-class Context:
+class StepContext:
     """What the steps of a job's life share.
 
     Attributes:
@@ -96,17 +96,17 @@ class Context:
 
     ledger: Ledger
     pictures: Pictures
-    route: Callable[[str], Route]
+    find_provider: Callable[[str], ProviderHandle]
     clock: Callable[[], float]
     _known: dict[tuple[str, str], Durations] = field(default_factory=dict)
     _learning: threading.Lock = field(default_factory=threading.Lock)
 
-    def move(self, work: Work, state: State | None = None, **changes: Any) -> None:
+    def move(self, work: ActiveJob, state: State | None = None, **changes: Any) -> None:
         """Write a change of the job to the ledger, then tell the watcher."""
         work.record = self.ledger.move(work.record, state, **changes)
-        work.told(work)
+        work.on_change(work)
 
-    def end(self, work: Work, state: State, error: VeoError, **changes: Any) -> None:
+    def end_job(self, work: ActiveJob, state: State, error: VeoError, **changes: Any) -> None:
         """The job fails, expires, or becomes unknown: written down, lease given up."""
         work.error = error
         self.move(
@@ -119,62 +119,62 @@ class Context:
             polls=work.record.polls + work.polls,
             **changes,
         )
-        self.leave(work)
+        self.release_capacity(work)
 
-    def leave(self, work: Work) -> None:
+    def release_capacity(self, work: ActiveJob) -> None:
         """The job does not count as in flight any more."""
         with contextlib.suppress(VeoError):
-            self.route(work.record.provider).gate.leave(work.record.id)
+            self.find_provider(work.record.provider).limiter.release(work.record.id)
 
-    def stop(self, work: Work, error: VeoError) -> None:
+    def stop_work(self, work: ActiveJob, error: VeoError) -> None:
         """Stop working on a job and leave it as it is, for ``veo resume``."""
         work.error, work.stopped = error, True
-        self.leave(work)
+        self.release_capacity(work)
         if not isinstance(error, LeaseLostError):
             self.ledger.release(str(work.record.owner), [work.record.id])
-        work.told(work)
+        work.on_change(work)
 
-    def later(self, work: Work, seconds: float) -> float:
+    def later(self, work: ActiveJob, seconds: float) -> float:
         """The time ``seconds`` from now, but not after the end of the waiting."""
         when = self.clock() + seconds
         return min(when, work.deadline) if work.deadline is not None else when
 
-    def retry(self, work: Work, error: VeoError) -> float:
+    def retry(self, work: ActiveJob, error: VeoError) -> float:
         """When to try the same verb again: as the server says, else later each time."""
         step = BACKOFF_S[min(work.failures, len(BACKOFF_S) - 1)]
         work.failures += 1
         jitter = 0.75 + (zlib.crc32(f"{work.record.id}{work.failures}".encode()) % 512) / 1024
         return self.later(work, error.retry_after or step * jitter)
 
-    def overdue(self, work: Work) -> bool:
+    def stop_if_overdue(self, work: ActiveJob) -> bool:
         """Whether the waiting has ended; if so, the work is stopped."""
         if work.deadline is None or self.clock() < work.deadline:
             return False
-        self.stop(work, still_running(work))
+        self.stop_work(work, still_running_error(work))
         return True
 
-    def next_poll(self, work: Work, hint: float | None) -> float:
+    def next_poll(self, work: ActiveJob, hint: float | None) -> float:
         """When to poll a task next."""
         record = work.record
         elapsed = max(0.0, self.clock() - (record.submitted_at or record.created_at))
-        known = self.known(record.provider, record.model)
-        tells = self.route(record.provider).facts.progress
-        return self.later(work, delay(elapsed, known, work.watch, hint, tells=tells))
+        known = self.learn_durations(record.provider, record.model)
+        tells = self.find_provider(record.provider).facts.progress
+        return self.later(work, poll_delay(elapsed, known, work.watch, hint, tells=tells))
 
-    def known(self, provider: str, model: str) -> Durations:
+    def learn_durations(self, provider: str, model: str) -> Durations:
         """How long a model takes, learned once a process from the ledger's past."""
         key = (provider, model)
         if found := self._known.get(key):  # without the lock: every poll comes by here
             return found
         with self._learning:
             if key not in self._known:
-                facts = self.route(provider).facts
+                facts = self.find_provider(provider).facts
                 prior = Durations(facts.median_s, facts.spread)
                 self._known[key] = prior.learn(self.ledger.durations(*key))
             return self._known[key]
 
 
-def still_running(work: Work) -> StillRunningError:
+def still_running_error(work: ActiveJob) -> StillRunningError:
     """The end of the waiting for a job, not of the job."""
     return StillRunningError(
         f"still {work.record.state} after {work.wait_s or 0:.0f} s",

@@ -14,7 +14,7 @@ from collections import defaultdict, deque
 from time import monotonic, process_time, thread_time
 from typing import TYPE_CHECKING
 
-from veo.engine.context import PARKED
+from veo.engine.context import WAIT_FOR_CAPACITY
 from veo.engine.listener import Listener
 from veo.engine.load import Load
 from veo.engine.poll import hear, send
@@ -25,7 +25,7 @@ from veo.ledger.record import State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from veo.engine.context import Context, Work
+    from veo.engine.context import ActiveJob, StepContext
     from veo.provider import Asked
 
 SUBMITTERS = 256
@@ -45,22 +45,22 @@ class Engine:
         over: Called once for each job when there is nothing more to do for it, from any thread.
     """
 
-    def __init__(self, context: Context, over: Callable[[Work], None]) -> None:
+    def __init__(self, context: StepContext, over: Callable[[ActiveJob], None]) -> None:
         self._context = context
         self._over = over
-        self._inbox: deque[Work | str] = deque()
+        self._inbox: deque[ActiveJob | str] = deque()
         self._listener = Listener()
-        self._held: deque[Work] = deque()
+        self._held: deque[ActiveJob] = deque()
         # Pairs of numbers are nothing to the garbage collector, whose rounds stop everything.
         self._heap: list[tuple[float, int]] = []
         self._added: deque[tuple[float, int]] = deque()
-        self._asleep: dict[int, Work] = {}
+        self._asleep: dict[int, ActiveJob] = {}
         self._order = itertools.count()
         self._wakes = _AWAKE
         self._relieved = 0.0
         self._late = 0.0
         self._load = Load()
-        self._parked: dict[str, deque[Work]] = defaultdict(deque)
+        self._parked: dict[str, deque[ActiveJob]] = defaultdict(deque)
         self._stopping = False
         self._submit = Pool("submit", SUBMITTERS, self._step)
         self._poll = Pool("poll", POLLERS, self._poll_step)
@@ -69,11 +69,11 @@ class Engine:
         self._thread = threading.Thread(target=self._dispatch, name="veo-dispatch", daemon=True)
         self._thread.start()
 
-    def add(self, work: Work) -> None:
+    def add(self, work: ActiveJob) -> None:
         """Work on a job from now on."""
         self._later(work, 0.0)
 
-    def opened(self, provider: str) -> None:
+    def on_capacity(self, provider: str) -> None:
         """A provider may have room for one more job."""
         self._tell(provider)
 
@@ -104,7 +104,7 @@ class Engine:
             self._late = max(self._late, starved)
             self._relieve()
 
-    def _sleep(self) -> list[tuple[Work, Asked]]:
+    def _sleep(self) -> list[tuple[ActiveJob, Asked]]:
         """Sleep until the next job is due or there is news; gives those that were answered."""
         wakes = self._bedtime()
         now = self._context.clock()
@@ -125,26 +125,26 @@ class Engine:
         What is added before the second look is seen by it, what is added after it sees the time.
         """
         self._sort()
-        self._wakes = self._heap[0][0] if self._heap else PARKED
+        self._wakes = self._heap[0][0] if self._heap else WAIT_FOR_CAPACITY
         self._sort()
         if self._inbox:
             return _AWAKE
-        return self._heap[0][0] if self._heap else PARKED
+        return self._heap[0][0] if self._heap else WAIT_FOR_CAPACITY
 
     def _sort(self) -> None:
         """Take in those that were added since, from any thread."""
         while self._added:
             heapq.heappush(self._heap, self._added.popleft())
 
-    def _due(self) -> list[Work]:
-        due: list[Work] = []
+    def _due(self) -> list[ActiveJob]:
+        due: list[ActiveJob] = []
         now = self._context.clock()
         self._sort()
         while self._heap and self._heap[0][0] <= now and len(due) < AT_ONCE:
             due.append(self._asleep.pop(heapq.heappop(self._heap)[1]))
         return due
 
-    def _later(self, work: Work, when: float) -> None:
+    def _later(self, work: ActiveJob, when: float) -> None:
         """Step a job again at that time; who sleeps longer is woken up."""
         number = next(self._order)
         self._asleep[number] = work
@@ -152,7 +152,7 @@ class Engine:
         if when < self._wakes:
             self._listener.ring()
 
-    def _tell(self, news: Work | str) -> None:
+    def _tell(self, news: ActiveJob | str) -> None:
         """Have the dispatcher look at something, from any thread."""
         self._inbox.append(news)
         if self._wakes != _AWAKE:
@@ -179,7 +179,7 @@ class Engine:
             elif light or late < PACE_S:
                 pool.relieve()
 
-    def _take(self, news: Work | str) -> None:
+    def _take(self, news: ActiveJob | str) -> None:
         if isinstance(news, str):
             if self._parked[news]:
                 self._hand_out(self._parked[news].popleft())
@@ -190,9 +190,9 @@ class Engine:
         else:
             self._park(news)
 
-    def _park(self, work: Work) -> None:
+    def _park(self, work: ActiveJob) -> None:
         provider = work.record.provider
-        if self._context.route(provider).gate.has_room():
+        if self._context.find_provider(provider).limiter.has_room():
             self._hand_out(work)  # a place was left while this job was on its way here
         elif work.parked:
             self._parked[provider].appendleft(work)
@@ -200,7 +200,7 @@ class Engine:
             work.parked = True
             self._parked[provider].append(work)
 
-    def _hand_out(self, work: Work) -> None:
+    def _hand_out(self, work: ActiveJob) -> None:
         if work.record.state in {State.READY, State.DOWNLOADING}:
             self._fetch.put(work)
         elif not work.record.task_id:
@@ -212,11 +212,11 @@ class Engine:
         else:
             self._poll.put(work)
 
-    def _expect(self, work: Work) -> None:
+    def _expect(self, work: ActiveJob) -> None:
         if not (work.asked and self._listener.expect(work, work.asked)):
             self._poll.put(work)
 
-    def _hear(self, work: Work, asked: Asked) -> None:
+    def _hear(self, work: ActiveJob, asked: Asked) -> None:
         """Read an answer that is there; what has to be written down is left to the threads."""
         when = hear(self._context, work, asked)
         if when is None:
@@ -224,25 +224,25 @@ class Engine:
         else:
             self._later(work, when)
 
-    def _full(self, work: Work) -> bool:
+    def _full(self, work: ActiveJob) -> bool:
         """Whether enough polls are under way."""
-        asking = self._context.route(work.record.provider).asking
+        asking = self._context.find_provider(work.record.provider).asking
         return asking is not None and self._listener.full
 
-    def _poll_step(self, work: Work) -> None:
+    def _poll_step(self, work: ActiveJob) -> None:
         """What the dispatcher could not do itself; what cannot be sent yet goes back to it."""
         if work.asked or not self._full(work):
             self._step(work)
         else:
             self._tell(work)
 
-    def _step(self, work: Work) -> None:
+    def _step(self, work: ActiveJob) -> None:
         if self._stopping:
             return
         when = step(self._context, work)
         if when is None:
             self._over(work)
-        elif when == PARKED or work.asked:
+        elif when == WAIT_FOR_CAPACITY or work.asked:
             self._tell(work)
         else:
             self._later(work, when)

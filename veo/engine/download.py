@@ -23,7 +23,7 @@ from veo.ledger.record import State
 from veo.update import Stage
 
 if TYPE_CHECKING:
-    from veo.engine.context import Context, Work
+    from veo.engine.context import ActiveJob, StepContext
     from veo.provider import ByteStream, Provider
     from veo.update import RemoteVideo
 
@@ -32,11 +32,11 @@ NOT_READY_TRIES = 30
 _log = logging.getLogger(__name__)
 
 
-def fetch(context: Context, work: Work) -> float | None:
+def fetch(context: StepContext, work: ActiveJob) -> float | None:
     """Download a finished video, check it, name it. Returns when to step again."""
     if _saved_already(context, work):
         return None
-    if work.failures and context.overdue(work):
+    if work.failures and context.stop_if_overdue(work):
         return None
     try:
         saved = _receive(context, work)
@@ -46,19 +46,19 @@ def fetch(context: Context, work: Work) -> float | None:
     return None
 
 
-def _receive(context: Context, work: Work) -> download.Saved:
+def _receive(context: StepContext, work: ActiveJob) -> download.Saved:
     output = Path(work.record.output)
     part = download.part_of(output, work.record.id)
     stream = _open(context, work, download.kept_bytes(part))
-    if work.record.state is State.READY or stream.tag != work.record.tag:
-        context.move(work, State.DOWNLOADING, tag=stream.tag)
+    if work.record.state is State.READY or stream.etag != work.record.tag:
+        context.move(work, State.DOWNLOADING, tag=stream.etag)
     output.parent.mkdir(parents=True, exist_ok=True)
 
     def told(count: int, total: int | None) -> None:
         if count > work.received:
             work.failures = 0
         work.received, work.total = count, total
-        work.told(work)
+        work.on_change(work)
 
     download.receive(stream, part, told)
     checked = download.check(part)
@@ -68,14 +68,14 @@ def _receive(context: Context, work: Work) -> download.Saved:
     return download.Saved(path, checked.bytes, checked.sha256)
 
 
-def _open(context: Context, work: Work, kept: int) -> ByteStream:
-    provider = context.route(work.record.provider).provider
+def _open(context: StepContext, work: ActiveJob, kept: int) -> ByteStream:
+    provider = context.find_provider(work.record.provider).provider
     video = _video(work)
     # Bytes of an earlier try are only worth something if the server can prove the same file.
     offset = kept if work.record.tag else 0
     try:
         stream = _from(provider, video, offset)
-        if stream.offset and stream.tag != work.record.tag:
+        if stream.offset and stream.etag != work.record.tag:
             stream.close()
             stream = provider.open(video, 0)
     except VeoError:
@@ -96,14 +96,14 @@ def _from(provider: Provider, video: RemoteVideo, offset: int) -> ByteStream:
         return provider.open(video, 0)
 
 
-def _video(work: Work) -> RemoteVideo:
+def _video(work: ActiveJob) -> RemoteVideo:
     video = work.record.remote()
     if video is None:
         raise GoneError("nobody said where the video is")
     return video
 
 
-def _done(context: Context, work: Work, saved: download.Saved) -> None:
+def _done(context: StepContext, work: ActiveJob, saved: download.Saved) -> None:
     download.part_of(Path(work.record.output), work.record.id).unlink(missing_ok=True)
     changes = {"bytes": saved.bytes, "sha256": saved.sha256, "output": str(saved.path)}
     if str(saved.path) != work.record.output:
@@ -114,7 +114,7 @@ def _done(context: Context, work: Work, saved: download.Saved) -> None:
     sidecar.write(work.record)
 
 
-def _saved_already(context: Context, work: Work) -> bool:
+def _saved_already(context: StepContext, work: ActiveJob) -> bool:
     """Whether an earlier process died between naming the file and saying so."""
     output = Path(work.record.output)
     digest = work.record.sha256
@@ -124,27 +124,27 @@ def _saved_already(context: Context, work: Work) -> bool:
     return True
 
 
-def _failed(context: Context, work: Work, error: VeoError) -> float | None:
+def _failed(context: StepContext, work: ActiveJob, error: VeoError) -> float | None:
     if isinstance(error, SetupError):
-        context.stop(work, error)
+        context.stop_work(work, error)
         return None
     waiting = isinstance(error, NotReadyError)
     spent = work.failures >= (NOT_READY_TRIES if waiting else TRIES)
     gone = isinstance(error, GoneError) and not error.retryable
     if (gone or (waiting and spent)) and not _moved(context, work):
-        context.end(work, State.EXPIRED, _gone(error))
+        context.end_job(work, State.EXPIRED, _gone(error))
         return None
     if gone:
         return context.clock()
     if spent or not error.retryable:
-        context.stop(work, _resumable(work, error))
+        context.stop_work(work, _resumable(work, error))
         return None
     if isinstance(error, UnreachableError | GoneError):
         _moved(context, work)
     return context.retry(work, error)
 
 
-def _moved(context: Context, work: Work) -> bool:
+def _moved(context: StepContext, work: ActiveJob) -> bool:
     """Ask the task once more where its video is: links expire, hosts change."""
     if work.refreshed or not work.record.task_id:
         return False
@@ -170,7 +170,7 @@ def _gone(error: VeoError) -> GoneError:
     )
 
 
-def _resumable(work: Work, error: VeoError) -> DownloadError:
+def _resumable(work: ActiveJob, error: VeoError) -> DownloadError:
     return DownloadError(
         f"the video is made, but could not be downloaded: {error.message}",
         hint=error.hint or f"`veo resume {work.record.id}` tries again; nothing is paid twice.",

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from veo.engine.context import Work
+    from veo.engine.context import ActiveJob
     from veo.provider import Asked
 
 TICK_S = 1.0
@@ -23,7 +23,7 @@ class Listener:
     """
 
     def __init__(self) -> None:
-        self._awaited: dict[int, tuple[Work, Asked]] = {}
+        self._awaited: dict[int, tuple[ActiveJob, Asked]] = {}
         self._looked = monotonic()
         self._bell, self._rope = socket.socketpair()
         for end in (self._bell, self._rope):
@@ -42,7 +42,7 @@ class Listener:
         with suppress(OSError):  # rung a thousand times already, or closed
             self._rope.send(b".")
 
-    def expect(self, work: Work, asked: Asked) -> bool:
+    def expect(self, work: ActiveJob, asked: Asked) -> bool:
         """Wait for the answer to its poll; False where there is nothing to wait on."""
         try:
             place = asked.socket
@@ -54,7 +54,7 @@ class Listener:
         self._awaited[place] = (work, asked)
         return True
 
-    def sleep(self, seconds: float) -> list[tuple[Work, Asked]]:
+    def sleep(self, seconds: float) -> list[tuple[ActiveJob, Asked]]:
         """Sleep that long at most; gives those whose answer is there, or did not come in time."""
         come = []
         for key, _ in self._selector.select(min(TICK_S, max(0.0, seconds))):
@@ -73,7 +73,7 @@ class Listener:
         self._bell.close()
         self._rope.close()
 
-    def _overdue(self) -> list[tuple[Work, Asked]]:
+    def _overdue(self) -> list[tuple[ActiveJob, Asked]]:
         now = monotonic()
         if now - self._looked < TICK_S:
             return []
@@ -81,7 +81,7 @@ class Listener:
         late = [place for place, (_, asked) in self._awaited.items() if asked.until < now]
         return [self._forget(place) for place in late]
 
-    def _forget(self, place: int) -> tuple[Work, Asked]:
+    def _forget(self, place: int) -> tuple[ActiveJob, Asked]:
         self._selector.unregister(place)
         return self._awaited.pop(place)
 

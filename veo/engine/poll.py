@@ -7,15 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from veo.engine.poll_schedule import Progress
-from veo.engine.submit import advance, news
+from veo.engine.poll_schedule import ProgressTracker
+from veo.engine.submit import apply_update, must_persist
 from veo.errors import GoneError, ProtocolError, TaskNotFoundError, VeoError
 from veo.ledger.record import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from veo.engine.context import Context, Work
+    from veo.engine.context import ActiveJob, StepContext
     from veo.provider import Asked
     from veo.update import Update
 
@@ -24,13 +24,13 @@ Said = TypeVar("Said")
 _log = logging.getLogger(__name__)
 
 
-def poll(context: Context, work: Work) -> float | None:
+def poll(context: StepContext, work: ActiveJob) -> float | None:
     """Poll an accepted job once. Returns when to step again.
 
     Where the provider can wait for many answers at once this takes two steps: one sends the
     question and leaves ``work.asked``, the other reads the answer.
     """
-    if not work.asked and context.overdue(work):
+    if not work.asked and context.stop_if_overdue(work):
         return None
     try:
         update = _ask(context, work)
@@ -39,14 +39,14 @@ def poll(context: Context, work: Work) -> float | None:
     except VeoError as error:
         if error.retryable:
             return context.retry(work, error)
-        context.stop(work, error)
+        context.stop_work(work, error)
         return None
     return context.clock() if update is None else _take_in(context, work, update)
 
 
-def send(context: Context, work: Work) -> bool:
+def send(context: StepContext, work: ActiveJob) -> bool:
     """The first of two steps, if it takes no time; else, whatever the reason, `poll` does it."""
-    asking = context.route(work.record.provider).asking
+    asking = context.find_provider(work.record.provider).asking
     if not asking or (work.deadline is not None and work.deadline <= context.clock()):
         return False
     with suppress(Exception):  # it will happen to `poll` as well, which knows what to do
@@ -55,7 +55,7 @@ def send(context: Context, work: Work) -> bool:
     return work.asked is not None
 
 
-def hear(context: Context, work: Work, asked: Asked) -> float | None:
+def hear(context: StepContext, work: ActiveJob, asked: Asked) -> float | None:
     """The second step, if nothing has to be written down.
 
     Returns when to step again; None where `poll` has to do it, which finds the answer as it was.
@@ -63,7 +63,7 @@ def hear(context: Context, work: Work, asked: Asked) -> float | None:
     heard: Update | Exception | None = None
     try:
         heard = asked.read()
-        if not news(work.record, heard):
+        if not must_persist(work.record, heard):
             when = _take_in(context, work, heard)
             work.asked = None
             return when
@@ -92,24 +92,24 @@ class Heard:
         return self.answer
 
 
-def _take_in(context: Context, work: Work, update: Update) -> float | None:
+def _take_in(context: StepContext, work: ActiveJob, update: Update) -> float | None:
     if update.progress:
-        work.watch = work.watch or Progress()
+        work.watch = work.watch or ProgressTracker()
         submitted = work.record.submitted_at or work.record.created_at
-        work.watch.saw(update.progress, context.clock() - submitted)
-    return advance(context, work, update)
+        work.watch.record(update.progress, context.clock() - submitted)
+    return apply_update(context, work, update)
 
 
-def ask(context: Context, work: Work) -> Update:
+def ask(context: StepContext, work: ActiveJob) -> Update:
     """What the provider says of a job's task."""
     work.polls += 1
-    provider = context.route(work.record.provider).provider
+    provider = context.find_provider(work.record.provider).provider
     return _sound(work, lambda: provider.poll(str(work.record.task_id)))
 
 
-def _ask(context: Context, work: Work) -> Update | None:
+def _ask(context: StepContext, work: ActiveJob) -> Update | None:
     """The same in two steps where the provider can: None when the question was sent."""
-    asking, asked = context.route(work.record.provider).asking, work.asked
+    asking, asked = context.find_provider(work.record.provider).asking, work.asked
     if asked:
         work.asked = None
         return _sound(work, asked.read)
@@ -121,7 +121,7 @@ def _ask(context: Context, work: Work) -> Update | None:
     return None
 
 
-def _sound(work: Work, call: Callable[[], Said]) -> Said:
+def _sound(work: ActiveJob, call: Callable[[], Said]) -> Said:
     """What a provider's code gives; a bug in it counts as an unreadable answer."""
     try:
         return call()
@@ -132,14 +132,14 @@ def _sound(work: Work, call: Callable[[], Said]) -> Said:
         raise ProtocolError(f"the provider's code broke: {type(error).__name__}") from error
 
 
-def _not_found(context: Context, work: Work, error: TaskNotFoundError) -> float | None:
+def _not_found(context: StepContext, work: ActiveJob, error: TaskNotFoundError) -> float | None:
     age = context.clock() - (work.record.submitted_at or work.record.created_at)
-    if age < context.route(work.record.provider).facts.settle_s:
+    if age < context.find_provider(work.record.provider).facts.settle_s:
         return context.later(work, error.retry_after or SETTLE_RETRY_S)
     gone = GoneError(
         f"the provider does not know task {work.record.task_id} any more: {error.message}",
         hint="Its console may tell whether it was charged.",
         request_id=error.request_id,
     )
-    context.end(work, State.EXPIRED, gone, certain=False)
+    context.end_job(work, State.EXPIRED, gone, certain=False)
     return None

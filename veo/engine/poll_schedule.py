@@ -68,7 +68,7 @@ class Durations:
 
 
 @dataclass(slots=True)
-class Progress:
+class ProgressTracker:
     """What a task has told of its progress, as far as polling needs it.
 
     Attributes:
@@ -85,7 +85,7 @@ class Progress:
     fine: bool = False
     advances: int = 0
 
-    def saw(self, progress: float | None, elapsed: float) -> None:
+    def record(self, progress: float | None, elapsed: float) -> None:
         """Take in one answer; going backwards or standing still teaches nothing."""
         if progress is None or progress <= self.last:
             return
@@ -95,7 +95,7 @@ class Progress:
         self.fine = self.fine or abs(progress / GRAIN - round(progress / GRAIN)) > 0.01
         self.last, self.at, self.advances = progress, elapsed, self.advances + 1
 
-    def rest(self, elapsed: float) -> float | None:
+    def remaining_s(self, elapsed: float) -> float | None:
         """Seconds until it is made, extrapolated; None while progress cannot be trusted."""
         if self.advances < 1 or self.last >= 1 or not self.at:
             return None
@@ -105,10 +105,10 @@ class Progress:
         return max(0.0, (1 - last) / rate - (elapsed - self.at))
 
 
-def delay(
+def poll_delay(
     elapsed: float,
     known: Durations,
-    progress: Progress | None = None,
+    progress: ProgressTracker | None = None,
     hint: float | None = None,
     *,
     tells: bool = True,
@@ -127,7 +127,7 @@ def delay(
     waiting = max(known.soonest, _next(elapsed, known) - elapsed)
     if tells and elapsed < known.median * FIRST:
         waiting = min(waiting, max(known.soonest, known.median * FIRST - elapsed))
-    rest = progress.rest(elapsed) if progress else None
+    rest = progress.remaining_s(elapsed) if progress else None
     if progress is None or rest is None or not (progress.fine or progress.advances == 1):
         return waiting
     # Progress that stands still has promised too much: ask less and less often.

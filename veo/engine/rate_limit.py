@@ -15,7 +15,7 @@ RECOVER_AFTER = 5
 
 
 @dataclass(slots=True)
-class Gate:
+class RateLimiter:
     """The way into one provider, for the jobs of this process. Times are seconds of any clock.
 
     Attributes:
@@ -26,7 +26,7 @@ class Gate:
 
     max_in_flight: int
     per_minute: int
-    opened: Callable[[], None] = field(default=lambda: None)
+    on_capacity: Callable[[], None] = field(default=lambda: None)
     _inside: set[Hashable] = field(default_factory=set)
     _sent: deque[float] = field(default_factory=deque)
     _closed_until: float = 0.0
@@ -37,11 +37,11 @@ class Gate:
         self._room = float(self.max_in_flight)
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many jobs may be in flight now: fewer after the provider asked to slow down."""
         return max(1, int(self._room))
 
-    def enter(self, job: Hashable, now: float) -> float | None:
+    def try_acquire(self, job: Hashable, now: float) -> float | None:
         """Let a job in: 0.0 when it is in, seconds to wait, or None: when a job has left."""
         with self._lock:
             if now < self._closed_until:
@@ -50,7 +50,7 @@ class Gate:
                 self._sent.popleft()
             if len(self._sent) >= self.per_minute:
                 return self._sent[0] + MINUTE - now
-            if job not in self._inside and len(self._inside) >= self.room:
+            if job not in self._inside and len(self._inside) >= self.capacity:
                 return None
             self._inside.add(job)
             self._sent.append(now)
@@ -59,20 +59,20 @@ class Gate:
     def has_room(self) -> bool:
         """Whether one more job could be in flight."""
         with self._lock:
-            return len(self._inside) < self.room
+            return len(self._inside) < self.capacity
 
-    def admit(self, job: Hashable) -> None:
+    def restore(self, job: Hashable) -> None:
         """Count a job that is in flight already, for example after a restart."""
         with self._lock:
             self._inside.add(job)
 
-    def leave(self, job: Hashable) -> None:
+    def release(self, job: Hashable) -> None:
         """A job is not in flight any more."""
         with self._lock:
             self._inside.discard(job)
-        self.opened()
+        self.on_capacity()
 
-    def slow(self, now: float, wait: float) -> None:
+    def back_off(self, now: float, wait: float) -> None:
         """The provider is busy: nothing enters for a while, then half as many as were inside.
 
         All submits that were under way when it said so count as one request to slow down.
@@ -82,10 +82,10 @@ class Gate:
                 self._room = max(1.0, min(self._room, len(self._inside)) / 2)
             self._closed_until = max(self._closed_until, now + wait)
 
-    def eased(self) -> None:
+    def recover(self) -> None:
         """A submit went well: a little more room, up to the limit."""
         with self._lock:
-            before = self.room
+            before = self.capacity
             self._room = min(float(self.max_in_flight), self._room + 1 / RECOVER_AFTER)
-        if self.room > before:
-            self.opened()
+        if self.capacity > before:
+            self.on_capacity()

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from veo.engine.download import fetch
 from veo.engine.poll import poll
-from veo.engine.submit import advice, lost, submit
+from veo.engine.submit import mark_unknown, submit, unknown_outcome_hint
 from veo.errors import LeaseLostError, UnknownOutcomeError, VeoError
 from veo.ledger.record import State
 
 if TYPE_CHECKING:
-    from veo.engine.context import Context, Work
+    from veo.engine.context import ActiveJob, StepContext
 
 _log = logging.getLogger(__name__)
 
 
-def step(context: Context, work: Work) -> float | None:
+def step(context: StepContext, work: ActiveJob) -> float | None:
     """Move a job by one step.
 
     Returns:
@@ -27,7 +27,7 @@ def step(context: Context, work: Work) -> float | None:
     try:
         return _step(context, work)
     except LeaseLostError as error:
-        context.stop(work, error)
+        context.stop_work(work, error)
     except VeoError as error:
         work.error, work.stopped = error, True
     except Exception as error:  # noqa: BLE001 - a bug in one job must not stop the others
@@ -36,7 +36,7 @@ def step(context: Context, work: Work) -> float | None:
     return None
 
 
-def _step(context: Context, work: Work) -> float | None:
+def _step(context: StepContext, work: ActiveJob) -> float | None:
     record = work.record
     if record.state is State.PLANNED:
         return submit(context, work)
@@ -46,8 +46,8 @@ def _step(context: Context, work: Work) -> float | None:
         return poll(context, work)
     if record.state is State.UNKNOWN:
         work.error = UnknownOutcomeError(
-            f"the outcome of job {record.id} is unknown", hint=advice(record.id)
+            f"the outcome of job {record.id} is unknown", hint=unknown_outcome_hint(record.id)
         )
     elif not record.ended:
-        lost(context, work)
+        mark_unknown(context, work)
     return None

@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from veo.engine import charging as charge
-from veo.engine.context import PARKED
+from veo.engine.context import WAIT_FOR_CAPACITY
 from veo.errors import (
     BusyError,
     ImageError,
@@ -23,7 +23,7 @@ from veo.ledger.record import State
 from veo.update import Stage, Update
 
 if TYPE_CHECKING:
-    from veo.engine.context import Context, Route, Work
+    from veo.engine.context import ActiveJob, ProviderHandle, StepContext
     from veo.ledger.record import Record
     from veo.request import Request
 
@@ -32,42 +32,42 @@ WRITES = 5
 _log = logging.getLogger(__name__)
 
 
-def submit(context: Context, work: Work) -> float | None:
+def submit(context: StepContext, work: ActiveJob) -> float | None:
     """Send a planned job, when its provider has room. Returns when to step again."""
-    if context.overdue(work):
+    if context.stop_if_overdue(work):
         return None
     now = context.clock()
     if work.record.not_before > now:
         return context.later(work, work.record.not_before - now)
     try:
-        route = context.route(work.record.provider)
+        route = context.find_provider(work.record.provider)
     except SetupError as error:
-        context.stop(work, error)
+        context.stop_work(work, error)
         return None
-    wait = route.gate.enter(work.record.id, now)
+    wait = route.limiter.try_acquire(work.record.id, now)
     if wait != 0.0:
-        return PARKED if wait is None else now + wait
+        return WAIT_FOR_CAPACITY if wait is None else now + wait
     try:
         request = _prepare(context, work, route)
     except ImageError as error:
-        context.end(work, State.FAILED, error, **charge.refused(work.record, error))
+        context.end_job(work, State.FAILED, error, **charge.on_refused(work.record, error))
         return None
     return _send(context, work, route, request)
 
 
-def lost(context: Context, work: Work) -> None:
+def mark_unknown(context: StepContext, work: ActiveJob) -> None:
     """A job that was found being sent, its sender dead: nobody can tell whether it was paid."""
     was = work.record.state
     error = UnknownOutcomeError(
         f"the process that sent job {work.record.id} ended before the answer came; "
         "it may have been accepted and paid for",
-        hint=advice(work.record.id),
+        hint=unknown_outcome_hint(work.record.id),
     )
-    context.end(work, State.UNKNOWN, error, certain=False)
+    context.end_job(work, State.UNKNOWN, error, certain=False)
     _log.info("job %s: %s -> unknown", work.record.id, was)
 
 
-def advice(job: str) -> str:
+def unknown_outcome_hint(job: str) -> str:
     """What a person can do about a job whose outcome is unknown."""
     return (
         f"Look into the provider's console. If it shows the task: `veo resume {job} --task-id ID`;"
@@ -75,25 +75,27 @@ def advice(job: str) -> str:
     )
 
 
-def advance(context: Context, work: Work, update: Update, **changes: Any) -> float | None:
+def apply_update(
+    context: StepContext, work: ActiveJob, update: Update, **changes: Any
+) -> float | None:
     """Take in what a provider reported of an accepted job. Returns when to step again."""
     work.failures = 0
     work.progress, work.message = update.progress, update.message or work.message
     if update.stage is Stage.FAILED:
         error = update.error or VeoError("the provider said that it failed, and not why")
-        context.end(work, State.FAILED, error, **charge.failed(work.record))
+        context.end_job(work, State.FAILED, error, **charge.on_failed(work.record))
         return None
     changes |= {"task_id": update.task_id or work.record.task_id}
     if update.stage is Stage.READY:
         return _ready(context, work, update, changes)
-    if news(work.record, update):
+    if must_persist(work.record, update):
         context.move(work, _state(work.record, update), message=update.message, **changes)
     else:
-        work.told(work)
+        work.on_change(work)
     return context.next_poll(work, update.poll_after)
 
 
-def news(record: Record, update: Update) -> bool:
+def must_persist(record: Record, update: Update) -> bool:
     """Whether a report has to be written down."""
     other = update.task_id is not None and update.task_id != record.task_id
     return other or _state(record, update) is not record.state
@@ -105,31 +107,33 @@ def _state(record: Record, update: Update) -> State:
     return State(update.stage)
 
 
-def _ready(context: Context, work: Work, update: Update, changes: dict[str, Any]) -> float:
+def _ready(context: StepContext, work: ActiveJob, update: Update, changes: dict[str, Any]) -> float:
     video = json.dumps(update.video.to_json()) if update.video else None
-    money = charge.made(work.record)
+    money = charge.on_ready(work.record)
     polls = work.record.polls + work.polls
     work.polls = 0
     times = {"ready_at": context.clock()}
     context.move(work, State.READY, video=video, polls=polls, **changes, **times, **money)
-    context.route(work.record.provider).gate.leave(work.record.id)
+    context.find_provider(work.record.provider).limiter.release(work.record.id)
     return context.clock()
 
 
-def _prepare(context: Context, work: Work, route: Route) -> Request:
+def _prepare(context: StepContext, work: ActiveJob, route: ProviderHandle) -> Request:
     limits = route.provider.models[work.record.model].image
 
     def fit(image: Any) -> Any:
         fitted, note = context.pictures.fit(image, limits, work.shrink)
         if note:
             work.message = note
-            work.told(work)
+            work.on_change(work)
         return fitted
 
     return work.record.asked().map_images(fit)
 
 
-def _send(context: Context, work: Work, route: Route, request: Request) -> float | None:
+def _send(
+    context: StepContext, work: ActiveJob, route: ProviderHandle, request: Request
+) -> float | None:
     now = context.clock()
     if work.wait_s is not None and work.deadline is None:
         work.deadline = now + work.wait_s
@@ -138,7 +142,7 @@ def _send(context: Context, work: Work, route: Route, request: Request) -> float
     def report(update: Update) -> None:
         # A lost lease shows again with the answer, which must not be missed for it.
         with contextlib.suppress(LeaseLostError):
-            advance(context, work, update, **_first(work))
+            apply_update(context, work, update, **_first(work))
 
     try:
         update = route.provider.submit(request, report)
@@ -147,20 +151,22 @@ def _send(context: Context, work: Work, route: Route, request: Request) -> float
     except Exception as error:  # noqa: BLE001 - a provider's bug must not end in a second payment
         _log.exception("provider %s broke while submitting", work.record.provider)
         return _not_made(context, work, route, _broke(error))
-    route.gate.eased()
+    route.limiter.recover()
     return _keep(context, work, update, _first(work))
 
 
-def _first(work: Work) -> dict[str, Any]:
+def _first(work: ActiveJob) -> dict[str, Any]:
     """What the first sign of acceptance does to the money."""
-    return charge.accepted(work.record) if work.record.state is State.SUBMITTING else {}
+    return charge.on_accepted(work.record) if work.record.state is State.SUBMITTING else {}
 
 
-def _keep(context: Context, work: Work, update: Update, money: dict[str, Any]) -> float | None:
+def _keep(
+    context: StepContext, work: ActiveJob, update: Update, money: dict[str, Any]
+) -> float | None:
     """Write the answer down, whatever it takes: it is the only handle on something paid for."""
     for tries in range(WRITES):
         try:
-            return advance(context, work, update, **money)
+            return apply_update(context, work, update, **money)
         except LeaseLostError:
             context.ledger.adopt(work.record.id, update.task_id, update.video)
             raise
@@ -175,24 +181,28 @@ def _keep(context: Context, work: Work, update: Update, money: dict[str, Any]) -
     return None
 
 
-def _not_made(context: Context, work: Work, route: Route, error: VeoError) -> float | None:
-    money = charge.refused(work.record, error)
+def _not_made(
+    context: StepContext, work: ActiveJob, route: ProviderHandle, error: VeoError
+) -> float | None:
+    money = charge.on_refused(work.record, error)
     if error.charged is None:
         unknown = UnknownOutcomeError(
             f"the request was sent, but its outcome is unknown: {error.message}; "
             "it may have been accepted and paid for",
-            hint=advice(work.record.id),
+            hint=unknown_outcome_hint(work.record.id),
             request_id=error.request_id,
         )
-        context.end(work, State.UNKNOWN, unknown, **money)
+        context.end_job(work, State.UNKNOWN, unknown, **money)
         return None
     again = _again(context, work, route, error)
     if again is None:
-        context.end(work, State.FAILED, error, **money)
+        context.end_job(work, State.FAILED, error, **money)
     return again
 
 
-def _again(context: Context, work: Work, route: Route, error: VeoError) -> float | None:
+def _again(
+    context: StepContext, work: ActiveJob, route: ProviderHandle, error: VeoError
+) -> float | None:
     """When to send a request again that was certainly not accepted; None for never."""
     smaller = isinstance(error, TooLargeError) and work.shrink == 0 and work.record.asked().images
     if error.charged or not (smaller or (error.retryable and work.failures < TRIES)):
@@ -202,9 +212,9 @@ def _again(context: Context, work: Work, route: Route, error: VeoError) -> float
     else:
         when = context.retry(work, error)
     if isinstance(error, BusyError):
-        route.gate.slow(context.clock(), max(0.0, when - context.clock()))
+        route.limiter.back_off(context.clock(), max(0.0, when - context.clock()))
     context.move(work, State.PLANNED, kind="refused", message=error.message, not_before=when)
-    route.gate.leave(work.record.id)
+    route.limiter.release(work.record.id)
     return when
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from veo.engine.context import Work
+    from veo.engine.context import ActiveJob
 
 IDLE_S = 15.0
 FEW = 16
@@ -33,12 +33,12 @@ class Pool:
         run: What is done with each piece of work; must not raise.
     """
 
-    def __init__(self, name: str, limit: int, run: Callable[[Work], None]) -> None:
+    def __init__(self, name: str, limit: int, run: Callable[[ActiveJob], None]) -> None:
         self._name = name
         self._limit = limit
         self.run = run
         self._numbers = count()
-        self._waiting: deque[Work] = deque()
+        self._waiting: deque[ActiveJob] = deque()
         self._idle: list[_Hand] = []
         self._hands: list[_Hand] = []
         self._allowed = FEW
@@ -53,7 +53,7 @@ class Pool:
     def _busy(self) -> int:
         return len(self._hands) - len(self._idle)
 
-    def put(self, work: Work) -> None:
+    def put(self, work: ActiveJob) -> None:
         """Have a piece of work done, as soon as a thread is free."""
         self._waiting.append(work)
         self._match()
@@ -85,7 +85,7 @@ class Pool:
         for hand in hands if wait else ():
             hand.join()
 
-    def next(self, hand: _Hand) -> Work | None:
+    def next(self, hand: _Hand) -> ActiveJob | None:
         """More work for a thread that has done its piece; None when it has to wait."""
         if self._busy <= self._allowed:
             with suppress(IndexError):
@@ -128,11 +128,11 @@ class _Hand(threading.Thread):
     def __init__(self, pool: Pool, name: str) -> None:
         super().__init__(name=name, daemon=True)
         self._pool = pool
-        self._given: Work | None = None
+        self._given: ActiveJob | None = None
         self._gate = threading.Lock()
         self._gate.acquire()
 
-    def give(self, work: Work | None) -> None:
+    def give(self, work: ActiveJob | None) -> None:
         """Wake it up for a piece of work, or to end."""
         self._given = work
         self._gate.release()
@@ -143,7 +143,7 @@ class _Hand(threading.Thread):
             self._pool.run(work)
             self._given = work = None
 
-    def _wait(self) -> Work | None:
+    def _wait(self) -> ActiveJob | None:
         """The next piece of work; None to end."""
         if not self._gate.acquire(timeout=IDLE_S):
             if self._pool.retire(self):

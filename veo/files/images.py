@@ -192,10 +192,10 @@ def download(url: str) -> bytes:
     Raises:
         ImageError: It cannot be had.
     """
-    from veo.http.client import Http  # noqa: PLC0415 - requests is heavy, few requests name a URL
+    from veo.http.client import ApiClient  # noqa: PLC0415 - requests is heavy, few requests name a URL
 
     try:
-        with closing(Http(url).open(url)) as answer:
+        with closing(ApiClient(url).open(url)) as answer:
             if answer.status != 200:
                 raise ImageError(f"{url}: HTTP {answer.status}")
             return b"".join(_up_to(_DOWNLOAD_LIMIT, url, answer.chunks()))

@@ -18,8 +18,8 @@ from requests.utils import requote_uri
 from urllib3 import encode_multipart_formdata
 
 from veo.errors import ConfigError, ProtocolError, RefusedError
-from veo.http.response import CHUNK, Answer, OpenAnswer, byte_stream
-from veo.http.transport import Body, Transport, lost, origin
+from veo.http.response import CHUNK, Response, StreamingResponse, to_byte_stream
+from veo.http.transport import TrackedBody, Transport, lost, origin
 from veo.key import Key
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from veo.http.sent import Sent
 
-__all__ = ["CHUNK", "Answer", "Http", "OpenAnswer", "Upload", "byte_stream"]
+__all__ = ["CHUNK", "ApiClient", "Response", "StreamingResponse", "Upload", "to_byte_stream"]
 
 REDIRECTS = 5
 _REDIRECTED = frozenset({301, 302, 303, 307, 308})
@@ -40,7 +40,7 @@ Read = TypeVar("Read")
 Upload = tuple[str, tuple[str, bytes, str]]
 
 
-class Http:
+class ApiClient:
     """One API: its base URL, its key, and its connections.
 
     Args:
@@ -69,7 +69,7 @@ class Http:
         self._root = _split(f"{self.base_url}/")[1]
         self._redirects = False
 
-    def url(self, path: str) -> str:
+    def resolve_url(self, path: str) -> str:
         """The URL of a path below the base; ``/path`` counts from the host, a URL stays itself."""
         if path.startswith(("http://", "https://")):
             return path
@@ -77,11 +77,11 @@ class Http:
             return urljoin(self.base_url, path)
         return f"{self.base_url}/{path}"
 
-    def owns(self, url: str) -> bool:
+    def is_own_origin(self, url: str) -> bool:
         """Whether a URL is on the API's own origin, the only one that may see the key."""
         return origin(url) == self._home
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> Response:
         """One GET of a small body, redirects followed."""
         asked = self.ask(path, lambda answer, _: answer)
         return asked.read() if asked else self.open(path, identity=False).read()
@@ -89,7 +89,7 @@ class Http:
     def ask(
         self,
         path: str,
-        reading: Callable[[Answer, str], Read],
+        reading: Callable[[Response, str], Read],
         about: str = "",
         *,
         wait: bool = True,
@@ -112,23 +112,25 @@ class Http:
         sent = self._transport.send(host, target, headers, self._read_s, wait=wait)
         return Asked(self, sent, url, headers, reading, about) if sent else None
 
-    def heard(self, response: BaseHTTPResponse, url: str, headers: Mapping[str, str]) -> Answer:
+    def heard(self, response: BaseHTTPResponse, url: str, headers: Mapping[str, str]) -> Response:
         """What came for a small GET, redirects followed: the next will expect them."""
         if response.status not in _REDIRECTED:
-            return Answer(response.status, response.headers, response.data, self.key)
+            return Response(response.status, response.headers, response.data, self.key)
         self._redirects = True
-        return self._follow(OpenAnswer(response, url, self.key), headers).read()
+        return self._follow(StreamingResponse(response, url, self.key), headers).read()
 
-    def post_json(self, path: str, body: Any) -> Answer:
+    def post_json(self, path: str, body: Any) -> Response:
         """One POST of JSON, on a connection of its own, never repeated or redirected."""
         return self.start_json(path, body).read()
 
-    def post_form(self, path: str, fields: Mapping[str, str], files: Sequence[Upload]) -> Answer:
+    def post_form(self, path: str, fields: Mapping[str, str], files: Sequence[Upload]) -> Response:
         """One POST of a multipart form, files in the order given, never repeated or redirected."""
         data, kind = encode_multipart_formdata([*fields.items(), *files])
         return self._post(path, data, kind, self._read_s).read()
 
-    def start_json(self, path: str, body: Any, *, silence_s: float | None = None) -> OpenAnswer:
+    def start_json(
+        self, path: str, body: Any, *, silence_s: float | None = None
+    ) -> StreamingResponse:
         """Like ``post_json``, but the body of the answer is still to be read, as it comes.
 
         ``silence_s`` is how long the answer may pause, in seconds.
@@ -136,7 +138,7 @@ class Http:
         data = json.dumps(body, ensure_ascii=False).encode()
         return self._post(path, data, "application/json", silence_s or self._read_s)
 
-    def open(self, path: str, *, offset: int = 0, identity: bool = True) -> OpenAnswer:
+    def open(self, path: str, *, offset: int = 0, identity: bool = True) -> StreamingResponse:
         """One GET whose body is still to be read; redirects followed, the key left at home.
 
         Args:
@@ -149,9 +151,9 @@ class Http:
         headers |= {"Accept-Encoding": "identity"} if identity else {}
         headers |= {"Range": f"bytes={offset}-"} if offset else {}
         response = self._transport.get(host, target, headers, self._read_s)
-        return self._follow(OpenAnswer(response, url, self.key), headers)
+        return self._follow(StreamingResponse(response, url, self.key), headers)
 
-    def _follow(self, answer: OpenAnswer, headers: Mapping[str, str]) -> OpenAnswer:
+    def _follow(self, answer: StreamingResponse, headers: Mapping[str, str]) -> StreamingResponse:
         """What an answer leads to in the end; the key is not taken along."""
         headers = {name: text for name, text in headers.items() if name not in self._auth}
         asked = origin(answer.url)
@@ -161,18 +163,18 @@ class Http:
             answer.close()
             url = _target(answer.url, answer)
             response = self._transport.get(*_split(url), headers, self._read_s)
-            answer = OpenAnswer(response, url, self.key)
+            answer = StreamingResponse(response, url, self.key)
         if answer.status not in _REDIRECTED:
             return answer
         answer.close()
         raise ProtocolError(f"more than {REDIRECTS} redirects from {asked}")
 
-    def _post(self, path: str, data: bytes, kind: str, silence_s: float) -> OpenAnswer:
+    def _post(self, path: str, data: bytes, kind: str, silence_s: float) -> StreamingResponse:
         url, host, target = self._locate(path)
         about = {"Content-Type": kind, "Content-Length": str(len(data))}
         headers = _USUAL | self._keyed(host) | about
-        response = self._transport.post(host, target, headers, Body(data), silence_s)
-        answer = OpenAnswer(response, url, self.key)
+        response = self._transport.post(host, target, headers, TrackedBody(data), silence_s)
+        answer = StreamingResponse(response, url, self.key)
         if 300 <= answer.status < 400:
             answer.close()
             place = self.key.redact(answer.headers.get("Location", "nowhere"))
@@ -183,7 +185,7 @@ class Http:
 
     def _locate(self, path: str) -> tuple[str, str, str]:
         """The URL of a path, where to connect to for it, and what to ask for there."""
-        url = self.url(path)
+        url = self.resolve_url(path)
         if _PLAIN.fullmatch(path):  # to take URLs apart was a tenth of a poll
             return url, self._home, self._root + path
         return url, *_split(url)
@@ -202,11 +204,11 @@ class Asked(Generic[Read]):
 
     def __init__(
         self,
-        http: Http,
+        http: ApiClient,
         sent: Sent,
         url: str,
         headers: Mapping[str, str],
-        reading: Callable[[Answer, str], Read],
+        reading: Callable[[Response, str], Read],
         about: str,
     ) -> None:
         self._http, self._sent, self._url, self._headers = http, sent, url, headers
@@ -245,7 +247,7 @@ def _checked(base_url: str, auth: Mapping[str, str]) -> str:
         raise ConfigError("base_url is no http(s) URL", hint=hint) from None
 
 
-def _target(url: str, answer: OpenAnswer) -> str:
+def _target(url: str, answer: StreamingResponse) -> str:
     """Where a redirect leads; some servers write the URL in UTF-8, which HTTP reads as Latin-1."""
     location = answer.headers.get("Location", "").encode("latin-1", "replace")
     try:

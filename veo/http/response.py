@@ -23,7 +23,7 @@ _NO_KEY = Key("")
 
 
 @dataclass(slots=True)
-class Answer:
+class Response:
     """A whole HTTP answer.
 
     Attributes:
@@ -63,7 +63,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class OpenAnswer:
+class StreamingResponse:
     """An HTTP answer whose body is still to be read; ``close`` gives the connection back.
 
     Attributes:
@@ -105,12 +105,12 @@ class OpenAnswer:
             else:
                 yield from iter(lambda: response.read(size, decode_content=packed), b"")
 
-    def read(self) -> Answer:
+    def read(self) -> Response:
         """The rest of the body, at once."""
         with lost():
             body = self.response.read(decode_content=True)
         self.close()
-        return Answer(self.status, self.headers, body, self.key)
+        return Response(self.status, self.headers, body, self.key)
 
     def close(self) -> None:
         """Give the connection back; safe to call more than once."""
@@ -118,7 +118,7 @@ class OpenAnswer:
         self.response.release_conn()
 
 
-def byte_stream(answer: OpenAnswer, offset: int = 0) -> ByteStream:
+def to_byte_stream(answer: StreamingResponse, offset: int = 0) -> ByteStream:
     """A 200, 206 or 416 answer as the bytes of a file.
 
     416 is no error when the file ends right at the offset: there is nothing left to send then.
@@ -136,7 +136,7 @@ def byte_stream(answer: OpenAnswer, offset: int = 0) -> ByteStream:
     return ByteStream(chunks, start, total, answer.headers.get("ETag"), answer.close)
 
 
-def _extent(answer: OpenAnswer, offset: int) -> tuple[int, int | None]:
+def _extent(answer: StreamingResponse, offset: int) -> tuple[int, int | None]:
     """Where the bytes of an answer begin, and how long the whole file is, if that is known."""
     said = answer.headers.get("Content-Range", "")
     part = _PART.match(said)
@@ -151,7 +151,7 @@ def _extent(answer: OpenAnswer, offset: int) -> tuple[int, int | None]:
     return 0, _length(answer)
 
 
-def _length(answer: OpenAnswer) -> int | None:
+def _length(answer: StreamingResponse) -> int | None:
     """The Content-Length, where it is that of the file: a compressed answer has another one."""
     text = answer.headers.get("Content-Length", "")
     plain = answer.headers.get("Content-Encoding", "identity").lower() == "identity"

@@ -43,7 +43,7 @@ _NEVER_CONNECTED = (NewConnectionError, ConnectTimeoutError, ProxyError, SSLErro
 _ONCE = Retry(0, read=False)
 
 
-class Body:
+class TrackedBody:
     """The body of a paid request, which knows whether any of it was asked for by the network.
 
     Nobody can act upon a request without its body. Whatever broke before that (no connection, no
@@ -105,7 +105,7 @@ class Transport:
             return self._send("GET", pool, target, headers, None, read_s)
 
     def post(
-        self, origin: str, target: str, headers: Mapping[str, str], body: Body, read_s: float
+        self, origin: str, target: str, headers: Mapping[str, str], body: TrackedBody, read_s: float
     ) -> BaseHTTPResponse:
         """Send a paid request, on a connection of its own."""
         with lost(), _unsent(origin, body):
@@ -120,7 +120,7 @@ class Transport:
         pool: _Pool,
         target: str,
         headers: Mapping[str, str],
-        body: Body | None,
+        body: TrackedBody | None,
         read_s: float,
     ) -> BaseHTTPResponse:
         """Past the objects of requests, which cost as much as the rest of a poll."""
@@ -226,7 +226,7 @@ def _unsent(url: str, body: object) -> Iterator[None]:
             hint="A SOCKS proxy needs `pip install PySocks`; NO_PROXY names hosts without a proxy.",
         ) from error
     except _BROKEN as error:
-        if body.begun if isinstance(body, Body) else not _never_connected(error):
+        if body.begun if isinstance(body, TrackedBody) else not _never_connected(error):
             raise
         raise UnreachableError(f"no connection to {origin(url)}: {_why(error)}") from error
 

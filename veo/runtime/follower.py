@@ -7,15 +7,15 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from veo.engine.context import still_running
-from veo.engine.submit import advice
+from veo.engine.context import still_running_error
+from veo.engine.submit import unknown_outcome_hint
 from veo.errors import UnknownOutcomeError, VeoError
 from veo.ledger import LIVE, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from veo.engine.context import Work
+    from veo.engine.context import ActiveJob
     from veo.ledger import Ledger, Record
 
 EVERY_S = 0.5
@@ -37,13 +37,13 @@ class Follower:
         self,
         ledger: Ledger,
         lease: Callable[[Sequence[Record]], list[Record]],
-        begin: Callable[[Work], None],
-        over: Callable[[Work], None],
+        begin: Callable[[ActiveJob], None],
+        over: Callable[[ActiveJob], None],
         every_s: float = EVERY_S,
     ) -> None:
         self._ledger = ledger
         self._lease, self._begin, self._over = lease, begin, over
-        self._works: dict[str, Work] = {}
+        self._works: dict[str, ActiveJob] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(
@@ -51,7 +51,7 @@ class Follower:
         )
         self._thread.start()
 
-    def add(self, work: Work) -> None:
+    def add(self, work: ActiveJob) -> None:
         """Follow a job from now on."""
         with self._lock:
             self._works[work.record.id] = work
@@ -80,15 +80,15 @@ class Follower:
             works[record.id].record = record
             self._take_over(works[record.id])
 
-    def _goes_on(self, work: Work, record: Record) -> bool:
+    def _goes_on(self, work: ActiveJob, record: Record) -> bool:
         """Whether a job is still worth following."""
         changed = record.version != work.record.version
         work.record = record
         if changed:
-            work.told(work)
+            work.on_change(work)
         if record.state is State.UNKNOWN:
             text = f"the outcome of job {record.id} is unknown"
-            work.error = UnknownOutcomeError(text, hint=advice(record.id))
+            work.error = UnknownOutcomeError(text, hint=unknown_outcome_hint(record.id))
         elif record.state in LIVE:
             work.error = self._impatience(work)
         if record.state in LIVE and not work.error:
@@ -97,16 +97,16 @@ class Follower:
         self._over(work)
         return False
 
-    def _take_over(self, work: Work) -> None:
+    def _take_over(self, work: ActiveJob) -> None:
         self._let_go(work)
         self._begin(work)
 
-    def _impatience(self, work: Work) -> VeoError | None:
+    def _impatience(self, work: ActiveJob) -> VeoError | None:
         now = time.time()
         if work.deadline is None and work.record.state is not State.PLANNED:
             work.deadline = now + (work.wait_s or 0.0)
-        return still_running(work) if work.deadline and now > work.deadline else None
+        return still_running_error(work) if work.deadline and now > work.deadline else None
 
-    def _let_go(self, work: Work) -> None:
+    def _let_go(self, work: ActiveJob) -> None:
         with self._lock:
             self._works.pop(work.record.id, None)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from veo.config import ProviderConfig, key_of, models_of
-from veo.engine.context import Route
-from veo.engine.rate_limit import Gate
+from veo.engine.context import ProviderHandle
+from veo.engine.rate_limit import RateLimiter
 from veo.errors import ConfigError
-from veo.provider import Connection, ProviderClass, find, installed
+from veo.provider import Connection, ProviderClass, find_provider, installed_providers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +39,7 @@ class Endpoint:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Routes:
+class ProviderRegistry:
     """The providers as configured, each connected to when it is first asked for.
 
     Args:
@@ -57,11 +57,11 @@ class Routes:
         self._config = config
         self._endpoint = endpoint
         self._opened = opened
-        self._routes: dict[str, Route] = {}
+        self._routes: dict[str, ProviderHandle] = {}
         self._models: dict[str, dict[str, Model]] = {}
         self._lock = threading.RLock()
 
-    def route(self, name: str) -> Route:
+    def route(self, name: str) -> ProviderHandle:
         """A provider ready to be used, with its limits.
 
         Raises:
@@ -82,13 +82,13 @@ class Routes:
         """
         with self._lock:
             if provider not in self._models:
-                facts = find(provider).facts
+                facts = find_provider(provider).facts
                 self._models[provider] = models_of(facts, self._config.of(provider))
             return self._models[provider]
 
     def providers(self) -> dict[str, Facts]:
         """The facts of every installed provider, by name."""
-        return {name: cls.facts for name, cls in installed().items()}
+        return {name: cls.facts for name, cls in installed_providers().items()}
 
     @cached_property
     def catalogue(self) -> list[Model]:
@@ -99,8 +99,8 @@ class Routes:
         """The same; nothing is imported before the first is asked for."""
         yield from self.catalogue
 
-    def _connect(self, name: str) -> Route:
-        cls: ProviderClass = find(name)
+    def _connect(self, name: str) -> ProviderHandle:
+        cls: ProviderClass = find_provider(name)
         facts, chosen = cls.facts, self._config.of(name)
         _check_options(name, chosen, facts)
         base = chosen.base_url or facts.base_url
@@ -111,13 +111,13 @@ class Routes:
         # An option may lead to credentials of another kind; a sandbox must see none of them.
         options = endpoint.options if endpoint else chosen.model_extra or {}
         provider = cls(Connection(url, key, models, options))
-        gate = Gate(
+        gate = RateLimiter(
             chosen.max_in_flight or facts.max_in_flight,
             chosen.submits_per_minute or facts.submits_per_minute,
-            opened=lambda: self._opened(name),
+            on_capacity=lambda: self._opened(name),
         )
         median = (endpoint and endpoint.median_s) or chosen.median_s or facts.median_s
-        return Route(provider, facts.model_copy(update={"median_s": median}), gate)
+        return ProviderHandle(provider, facts.model_copy(update={"median_s": median}), gate)
 
 
 def _check_options(name: str, chosen: ProviderConfig, facts: Facts) -> None:

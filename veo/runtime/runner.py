@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from veo.engine.context import Context, Work
+from veo.engine.context import ActiveJob, StepContext
 from veo.engine.dispatcher import Engine
 from veo.errors import VeoError
 from veo.job import Job
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from veo.ledger import Record
 
 
-class Hands:
+class JobRunner:
     """What this process works on.
 
     Args:
@@ -28,7 +28,7 @@ class Hands:
         patience: Seconds to wait for a job from its submit on, unless a call says otherwise.
     """
 
-    def __init__(self, context: Context, patience: float) -> None:
+    def __init__(self, context: StepContext, patience: float) -> None:
         self._context = context
         self._ledger = context.ledger
         self._patience = patience
@@ -72,12 +72,12 @@ class Hands:
 
     def usual_s(self, provider: str, model: str) -> float:
         """Seconds that a model usually takes, learned from the ledger's past."""
-        return self._context.known(provider, model).median
+        return self._context.learn_durations(provider, model).median
 
-    def opened(self, provider: str) -> None:
+    def on_capacity(self, provider: str) -> None:
         """A provider may have room for one more job."""
         if self._engine:
-            self._engine.opened(provider)
+            self._engine.on_capacity(provider)
 
     def close(self, *, wait: bool = True) -> None:
         """Stop working, wait for the answers of paid requests under way, give up the leases.
@@ -98,23 +98,23 @@ class Hands:
             worker.close()
 
     def _handle(self, record: Record, timeout: float | None) -> Job:
-        work = Work(record, wait_s=timeout if timeout is not None else self._patience)
+        work = ActiveJob(record, wait_s=timeout if timeout is not None else self._patience)
         job = Job(work)
         with self._lock:
             self._jobs[record.id] = job
         return job
 
-    def _begin(self, work: Work) -> None:
+    def _begin(self, work: ActiveJob) -> None:
         if work.record.state is not State.PLANNED and work.deadline is None:
             work.deadline = time.time() + (work.wait_s or 0.0)
         try:
-            route = self._context.route(work.record.provider)
+            route = self._context.find_provider(work.record.provider)
         except VeoError as error:  # no key for one job is no reason to leave the others alone
-            self._context.stop(work, error)
+            self._context.stop_work(work, error)
             self._over(work)
             return
         if work.record.state in IN_FLIGHT:
-            route.gate.admit(work.record.id)
+            route.limiter.restore(work.record.id)
         self._running().add(work)
 
     def _running(self) -> Engine:
@@ -128,7 +128,7 @@ class Hands:
                 self._follower = Follower(self._ledger, self.lease, self._begin, self._over)
             return self._follower
 
-    def _over(self, work: Work) -> None:
+    def _over(self, work: ActiveJob) -> None:
         with self._lock:
             job = self._jobs.pop(work.record.id, None)
         if job:

@@ -29,7 +29,7 @@ from veo.ledger.schema import jobs
 from veo.model import Feature
 from veo.money import quote, usd
 from veo.planning.check import values
-from veo.provider import Asking, Pingable, find
+from veo.provider import Asking, Pingable, find_provider
 from veo.request import Request
 from veo.testing.sample_requests import WORDS, asking, shapes, using
 from veo.testing.service import able, provoke
@@ -78,7 +78,7 @@ class Conformance:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test for every provider; those that ask for ``model`` for every row."""
-        facts = [find(name).facts for name in self.providers]
+        facts = [find_provider(name).facts for name in self.providers]
         rows = [row for each in facts for row in each.models.values()]
         wanted = metafunc.fixturenames
         if "model" in wanted:

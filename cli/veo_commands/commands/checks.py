@@ -114,7 +114,7 @@ def _jobs(client: Client) -> Iterator[Check]:
 
 
 def _providers(client: Client, *, ping: bool) -> Iterator[Check]:
-    from veo.provider import find
+    from veo.provider import find_provider
 
     names, chosen = list(client.providers()), client.config.provider
     for name in names:
@@ -124,7 +124,7 @@ def _providers(client: Client, *, ping: bool) -> Iterator[Check]:
     if chosen in names:
         yield from _model(client)
     else:
-        yield _tried(chosen, lambda: find(chosen).facts.title)
+        yield _tried(chosen, lambda: find_provider(chosen).facts.title)
 
 
 def _provider(client: Client, name: str) -> Check:

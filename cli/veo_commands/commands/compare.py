@@ -110,10 +110,10 @@ def compare(
 def _simulated(
     setup: Setup, prompt: str | None, on: str | None, asked: Asked, run: Trial, place: Place
 ) -> int:
-    from veo.provider import installed
+    from veo.provider import installed_providers
     from veo_commands.commands.simulate import simulated
 
-    routes = on.split(",") if on else list(installed())
+    routes = on.split(",") if on else list(installed_providers())
     request = asked.request(prompt or _PROMPT)
     with simulated(setup, loaded(place).config, request, routes) as (outcome, clips):
         comparison.shown(outcome)

@@ -133,9 +133,9 @@ def known(providers: list[str] | None) -> list[str]:
     Raises:
         UnknownProviderError: One is not.
     """
-    from veo.provider import find
+    from veo.provider import find_provider
 
-    return [find(name).facts.name for name in providers or ()]
+    return [find_provider(name).facts.name for name in providers or ()]
 
 
 def written(ledger: "Ledger", scope: "Scope", file: Path) -> None:

@@ -55,9 +55,9 @@ def check_detachable(providers: "Iterable[str]") -> None:
         UsageError: One makes the video within the paid call.
     """
     from veo.errors import UsageError
-    from veo.provider import installed
+    from veo.provider import installed_providers
 
-    others = [name for name, cls in installed().items() if cls.facts.tasks]
+    others = [name for name, cls in installed_providers().items() if cls.facts.tasks]
     for name in sorted(set(providers) - set(others)):
         raise UsageError(
             f"--detach: {name} makes the video within the call: nobody may leave",

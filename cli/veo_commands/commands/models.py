@@ -69,9 +69,9 @@ def known(config: "Config", provider: str | None = None) -> "Iterable[Model]":
         UnknownProviderError: No such provider is installed.
     """
     from veo.config import models_of
-    from veo.provider import find, installed
+    from veo.provider import find_provider, installed_providers
 
-    chosen = {provider: find(provider)} if provider else installed()
+    chosen = {provider: find_provider(provider)} if provider else installed_providers()
     for name, cls in chosen.items():
         yield from models_of(cls.facts, config.of(name)).values()
 

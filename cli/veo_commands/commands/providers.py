@@ -15,10 +15,10 @@ _TITLES = ("PROVIDER", "BILLED", "KEY", "ADDRESS", "WHAT IT IS")
 
 def providers(*, place: Place) -> None:
     """List providers: how they bill, and whether their key is set."""
-    from veo.provider import installed
+    from veo.provider import installed_providers
 
     config = loaded(place).config
-    facts = [cls.facts for cls in installed().values()]
+    facts = [cls.facts for cls in installed_providers().values()]
     if out.show.json or out.show.quiet:
         for row in facts:
             out.result(described(row, config), row.name)

@@ -103,12 +103,12 @@ def _busy(record: "Record") -> str:
 
 def _undecided(records: "Sequence[Record]") -> None:
     """Tell of jobs of unknown outcome, and what can be done about them."""
-    from veo.engine.submit import advice
+    from veo.engine.submit import unknown_outcome_hint
 
     for record in records:
         out.say(words.outcome(record), fg="yellow")
     if records:
-        out.advise(advice(records[0].id if len(records) == 1 else "JOB"))
+        out.advise(unknown_outcome_hint(records[0].id if len(records) == 1 else "JOB"))
 
 
 def _check(names: Sequence[str], *, resubmit: bool, task_id: str | None) -> None:

@@ -17,7 +17,7 @@ from veo.config import Config, ProviderConfig
 from veo.job import as_completed
 from veo.key import Key
 from veo.money import usd
-from veo.provider import find
+from veo.provider import find_provider
 from veo.runtime.providers import Endpoint
 from veo_commands.output import out
 from veo_sandbox import Sandbox
@@ -75,7 +75,7 @@ class Play:
 
 
 def _play(setup: Setup, config: Config, side: Entrant, folder: Path) -> Play:
-    facts = find(side.provider).facts
+    facts = find_provider(side.provider).facts
     speed = setup.speed_of(facts)
     stem = side.name.replace(":", "-")
     out.say(f"{side.name}: {setup.count} requests, time {speed:g} times as fast")
