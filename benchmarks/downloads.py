@@ -15,6 +15,7 @@ from poll_server import pacer
 from server import KEY
 from table import Table, Target
 
+from veo import paths
 from veo.files import output as download
 from veo.update import RemoteVideo
 
@@ -82,7 +83,7 @@ def _curl(url: str, places: list[Path]) -> None:
 
 def _receive(provider: Provider, url: str, places: list[Path], *, finish: bool = False) -> None:
     for place in places:
-        part = download.part_of(place, "job") if finish else place
+        part = paths.part_path(place, "job") if finish else place
         part.unlink(missing_ok=True)
         download.receive(provider.open(RemoteVideo(url)), part, lambda _, __: None)
         if finish:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_videos import film
 
+from veo import paths
 from veo.errors import AnswerLostError, DownloadError, OutputError
 from veo.files import output as download
 from veo.provider import ByteStream
@@ -261,7 +262,10 @@ class TestClaim:
 def test_every_name_that_fits_has_a_part_and_another_name_that_fit(name: str) -> None:
     """Disks count bytes: a name of 60 letters can have 240."""
     output = Path("/videos", name)
-    for other in (download.part_of(output, "abcdefghij"), download.beside(output, "abcdefghij")):
+    for other in (
+        paths.part_path(output, "abcdefghij"),
+        paths.alternative_path(output, "abcdefghij"),
+    ):
         assert len(other.name.encode()) <= 255
         assert (other.parent, other != output) == (output.parent, True)
 
@@ -269,5 +273,5 @@ def test_every_name_that_fits_has_a_part_and_another_name_that_fit(name: str) ->
 def test_parts_of_different_jobs_are_different() -> None:
     """Two jobs with one output do not write into one file."""
     output = Path("/videos/lion.mp4")
-    assert download.part_of(output, "a") != download.part_of(output, "b")
-    assert download.part_of(output, "a").name.startswith(".")
+    assert paths.part_path(output, "a") != paths.part_path(output, "b")
+    assert paths.part_path(output, "a").name.startswith(".")

@@ -11,9 +11,9 @@ import pytest
 from scripted import model
 
 from veo.errors import LeaseLostError, WithdrawnError
-from veo.files.output import beside
 from veo.ledger import Cap, Ledger, NewJob, Record, State
 from veo.money import quote
+from veo.paths import alternative_path
 from veo.request import Request
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def test_another_request_output_or_provider_is_another_job(
 def test_a_video_that_had_to_be_renamed_is_recognised(ledger: Ledger) -> None:
     """Saved beside a file that was in its place, it stands for its item all the same."""
     record = planned(ledger)
-    place = str(beside(Path(record.output), record.id))
+    place = str(alternative_path(Path(record.output), record.id))
     moved(ledger, record, *TO_DONE, output=place)
     wanted = new()
 

@@ -1,4 +1,4 @@
-"""Where things live on this machine."""
+"""Where files are on this machine, and their names. Nothing is read or written."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import platformdirs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# Characters of a file name that are kept when something is added to it. At four bytes each they
+# leave enough of the 255 bytes that most file systems allow.
+_KEPT_CHARACTERS = 50
 
 
 def home(env: Mapping[str, str] = os.environ) -> Path:
@@ -28,3 +32,13 @@ def absolute(path: Path | str) -> Path:
     """A path from the root on, its ``~`` expanded; ``~name`` of nobody's stays as it is."""
     # Path.expanduser would raise a RuntimeError for the latter.
     return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
+
+
+def part_path(output: Path, job: str) -> Path:
+    """Return the hidden file beside ``output`` that holds a job's bytes until they are complete."""
+    return output.with_name(f".{output.name[:_KEPT_CHARACTERS]}.{job}.part")
+
+
+def alternative_path(output: Path, job: str) -> Path:
+    """Return the name of a job's video if another file has the name ``output``."""
+    return output.with_name(f"{output.stem[:_KEPT_CHARACTERS]}.{job}{output.suffix}")

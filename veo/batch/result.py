@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from veo.batch.match import Action
 from veo.batch.paths import RESULT_FILE
+from veo.files.atomic import open_atomic
 from veo.money import micros, usd
 
 if TYPE_CHECKING:
@@ -83,16 +82,13 @@ def write_result(batch: Batch) -> Path | None:
         The file; None where the folder cannot be written.
     """
     path = batch.validation.folder / RESULT_FILE
-    half = path.with_name(f".{RESULT_FILE}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Of names that are no text the bytes are written as JSON escapes them.
-        with half.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines(_format_result(batch))
-        half.replace(path)
+        with open_atomic(path) as file:
+            # A file name that is not valid UTF-8 is written with the escapes of JSON.
+            parts = _format_result(batch)
+            file.writelines(part.encode("utf-8", "backslashreplace") for part in parts)
     except OSError:
-        with contextlib.suppress(OSError):
-            half.unlink()
         return None
     return path
 

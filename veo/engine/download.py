@@ -20,6 +20,7 @@ from veo.errors import (
 from veo.files import output as download
 from veo.files import sidecar
 from veo.ledger.record import State
+from veo.paths import part_path
 from veo.update import Stage
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def fetch(context: StepContext, work: ActiveJob) -> float | None:
 
 def _receive(context: StepContext, work: ActiveJob) -> download.Saved:
     output = Path(work.record.output)
-    part = download.part_of(output, work.record.id)
+    part = part_path(output, work.record.id)
     stream = _open(context, work, download.kept_bytes(part))
     if work.record.state is State.READY or stream.etag != work.record.tag:
         context.move(work, State.DOWNLOADING, tag=stream.etag)
@@ -104,7 +105,7 @@ def _video(work: ActiveJob) -> RemoteVideo:
 
 
 def _done(context: StepContext, work: ActiveJob, saved: download.Saved) -> None:
-    download.part_of(Path(work.record.output), work.record.id).unlink(missing_ok=True)
+    part_path(Path(work.record.output), work.record.id).unlink(missing_ok=True)
     changes = {"bytes": saved.bytes, "sha256": saved.sha256, "output": str(saved.path)}
     if str(saved.path) != work.record.output:
         work.message = f"{work.record.output} was there already: saved as {saved.path.name}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import threading
 from collections import OrderedDict
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import ConfigError, ImageError, LedgerError, ProviderError
+from veo.files.atomic import open_atomic
 from veo.image import Image, sniff
 from veo.paths import absolute
 
@@ -123,17 +123,12 @@ class Pictures:
 
     def _store(self, data: bytes, digest: str) -> str:
         path = self._folder / digest
-        half = self._folder / f".{digest}.{os.getpid()}-{threading.get_ident()}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             if not path.exists():
-                with half.open("wb") as file:
+                with open_atomic(path, durable=True) as file:
                     file.write(data)
-                    os.fsync(file.fileno())
-                half.replace(path)
         except OSError as error:
-            with suppress(OSError):
-                half.unlink()
             raise LedgerError(
                 f"cannot keep a picture in {self._folder}: {error.strerror or error}",
                 hint="Free some space there, or set VEO_HOME to a folder that can be written.",

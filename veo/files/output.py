@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 from veo.errors import DownloadError, OutputError
 from veo.files.mp4 import defect
+from veo.paths import alternative_path, part_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from veo.provider import ByteStream
-
-_NAME = 50  # letters of a name that stay: with four bytes each they leave room in the usual 255
-
 
 PIECE = 1 << 16  # larger writes took up to eight times the CPU a byte (Linux 6.18, ext4)
 
@@ -31,16 +29,6 @@ class Saved:
     path: Path
     bytes: int
     sha256: str
-
-
-def part_of(output: Path, job: str) -> Path:
-    """Where the bytes of a job gather until they are whole: beside the output, hidden."""
-    return output.with_name(f".{output.name[:_NAME]}.{job}.part")
-
-
-def beside(output: Path, job: str) -> Path:
-    """The name that a job's video gets when a file that is not its own has the output's."""
-    return output.with_name(f"{output.stem[:_NAME]}.{job}{output.suffix}")
 
 
 def kept_bytes(part: Path) -> int:
@@ -144,7 +132,7 @@ def claim_folder(folder: Path) -> None:
     Raises:
         OutputError: It cannot.
     """
-    probe = part_of(folder / "veo", str(os.getpid()))
+    probe = part_path(folder / "veo", str(os.getpid()))
     with _claimed(folder):
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
@@ -166,7 +154,7 @@ def _name(part: Path, output: Path, job: str, *, force: bool) -> Path:
     try:
         os.link(part, output)
     except OSError:  # the name is taken, or the file system has no hard links
-        free = beside(output, job) if os.path.lexists(output) else output
+        free = alternative_path(output, job) if os.path.lexists(output) else output
         part.replace(free)
         return free
     part.unlink()

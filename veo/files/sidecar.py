@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from veo.files.atomic import open_atomic
 from veo.ledger.record import State
 from veo.money import usd
 
@@ -67,13 +68,9 @@ def write(record: Record) -> None:
     target = path_of(output)
     if target.exists() and maker(output) is None:
         return
-    half = target.with_name(f".{target.name}.part")
-    try:
-        half.write_text(_written(body), "utf-8")
-        half.replace(target)
-    except OSError:
-        with suppress(OSError):
-            half.unlink()
+    with suppress(OSError), open_atomic(target) as file:
+        # A path that is not valid UTF-8 is written with the escapes of JSON.
+        file.write(_written(body).encode("utf-8", "backslashreplace"))
 
 
 def _written(body: dict[str, Any]) -> str:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select
 
 from veo.errors import LeaseLostError
-from veo.files.output import beside
 from veo.ledger import rows
 from veo.ledger.caps import spent
 from veo.ledger.record import LIVE, Record, State
 from veo.ledger.schema import events, jobs
 from veo.money import micros
+from veo.paths import alternative_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -179,7 +179,7 @@ def withdraw(
 
 def _is_at(record: Record, output: str) -> bool:
     """Whether a job's video goes to that file, renamed or not because another had the name."""
-    return record.output in {output, str(beside(Path(output), record.id))}
+    return record.output in {output, str(alternative_path(Path(output), record.id))}
 
 
 def _record(job: NewJob, cost: int, owner: str | None, at: float) -> Record:

@@ -14,6 +14,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from veo.errors import OutputError
+from veo.files.atomic import open_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,12 +56,10 @@ def write(file: Path, text: str) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    half = file.with_name(f".{file.name}.part")
     try:
-        half.write_text(text, "utf-8")
-        half.replace(file)
+        with open_atomic(file) as page:
+            page.write(text.encode())
     except OSError as error:
-        half.unlink(missing_ok=True)
         raise OutputError(f"{file}: {error.strerror or error}") from error
 
 

@@ -1,0 +1,42 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO
+
+from veo.paths import part_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def open_atomic(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
+    """Open a file for writing; it gets its name when the block ends without an error.
+
+    Until then the bytes are in a hidden file in the same folder, which an error removes.
+
+    Args:
+        path: The file; an existing one is replaced.
+        durable: Whether the bytes must be on the disk before the file gets its name.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    # Other processes and threads may write the same file at the same time: the last one wins.
+    part = part_path(path, f"{os.getpid()}-{threading.get_ident()}")
+    try:
+        with part.open("wb") as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
