@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch_inputs import PRICE, charged, creates, jobs, narrow, numbered, states, whole, write
 from PIL import Image as Pil
-from terminal import on_a_terminal, screen
+from terminal import run_on_terminal, visible_lines
 
 from veo.paths import home
 
@@ -312,9 +312,9 @@ def test_many_share_one_picture(
 def test_on_a_terminal(in_steps: veo_sandbox.Sandbox) -> None:
     """A bar, counts, money and the moving jobs; in the end a table, and nothing of the rest."""
     in_steps.fault("moderated", match="take 1")
-    code, painted = on_a_terminal("batch", str(write(*numbered(4))), "--max-cost", "0.60")
+    code, painted = run_on_terminal("batch", str(write(*numbered(4))), "--max-cost", "0.60")
 
-    left = screen(painted)
+    left = visible_lines(painted)
     assert code == 1
     for shown in ("/4", "running", "reserved $0.60 of $0.60", "left", "#3"):
         assert shown in painted, shown

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from batch_inputs import charged, creates, jobs, narrow, numbered, until, whole, workers, write
-from cli_runner import Veo, finished, process
+from cli_runner import Veo, run_process, start_process
 
 from veo.ledger import Record, State
 
@@ -80,8 +80,8 @@ def test_killed_five_times(rough: veo_sandbox.Sandbox) -> None:
     file = write(*numbered(ITEMS))
     kills = 0
     for number in range(KILLS):
-        kills += killed(process("batch", file), 6 * (number + 1))
-    last = finished("batch", file, "--json")
+        kills += killed(start_process("batch", file), 6 * (number + 1))
+    last = run_process("batch", file, "--json")
     unknown = prove(rough, ITEMS)
     told = Counter(json.loads(line)["state"] for line in last.out.splitlines())
 
@@ -111,8 +111,8 @@ def test_lost_answers_and_kills(rough: veo_sandbox.Sandbox) -> None:
     rough.fault("drop_answer", every=10)
     file = write(*numbered(ITEMS))
     for number in range(KILLS):
-        killed(process("batch", file), 6 * (number + 1))
-    last = finished("batch", file)
+        killed(start_process("batch", file), 6 * (number + 1))
+    last = run_process("batch", file)
     unknown = prove(rough, ITEMS)
     unheard = {task["request"]["prompt"] for task in rough.tasks() if not task["answered"]}
 
@@ -124,13 +124,13 @@ def test_interrupted(service: veo_sandbox.Sandbox) -> None:
     """Ctrl-C: what was sent goes on, what was not holds no money; the same command goes on."""
     service.change(latency="2", delay=0.02)
     file = write(*numbered(ITEMS))
-    running = process("batch", file, "--json")
+    running = start_process("batch", file, "--json")
     until(lambda: len(service.tasks()) >= 5)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=30)
     states = Counter(job.state for job in jobs())
     sent = len(service.tasks())
-    again = finished("batch", file)
+    again = run_process("batch", file)
 
     assert running.returncode == 130
     assert "on their way: `veo resume` fetches them" in err
@@ -147,9 +147,9 @@ def test_interrupted_while_another_follows(service: veo_sandbox.Sandbox) -> None
     narrow(8)
     service.change(latency="1")
     file = write(*numbered(40))
-    first = process("batch", file)
+    first = start_process("batch", file)
     until(service.tasks)
-    second = process("batch", file)
+    second = start_process("batch", file)
     until(lambda: workers() == 2)
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=30)
@@ -164,9 +164,9 @@ def test_killed_while_another_follows(service: veo_sandbox.Sandbox) -> None:
     """The jobs of a process that dies are taken over by the one that follows them."""
     service.change(latency="3")
     file = write(*numbered(20))
-    first = process("batch", file)
+    first = start_process("batch", file)
     until(lambda: all(job.task_id for job in jobs()) and len(jobs()) == 20)
-    second = process("batch", file, "--json")
+    second = start_process("batch", file, "--json")
     until(lambda: workers() == 2)
     first.kill()
     first.communicate()

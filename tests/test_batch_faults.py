@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from batch_inputs import PRICE, charged, creates, jobs, numbered, states, whole, write
-from cli_runner import Veo, finished, process
+from cli_runner import Veo, run_process, start_process
 
 from veo.ledger import State
 
@@ -89,12 +89,12 @@ def test_killed_and_run_again(service: veo_sandbox.Sandbox) -> None:
     service.change(latency="2")
     said(service, max_in_flight=JOBS)
     file = write(*numbered(JOBS))
-    running = process("batch", file)
+    running = start_process("batch", file)
     while not (len(known := jobs()) == JOBS and all(job.task_id for job in known)):
         assert running.poll() is None
     running.kill()
     running.communicate()
-    again = finished("batch", file)
+    again = run_process("batch", file)
 
     assert again.code == 0, again.err
     assert posts(service) == JOBS

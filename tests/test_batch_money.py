@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_inputs import PRICE, charged, creates, jobs, numbered, states, whole, write
-from cli_runner import Veo, process
+from cli_runner import Veo, start_process
 
 from veo.ledger import Ledger
 from veo.paths import home
@@ -93,7 +93,7 @@ def test_two_processes_never_pass_the_cap(service: veo_sandbox.Sandbox) -> None:
     service.change(latency="uniform:0.05,0.3", seed=8)
     service.fault("failed", every=7)
     file = write(*numbered(40))
-    both = [process("batch", file, "--max-cost", "3", "--json") for _ in range(2)]
+    both = [start_process("batch", file, "--max-cost", "3", "--json") for _ in range(2)]
     outs = [each.communicate(timeout=60)[0] for each in both]
     told = [[json.loads(line) for line in out.splitlines()] for out in outs]
     made = [job for job in jobs() if job.state == "done"]
@@ -111,7 +111,7 @@ def test_two_processes_make_each_item_once(service: veo_sandbox.Sandbox) -> None
     """Both run the same file at the same moment: one job an item, and both see all of it done."""
     service.change(latency="uniform:0.05,0.3")
     file = write(*numbered(40))
-    both = [process("batch", file, "--json") for _ in range(2)]
+    both = [start_process("batch", file, "--json") for _ in range(2)]
     outs = [each.communicate(timeout=60)[0] for each in both]
 
     assert [each.returncode for each in both] == [0, 0]

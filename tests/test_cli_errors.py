@@ -3,20 +3,17 @@
 import errno
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cli_runner import Ran, Veo
+from cli_runner import CommandResult, Veo
 from PIL import Image
 
-import veo.files.output
-import veo.planning.plan
 import veo_sandbox
 
 pytest_plugins = ("veo_fixtures",)
 
 
-def says(ran: Ran, code: int, *words: str) -> None:
+def says(ran: CommandResult, code: int, *words: str) -> None:
     """An exit code, one error line that holds the words, a hint below it or none, no traceback."""
     assert ran.code == code, ran.err
     assert len(ran.errors) == 1, ran.err
@@ -128,7 +125,7 @@ def test_a_full_disk(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(veo_fsync(), "fsync", full)
+        patched.setattr("veo.files.output.os.fsync", full)
         ran = veo("generate", "a lion", "-o", "lion.mp4")
 
     says(ran, 7, "No space left on device", "`veo resume`")
@@ -136,11 +133,6 @@ def test_a_full_disk(
     assert veo("resume").code == 0
     assert Path("lion.mp4").is_file()
     assert len(service.bills()) == 1
-
-
-def veo_fsync() -> Any:
-    """Where the download makes a file durable."""
-    return veo.download.os
 
 
 @pytest.mark.parametrize(
@@ -253,15 +245,10 @@ def test_a_bug_is_called_one(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr(veo_plan(), "plan", broken)
+    monkeypatch.setattr("veo.planning.plan.plan", broken)
 
     says(veo("generate", "a lion"), 1, "a bug", "RuntimeError: out of order", "--debug")
     assert "Traceback" in veo("generate", "a lion", "--debug").err
-
-
-def veo_plan() -> Any:
-    """Where plans are made."""
-    return veo.plan
 
 
 def test_unreadable_ledger(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_runner import Veo, finished, process
-from terminal import on_a_terminal, screen
+from cli_runner import Veo, run_process, start_process
+from terminal import run_on_terminal, visible_lines
 
 import veo_sandbox
 from veo.ledger import Ledger, Record
@@ -55,7 +55,7 @@ def test_help_is_cheap(args: list[str]) -> None:
 
 def test_help_documents_the_exit_codes() -> None:
     """`veo --help` names every exit code."""
-    ran = finished("--help")
+    ran = run_process("--help")
 
     assert ran.code == 0
     for code in (0, 1, 2, 3, 4, 5, 6, 7, 130):
@@ -64,7 +64,7 @@ def test_help_documents_the_exit_codes() -> None:
 
 def test_without_a_verb() -> None:
     """`veo` alone is a mistake in usage that is answered with the help."""
-    ran = finished()
+    ran = run_process()
 
     assert (ran.code, ran.out) == (2, "")
     assert "generate" in ran.err
@@ -73,7 +73,7 @@ def test_without_a_verb() -> None:
 def test_ctrl_c_leaves_a_resumable_job(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """Ctrl-C ends with 130, names the job and how to resume it; it is not paid again."""
     service.change(latency="3")
-    with process("generate", "a lion", "-o", "lion.mp4", "--json") as running:
+    with start_process("generate", "a lion", "-o", "lion.mp4", "--json") as running:
         until(lambda: [job for job in jobs() if job.task_id])
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=30)
@@ -91,7 +91,7 @@ def test_ctrl_c_leaves_a_resumable_job(veo: Veo, service: veo_sandbox.Sandbox) -
 def test_ctrl_c_waits_for_a_payment(service: veo_sandbox.Sandbox) -> None:
     """Ctrl-C within a paid request waits for its answer, so that the task is known."""
     service.change(latency="30", delay=1.5)
-    with process("generate", "a lion") as running:
+    with start_process("generate", "a lion") as running:
         until(lambda: [job for job in jobs() if job.state == "submitting"])
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=30)
@@ -106,7 +106,7 @@ def test_ctrl_c_waits_for_a_payment(service: veo_sandbox.Sandbox) -> None:
 def test_ctrl_c_waits_for_a_stream(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """A route that makes the video within the paid call is heard out, and nothing is lost."""
     service.change(latency="2")
-    with process("generate", "a lion", "-p", "laozhang-sync") as running:
+    with start_process("generate", "a lion", "-p", "laozhang-sync") as running:
         until(lambda: [job for job in jobs() if job.state == "running"])
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=30)
@@ -122,7 +122,7 @@ def test_ctrl_c_waits_for_a_stream(veo: Veo, service: veo_sandbox.Sandbox) -> No
 def test_a_second_ctrl_c_leaves_at_once(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """A second Ctrl-C does not wait; the job's outcome is unknown then, and never guessed."""
     service.change(latency="30", delay=20)
-    with process("generate", "a lion") as running:
+    with start_process("generate", "a lion") as running:
         until(lambda: [job for job in jobs() if job.state == "submitting"])
         running.send_signal(signal.SIGINT)
         told = ""
@@ -141,7 +141,7 @@ def test_a_second_ctrl_c_leaves_at_once(veo: Veo, service: veo_sandbox.Sandbox) 
 def test_an_end_from_outside_is_gentle(service: veo_sandbox.Sandbox) -> None:
     """SIGTERM ends like Ctrl-C: the lease is given up, the job can be resumed."""
     service.change(latency="30")
-    with process("generate", "a lion") as running:
+    with start_process("generate", "a lion") as running:
         until(lambda: [job for job in jobs() if job.task_id])
         running.terminate()
         running.communicate(timeout=30)
@@ -153,7 +153,7 @@ def test_an_end_from_outside_is_gentle(service: veo_sandbox.Sandbox) -> None:
 
 def test_nobody_reads(service: veo_sandbox.Sandbox) -> None:
     """A reader that goes away is no error worth a word."""
-    with process("models") as running:
+    with start_process("models") as running:
         assert running.stdout
         assert running.stderr
         running.stdout.close()
@@ -165,7 +165,7 @@ def test_nobody_reads(service: veo_sandbox.Sandbox) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_stdout_on_a_full_disk() -> None:
     """Results that cannot be written are one clear error."""
-    with Path("/dev/full").open("w") as full, process("models", stdout=full) as running:
+    with Path("/dev/full").open("w") as full, start_process("models", stdout=full) as running:
         _, err = running.communicate(timeout=30)
 
     assert running.returncode == 2
@@ -175,7 +175,7 @@ def test_stdout_on_a_full_disk() -> None:
 def test_messages_that_nobody_reads_stop_nothing(service: veo_sandbox.Sandbox) -> None:
     """A video is finished although nobody reads the progress any more."""
     service.change(latency="0.5")
-    with process("generate", "a lion", "-o", "lion.mp4") as running:
+    with start_process("generate", "a lion", "-o", "lion.mp4") as running:
         assert running.stderr
         running.stderr.close()
         assert running.stdout
@@ -188,7 +188,7 @@ def test_messages_that_nobody_reads_stop_nothing(service: veo_sandbox.Sandbox) -
 @pytest.mark.usefixtures("in_steps")
 def test_a_terminal_shows_progress() -> None:
     """On a terminal: state, percent, time and cost, painted in place; the cursor comes back."""
-    code, painted = on_a_terminal("generate", "a [red]lion", "-o", "lion.mp4")
+    code, painted = run_on_terminal("generate", "a [red]lion", "-o", "lion.mp4")
 
     assert code == 0
     assert "running" in painted
@@ -205,11 +205,11 @@ def test_many_on_a_terminal(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     service.change(latency="uniform:0.5,2")
     for number in range(3):
         veo("generate", f"lion {number}", "--detach")
-    code, painted = on_a_terminal("resume")
+    code, painted = run_on_terminal("resume")
 
     assert code == 0
     assert "/3" in painted
-    left = screen(painted)
+    left = visible_lines(painted)
     assert sorted(left[0::2]) == sorted(str(path.absolute()) for path in Path().glob("*.mp4"))
     assert ["charged $0.15" in line for line in left[1::2]] == [True] * 3
 
@@ -225,14 +225,14 @@ def test_many_on_a_terminal(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 def test_the_shell_completes(words: str, cword: str, expected: list[str]) -> None:
     """The shell completes verbs, options' values, names of providers."""
     env = {"_VEO_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": cword}
-    ran = finished(env=env)
+    ran = run_process(env=env)
 
     assert ran.out.split() == expected
 
 
 def test_completion_can_be_shown() -> None:
     """--show-completion prints a script that asks `veo` itself."""
-    ran = finished("--show-completion", "bash")
+    ran = run_process("--show-completion", "bash")
 
     assert ran.code == 0
     assert "_VEO_COMPLETE=complete_bash" in ran.out
@@ -242,7 +242,9 @@ def test_a_sandbox_serves(tmp_path: Path) -> None:
     """`veo sandbox` says where it listens once it does, and ends gently."""
     import requests
 
-    with process("sandbox", "--home", tmp_path, "--clip", "tiny", "--latency", "0") as running:
+    with start_process(
+        "sandbox", "--home", tmp_path, "--clip", "tiny", "--latency", "0"
+    ) as running:
         assert running.stdout
         said = running.stdout.readline()
         url = said.removeprefix("listening on ").strip()

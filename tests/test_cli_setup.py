@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from cli_runner import Ran, Veo
+from cli_runner import CommandResult, Veo
 
 import veo_sandbox
 from veo.config import load
@@ -56,7 +56,7 @@ def test_providers_tell_their_keys_state(veo: Veo, monkeypatch: pytest.MonkeyPat
     assert "sandbox-key" not in ran.out + rows.out
 
 
-def statuses(ran: Ran) -> dict[str, str]:
+def statuses(ran: CommandResult) -> dict[str, str]:
     """What `veo doctor --json` found, by check."""
     return {check["name"]: check["status"] for check in ran.objects}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_runner import Ran, Veo
+from cli_runner import CommandResult, Veo
 from html_checks import sound
 
 import veo_sandbox
@@ -20,7 +20,7 @@ pytest_plugins = ("veo_fixtures",)
 BOTH = "laozhang-async,laozhang-sync"
 
 
-def sides(ran: Ran) -> dict[str, dict[str, Any]]:
+def sides(ran: CommandResult) -> dict[str, dict[str, Any]]:
     """The lines of --json about the routes, by their names."""
     return {line["name"]: line for line in ran.objects if "name" in line}
 

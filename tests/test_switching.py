@@ -21,7 +21,7 @@ from veo.testing.sample_requests import SAID, asking
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cli_runner import Ran, Veo
+    from cli_runner import CommandResult, Veo
 
     from veo.model import Model, Rule
     from veo.request import Request
@@ -51,7 +51,7 @@ def client(server: veo_sandbox.Sandbox, tmp_path: Path) -> Iterator[Client]:
         yield client
 
 
-def made_by(ran: Ran) -> str:
+def made_by(ran: CommandResult) -> str:
     """The provider of the one video that a command has made, which is whole."""
     assert ran.code == 0, ran.err
     (job,) = ran.objects

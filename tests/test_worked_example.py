@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli_runner import finished
+from cli_runner import run_process
 
 from veo.files.mp4 import seconds
 
@@ -65,9 +65,9 @@ def pip(*args: object) -> None:
 def test_it_is_found_and_its_facts_are_shown(installed: Path) -> None:
     """Once it is installed ``veo`` knows it, its models, prices and rules; no key is needed."""
     env = {"PYTHONPATH": str(installed)}
-    known = finished("providers", "--json", env=env)
-    (standard, mini) = finished("models", "-p", "flipbook", "--json", env=env).objects
-    broken = finished(
+    known = run_process("providers", "--json", env=env)
+    (standard, mini) = run_process("models", "-p", "flipbook", "--json", env=env).objects
+    broken = run_process(
         "generate", "a lion", "-p", "flipbook", "--dry-run", "--start-frame", "a.png",
         "--duration", "4", env=env,
     )  # fmt: skip
@@ -81,7 +81,7 @@ def test_it_makes_a_film(installed: Path, server: Any) -> None:
     """One word on the command line, and the file is there, the money known on both sides."""
     Path("veo.toml").write_text(f'[providers.flipbook]\nbase_url = "{server.url}/v1"\nmedian_s = 1')
     env = {"PYTHONPATH": str(installed), "FLIPBOOK_KEY": server.key}
-    ran = finished("generate", "a lion", "-p", "flipbook", "-o", "lion.mp4", "--json", env=env)
+    ran = run_process("generate", "a lion", "-p", "flipbook", "-o", "lion.mp4", "--json", env=env)
 
     assert ran.code == 0, ran.err
     assert seconds(Path("lion.mp4")) == 8.0

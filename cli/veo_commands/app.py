@@ -19,7 +19,7 @@ from veo_commands.commands.resume import resume
 from veo_commands.commands.sandbox import sandbox
 from veo_commands.commands.show import show
 from veo_commands.exit_codes import MEANINGS
-from veo_commands.framework import Command, command
+from veo_commands.framework import Command, build_callback
 
 _CODES = "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items())
 _EPILOG = f"""\b
@@ -79,4 +79,4 @@ for verb in (
     config,
     sandbox,
 ):
-    app.command(cls=Command)(command(verb))
+    app.command(cls=Command)(build_callback(verb))

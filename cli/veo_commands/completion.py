@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def providers(incomplete: str) -> list[str]:
+def complete_providers(incomplete: str) -> list[str]:
     """Names of installed providers."""
     from importlib.metadata import entry_points
 
@@ -18,7 +18,7 @@ def providers(incomplete: str) -> list[str]:
     return _fitting(incomplete, entry_points(group=GROUP).names)
 
 
-def models(incomplete: str) -> list[str]:
+def complete_models(incomplete: str) -> list[str]:
     """Names of models of every provider."""
     from veo.provider import installed_providers
 
@@ -27,20 +27,20 @@ def models(incomplete: str) -> list[str]:
     )
 
 
-def jobs(incomplete: str) -> list[str]:
+def complete_jobs(incomplete: str) -> list[str]:
     """Ids of the newest jobs, of the sandbox too."""
     from veo.ledger import Ledger
-    from veo_commands.session import homes
+    from veo_commands.session import ledger_dirs
 
     found: list[str] = []
     with suppress(Exception):  # a shell that completes must not print errors
-        for home in homes():
+        for home in ledger_dirs():
             if home.is_dir():
                 found += [record.id for record in Ledger(home).jobs(limit=50)]
     return _fitting(incomplete, found)
 
 
-def states(incomplete: str) -> list[str]:
+def complete_states(incomplete: str) -> list[str]:
     """The states of a job's life."""
     from veo.ledger import State
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from veo_commands import exit_codes as codes
-from veo_commands.options import Show
+from veo_commands import exit_codes
+from veo_commands.options import OutputOptions
 from veo_commands.output import out
 
 if TYPE_CHECKING:
@@ -35,41 +35,41 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     try:
         sys.stdout.flush()
     except OSError:  # said already; the interpreter would say it again
-        out.abandoned()
+        out.broken_pipe()
     sys.exit(code)
 
 
 def run(args: list[str]) -> int:
     """Run one command, and return its exit code."""
     # Until the options are read, which may fail, only a look at them tells how to say so.
-    out.show = Show(json="--json" in args, debug="--debug" in args)
+    out.options = OutputOptions(json="--json" in args, debug="--debug" in args)
     try:
         from veo_commands.app import app
 
         code = app(args, prog_name="veo", standalone_mode=False) or 0
         sys.stdout.flush()
     except BrokenPipeError:
-        return out.abandoned()
+        return out.broken_pipe()
     except KeyboardInterrupt:
-        return codes.INTERRUPTED
+        return exit_codes.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a line and a code
-        return failed(error)
+        return report_failure(error)
     return int(code)
 
 
-def failed(error: Exception) -> int:
+def report_failure(error: Exception) -> int:
     """Say what went wrong where no job can; returns the exit code."""
     from veo.errors import VeoError
 
     known = error if isinstance(error, VeoError) else _named(error)
-    if out.show.debug:
+    if out.options.debug:
         import traceback
 
-        out.tell("".join(traceback.format_exception(error)))
-    out.fail(known)
+        out.notice("".join(traceback.format_exception(error)))
+    out.print_error(known)
     body = {key: value for key, value in known.to_json().items() if key != "hint"}
     with suppress(OSError):
-        out.result({"job": None, "error": body}, None)
+        out.print_result({"job": None, "error": body}, None)
     return known.exit_code
 
 

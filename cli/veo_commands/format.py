@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from veo_commands.output import one_line
+from veo_commands.output import shorten_line
 
 if TYPE_CHECKING:
     from veo.ledger.record import Record
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from veo.planning.plan import Plan
     from veo.request import Request
 
-STYLES = {"done": "green", "failed": "red", "expired": "red", "unknown": "yellow"}
+STATE_STYLES = {"done": "green", "failed": "red", "expired": "red", "unknown": "yellow"}
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
-def length(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A length of time: ``8.2 s``, ``3:05``, ``1:02:05``."""
     if seconds < 60:
         return f"{max(0.0, seconds):.1f} s"
@@ -28,14 +28,14 @@ def length(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def clock(seconds: float) -> str:
+def format_clock(seconds: float) -> str:
     """A running time that does not change its width: ``0:42``."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def age(at: float) -> str:
+def format_age(at: float) -> str:
     """How long ago something was: ``4 s``, ``12 min``, ``3 h``, ``2 d``."""
     seconds = max(0.0, time.time() - at)
     for size, name in _UNITS:
@@ -44,7 +44,7 @@ def age(at: float) -> str:
     return f"{int(seconds)} s"
 
 
-def size(count: int) -> str:
+def format_bytes(count: int) -> str:
     """Bytes: ``1.4 MB``."""
     if count < 1000:
         return f"{count} bytes"
@@ -53,7 +53,7 @@ def size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
 
 
-def money(micros: int) -> str:
+def format_usd(micros: int) -> str:
     """Millionths of a USD as USD: ``$0.15``."""
     from veo.money import show, usd
 
@@ -61,7 +61,7 @@ def money(micros: int) -> str:
     return f"{'-' if micros < 0 else ''}{show(amount)}"
 
 
-def price(quote: Quote) -> str:
+def describe_quote(quote: Quote) -> str:
     """A quote and its rule: ``$0.15 on success``, ``$1.20 on acceptance (8 s at $0.15)``."""
     from veo.money import show
 
@@ -70,7 +70,7 @@ def price(quote: Quote) -> str:
     return f"{show(quote.amount)} {when}{units}"
 
 
-def prices(row: Price) -> str:
+def format_price(row: Price) -> str:
     """A price row: ``$0.15/video``, ``$0.10-$0.30/s``."""
     from veo.money import show
 
@@ -79,71 +79,73 @@ def prices(row: Price) -> str:
     return f"{'-'.join(span)}/{'video' if row.per == 'call' else 's'}"
 
 
-def plan(planned: Plan) -> str:
+def describe_plan(planned: Plan) -> str:
     """A plan on one line: the model, the price, the rule."""
-    return f"{planned.model.name} ({planned.model.provider}): {price(planned.quote)}"
+    return f"{planned.model.name} ({planned.model.provider}): {describe_quote(planned.quote)}"
 
 
-def charge(record: Record) -> str:
+def describe_charge(record: Record) -> str:
     """What a job has cost so far, in words."""
     from veo.ledger.record import State
 
     doubt = record.doubtful + (record.reserved if record.state is State.UNKNOWN else 0)
     said = []
     if record.charged:
-        said.append(f"{'' if record.certain else 'probably '}charged {money(record.charged)}")
+        said.append(f"{'' if record.certain else 'probably '}charged {format_usd(record.charged)}")
     if doubt:
-        said.append(f"perhaps {money(doubt)} more" if said else f"perhaps charged {money(doubt)}")
+        said.append(
+            f"perhaps {format_usd(doubt)} more" if said else f"perhaps charged {format_usd(doubt)}"
+        )
     elif record.reserved:
-        said.append(f"quoted {money(record.reserved)}")
+        said.append(f"quoted {format_usd(record.reserved)}")
     return ", ".join(said) or ("not charged" if record.certain else "probably not charged")
 
 
-def cost(record: Record) -> str:
+def format_cost(record: Record) -> str:
     """What a job has cost so far, in a column: charged, perhaps charged, or held for it."""
     from veo.ledger.record import State
 
     doubt = record.doubtful + (record.reserved if record.state is State.UNKNOWN else 0)
     if doubt or not record.certain:
-        return f"{money(record.charged + doubt)} ?"
+        return f"{format_usd(record.charged + doubt)} ?"
     if record.charged:
-        return money(record.charged)
-    return f"({money(record.reserved)})" if record.reserved else "-"
+        return format_usd(record.charged)
+    return f"({format_usd(record.reserved)})" if record.reserved else "-"
 
 
-def outcome(record: Record) -> str:
+def describe_outcome(record: Record) -> str:
     """How a job stands, on one line: ``done in 8.2 s, charged $0.15, 1.4 MB``."""
     from veo.ledger.record import State
 
-    took = f" in {length(record.ended_at - record.created_at)}" if record.ended_at else ""
-    parts = [f"{record.id} {record.state}{took}", charge(record)]
+    took = f" in {format_duration(record.ended_at - record.created_at)}" if record.ended_at else ""
+    parts = [f"{record.id} {record.state}{took}", describe_charge(record)]
     if record.state is State.DONE and record.bytes:
-        parts.append(size(record.bytes))
+        parts.append(format_bytes(record.bytes))
     return ", ".join(parts)
 
 
-def place(output: str) -> str:
+def shorten_path(output: str) -> str:
     """A file, as short as it can be named from here."""
     path, here = Path(output), Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
-def asked(request: Request, model: Model | None = None) -> list[tuple[str, str]]:
+def request_fields(request: Request, model: Model | None = None) -> list[tuple[str, str]]:
     """A request as names and values; with its model's own defaults for what was not said."""
     chosen = {
         "ratio": request.aspect_ratio or (model and model.aspect_ratios[0]),
         "resolution": request.resolution or (model and model.resolutions[0]),
         "duration": request.duration or (model and not request.extend and model.durations[0]),
     }
-    facts = [("prompt", one_line(request.prompt, 200))]
+    facts = [("prompt", shorten_line(request.prompt, 200))]
     facts += [(name, str(value)) for name, value in chosen.items() if value]
     for name in ("negative_prompt", "seed", "person_generation"):
         if (value := getattr(request, name)) is not None:
-            facts.append((name.replace("_", " "), one_line(str(value), 200)))
+            facts.append((name.replace("_", " "), shorten_line(str(value), 200)))
     for name in ("start_frame", "end_frame"):
         if image := getattr(request, name):
-            facts.append((name.replace("_", " "), place(image.source)))
-    facts += [("reference", place(image.source)) for image in request.reference]
+            facts.append((name.replace("_", " "), shorten_path(image.source)))
+    facts += [("reference", shorten_path(image.source)) for image in request.reference]
     if request.extend:
-        facts.append(("extends", one_line(request.extend.uri, 200)))
+        facts.append(("extends", shorten_line(request.extend.uri, 200)))
     return facts

@@ -10,11 +10,11 @@ from typing import Annotated, Any, get_args
 
 from typer.core import TyperCommand
 
-from veo_commands.options import Show
+from veo_commands.options import OutputOptions
 from veo_commands.output import out
 
 
-def command(function: Callable[..., int | None]) -> Callable[..., int | None]:
+def build_callback(function: Callable[..., int | None]) -> Callable[..., int | None]:
     """The function as Typer wants it: every group of options as its single options.
 
     A parameter annotated with one of the dataclasses of ``veo_commands.options`` is such a group.
@@ -28,15 +28,15 @@ def command(function: Callable[..., int | None]) -> Callable[..., int | None]:
             spread += _options(parameter.annotation)
         else:
             spread.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
-    spread += _options(Show)
+    spread += _options(OutputOptions)
 
     @wraps(function)
     def call(**given: Any) -> int | None:
-        out.become(_group(Show, given))
+        out.set_mode(_group(OutputOptions, given))
         try:
             return function(**{name: _group(groups[name], given) for name in groups} | given)
         except BrokenPipeError:  # Typer has an ending of its own for it, with another code
-            return out.abandoned()
+            return out.broken_pipe()
 
     call.__signature__ = Signature(spread)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in spread}

@@ -8,7 +8,7 @@ import typer
 _UNITS = {"h": 3600, "d": 86_400, "w": 604_800}
 
 
-def moment(text: str) -> float:
+def parse_moment(text: str) -> float:
     """Unix seconds of ``2026-11-01``, ``2026-11-01T14:30``, ``today``, or ``7d`` ago."""
     text = text.strip().lower()
     try:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from veo_commands import completion as complete
+from veo_commands.completion import complete_models, complete_providers
 
 if TYPE_CHECKING:
     from veo.request import Request
 
 
-def usd(text: str) -> Decimal:
+def parse_usd(text: str) -> Decimal:
     """An amount of money from the command line: ``0.5``, ``$0.50``."""
     try:
         amount = Decimal(text.strip().removeprefix("$"))
@@ -27,7 +27,7 @@ def usd(text: str) -> Decimal:
     return amount
 
 
-def seconds(text: str) -> float:
+def parse_seconds(text: str) -> float:
     """A length of time from the command line: seconds above 0, or ``90s``, ``10m``, ``2h``."""
     unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:].lower())
     try:
@@ -40,7 +40,7 @@ def seconds(text: str) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class RequestOptions:
     """What the video is to be: the options of a request, the same on every command."""
 
     panel: ClassVar[str] = "Request"
@@ -52,7 +52,7 @@ class Asked:
             "-p",
             help="Whose Veo; see `veo providers`.",
             metavar="NAME",
-            autocompletion=complete.providers,
+            autocompletion=complete_providers,
         ),
     ] = None
     model: Annotated[
@@ -62,7 +62,7 @@ class Asked:
             "-m",
             help="Chosen from the request when not given; see `veo models`.",
             metavar="NAME",
-            autocompletion=complete.models,
+            autocompletion=complete_models,
         ),
     ] = None
     start_frame: Annotated[
@@ -105,7 +105,7 @@ class Asked:
         ),
     ] = None
 
-    def request(self, prompt: str) -> "Request":
+    def build_request(self, prompt: str) -> "Request":
         """The request for a prompt with these options.
 
         Raises:
@@ -130,7 +130,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wait:
+class WaitOptions:
     """How long to wait; the jobs themselves go on."""
 
     panel: ClassVar[str] = "Run"
@@ -138,7 +138,7 @@ class Wait:
     timeout: Annotated[
         float | None,
         typer.Option(
-            parser=seconds,
+            parser=parse_seconds,
             help="Wait so long for a job (600 unless configured); it goes on all the same.",
             metavar="SECONDS",
         ),
@@ -146,12 +146,12 @@ class Wait:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run(Wait):
+class SubmitOptions(WaitOptions):
     """How paid work is to be done: the options of every command that sends requests."""
 
     max_cost: Annotated[
         Decimal | None,
-        typer.Option(parser=usd, help="Send nothing that would cost more.", metavar="USD"),
+        typer.Option(parser=parse_usd, help="Send nothing that would cost more.", metavar="USD"),
     ] = None
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan and the quote; send nothing.")
@@ -164,7 +164,7 @@ class Run(Wait):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class ConfigOptions:
     """Which configuration, which ledger."""
 
     panel: ClassVar[str] = "General"
@@ -184,7 +184,7 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Show:
+class OutputOptions:
     """What is printed, and how."""
 
     panel: ClassVar[str] = "General"

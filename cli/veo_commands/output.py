@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from veo_commands import exit_codes as codes
-from veo_commands.options import Show
+from veo_commands import exit_codes
+from veo_commands.options import OutputOptions
 from veo_commands.remedies import error_lines
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ _WIDE = 10_000
 _LEAST = 8
 
 
-def plain(text: str) -> str:
+def strip_control(text: str) -> str:
     """Text from elsewhere made harmless for a terminal: no escape sequences."""
     return text.translate(_CONTROL)
 
 
-def one_line(text: str, width: int) -> str:
+def shorten_line(text: str, width: int) -> str:
     """Text on one line of at most so many characters."""
-    text = " ".join(plain(text).split())
+    text = " ".join(strip_control(text).split())
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
@@ -63,25 +63,25 @@ class Output:
     """
 
     def __init__(self) -> None:
-        self.show = Show()
+        self.options = OutputOptions()
         self.sandbox = False
 
-    def become(self, show: Show) -> None:
+    def set_mode(self, show: OutputOptions) -> None:
         """Print like this from now on."""
-        self.show, self.sandbox = show, False
-        from veo_commands.log_handler import listen
+        self.options, self.sandbox = show, False
+        from veo_commands.log_handler import attach_handler
 
-        listen()
+        attach_handler()
 
-    def result(self, body: Mapping[str, Any], text: str | None) -> None:
+    def print_result(self, body: Mapping[str, Any], text: str | None) -> None:
         """One result: the object for a program, the text for a person (None: no text)."""
-        if self.show.json:
+        if self.options.json:
             readable = (sys.stdout.encoding or "").lower() in {"utf-8", "utf8"}
             text = json.dumps(body, ensure_ascii=not readable, default=str)
         if text is not None:
             typer.echo(text, color=_colours())
 
-    def table(self, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    def print_table(self, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Rows for a person, the columns side by side; ``>`` before a title aligns it right.
 
         On a terminal that is too narrow the last columns are cut or left out.
@@ -105,65 +105,67 @@ class Output:
         typer.echo("\n".join(line.rstrip() for line in painted.get().splitlines()))
         if count < len(names):
             missing = ", ".join(str(name) for name in names[count:])
-            self.say(f"The terminal is too narrow for: {missing}.", dim=True)
+            self.info(f"The terminal is too narrow for: {missing}.", dim=True)
 
     @staticmethod
-    def facts(rows: Iterable[tuple[str, str]]) -> str:
+    def key_values(rows: Iterable[tuple[str, str]]) -> str:
         """Names and values, one pair a line, the values in one column."""
         known = list(rows)
         wide = max((len(name) for name, _ in known), default=0)
-        return "\n".join(f"{name:<{wide}}  {plain(value)}".rstrip() for name, value in known)
+        return "\n".join(
+            f"{name:<{wide}}  {strip_control(value)}".rstrip() for name, value in known
+        )
 
-    def say(self, text: str, **style: Any) -> None:
+    def info(self, text: str, **style: Any) -> None:
         """A remark, on stderr; nothing when quiet."""
-        if not self.show.quiet:
-            self.tell(text, **style)
+        if not self.options.quiet:
+            self.notice(text, **style)
 
-    def tell(self, text: str, **style: Any) -> None:
+    def notice(self, text: str, **style: Any) -> None:
         """A line on stderr, printed even when quiet; that nobody reads it is no reason to stop."""
         with suppress(OSError, ValueError):
-            typer.secho(_fitted(plain(text)), err=True, color=_colours(), **style)
+            typer.secho(_fitted(strip_control(text)), err=True, color=_colours(), **style)
 
     @contextmanager
-    def busy(self, text: str) -> Iterator[None]:
+    def show_spinner(self, text: str) -> Iterator[None]:
         """Say on a terminal what is being done, for as long as it takes; nothing is left of it."""
-        if self.show.quiet or not sys.stderr.isatty():
+        if self.options.quiet or not sys.stderr.isatty():
             yield
             return
         from rich.console import Console
 
-        with Console(stderr=True, highlight=False).status(plain(text)):
+        with Console(stderr=True, highlight=False).status(strip_control(text)):
             yield
 
     def warn(self, text: str) -> None:
         """Something to know before or while it happens."""
         for line in text.splitlines():
-            self.say(f"warning: {line}", fg="yellow")
+            self.info(f"warning: {line}", fg="yellow")
 
     def hint(self, text: str) -> None:
         """What can be done next."""
         if self.sandbox:
             text = re.sub(r"`(veo [^`]+)`", r"`\1 --sandbox`", text)
-        self.tell(f"  {text}", dim=True)
+        self.notice(f"  {text}", dim=True)
 
-    def advise(self, text: str) -> None:
+    def suggest(self, text: str) -> None:
         """A hint that nobody is lost without; nothing when quiet."""
-        if not self.show.quiet:
+        if not self.options.quiet:
             self.hint(text)
 
-    def fail(self, error: VeoError) -> None:
+    def print_error(self, error: VeoError) -> None:
         """What went wrong, why, and what to do next; a line for each problem."""
         kind = type(error).__name__
         meaning = f"{_MEANINGS[kind]}: " if kind in _MEANINGS else ""
         for line in error_lines(error):
-            self.tell(f"error: {meaning}{line}", fg="red")
+            self.notice(f"error: {meaning}{line}", fg="red")
         if error.hint:
             self.hint(error.hint)
 
-    def abandoned(self) -> int:
+    def broken_pipe(self) -> int:
         """Nobody reads the results any more: the rest goes nowhere; returns the exit code."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return codes.BROKEN_PIPE
+        return exit_codes.BROKEN_PIPE
 
 
 out = Output()
@@ -173,7 +175,7 @@ def _cell(value: Any) -> Text:
     """A value as one line of a table."""
     from rich.text import Text
 
-    cell = value if isinstance(value, Text) else Text(plain(str(value)))
+    cell = value if isinstance(value, Text) else Text(strip_control(str(value)))
     cell.no_wrap, cell.overflow = True, "ellipsis"
     return cell
 

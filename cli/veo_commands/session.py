@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from veo.client import Client, Endpoint
     from veo.config import Config, Loaded, SandboxConfig
-    from veo_commands.options import Asked, Place, Wait
+    from veo_commands.options import ConfigOptions, RequestOptions, WaitOptions
 
 
-def loaded(place: Place, *groups: Asked | Wait) -> Loaded:
+def load_config(place: ConfigOptions, *groups: RequestOptions | WaitOptions) -> Loaded:
     """The configuration, what the command line says laid over it.
 
     Raises:
@@ -33,7 +33,7 @@ def loaded(place: Place, *groups: Asked | Wait) -> Loaded:
     return load(place.config, flags=flags)
 
 
-def homes() -> tuple[Path, Path]:
+def ledger_dirs() -> tuple[Path, Path]:
     """The folders of the two ledgers: of real money, and of the sandbox's play money."""
     from veo.paths import home
 
@@ -41,7 +41,7 @@ def homes() -> tuple[Path, Path]:
 
 
 @contextmanager
-def opened(place: Place, *groups: Asked | Wait) -> Iterator[Client]:
+def open_client(place: ConfigOptions, *groups: RequestOptions | WaitOptions) -> Iterator[Client]:
     """A client on the configured ledger; what it works on stays resumable when it closes.
 
     With ``--sandbox`` a sandbox is started in this process as soon as a provider is needed.
@@ -55,21 +55,21 @@ def opened(place: Place, *groups: Asked | Wait) -> Iterator[Client]:
     """
     from veo.client import Client
 
-    config = loaded(place, *groups).config
-    home = homes()[place.sandbox]
+    config = load_config(place, *groups).config
+    home = ledger_dirs()[place.sandbox]
     with ExitStack() as servers:
-        start = cache(lambda: servers.enter_context(sandboxed(config, home)))
+        start = cache(lambda: servers.enter_context(start_sandbox(config, home)))
         with Client(config, home=home, endpoint=start if place.sandbox else None) as client:
             try:
                 yield client
             except KeyboardInterrupt:
-                out.tell("interrupted", fg="yellow")
+                out.notice("interrupted", fg="yellow")
                 out.hint("`veo resume` carries on with what was begun.")
                 raise
 
 
 @contextmanager
-def sandboxed(config: Config, home: Path) -> Iterator[Endpoint]:
+def start_sandbox(config: Config, home: Path) -> Iterator[Endpoint]:
     """A sandbox in this process, as configured, its tasks and files under ``home``.
 
     Raises:

@@ -13,7 +13,7 @@ from veo_commands.entry_point import run
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class CommandResult:
     """What a command left behind: its exit code, stdout, stderr."""
 
     code: int
@@ -37,25 +37,25 @@ class Veo:
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
 
-    def __call__(self, *args: object) -> Ran:
+    def __call__(self, *args: object) -> CommandResult:
         """Run one, with what it printed."""
         self._capsys.readouterr()
         code = run([str(arg) for arg in args])
         printed = self._capsys.readouterr()
-        return Ran(code, printed.out, printed.err)
+        return CommandResult(code, printed.out, printed.err)
 
 
-def process(*args: object, **options: Any) -> subprocess.Popen[str]:
+def start_process(*args: object, **options: Any) -> subprocess.Popen[str]:
     """Start the command as a process, its stdout and stderr as pipes."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([*COMMAND, *map(str, args)], **pipes | options)
 
 
-def finished(*args: object, env: dict[str, str] | None = None, **options: Any) -> Ran:
+def run_process(*args: object, env: dict[str, str] | None = None, **options: Any) -> CommandResult:
     """Run the command as a process to its end."""
-    with process(*args, env=os.environ | (env or {}), **options) as running:
+    with start_process(*args, env=os.environ | (env or {}), **options) as running:
         out, err = running.communicate(timeout=60)
-    return Ran(running.returncode, out, err)
+    return CommandResult(running.returncode, out, err)
 
 
 COMMAND = (sys.executable, "-m", "veo_commands")

@@ -10,7 +10,7 @@ import subprocess
 from cli_runner import COMMAND
 
 
-def on_a_terminal(*args: str) -> tuple[int, str]:
+def run_on_terminal(*args: str) -> tuple[int, str]:
     """Run the command on a pseudo-terminal; its exit code, and all that it painted."""
     ours, theirs = pty.openpty()
     env = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
@@ -25,7 +25,7 @@ def on_a_terminal(*args: str) -> tuple[int, str]:
     return running.returncode, painted.decode()
 
 
-def screen(painted: str) -> list[str]:
+def visible_lines(painted: str) -> list[str]:
     """What is left on the screen: the lines, after all that moved the cursor or erased."""
     lines, row, column = [""], 0, 0
     for part in re.split(r"([\r\n]|\x1b\[[?\d;]*[A-Za-z])", painted):

@@ -9,10 +9,10 @@ import typer
 
 from veo_commands.commands import batch_output as report
 from veo_commands.commands.generate import check_detachable
-from veo_commands.options import Asked, Place, Run
+from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions
 from veo_commands.output import out
-from veo_commands.progress.follow import stop_gently
-from veo_commands.session import opened
+from veo_commands.progress.follow import stop_sending
+from veo_commands.session import open_client
 
 if TYPE_CHECKING:
     from veo.batch.batch import Batch
@@ -64,9 +64,9 @@ def batch(
     ],
     *,
     choice: Choice,
-    asked: Asked,
-    run: Run,
-    place: Place,
+    asked: RequestOptions,
+    run: SubmitOptions,
+    place: ConfigOptions,
 ) -> int:
     """Make a video of each item of a file; run it again to go on.
 
@@ -78,10 +78,10 @@ def batch(
 
     rules = {item.name: getattr(choice, item.name) for item in fields(choice)}
     rules |= {"provider": asked.provider, "defaults": _defaults(asked), "force": run.force}
-    with opened(place, asked, run) as client:
+    with open_client(place, asked, run) as client:
         source = sys.stdin.buffer.read() if file == "-" else Path(file)
         try:
-            with out.busy("checking the items and their pictures"):
+            with out.show_spinner("checking the items and their pictures"):
                 loaded = client.batch(source, **rules)
         except InvalidBatchError as error:
             return report.refused(error)
@@ -104,12 +104,12 @@ def _carried_out(client: "Client", batch: "Batch", *, detach: bool) -> int:
                 shown.look()
     except KeyboardInterrupt:
         batch.stop("the batch was interrupted")
-        stop_gently(client, [entry.job for entry in batch.in_flight if entry.job])
+        stop_sending(client, [entry.job for entry in batch.in_flight if entry.job])
         return report.interrupted(batch)
     return report.finished(batch)
 
 
-def _defaults(asked: Asked) -> dict[str, Any]:
+def _defaults(asked: RequestOptions) -> dict[str, Any]:
     """The options of the command line as keys of an item; pictures as seen from here."""
     from veo.paths import absolute
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from veo_commands import exit_codes as codes
-from veo_commands import format as words
-from veo_commands.output import one_line, out
+from veo_commands import exit_codes
+from veo_commands.format import (
+    STATE_STYLES,
+    describe_outcome,
+    format_cost,
+    format_duration,
+    format_usd,
+    shorten_path,
+)
+from veo_commands.output import out, shorten_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +32,7 @@ _ORDER = (
 _FINE = {"done", "skipped"}
 _AGAIN = {"failed", "expired"}
 _COLOURS = {"failed": "red", "expired": "red", "unknown": "yellow"}
-_STYLES = {**words.STYLES, "skipped": "dim", "not sent": "yellow"}
+_STYLES = {**STATE_STYLES, "skipped": "dim", "not sent": "yellow"}
 _OUTLOOK = {
     "MAKE": "to make",
     "KEEP": "made already",
@@ -39,11 +46,11 @@ _OUTLOOK = {
 
 def refused(error: InvalidBatchError) -> int:
     """Print every problem of a batch of which nothing was sent."""
-    out.fail(error)
+    out.print_error(error)
     for problem in error.problems:
         told = {"type": "InvalidBatchError", "message": problem.message}
         place = {"index": problem.location.index, "line": problem.location.line}
-        out.result({**place, "job": None, "error": told}, None)
+        out.print_result({**place, "job": None, "error": told}, None)
     return error.exit_code
 
 
@@ -53,7 +60,7 @@ def announced(batch: Batch) -> None:
 
     _warn(batch)
     play = "; play money in the sandbox" if out.sandbox else ""
-    out.say(f"{len(batch.entries)} items: {_outlook(batch)}{play}", dim=True)
+    out.info(f"{len(batch.entries)} items: {_outlook(batch)}{play}", dim=True)
     if short := batch.budget_error(sum_quotes(batch)):
         out.warn(f"{short.message}; as many are sent as fit")
 
@@ -63,27 +70,27 @@ def rehearsed(batch: Batch) -> int:
     from veo.errors import InvalidBatchError
 
     _warn(batch)
-    if out.show.json:
+    if out.options.json:
         for entry, what in batch.planned_actions:
-            out.result(_planned(entry, what), None)
+            out.print_result(_planned(entry, what), None)
     else:
         titles = ("#", "PLAN", "MODEL", ">PRICE", "VIDEO")
-        out.table(titles, [_row(entry, what) for entry, what in batch.planned_actions])
-        out.result({}, f"\n{_outlook(batch)}\nnothing was sent")
-    return InvalidBatchError.exit_code if batch.validation.problems else codes.DONE
+        out.print_table(titles, [_row(entry, what) for entry, what in batch.planned_actions])
+        out.print_result({}, f"\n{_outlook(batch)}\nnothing was sent")
+    return InvalidBatchError.exit_code if batch.validation.problems else exit_codes.DONE
 
 
 def result(entry: Entry) -> None:
     """Print an item that is over as a result: its JSON, or when quiet its file."""
-    done = entry.state in _FINE and out.show.quiet
-    out.result(entry.to_json(), entry.record.output if done and entry.record else None)
+    done = entry.state in _FINE and out.options.quiet
+    out.print_result(entry.to_json(), entry.record.output if done and entry.record else None)
 
 
 def tell(entry: Entry) -> None:
     """Say on stderr how an item ended, errors even when quiet; one line speaks for all not sent."""
     if entry.state == "not sent" or (entry.is_skipped and not entry.note):
         return
-    say = out.tell if entry.error else out.say
+    say = out.notice if entry.error else out.info
     colour = _COLOURS.get(entry.state)
     say(_line(entry), **({"fg": colour} if colour else {"dim": True}))
 
@@ -96,10 +103,10 @@ def is_odd(entry: Entry) -> bool:
 def _line(entry: Entry) -> str:
     record = entry.record
     if entry.state == "done" and record:
-        return f"{entry.location} {words.outcome(record)}: {words.place(record.output)}"
+        return f"{entry.location} {describe_outcome(record)}: {shorten_path(record.output)}"
     said = entry.error.message if entry.error else entry.note
     name = f" {entry.job.id}" if entry.job else ""
-    return f"{entry.location}{name} {entry.state}{f': {one_line(said, 300)}' if said else ''}"
+    return f"{entry.location}{name} {entry.state}{f': {shorten_line(said, 300)}' if said else ''}"
 
 
 def counted(counts: Mapping[str, int]) -> list[str]:
@@ -116,7 +123,7 @@ def interrupted(batch: Batch) -> int:
     _tell_not_sent(batch.entries)
     _tell_of_those_on_their_way(sent)
     out.hint("The same command goes on with the batch; what is made costs nothing.")
-    return codes.INTERRUPTED
+    return exit_codes.INTERRUPTED
 
 
 def finished(batch: Batch) -> int:
@@ -129,7 +136,7 @@ def finished(batch: Batch) -> int:
     sent = len(batch.in_flight)
     batch.detach(content=True)
     _print_rest(batch)
-    if not (out.show.json or out.show.quiet):
+    if not (out.options.json or out.options.quiet):
         _table(batch.entries)
     _closing(batch)
     _advise(batch)
@@ -152,9 +159,9 @@ def _table(entries: Sequence[Entry]) -> None:
     shown = [entry for entry in entries if len(entries) <= _ROWS or entry.state not in _FINE]
     if shown:
         titles = ("#", "STATE", ">TIME", ">COST", "VIDEO OR REASON")
-        out.table(titles, [_ended(entry) for entry in shown[:_ROWS]])
+        out.print_table(titles, [_ended(entry) for entry in shown[:_ROWS]])
     if len(shown) > _ROWS:
-        out.say(f"and {len(shown) - _ROWS} more without a video", dim=True)
+        out.info(f"and {len(shown) - _ROWS} more without a video", dim=True)
 
 
 def _ended(entry: Entry) -> list[Any]:
@@ -167,11 +174,11 @@ def _ended(entry: Entry) -> list[Any]:
     return [
         str(entry.location.index),
         Text(entry.state, style=_STYLES.get(entry.state, "cyan")),
-        words.length(took) if took is not None else "",
-        words.cost(record) if record else "-",
-        words.place(entry.record.output)
+        format_duration(took) if took is not None else "",
+        format_cost(record) if record else "-",
+        shorten_path(entry.record.output)
         if fine and entry.record
-        else one_line(why or entry.note or "", 120),
+        else shorten_line(why or entry.note or "", 120),
     ]
 
 
@@ -181,15 +188,15 @@ def _closing(batch: Batch) -> None:
 
     sums = batch.client.ledger.sums(batch.run)
     now = sum_new_charges(batch)
-    money = [f"charged {words.money(now) if now else 'nothing'}"]
+    money = [f"charged {format_usd(now) if now else 'nothing'}"]
     if sums.charged != now:
-        money.append(f"{words.money(sums.charged)} in all runs")
-    money += [f"{words.money(sums.reserved)} reserved"] if sums.reserved else []
-    money += [f"{words.money(sums.doubtful)} doubtful"] if sums.doubtful else []
+        money.append(f"{format_usd(sums.charged)} in all runs")
+    money += [f"{format_usd(sums.reserved)} reserved"] if sums.reserved else []
+    money += [f"{format_usd(sums.doubtful)} doubtful"] if sums.doubtful else []
     path = write_result(batch)
-    out.say(f"{', '.join(counted(count_states(batch)))}; {', '.join(money)}")
+    out.info(f"{', '.join(counted(count_states(batch)))}; {', '.join(money)}")
     if path:
-        out.say(f"all of it: {words.place(str(path))}", dim=True)
+        out.info(f"all of it: {shorten_path(str(path))}", dim=True)
     if path is None:
         out.warn(f"batch-result.json cannot be written to {batch.validation.folder}")
 
@@ -213,7 +220,7 @@ def _tell_not_sent(entries: Iterable[Entry]) -> None:
     errors = [entry.error for entry in entries if entry.state == "not sent" and entry.error]
     for error in dict.fromkeys(errors):
         said = error.message.removeprefix("not sent: ")
-        out.tell(f"{errors.count(error)} not sent: {said}", fg="yellow")
+        out.notice(f"{errors.count(error)} not sent: {said}", fg="yellow")
         if error.hint:
             out.hint(error.hint)
 
@@ -232,7 +239,7 @@ def _outlook(batch: Batch) -> str:
     found = Counter(what.name for _, what in batch.planned_actions)
     parts = [f"{found[name]} {told}" for name, told in _OUTLOOK.items() if found[name]]
     cost = sum_quotes(batch)
-    return ", ".join(parts) + (f"; {words.money(cost)} to pay" if cost else "")
+    return ", ".join(parts) + (f"; {format_usd(cost)} to pay" if cost else "")
 
 
 def _row(entry: Entry, what: Action) -> list[Any]:
@@ -244,7 +251,7 @@ def _row(entry: Entry, what: Action) -> list[Any]:
         _OUTLOOK[what.name],
         f"{entry.new_job.provider}/{entry.new_job.model}",
         show(quote.amount) if what.name == "MAKE" else "-",
-        words.place(entry.new_job.output),
+        shorten_path(entry.new_job.output),
     ]
 
 

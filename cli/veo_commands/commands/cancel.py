@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from veo_commands import completion as complete
-from veo_commands.options import Place
+from veo_commands.completion import complete_jobs
+from veo_commands.options import ConfigOptions
 from veo_commands.output import out
-from veo_commands.session import opened
+from veo_commands.session import open_client
 
 if TYPE_CHECKING:
     from veo.ledger import Record
@@ -17,23 +17,25 @@ def cancel(
     jobs: Annotated[
         list[str],
         typer.Argument(
-            help="Ids, or beginnings of them.", metavar="JOB...", autocompletion=complete.jobs
+            help="Ids, or beginnings of them.", metavar="JOB...", autocompletion=complete_jobs
         ),
     ],
     *,
-    place: Place,
+    place: ConfigOptions,
 ) -> int:
     """Give up jobs that were never sent, and free the money held for them."""
     from veo.files.sidecar import describe
 
-    with opened(place) as client:
+    with open_client(place) as client:
         records = [client.ledger.job(name) for name in dict.fromkeys(jobs)]
         given_up = {record.id: record for record in client.cancel(records)}
     for record in records:
         if record.id in given_up:
-            out.result(describe(given_up[record.id]), f"{record.id} is given up, nothing was paid")
+            out.print_result(
+                describe(given_up[record.id]), f"{record.id} is given up, nothing was paid"
+            )
         else:
-            out.tell(_why_not(record))
+            out.notice(_why_not(record))
     return 0 if len(given_up) == len(records) else 2
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from veo_commands.options import seconds
+from veo_commands.options import parse_seconds
 
 if TYPE_CHECKING:
     from veo.model import Facts
@@ -33,7 +33,9 @@ class Simulated:
     ] = None
     deadline: Annotated[
         float | None,
-        typer.Option(parser=seconds, help="Patience in simulated time (600 s).", metavar="SECONDS"),
+        typer.Option(
+            parser=parse_seconds, help="Patience in simulated time (600 s).", metavar="SECONDS"
+        ),
     ] = None
     luck: Annotated[
         int | None, typer.Option(min=0, help="What chance starts from (0).", metavar="NUMBER")

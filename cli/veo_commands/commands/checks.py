@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Literal
 
 from veo.errors import LedgerError, OutputError, SetupError, UsageError, VeoError
 from veo_commands.commands.providers import key_set
-from veo_commands.session import homes, loaded, opened, sandboxed
+from veo_commands.session import ledger_dirs, load_config, open_client, start_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from veo.client import Client
     from veo.config import Config
-    from veo_commands.options import Place
+    from veo_commands.options import ConfigOptions
 
 
 Status = Literal["ok", "warn", "fail", "off"]
@@ -41,18 +41,18 @@ class Check:
     hint: str | None = None
 
 
-def examine(place: Place, *, ping: bool) -> Iterator[Check]:
+def examine(place: ConfigOptions, *, ping: bool) -> Iterator[Check]:
     """Every check, as it is made; what needs something broken is left out."""
     yield Check("software", "ok", _software())
     yield (configuration := _tried("configuration", lambda: _files(place)))
     yield (ledger := _tried("ledger", lambda: _ledger(place)))
     if configuration.status == "fail":
         return
-    config = loaded(place).config
+    config = load_config(place).config
     yield _tried("output", lambda: _output(config.output_dir))
     yield _tried("sandbox", lambda: _sandbox(config))
     if ledger.status != "fail":
-        with opened(place) as client:
+        with open_client(place) as client:
             yield from _jobs(client)
             yield from _providers(client, ping=ping)
 
@@ -70,18 +70,18 @@ def _software() -> str:
     return f"veo {version('veo-video')}, Python {platform.python_version()}"
 
 
-def _files(place: Place) -> str:
+def _files(place: ConfigOptions) -> str:
     from veo.config import files
 
-    loaded(place)
+    load_config(place)
     found = [str(path) for path in files(place.config) if path.is_file()]
     return ", ".join(found) or "no file; everything is at its default"
 
 
-def _ledger(place: Place) -> str:
+def _ledger(place: ConfigOptions) -> str:
     from veo.ledger import Ledger
 
-    home = homes()[place.sandbox]
+    home = ledger_dirs()[place.sandbox]
     Ledger(home).close()
     if not os.access(home, os.W_OK):
         raise LedgerError(f"{home} cannot be written", hint="Set VEO_HOME to another folder.")
@@ -99,7 +99,7 @@ def _output(folder: Path) -> str:
 
 
 def _sandbox(config: Config) -> str:
-    with tempfile.TemporaryDirectory() as folder, sandboxed(config, Path(folder)):
+    with tempfile.TemporaryDirectory() as folder, start_sandbox(config, Path(folder)):
         return f"starts, profile {config.sandbox.profile}"
 
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from veo_commands import exit_codes as codes
-from veo_commands import format as words
+from veo_commands import exit_codes
 from veo_commands.commands import comparison
 from veo_commands.commands.chances import Setup, Simulated, settled
-from veo_commands.options import Asked, Place, Wait, usd
+from veo_commands.format import describe_outcome
+from veo_commands.options import ConfigOptions, RequestOptions, WaitOptions, parse_usd
 from veo_commands.output import out
-from veo_commands.progress.follow import code, interrupted, watch
-from veo_commands.session import loaded, opened
+from veo_commands.progress.follow import exit_code_of, handle_interrupt, watch_jobs
+from veo_commands.session import load_config, open_client
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,12 +29,12 @@ _PROMPT = "A lion walks through tall grass"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial(Wait):
+class Trial(WaitOptions):
     """How paid work is to be done."""
 
     max_cost: Annotated[
         Decimal | None,
-        typer.Option(parser=usd, help="Send nothing that would cost more.", metavar="USD"),
+        typer.Option(parser=parse_usd, help="Send nothing that would cost more.", metavar="USD"),
     ] = None
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan and the quote; send nothing.")
@@ -85,10 +85,10 @@ def compare(
         ),
     ] = None,
     *,
-    asked: Asked,
+    asked: RequestOptions,
     run: Trial,
     simulated: Simulated,
-    place: Place,
+    place: ConfigOptions,
 ) -> int:
     """Send the same request over several routes, and compare what came and what it cost."""
     from veo.errors import UsageError
@@ -103,23 +103,28 @@ def compare(
         return _simulated(settled(simulated, count), prompt, on, asked, run, place)
     if not on:
         raise UsageError("--on is missing: which routes?", hint="--on laozhang-async,gemini")
-    request = asked.request(said(prompt))
+    request = asked.build_request(said(prompt))
     return _real(request, on.split(","), count or 1, folder, run, place)
 
 
 def _simulated(
-    setup: Setup, prompt: str | None, on: str | None, asked: Asked, run: Trial, place: Place
+    setup: Setup,
+    prompt: str | None,
+    on: str | None,
+    asked: RequestOptions,
+    run: Trial,
+    place: ConfigOptions,
 ) -> int:
     from veo.provider import installed_providers
     from veo_commands.commands.simulate import simulated
 
     routes = on.split(",") if on else list(installed_providers())
-    request = asked.request(prompt or _PROMPT)
-    with simulated(setup, loaded(place).config, request, routes) as (outcome, clips):
+    request = asked.build_request(prompt or _PROMPT)
+    with simulated(setup, load_config(place).config, request, routes) as (outcome, clips):
         comparison.shown(outcome)
         if run.report:
             comparison.written(run.report, outcome, clips)
-    return codes.DONE if outcome.holds else 1
+    return exit_codes.DONE if outcome.holds else 1
 
 
 def _real(
@@ -128,16 +133,16 @@ def _real(
     count: int,
     folder: Path | None,
     run: Trial,
-    place: Place,
+    place: ConfigOptions,
 ) -> int:
     from veo.compare.run import entrants
 
-    with opened(place, run) as client:
+    with open_client(place, run) as client:
         sides = entrants(client, request, routes)
         comparison.announce(sides, count)
         if run.dry_run:
-            out.say("nothing was sent", dim=True)
-            return codes.DONE
+            out.info("nothing was sent", dim=True)
+            return exit_codes.DONE
         if not (run.yes or place.sandbox):
             confirm()
         where = folder or client.config.output_dir / folder_of(request)
@@ -201,14 +206,14 @@ def _sent(
 
 def _watched(client: "Client", jobs: "Sequence[Job]") -> int:
     """Wait for all; the highest exit code but that of a video that was not made: it counts too."""
-    ends = [codes.DONE]
+    ends = [exit_codes.DONE]
     try:
-        for job in watch(jobs, lambda job: job.done()):
-            out.say(words.outcome(job.record), dim=True)
-            ended = code(job.record, job.error)
-            ends.append(ended if ended != 1 else codes.DONE)
+        for job in watch_jobs(jobs, lambda job: job.done()):
+            out.info(describe_outcome(job.record), dim=True)
+            ended = exit_code_of(job.record, job.error)
+            ends.append(ended if ended != 1 else exit_codes.DONE)
     except KeyboardInterrupt:
-        return interrupted(client, [job for job in jobs if not job.done()])
+        return handle_interrupt(client, [job for job in jobs if not job.done()])
     return max(ends)
 
 

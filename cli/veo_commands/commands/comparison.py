@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from veo_commands import format as words
+from veo_commands.format import describe_plan, shorten_path
 from veo_commands.output import out
 
 if TYPE_CHECKING:
@@ -21,32 +21,32 @@ def announce(sides: Sequence[Entrant], count: int) -> None:
 
     for side in sides:
         each = f"{count} x " if count > 1 else ""
-        out.say(f"{side.name}: {each}{words.plan(side.plan)}", dim=True)
+        out.info(f"{side.name}: {each}{describe_plan(side.plan)}", dim=True)
         for warning in side.plan.warnings:
             out.warn(warning)
     whole = sum((side.plan.quote.amount for side in sides), start=side.plan.quote.amount * 0)
     played = "; play money in the sandbox" if out.sandbox else ""
-    out.say(f"{count * len(sides)} requests, {show(count * whole)} at most{played}")
+    out.info(f"{count * len(sides)} requests, {show(count * whole)} at most{played}")
 
 
 def shown(outcome: Outcome) -> None:
     """Print the figures, and what they come to."""
     from veo.compare import text as told
 
-    if out.show.json:
+    if out.options.json:
         for name in outcome.figures:
-            out.result(outcome.described(name), None)
-        out.result(outcome.crossings(), None)
+            out.print_result(outcome.described(name), None)
+        out.print_result(outcome.crossings(), None)
         return
     rows = [[name, *cells] for name, cells in told.rows(outcome)]
-    out.table(["", *outcome.figures], rows)
+    out.print_table(["", *outcome.figures], rows)
     for sentence in told.verdict(outcome):
-        out.say(sentence)
+        out.info(sentence)
     for sentence in told.crossings(outcome):
-        out.say(sentence, dim=True)
+        out.info(sentence, dim=True)
     if outcome.simulation:
         for name, found in outcome.simulation.measured.items():
-            out.say(told.agreement(name, found), fg=None if found.agrees else "red")
+            out.info(told.agreement(name, found), fg=None if found.agrees else "red")
 
 
 def written(report: Path, outcome: Outcome, clips: Mapping[str, Path | None]) -> None:
@@ -59,4 +59,4 @@ def written(report: Path, outcome: Outcome, clips: Mapping[str, Path | None]) ->
     from veo.report.html import write
 
     write(report, render(outcome, clips, report))
-    out.say(f"the report: {words.place(str(report.absolute()))}", dim=True)
+    out.info(f"the report: {shorten_path(str(report.absolute()))}", dim=True)

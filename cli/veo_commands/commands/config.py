@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from veo_commands.options import Place
+from veo_commands.options import ConfigOptions
 from veo_commands.output import out
-from veo_commands.session import loaded
+from veo_commands.session import load_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ def config(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     *,
-    place: Place,
+    place: ConfigOptions,
 ) -> None:
     """Show the settings in force, and where each comes from."""
     if init:
@@ -35,17 +35,19 @@ def config(
         _settings(place)
 
 
-def _settings(place: Place) -> None:
-    known = loaded(place)
+def _settings(place: ConfigOptions) -> None:
+    known = load_config(place)
     rows = [
         {"setting": name, "value": value, "from": known.origins.get(name, "default")}
         for name, value in flat(known.config.model_dump(mode="json"))
     ]
-    if out.show.json:
+    if out.options.json:
         for row in rows:
-            out.result(row, None)
+            out.print_result(row, None)
     else:
-        out.table(_TITLES, [[row["setting"], _said(row["value"]), row["from"]] for row in rows])
+        out.print_table(
+            _TITLES, [[row["setting"], _said(row["value"]), row["from"]] for row in rows]
+        )
 
 
 def flat(values: "Mapping[str, Any]", at: str = "") -> "Iterator[tuple[str, Any]]":
@@ -61,13 +63,13 @@ def _said(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def _paths(place: Place) -> None:
+def _paths(place: ConfigOptions) -> None:
     from veo.config import files
 
     for file in files(place.config):
         found = file.is_file()
         text = f"{file.absolute()}{'' if found else '  (not there)'}"
-        out.result({"file": str(file.absolute()), "found": found}, text)
+        out.print_result({"file": str(file.absolute()), "found": found}, text)
 
 
 def _write(file: Path, *, force: bool) -> None:
@@ -83,4 +85,4 @@ def _write(file: Path, *, force: bool) -> None:
         raise OutputError(f"{file} is there already", hint="--force replaces it.") from None
     except OSError as error:
         raise OutputError(f"cannot write {file}: {error.strerror or error}") from error
-    out.result({"file": str(file.absolute()), "written": True}, str(file))
+    out.print_result({"file": str(file.absolute()), "written": True}, str(file))

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from veo_commands import completion as complete
-from veo_commands import exit_codes as codes
-from veo_commands import format as words
+from veo_commands import exit_codes
 from veo_commands.commands.reconcile import reconciled
 from veo_commands.commands.reconciling import Reconciling
 from veo_commands.commands.totals import dollars
-from veo_commands.moments import moment
-from veo_commands.options import Place
+from veo_commands.completion import complete_providers
+from veo_commands.format import format_usd, shorten_path
+from veo_commands.moments import parse_moment
+from veo_commands.options import ConfigOptions
 from veo_commands.output import out
-from veo_commands.session import opened
+from veo_commands.session import open_client
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ def cost(
     since: Annotated[
         float | None,
         typer.Option(
-            parser=moment,
+            parser=parse_moment,
             help="Only jobs asked for since then: 2026-11-01, today, or 7d, 12h ago.",
             metavar="WHEN",
         ),
@@ -55,7 +55,7 @@ def cost(
             "-p",
             help="Only this one's; may be repeated.",
             metavar="NAME",
-            autocompletion=complete.providers,
+            autocompletion=complete_providers,
         ),
     ] = None,
     batch: Annotated[
@@ -68,7 +68,7 @@ def cost(
     ] = None,
     *,
     reconciling: Reconciling,
-    place: Place,
+    place: ConfigOptions,
 ) -> int:
     """Tell what was spent; compare it with a provider's own list."""
     from veo.ledger.spending import Scope, accounts, total
@@ -77,24 +77,24 @@ def cost(
     scope = Scope(since=since, providers=known(provider), run=batch)
     if reconciling.given:
         _check_alone(by=by, csv=as_csv, report=report)
-        with opened(place) as client:
+        with open_client(place) as client:
             return reconciled(client, scope, reconciling)
     if report:
         from veo.report.html import check_place
 
         check_place(report)
-    with opened(place) as client:
+    with open_client(place) as client:
         groups = accounts(client.ledger, chosen, scope)
         whole = total(client.ledger, scope)
         if report:
             written(client.ledger, scope, report)
     if as_csv:
         _as_csv(chosen, groups)
-    elif out.show.json:
+    elif out.options.json:
         _as_json(chosen, groups, whole)
     else:
         _as_table(chosen, groups, whole)
-    return codes.DONE
+    return exit_codes.DONE
 
 
 def _check_alone(**others: object) -> None:
@@ -149,7 +149,7 @@ def written(ledger: "Ledger", scope: "Scope", file: Path) -> None:
     from veo.report.spending import render
 
     write(file, render(ledger, scope))
-    out.say(f"the report: {words.place(str(file.absolute()))}", dim=True)
+    out.info(f"the report: {shorten_path(str(file.absolute()))}", dim=True)
 
 
 def described(account: "Account") -> dict[str, Any]:
@@ -166,8 +166,8 @@ def described(account: "Account") -> dict[str, Any]:
 
 def _as_json(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Account]", all_: Any) -> None:
     for key, account in groups.items():
-        out.result({"group": dict(zip(by, key, strict=True)), **described(account)}, None)
-    out.result({"group": {}, **described(all_)}, None)
+        out.print_result({"group": dict(zip(by, key, strict=True)), **described(account)}, None)
+    out.print_result({"group": {}, **described(all_)}, None)
 
 
 def _as_csv(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Account]") -> None:
@@ -185,25 +185,25 @@ def _as_csv(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Account]") ->
 
 def _as_table(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Account]", all_: Any) -> None:
     if not groups:
-        out.say("There are no such jobs.")
+        out.info("There are no such jobs.")
         return
     rows = [[*key, *_cells(account)] for key, account in groups.items()]
     last = ["all", *[""] * (len(by) - 1), *_cells(all_)]
-    out.table([*(name.upper() for name in by), *_TITLES], [*rows, last])
+    out.print_table([*(name.upper() for name in by), *_TITLES], [*rows, last])
     for line in remarks(all_):
-        out.say(line, dim=True)
+        out.info(line, dim=True)
 
 
 def remarks(account: "Account") -> list[str]:
     """What a person has to know to read the sums."""
     said = []
     if account.uncertain:
-        part = words.money(account.uncertain)
+        part = format_usd(account.uncertain)
         said.append(f"{part} of what was charged is not certain: documents contradict each other.")
     if account.unknown:
-        most = words.money(account.most)
+        most = format_usd(account.most)
         said.append(
-            f"Outcome unknown: charged {words.money(account.charged)}, at most {most}; "
+            f"Outcome unknown: charged {format_usd(account.charged)}, at most {most}; "
             "`veo cost --reconcile` settles it with the provider's list."
         )
     return said
@@ -216,9 +216,9 @@ def _cells(account: "Account") -> list[Any]:
     return [
         account.jobs,
         account.videos,
-        words.money(account.charged),
-        words.money(account.for_nothing),
-        words.money(account.reserved),
-        words.money(account.unknown),
+        format_usd(account.charged),
+        format_usd(account.for_nothing),
+        format_usd(account.reserved),
+        format_usd(account.unknown),
         show(each.quantize(_PRECISE)) if each is not None else "-",
     ]

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from veo_commands import exit_codes as codes
-from veo_commands.options import Place
+from veo_commands import exit_codes
+from veo_commands.options import ConfigOptions
 from veo_commands.output import out
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ def doctor(
         typer.Option("--ping", help="Ask the services whether they take the keys; free of charge."),
     ] = False,
     *,
-    place: Place,
+    place: ConfigOptions,
 ) -> int:
     """Check the installation: configuration, ledger, sandbox, keys."""
     from veo_commands.commands.checks import examine
 
     statuses = [_told(check) for check in examine(place, ping=ping)]
-    return codes.SETUP if "fail" in statuses else codes.DONE
+    return exit_codes.SETUP if "fail" in statuses else exit_codes.DONE
 
 
 def _told(check: "Check") -> str:
@@ -36,5 +36,5 @@ def _told(check: "Check") -> str:
     text = f"{status}  {check.name:<14}  {check.message}"
     if check.hint and check.status in {"warn", "fail"}:
         text += f"\n{'':22}{check.hint}"
-    out.result(asdict(check), text)
+    out.print_result(asdict(check), text)
     return check.status

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from veo_commands import completion as complete
-from veo_commands import format as words
 from veo_commands.commands import plan_output as plans
-from veo_commands.options import Asked, Place, Run
+from veo_commands.completion import complete_jobs
+from veo_commands.format import describe_outcome, shorten_path
+from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions
 from veo_commands.output import out
-from veo_commands.progress.follow import follow, told
-from veo_commands.session import opened
+from veo_commands.progress.follow import follow_jobs, report_job
+from veo_commands.session import open_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ def extend(
         typer.Argument(
             help="The job that made the video, or the file that it made.",
             metavar="JOB|FILE",
-            autocompletion=complete.jobs,
+            autocompletion=complete_jobs,
         ),
     ],
     prompt: Annotated[str, typer.Argument(help="What happens next.", metavar="PROMPT")],
@@ -47,9 +47,9 @@ def extend(
         ),
     ] = None,
     *,
-    asked: Asked,
-    run: Run,
-    place: Place,
+    asked: RequestOptions,
+    run: SubmitOptions,
+    place: ConfigOptions,
 ) -> int:
     """Continue a video where it ends, and print the path of the whole.
 
@@ -57,16 +57,16 @@ def extend(
     """
     from veo import extend as extending
 
-    with opened(place, run) as client:
+    with open_client(place, run) as client:
         source = extending.find(client, video)
-        request = asked.request(prompt)
+        request = asked.build_request(prompt)
         extension = extending.plan(client, source, request, times, provider=asked.provider)
         if run.dry_run:
             return _rehearse(extension)
         if run.detach:
             _check_detachable(times)
-        plans.announce(extension.plan)
-        out.say(_outlook(extension), dim=True)
+        plans.announce_plan(extension.plan)
+        out.info(_outlook(extension), dim=True)
         jobs = extending.steps(client, extension, output=output, force=run.force)
         named = f" -o {output}" if output else ""
         return _in_turn(client, extension, jobs, detach=run.detach, named=named)
@@ -79,7 +79,7 @@ def _in_turn(
     code, made, left = 0, extension.source.record, extension.times
     try:
         for job in jobs:
-            code = follow(client, [job], detach=detach, tell=_kept if left > 1 else told)
+            code = follow_jobs(client, [job], detach=detach, tell=_kept if left > 1 else report_job)
             if code == 0 or not job.record.ended:
                 made, left = job.record, left - 1
             if code:
@@ -95,9 +95,9 @@ def _kept(job: "Job") -> int:
     from veo.files.sidecar import describe
 
     if job.record.state != "done":
-        return told(job)
-    out.result(describe(job.record), None)
-    out.say(f"{words.outcome(job.record)}: {words.place(job.record.output)}", dim=True)
+        return report_job(job)
+    out.print_result(describe(job.record), None)
+    out.info(f"{describe_outcome(job.record)}: {shorten_path(job.record.output)}", dim=True)
     return 0
 
 
@@ -128,8 +128,8 @@ def _rehearse(extension: "Extension") -> int:
         "seconds": {"before": source.seconds, "after": extension.seconds},
         "total": str(extension.total),
     }
-    facts = [*plans.facts(plan), ("steps", _outlook(extension)), plans.NOTHING]
-    out.result({**plans.described(plan), "extension": steps}, out.facts(facts))
+    facts = [*plans.plan_fields(plan), ("steps", _outlook(extension)), plans.NOTHING_SENT]
+    out.print_result({**plans.plan_to_json(plan), "extension": steps}, out.key_values(facts))
     return 0
 
 

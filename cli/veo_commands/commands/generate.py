@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from veo_commands.commands import plan_output as plans
-from veo_commands.options import Asked, Place, Run
-from veo_commands.progress.follow import follow
-from veo_commands.session import opened
+from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions
+from veo_commands.progress.follow import follow_jobs
+from veo_commands.session import open_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,21 +31,21 @@ def generate(
         ),
     ] = None,
     *,
-    asked: Asked,
-    run: Run,
-    place: Place,
+    asked: RequestOptions,
+    run: SubmitOptions,
+    place: ConfigOptions,
 ) -> int:
     """Make one video, and print its path."""
-    with opened(place, asked, run) as client:
-        request = asked.request(sys.stdin.read().strip() if prompt == "-" else prompt)
+    with open_client(place, asked, run) as client:
+        request = asked.build_request(sys.stdin.read().strip() if prompt == "-" else prompt)
         plan = client.plan(request)
         if run.dry_run:
-            return plans.rehearse(plan)
+            return plans.print_plan(plan)
         if run.detach:
             check_detachable([client.config.provider])
-        plans.announce(plan)
+        plans.announce_plan(plan)
         job = client.submit(request, output=output, force=run.force)
-        return follow(client, [job], detach=run.detach)
+        return follow_jobs(client, [job], detach=run.detach)
 
 
 def check_detachable(providers: "Iterable[str]") -> None:

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from veo_commands import format as words
 from veo_commands.commands import totals
-from veo_commands.completion import states
-from veo_commands.options import Place
-from veo_commands.output import one_line, out
-from veo_commands.session import opened
+from veo_commands.completion import complete_states
+from veo_commands.format import STATE_STYLES, format_age, format_cost, format_usd, shorten_path
+from veo_commands.options import ConfigOptions
+from veo_commands.output import out, shorten_line
+from veo_commands.session import open_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ def jobs(
         typer.Option(
             help="Only jobs in this state; may be repeated.",
             metavar="STATE",
-            autocompletion=states,
+            autocompletion=complete_states,
         ),
     ] = None,
     limit: Annotated[
@@ -37,31 +37,31 @@ def jobs(
         bool, typer.Option("--cost", help="Add up what they cost, however many they are.")
     ] = False,
     *,
-    place: Place,
+    place: ConfigOptions,
 ) -> None:
     """List jobs, the newest first."""
     wanted = _states(state)
-    with opened(place) as client:
+    with open_client(place) as client:
         if cost:
             _sum_up(client, client.ledger.jobs(states=wanted))
             return
         records = client.ledger.jobs(states=wanted, limit=None if every else limit)
     listed(records)
     if not every and len(records) == limit:
-        out.say(f"The newest {limit}; --all lists every one.", dim=True)
+        out.info(f"The newest {limit}; --all lists every one.", dim=True)
 
 
 def listed(records: "Sequence[Record]") -> None:
     """Print jobs: a table, their JSON, or when quiet their ids."""
     from veo.files.sidecar import describe
 
-    if out.show.json or out.show.quiet:
+    if out.options.json or out.options.quiet:
         for record in records:
-            out.result(describe(record), record.id)
+            out.print_result(describe(record), record.id)
     elif records:
-        out.table(_TITLES, [_row(record) for record in records])
+        out.print_table(_TITLES, [_row(record) for record in records])
     else:
-        out.say("There are no such jobs.")
+        out.info("There are no such jobs.")
 
 
 def _row(record: "Record") -> list[Any]:
@@ -70,11 +70,11 @@ def _row(record: "Record") -> list[Any]:
     done = record.state == "done"
     return [
         record.id,
-        Text(record.state, style=words.STYLES.get(record.state, "cyan")),
+        Text(record.state, style=STATE_STYLES.get(record.state, "cyan")),
         f"{record.provider}/{record.model}",
-        words.age(record.created_at),
-        words.cost(record),
-        words.place(record.output) if done else one_line(record.asked().prompt, 60),
+        format_age(record.created_at),
+        format_cost(record),
+        shorten_path(record.output) if done else shorten_line(record.asked().prompt, 60),
     ]
 
 
@@ -84,10 +84,8 @@ def _sum_up(client: "Client", records: "Sequence[Record]") -> None:
         cap.name: {"limit": totals.dollars(cap.limit), "free": totals.dollars(free)}
         for cap, free in left
     }
-    rows = [
-        (cap.name, f"{words.money(free)} of {words.money(cap.limit)} left") for cap, free in left
-    ]
-    out.result({**sums.to_json(), "budgets": caps}, out.facts([*sums.facts(), *rows]))
+    rows = [(cap.name, f"{format_usd(free)} of {format_usd(cap.limit)} left") for cap, free in left]
+    out.print_result({**sums.to_json(), "budgets": caps}, out.key_values([*sums.facts(), *rows]))
 
 
 def _states(names: list[str] | None) -> "list[State] | None":

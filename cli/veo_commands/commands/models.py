@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from veo_commands import completion as complete
-from veo_commands import format as words
 from veo_commands.commands.prices import listed
-from veo_commands.options import Place
+from veo_commands.completion import complete_providers
+from veo_commands.format import format_price
+from veo_commands.options import ConfigOptions
 from veo_commands.output import out
-from veo_commands.session import loaded
+from veo_commands.session import load_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,25 +41,25 @@ def models(
             "-p",
             help="Only this one's.",
             metavar="NAME",
-            autocompletion=complete.providers,
+            autocompletion=complete_providers,
         ),
     ] = None,
     prices: Annotated[
         bool, typer.Option("--prices", help="Only prices, brought to 8 s of 720p.")
     ] = False,
     *,
-    place: Place,
+    place: ConfigOptions,
 ) -> None:
     """List models: what they take, what they cost, when they end."""
-    rows = list(known(loaded(place).config, provider))
+    rows = list(known(load_config(place).config, provider))
     if prices:
         listed(rows)
         return
-    if out.show.json or out.show.quiet:
+    if out.options.json or out.options.quiet:
         for model in rows:
-            out.result(model.model_dump(mode="json"), f"{model.provider}/{model.name}")
+            out.print_result(model.model_dump(mode="json"), f"{model.provider}/{model.name}")
     else:
-        out.table(_TITLES, [_row(model) for model in rows])
+        out.print_table(_TITLES, [_row(model) for model in rows])
 
 
 def known(config: "Config", provider: str | None = None) -> "Iterable[Model]":
@@ -80,7 +80,7 @@ def _row(model: "Model") -> list[Any]:
     return [
         model.provider,
         model.name,
-        words.prices(model.price),
+        format_price(model.price),
         " ".join(model.aspect_ratios),
         "-".join(dict.fromkeys((model.resolutions[0], model.resolutions[-1]))),
         " ".join(map(str, sorted(model.durations))),

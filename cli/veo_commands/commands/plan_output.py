@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from veo_commands import format as words
+from veo_commands.format import describe_plan, describe_quote, request_fields
 from veo_commands.output import out
 
 if TYPE_CHECKING:
     from veo.planning.plan import Plan
     from veo.request import Request
 
-NOTHING = ("", "nothing was sent")
+NOTHING_SENT = ("", "nothing was sent")
 
 
-def announce(plan: Plan) -> None:
+def announce_plan(plan: Plan) -> None:
     """Tell the model, the price and the warnings of a plan, on stderr."""
     played = "; play money in the sandbox" if out.sandbox else ""
-    out.say(f"{words.plan(plan)}{played}", dim=True)
+    out.info(f"{describe_plan(plan)}{played}", dim=True)
     for warning in plan.warnings:
         out.warn(warning)
 
 
-def rehearse(plan: Plan) -> int:
+def print_plan(plan: Plan) -> int:
     """``--dry-run``: look at the pictures, print the plan, send nothing.
 
     Raises:
         ImageError: A picture on this machine cannot be used.
     """
-    look(plan.request)
+    check_images(plan.request)
     for warning in plan.warnings:
         out.warn(warning)
-    out.result(described(plan), out.facts([*facts(plan), NOTHING]))
+    out.print_result(plan_to_json(plan), out.key_values([*plan_fields(plan), NOTHING_SENT]))
     return 0
 
 
-def look(request: Request) -> None:
+def check_images(request: Request) -> None:
     """Decode the request's local pictures to their ends, as sending it would.
 
     Raises:
@@ -48,7 +48,7 @@ def look(request: Request) -> None:
             verify(image.source, image.read())
 
 
-def described(plan: Plan) -> dict[str, Any]:
+def plan_to_json(plan: Plan) -> dict[str, Any]:
     """The plan as ``--json`` prints it; amounts as in the ledger's quotes."""
     return {
         "job": None,
@@ -60,12 +60,12 @@ def described(plan: Plan) -> dict[str, Any]:
     }
 
 
-def facts(plan: Plan) -> list[tuple[str, str]]:
+def plan_fields(plan: Plan) -> list[tuple[str, str]]:
     """The plan as names and values."""
     quote = plan.quote
     mine = ", from your configuration" if quote.overridden else ""
     return [
         ("model", f"{plan.model.provider}/{plan.model.name}"),
-        *words.asked(plan.request, plan.model),
-        ("price", f"{words.price(quote)}; {quote.source}, {quote.as_of}{mine}"),
+        *request_fields(plan.request, plan.model),
+        ("price", f"{describe_quote(quote)}; {quote.source}, {quote.as_of}{mine}"),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from veo_commands import format as words
+from veo_commands.format import format_price
 from veo_commands.output import out
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ _WHEN = {"on_success": "on success", "on_accept": "on acceptance"}
 def listed(models: Sequence[Model]) -> None:
     """Print the prices of models, the cheapest clip first."""
     rows = sorted((described(model) for model in models), key=_rank)
-    if out.show.json or out.show.quiet:
+    if out.options.json or out.options.quiet:
         for row in rows:
-            out.result(row, f"{row['provider']}/{row['model']} {row['clip_usd']}")
+            out.print_result(row, f"{row['provider']}/{row['model']} {row['clip_usd']}")
     else:
         by = {(model.provider, model.name): model for model in models}
-        out.table(_TITLES, [_cells(row, by[row["provider"], row["model"]]) for row in rows])
+        out.print_table(_TITLES, [_cells(row, by[row["provider"], row["model"]]) for row in rows])
 
 
 def described(model: Model) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _cells(row: dict[str, Any], model: Model) -> list[str]:
         row["model"],
         "-" if row["clip_usd"] is None else f"${row['clip_usd']:.2f}",
         "-" if row["second_usd"] is None else f"${row['second_usd']:.3f}",
-        f"{words.prices(model.price)}{mine}",
+        f"{format_price(model.price)}{mine}",
         _WHEN[row["charged"]],
         row["as_of"],
         row["source"],

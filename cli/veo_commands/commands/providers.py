@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from veo_commands.options import Place
+from veo_commands.options import ConfigOptions
 from veo_commands.output import out
-from veo_commands.session import loaded
+from veo_commands.session import load_config
 
 if TYPE_CHECKING:
     from veo.config import Config
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 _TITLES = ("PROVIDER", "BILLED", "KEY", "ADDRESS", "WHAT IT IS")
 
 
-def providers(*, place: Place) -> None:
+def providers(*, place: ConfigOptions) -> None:
     """List providers: how they bill, and whether their key is set."""
     from veo.provider import installed_providers
 
-    config = loaded(place).config
+    config = load_config(place).config
     facts = [cls.facts for cls in installed_providers().values()]
-    if out.show.json or out.show.quiet:
+    if out.options.json or out.options.quiet:
         for row in facts:
-            out.result(described(row, config), row.name)
+            out.print_result(described(row, config), row.name)
     else:
-        out.table(_TITLES, [_row(row, config) for row in facts])
-        out.say(
+        out.print_table(_TITLES, [_row(row, config) for row in facts])
+        out.info(
             "* is used where no -p names another. `veo models` shows what each can do.", dim=True
         )
 

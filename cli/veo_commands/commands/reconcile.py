@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from veo_commands import exit_codes as codes
-from veo_commands import format as words
+from veo_commands import exit_codes
 from veo_commands.commands.totals import dollars
+from veo_commands.format import describe_outcome, format_usd
 from veo_commands.output import out
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def reconciled(client: Client, scope: Scope, asked: Reconciling) -> int:
     terms = _terms(client, scope, asked, listed, records)
     found = reconcile(records, listed, terms)
     settled = _settle(client, found, listed, terms) if asked.settle else []
-    (_as_json if out.show.json else _as_text)(found, settled)
+    (_as_json if out.options.json else _as_text)(found, settled)
     _offer(found, settled=asked.settle)
     still = [question for question in found.questions if question.verdict == "open"]
-    return _UNKNOWN if still or (found.questions and not asked.settle) else codes.DONE
+    return _UNKNOWN if still or (found.questions and not asked.settle) else exit_codes.DONE
 
 
 _UNKNOWN = 5
@@ -109,14 +109,16 @@ def _settle(client: Client, found: Reconciled, listed: Listed, terms: Terms) -> 
 def _as_json(found: Reconciled, settled: Sequence[Record]) -> None:
     for name in ("differing", "ahead"):
         for pair in getattr(found, name):
-            out.result({"kind": name, **_pair(pair)}, None)
+            out.print_result({"kind": name, **_pair(pair)}, None)
     for record in found.ours:
-        out.result({"kind": "ours", "job": record.id, "ours": dollars(record.charged)}, None)
+        out.print_result({"kind": "ours", "job": record.id, "ours": dollars(record.charged)}, None)
     for bill in found.theirs:
-        out.result({"kind": "theirs", **_bill(bill)}, None)
+        out.print_result({"kind": "theirs", **_bill(bill)}, None)
     for question in found.questions:
-        out.result({"kind": "question", **_question(question)}, None)
-    out.result({"kind": "summary", **_counts(found), "settled": [r.id for r in settled]}, None)
+        out.print_result({"kind": "question", **_question(question)}, None)
+    out.print_result(
+        {"kind": "summary", **_counts(found), "settled": [r.id for r in settled]}, None
+    )
 
 
 def _counts(found: Reconciled) -> dict[str, Any]:
@@ -164,19 +166,19 @@ def _question(question: Question) -> dict[str, Any]:
 
 
 def _as_text(found: Reconciled, settled: Sequence[Record]) -> None:
-    out.result({}, out.facts(_facts(found)))
+    out.print_result({}, out.key_values(_facts(found)))
     rows = [
         *(("differing", *_cells(pair)) for pair in found.differing),
-        *(("ours only", r.id, words.money(r.charged), "-", _what(r)) for r in found.ours),
-        *(("theirs only", "-", "-", words.money(b.amount), b.task) for b in found.theirs),
+        *(("ours only", r.id, format_usd(r.charged), "-", _what(r)) for r in found.ours),
+        *(("theirs only", "-", "-", format_usd(b.amount), b.task) for b in found.theirs),
         *(("ahead of us", *_cells(pair)) for pair in found.ahead),
     ]
     if rows:
-        out.table(("", "JOB", ">OURS", ">THEIRS", "WHAT"), rows)
+        out.print_table(("", "JOB", ">OURS", ">THEIRS", "WHAT"), rows)
     if found.questions:
-        out.table(("JOB", ">MAY BE", "SAID", "TASK", "WHY"), map(_asked, found.questions))
+        out.print_table(("JOB", ">MAY BE", "SAID", "TASK", "WHY"), map(_asked, found.questions))
     for record in settled:
-        out.say(f"settled: {words.outcome(record)}", dim=True)
+        out.info(f"settled: {describe_outcome(record)}", dim=True)
         if not record.ended:
             out.hint(f"`veo resume {record.id}` fetches its video.")
 
@@ -185,7 +187,7 @@ def _facts(found: Reconciled) -> list[tuple[str, str]]:
     counts = _counts(found)
     by_time = sum(not pair.by_task for pair in found.matched)
     how = f", {by_time} of them by model, amount and time" if by_time else ""
-    both = words.money(sum(pair.bill.amount for pair in found.matched))
+    both = format_usd(sum(pair.bill.amount for pair in found.matched))
     facts = [("matched", f"{counts['matched']}, {both} on both sides{how}")]
     facts += [(name, str(counts[name])) for name in ("differing", "ours", "theirs")]
     if found.outside:
@@ -195,7 +197,7 @@ def _facts(found: Reconciled) -> list[tuple[str, str]]:
 
 def _cells(pair: Pair) -> tuple[str, str, str, str]:
     record, bill = pair.record, pair.bill
-    return record.id, words.money(record.charged), words.money(bill.amount), _what(record)
+    return record.id, format_usd(record.charged), format_usd(bill.amount), _what(record)
 
 
 def _what(record: Record) -> str:
@@ -208,7 +210,7 @@ def _asked(question: Question) -> tuple[str, str, str, str, str]:
     if question.candidates:
         why += f": {', '.join(bill.task for bill in question.candidates)}"
     about = " (an earlier send)" if question.earlier else ""
-    return question.record.id, words.money(question.amount), question.verdict, task, why + about
+    return question.record.id, format_usd(question.amount), question.verdict, task, why + about
 
 
 def _offer(found: Reconciled, *, settled: bool) -> None:

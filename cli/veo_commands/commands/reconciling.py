@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from veo_commands.options import seconds
+from veo_commands.options import parse_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Reconciling:
     settled_after: Annotated[
         float | None,
         typer.Option(
-            parser=seconds,
+            parser=parse_seconds,
             help="So long after it was sent no charge for a job comes any more (24h).",
             metavar="TIME",
         ),

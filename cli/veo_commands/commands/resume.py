@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from veo_commands import completion as complete
-from veo_commands import format as words
-from veo_commands.options import Place, Wait
+from veo_commands.completion import complete_jobs
+from veo_commands.format import describe_outcome
+from veo_commands.options import ConfigOptions, WaitOptions
 from veo_commands.output import out
-from veo_commands.progress.follow import code, follow, report
-from veo_commands.session import opened
+from veo_commands.progress.follow import exit_code_of, follow_jobs, print_job
+from veo_commands.session import open_client
 
 if TYPE_CHECKING:
     from veo.client import Client
@@ -23,7 +23,7 @@ def resume(
         typer.Argument(
             help="Ids, or beginnings of them; all that can be carried on when none is named.",
             metavar="[JOB]...",
-            autocompletion=complete.jobs,
+            autocompletion=complete_jobs,
         ),
     ] = None,
     resubmit: Annotated[
@@ -37,13 +37,13 @@ def resume(
         typer.Option(help="The task that a job of unknown outcome turned out to be.", metavar="ID"),
     ] = None,
     *,
-    wait: Wait,
-    place: Place,
+    wait: WaitOptions,
+    place: ConfigOptions,
 ) -> int:
     """Carry on with jobs that an earlier command left behind."""
     names = list(dict.fromkeys(jobs or ()))
     _check(names, resubmit=resubmit, task_id=task_id)
-    with opened(place, wait) as client:
+    with open_client(place, wait) as client:
         if task_id:
             client.adopt(names[0], task_id)
         if names:
@@ -60,11 +60,11 @@ def _all(client: "Client") -> int:
     mine = {job.id for job in jobs}
     for record in unfinished:
         if record.id not in mine:
-            out.say(_busy(record))
+            out.info(_busy(record))
     _undecided(client.ledger.jobs(states=[State.UNKNOWN]))
     if not jobs:
-        out.say("There is nothing to resume.")
-    return follow(client, jobs)
+        out.info("There is nothing to resume.")
+    return follow_jobs(client, jobs)
 
 
 def _named(client: "Client", records: "Sequence[Record]", *, resubmit: bool) -> int:
@@ -76,8 +76,8 @@ def _named(client: "Client", records: "Sequence[Record]", *, resubmit: bool) -> 
     for record in ready:
         if record.id not in mine:
             codes.append(_standing(record))
-            out.tell(_busy(record))
-    return max([*codes, follow(client, jobs)])
+            out.notice(_busy(record))
+    return max([*codes, follow_jobs(client, jobs)])
 
 
 def _movable(record: "Record", *, resubmit: bool) -> bool:
@@ -92,9 +92,9 @@ def _standing(record: "Record") -> int:
     failure = record.failure()
     error = VeoError.from_json(failure) if failure else None
     if error:
-        out.fail(error)
-    report(record, describe(record))
-    return code(record, error)
+        out.print_error(error)
+    print_job(record, describe(record))
+    return exit_code_of(record, error)
 
 
 def _busy(record: "Record") -> str:
@@ -106,9 +106,9 @@ def _undecided(records: "Sequence[Record]") -> None:
     from veo.engine.submit import unknown_outcome_hint
 
     for record in records:
-        out.say(words.outcome(record), fg="yellow")
+        out.info(describe_outcome(record), fg="yellow")
     if records:
-        out.advise(unknown_outcome_hint(records[0].id if len(records) == 1 else "JOB"))
+        out.suggest(unknown_outcome_hint(records[0].id if len(records) == 1 else "JOB"))
 
 
 def _check(names: Sequence[str], *, resubmit: bool, task_id: str | None) -> None:

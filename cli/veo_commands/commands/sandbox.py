@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from veo_commands.session import homes
+from veo_commands.session import ledger_dirs
 
 
 def sandbox(
@@ -67,7 +67,7 @@ def sandbox(
         "balance": balance,
     }
     settings = {name: value for name, value in given.items() if value is not None}
-    folder = home or homes()[True] / "server"
+    folder = home or ledger_dirs()[True] / "server"
     try:
         serve(folder, port=port, profile=profile, clip=clip, **settings)
     except (ValueError, OSError) as error:

@@ -5,12 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from veo_commands import completion as complete
-from veo_commands import format as words
 from veo_commands.commands.totals import dollars
-from veo_commands.options import Place
-from veo_commands.output import one_line, out
-from veo_commands.session import opened
+from veo_commands.completion import complete_jobs
+from veo_commands.format import (
+    describe_charge,
+    describe_quote,
+    format_bytes,
+    format_duration,
+    format_usd,
+    request_fields,
+)
+from veo_commands.options import ConfigOptions
+from veo_commands.output import out, shorten_line
+from veo_commands.session import open_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,22 +33,22 @@ def show(
         typer.Argument(
             help="Its id, or an unambiguous beginning of it.",
             metavar="JOB",
-            autocompletion=complete.jobs,
+            autocompletion=complete_jobs,
         ),
     ],
     *,
-    place: Place,
+    place: ConfigOptions,
 ) -> None:
     """Show a job, its history, and its money line by line."""
-    with opened(place) as client:
+    with open_client(place) as client:
         record = client.ledger.job(job)
         history = client.ledger.history(record.id)
     parts = [
-        out.facts(_facts(record)),
+        out.key_values(_facts(record)),
         "\n".join(_money(record, history)),
         "\n".join(_lines(history)),
     ]
-    out.result(_described(record, history), "\n\n".join(filter(None, parts)))
+    out.print_result(_described(record, history), "\n\n".join(filter(None, parts)))
 
 
 def _described(record: "Record", history: "Sequence[Event]") -> dict[str, Any]:
@@ -77,22 +84,22 @@ def _facts(record: "Record") -> list[tuple[str, str]]:
         ("job", record.id),
         ("state", str(record.state)),
         ("model", f"{record.provider}/{record.model}"),
-        *words.asked(record.asked()),
+        *request_fields(record.asked()),
         ("task", record.task_id or "none"),
         ("video", _video(record)),
         ("time", _times(record)),
-        ("cost", words.charge(record)),
-        ("price", f"{words.price(quote)}; {row(quote)}"),
+        ("cost", describe_charge(record)),
+        ("price", f"{describe_quote(quote)}; {row(quote)}"),
     ]
     if failure:
-        facts.append(("error", one_line(failure["message"], 500)))
+        facts.append(("error", shorten_line(failure["message"], 500)))
     if failure and failure.get("hint"):
         facts.append(("advice", failure["hint"]))
     return facts
 
 
 def _video(record: "Record") -> str:
-    known = f", {words.size(record.bytes)}, sha256 {record.sha256}" if record.bytes else ""
+    known = f", {format_bytes(record.bytes)}, sha256 {record.sha256}" if record.bytes else ""
     return f"{record.output}{known}"
 
 
@@ -100,7 +107,9 @@ def _times(record: "Record") -> str:
     from veo.files.sidecar import describe
 
     seconds = describe(record)["seconds"]
-    steps = [f"{name} {words.length(took)}" for name, took in seconds.items() if took is not None]
+    steps = [
+        f"{name} {format_duration(took)}" for name, took in seconds.items() if took is not None
+    ]
     asked = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created_at))
     return ", ".join([f"asked for {asked}", *steps, f"{record.polls} polls"])
 
@@ -111,7 +120,7 @@ def _money(record: "Record", history: "Sequence[Event]") -> list[str]:
 
     return [
         f"{time.strftime('%H:%M:%S', time.localtime(line.at))}  "
-        f"{', '.join(_signed(*each) for each in line.moved.items())}: {one_line(line.why, 300)}"
+        f"{', '.join(_signed(*each) for each in line.moved.items())}: {shorten_line(line.why, 300)}"
         for line in statement(history, record.quoted())
     ]
 
@@ -121,7 +130,7 @@ def _lines(history: "Sequence[Event]") -> list[str]:
         (
             time.strftime("%H:%M:%S", time.localtime(event.at)),
             event.kind,
-            one_line(event.message or "", 300),
+            shorten_line(event.message or "", 300),
         )
         for event in history
     ]
@@ -130,4 +139,4 @@ def _lines(history: "Sequence[Event]") -> list[str]:
 
 
 def _signed(name: str, amount: int) -> str:
-    return f"{name} {'+' if amount > 0 else ''}{words.money(amount)}"
+    return f"{name} {'+' if amount > 0 else ''}{format_usd(amount)}"

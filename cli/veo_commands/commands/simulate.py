@@ -78,7 +78,7 @@ def _play(setup: Setup, config: Config, side: Entrant, folder: Path) -> Play:
     facts = find_provider(side.provider).facts
     speed = setup.speed_of(facts)
     stem = side.name.replace(":", "-")
-    out.say(f"{side.name}: {setup.count} requests, time {speed:g} times as fast")
+    out.info(f"{side.name}: {setup.count} requests, time {speed:g} times as fast")
     with _sandbox(setup, facts, folder / f"sandbox-{stem}", speed) as sandbox:
         patience = setup.deadline / speed
         options = {"deadline_s": patience} if "deadline_s" in facts.options else {}
@@ -111,7 +111,7 @@ def _wait(jobs: Sequence[Job]) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    hidden = out.show.quiet or not sys.stderr.isatty()
+    hidden = out.options.quiet or not sys.stderr.isatty()
     console = Console(stderr=True)
     for _ in track(
         as_completed(jobs), "", len(jobs), console=console, transient=True, disable=hidden

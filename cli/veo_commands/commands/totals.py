@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from veo_commands import format as words
+from veo_commands.format import format_usd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,12 +47,12 @@ class Totals:
     def facts(self) -> list[tuple[str, str]]:
         """As a person reads them."""
         counts = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
-        uncertain = f", of that {words.money(self.uncertain)} probably" if self.uncertain else ""
+        uncertain = f", of that {format_usd(self.uncertain)} probably" if self.uncertain else ""
         return [
             ("jobs", counts or "none"),
-            ("charged", f"{words.money(self.charged)}{uncertain}"),
-            ("reserved", f"{words.money(self.reserved)} for jobs on their way"),
-            ("doubtful", f"{words.money(self.doubtful)} perhaps charged, outcome unknown"),
+            ("charged", f"{format_usd(self.charged)}{uncertain}"),
+            ("reserved", f"{format_usd(self.reserved)} for jobs on their way"),
+            ("doubtful", f"{format_usd(self.doubtful)} perhaps charged, outcome unknown"),
         ]
 
 

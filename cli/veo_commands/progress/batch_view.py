@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from veo.batch.progress import Snapshot, take_snapshot
-from veo_commands import format as words
 from veo_commands.commands import batch_output as report
+from veo_commands.format import format_clock, format_usd
 from veo_commands.output import out
-from veo_commands.progress.live import ROWS, Live
+from veo_commands.progress.live import MAX_ROWS, LiveView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ _PRICE = 5  # the column of a job's price
 @contextmanager
 def view(batch: Batch) -> Iterator[Nothing]:
     """The view that fits: quiet, a terminal, or a log."""
-    if out.show.quiet:
+    if out.options.quiet:
         yield Nothing()
     elif sys.stderr.isatty():
         with BatchLive(batch) as live:
@@ -69,7 +69,7 @@ class Lines(Nothing):
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _LINE_EVERY_S
             seen = take_snapshot(self._batch)
-            out.say(f"{seen.finished} of {seen.total}: {', '.join(_parts(seen))}")
+            out.info(f"{seen.finished} of {seen.total}: {', '.join(_parts(seen))}")
 
     def ended(self, entries: Sequence[Entry]) -> None:
         """Print them."""
@@ -86,20 +86,20 @@ class Screen(Nothing):
 
     def look(self) -> None:
         """Take a new look at the batch."""
-        self._live.look()
+        self._live.refresh()
 
     def ended(self, entries: Sequence[Entry]) -> None:
         """Print those that have no video; all of them where results go to the same screen."""
-        printed = entries if out.show.json else [each for each in entries if report.is_odd(each)]
+        printed = entries if out.options.json else [each for each in entries if report.is_odd(each)]
         if printed:
-            with self._live.at_rest():
+            with self._live.pause():
                 for entry in printed:
                     report.result(entry)
                     if report.is_odd(entry):
                         report.tell(entry)
 
 
-class BatchLive(Live):
+class BatchLive(LiveView):
     """The whole batch in three lines, and one for each of some jobs that move."""
 
     def __init__(self, batch: Batch) -> None:
@@ -109,30 +109,30 @@ class BatchLive(Live):
         self._due = 0.0
         self._numbers: dict[str, int | None] = {}
 
-    def goes_on(self) -> bool:
+    def is_active(self) -> bool:
         """Whether there is still something to show."""
         return not self._batch.is_over
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Take a new look now and then: it asks the ledger."""
         if time.monotonic() >= self._due:
             self._seen = take_snapshot(self._batch)
             self._due = time.monotonic() + _EVERY_S
 
-    def paint(self) -> RenderableType:
+    def render(self) -> RenderableType:
         """What is on the screen now."""
         if self._seen is None:
             return Text("")
         jobs = [entry.job for entry in self._batch.in_flight if entry.job]
         self._numbers = {e.job.id: e.location.index for e in self._batch.in_flight if e.job}
         moving = [job for job in jobs if job.state != "planned"]
-        more = len(moving) - ROWS
+        more = len(moving) - MAX_ROWS
         rest = [Text(f"  and {more} more", style="dim")] if more > 0 else []
-        return Group(_head(self._seen), *_below(self._seen), self.rows(moving), *rest)
+        return Group(_head(self._seen), *_below(self._seen), self.job_table(moving), *rest)
 
-    def _row(self, job: Job) -> list[RenderableType]:
+    def _job_cells(self, job: Job) -> list[RenderableType]:
         """As that of a job alone, with the item's number for its price."""
-        cells = super()._row(job)
+        cells = super()._job_cells(job)
         cells[_PRICE] = Text(f"#{self._numbers.get(job.id, '')}")
         return cells
 
@@ -154,14 +154,14 @@ def _below(seen: Snapshot) -> list[Text]:
 
 def _parts(seen: Snapshot, *, left: bool = True) -> list[str]:
     """Counts by state, the money, and the time that is left."""
-    money = f"charged {words.money(seen.sums.charged)}, reserved {words.money(seen.sums.reserved)}"
+    money = f"charged {format_usd(seen.sums.charged)}, reserved {format_usd(seen.sums.reserved)}"
     if seen.sums.doubtful:
-        money += f", doubtful {words.money(seen.sums.doubtful)}"
+        money += f", doubtful {format_usd(seen.sums.doubtful)}"
     if seen.cap is not None:
-        money += f" of {words.money(seen.cap)}"
+        money += f" of {format_usd(seen.cap)}"
     time_left = [_left(seen)] if left and _left(seen) else []
     return [*report.counted(seen.counts), money, *time_left]
 
 
 def _left(seen: Snapshot) -> str:
-    return f"about {words.clock(seen.remaining_s)} left" if seen.remaining_s else ""
+    return f"about {format_clock(seen.remaining_s)} left" if seen.remaining_s else ""

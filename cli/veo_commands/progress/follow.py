@@ -5,10 +5,10 @@ from __future__ import annotations
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from veo_commands import exit_codes as codes
-from veo_commands import format as words
+from veo_commands import exit_codes
+from veo_commands.format import describe_outcome
 from veo_commands.output import out
-from veo_commands.progress.view import view
+from veo_commands.progress.view import open_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ _FEW = 20
 _IN_FLIGHT = ("submitting", "submitted", "running")  # without a task: within the paid call
 
 
-def follow(
+def follow_jobs(
     client: Client,
     jobs: Sequence[Job],
     *,
@@ -42,20 +42,20 @@ def follow(
         The highest exit code of the jobs; 130 after Ctrl-C.
     """
     if not jobs:
-        return codes.DONE
+        return exit_codes.DONE
     left = {job.id: job for job in jobs}
-    exits = [codes.DONE]
+    exits = [exit_codes.DONE]
     enough: Callable[[Job], bool] = _accepted if detach else _over
     try:
-        for job in watch(jobs, enough):
+        for job in watch_jobs(jobs, enough):
             del left[job.id]
-            exits.append((tell or told)(job) if job.done() else _detached(job))
+            exits.append((tell or report_job)(job) if job.done() else _detached(job))
     except KeyboardInterrupt:
-        return interrupted(client, list(left.values()))
+        return handle_interrupt(client, list(left.values()))
     return max(exits)
 
 
-def watch(jobs: Sequence[Job], enough: Callable[[Job], bool]) -> Iterator[Job]:
+def watch_jobs(jobs: Sequence[Job], enough: Callable[[Job], bool]) -> Iterator[Job]:
     """The jobs in the order in which they have done enough, their progress shown meanwhile.
 
     While the caller has one in hand the screen is at rest: it may print.
@@ -65,40 +65,40 @@ def watch(jobs: Sequence[Job], enough: Callable[[Job], bool]) -> Iterator[Job]:
         job.add_done_callback(lambda _: awake.set())
     waiting = list(jobs)
     tick = _TICK_S if len(waiting) <= _FEW else _MANY_TICK_S
-    with view(jobs) as shown:
+    with open_view(jobs) as shown:
         while waiting:
             awake.wait(tick)
             awake.clear()
-            shown.look()
+            shown.refresh()
             ready = [job for job in waiting if enough(job)]
             if ready:
                 gone = {job.id for job in ready}
                 waiting = [job for job in waiting if job.id not in gone]
-                with shown.at_rest():
+                with shown.pause():
                     yield from ready
 
 
-def told(job: Job) -> int:
+def report_job(job: Job) -> int:
     """Print a job that is over for this process; returns its exit code."""
     record, error = job.record, job.error
     if error:
-        out.fail(error)
-    report(record, _described(job))
-    return code(record, error)
+        out.print_error(error)
+    print_job(record, _described(job))
+    return exit_code_of(record, error)
 
 
-def report(record: Record, body: dict[str, Any]) -> None:
+def print_job(record: Record, body: dict[str, Any]) -> None:
     """Print a job: the path of a finished video, a line about the rest."""
     done = record.state == "done"
-    out.result(body, record.output if done else None)
-    out.say(words.outcome(record), dim=True)
+    out.print_result(body, record.output if done else None)
+    out.info(describe_outcome(record), dim=True)
 
 
-def code(record: Record, error: Any = None) -> int:
+def exit_code_of(record: Record, error: Any = None) -> int:
     """The exit code that a job stands for: 0 done, that of its error, else 6: still running."""
     if record.state == "done":
-        return codes.DONE
-    return error.exit_code if error else codes.STILL_RUNNING
+        return exit_codes.DONE
+    return error.exit_code if error else exit_codes.STILL_RUNNING
 
 
 def _described(job: Job) -> dict[str, Any]:
@@ -120,32 +120,32 @@ def _accepted(job: Job) -> bool:
 
 
 def _detached(job: Job) -> int:
-    out.result(_described(job), job.id)
-    out.say(f"{job.id} accepted as {job.record.task_id}", dim=True)
-    out.advise(f"`veo resume {job.id}` fetches the video.")
-    return codes.DONE
+    out.print_result(_described(job), job.id)
+    out.info(f"{job.id} accepted as {job.record.task_id}", dim=True)
+    out.suggest(f"`veo resume {job.id}` fetches the video.")
+    return exit_codes.DONE
 
 
-def interrupted(client: Client, jobs: Sequence[Job]) -> int:
+def handle_interrupt(client: Client, jobs: Sequence[Job]) -> int:
     """Stop, but not in the middle of a payment; say how each job can be carried on."""
-    stop_gently(client, jobs)
+    stop_sending(client, jobs)
     for job in jobs:
-        out.result(_described(job), None)
+        out.print_result(_described(job), None)
     for job in jobs[:_FEW]:
-        out.tell(words.outcome(job.record))
+        out.notice(describe_outcome(job.record))
     only = f" {jobs[0].id}" if len(jobs) == 1 else ""
     out.hint(f"`veo resume{only}` carries on.")
-    return codes.INTERRUPTED
+    return exit_codes.INTERRUPTED
 
 
-def stop_gently(client: Client, jobs: Sequence[Job]) -> None:
+def stop_sending(client: Client, jobs: Sequence[Job]) -> None:
     """Send nothing new, and hear the answers to paid requests under way."""
     paying = sum(job.state in _IN_FLIGHT and job.record.task_id is None for job in jobs)
     try:
-        out.tell("interrupted: nothing new is sent", fg="yellow")
+        out.notice("interrupted: nothing new is sent", fg="yellow")
         if paying:
-            out.tell(f"waiting for the answer to {paying} paid request(s); Ctrl-C leaves at once")
+            out.notice(f"waiting for the answer to {paying} paid request(s); Ctrl-C leaves at once")
         client.stop()
     except KeyboardInterrupt:
         client.stop(wait=False)
-        out.tell("left at once, the answer unheard", fg="yellow")
+        out.notice("left at once, the answer unheard", fg="yellow")

@@ -14,22 +14,22 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from veo_commands import format as words
-from veo_commands.output import one_line
-from veo_commands.progress.view import done_share, remark
+from veo_commands.format import describe_charge, format_bytes, format_clock, format_usd
+from veo_commands.output import shorten_line
+from veo_commands.progress.view import job_note, progress_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from veo.job import Job
 
-ROWS = 12
+MAX_ROWS = 12
 _MOVING = ("downloading", "ready", "running", "submitted", "submitting", "planned")
 _PER_SECOND = 8
 _MANY_PER_SECOND = 2
 
 
-class Live:
+class LiveView:
     """Shows jobs on a terminal, on stderr, and erases itself in the end.
 
     It reads the jobs each time it paints; nobody has to tell it anything.
@@ -50,21 +50,21 @@ class Live:
         self._stop()
 
     @contextmanager
-    def at_rest(self) -> Iterator[None]:
+    def pause(self) -> Iterator[None]:
         """Erase everything until the block is over."""
         self._stop()
         yield
-        if self.goes_on():
+        if self.is_active():
             self._start()
 
-    def goes_on(self) -> bool:
+    def is_active(self) -> bool:
         """Whether there is still something to show."""
         return not all(job.done() for job in self._jobs)
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Print remarks above the live lines, each once."""
         for job in self._jobs:
-            note = remark(job)
+            note = job_note(job)
             if note and (job.id, note) not in self._noted:
                 self._noted.add((job.id, note))
                 self._console.print(Text(note, style="dim"))
@@ -72,9 +72,9 @@ class Live:
     def _start(self) -> None:
         # A new one each time: a used one remembers its height, and erases what came after it.
         self._live = RichLive(
-            get_renderable=self.paint,
+            get_renderable=self.render,
             console=self._console,
-            refresh_per_second=_PER_SECOND if len(self._jobs) <= ROWS else _MANY_PER_SECOND,
+            refresh_per_second=_PER_SECOND if len(self._jobs) <= MAX_ROWS else _MANY_PER_SECOND,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
@@ -86,35 +86,35 @@ class Live:
         if live:
             live.stop()
 
-    def paint(self) -> RenderableType:
+    def render(self) -> RenderableType:
         """What is on the screen now."""
-        rows = self.rows([job for job in self._jobs if not job.done()])
-        return rows if len(self._jobs) == 1 else Group(self._sum(), rows)
+        rows = self.job_table([job for job in self._jobs if not job.done()])
+        return rows if len(self._jobs) == 1 else Group(self._summary_line(), rows)
 
-    def rows(self, jobs: list[Job]) -> RenderableType:
+    def job_table(self, jobs: list[Job]) -> RenderableType:
         """A line for each of the jobs that are nearest to their end."""
         jobs.sort(key=lambda job: _MOVING.index(job.state) if job.state in _MOVING else 99)
         rows = Table.grid(padding=(0, 1))
-        for job in jobs[:ROWS]:
-            rows.add_row(*self._row(job))
+        for job in jobs[:MAX_ROWS]:
+            rows.add_row(*self._job_cells(job))
         return rows
 
-    def _row(self, job: Job) -> list[RenderableType]:
-        share = done_share(job)
+    def _job_cells(self, job: Job) -> list[RenderableType]:
+        share = progress_share(job)
         record, status = job.record, job.status
         since = record.submitted_at or record.created_at
-        told = words.size(status.received) if status.state == "downloading" else ""
+        told = format_bytes(status.received) if status.state == "downloading" else ""
         return [
             Text(" ") if status.state == "planned" else self._spinner,
             Text(str(status.state), style="cyan"),
             ProgressBar(total=1.0, completed=share, width=24) if share is not None else Text(""),
             Text(f"{share:4.0%}" if share is not None else ""),
-            Text(words.clock(time.time() - since), style="bold"),
-            Text(words.charge(record)),
-            Text(told or one_line(record.asked().prompt, 60), style="dim", no_wrap=True),
+            Text(format_clock(time.time() - since), style="bold"),
+            Text(describe_charge(record)),
+            Text(told or shorten_line(record.asked().prompt, 60), style="dim", no_wrap=True),
         ]
 
-    def _sum(self) -> RenderableType:
+    def _summary_line(self) -> RenderableType:
         states = Counter(str(job.state) for job in self._jobs)
         over = sum(job.done() for job in self._jobs)
         charged = sum(job.record.charged for job in self._jobs)
@@ -125,6 +125,6 @@ class Live:
             Text(f"{over}/{len(self._jobs)}", style="bold"),
             ProgressBar(total=len(self._jobs), completed=over, width=24),
             Text(counts),
-            Text(f"charged {words.money(charged)}, reserved {words.money(reserved)}", style="dim"),
+            Text(f"charged {format_usd(charged)}, reserved {format_usd(reserved)}", style="dim"),
         )
         return line
