@@ -1,8 +1,8 @@
-"""The least that the same work takes: one thread, the standard library, nothing around it.
+"""The baseline: the same work with one thread and the standard library only.
 
-It sends, asks as often as veo does, fetches, checks by length alone, hashes, syncs and names each
-video, and writes as many lines into SQLite, each synced. It survives no error and no second user:
-what it takes is the share of the parts, the rest is what a client adds.
+It submits, polls as often as veo does, downloads, checks only the length, hashes, syncs and renames
+each video, and writes as many SQLite rows, each synced. It handles no errors and no second process.
+Whatever a client takes beyond this is the cost of the client itself.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 SPREAD = 0.35
 
 
-class Least:
-    """One order."""
+class Baseline:
+    """The baseline client for one order."""
 
     def __init__(self, order: Order) -> None:
         self._order = order
@@ -46,7 +46,7 @@ class Least:
         self._ledger.execute("CREATE TABLE events (job, state, at)")
 
     def __call__(self) -> dict[str, int]:
-        """Do it."""
+        """Make the videos."""
         for _ in range(min(self._order.in_flight, self._order.jobs)):
             self._create()
         while self._heap:
@@ -71,7 +71,9 @@ class Least:
         number, self._next = self._next, self._next + 1
         self._note(number, "submitting")
         body = json.dumps({"model": "veo-3.1-fast", "prompt": f"clip {number:05}."})
-        fresh = self._connection(self._order.url)  # a kept one may lose the answer
+        fresh = self._connection(
+            self._order.url
+        )  # the server may just have closed a kept connection
         task = self._ask(fresh, "POST", "/v1/videos", body)["id"]
         fresh.close()
         self._note(number, "submitted", task)
@@ -110,6 +112,6 @@ class Least:
         return http.client.HTTPConnection(urlsplit(url).netloc)
 
 
-def work(order: Order) -> Callable[[], dict[str, int]]:
-    """It is ready; calling it does the order."""
-    return Least(order)
+def prepare_work(order: Order) -> Callable[[], dict[str, int]]:
+    """Connect and return a function that makes the videos."""
+    return Baseline(order)

@@ -1,7 +1,7 @@
-"""One client at work, in a process of its own: what it costs is what the process costs.
+"""Run one client in a separate process, so that the cost of the process is the cost of the client.
 
-The order is JSON in the only argument; it says ``ready``, begins after a line on stdin, and says
-what it took as JSON.
+The only argument is the order as JSON. The process prints ``ready``, starts after it reads a line
+from stdin, and finally prints its cost as JSON.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Order:
-    """What a client has to do.
+    """The work of one client.
 
     Attributes:
         client: ``veo``, or one of ``peers``.
-        url: Where the sandbox is.
-        key: Its key.
-        folder: Where the videos go, as ``0.mp4``, ``1.mp4``, ...
-        jobs: How many.
-        in_flight: How many at a time.
-        median_s: Seconds that a video usually takes.
-        poll_s: Seconds between two polls, for those who do not decide it themselves.
-        read_s: Seconds to wait for an answer; 0 for the client's own patience.
+        url: Base URL of the sandbox.
+        key: API key of the sandbox.
+        folder: Folder for the videos, named ``0.mp4``, ``1.mp4``, ...
+        jobs: Number of videos.
+        in_flight: Number of jobs in flight at a time.
+        median_s: Median seconds to make a video.
+        poll_s: Seconds between polls, for clients without a poll schedule of their own.
+        read_s: Read timeout in seconds; 0 for the client's default.
     """
 
     client: str
@@ -50,98 +50,98 @@ class Order:
 
 @dataclass(frozen=True)
 class Cost:
-    """What it took.
+    """The cost of the work.
 
     Attributes:
         wall: Seconds from the first call to the last file.
-        cpu: CPU seconds of that.
-        rss_mb: The most memory that the process ever had, imports included.
-        errors: How many jobs failed, by error.
+        cpu: CPU seconds in that time.
+        rss_mb: Peak memory of the process in MB, imports included.
+        errors: Number of failed jobs by error class.
     """
 
-    wall: float
-    cpu: float
+    wall_s: float
+    cpu_s: float
     rss_mb: float
     errors: dict[str, int]
 
 
-class Started:
-    """A client that is imported and connected, and waits for the word to begin."""
+class ClientProcess:
+    """A client that is imported and connected, and waits to be started."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.pid = process.pid
-        self._line()
+        self._read_line()
 
-    def begin(self) -> None:
-        """Let it work."""
+    def start_work(self) -> None:
+        """Start the work."""
         assert self._process.stdin
         self._process.stdin.write("\n")
         self._process.stdin.flush()
 
-    def cost(self) -> Cost:
-        """What it took; waits for its end."""
-        return Cost(**json.loads(self._line()))
+    def read_cost(self) -> Cost:
+        """Wait for the end of the work and return its cost."""
+        return Cost(**json.loads(self._read_line()))
 
-    def _line(self) -> str:
+    def _read_line(self) -> str:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"a client ended with {self._process.wait()}")
+            raise RuntimeError(f"the client exited with {self._process.wait()}")
         return line
 
 
 @contextmanager
-def started(order: Order) -> Iterator[Started]:
-    """A client in a process of its own, which ends with the context."""
+def start_client(order: Order) -> Iterator[ClientProcess]:
+    """Start a client process, and kill it at the end of the context."""
     words = [sys.executable, __file__, json.dumps(asdict(order))]
     process = subprocess.Popen(
-        words, text=True, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        words, text=True, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
-        yield Started(process)
+        yield ClientProcess(process)
     finally:
         process.kill()
         process.communicate()
 
 
-def run(order: Order) -> Cost:
-    """Have a client do its work."""
-    with started(order) as client:
-        client.begin()
-        return client.cost()
+def run_order(order: Order) -> Cost:
+    """Run a client to its end and return its cost."""
+    with start_client(order) as client:
+        client.start_work()
+        return client.read_cost()
 
 
-def _environment() -> dict[str, str]:
-    """Without the user's keys, proxies and settings; with compiled modules, as installed."""
+def clean_environment() -> dict[str, str]:
+    """Return the environment without keys, proxies and settings, and with bytecode caching on."""
     unwanted = re.compile(
         r"(VEO|OPENAI|GEMINI|GOOGLE)_.*|.*_PROXY|PYTHONDONTWRITEBYTECODE", re.IGNORECASE
     )
     return {name: value for name, value in os.environ.items() if not unwanted.fullmatch(name)}
 
 
-def peak_mb() -> float:
-    """The most memory that this process ever had, MB."""
+def read_peak_mb() -> float:
+    """Return the peak memory of this process in MB."""
     found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
     return int(found[1]) / 1024 if found else 0.0
 
 
 def main() -> None:
-    """Do one order."""
+    """Execute the order given as the argument."""
     order = Order(**json.loads(sys.argv[1]))
     if order.client == "veo":
-        from ours import work
-    elif order.client == "least":
-        from baseline import work
+        from ours import prepare_work
+    elif order.client == "baseline":
+        from baseline import prepare_work
     else:
-        from peers import work
-    begin = work(order)
+        from peers import prepare_work
+    begin = prepare_work(order)
     print("ready", flush=True)
     sys.stdin.readline()
     imported, begun = process_time(), perf_counter()
     errors = begin()
     wall, cpu = perf_counter() - begun, process_time() - imported
-    print(json.dumps(asdict(Cost(wall, cpu, peak_mb(), errors))))
+    print(json.dumps(asdict(Cost(wall, cpu, read_peak_mb(), errors))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Downloads beside ``curl -o``, from a server that hands its files to the kernel."""
+"""Downloads compared with ``curl -o``, from a server that sends its files with sendfile."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from child import Order, peak_mb
-from ours import client
+from child import Order, read_peak_mb
+from ours import open_client
 from poll_server import pacer
 from server import KEY
 from table import Table, Target
@@ -26,44 +26,44 @@ if TYPE_CHECKING:
 
 SIZES = {"5 MB": (5_000_000, 20), "200 MB": (200_000_000, 1)}
 ROUNDS = 5
-CURL, OURS, WHOLE = "curl -o", "veo: to the last byte", "veo: checked, hashed, synced, named"
+CURL, OURS, WHOLE = "curl -o", "veo: bytes received", "veo: checked, hashed, synced, renamed"
 
 
 def measure(repeat: int) -> Table:
-    """Medians of rounds in turns."""
-    heads = ("MB/s", "of curl", "MB of memory more")
-    table = Table(
-        "Downloads to disk: 20 x 5 MB one after the other, and 200 MB", ("client", *heads)
-    )
+    """Return medians over alternating rounds."""
+    heads = ("MB/s", "ratio to curl", "additional MB of memory")
+    table = Table("Downloads to disk: 20 x 5 MB in sequence, and 200 MB", ("client", *heads))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = {size: _video(folder / f"{size[:-3]}.mp4", SIZES[size][0]) for size in SIZES}
+        files = {size: _write_video(folder / f"{size[:-3]}.mp4", SIZES[size][0]) for size in SIZES}
         with pacer(0.0, 5.0, folder) as url:
-            mine = client(Order("veo", url, KEY, name, 1, 1, 90.0))
+            mine = open_client(Order("veo", url, KEY, name, 1, 1, 90.0))
             provider = mine.route("laozhang-async").provider
             for size, file in files.items():
-                _add(table, size, f"{url}/files/{file.name}", provider, folder, repeat)
+                _measure_size(table, size, f"{url}/files/{file.name}", provider, folder, repeat)
             mine.close()
     return table
 
 
-def _add(table: Table, size: str, url: str, provider: Provider, folder: Path, repeat: int) -> None:
+def _measure_size(
+    table: Table, size: str, url: str, provider: Provider, folder: Path, repeat: int
+) -> None:
     number, count = SIZES[size]
     places = [folder / f"got-{index}.mp4" for index in range(count)]
     ways: dict[str, Callable[[], None]] = {
-        CURL: lambda: _curl(url, places),
-        OURS: lambda: _receive(provider, url, places),
-        WHOLE: lambda: _receive(provider, url, places, finish=True),
+        CURL: lambda: _download_with_curl(url, places),
+        OURS: lambda: _download_with_veo(provider, url, places),
+        WHOLE: lambda: _download_with_veo(provider, url, places, finish=True),
     }
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     more: dict[str, float] = {}
     for _ in range(ROUNDS * repeat):
         for way, run in ways.items():
-            _forget_peak()
-            before, begun = peak_mb(), perf_counter()
+            _reset_peak_memory()
+            before, begun = read_peak_mb(), perf_counter()
             run()
             seconds[way].append(perf_counter() - begun)
-            more[way] = max(more.get(way, 0.0), peak_mb() - before)
+            more[way] = max(more.get(way, 0.0), read_peak_mb() - before)
             assert all(place.stat().st_size == number for place in places)
     usual = {way: median(times) for way, times in seconds.items()}
     for way, time in usual.items():
@@ -71,17 +71,19 @@ def _add(table: Table, size: str, url: str, provider: Provider, folder: Path, re
         row = (f"{size}, {way}", number * count / time / 1e6, usual[CURL] / time, memory)
         table.rows.append(row)
     table.targets += [
-        Target(f"{size}: of curl's speed", usual[CURL] / usual[OURS], 0.95, least=True),
-        Target(f"{size}: MB of memory more", more[OURS], 8),
+        Target(f"{size}: speed, ratio to curl", usual[CURL] / usual[OURS], 0.95, is_minimum=True),
+        Target(f"{size}: additional MB of memory", more[OURS], 8),
     ]
 
 
-def _curl(url: str, places: list[Path]) -> None:
+def _download_with_curl(url: str, places: list[Path]) -> None:
     wanted = [word for place in places for word in ("-o", str(place), url)]
     subprocess.run(["curl", "--silent", "--fail", *wanted], check=True)
 
 
-def _receive(provider: Provider, url: str, places: list[Path], *, finish: bool = False) -> None:
+def _download_with_veo(
+    provider: Provider, url: str, places: list[Path], *, finish: bool = False
+) -> None:
     for place in places:
         part = paths.part_path(place, "job") if finish else place
         part.unlink(missing_ok=True)
@@ -91,8 +93,8 @@ def _receive(provider: Provider, url: str, places: list[Path], *, finish: bool =
             download.publish(part, place, "job", force=True)
 
 
-def _video(path: Path, size: int) -> Path:
-    """A file of that size in the boxes of an MP4; the pictures are zeros."""
+def _write_video(path: Path, size: int) -> Path:
+    """Write a file of ``size`` bytes with the boxes of an MP4 and zeros as media data."""
     head = b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\0\x08moov"
     rest = size - len(head)
     with path.open("wb") as file:
@@ -101,6 +103,6 @@ def _video(path: Path, size: int) -> Path:
     return path
 
 
-def _forget_peak() -> None:
-    """Let the peak of this process's memory begin anew (Linux)."""
+def _reset_peak_memory() -> None:
+    """Reset the recorded peak memory of this process (Linux only)."""
     Path("/proc/self/clear_refs").write_text("5")

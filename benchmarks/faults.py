@@ -1,4 +1,4 @@
-"""The faults that lose money: 40 jobs each, what was sent, what was paid, what came of it."""
+"""Faults that lose money: for 40 jobs each, what was sent, charged and saved."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from child import Order, run, started
+from child import Order, run_order, start_client
 from comparison import PROFILES
-from server import KEY, sandbox
+from server import KEY, start_sandbox
 from table import Table, Target
 
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ CLIENTS = {"veo": 0.0, "openai": 0.0, "google-genai": 0.25, "bare loop": 0.25}
 
 @dataclass(frozen=True)
 class Fault:
-    """A way in which things go wrong.
+    """An injected fault.
 
     Attributes:
-        name: Of the row.
-        rules: What the sandbox does.
-        read_s: Seconds that the client waits for an answer; 0 for its own patience.
-        latency: Of a video, seconds.
-        kill_after: Seconds until the client is killed, and run again; 0 for never.
-        lost: Whether nobody can know of any job whether it was accepted.
+        name: Label of the row.
+        rules: Fault rules of the sandbox.
+        read_s: The client's read timeout in seconds; 0 for its default.
+        latency: Seconds to make a video.
+        kill_after: Seconds after which the client is killed and run again; 0 for never.
+        lost: Whether no client can tell if a job was accepted.
     """
 
     name: str
@@ -37,20 +37,20 @@ class Fault:
     read_s: float = 0.0
     latency: float = 2.0
     kill_after: float = 0.0
-    lost: bool = False
+    outcome_unknowable: bool = False
 
 
 FAULTS = (
     Fault(
-        "POST answers dropped once",
+        "POST responses dropped once",
         tuple({"fault": "drop_answer", "match": f"clip {n:05}.", "times": 1} for n in range(JOBS)),
-        lost=True,
+        outcome_unknowable=True,
     ),
     Fault(
         "POSTs slower than the client waits",
         ({"fault": "slow_answer", "seconds": 3.0},),
         read_s=1.0,
-        lost=True,
+        outcome_unknowable=True,
     ),
     Fault(
         "10 % bad polls",
@@ -63,59 +63,65 @@ FAULTS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of the jobs.
+    """What happened to the jobs.
 
     Attributes:
-        posts: Paid requests a job.
-        paid: Charges a job.
-        whole: Whole files.
-        broken: Files under their final names that are not whole.
-        unknown: Jobs that the client lists as of unknown outcome.
+        posts: Paid requests per job.
+        paid: Charges per job.
+        whole: Complete files.
+        broken: Incomplete files under their final names.
+        unknown: Jobs that the client reports as having an unknown outcome.
     """
 
-    posts: float
-    paid: float
-    whole: int
+    posts_per_job: float
+    charges_per_job: float
+    complete: int
     broken: int
     unknown: int
 
 
-def attempt(client: str, fault: Fault) -> Outcome:
-    """Have a client make 40 videos while that goes wrong."""
+def run_client(client: str, fault: Fault) -> Outcome:
+    """Have a client make 40 videos while the fault is active."""
     profile = PROFILES.get(client, "capture-2025-11")
     options = {"latency": fault.latency, "seed": 1, "profile": profile, "clip_bytes": 100_000}
-    with sandbox(**options) as server:
-        server.ask("faults", {"rules": list(fault.rules)})
+    with start_sandbox(**options) as server:
+        server.call_control("faults", {"rules": list(fault.rules)})
         work = (JOBS, JOBS, fault.latency, CLIENTS[client], fault.read_s)
         order = Order(client, server.url, KEY, str(server.folder), *work)
         if fault.kill_after:
-            with started(order) as killed:
-                killed.begin()
+            with start_client(order) as killed:
+                killed.start_work()
                 time.sleep(fault.kill_after)
-        cost = run(order)
-        return _outcome(server, cost.errors)
+        cost = run_order(order)
+        return _read_outcome(server, cost.errors)
 
 
-def _outcome(server: Server, errors: dict[str, int]) -> Outcome:
-    while any(task["state"] in {"queued", "running"} for task in server.tasks()):
-        time.sleep(0.2)  # what nobody waits for is made and charged all the same
-    charged = [bill for bill in server.ask("bills") if bill["state"] == "charged"]
+def _read_outcome(server: Server, errors: dict[str, int]) -> Outcome:
+    while any(task["state"] in {"queued", "running"} for task in server.list_tasks()):
+        time.sleep(0.2)  # tasks that no client waits for are still made and charged
+    charged = [bill for bill in server.call_control("bills") if bill["state"] == "charged"]
     sizes = [path.stat().st_size for path in server.folder.glob("*.mp4")]
     whole = sum(size >= 100_000 for size in sizes)
-    posts = server.steps()["create"] / JOBS
+    posts = server.count_requests()["create"] / JOBS
     unknown = errors.get("UnknownOutcomeError", 0)
     return Outcome(posts, len(charged) / JOBS, whole, len(sizes) - whole, unknown)
 
 
 def measure(repeat: int) -> Table:
-    """One run of each: what is counted does not depend on the machine."""
+    """Run each fault once: the counts do not depend on the machine."""
     del repeat
-    heads = ("POSTs a job", "charges a job", "whole files", "broken files", "listed as unknown")
-    table = Table("40 jobs, and what goes wrong", ("fault, client", *heads))
+    heads = (
+        "POSTs per job",
+        "charges per job",
+        "complete files",
+        "broken files",
+        "reported as unknown",
+    )
+    table = Table("40 jobs with injected faults", ("fault, client", *heads))
     for fault in FAULTS:
         for client in CLIENTS:
-            it = attempt(client, fault)
-            cells = (it.posts, it.paid, it.whole, it.broken, it.unknown)
+            it = run_client(client, fault)
+            cells = (it.posts_per_job, it.charges_per_job, it.complete, it.broken, it.unknown)
             table.rows.append((f"{fault.name}, {client}", *cells))
             if client == "veo":
                 table.targets += _targets(fault, it)
@@ -124,10 +130,10 @@ def measure(repeat: int) -> Table:
 
 def _targets(fault: Fault, it: Outcome) -> list[Target]:
     targets = [
-        Target(f"{fault.name}: POSTs a job", it.posts, 1.0),
+        Target(f"{fault.name}: POSTs per job", it.posts_per_job, 1.0),
         Target(f"{fault.name}: broken files", it.broken, 0),
-        Target(f"{fault.name}: jobs not accounted for", JOBS - it.whole - it.unknown, 0),
+        Target(f"{fault.name}: jobs not accounted for", JOBS - it.complete - it.unknown, 0),
     ]
-    if not fault.lost:
-        targets.append(Target(f"{fault.name}: whole files", it.whole, JOBS, least=True))
+    if not fault.outcome_unknowable:
+        targets.append(Target(f"{fault.name}: complete files", it.complete, JOBS, is_minimum=True))
     return targets

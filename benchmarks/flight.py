@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
-from child import Order, started
+from child import Order, start_client
 from poll_server import noted, pacer
 from server import KEY
 from table import Table, Target
@@ -44,9 +44,9 @@ def load(client: str) -> Load:
     """Have a client keep all jobs in flight, and look at it for a while."""
     with tempfile.TemporaryDirectory() as folder, pacer(LATENCY_S, EVERY_S, Path(folder)) as url:
         order = Order(client, url, KEY, folder, JOBS, JOBS, 90.0, EVERY_S)
-        with started(order) as process:
+        with start_client(order) as process:
             before = _kb(process.pid)
-            process.begin()
+            process.start_work()
             while noted(url)[0] < JOBS:
                 time.sleep(1.0)
             time.sleep(3 * EVERY_S)

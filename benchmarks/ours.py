@@ -1,4 +1,4 @@
-"""veo at the same work: its ledger on disk, every video checked, every state written down."""
+"""veo on the same workload, with its ledger on disk, every video checked, every state recorded."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from child import Order
 
 
-def client(order: Order) -> Client:
-    """A client of the sandbox with a ledger of its own, beside the videos."""
+def open_client(order: Order) -> Client:
+    """Open a client of the sandbox whose ledger is in the folder of the videos."""
     limits = {"max_in_flight": order.in_flight, "submits_per_minute": 1_000_000}
     config = Config.model_validate({"providers": {"laozhang-async": limits}, "retired": "ignore"})
     options = {"read_s": order.read_s} if order.read_s else {}
@@ -24,9 +24,9 @@ def client(order: Order) -> Client:
     return Client(config, home=Path(order.folder) / "home", endpoint=there)
 
 
-def work(order: Order) -> Callable[[], dict[str, int]]:
-    """A client that is imported and connected; calling it does the order, or what is left of it."""
-    mine = client(order)
+def prepare_work(order: Order) -> Callable[[], dict[str, int]]:
+    """Connect a client and return a function that makes the videos that are still missing."""
+    mine = open_client(order)
     mine.route("laozhang-async")
 
     def begin() -> dict[str, int]:

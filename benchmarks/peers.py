@@ -1,4 +1,4 @@
-"""What others use: the official SDKs and a bare loop, each as its documentation shows it."""
+"""The clients that others use: the official SDKs and a bare loop, as their documentation shows."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     Make = Callable[[str, Path], None]
 
 
-def work(order: Order) -> Callable[[], dict[str, int]]:
-    """A client that is imported and connected; calling it does the order."""
+def prepare_work(order: Order) -> Callable[[], dict[str, int]]:
+    """Connect a client and return a function that makes the videos."""
     if order.client == "bare heap":
-        return bare_heap(order)
+        return run_bare_heap(order)
     make = PEERS[order.client](order)
 
     def attempt(number: int) -> str | None:
         try:
             make(f"clip {number:05}.", Path(order.folder) / f"{number}.mp4")
-        except Exception as error:  # noqa: BLE001 - how often it fails is what is asked
+        except Exception as error:  # noqa: BLE001 - failures of any kind are counted
             return type(error).__name__
         return None
 
@@ -42,8 +42,8 @@ def work(order: Order) -> Callable[[], dict[str, int]]:
     return begin
 
 
-def openai_sdk(order: Order) -> Make:
-    """openai-python: create, poll, download_content; its loop asks every second by itself."""
+def make_with_openai(order: Order) -> Make:
+    """openai-python: create, poll, download_content; its own loop polls every second."""
     import openai
 
     client = openai.OpenAI(base_url=f"{order.url}/v1", api_key=order.key)
@@ -61,13 +61,13 @@ def openai_sdk(order: Order) -> Make:
     return make
 
 
-def google_genai(order: Order) -> Make:
-    """google-genai: generate_videos, the loop of its documentation, files.download."""
+def make_with_google_genai(order: Order) -> Make:
+    """google-genai: generate_videos, the documented loop, files.download."""
     from google import genai
     from google.genai import types
 
-    patience = round(order.read_s * 1000) or None
-    http = types.HttpOptions(base_url=order.url, timeout=patience)
+    timeout_s = round(order.read_s * 1000) or None
+    http = types.HttpOptions(base_url=order.url, timeout=timeout_s)
     client = genai.Client(api_key=order.key, http_options=http)
 
     def make(prompt: str, path: Path) -> None:
@@ -84,8 +84,8 @@ def google_genai(order: Order) -> Make:
     return make
 
 
-def sessions(key: str) -> Callable[[], Session]:
-    """Gives each thread a session of its own."""
+def create_session_getter(key: str) -> Callable[[], Session]:
+    """Return a function that gives each thread its own session."""
     import requests
 
     local = threading.local()
@@ -100,23 +100,23 @@ def sessions(key: str) -> Callable[[], Session]:
     return session
 
 
-def bare_loop(order: Order) -> Make:
-    """A loop over requests as people write it, a session for each thread."""
+def make_with_requests(order: Order) -> Make:
+    """A loop over requests as people write it, with one session per thread."""
     import requests
 
-    session, patience = sessions(order.key), order.read_s or 60.0
+    session, timeout_s = create_session_getter(order.key), order.read_s or 60.0
 
     def make(prompt: str, path: Path) -> None:
         http = session()
         body = {"model": "veo-3.1-fast", "prompt": prompt}
-        task = http.post(f"{order.url}/v1/videos", json=body, timeout=patience).json()
+        task = http.post(f"{order.url}/v1/videos", json=body, timeout=timeout_s).json()
         while task["status"] != "completed":
             if task["status"] == "failed":
                 raise RuntimeError(task)
             time.sleep(order.poll_s)
-            task = http.get(f"{order.url}/v1/videos/{task['id']}", timeout=patience).json()
+            task = http.get(f"{order.url}/v1/videos/{task['id']}", timeout=timeout_s).json()
         url = task["video_url"]
-        with requests.get(url, stream=True, timeout=patience) as answer, path.open("wb") as file:
+        with requests.get(url, stream=True, timeout=timeout_s) as answer, path.open("wb") as file:
             answer.raise_for_status()
             for chunk in answer.iter_content(1 << 20):
                 file.write(chunk)
@@ -124,12 +124,13 @@ def bare_loop(order: Order) -> Make:
     return make
 
 
-def bare_heap(order: Order) -> Callable[[], dict[str, int]]:
-    """A dispatcher with a heap and a pool of 400 threads that poll with ``Session.get``.
+def run_bare_heap(order: Order) -> Callable[[], dict[str, int]]:
+    """A dispatcher with a heap and 400 threads that poll with ``Session.get``.
 
-    The shape that keeps ten thousand jobs in flight, without a ledger or a policy; it never ends.
+    This design can keep ten thousand jobs in flight, without a ledger or a poll schedule.
+    It never ends.
     """
-    session = sessions(order.key)
+    session = create_session_getter(order.key)
     inbox: SimpleQueue[tuple[float, str]] = SimpleQueue()
 
     def create(number: int) -> None:
@@ -157,7 +158,7 @@ def bare_heap(order: Order) -> Callable[[], dict[str, int]]:
 
 
 PEERS: dict[str, Callable[[Order], Make]] = {
-    "openai": openai_sdk,
-    "google-genai": google_genai,
-    "bare loop": bare_loop,
+    "openai": make_with_openai,
+    "google-genai": make_with_google_genai,
+    "bare loop": make_with_requests,
 }

@@ -1,7 +1,7 @@
-"""How late a finished video is seen, and how many polls that takes; simulated, the policy is pure.
+"""How late a finished video is noticed, and after how many polls, by simulation.
 
-Service times are log-normal. Without progress no schedule can beat the floor that the service
-times themselves set: mean delay x polls >= (integral of sqrt(density x survival))^2 / 2.
+Service times are log-normal. Without progress reports no schedule can beat a lower bound given by
+the service times: mean delay x polls >= (integral of sqrt(density x survival))^2 / 2.
 """
 
 from __future__ import annotations
@@ -21,20 +21,22 @@ OBSERVED = 200
 PRIOR = Durations(210.0, 0.35)
 FINE, BLIND = "veo, progress in steps of 1 %", "veo, no progress"
 TIMES = ((180.0, 0.35), (250.0, 0.30), (350.0, 0.20), (350.0, 0.25))
-BAR = 70.0  # set for service times whose floor is 59 to 68; nobody can be below the floor
+BAR = 70.0  # set for service times whose lower bound is 59 to 68
 Schedule = Callable[[float, ProgressTracker], float]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Mean delay in seconds, mean number of polls."""
+class Delay:
+    """Mean delay in seconds and mean number of polls."""
 
-    late: float
+    delay_s: float
     polls: float
 
 
-def simulate(median: float, spread: float, next_poll: Schedule, step: float | None = None) -> Seen:
-    """Poll jobs by a schedule; with ``step`` they tell their progress in such steps."""
+def simulate_polls(
+    median: float, spread: float, next_poll: Schedule, step: float | None = None
+) -> Delay:
+    """Simulate polling by a schedule; with ``step``, jobs report progress in steps of that size."""
     chance = random.Random(1)
     seen = []
     for _ in range(JOBS):
@@ -48,17 +50,17 @@ def simulate(median: float, spread: float, next_poll: Schedule, step: float | No
             if step:
                 progress.record(math.floor(now / takes / step) * step, now)
         seen.append((now - takes, polls))
-    return Seen(mean(late for late, _ in seen), mean(polls for _, polls in seen))
+    return Delay(mean(late for late, _ in seen), mean(polls for _, polls in seen))
 
 
-def learned(median: float, spread: float) -> Durations:
-    """What is known after some observations."""
+def learn_durations(median: float, spread: float) -> Durations:
+    """Return the distribution learned from some observations."""
     chance = random.Random(2)
     return PRIOR.learn([median * math.exp(chance.gauss(0, spread)) for _ in range(OBSERVED)])
 
 
-def floor(median: float, spread: float) -> float:
-    """The least product of delay and polls that a schedule without progress can have."""
+def least_product(median: float, spread: float) -> float:
+    """Return the lower bound of delay x polls for a schedule without progress reports."""
     tick, at, area = median / 2000, median / 2000, 0.0
     while at < 12 * median:
         z = math.log(at / median) / spread
@@ -69,36 +71,36 @@ def floor(median: float, spread: float) -> float:
 
 
 def measure(repeat: int) -> Table:
-    """The same in every run."""
+    """Simulate with fixed random seeds: every run gives the same numbers."""
     del repeat
-    heads = ("median, s", "spread", "late, s", "polls", "late x polls", "of the floor")
-    table = Table(f"Seen late: {JOBS:,} simulated jobs, {OBSERVED} observed before", ("", *heads))
+    heads = ("median, s", "spread", "delay, s", "polls", "delay x polls", "ratio to bound")
+    table = Table(f"Poll delay: {JOBS:,} simulated jobs, {OBSERVED} observed before", ("", *heads))
     for median, spread in TIMES:
-        least = floor(median, spread)
-        for name, (schedule, step) in _schedules(learned(median, spread)).items():
-            seen = simulate(median, spread, schedule, step)
-            product = seen.late * seen.polls
+        least = least_product(median, spread)
+        for name, (schedule, step) in _schedules(learn_durations(median, spread)).items():
+            seen = simulate_polls(median, spread, schedule, step)
+            product = seen.delay_s * seen.polls
             times = (round(median), spread)
-            table.rows.append((name, *times, seen.late, seen.polls, product, product / least))
+            table.rows.append((name, *times, seen.delay_s, seen.polls, product, product / least))
             table.targets += _targets(f"{name}, {median:.0f} s and {spread}", name, seen, least)
     return table
 
 
-def _targets(title: str, name: str, seen: Seen, least: float) -> list[Target]:
-    product = seen.late * seen.polls
+def _targets(title: str, name: str, seen: Delay, least: float) -> list[Target]:
+    product = seen.delay_s * seen.polls
     if name == FINE:
-        late, polls = Target(f"{title}: late, s", seen.late, 1.0), seen.polls
+        late, polls = Target(f"{title}: delay, s", seen.delay_s, 1.0), seen.polls
         return [late, Target(f"{title}: polls", polls, 11)]
     if name == BLIND and least <= BAR:
-        return [Target(f"{title}: late x polls", product, BAR)]
-    return [Target(f"{title}: of the floor", product / least, 1.05)] if name == BLIND else []
+        return [Target(f"{title}: delay x polls", product, BAR)]
+    return [Target(f"{title}: ratio to bound", product / least, 1.05)] if name == BLIND else []
 
 
 def _schedules(known: Durations) -> dict[str, tuple[Schedule, float | None]]:
     return {
-        FINE: (lambda at, told: poll_delay(at, known, told), 0.01),
+        FINE: (lambda at, progress: poll_delay(at, known, progress), 0.01),
         BLIND: (lambda at, _: poll_delay(at, known, tells=False), None),
-        "veo, progress looked for in vain": (lambda at, _: poll_delay(at, known), None),
+        "veo, progress expected but never reported": (lambda at, _: poll_delay(at, known), None),
         "veo, no progress, nothing observed": (lambda at, _: poll_delay(at, PRIOR), None),
         "fixed 5 s": (lambda _, __: 5.0, None),
         "openai SDK, 1 s": (lambda _, __: 1.0, None),

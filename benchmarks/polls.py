@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import requests
 from child import Order
-from ours import client
+from ours import open_client
 from poll_server import pacer
 from server import KEY
 from table import Table, Target
@@ -26,7 +26,7 @@ def measure(repeat: int) -> Table:
     """Medians of rounds in turns."""
     table = Table("CPU a poll, a kept connection", ("client", "µs", "of Session.get"))
     with tempfile.TemporaryDirectory() as folder, pacer(0.0, 5.0, Path(folder)) as url:
-        session, mine = requests.Session(), client(Order("veo", url, KEY, folder, 1, 1, 90.0))
+        session, mine = requests.Session(), open_client(Order("veo", url, KEY, folder, 1, 1, 90.0))
         session.headers["Authorization"] = f"Bearer {KEY}"
         provider = mine.route("laozhang-async").provider
         found = rounds(

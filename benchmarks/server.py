@@ -1,4 +1,4 @@
-"""The sandbox as a process of its own, so that its work is not counted as a client's."""
+"""The sandbox as a separate process, so that its work does not count as the client's."""
 
 from __future__ import annotations
 
@@ -22,48 +22,48 @@ KEY = "sandbox-key"
 
 
 class Server:
-    """A sandbox that serves, and what it knows.
+    """A running sandbox and its records.
 
     Attributes:
-        url: Where it is.
-        folder: A folder for a client's files, emptied in the end.
+        url: Base URL of the sandbox.
+        folder: A folder for the client's files, emptied at the end.
     """
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
         self.folder = folder
 
-    def ask(self, what: str, body: object = None) -> Any:
-        """GET, or POST a body, below ``/sandbox``."""
+    def call_control(self, what: str, body: object = None) -> Any:
+        """Call the control API: GET, or POST with a body, below ``/sandbox``."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/sandbox/{what}", data, headers)
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
-    def steps(self) -> Counter[str]:
-        """How many requests of each kind came: create, poll, file."""
-        return Counter(map(_step, self.ask("requests")))
+    def count_requests(self) -> Counter[str]:
+        """Return the number of requests of each kind: create, poll, file."""
+        return Counter(map(_classify_request, self.call_control("requests")))
 
-    def tasks(self) -> list[Any]:
-        """Every task, in the order of their creation."""
-        tasks: list[Any] = sorted(self.ask("tasks"), key=lambda task: task["created_at"])
+    def list_tasks(self) -> list[Any]:
+        """Return every task in order of creation."""
+        tasks: list[Any] = sorted(self.call_control("tasks"), key=lambda task: task["created_at"])
         return tasks
 
-    def limit(self, slots: int) -> float:
-        """Seconds that its tasks take at least, so many at a time, with nothing in between."""
+    def least_wall_s(self, slots: int) -> float:
+        """Return the least seconds for all tasks, ``slots`` at a time (list schedule)."""
         free = [0.0] * slots
-        for task in self.tasks():
+        for task in self.list_tasks():
             heapq.heappush(free, heapq.heappop(free) + task["done_at"] - task["created_at"])
         return max(free)
 
 
 @contextmanager
-def sandbox(**options: object) -> Iterator[Server]:
-    """A sandbox with tiny clips; ``options`` are those of ``python -m veo_sandbox``."""
-    home = Path(tempfile.mkdtemp(dir=_folder().name))
+def start_sandbox(**options: object) -> Iterator[Server]:
+    """Start a sandbox with tiny clips; ``options`` are those of ``python -m veo_sandbox``."""
+    home = Path(tempfile.mkdtemp(dir=_temporary_folder().name))
     given = {"home": home / "server", "clip": "tiny", "key": KEY} | options
-    words = [word for name, value in given.items() for word in _option(name, value)]
+    words = [word for name, value in given.items() for word in _to_option(name, value)]
     process = subprocess.Popen(
         [sys.executable, "-m", "veo_sandbox", *words], stdout=subprocess.PIPE, text=True
     )
@@ -75,31 +75,31 @@ def sandbox(**options: object) -> Iterator[Server]:
     finally:
         process.terminate()
         process.communicate()
-        _empty(home)
+        _truncate_files(home)
 
 
 @cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    """For everything that is written; gone when the last measurement is done."""
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return the folder for all files of this run, deleted when the process ends."""
     return tempfile.TemporaryDirectory(prefix="veo-benchmark-")
 
 
-def _empty(folder: Path) -> None:
-    """Free the disk, but delete nothing yet.
+def _truncate_files(folder: Path) -> None:
+    """Free the disk space without deleting files.
 
-    For half a minute after thousands of files were deleted ext4 takes several times as long to
-    make one, and the next client would pay for it.
+    After thousands of deletions ext4 creates files several times more slowly for half a minute,
+    which would slow down the next client.
     """
     for path in folder.rglob("*"):
         if path.is_file():
             os.truncate(path, 0)
 
 
-def _option(name: str, value: object) -> tuple[str, str]:
+def _to_option(name: str, value: object) -> tuple[str, str]:
     return f"--{name.replace('_', '-')}", str(value)
 
 
-def _step(request: Any) -> str:
+def _classify_request(request: Any) -> str:
     if request["method"] == "POST":
         return "create"
     path = request["path"]

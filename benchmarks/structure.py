@@ -220,7 +220,7 @@ def _targets(total: Structure, root_modules: int) -> list[Target]:
         Target("modules at the root of veo", root_modules, 18),
         Target("lines of the median function", median(total.functions), 8),
         Target("lines of a function, p90", _percentile_90(total.functions), 20),
-        Target("comments per 100 lines", total.comment_density, 2.5, least=True),
+        Target("comments per 100 lines", total.comment_density, 2.5, is_minimum=True),
         Target("bare participles, % of function names", total.participle_share, 2),
         Target("one-word names, % of function names", total.one_word_share, 50),
     ]

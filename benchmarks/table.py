@@ -1,4 +1,4 @@
-"""What a measurement gives: rows to be printed, and targets that are met or missed."""
+"""The result of a benchmark: rows to print, and targets that are met or missed."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """A number beside its limit.
+    """A measured number and its limit.
 
     Attributes:
-        what: What was measured, and against what.
-        measured: The number.
-        limit: What it may be at most, or at least.
-        least: Whether the limit is a least.
+        description: What was measured, and in relation to what.
+        measured: The measured number.
+        limit: The maximum, or the minimum, that is acceptable.
+        is_minimum: Whether ``limit`` is a minimum.
     """
 
-    what: str
+    description: str
     measured: float
     limit: float
-    least: bool = False
+    is_minimum: bool = False
 
     @property
-    def met(self) -> bool:
-        """Whether the number keeps the limit."""
-        return self.measured >= self.limit if self.least else self.measured <= self.limit
+    def is_met(self) -> bool:
+        """Whether the number is within the limit."""
+        return self.measured >= self.limit if self.is_minimum else self.measured <= self.limit
 
     def __str__(self) -> str:
-        sign = ">=" if self.least else "<="
-        word = "met" if self.met else "MISSED"
-        return f"{word:<7} {self.what}: {self.measured:.4g} ({sign} {self.limit:g})"
+        sign = ">=" if self.is_minimum else "<="
+        word = "met" if self.is_met else "MISSED"
+        return f"{word:<7} {self.description}: {self.measured:.4g} ({sign} {self.limit:g})"
 
 
 @dataclass
 class Table:
-    """One measurement.
+    """One benchmark's result.
 
     Attributes:
-        title: What was done.
-        columns: The heads; the first column names the row.
+        title: What was measured.
+        columns: The headings; the first column names the row.
         rows: A name and a cell for each of the other columns.
-        targets: What is asked of it.
+        targets: Limits that the numbers are compared with.
     """
 
     title: str
@@ -53,22 +53,22 @@ class Table:
     targets: list[Target] = field(default_factory=list)
 
     def __str__(self) -> str:
-        lines = [list(self.columns), *([_cell(cell) for cell in row] for row in self.rows)]
+        lines = [list(self.columns), *([_format_cell(cell) for cell in row] for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-        body = [_line(lines[0], widths), _line(rule, widths)]
-        body += [_line(line, widths) for line in lines[1:]]
+        body = [_format_line(lines[0], widths), _format_line(rule, widths)]
+        body += [_format_line(line, widths) for line in lines[1:]]
         targets = [f"- {target}" for target in self.targets]
         return "\n".join([f"## {self.title}", "", *body, "", *targets])
 
 
-def _cell(value: str | float) -> str:
+def _format_cell(value: str | float) -> str:
     if isinstance(value, str):
         return value
     return str(value) if isinstance(value, int) else f"{value:.3g}" if value < 1 else f"{value:.2f}"
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+def _format_line(cells: Sequence[str], widths: Sequence[int]) -> str:
     first, *others = zip(cells, widths, strict=True)
     padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
     return f"| {' | '.join(padded)} |"
