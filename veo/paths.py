@@ -22,6 +22,11 @@ def home(env: Mapping[str, str] = os.environ) -> Path:
     return absolute(said) if said else platformdirs.user_data_path("veo")
 
 
+def ledger_dir(*, sandbox: bool) -> Path:
+    """Return the folder of the ledger of real money, or of the sandbox's ledger of play money."""
+    return home() / "sandbox" if sandbox else home()
+
+
 def config_folder(env: Mapping[str, str] = os.environ) -> Path:
     """The folder of the user's ``config.toml``: ``$VEO_CONFIG_HOME``, else the platform's."""
     said = env.get("VEO_CONFIG_HOME")

@@ -1,25 +1,30 @@
-"""The verbs, in the order of ``veo --help``."""
+"""The commands, in the order of ``veo --help``."""
 
 from typing import Annotated
 
 import typer
 
-from veo_commands.commands.batch import batch
-from veo_commands.commands.cancel import cancel
-from veo_commands.commands.compare import compare
-from veo_commands.commands.config import config
-from veo_commands.commands.cost import cost
-from veo_commands.commands.doctor import doctor
-from veo_commands.commands.extend import extend
-from veo_commands.commands.generate import generate
-from veo_commands.commands.jobs import jobs
-from veo_commands.commands.models import models
-from veo_commands.commands.providers import providers
-from veo_commands.commands.resume import resume
-from veo_commands.commands.sandbox import sandbox
-from veo_commands.commands.show import show
-from veo_commands.exit_codes import MEANINGS
-from veo_commands.framework import Command, build_callback
+from veo_commands.exit_codes import MEANINGS, USAGE
+from veo_commands.framework import LazyGroup
+
+# To add a command, add a line here and commands/NAME.py with a function NAME. The line repeats
+# the first line of its docstring, so that `veo --help` imports no command; a test compares them.
+COMMANDS = {
+    "generate": "Make one video, and print its path.",
+    "batch": "Make a video of each item of a file; run it again to go on.",
+    "extend": "Continue a video where it ends, and print the path of the whole.",
+    "jobs": "List jobs, the newest first.",
+    "show": "Show a job, its history, and its money line by line.",
+    "resume": "Carry on with jobs that an earlier command left behind.",
+    "cancel": "Give up jobs that were never sent, and free the money held for them.",
+    "cost": "Tell what was spent; compare it with a provider's own list.",
+    "compare": "Send the same request over several routes, and compare what came and what it cost.",
+    "models": "List models: what they take, what they cost, when they end.",
+    "providers": "List providers: how they bill, and whether their key is set.",
+    "doctor": "Check the installation: configuration, ledger, sandbox, keys.",
+    "config": "Show the settings in force, and where each comes from.",
+    "sandbox": "Serve a stand-in for the services on this machine, until Ctrl-C.",
+}
 
 _CODES = "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items())
 _EPILOG = f"""\b
@@ -31,8 +36,14 @@ Try it, without a key and without cost:
   veo generate "A lion in the savannah" --sandbox -o lion.mp4
 """
 
+
+class Commands(LazyGroup):
+    table = COMMANDS
+
+
 app = typer.Typer(
     name="veo",
+    cls=Commands,
     help="Veo 3.1 video over interchangeable backends: never paid twice, never lost.",
     epilog=_EPILOG,
     rich_markup_mode=None,
@@ -41,8 +52,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         typer.echo(f"veo {version('veo-video')}")
@@ -54,29 +65,10 @@ def veo(
     context: typer.Context,
     _: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Veo 3.1 video over interchangeable backends: never paid twice, never lost."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
-        raise typer.Exit(2)
-
-
-for verb in (
-    generate,
-    batch,
-    extend,
-    jobs,
-    show,
-    resume,
-    cancel,
-    cost,
-    compare,
-    models,
-    providers,
-    doctor,
-    config,
-    sandbox,
-):
-    app.command(cls=Command)(build_callback(verb))
+        raise typer.Exit(USAGE)

@@ -30,11 +30,12 @@ def complete_models(incomplete: str) -> list[str]:
 def complete_jobs(incomplete: str) -> list[str]:
     """Ids of the newest jobs, of the sandbox too."""
     from veo.ledger import Ledger
-    from veo_commands.session import ledger_dirs
+    from veo.paths import ledger_dir
 
     found: list[str] = []
     with suppress(Exception):  # a shell that completes must not print errors
-        for home in ledger_dirs():
+        for sandbox in (False, True):
+            home = ledger_dir(sandbox=sandbox)
             if home.is_dir():
                 found += [record.id for record in Ledger(home).jobs(limit=50)]
     return _fitting(incomplete, found)

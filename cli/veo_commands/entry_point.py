@@ -9,8 +9,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from veo_commands import exit_codes
-from veo_commands.options import OutputOptions
-from veo_commands.output import out
+from veo_commands.output import OutputOptions, out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

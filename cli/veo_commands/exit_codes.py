@@ -1,19 +1,32 @@
-"""Exit codes, as ``veo --help`` documents them. Those of errors stand in ``veo.errors``."""
+"""Exit codes, as ``veo --help`` documents them. Error classes carry theirs."""
+
+from veo.errors import (
+    BudgetError,
+    DownloadError,
+    ProviderError,
+    SetupError,
+    StillRunningError,
+    UnknownOutcomeError,
+    UsageError,
+)
 
 DONE = 0
-SETUP = 3
-STILL_RUNNING = 6
-INTERRUPTED = 130
-BROKEN_PIPE = 141  # nobody reads the output any more; as for a process that SIGPIPE ended
+FAILED = ProviderError.exit_code
+USAGE = UsageError.exit_code
+SETUP = SetupError.exit_code
+UNKNOWN = UnknownOutcomeError.exit_code
+STILL_RUNNING = StillRunningError.exit_code
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+BROKEN_PIPE = 141  # 128 + SIGPIPE; not in the help, because no reader is left to see it
 
 MEANINGS = {
     DONE: "done",
-    1: "the provider could not make it",
-    2: "the request or the usage is wrong",
+    FAILED: "the provider could not make it",
+    USAGE: "the request or the usage is wrong",
     SETUP: "configuration, key, balance, ledger",
-    4: "over the cap",
-    5: "outcome unknown: sent, no answer, it may have been paid for",
+    BudgetError.exit_code: "over the cap",
+    UNKNOWN: "outcome unknown: sent, no answer, it may have been paid for",
     STILL_RUNNING: "still running: `veo resume` carries on",
-    7: "made, but not downloaded yet: `veo resume` tries again",
+    DownloadError.exit_code: "made, but not downloaded yet: `veo resume` tries again",
     INTERRUPTED: "interrupted; jobs stay resumable",
 }

@@ -1,87 +1,127 @@
-"""How a function becomes a command: its groups of options spread out, its help in sections."""
+"""Turn a function into a Typer command, and load commands only when they are called."""
+
+from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from copy import copy
 from dataclasses import fields, is_dataclass
 from functools import wraps
+from importlib import import_module
 from inspect import Parameter, Signature
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
-from typer.core import TyperCommand
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from veo_commands.options import OutputOptions
-from veo_commands.output import out
+from veo_commands.log_handler import attach_handler
+from veo_commands.output import OutputOptions, out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_PANELS = ("Arguments", "Options", "Request", "Run", "Simulation", "Reconciliation", "General")
+
+
+class LazyGroup(TyperGroup):
+    """A group that lists its commands from a table, and imports a command when it is called.
+
+    ``table`` maps a command's name to its line of help. The command is the function of that name
+    in the module of that name in ``veo_commands.commands``.
+    """
+
+    table: Mapping[str, str]
+
+    def __init__(self, **settings: Any) -> None:
+        # The help page, completion and suggestions need no more than names and one-line help.
+        placeholders = {name: TyperCommand(name, help=text) for name, text in self.table.items()}
+        super().__init__(**settings | {"commands": placeholders})
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Replace the placeholder by the real command, for a call as for its completion."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name and command else None, rest
+
+
+def load_command(name: str) -> Any:
+    """Import the function ``name`` from its module, and return it as a command."""
+    function = getattr(import_module(f"veo_commands.commands.{name}"), name)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name, cls=Command)(build_callback(function))
+    return get_command(app)
 
 
 def build_callback(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """The function as Typer wants it: every group of options as its single options.
+    """Return the function with each group of options replaced by its single options.
 
-    A parameter annotated with one of the dataclasses of ``veo_commands.options`` is such a group.
-    Every command takes those of ``Show`` besides: what it prints is settled before it is called.
+    A group is a parameter whose type is a dataclass of options, as in ``veo_commands.options``.
+    Every command also takes ``OutputOptions``; they are applied before it is called.
     """
     groups: dict[str, type] = {}
-    spread: list[Parameter] = []
+    parameters: list[Parameter] = []
+    hints = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
-        if isinstance(parameter.annotation, type) and is_dataclass(parameter.annotation):
-            groups[name] = parameter.annotation
-            spread += _options(parameter.annotation)
+        if is_dataclass(hints[name]):
+            groups[name] = hints[name]
+            parameters += _group_parameters(hints[name])
         else:
-            spread.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
-    spread += _options(OutputOptions)
+            keyword = parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[name])
+            parameters.append(keyword)
+    parameters += _group_parameters(OutputOptions)
 
     @wraps(function)
-    def call(**given: Any) -> int | None:
-        out.set_mode(_group(OutputOptions, given))
+    def call(**values: Any) -> int | None:
+        out.set_mode(_take_group(OutputOptions, values))
+        attach_handler()
         try:
-            return function(**{name: _group(groups[name], given) for name in groups} | given)
-        except BrokenPipeError:  # Typer has an ending of its own for it, with another code
+            return function(**{name: _take_group(groups[name], values) for name in groups} | values)
+        except BrokenPipeError:  # Typer would exit with 1, where 141 is documented
             return out.broken_pipe()
 
-    call.__signature__ = Signature(spread)  # type: ignore[attr-defined]
-    call.__annotations__ = {parameter.name: parameter.annotation for parameter in spread}
+    call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
 
 
 class Command(TyperCommand):
-    """A command whose help shows its options under the headings of their groups."""
+    """A command whose help page has one section for each panel."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write one section a heading, in the order in which they first appear."""
-        sections: dict[str, list[tuple[str, str]]] = {}
+        """Write the sections in the order of ``_PANELS``; others come last."""
+        sections: dict[str, list[tuple[str, str]]] = {name: [] for name in _PANELS}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
-                named = getattr(parameter, "rich_help_panel", None)
-                usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
-                sections.setdefault(named or usual, []).append(record)
-        for heading in sorted(sections, key=_RANK.index):
-            with formatter.section(heading):
-                formatter.write_dl(sections[heading])
+                panel = getattr(parameter, "rich_help_panel", None)
+                default = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                sections.setdefault(panel or default, []).append(record)
+        for heading, records in sections.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
 
 
-_RANK = ("Arguments", "Options", "Request", "Run", "Simulation", "Reconciliation", "General")
-
-
-def _options(group: type) -> list[Parameter]:
+def _group_parameters(group: type) -> list[Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    panel = group.panel  # type: ignore[attr-defined]
     return [
         Parameter(
-            item.name,
+            option.name,
             Parameter.KEYWORD_ONLY,
-            default=item.default,
-            annotation=_under(group.panel, item.type),  # type: ignore[attr-defined]
+            default=option.default,
+            annotation=_set_panel(hints[option.name], panel),
         )
-        for item in fields(group)
+        for option in fields(group)
     ]
 
 
-def _group(group: type, given: dict[str, Any]) -> Any:
-    """The group, its options taken out of what was given."""
-    return group(**{item.name: given.pop(item.name) for item in fields(group)})
+def _take_group(group: type, values: dict[str, Any]) -> Any:
+    """Remove the options of a group from ``values``, and return them as the group."""
+    return group(**{option.name: values.pop(option.name) for option in fields(group)})
 
 
-def _under(panel: str, annotation: Any) -> Any:
+def _set_panel(annotation: Any, panel: str) -> Any:
     kind, option = get_args(annotation)
-    option = copy(option)
+    option = copy(option)  # the same option may stand in another panel of another command
     option.rich_help_panel = panel
     return Annotated[kind, option]

@@ -3,7 +3,9 @@
 A command takes a group as one parameter; ``veo_commands.framework`` spreads it out for Typer.
 """
 
+import time
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -14,6 +16,9 @@ from veo_commands.completion import complete_models, complete_providers
 
 if TYPE_CHECKING:
     from veo.request import Request
+
+_DURATION_UNITS_S = {"s": 1, "m": 60, "h": 3600}
+_AGE_UNITS_S = {"h": 3600, "d": 86_400, "w": 604_800}  # no "m": minutes or months?
 
 
 def parse_usd(text: str) -> Decimal:
@@ -29,7 +34,7 @@ def parse_usd(text: str) -> Decimal:
 
 def parse_seconds(text: str) -> float:
     """A length of time from the command line: seconds above 0, or ``90s``, ``10m``, ``2h``."""
-    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:].lower())
+    unit = _DURATION_UNITS_S.get(text[-1:].lower())
     try:
         value = float(text[:-1] if unit else text) * (unit or 1)
     except ValueError:
@@ -37,6 +42,23 @@ def parse_seconds(text: str) -> float:
     if not 0 < value < float("inf"):
         raise typer.BadParameter(f"{text!r} is no time such as 600, 90s, 10m or 2h")
     return value
+
+
+def parse_moment(text: str) -> float:
+    """Unix seconds of ``2026-11-01``, ``2026-11-01T14:30``, ``today``, or ``7d`` ago."""
+    text = text.strip().lower()
+    try:
+        if text == "today":
+            return datetime.combine(
+                datetime.now().astimezone().date(), datetime.min.time()
+            ).timestamp()
+        if text[-1:] in _AGE_UNITS_S:
+            return time.time() - float(text[:-1]) * _AGE_UNITS_S[text[-1]]
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is no moment such as 2026-11-01, today, or 7d (ago)"
+        ) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,21 +202,4 @@ class ConfigOptions:
             envvar="VEO_SANDBOX",
             help="A local stand-in for the services: no key, no network, play money.",
         ),
-    ] = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputOptions:
-    """What is printed, and how."""
-
-    panel: ClassVar[str] = "General"
-
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
-    ] = False
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress and no remarks on stderr.")
-    ] = False
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Tell what happens inside; tracebacks on errors.")
     ] = False

@@ -10,14 +10,14 @@ import os
 import re
 import sys
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
 from veo_commands import exit_codes
-from veo_commands.options import OutputOptions
 from veo_commands.remedies import error_lines
 
 if TYPE_CHECKING:
@@ -54,6 +54,23 @@ def shorten_line(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """What is printed, and how."""
+
+    panel: ClassVar[str] = "General"
+
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
+    ] = False
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress and no remarks on stderr.")
+    ] = False
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Tell what happens inside; tracebacks on errors.")
+    ] = False
+
+
 class Output:
     """Where a command puts what it has to say.
 
@@ -66,12 +83,9 @@ class Output:
         self.options = OutputOptions()
         self.sandbox = False
 
-    def set_mode(self, show: OutputOptions) -> None:
+    def set_mode(self, options: OutputOptions) -> None:
         """Print like this from now on."""
-        self.options, self.sandbox = show, False
-        from veo_commands.log_handler import attach_handler
-
-        attach_handler()
+        self.options, self.sandbox = options, False
 
     def print_result(self, body: Mapping[str, Any], text: str | None) -> None:
         """One result: the object for a program, the text for a person (None: no text)."""

@@ -33,13 +33,6 @@ def load_config(place: ConfigOptions, *groups: RequestOptions | WaitOptions) -> 
     return load(place.config, flags=flags)
 
 
-def ledger_dirs() -> tuple[Path, Path]:
-    """The folders of the two ledgers: of real money, and of the sandbox's play money."""
-    from veo.paths import home
-
-    return home(), home() / "sandbox"
-
-
 @contextmanager
 def open_client(place: ConfigOptions, *groups: RequestOptions | WaitOptions) -> Iterator[Client]:
     """A client on the configured ledger; what it works on stays resumable when it closes.
@@ -54,9 +47,10 @@ def open_client(place: ConfigOptions, *groups: RequestOptions | WaitOptions) -> 
         ConfigError, LedgerError: They cannot be used.
     """
     from veo.client import Client
+    from veo.paths import ledger_dir
 
     config = load_config(place, *groups).config
-    home = ledger_dirs()[place.sandbox]
+    home = ledger_dir(sandbox=place.sandbox)
     with ExitStack() as servers:
         start = cache(lambda: servers.enter_context(start_sandbox(config, home)))
         with Client(config, home=home, endpoint=start if place.sandbox else None) as client:

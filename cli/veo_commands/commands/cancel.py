@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from veo_commands import exit_codes
 from veo_commands.completion import complete_jobs
 from veo_commands.options import ConfigOptions
 from veo_commands.output import out
@@ -36,7 +37,7 @@ def cancel(
             )
         else:
             out.notice(_why_not(record))
-    return 0 if len(given_up) == len(records) else 2
+    return exit_codes.DONE if len(given_up) == len(records) else exit_codes.USAGE
 
 
 def _why_not(record: "Record") -> str:

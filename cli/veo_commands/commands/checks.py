@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from veo.errors import LedgerError, OutputError, SetupError, UsageError, VeoError
 from veo_commands.commands.providers import key_set
-from veo_commands.session import ledger_dirs, load_config, open_client, start_sandbox
+from veo_commands.session import load_config, open_client, start_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,8 +80,9 @@ def _files(place: ConfigOptions) -> str:
 
 def _ledger(place: ConfigOptions) -> str:
     from veo.ledger import Ledger
+    from veo.paths import ledger_dir
 
-    home = ledger_dirs()[place.sandbox]
+    home = ledger_dir(sandbox=place.sandbox)
     Ledger(home).close()
     if not os.access(home, os.W_OK):
         raise LedgerError(f"{home} cannot be written", hint="Set VEO_HOME to another folder.")

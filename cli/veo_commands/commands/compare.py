@@ -124,7 +124,7 @@ def _simulated(
         comparison.shown(outcome)
         if run.report:
             comparison.written(run.report, outcome, clips)
-    return exit_codes.DONE if outcome.holds else 1
+    return exit_codes.DONE if outcome.holds else exit_codes.FAILED
 
 
 def _real(

@@ -13,8 +13,7 @@ from veo_commands.commands.reconciling import Reconciling
 from veo_commands.commands.totals import dollars
 from veo_commands.completion import complete_providers
 from veo_commands.format import format_usd, shorten_path
-from veo_commands.moments import parse_moment
-from veo_commands.options import ConfigOptions
+from veo_commands.options import ConfigOptions, parse_moment
 from veo_commands.output import out
 from veo_commands.session import open_client
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from veo_commands import exit_codes
 from veo_commands.commands import plan_output as plans
 from veo_commands.completion import complete_jobs
 from veo_commands.format import describe_outcome, shorten_path
@@ -98,7 +99,7 @@ def _kept(job: "Job") -> int:
         return report_job(job)
     out.print_result(describe(job.record), None)
     out.info(f"{describe_outcome(job.record)}: {shorten_path(job.record.output)}", dim=True)
-    return 0
+    return exit_codes.DONE
 
 
 def _way_on(record: "Record", left: int, named: str) -> str:
@@ -130,7 +131,7 @@ def _rehearse(extension: "Extension") -> int:
     }
     facts = [*plans.plan_fields(plan), ("steps", _outlook(extension)), plans.NOTHING_SENT]
     out.print_result({**plans.plan_to_json(plan), "extension": steps}, out.key_values(facts))
-    return 0
+    return exit_codes.DONE
 
 
 def _outlook(extension: "Extension") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from veo_commands import exit_codes
 from veo_commands.format import describe_plan, describe_quote, request_fields
 from veo_commands.output import out
 
@@ -32,7 +33,7 @@ def print_plan(plan: Plan) -> int:
     for warning in plan.warnings:
         out.warn(warning)
     out.print_result(plan_to_json(plan), out.key_values([*plan_fields(plan), NOTHING_SENT]))
-    return 0
+    return exit_codes.DONE
 
 
 def check_images(request: Request) -> None:

@@ -39,10 +39,9 @@ def reconciled(client: Client, scope: Scope, asked: Reconciling) -> int:
     (_as_json if out.options.json else _as_text)(found, settled)
     _offer(found, settled=asked.settle)
     still = [question for question in found.questions if question.verdict == "open"]
-    return _UNKNOWN if still or (found.questions and not asked.settle) else exit_codes.DONE
-
-
-_UNKNOWN = 5
+    return (
+        exit_codes.UNKNOWN if still or (found.questions and not asked.settle) else exit_codes.DONE
+    )
 
 
 def _terms(

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from veo_commands.session import ledger_dirs
-
 
 def sandbox(
     *,
@@ -56,6 +54,7 @@ def sandbox(
 ) -> None:
     """Serve a stand-in for the services on this machine, until Ctrl-C."""
     from veo.errors import UsageError
+    from veo.paths import ledger_dir
     from veo_sandbox import serve
 
     given = {
@@ -67,7 +66,7 @@ def sandbox(
         "balance": balance,
     }
     settings = {name: value for name, value in given.items() if value is not None}
-    folder = home or ledger_dirs()[True] / "server"
+    folder = home or ledger_dir(sandbox=True) / "server"
     try:
         serve(folder, port=port, profile=profile, clip=clip, **settings)
     except (ValueError, OSError) as error:

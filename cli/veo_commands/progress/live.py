@@ -16,7 +16,7 @@ from rich.text import Text
 
 from veo_commands.format import describe_charge, format_bytes, format_clock, format_usd
 from veo_commands.output import shorten_line
-from veo_commands.progress.view import job_note, progress_share
+from veo_commands.progress.job_status import job_note, progress_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

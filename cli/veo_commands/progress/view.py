@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from veo_commands.output import out, shorten_line
+from veo_commands.output import out
+from veo_commands.progress.job_status import job_note, progress_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,22 +72,3 @@ class LogView(QuietView):
         share, note = progress_share(job), job_note(job)
         percent = f" {int(share * 100) // self._step * self._step} %" if share is not None else ""
         return f"{job.state}{percent}{f': {note}' if note else ''}"
-
-
-def progress_share(job: Job) -> float | None:
-    """How much of the present step of a job is done, 0..1; None where nobody says."""
-    status = job.status
-    if status.state == "downloading":
-        return status.received / status.total if status.total else None
-    return status.progress if status.state in {"submitted", "running"} else None
-
-
-def job_note(job: Job) -> str | None:
-    """What was done to a picture, or until when a request waits; not what a provider tells."""
-    status = job.status
-    if status.state not in {"planned", "submitting"}:
-        return None
-    again = job.record.not_before
-    if status.state == "planned" and again > time.time():
-        return f"not accepted now, tried again at {time.strftime('%X', time.localtime(again))}"
-    return shorten_line(status.message, 200) if status.message else None
