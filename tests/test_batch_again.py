@@ -208,13 +208,13 @@ def test_what_an_edited_file_does_not_ask_for_is_given_up(
     """Jobs that an earlier run planned and never sent hold no money once they are not wanted."""
     veo("batch", write("lion"))
     ledger = Ledger(home())
-    (done,) = ledger.jobs()
+    (done,) = ledger.list_jobs()
     with ledger.database.write() as connection:  # as a process that was killed leaves them
         connection.exec_driver_sql(
             "UPDATE jobs SET state = 'planned', charged = 0, reserved = 150000, version = 9"
         )
     ran = veo("batch", write("tiger"))
-    left = ledger.job(done.id)
+    left = ledger.find_job(done.id)
     ledger.close()
 
     assert ran.code == 0, ran.err

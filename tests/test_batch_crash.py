@@ -58,7 +58,7 @@ def prove(service: veo_sandbox.Sandbox, count: int) -> dict[str, Record]:
     unknown = [job for job in known if job.state is State.UNKNOWN]
     tasks = {task["task"]: task["request"]["prompt"] for task in service.tasks()}
     unheard = Counter(prompt for task, prompt in tasks.items() if task not in done)
-    undecided = {job.asked().prompt: job for job in unknown}
+    undecided = {job.parse_request().prompt: job for job in unknown}
     bills = [bill for bill in service.bills() if bill["task"] in done]
 
     assert len(known) == len(done) + len(unknown) == count

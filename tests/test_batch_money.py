@@ -22,7 +22,7 @@ pytest_plugins = ("veo_fixtures",)
 def heights() -> list[int]:
     """What was reserved and taken in all after each event of the ledger, in their order."""
     ledger = Ledger(home())
-    lines = [event for job in ledger.jobs() for event in ledger.history(job.id)]
+    lines = [event for job in ledger.list_jobs() for event in ledger.read_history(job.id)]
     ledger.close()
     lines.sort(key=lambda event: event.id)
     moves = (event.reserved + event.charged + event.doubtful for event in lines)

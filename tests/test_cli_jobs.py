@@ -188,7 +188,7 @@ def test_somebody_elses_job_is_left_alone(veo: Veo, service: veo_sandbox.Sandbox
             "INSERT INTO workers (id, host, pid, seen_at) VALUES ('far', 'far', 1, ?)",
             (time.time(),),
         )
-    ledger.lease([ledger.job(job)], "far")
+    ledger.take_leases([ledger.find_job(job)], "far")
     everything, named = veo("resume"), veo("resume", job, "--json")
     ledger.close()
 

@@ -34,7 +34,7 @@ def jobs() -> list[Record]:
     if not (home() / "ledger.db").exists():
         return []
     ledger = Ledger(home())
-    found = ledger.jobs()
+    found = ledger.list_jobs()
     ledger.close()
     return found
 

@@ -7,7 +7,7 @@ import pytest
 from cli_runner import CommandResult, Veo
 
 import veo_sandbox
-from veo.config import load
+from veo.config import read_config
 from veo.provider import installed_providers
 
 pytest_plugins = ("veo_fixtures",)
@@ -166,7 +166,7 @@ def test_the_template_is_true(veo: Veo) -> None:
     lines = Path("veo.toml").read_text().splitlines()
     suggested = [line.removeprefix("# ") for line in lines if "=" in line or line[2:3] == "["]
     Path("veo.toml").write_text("\n".join(suggested))
-    config = load().config
+    config = read_config().config
 
     assert tomllib.loads(Path("veo.toml").read_text())["provider"] == config.provider
     for name, cls in installed_providers().items():

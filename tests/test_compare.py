@@ -30,7 +30,7 @@ def test_what_each_route_made_and_charged(veo: Veo, service: veo_sandbox.Sandbox
     ran = veo("compare", "a lion", "--on", BOTH, "-n", "2", "--yes", "--json")
     found = sides(ran)
     ledger = Ledger(home())
-    jobs = ledger.jobs()
+    jobs = ledger.list_jobs()
     ledger.close()
 
     assert ran.code == 0, ran.err

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted import model
 
-from veo.config import Config, ProviderConfig, _merge, key_of, load, models_of
+from veo.config import Config, ProviderConfig, _merge_layer, find_key, merge_models, read_config
 from veo.errors import ConfigError, KeyMissingError
 from veo.model import Facts
 from veo.paths import absolute, config_folder, home
@@ -49,7 +49,7 @@ class TestLayers:
 
     def test_nothing_is_needed(self) -> None:
         """The defaults do."""
-        loaded = load()
+        loaded = read_config()
         assert (loaded.config, loaded.origins) == (Config(), {})
 
     def test_each_layer_counts_over_those_below(
@@ -60,7 +60,7 @@ class TestLayers:
         local.write_text('provider = "local"\nmax_cost = 2\ntimeout = 2')
         monkeypatch.setenv("VEO_PROVIDER", "env")
         monkeypatch.setenv("VEO_MAX_COST", "3")
-        loaded = load(flags={"provider": "flag", "timeout": None})
+        loaded = read_config(flags={"provider": "flag", "timeout": None})
         config = loaded.config
         assert (config.provider, config.max_cost, config.timeout, config.retired) == (
             "flag",
@@ -79,18 +79,18 @@ class TestLayers:
         """Key by key, however deep."""
         user.write_text('[providers.gemini]\nmodel = "a"\nmax_in_flight = 3')
         local.write_text('[providers.gemini]\nmodel = "b"\n[providers.vertex]\nproject = "p"')
-        loaded = load()
-        gemini = loaded.config.of("gemini")
+        loaded = read_config()
+        gemini = loaded.config.for_provider("gemini")
         assert (gemini.model, gemini.max_in_flight) == ("b", 3)
-        assert loaded.config.of("vertex").model_extra == {"project": "p"}
-        assert loaded.config.of("nobody") == ProviderConfig()
+        assert loaded.config.for_provider("vertex").model_extra == {"project": "p"}
+        assert loaded.config.for_provider("nobody") == ProviderConfig()
         assert loaded.origins["providers.gemini.max_in_flight"] == str(user)
 
     def test_a_named_file_stands_for_the_local_one(self, local: Path, tmp_path: Path) -> None:
         """`--config FILE`."""
         local.write_text('provider = "local"')
         (tmp_path / "other.toml").write_text("timeout = 5")
-        config = load(tmp_path / "other.toml").config
+        config = read_config(tmp_path / "other.toml").config
         assert (config.provider, config.timeout) == (Config().provider, 5.0)
 
     @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ class TestLayers:
         self, variable: str, text: str, field: str, value: object
     ) -> None:
         """And becomes what the setting is; an empty variable is none."""
-        assert getattr(load(env={variable: text}).config, field) == value
-        assert load(env={variable: ""}).config == Config()
+        assert getattr(read_config(env={variable: text}).config, field) == value
+        assert read_config(env={variable: ""}).config == Config()
 
     def test_money_is_exact(self, local: Path) -> None:
         """A float of TOML is the decimal that was written."""
         local.write_text("max_cost = 0.1\n[budget]\ndaily = 20.10\nmonthly = 100")
-        config = load().config
+        config = read_config().config
         assert (config.max_cost, config.budget.daily, config.budget.monthly) == (
             Decimal("0.1"),
             Decimal("20.1"),
@@ -144,7 +144,7 @@ def test_the_highest_layer_that_says_something_counts(layers: list[dict[str, Any
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for number, layer in enumerate(layers):
-        _merge(merged, layer, origins, str(number))
+        _merge_layer(merged, layer, origins, str(number))
     assert leaves(merged).keys() == origins.keys()
     for name, value in leaves(merged).items():
         assert leaves(layers[int(origins[name])])[name] == value
@@ -158,7 +158,7 @@ def test_merging_leaves_the_layers_alone(one: dict[str, Any], other: dict[str, A
     before = repr((one, other))
     merged: dict[str, Any] = {}
     for layer in (one, other, one):
-        _merge(merged, layer, {}, "")
+        _merge_layer(merged, layer, {}, "")
     assert repr((one, other)) == before
 
 
@@ -187,7 +187,7 @@ class TestMistakes:
         """Broken TOML, an unknown setting, a value out of its range."""
         local.write_text(text)
         with pytest.raises(ConfigError) as caught:
-            load()
+            read_config()
         assert says in str(caught.value)
 
     def test_all_of_them_at_once(self, local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,26 +195,26 @@ class TestMistakes:
         local.write_text("timeout = 0\nretired = 1")
         monkeypatch.setenv("VEO_MAX_COST", "much")
         with pytest.raises(ConfigError) as caught:
-            load()
+            read_config()
         places = [line.partition(":")[0] for line in str(caught.value).splitlines()]
         assert sorted(places) == ["VEO_MAX_COST", "veo.toml", "veo.toml"]
 
     def test_a_file_that_is_not_there(self) -> None:
         """A named file has to be."""
         with pytest.raises(ConfigError, match=r"nowhere\.toml: no such"):
-            load(Path("nowhere.toml"))
+            read_config(Path("nowhere.toml"))
 
     def test_a_file_that_cannot_be_read(self, local: Path) -> None:
         """The error of the system, with the name; a broken file is not the same as none."""
         local.mkdir()
         with pytest.raises(ConfigError, match=r"veo\.toml: .*irectory"):
-            load()
+            read_config()
 
     def test_a_file_that_is_no_text(self, local: Path) -> None:
         """Saved in another encoding."""
         local.write_bytes("provider = 'geminí'".encode("latin-1"))
         with pytest.raises(ConfigError, match=r"veo\.toml is not valid"):
-            load()
+            read_config()
 
 
 class TestSecrets:
@@ -244,20 +244,20 @@ class TestSecrets:
         """Neither in its text nor in its hint."""
         local.write_text(text)
         with pytest.raises(ConfigError) as caught:
-            load()
+            read_config()
         assert SECRET not in f"{caught.value}{caught.value.hint}"
 
     @pytest.mark.parametrize("variable", ["VEO_MAX_COST", "VEO_TIMEOUT"])
     def test_nor_one_of_the_environment(self, variable: str) -> None:
         """The variable is named instead."""
         with pytest.raises(ConfigError, match=variable) as caught:
-            load(env={variable: SECRET})
+            read_config(env={variable: SECRET})
         assert SECRET not in str(caught.value)
 
     def test_a_flag_is_no_way_for_a_key_either(self) -> None:
         """It would be in the shell's history."""
         with pytest.raises(ConfigError, match="command line"):
-            load(flags={"providers": {"gemini": {"api_key": SECRET}}})
+            read_config(flags={"providers": {"gemini": {"api_key": SECRET}}})
 
 
 class TestKeys:
@@ -274,31 +274,31 @@ class TestKeys:
         config = ProviderConfig(api_key_env="MINE")
         assert _revealed(facts(), config, {"MINE": "mine", "ONE_KEY": "one"}) == "mine"
         with pytest.raises(KeyMissingError, match="MINE is not set"):
-            key_of(facts(), config, {"ONE_KEY": "one"})
+            find_key(facts(), config, {"ONE_KEY": "one"})
 
     def test_no_key_says_which_where_and_what_else(self) -> None:
         """The variables, where keys come from, and that the sandbox needs none."""
         with pytest.raises(KeyMissingError, match="ONE_KEY or OTHER_KEY is not set") as caught:
-            key_of(facts(), ProviderConfig(), {})
+            find_key(facts(), ProviderConfig(), {})
         assert "Ask the test." in str(caught.value.hint)
         assert "--sandbox" in str(caught.value.hint)
 
     def test_some_providers_can_do_without(self) -> None:
         """Unless a variable was named."""
-        assert key_of(facts(key_optional=True), ProviderConfig(), {}) is None
+        assert find_key(facts(key_optional=True), ProviderConfig(), {}) is None
         with pytest.raises(KeyMissingError):
-            key_of(facts(key_optional=True), ProviderConfig(api_key_env="MINE"), {})
+            find_key(facts(key_optional=True), ProviderConfig(api_key_env="MINE"), {})
 
     @pytest.mark.parametrize("key", ["two words", "line\nbreak", "“quoted”", "ключ", "nul\0"])
     def test_what_no_key_holds_is_refused(self, key: str) -> None:
         """By the name of the variable, before it breaks a header, and unrepeated."""
         with pytest.raises(ConfigError, match="ONE_KEY") as caught:
-            key_of(facts(), ProviderConfig(), {"ONE_KEY": key})
+            find_key(facts(), ProviderConfig(), {"ONE_KEY": key})
         assert key not in f"{caught.value}{caught.value.hint}"
 
 
 def _revealed(about: Facts, config: ProviderConfig, env: dict[str, str]) -> str:
-    key = key_of(about, config, env)
+    key = find_key(about, config, env)
     assert key is not None
     return key.reveal()
 
@@ -313,17 +313,17 @@ class TestModels:
 
     def test_nothing_said_nothing_changed(self) -> None:
         """The rows are those of the facts."""
-        assert models_of(facts(), ProviderConfig()) == facts().models
+        assert merge_models(facts(), ProviderConfig()) == facts().models
 
     def test_a_row_is_changed_where_it_is_said(self) -> None:
         """A price, and that the user said it; all else stays."""
-        changed = models_of(facts(), rows(m_1={"price": {"usd": 0.2}}))["m-1"]
+        changed = merge_models(facts(), rows(m_1={"price": {"usd": 0.2}}))["m-1"]
         assert (changed.price.usd, changed.overridden) == (Decimal("0.2"), True)
         assert changed.model_copy(update={"price": model().price, "overridden": False}) == model()
 
     def test_a_row_can_be_like_another(self) -> None:
         """A new model of a known kind, behind the known ones."""
-        made = models_of(facts(), rows(m_2={"like": "m-1", "durations": [5]}))
+        made = merge_models(facts(), rows(m_2={"like": "m-1", "durations": [5]}))
         assert list(made) == ["m-1", "m-2"]
         assert (made["m-2"].name, made["m-2"].durations, made["m-2"].provider) == (
             "m-2",
@@ -333,7 +333,7 @@ class TestModels:
 
     def test_a_later_row_can_be_like_an_earlier_one(self) -> None:
         """Also of the user's."""
-        made = models_of(facts(), rows(m_1={"durations": [5]}, m_2={"like": "m-1"}))
+        made = merge_models(facts(), rows(m_1={"durations": [5]}, m_2={"like": "m-1"}))
         assert made["m-2"].durations == (5,)
 
     @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ class TestModels:
     def test_a_broken_row_is_named(self, row: dict[str, Any], says: str) -> None:
         """With what is wrong, and without the value."""
         with pytest.raises(ConfigError) as caught:
-            models_of(facts(), rows(m_2=row))
+            merge_models(facts(), rows(m_2=row))
         assert str(caught.value).startswith("providers.scripted.models.m-2")
         assert says in str(caught.value)
         assert SECRET not in str(caught.value)

@@ -10,7 +10,7 @@ from html_checks import sound
 
 import veo_sandbox
 from veo.ledger import Ledger
-from veo.ledger.spending import Scope, accounts, total, untraced
+from veo.ledger.spending import JobFilter, find_untraced, group_spending, sum_spending
 from veo.paths import home
 
 pytest_plugins = ("veo_fixtures",)
@@ -57,8 +57,8 @@ def test_charges_are_told_apart(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
 def test_the_ledger_agrees_with_the_bills(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
     """For each route the charges are the sandbox's own, but for the job of unknown outcome."""
     ledger = Ledger(home())
-    sums = {key[0]: account for key, account in accounts(ledger, ["provider"]).items()}
-    lost = untraced(ledger)
+    sums = {key[0]: account for key, account in group_spending(ledger, ["provider"]).items()}
+    lost = find_untraced(ledger)
     ledger.close()
 
     assert lost == []
@@ -69,9 +69,9 @@ def test_the_ledger_agrees_with_the_bills(veo: Veo, spent: veo_sandbox.Sandbox) 
 def test_groups_add_up(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
     """However the jobs are grouped, the groups together are all of them."""
     ledger = Ledger(home())
-    whole = total(ledger)
+    whole = sum_spending(ledger)
     for by in (["day"], ["provider", "model"], ["batch"], ["outcome"], ["day", "outcome"]):
-        groups = accounts(ledger, by)  # type: ignore[arg-type]
+        groups = group_spending(ledger, by)  # type: ignore[arg-type]
 
         assert sum((each for each in groups.values()), start=type(whole)()) == whole
     ledger.close()
@@ -207,8 +207,8 @@ def test_prices_side_by_side(veo: Veo) -> None:
 def test_a_day_is_a_local_day(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
     """Jobs count on the day they were asked for; until ends a scope."""
     ledger = Ledger(home())
-    days = accounts(ledger, ["day"])
-    none = total(ledger, Scope(until=1.0))
+    days = group_spending(ledger, ["day"])
+    none = sum_spending(ledger, JobFilter(until=1.0))
     ledger.close()
 
     assert sum(account.jobs for account in days.values()) == 7

@@ -12,7 +12,7 @@ from crash_client import Mortals
 
 import veo_sandbox
 from veo.ledger import Ledger, State
-from veo.ledger.spending import accounts, untraced
+from veo.ledger.spending import find_untraced, group_spending
 from veo.paths import home
 
 pytest_plugins = ("veo_fixtures",)
@@ -36,9 +36,9 @@ def charged(server: veo_sandbox.Sandbox, route: str) -> int:
 def mapping(server: veo_sandbox.Sandbox, ledger: Ledger) -> list[str]:
     """What a person would find in the console: which task is which job's, by its prompt."""
     tasks = {task["request"]["prompt"]: task["task"] for task in server.tasks()}
-    open_ = ledger.jobs(states=[State.UNKNOWN])
-    known = {job.task_id for job in ledger.jobs()}
-    pairs = {job.id: tasks.get(job.asked().prompt) for job in open_}
+    open_ = ledger.list_jobs(states=[State.UNKNOWN])
+    known = {job.task_id for job in ledger.list_jobs()}
+    pairs = {job.id: tasks.get(job.parse_request().prompt) for job in open_}
     said = [f"{job}={task}" for job, task in pairs.items() if task and task not in known]
     return [part for pair in said for part in ("--task", pair)]
 
@@ -61,9 +61,9 @@ def test_sums_are_the_providers_after_any_number_of_deaths(
     veo(*common, "--settled-after", "0.001s", *mapping(server, ledger))
     with Mortals(server.url, server.key) as mortals:
         assert mortals.run(home())
-    sums = {key[0]: account for key, account in accounts(ledger, ["provider"]).items()}
-    lost = untraced(ledger)
-    left = ledger.jobs(states=[State.UNKNOWN])
+    sums = {key[0]: account for key, account in group_spending(ledger, ["provider"]).items()}
+    lost = find_untraced(ledger)
+    left = ledger.list_jobs(states=[State.UNKNOWN])
     ledger.close()
 
     assert {name: sums[name].charged for name in ROUTES} == {
@@ -85,7 +85,7 @@ def test_files_of_settled_jobs_are_on_disk(veo: Veo, service: veo_sandbox.Sandbo
     bills = f"{service.url}/sandbox/bills"
     veo("cost", "--reconcile", bills, "--settle", *mapping(service, ledger))
     veo("resume")
-    jobs = ledger.jobs()
+    jobs = ledger.list_jobs()
     ledger.close()
     paid = {bill["task"] for bill in service.bills() if bill["state"] == "charged"}
 

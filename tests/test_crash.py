@@ -51,7 +51,7 @@ def get(server: veo_sandbox.Sandbox, path: str) -> Any:
 def jobs_of(home: Path) -> list[Record]:
     """The ledger's jobs."""
     ledger = Ledger(home)
-    jobs = ledger.jobs()
+    jobs = ledger.list_jobs()
     ledger.close()
     return jobs
 
@@ -134,7 +134,7 @@ def test_processes_on_one_ledger_never_share_a_job(
         assert all(life.result() for life in lives)
     jobs = prove(server, home)
     ledger = Ledger(home)
-    workers = [{e.owner for e in ledger.history(job.id) if e.owner} for job in jobs]
+    workers = [{e.owner for e in ledger.read_history(job.id) if e.owner} for job in jobs]
     ledger.close()
 
     assert [job.state for job in jobs] == [State.DONE] * 48
@@ -160,7 +160,7 @@ def test_a_stopped_process_that_wakes_up_does_not_pay_again(
         assert mortals.run(home)
     frozen.send_signal(signal.SIGCONT)
     frozen.communicate(timeout=30)
-    (job,) = ledger.jobs()
+    (job,) = ledger.list_jobs()
     ledger.close()
 
     assert job.state is State.DONE

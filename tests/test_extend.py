@@ -125,7 +125,7 @@ def test_a_job_without_a_video_cannot_be_continued(
     """A job on its way, failed or unknown has nothing to continue, and is told apart."""
     record = begun(ledger, FAST, tmp_path / "a.mp4")
     if state:
-        record = ledger.move(record, state)
+        record = ledger.move_job(record, state)
     (problem,) = check(source(record, kept_until=None), FAST, 1, NOW)
 
     assert says in problem.message
@@ -145,14 +145,14 @@ def test_a_sequel_has_the_shape_of_its_video(ledger: Ledger, tmp_path: Path) -> 
     asked = Request(prompt="then it roars", seed=7)
 
     assert sequel(source(wide), asked, FAST) == Request(
-        prompt="then it roars", model=FAST.name, seed=7, extend=wide.remote()
+        prompt="then it roars", model=FAST.name, seed=7, extend=wide.remote_video()
     )
     assert sequel(source(tall), asked, STANDARD) == Request(
         prompt="then it roars",
         model=STANDARD.name,
         seed=7,
         aspect_ratio="9:16",
-        extend=tall.remote(),
+        extend=tall.remote_video(),
     )
 
 
@@ -194,13 +194,17 @@ def test_the_platform_continues_1080p(ledger: Ledger, tmp_path: Path) -> None:
 def test_a_chain_is_followed_to_its_beginning(ledger: Ledger, tmp_path: Path) -> None:
     """A job, the one it continues, and so on; a link that is not known ends it."""
     first = made(ledger, FAST, tmp_path / "1.mp4")
-    second = made(ledger, FAST, tmp_path / "2.mp4", extend=first.remote())
-    third = made(ledger, FAST, tmp_path / "3.mp4", extend=second.remote())
+    second = made(ledger, FAST, tmp_path / "2.mp4", extend=first.remote_video())
+    third = made(ledger, FAST, tmp_path / "3.mp4", extend=second.remote_video())
     stranger = made(ledger, FAST, tmp_path / "4.mp4", extend=RemoteVideo("https://other.example"))
 
-    assert [job.id for job in lineage.chain(ledger, third)] == [third.id, second.id, first.id]
-    assert [job.id for job in lineage.chain(ledger, stranger)] == [stranger.id]
-    assert [job.id for job in lineage.sequels(ledger, first.remote())] == [second.id]
+    assert [job.id for job in lineage.extension_chain(ledger, third)] == [
+        third.id,
+        second.id,
+        first.id,
+    ]
+    assert [job.id for job in lineage.extension_chain(ledger, stranger)] == [stranger.id]
+    assert [job.id for job in lineage.extensions_of(ledger, first.remote_video())] == [second.id]
 
 
 def test_odd_addresses_are_found_as_they_are(ledger: Ledger, tmp_path: Path) -> None:
@@ -208,6 +212,6 @@ def test_odd_addresses_are_found_as_they_are(ledger: Ledger, tmp_path: Path) -> 
     odd = made(ledger, FAST, tmp_path / "1.mp4", extend=RemoteVideo('files/50%_"ü"'))
     made(ledger, FAST, tmp_path / "2.mp4", extend=RemoteVideo('files/50xx"ü"'))
 
-    found = lineage.sequels(ledger, RemoteVideo('files/50%_"ü"'))
+    found = lineage.extensions_of(ledger, RemoteVideo('files/50%_"ü"'))
 
     assert [job.id for job in found] == [odd.id]

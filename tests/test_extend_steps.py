@@ -161,7 +161,7 @@ def test_what_cannot_be_continued_is_refused_with_every_reason(
 
     fields = [problem.field for problem in caught.value.problems]
     assert sorted(fields) == ["aspect_ratio", "extend", "provider", "times"]
-    assert (len(server.tasks()), len(client.ledger.jobs())) == (1, 1)
+    assert (len(server.tasks()), len(client.ledger.list_jobs())) == (1, 1)
 
 
 def test_too_old_unless_continued_since(client: Client) -> None:
@@ -184,7 +184,7 @@ def test_the_platform_continues_its_own(client: Client, server: veo_sandbox.Sand
     (video,) = grown(client, "lion.mp4", output="roar.mp4")
 
     assert seconds(video.path) == 15.0
-    assert video.record.asked().aspect_ratio == "9:16"
+    assert video.record.parse_request().aspect_ratio == "9:16"
     assert server.tasks()[-1]["request"]["size"] == "720x1280"
 
 
@@ -203,7 +203,7 @@ def test_all_steps_have_to_fit_under_a_cap(client: Client, server: veo_sandbox.S
     lion(client)
     with pytest.raises(BudgetError, match=r"\$1\.40 does not fit"):
         grown(client, "lion.mp4", times=2, max_cost=Decimal("1.39"))
-    assert len(client.ledger.jobs()) == 1
+    assert len(client.ledger.list_jobs()) == 1
 
     assert len(grown(client, "lion.mp4", times=2, max_cost=Decimal("1.40"))) == 2
 
@@ -215,7 +215,7 @@ def test_a_file_in_the_way_stops_it_before_the_first_step(client: Client) -> Non
 
     with pytest.raises(OutputError, match=r"roar\.step2\.mp4 is there already"):
         grown(client, "lion.mp4", times=3, output="roar.mp4")
-    assert len(client.ledger.jobs()) == 1
+    assert len(client.ledger.list_jobs()) == 1
 
 
 def test_a_failure_leaves_the_steps_before_it(client: Client, server: veo_sandbox.Sandbox) -> None:

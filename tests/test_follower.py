@@ -38,7 +38,7 @@ class Watch:
 
     def _lease(self, records: list[Record]) -> list[Record]:
         free = [record for record in records if record.owner is None]
-        return self.bench.ledger.lease(free, "follower")
+        return self.bench.ledger.take_leases(free, "follower")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_its_changes_are_seen(watch: Watch) -> None:
     theirs, mine = followed(watch)
     told: list[State] = []
     mine.on_change = lambda work: told.append(work.record.state)
-    watch.bench.ledger.move(theirs.record, State.SUBMITTING)
+    watch.bench.ledger.move_job(theirs.record, State.SUBMITTING)
 
     watch.follower.look()
     watch.follower.look()
@@ -96,8 +96,8 @@ def test_its_end_is_the_end(watch: Watch) -> None:
 def test_an_unknown_outcome_is_an_end(watch: Watch) -> None:
     """A job that waits for a decision is not waited for."""
     theirs, mine = followed(watch)
-    sent = watch.bench.ledger.move(theirs.record, State.SUBMITTING)
-    watch.bench.ledger.move(sent, State.UNKNOWN, owner=None)
+    sent = watch.bench.ledger.move_job(theirs.record, State.SUBMITTING)
+    watch.bench.ledger.move_job(sent, State.UNKNOWN, owner=None)
 
     watch.follower.look()
 
@@ -108,7 +108,7 @@ def test_an_unknown_outcome_is_an_end(watch: Watch) -> None:
 def test_a_job_that_was_let_go_is_taken_over(watch: Watch) -> None:
     """When the owner gives its lease up, the follower's own handle goes on with the job."""
     theirs, mine = followed(watch)
-    watch.bench.ledger.release("me", [theirs.record.id])
+    watch.bench.ledger.release_leases("me", [theirs.record.id])
 
     watch.follower.look()
 
@@ -120,7 +120,7 @@ def test_a_job_that_was_let_go_is_taken_over(watch: Watch) -> None:
 def test_patience_ends_the_following_not_the_job(watch: Watch) -> None:
     """A followed job is waited for as long as an own one, then left to its owner."""
     theirs, mine = followed(watch)
-    watch.bench.ledger.move(theirs.record, State.SUBMITTING)
+    watch.bench.ledger.move_job(theirs.record, State.SUBMITTING)
     mine.wait_s = 0.0
 
     watch.follower.look()
@@ -128,4 +128,4 @@ def test_patience_ends_the_following_not_the_job(watch: Watch) -> None:
 
     assert [mine] == watch.over
     assert isinstance(mine.error, StillRunningError)
-    assert watch.bench.ledger.job(mine.record.id).owner == "me"
+    assert watch.bench.ledger.find_job(mine.record.id).owner == "me"

@@ -23,7 +23,7 @@ from veo.engine.context import ActiveJob
 from veo.errors import BudgetError, InvalidBatchError
 from veo.job import Job
 from veo.key import Key
-from veo.ledger.heartbeat import Worker
+from veo.ledger.heartbeat import WorkerLease
 from veo.problems import ItemLocation
 from veo.request import Request
 
@@ -53,7 +53,7 @@ def test_submitted_together(client: veo.Client, server: veo_sandbox.Sandbox) -> 
     prompts = [f"take {number}" for number in range(12)]
     jobs = client.submit_all(prompts, outputs=[f"{number}.mp4" for number in range(12)])
 
-    assert [job.record.asked().prompt for job in jobs] == prompts
+    assert [job.record.parse_request().prompt for job in jobs] == prompts
     assert sorted(job.result().path.name for job in veo.as_completed(jobs)) == sorted(whole())
     assert charged(server) == 12 * PRICE
 
@@ -73,7 +73,7 @@ def test_all_or_nothing(client: veo.Client, server: veo_sandbox.Sandbox) -> None
     with pytest.raises(BudgetError, match=r"\$0.45 does not fit under --max-cost of \$0.30"):
         client.submit_all(["a", "b", "c"], max_cost=Decimal("0.30"))
 
-    assert (client.ledger.jobs(), server.requests()) == ([], [])
+    assert (client.ledger.list_jobs(), server.requests()) == ([], [])
 
 
 def test_every_problem_of_every_request(client: veo.Client) -> None:
@@ -82,7 +82,7 @@ def test_every_problem_of_every_request(client: veo.Client) -> None:
         client.submit_all(["a", "", "c"], outputs=["x.mp4", "y.mp4", "x.mp4"])
 
     assert [problem.location.index for problem in caught.value.problems] == [1, 2]
-    assert client.ledger.jobs() == []
+    assert client.ledger.list_jobs() == []
 
 
 def test_a_batch_is_iterated(client: veo.Client, server: veo_sandbox.Sandbox) -> None:
@@ -149,8 +149,8 @@ def test_a_job_that_was_taken_away_is_followed(
     server.change(latency="1")
     batch = client.batch(write("lion"))
     batch.start()
-    until(lambda: client.ledger.jobs(states=[veo.State.SUBMITTED]))
-    other = Worker(client.ledger)
+    until(lambda: client.ledger.list_jobs(states=[veo.State.SUBMITTED]))
+    other = WorkerLease(client.ledger)
     with client.ledger.database.write() as connection:
         sql = "UPDATE jobs SET version = version + 100, owner = ?"
         connection.exec_driver_sql(sql, (other.id,))

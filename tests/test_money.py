@@ -12,7 +12,7 @@ from scripted import model
 
 from veo.errors import ConfigError
 from veo.model import Model
-from veo.money import Quote, micros, quote, show, usd
+from veo.money import Quote, format_amount, quote, to_micros, to_usd
 from veo.request import Request
 from veo.update import RemoteVideo
 
@@ -35,19 +35,19 @@ def second(usd: Any = "0.40", **changes: Any) -> Model:
 @given(MILLIONTHS)
 def test_millionths_and_back(amount: int) -> None:
     """Nothing is lost between the ledger and a person."""
-    assert micros(usd(amount)) == amount
+    assert to_micros(to_usd(amount)) == amount
 
 
 @given(MILLIONTHS)
 def test_an_amount_is_never_written_with_an_exponent(amount: int) -> None:
     """Ten dollars are 10, not 1E+1."""
-    assert "E" not in str(usd(amount)) + show(usd(amount))
+    assert "E" not in str(to_usd(amount)) + format_amount(to_usd(amount))
 
 
 @given(st.lists(MILLIONTHS))
 def test_sums_are_exact(amounts: list[int]) -> None:
     """In either unit: a hundred times $0.15 are $15."""
-    assert sum(map(usd, amounts), Decimal(0)) == usd(sum(amounts))
+    assert sum(map(to_usd, amounts), Decimal(0)) == to_usd(sum(amounts))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_sums_are_exact(amounts: list[int]) -> None:
 )
 def test_shown_with_cents_and_more_only_where_it_matters(amount: str, text: str) -> None:
     """As a person writes it."""
-    assert show(Decimal(amount)) == text
+    assert format_amount(Decimal(amount)) == text
 
 
 class TestQuote:

@@ -14,7 +14,7 @@ import veo_sandbox
 from veo.errors import UsageError
 from veo.files.mp4 import defect
 from veo.ledger import Ledger, Record, State
-from veo.ledger.spending import untraced
+from veo.ledger.spending import find_untraced
 from veo.paths import home
 from veo.reconcile.charges import Bill, Listed, parse
 from veo.reconcile.match import reconcile
@@ -58,7 +58,7 @@ def summary(veo: Veo, *args: object) -> dict[str, Any]:
 def job(name: str) -> Record:
     """A job as the ledger has it."""
     ledger = Ledger(home())
-    found = ledger.job(name)
+    found = ledger.find_job(name)
     ledger.close()
     return found
 
@@ -105,8 +105,8 @@ def test_an_unpaid_job_is_released(veo: Veo, bills: str, unanswered: Unanswered)
     name = unanswered("unpaid lion")
     veo("cost", "--reconcile", bills, "--settle", *AT_ONCE)
     ledger = Ledger(home())
-    last = ledger.history(job(name).id)[-1]
-    lost = untraced(ledger)
+    last = ledger.read_history(job(name).id)[-1]
+    lost = find_untraced(ledger)
     ledger.close()
 
     assert (job(name).state, job(name).charged, job(name).reserved) == (State.FAILED, 0, 0)
@@ -134,7 +134,7 @@ def test_what_is_ambiguous_is_asked(
     names = [unanswered("paid lion"), unanswered("paid tiger")]
     tasks = {task["request"]["prompt"]: task["task"] for task in service.tasks()}
     open_ = veo("cost", "--reconcile", bills, "--settle")
-    pairs = [f"{name}={tasks[job(name).asked().prompt]}" for name in names]
+    pairs = [f"{name}={tasks[job(name).parse_request().prompt]}" for name in names]
     said = veo("cost", "--reconcile", bills, "--settle", "--task", pairs[0], "--task", pairs[1])
     veo("resume")
 

@@ -41,14 +41,14 @@ def new(prompt: str = "a lion", output: str = "/videos/lion.mp4", **fields: Any)
 
 def planned(ledger: Ledger, job: NewJob | None = None) -> Record:
     """The row of a job, newly planned."""
-    return ledger.plan([job or new(once=False)]).records[0]
+    return ledger.plan_jobs([job or new(once=False)]).records[0]
 
 
 def moved(ledger: Ledger, record: Record, *path: State, **changes: Any) -> Record:
     """The row after a walk through states; the changes come with the last."""
     for state in path[:-1]:
-        record = ledger.move(record, state)
-    return ledger.move(record, path[-1], **changes) if path else record
+        record = ledger.move_job(record, state)
+    return ledger.move_job(record, path[-1], **changes) if path else record
 
 
 TO_DONE = (State.SUBMITTING, State.READY, State.DOWNLOADING, State.DONE)
@@ -68,10 +68,10 @@ def test_what_stands_is_not_planned_again(ledger: Ledger, path: tuple[State, ...
     first = moved(ledger, planned(ledger), *path)
     wanted = new()
 
-    again = ledger.plan([wanted])
+    again = ledger.plan_jobs([wanted])
 
     assert again.records == []
-    assert {wanted.id: first} == again.found
+    assert {wanted.id: first} == again.existing
 
 
 FALLEN: dict[str, tuple[State, ...]] = {
@@ -85,10 +85,10 @@ def test_a_failure_stands_for_nothing(ledger: Ledger, path: tuple[State, ...]) -
     """A failed job gets a new try."""
     moved(ledger, planned(ledger), *path)
 
-    again = ledger.plan([new()])
+    again = ledger.plan_jobs([new()])
 
     assert len(again.records) == 1
-    assert again.found == {}
+    assert again.existing == {}
 
 
 def test_a_video_that_was_on_disk_once_stands(ledger: Ledger) -> None:
@@ -97,7 +97,7 @@ def test_a_video_that_was_on_disk_once_stands(ledger: Ledger) -> None:
     gone = moved(ledger, done, State.READY, State.EXPIRED)
     wanted = new()
 
-    assert {wanted.id: gone} == ledger.plan([wanted]).found
+    assert {wanted.id: gone} == ledger.plan_jobs([wanted]).existing
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_another_request_output_or_provider_is_another_job(
     """Only the same thing under the same name from the same provider is the same."""
     planned(ledger)
 
-    assert ledger.plan([new(**other)]).found == {}
+    assert ledger.plan_jobs([new(**other)]).existing == {}
 
 
 def test_a_video_that_had_to_be_renamed_is_recognised(ledger: Ledger) -> None:
@@ -121,18 +121,18 @@ def test_a_video_that_had_to_be_renamed_is_recognised(ledger: Ledger) -> None:
     moved(ledger, record, *TO_DONE, output=place)
     wanted = new()
 
-    assert [record.id] == [found.id for found in ledger.plan([wanted]).found.values()]
+    assert [record.id] == [found.id for found in ledger.plan_jobs([wanted]).existing.values()]
 
 
 def test_a_job_that_was_decided_about_is_no_obstacle(ledger: Ledger) -> None:
     """Named as the one to replace, a done job does not stand; a newer one still does."""
     done = moved(ledger, planned(ledger), *TO_DONE)
 
-    second = ledger.plan([new(instead_of=done.id)])
-    third = ledger.plan([new(instead_of=done.id)])
+    second = ledger.plan_jobs([new(instead_of=done.id)])
+    third = ledger.plan_jobs([new(instead_of=done.id)])
 
     assert len(second.records) == 1
-    assert second.records == list(third.found.values())
+    assert second.records == list(third.existing.values())
 
 
 def test_the_live_one_of_several_is_found(ledger: Ledger) -> None:
@@ -141,25 +141,25 @@ def test_the_live_one_of_several_is_found(ledger: Ledger) -> None:
     newer = moved(ledger, planned(ledger), *TO_DONE)
     wanted = new()
 
-    assert newer == ledger.standing([wanted])[wanted.id]
+    assert newer == ledger.find_existing([wanted])[wanted.id]
 
     live = planned(ledger)
     moved(ledger, planned(ledger), *TO_DONE)
 
-    assert live == ledger.standing([wanted])[wanted.id]
+    assert live == ledger.find_existing([wanted])[wanted.id]
 
 
 def test_many_at_the_same_moment_plan_it_once(ledger: Ledger) -> None:
     """Eight ledgers on one file, eight plans of one job: one row, seven who found it."""
     ledgers = [Ledger(ledger.folder) for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
-        results = list(threads.map(lambda each: each.plan([new()]), ledgers))
+        results = list(threads.map(lambda each: each.plan_jobs([new()]), ledgers))
     for each in ledgers:
         each.close()
 
     assert sum(len(result.records) for result in results) == 1
-    assert sum(len(result.found) for result in results) == 7
-    assert len(ledger.jobs()) == 1
+    assert sum(len(result.existing) for result in results) == 7
+    assert len(ledger.list_jobs()) == 1
 
 
 def test_the_cap_stops_in_order(ledger: Ledger) -> None:
@@ -168,27 +168,29 @@ def test_the_cap_stops_in_order(ledger: Ledger) -> None:
     wanted = [new(name, f"/{name}") for name in ("b", "c", "a")]
     cap = Cap("--max-cost", PRICE * 2, run="run")
 
-    result = ledger.plan(wanted, [cap])
+    result = ledger.plan_jobs(wanted, [cap])
 
     assert [record.output for record in result.records] == ["/b"]
-    assert {wanted[2].id: made} == result.found
+    assert {wanted[2].id: made} == result.existing
     assert (cap, PRICE * 2) == (result.stopped_by, result.spent)
 
 
 def test_all_or_nothing(ledger: Ledger) -> None:
     """A whole plan that does not fit leaves no trace."""
-    result = ledger.plan([new(once=False) for _ in range(3)], [Cap("cap", PRICE * 2)], whole=True)
+    result = ledger.plan_jobs(
+        [new(once=False) for _ in range(3)], [Cap("cap", PRICE * 2)], all_or_nothing=True
+    )
 
     assert (result.records, result.spent) == ([], 0)
-    assert ledger.jobs() == []
+    assert ledger.list_jobs() == []
 
 
 def test_a_resubmit_goes_through_the_caps(ledger: Ledger) -> None:
     """The first send goes on counting, so that the second may not fit any more."""
     record = moved(ledger, planned(ledger), State.SUBMITTING, State.UNKNOWN)
 
-    refused = ledger.resubmit(record, [Cap("cap", PRICE * 2 - 1)])
-    taken = ledger.resubmit(record, [Cap("cap", PRICE * 2)], "me")
+    refused = ledger.plan_resubmit(record, [Cap("cap", PRICE * 2 - 1)])
+    taken = ledger.plan_resubmit(record, [Cap("cap", PRICE * 2)], "me")
 
     assert (refused.records, refused.spent) == ([], PRICE)
     assert (
@@ -197,7 +199,7 @@ def test_a_resubmit_goes_through_the_caps(ledger: Ledger) -> None:
         taken.records[0].doubtful,
     ) == (State.PLANNED, PRICE, PRICE)
     with pytest.raises(LeaseLostError):
-        ledger.resubmit(record)
+        ledger.plan_resubmit(record)
 
 
 def test_what_was_never_sent_can_be_given_up(ledger: Ledger) -> None:
@@ -206,21 +208,21 @@ def test_what_was_never_sent_can_be_given_up(ledger: Ledger) -> None:
     gone_on = planned(ledger, new("b", "/b"))
     moved(ledger, gone_on, State.SUBMITTING)
 
-    withdrawn = ledger.withdraw([idle, gone_on], WithdrawnError("not sent"))
+    withdrawn = ledger.withdraw_jobs([idle, gone_on], WithdrawnError("not sent"))
 
     assert [idle.id] == [record.id for record in withdrawn]
     assert (withdrawn[0].state, withdrawn[0].reserved) == (State.FAILED, 0)
     assert ledger.sums().reserved == PRICE
-    assert [event.kind for event in ledger.history(idle.id)] == ["planned", "withdrawn"]
+    assert [event.kind for event in ledger.read_history(idle.id)] == ["planned", "withdrawn"]
 
 
 def test_a_doubtful_job_is_not_given_up(ledger: Ledger) -> None:
     """One that may have been paid for before keeps its question open."""
     record = moved(ledger, planned(ledger), State.SUBMITTING, State.UNKNOWN)
-    again = ledger.resubmit(record).records[0]
+    again = ledger.plan_resubmit(record).records[0]
 
-    assert ledger.withdraw([again], WithdrawnError("not sent")) == []
-    assert again == ledger.job(again.id)
+    assert ledger.withdraw_jobs([again], WithdrawnError("not sent")) == []
+    assert again == ledger.find_job(again.id)
 
 
 def test_sums_are_of_one_run(ledger: Ledger) -> None:
@@ -232,4 +234,4 @@ def test_sums_are_of_one_run(ledger: Ledger) -> None:
     sums = ledger.sums("run")
 
     assert (sums.reserved, sums.charged, sums.doubtful, sums.spent) == (PRICE, PRICE, 0, 2 * PRICE)
-    assert ledger.spent(Cap("all", 0)) == 3 * PRICE
+    assert ledger.count_spent(Cap("all", 0)) == 3 * PRICE

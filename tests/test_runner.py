@@ -40,6 +40,6 @@ def test_a_job_without_a_key_ends_nothing_but_its_own_work(tmp_path: Path) -> No
     hands.close()
 
     assert (jobs[0].done(), jobs[0].error) == (True, missing)
-    assert bench.ledger.job(jobs[0].id).state is State.SUBMITTED
+    assert bench.ledger.find_job(jobs[0].id).state is State.SUBMITTED
     assert jobs[1].error is None
     bench.ledger.close()

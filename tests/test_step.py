@@ -85,7 +85,7 @@ def test_the_events_of_a_job_add_up_to_its_money(bench: Bench) -> None:
     bench.happy()
 
     work = bench.run(bench.job())
-    events = bench.ledger.history(work.record.id)
+    events = bench.ledger.read_history(work.record.id)
 
     assert sum(event.reserved for event in events) == 0
     assert sum(event.charged for event in events) == 150_000
@@ -96,7 +96,7 @@ def test_the_intent_is_on_disk_before_the_request_leaves(bench: Bench) -> None:
     seen: list[State] = []
 
     def look(_: Any) -> Update:
-        seen.extend(record.state for record in bench.ledger.jobs())
+        seen.extend(record.state for record in bench.ledger.list_jobs())
         return ACCEPTED
 
     bench.happy()
@@ -201,7 +201,7 @@ def test_a_job_found_submitting_becomes_unknown(bench: Bench) -> None:
     """A process that died between intent and answer leaves a job that nobody sends again."""
     bench.happy()
     work = bench.job()
-    sent = bench.ledger.move(work.record, State.SUBMITTING)
+    sent = bench.ledger.move_job(work.record, State.SUBMITTING)
 
     found = bench.run(ActiveJob(sent))
 
@@ -234,7 +234,7 @@ def test_a_sync_route_is_charged_the_moment_it_is_accepted(accepting: Bench) -> 
     def stream(report: Any) -> Update:
         report(Update(stage=Stage.SUBMITTED))
         report(Update(stage=Stage.RUNNING, progress=0.2))
-        seen.extend((record.state, record.charged) for record in accepting.ledger.jobs())
+        seen.extend((record.state, record.charged) for record in accepting.ledger.list_jobs())
         return Update(stage=Stage.READY, video=VIDEO)
 
     accepting.script("submit", stream)
@@ -315,7 +315,7 @@ def test_a_refused_key_while_polling_leaves_the_job_as_it_is(bench: Bench) -> No
 
     assert work.record.state is State.SUBMITTED
     assert isinstance(work.error, AuthError)
-    assert bench.ledger.job(work.record.id).owner is None
+    assert bench.ledger.find_job(work.record.id).owner is None
 
 
 def test_a_deadline_stops_the_waiting_not_the_job(bench: Bench) -> None:
@@ -325,11 +325,11 @@ def test_a_deadline_stops_the_waiting_not_the_job(bench: Bench) -> None:
     work = bench.run(bench.job())
 
     assert isinstance(work.error, StillRunningError)
-    assert bench.ledger.job(work.record.id).state is State.RUNNING
-    assert bench.ledger.job(work.record.id).owner is None
+    assert bench.ledger.find_job(work.record.id).state is State.RUNNING
+    assert bench.ledger.find_job(work.record.id).owner is None
 
     bench.happy()
-    (taken,) = bench.ledger.lease([bench.ledger.job(work.record.id)], "other")
+    (taken,) = bench.ledger.take_leases([bench.ledger.find_job(work.record.id)], "other")
     assert bench.run(ActiveJob(taken)).record.state is State.DONE
     assert bench.provider.count("submit") == 1
 
@@ -393,7 +393,7 @@ def test_a_plausible_but_truncated_file_never_gets_its_name(bench: Bench) -> Non
     assert isinstance(work.error, DownloadError)
     assert work.error.exit_code == 7
     assert not Path(work.record.output).exists()
-    assert bench.ledger.job(work.record.id).state is State.DOWNLOADING
+    assert bench.ledger.find_job(work.record.id).state is State.DOWNLOADING
 
 
 def test_a_file_that_is_not_ready_yet_is_waited_for(bench: Bench) -> None:
@@ -453,7 +453,7 @@ def test_a_file_named_just_before_a_crash_is_recognised(bench: Bench) -> None:
     with bench.ledger.database.write() as connection:
         connection.exec_driver_sql(table)
 
-    work = bench.run(ActiveJob(bench.ledger.job(done.id)))
+    work = bench.run(ActiveJob(bench.ledger.find_job(done.id)))
 
     assert work.record.state is State.DONE
     assert work.record.output == done.output
@@ -518,7 +518,7 @@ def test_a_process_that_lost_its_lease_does_not_send(bench: Bench) -> None:
     """The write before the paid request fails, and nothing leaves."""
     bench.happy()
     work = bench.job()
-    bench.ledger.lease([work.record], "other")
+    bench.ledger.take_leases([work.record], "other")
 
     bench.run(work)
 
@@ -532,13 +532,13 @@ def test_an_answer_after_the_lease_was_lost_is_kept(bench: Bench) -> None:
     work = bench.job()
 
     def while_others_take_over(_: Any) -> Update:
-        (taken,) = bench.ledger.lease([bench.ledger.job(work.record.id)], "other")
+        (taken,) = bench.ledger.take_leases([bench.ledger.find_job(work.record.id)], "other")
         bench.run(ActiveJob(taken))
         return ACCEPTED
 
     bench.script("submit", while_others_take_over)
     bench.run(work)
-    kept = bench.ledger.job(work.record.id)
+    kept = bench.ledger.find_job(work.record.id)
 
     assert (kept.state, kept.task_id, kept.owner) == (State.SUBMITTED, "task-1", None)
     assert "late answer" in bench.kinds(work)

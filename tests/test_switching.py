@@ -178,7 +178,7 @@ def test_every_rule_of_every_row(
     if refused:
         with pytest.raises(InvalidRequestError):
             client.submit(request, provider=model.provider)
-    assert (server.requests(), client.ledger.jobs()) == ([], [])
+    assert (server.requests(), client.ledger.list_jobs()) == ([], [])
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.provider}/{model.name}")
@@ -194,4 +194,4 @@ def test_all_problems_of_a_request_together(
 
     fields = {problem.field for problem in caught.value.problems}
     assert fields >= wrong.keys() | nobody.keys() | (SAID.keys() - model.features)
-    assert (server.requests(), client.ledger.jobs()) == ([], [])
+    assert (server.requests(), client.ledger.list_jobs()) == ([], [])

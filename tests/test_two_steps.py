@@ -48,7 +48,7 @@ def work(bench: Bench) -> ActiveJob:
     """A job that is being made."""
     work = bench.job()
     step(bench.context, work)
-    work.record = bench.ledger.move(work.record, State.RUNNING)
+    work.record = bench.ledger.move_job(work.record, State.RUNNING)
     bench.now += 60
     return work
 
@@ -106,7 +106,7 @@ class TestAtOnce:
 
         assert (hear(bench.context, work, provider.letters[0]) or 0) > bench.now
         assert (work.asked, work.progress) == (None, 0.5)
-        assert bench.ledger.job(work.record.id).version == version
+        assert bench.ledger.find_job(work.record.id).version == version
 
     @pytest.mark.parametrize(
         ("said", "state"),
@@ -172,9 +172,9 @@ class TestEngine:
         """Forty jobs that are being made."""
         jobs = [bench.job(f"lion {number}") for number in range(40)]
         for work in jobs:
-            work.record = bench.ledger.move(work.record, State.SUBMITTING)
+            work.record = bench.ledger.move_job(work.record, State.SUBMITTING)
             task = f"task-{work.record.id}"
-            work.record = bench.ledger.move(work.record, State.RUNNING, task_id=task)
+            work.record = bench.ledger.move_job(work.record, State.RUNNING, task_id=task)
         bench.script("poll", READY)
         bench.context.clock = time.time
         return jobs

@@ -8,7 +8,7 @@ from veo import extend, resume
 from veo.batch.load import load_batch
 from veo.batch.options import BatchOptions
 from veo.errors import InvalidBatchError, UsageError
-from veo.ledger.reserve import new_id
+from veo.ledger.reserve import make_job_id
 from veo.problems import ItemLocation, ItemProblem
 from veo.request import Request
 from veo.runtime.providers import Endpoint
@@ -68,7 +68,7 @@ class Client(Session):
         """
         name = provider or self.config.provider
         plan = self.plan(request, name, **options)
-        job = new_id()
+        job = make_job_id()
         new = self.new_job(plan, name, run=job, job=job, output=output, force=force)
         return self.start([new], job, max_cost, timeout)[0]
 
@@ -99,7 +99,7 @@ class Client(Session):
             InvalidBatchError: Requests are not valid; the error lists every problem.
             UsageError, SetupError, BudgetError: Nothing was sent or reserved.
         """
-        name, run = provider or self.config.provider, new_id()
+        name, run = provider or self.config.provider, make_job_id()
         requests = list(requests)
         files = list(outputs) if outputs is not None else [None] * len(requests)
         pairs = zip(requests, files, strict=True)

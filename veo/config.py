@@ -23,18 +23,18 @@ from veo.paths import config_folder
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FILE = "veo.toml"
-ENVIRONMENT = {
+LOCAL_FILE = "veo.toml"
+ENVIRONMENT_KEYS = {
     "VEO_PROVIDER": "provider",
     "VEO_MODEL": "model",
     "VEO_OUTPUT_DIR": "output_dir",
     "VEO_MAX_COST": "max_cost",
     "VEO_TIMEOUT": "timeout",
 }
-_SECRETS = {"key", "apikey", "token", "accesstoken", "secret"}
+_SECRET_NAMES = {"key", "apikey", "token", "accesstoken", "secret"}
 
 
-def _variable(name: str) -> str:
+def _validate_variable(name: str) -> str:
     if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
         raise ValueError("this is the name of an environment variable, in capitals, never a key")
     return name
@@ -48,7 +48,7 @@ class ProviderConfig(Row):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    api_key_env: Annotated[str, AfterValidator(_variable)] | None = None
+    api_key_env: Annotated[str, AfterValidator(_validate_variable)] | None = None
     base_url: str | None = None
     model: str | None = None
     max_in_flight: int | None = Field(default=None, ge=1)
@@ -95,25 +95,25 @@ class Config(Row):
     sandbox: SandboxConfig = SandboxConfig()
     providers: dict[str, ProviderConfig] = Field(default_factory=dict)
 
-    def of(self, provider: str) -> ProviderConfig:
+    def for_provider(self, provider: str) -> ProviderConfig:
         """What is configured for a provider; an empty table when nothing is."""
         return self.providers.get(provider, ProviderConfig())
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedConfig:
     """A configuration, and where each of its values came from (dotted key to place)."""
 
     config: Config
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
-def load(
+def read_config(
     file: Path | None = None,
     *,
     flags: Mapping[str, Any] | None = None,
     env: Mapping[str, str] = os.environ,
-) -> Loaded:
+) -> LoadedConfig:
     """The configuration of this run.
 
     Args:
@@ -126,36 +126,40 @@ def load(
     """
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for place, values in _layers(file, flags or {}, env):
-        _merge(merged, values, origins, place)
+    for place, values in _read_layers(file, flags or {}, env):
+        _merge_layer(merged, values, origins, place)
     try:
-        return Loaded(Config.model_validate(merged), origins)
+        return LoadedConfig(Config.model_validate(merged), origins)
     except ValidationError as error:
-        raise _plain(error, origins) from None
+        raise _to_config_error(error, origins) from None
 
 
-def files(file: Path | None = None, env: Mapping[str, str] = os.environ) -> tuple[Path, Path]:
+def config_files(
+    file: Path | None = None, env: Mapping[str, str] = os.environ
+) -> tuple[Path, Path]:
     """Where configuration is looked for; the second overrides the first.
 
     Args:
         file: Read instead of ``./veo.toml``.
         env: The environment.
     """
-    return config_folder(env) / "config.toml", file or Path(FILE)
+    return config_folder(env) / "config.toml", file or Path(LOCAL_FILE)
 
 
-def _layers(
+def _read_layers(
     file: Path | None, flags: Mapping[str, Any], env: Mapping[str, str]
 ) -> list[tuple[str, dict[str, Any]]]:
-    layers = [(str(path), _read(path, needed=path == file)) for path in files(file, env)]
-    for variable, key in ENVIRONMENT.items():
+    layers = [
+        (str(path), _read_toml(path, needed=path == file)) for path in config_files(file, env)
+    ]
+    for variable, key in ENVIRONMENT_KEYS.items():
         if env.get(variable):
             layers.append((variable, {key: env[variable]}))
     given = {key: value for key, value in flags.items() if value is not None}
     return [*layers, ("command line", given)]
 
 
-def _read(path: Path, *, needed: bool) -> dict[str, Any]:
+def _read_toml(path: Path, *, needed: bool) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -168,7 +172,7 @@ def _read(path: Path, *, needed: bool) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
 
 
-def _merge(
+def _merge_layer(
     into: dict[str, Any],
     values: Mapping[str, Any],
     origins: dict[str, str],
@@ -177,27 +181,27 @@ def _merge(
 ) -> None:
     for key, value in values.items():
         name = f"{at}{key}"
-        if re.sub("[-_]", "", key).lower() in _SECRETS:
+        if re.sub("[-_]", "", key).lower() in _SECRET_NAMES:
             raise ConfigError(
                 f"{place}: {name} would put a key into a file",
                 hint='Set api_key_env = "NAME" to the name of an environment variable instead.',
             )
         if not isinstance(value, dict):
-            _forget(origins, f"{name}.")
+            _forget_origins(origins, f"{name}.")
             into[key], origins[name] = value, place
             continue
         if not isinstance(into.get(key), dict):
             origins.pop(name, None)
             into[key] = {}
-        _merge(into[key], value, origins, place, f"{name}.")
+        _merge_layer(into[key], value, origins, place, f"{name}.")
 
 
-def _forget(origins: dict[str, str], below: str) -> None:
+def _forget_origins(origins: dict[str, str], below: str) -> None:
     for name in [name for name in origins if name.startswith(below)]:
         del origins[name]
 
 
-def _plain(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
+def _to_config_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
     lines = []
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
         name = ".".join(str(part) for part in problem["loc"])
@@ -211,7 +215,7 @@ def _plain(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
     return ConfigError("\n".join(lines), hint="`veo config` shows every setting and its place.")
 
 
-def models_of(facts: Facts, config: ProviderConfig) -> dict[str, Model]:
+def merge_models(facts: Facts, config: ProviderConfig) -> dict[str, Model]:
     """A provider's models with the user's rows laid over them; new rows may say ``like``.
 
     Raises:
@@ -225,24 +229,26 @@ def models_of(facts: Facts, config: ProviderConfig) -> dict[str, Model]:
         if base is None and "like" in override:
             raise ConfigError(f"{at}.like: {facts.name} has no such model")
         row = base.model_dump(exclude_unset=True) if base else {}
-        _lay_over(row, {**changes, "name": name, "provider": facts.name, "overridden": True})
+        _update_row(row, {**changes, "name": name, "provider": facts.name, "overridden": True})
         try:
             models[name] = Model.model_validate(row)
         except ValidationError as error:
             hint = None if base else 'A new row can begin as another one: like = "<model>".'
-            raise ConfigError(f"{at}: {_plain(error, {}).message}", hint=hint) from None
+            raise ConfigError(f"{at}: {_to_config_error(error, {}).message}", hint=hint) from None
     return models
 
 
-def _lay_over(row: dict[str, Any], changes: Mapping[str, Any]) -> None:
+def _update_row(row: dict[str, Any], changes: Mapping[str, Any]) -> None:
     for key, value in changes.items():
         if isinstance(value, dict) and isinstance(row.get(key), dict):
-            _lay_over(row[key], value)
+            _update_row(row[key], value)
         else:
             row[key] = value
 
 
-def key_of(facts: Facts, config: ProviderConfig, env: Mapping[str, str] = os.environ) -> Key | None:
+def find_key(
+    facts: Facts, config: ProviderConfig, env: Mapping[str, str] = os.environ
+) -> Key | None:
     """The provider's key from the environment; None for a provider that can do without.
 
     Raises:
@@ -252,7 +258,7 @@ def key_of(facts: Facts, config: ProviderConfig, env: Mapping[str, str] = os.env
     names = (config.api_key_env,) if config.api_key_env else facts.key_env
     for name in names:
         if key := env.get(name, "").strip():
-            return _usable(key, name)
+            return _to_key(key, name)
     if facts.key_optional and not config.api_key_env:
         return None
     raise KeyMissingError(
@@ -261,7 +267,7 @@ def key_of(facts: Facts, config: ProviderConfig, env: Mapping[str, str] = os.env
     )
 
 
-def _usable(key: str, variable: str) -> Key:
+def _to_key(key: str, variable: str) -> Key:
     if not re.fullmatch(r"[\x21-\x7e]+", key):
         raise ConfigError(
             f"{variable} holds blanks or letters that no API key has",

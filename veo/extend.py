@@ -15,9 +15,9 @@ from veo.errors import InvalidRequestError, UnknownJobError, UsageError
 from veo.files import mp4, sidecar
 from veo.files import output as download
 from veo.ledger import lineage
-from veo.ledger.budget import over
-from veo.ledger.reserve import new_id
-from veo.money import micros
+from veo.ledger.budget import over_cap_error
+from veo.ledger.reserve import make_job_id
+from veo.money import to_micros
 from veo.paths import absolute
 from veo.planning.check import errors
 from veo.planning.extension import Source, check, reviewed, sequel
@@ -76,15 +76,15 @@ def find(client: Session, name: str) -> Source:
     path = absolute(name)
     if path.suffix and not path.is_file():
         raise UnknownJobError(f"{path}: there is no such file")
-    record = _of_file(client.ledger, path) if path.is_file() else client.ledger.job(name)
+    record = _of_file(client.ledger, path) if path.is_file() else client.ledger.find_job(name)
     models = client.models(record.provider)
-    links = lineage.chain(client.ledger, record)
+    links = lineage.extension_chain(client.ledger, record)
     model = models.get(record.model)
     return Source(
         record=record,
         model=model,
         seconds=_measured(record) or _added_up(links, models),
-        times=sum(link.asked().extend is not None for link in links),
+        times=sum(link.parse_request().extend is not None for link in links),
         kept_until=_kept_until(client.ledger, record, model),
     )
 
@@ -163,13 +163,13 @@ def steps(
         BudgetError: All steps together do not fit under a cap; nothing was sent.
         VeoError: While iterating: a step has no video, so that there is nothing to continue.
     """
-    run, places = new_id(), _places(output, extension)
+    run, places = make_job_id(), _places(output, extension)
     for place in filter(None, places):
         download.claim_place(place, force=force)
     for cap in client.caps(run, max_cost):
-        spent = client.ledger.spent(cap)
-        if spent + micros(extension.total) > cap.limit:
-            raise over(cap, spent, micros(extension.total))
+        spent = client.ledger.count_spent(cap)
+        if spent + to_micros(extension.total) > cap.limit:
+            raise over_cap_error(cap, spent, to_micros(extension.total))
 
     def begin(planned: Plan, place: Path | None) -> Job:
         home = extension.source.record.provider
@@ -186,7 +186,7 @@ def _in_turn(
         job = begin(planned, place)
         yield job
         if number < len(places):
-            made = job.result().record.remote()
+            made = job.result().record.remote_video()
             planned = replace(planned, request=replace(planned.request, extend=made))
 
 
@@ -202,7 +202,7 @@ def _places(output: Path | str | None, extension: Extension) -> list[Path | None
 def _of_file(ledger: Ledger, path: Path) -> Record:
     """The job that made a file: the one named beside it, else the newest of that content."""
     try:
-        made = lineage.makers(ledger, download.sha256_of(path))
+        made = lineage.jobs_by_file(ledger, download.sha256_of(path))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
     named = sidecar.maker(path)
@@ -217,7 +217,7 @@ def _strange(ledger: Ledger, path: Path, named: str | None) -> UnknownJobError:
             f"no job of this ledger made {path}",
             hint="Only videos that a provider made can be continued: `veo jobs` lists them.",
         )
-    if ledger.jobs(ids=[named]):
+    if ledger.list_jobs(ids=[named]):
         return UnknownJobError(
             f"{path} has changed since job {named} made it: the provider has another video",
             hint=f"`veo extend {named}` continues the one that it has.",
@@ -240,12 +240,12 @@ def _added_up(links: Sequence[Record], models: Mapping[str, Model]) -> int | Non
     """The length that a chain of jobs was asked for, seconds; None where a link is not known."""
     lengths = [_asked_s(link, models.get(link.model)) for link in links]
     known = [length for length in lengths if length]
-    whole = links[-1].asked().extend is None and len(known) == len(links)
+    whole = links[-1].parse_request().extend is None and len(known) == len(links)
     return sum(known) if whole else None
 
 
 def _asked_s(record: Record, model: Model | None) -> int | None:
-    said = record.asked()
+    said = record.parse_request()
     if said.extend:
         return model.extend_s if model else None
     return said.duration or (model.durations[0] if model else None)
@@ -256,9 +256,9 @@ def _kept_until(ledger: Ledger, record: Record, model: Model | None) -> float | 
 
     Documented for the Gemini Developer API; of other providers the milder reading.
     """
-    video = record.remote()
+    video = record.remote_video()
     if video is None or record.ready_at is None or model is None:
         return None
-    used = [again.submitted_at for again in lineage.sequels(ledger, video) if again.task_id]
+    used = [again.submitted_at for again in lineage.extensions_of(ledger, video) if again.task_id]
     told = video.expires_at or record.ready_at + model.retention_s
     return max([told, *(at + model.retention_s for at in used if at)])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from veo.errors import StillRunningError, VeoError
 from veo.files import sidecar
 from veo.ledger.record import State
-from veo.money import usd
+from veo.money import to_usd
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
@@ -107,7 +107,7 @@ class Job:
         """Why there is no video; None while there may still be one."""
         if self._work.error:
             return self._work.error
-        failure = self._work.record.failure()
+        failure = self._work.record.error_json()
         return VeoError.from_json(failure) if failure else None
 
     def done(self) -> bool:
@@ -195,7 +195,7 @@ class Job:
             Path(record.output),
             record.bytes or 0,
             record.sha256 or "",
-            usd(record.charged),
+            to_usd(record.charged),
             record,
         )
 

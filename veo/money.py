@@ -19,17 +19,17 @@ MICRO = Decimal("0.000001")
 CLIP_S, CLIP_RESOLUTION = 8, "720p"
 
 
-def micros(usd: Decimal) -> int:
+def to_micros(usd: Decimal) -> int:
     """USD as whole millionths, the unit that the ledger adds up."""
     return int((usd / MICRO).to_integral_value())
 
 
-def usd(amount: int) -> Decimal:
+def to_usd(amount: int) -> Decimal:
     """Millionths of a USD as USD."""
     return Decimal(amount) / 1_000_000
 
 
-def show(amount: Decimal) -> str:
+def format_amount(amount: Decimal) -> str:
     """An amount for a person: at least cents, more digits only where they matter."""
     cents = amount.quantize(Decimal("0.01"))
     return f"${cents if cents == amount else amount:f}"
@@ -95,7 +95,7 @@ def quote(request: Request, model: Model) -> Quote:
     unit = model.price.unit(resolution)
     if unit is None:
         raise ConfigError(f"{model.name} has no price at {resolution}")
-    quantity = _seconds(request, model) if model.price.per == "second" else 1
+    quantity = _billed_seconds(request, model) if model.price.per == "second" else 1
     price = model.price
     return Quote(
         amount=unit * quantity,
@@ -109,7 +109,7 @@ def quote(request: Request, model: Model) -> Quote:
     )
 
 
-def _seconds(request: Request, model: Model) -> int:
+def _billed_seconds(request: Request, model: Model) -> int:
     if request.extend and model.extend_s:
         return model.extend_s
     return request.duration or model.durations[0]

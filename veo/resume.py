@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from veo.errors import ConfigError, UnknownOutcomeError, WithdrawnError
 from veo.ledger import State
-from veo.ledger.budget import over
-from veo.money import micros
+from veo.ledger.budget import over_cap_error
+from veo.money import to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +21,12 @@ def resume(
     client: Session, names: Sequence[str], *, resubmit: bool, timeout: float | None
 ) -> list[Job]:
     """See ``Client.resume``."""
-    wanted = [client.ledger.job(name) for name in names] or client.ledger.unfinished()
+    wanted = [client.ledger.find_job(name) for name in names] or client.ledger.list_unfinished()
     undecided = [record for record in wanted if record.state is State.UNKNOWN and names]
     if undecided and not resubmit:
         raise unknown(undecided[0])
     ready = [again(client, record) for record in undecided]
-    live = [r for r in wanted if not r.ended and r.state is not State.UNKNOWN]
+    live = [r for r in wanted if not r.has_ended and r.state is not State.UNKNOWN]
     return client.work_on([*ready, *client.lease(live)], timeout)
 
 
@@ -37,31 +37,33 @@ def again(client: Session, record: Record) -> Record:
         BudgetError: It does not fit under a cap.
         LeaseLostError: Somebody else has decided about it meanwhile.
     """
-    planned = client.ledger.resubmit(record, client.caps(record.run), client.worker)
+    planned = client.ledger.plan_resubmit(record, client.caps(record.run), client.worker)
     if planned.stopped_by:
-        raise over(planned.stopped_by, planned.spent, micros(record.quoted().amount))
+        raise over_cap_error(
+            planned.stopped_by, planned.spent, to_micros(record.parse_quote().amount)
+        )
     return planned.records[0]
 
 
 def cancel(client: Session, records: Sequence[Record]) -> list[Record]:
     """See ``Client.cancel``."""
     mine = client.lease([record for record in records if record.state is State.PLANNED])
-    given_up = client.ledger.withdraw(mine, WithdrawnError("given up before it was sent"))
-    client.ledger.release(client.worker, [record.id for record in mine])
+    given_up = client.ledger.withdraw_jobs(mine, WithdrawnError("given up before it was sent"))
+    client.ledger.release_leases(client.worker, [record.id for record in mine])
     return given_up
 
 
 def adopt(client: Session, name: str, task_id: str) -> Record:
     """See ``Client.adopt``."""
-    record = client.ledger.job(name)
-    if not client.ledger.adopt(record.id, task_id, None):
+    record = client.ledger.find_job(name)
+    if not client.ledger.adopt_late_response(record.id, task_id, None):
         raise ConfigError(f"job {record.id} is {record.state}: it needs no task id")
-    return client.ledger.job(record.id)
+    return client.ledger.find_job(record.id)
 
 
 def unknown(record: Record) -> UnknownOutcomeError:
     """The error of a job that waits for a decision."""
     return UnknownOutcomeError(
         f"the outcome of job {record.id} is unknown: it may have been paid for",
-        hint=str((record.failure() or {}).get("hint") or ""),
+        hint=str((record.error_json() or {}).get("hint") or ""),
     )

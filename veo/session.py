@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self, Unpack
 
-from veo.config import Config, load
+from veo.config import Config, read_config
 from veo.engine.context import StepContext
 from veo.files.images import Pictures
 from veo.files.output import claim_place
 from veo.ledger import Ledger, NewJob, budget
-from veo.ledger.reserve import new_id
-from veo.money import micros
+from veo.ledger.reserve import make_job_id
+from veo.money import to_micros
 from veo.paths import absolute
 from veo.paths import home as default_home
 from veo.planning import plan as planning
@@ -52,7 +52,7 @@ class Session:
         home: Path | None = None,
         endpoint: Endpoint | Callable[[], Endpoint] | None = None,
     ) -> None:
-        self.config = config or load().config
+        self.config = config or read_config().config
         self.home = home or default_home()
         self.ledger = Ledger(self.home)
         self.pictures = Pictures(self.home / "pictures")
@@ -81,7 +81,7 @@ class Session:
             ConfigError: The configuration of the provider is not valid.
         """
         name = provider or self.config.provider
-        provider_config = self.config.of(name)
+        provider_config = self.config.for_provider(name)
         return planning.plan(
             Request.of(request, **options),
             self.models(name),
@@ -116,7 +116,7 @@ class Session:
             SetupError: The provider cannot be used.
         """
         self.route(provider)
-        job = job or new_id()
+        job = job or make_job_id()
         request = plan.request.map_images(self.pictures.keep)
         default = self.config.output_dir / f"{planning.slug(request.prompt)}-{job}.mp4"
         path = absolute(output or default)
@@ -151,15 +151,17 @@ class Session:
         Raises:
             BudgetError: A limit would be exceeded. Nothing was sent or reserved.
         """
-        planned = self.ledger.plan(new, self.caps(run, max_cost), self.worker, whole=True)
+        planned = self.ledger.plan_jobs(
+            new, self.caps(run, max_cost), self.worker, all_or_nothing=True
+        )
         if planned.stopped_by:
-            amount = sum(micros(job.quote.amount) for job in new)
-            raise budget.over(planned.stopped_by, planned.spent, amount)
+            amount = sum(to_micros(job.quote.amount) for job in new)
+            raise budget.over_cap_error(planned.stopped_by, planned.spent, amount)
         return self.work_on(planned.records, timeout)
 
     def caps(self, run: str, max_cost: Decimal | None = None) -> list[Cap]:
         """Return the limits on money that apply now: of the run, the day and the month."""
-        return budget.caps(self.config, run, max_cost)
+        return budget.current_caps(self.config, run, max_cost)
 
     def work_on(self, records: Iterable[Record], timeout: float | None = None) -> list[Job]:
         """Begin to work on jobs whose lease this session holds."""

@@ -37,7 +37,7 @@ def complete_jobs(incomplete: str) -> list[str]:
         for sandbox in (False, True):
             home = ledger_dir(sandbox=sandbox)
             if home.is_dir():
-                found += [record.id for record in Ledger(home).jobs(limit=50)]
+                found += [record.id for record in Ledger(home).list_jobs(limit=50)]
     return _fitting(incomplete, found)
 
 

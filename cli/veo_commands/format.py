@@ -55,27 +55,27 @@ def format_bytes(count: int) -> str:
 
 def format_usd(micros: int) -> str:
     """Millionths of a USD as USD: ``$0.15``."""
-    from veo.money import show, usd
+    from veo.money import format_amount, to_usd
 
-    amount = usd(abs(micros))
-    return f"{'-' if micros < 0 else ''}{show(amount)}"
+    amount = to_usd(abs(micros))
+    return f"{'-' if micros < 0 else ''}{format_amount(amount)}"
 
 
 def describe_quote(quote: Quote) -> str:
     """A quote and its rule: ``$0.15 on success``, ``$1.20 on acceptance (8 s at $0.15)``."""
-    from veo.money import show
+    from veo.money import format_amount
 
     when = "on success" if quote.charged == "on_success" else "as soon as it is accepted"
-    units = f" ({quote.quantity} s at {show(quote.unit)})" if quote.per == "second" else ""
-    return f"{show(quote.amount)} {when}{units}"
+    units = f" ({quote.quantity} s at {format_amount(quote.unit)})" if quote.per == "second" else ""
+    return f"{format_amount(quote.amount)} {when}{units}"
 
 
 def format_price(row: Price) -> str:
     """A price row: ``$0.15/video``, ``$0.10-$0.30/s``."""
-    from veo.money import show
+    from veo.money import format_amount
 
     amounts = sorted(row.usd.values()) if isinstance(row.usd, dict) else [row.usd]
-    span = dict.fromkeys(show(amount) for amount in (amounts[0], amounts[-1]))
+    span = dict.fromkeys(format_amount(amount) for amount in (amounts[0], amounts[-1]))
     return f"{'-'.join(span)}/{'video' if row.per == 'call' else 's'}"
 
 

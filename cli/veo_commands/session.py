@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.client import Client, Endpoint
-    from veo.config import Config, Loaded, SandboxConfig
+    from veo.config import Config, LoadedConfig, SandboxConfig
     from veo_commands.options import ConfigOptions, RequestOptions, WaitOptions
 
 
-def load_config(place: ConfigOptions, *groups: RequestOptions | WaitOptions) -> Loaded:
+def load_config(place: ConfigOptions, *groups: RequestOptions | WaitOptions) -> LoadedConfig:
     """The configuration, what the command line says laid over it.
 
     Raises:
         ConfigError: A file or value is broken.
     """
-    from veo.config import load
+    from veo.config import read_config
 
     out.sandbox = place.sandbox
     flags: dict[str, Any] = {}
     for group in groups:
         for name in ("provider", "max_cost", "timeout"):
             flags[name] = getattr(group, name, None) or flags.get(name)
-    return load(place.config, flags=flags)
+    return read_config(place.config, flags=flags)
 
 
 @contextmanager

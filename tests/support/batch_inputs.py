@@ -39,7 +39,7 @@ def numbered(count: int) -> list[dict[str, Any]]:
 def jobs() -> list[Record]:
     """The jobs of the test's ledger, the oldest first."""
     ledger = Ledger(home())
-    found = ledger.jobs()
+    found = ledger.list_jobs()
     ledger.close()
     return found[::-1]
 

@@ -19,7 +19,7 @@ import pytest
 from cassette_cases import PROVIDERS, Take, takes
 from cassette_folder import FOLDER, RECORDING, Recording, cassettes, loose_bodies, read
 
-from veo.money import show
+from veo.money import format_amount
 from veo.provider import find_provider
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def allowed(
     """
     total = sum((take.cost for take in chosen), Decimal(0))
     sys.stdout.write("".join(map(_priced, chosen)))
-    sys.stdout.write(f"{'in all':25} {show(total):>7}  by the price rows\n")
+    sys.stdout.write(f"{'in all':25} {format_amount(total):>7}  by the price rows\n")
     keys = {take.provider: _key(take.provider, environment) for take in chosen}
     if most is None or most < total:
         raise Refusal(f"to spend that, say --max-cost {total}", _TOO_DEAR)
@@ -164,7 +164,7 @@ def _take(item: pytest.Item) -> str:
 
 def _priced(take: Take) -> str:
     models = dict.fromkeys(str(request.model) for request in take.requests)
-    return f"{take!s:25} {show(take.cost):>7}  {', '.join(models)}\n"
+    return f"{take!s:25} {format_amount(take.cost):>7}  {', '.join(models)}\n"
 
 
 def _usd(text: str) -> Decimal:

@@ -105,7 +105,7 @@ def _die_at(when: str, number: int) -> None:
 
 def freeze(home: Path, url: str, key: str) -> None:
     """Plan a job, then stop the whole process just before the paid request would be sent."""
-    move = Ledger.move
+    move = Ledger.move_job
 
     def stop(self: Ledger, record: Record, state: State | None = None, **changes: Any) -> Record:
         if state is State.SUBMITTING:
@@ -115,7 +115,7 @@ def freeze(home: Path, url: str, key: str) -> None:
             signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         return move(self, record, state, **changes)
 
-    Ledger.move = stop  # type: ignore[method-assign]
+    Ledger.move_job = stop  # type: ignore[method-assign]
     with client(home, url, key) as mine, contextlib.suppress(VeoError):
         mine.submit("a lion", output=home / "lion.mp4").result()
 

@@ -28,20 +28,20 @@ def begun(ledger: Ledger, model: Model, output: Path, **said: Any) -> Record:
         output=str(output),
         quote=quote(request, model),
     )
-    (record,) = ledger.plan([new], owner="me").records
-    record = ledger.move(record, State.SUBMITTING, submitted_at=record.created_at)
-    return ledger.move(record, State.SUBMITTED, task_id=f"task-of-{record.id}")
+    (record,) = ledger.plan_jobs([new], owner="me").records
+    record = ledger.move_job(record, State.SUBMITTING, submitted_at=record.created_at)
+    return ledger.move_job(record, State.SUBMITTED, task_id=f"task-of-{record.id}")
 
 
 def made(ledger: Ledger, model: Model, output: Path, **said: Any) -> Record:
     """A job whose video is at the provider, and on disk if ``output`` is there."""
     record = begun(ledger, model, output, **said)
     video = RemoteVideo(f"https://videos.example/{record.id}")
-    record = ledger.move(
+    record = ledger.move_job(
         record,
         State.READY,
         video=json.dumps(video.to_json()),
         ready_at=record.created_at + 60,
         bytes=output.stat().st_size if output.is_file() else None,
     )
-    return ledger.move(ledger.move(record, State.DOWNLOADING), State.DONE, owner=None)
+    return ledger.move_job(ledger.move_job(record, State.DOWNLOADING), State.DONE, owner=None)

@@ -10,7 +10,7 @@ from scripted import model
 from veo.engine.context import ActiveJob
 from veo.job import Job
 from veo.ledger import Record, State
-from veo.money import micros, quote
+from veo.money import quote, to_micros
 from veo.request import Request
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def record(
         "output": "/videos/lion.mp4",
         "force": False,
         "quote": json.dumps(price.to_json()),
-        "reserved": micros(price.amount),
+        "reserved": to_micros(price.amount),
         "created_at": 1000.0,
         "error": json.dumps(error.to_json()) if error else None,
     }

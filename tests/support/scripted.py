@@ -136,7 +136,7 @@ class Bench:
         """A planned job in the hands of this process."""
         request = Request(prompt=prompt, model="m-1", **fields)
         only = self.provider.models["m-1"]
-        count = len(self.ledger.jobs())
+        count = len(self.ledger.list_jobs())
         new = NewJob(
             run="run",
             provider="scripted",
@@ -145,7 +145,7 @@ class Bench:
             output=str(self.folder / f"{count}.mp4"),
             quote=quote(request, only),
         )
-        return ActiveJob(self.ledger.plan([new], owner="me").records[0], wait_s=600.0)
+        return ActiveJob(self.ledger.plan_jobs([new], owner="me").records[0], wait_s=600.0)
 
     def run(self, work: ActiveJob, steps: int = 200) -> ActiveJob:
         """Step a job to its end, jumping in time."""
@@ -158,4 +158,4 @@ class Bench:
 
     def kinds(self, work: ActiveJob) -> list[str]:
         """The kinds of a job's events."""
-        return [event.kind for event in self.ledger.history(work.record.id)]
+        return [event.kind for event in self.ledger.read_history(work.record.id)]

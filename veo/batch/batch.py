@@ -13,7 +13,7 @@ from veo.batch.queue import Queue
 from veo.engine.context import still_running_error
 from veo.errors import BudgetError, LeaseLostError, SetupError, VeoError, WithdrawnError
 from veo.ledger import LIVE, State, budget
-from veo.money import micros
+from veo.money import to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from veo.batch.options import BatchOptions
     from veo.batch.validate import ValidationResult
     from veo.job import Job
-    from veo.ledger import Cap, Planned, Record
+    from veo.ledger import Cap, PlanResult, Record
     from veo.session import Session
 
 
@@ -140,8 +140,8 @@ class Batch:
 
     def budget_error(self, amount: int) -> BudgetError | None:
         """Why an amount (millionths of a USD) does not fit under the caps; None when it does."""
-        spent = {cap: self.client.ledger.spent(cap) for cap in self.current_caps()}
-        return budget.short(spent, amount)
+        spent = {cap: self.client.ledger.count_spent(cap) for cap in self.current_caps()}
+        return budget.caps_error(spent, amount)
 
     # Jobs begun, and jobs ended.
 
@@ -151,21 +151,21 @@ class Batch:
             self.is_cap_reached = False  # other processes may have given money back
         while not self.is_cap_reached and (entries := self.queue.pop_next()):
             new = [entry.new_job for entry in entries]
-            planned = self.client.ledger.plan(new, self.current_caps(), self.client.worker)
+            planned = self.client.ledger.plan_jobs(new, self.current_caps(), self.client.worker)
             self._start_planned(entries, planned)
         if self.is_cap_reached and not self.in_flight:
             left = self.queue.drain()
-            amount = sum(micros(entry.new_job.quote.amount) for entry in left)
+            amount = sum(to_micros(entry.new_job.quote.amount) for entry in left)
             error = self.budget_error(amount) or BudgetError(
                 "other jobs hold the money under the cap"
             )
             self._end_unsent(left, error)
 
-    def _start_planned(self, entries: Sequence[Entry], planned: Planned) -> None:
+    def _start_planned(self, entries: Sequence[Entry], planned: PlanResult) -> None:
         by_id = {entry.new_job.id: entry for entry in entries}
         begun = [by_id.pop(record.id) for record in planned.records]
         self.in_flight.work_on(begun, planned.records)
-        for name, record in planned.found.items():
+        for name, record in planned.existing.items():
             self._decider.adopt_existing(by_id.pop(name), record)
         self.queue.put_back(by_id.values())
         self.is_cap_reached = planned.stopped_by is not None
@@ -179,7 +179,7 @@ class Batch:
         if record.state is State.FAILED and isinstance(error, WithdrawnError):
             entry.reset_job()  # another process had it, and gave it up unsent
             self.queue.add(entry)
-        elif record.state is State.EXPIRED and record.stands:
+        elif record.state is State.EXPIRED and record.covers_request:
             entry.job, entry.existing = None, record
             self._decider.handle_gone(entry)
         else:
@@ -188,7 +188,7 @@ class Batch:
 
     def _follow_elsewhere(self, entry: Entry, record: Record) -> bool:
         """Whether a job that another process took over meanwhile goes on there."""
-        now = self.client.ledger.job(record.id)
+        now = self.client.ledger.find_job(record.id)
         if now.state in LIVE:
             self.in_flight.join([entry], [now])
         return now.state in LIVE
@@ -214,11 +214,11 @@ class Batch:
     def _withdraw_leftovers(self, joined: Iterable[Entry]) -> None:
         """Give up what an earlier run planned and never sent, and no item asks for any more."""
         asked = {entry.existing.id for entry in joined if entry.existing}
-        planned = self.client.ledger.jobs(run=self.run, states=[State.PLANNED])
+        planned = self.client.ledger.list_jobs(run=self.run, states=[State.PLANNED])
         left = [record for record in planned if record.id not in asked]
         if left:
             error = WithdrawnError("the batch does not ask for it any more")
-            self.client.ledger.withdraw(self.client.lease(left), error)
+            self.client.ledger.withdraw_jobs(self.client.lease(left), error)
 
     def _end_unsent(self, entries: Iterable[Entry], error: VeoError) -> None:
         for entry in entries:

@@ -10,7 +10,7 @@ from veo.batch.match import Action, choose_action
 from veo.errors import GoneError, LeaseLostError
 from veo.files.output import claim_folder
 from veo.ledger import State, budget
-from veo.money import micros
+from veo.money import to_micros
 from veo.resume import unknown
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class EntryActions:
         """Download once more what is made and paid for."""
         record = existing_job(entry)
         try:
-            record = self._client.ledger.move(
+            record = self._client.ledger.move_job(
                 record,
                 State.READY,
                 kind="fetch",
@@ -87,7 +87,7 @@ class EntryActions:
                 **dict.fromkeys(("ended_at", "tag", "error")),
             )
         except LeaseLostError:
-            self.adopt_existing(entry, self._client.ledger.job(record.id))
+            self.adopt_existing(entry, self._client.ledger.find_job(record.id))
             return
         self._batch.in_flight.work_on([entry], [record])
 
@@ -108,15 +108,15 @@ class EntryActions:
             self._batch.end_entry(entry, str(record.state), unknown(record))
             return
         try:
-            planned = self._client.ledger.resubmit(
+            planned = self._client.ledger.plan_resubmit(
                 record, self._batch.current_caps(), self._client.worker
             )
         except LeaseLostError:
-            self.adopt_existing(entry, self._client.ledger.job(record.id))
+            self.adopt_existing(entry, self._client.ledger.find_job(record.id))
             return
         if planned.stopped_by:
-            amount = micros(record.quoted().amount)
-            error = budget.over(planned.stopped_by, planned.spent, amount)
+            amount = to_micros(record.parse_quote().amount)
+            error = budget.over_cap_error(planned.stopped_by, planned.spent, amount)
             self._batch.end_entry(entry, str(record.state), error)
             return
         self._batch.in_flight.work_on([entry], planned.records)

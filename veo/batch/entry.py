@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from veo.files import sidecar
-from veo.ledger.reserve import new_id
+from veo.ledger.reserve import make_job_id
 
 if TYPE_CHECKING:
     from veo.errors import VeoError
@@ -76,7 +76,7 @@ class Entry:
     def reset_job(self, instead_of: str | None = None) -> None:
         """Make ready for another try, beside the job that the user wants replaced."""
         self.job = self.error = None
-        self.new_job = replace(self.new_job, id=new_id(), instead_of=instead_of)
+        self.new_job = replace(self.new_job, id=make_job_id(), instead_of=instead_of)
 
     def to_json(self) -> dict[str, Any]:
         """The item as ``--json`` prints it: its job, and where it stands in the batch."""

@@ -74,7 +74,7 @@ class InFlight:
         ]
         if not idle:
             return []
-        withdrawn = self._client.ledger.withdraw(idle, WithdrawnError(error.message))
+        withdrawn = self._client.ledger.withdraw_jobs(idle, WithdrawnError(error.message))
         return [self._remove(record.id) for record in withdrawn]
 
     def _track(self, entries: Iterable[Entry], jobs: Iterable[Job]) -> None:

@@ -31,7 +31,7 @@ def choose_action(record: Record | None) -> Action:
     Args:
         record: The job that stands for it, as ``Ledger.standing`` found it.
     """
-    if record is None or not record.stands:
+    if record is None or not record.covers_request:
         return Action.MAKE
     if record.state is State.UNKNOWN:
         return Action.ASK

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from veo.batch.match import Action
 from veo.batch.paths import RESULT_FILE
 from veo.files.atomic import open_atomic
-from veo.money import micros, usd
+from veo.money import to_micros, to_usd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def sum_quotes(batch: Batch) -> int:
     making |= {Action.GONE} if batch.options.remake else set()
     making |= {Action.ASK} if batch.options.resubmit_unknown else set()
     return sum(
-        micros(entry.new_job.quote.amount)
+        to_micros(entry.new_job.quote.amount)
         for entry, what in batch.planned_actions
         if what in making
     )
@@ -59,7 +59,9 @@ def highest_exit_code(batch: Batch) -> int:
 def summary_json(batch: Batch) -> dict[str, Any]:
     """The batch as a whole as JSON: its counts, its money in USD over all its runs."""
     sums = batch.client.ledger.sums(batch.run)
-    money = {name: float(usd(getattr(sums, name))) for name in ("reserved", "charged", "doubtful")}
+    money = {
+        name: float(to_usd(getattr(sums, name))) for name in ("reserved", "charged", "doubtful")
+    }
     problems = [
         {"index": problem.location.index, "line": problem.location.line, "message": problem.message}
         for problem in batch.validation.problems

@@ -95,7 +95,7 @@ class _Validator:
             for item, plan, place in zip(self._items, plans, places, strict=True)
             if plan and place
         ]
-        standing = self._client.ledger.standing(job for _, job in new)
+        standing = self._client.ledger.find_existing(job for _, job in new)
         ready = list(self._own([Entry(spot, job, standing.get(job.id)) for spot, job in new]))
         problems = sorted(self._problems, key=lambda problem: problem.location.sort_key)
         return ValidationResult(self._outputs.folder, ready, problems, list(self._warnings))
@@ -158,7 +158,7 @@ class _Validator:
         taken = [
             each for each in ready if not each.existing and os.path.lexists(each.new_job.output)
         ]
-        alike = self._client.ledger.alike(each.new_job for each in taken)
+        alike = self._client.ledger.find_same_request(each.new_job for each in taken)
         for each in ready:
             moved = _moved(each.new_job.output, alike.get(each.new_job.id, ()))
             if each.new_job.id in alike and not moved and not self._setting.rules.force:

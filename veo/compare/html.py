@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from veo.compare import text as words
 from veo.compare.media import poster
-from veo.ledger.statement import RULES, row
-from veo.money import usd
+from veo.ledger.statement import RULES, describe_price
+from veo.money import to_usd
 from veo.report import html as page
 from veo.report import plots
 
@@ -82,8 +82,8 @@ def _plots(outcome: Outcome) -> str:
     made = [_bar(outcome, name) for name in every if every[name].per_video is not None]
     times = {name: figures.times["on_disk"] for name, figures in every.items()}
     parts = {
-        "for videos that were made": [float(usd(f.for_made)) for f in every.values()],
-        "for nothing": [float(usd(f.for_failed + f.for_open)) for f in every.values()],
+        "for videos that were made": [float(to_usd(f.for_made)) for f in every.values()],
+        "for nothing": [float(to_usd(f.for_failed + f.for_open)) for f in every.values()],
     }
     deadline = outcome.simulation.deadline if outcome.simulation else None
     cards = [
@@ -191,7 +191,7 @@ def _table(outcome: Outcome) -> str:
 
 def _method(outcome: Outcome) -> str:
     said = [
-        page.text(f"{name}: {row(figures.quote)}; {RULES[figures.quote.charged]}.")
+        page.text(f"{name}: {describe_price(figures.quote)}; {RULES[figures.quote.charged]}.")
         for name, figures in outcome.figures.items()
     ]
     return page.section("How it was counted", *said, *_simulated(outcome))

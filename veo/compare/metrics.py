@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from veo.ledger.record import ENDED, State
-from veo.ledger.rows import chunks
+from veo.ledger.rows import split_chunks
 from veo.ledger.schema import events
-from veo.money import usd
+from veo.money import to_usd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,7 +113,7 @@ class Figures:
     @property
     def per_video(self) -> float | None:
         """USD charged for each video that can be kept; None when there is none."""
-        return float(usd(self.charged)) / self.made if self.made else None
+        return float(to_usd(self.charged)) / self.made if self.made else None
 
     @property
     def retries(self) -> int:
@@ -178,9 +178,9 @@ def figures(
         speed: Seconds that count for each real one, where time was speeded up.
     """
     first, done = records[0], [record for record in records if record.state is State.DONE]
-    lost = [record for record in records if record.ended and record.state is not State.DONE]
-    rest = [record for record in records if not record.ended]
-    unsure = [record for record in records if record.ended or record.state is State.UNKNOWN]
+    lost = [record for record in records if record.has_ended and record.state is not State.DONE]
+    rest = [record for record in records if not record.has_ended]
+    unsure = [record for record in records if record.has_ended or record.state is State.UNKNOWN]
     ends = {
         "accepted": [(record, accepted.get(record.id)) for record in records],
         "generated": [(record, record.ready_at) for record in records],
@@ -189,7 +189,7 @@ def figures(
     return Figures(
         route=first.provider,
         model=first.model,
-        quote=first.quoted(),
+        quote=first.parse_quote(),
         asked=len(records),
         states=dict(Counter(str(record.state) for record in records)),
         for_made=sum(record.charged for record in done),
@@ -210,7 +210,7 @@ def accepted_at(ledger: Ledger, jobs: Sequence[str]) -> dict[str, float]:
     """When the provider first said yes to each of some jobs, Unix seconds, by job."""
     found: dict[str, float] = {}
     with ledger.database.read() as connection:
-        for some in chunks(jobs):
+        for some in split_chunks(jobs):
             query = (
                 select(events.c.job, func.min(events.c.at).label("first"))
                 .where(events.c.job.in_(some), events.c.state.in_(_SAID_YES))
@@ -229,4 +229,4 @@ def _since_submit(pairs: Sequence[tuple[Record, float | None]], speed: float) ->
 
 
 def _usd(amount: int) -> float:
-    return float(usd(amount))
+    return float(to_usd(amount))

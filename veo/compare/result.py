@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from veo.compare.cost_model import BreakEven, Measured, Terms, break_even
-from veo.money import usd
+from veo.money import to_usd
 from veo.provider import find_provider
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Outcome:
             body["expected_per_video"] = _finite(found.expected)
             body["interval_95"] = [_finite(found.low), _finite(found.high)]
             body["agrees"] = found.agrees
-            body["billed"] = float(usd(self.simulation.billed[name]))
+            body["billed"] = float(to_usd(self.simulation.billed[name]))
             body["simulation"] = self.simulation.to_json()
         return body
 

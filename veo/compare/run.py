@@ -10,7 +10,7 @@ from veo.compare.media import Media, measure
 from veo.compare.metrics import Figures, accepted_at, figures
 from veo.errors import UsageError
 from veo.ledger.record import State
-from veo.ledger.reserve import new_id
+from veo.ledger.reserve import make_job_id
 from veo.provider import find_provider
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def start(
     Raises:
         UsageError, SetupError, BudgetError: Nothing was sent, nothing is reserved.
     """
-    run = new_id()
+    run = make_job_id()
     new: dict[str, list[NewJob]] = {}
     for side in sides:
         stem = side.name.replace(":", "-")
@@ -129,9 +129,9 @@ def examine(client: Session, jobs: Sequence[str], *, speed: float = 1.0) -> Figu
         jobs: Ids of the side's jobs, one at least.
         speed: Seconds that count for each real one.
     """
-    records = client.ledger.jobs(ids=jobs)
+    records = client.ledger.list_jobs(ids=jobs)
     facts = find_provider(records[0].provider).facts
-    late = timeouts(tasks=facts.tasks, charged=records[0].quoted().charged)
+    late = timeouts(tasks=facts.tasks, charged=records[0].parse_quote().charged)
     return figures(records, accepted_at(client.ledger, jobs), media(records), late, speed)
 
 

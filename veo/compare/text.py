@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from veo.compare.metrics import STEPS, Figures
-from veo.money import show, usd
+from veo.money import format_amount, to_usd
 
 if TYPE_CHECKING:
     from veo.compare.cost_model import BreakEven, Measured
@@ -146,11 +146,11 @@ def _against(name: str, figures: Figures, least: float) -> str:
 
 def _price(figures: Figures) -> str:
     when = "on success" if figures.quote.charged == "on_success" else "on acceptance"
-    return f"{show(figures.quote.amount)} {when}"
+    return f"{format_amount(figures.quote.amount)} {when}"
 
 
 def _money(amount: int) -> str:
-    return show(usd(amount))
+    return format_amount(to_usd(amount))
 
 
 def _times(figures: Figures, step: str) -> str:

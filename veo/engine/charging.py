@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def on_accepted(record: Record) -> dict[str, Any]:
     """The provider has accepted the request: some charge at this very moment."""
-    return _taken(record) if record.quoted().charged == "on_accept" else {}
+    return _taken(record) if record.parse_quote().charged == "on_accept" else {}
 
 
 def on_ready(record: Record) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def on_failed(record: Record) -> dict[str, Any]:
     Where acceptance is charged the money is taken to be gone. Documents contradict each other
     on that, so it is not certain.
     """
-    if record.quoted().charged == "on_success":
+    if record.parse_quote().charged == "on_success":
         return _released()
     return {**_taken(record), "certain": False}
 

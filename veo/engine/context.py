@@ -103,7 +103,7 @@ class StepContext:
 
     def move(self, work: ActiveJob, state: State | None = None, **changes: Any) -> None:
         """Write a change of the job to the ledger, then tell the watcher."""
-        work.record = self.ledger.move(work.record, state, **changes)
+        work.record = self.ledger.move_job(work.record, state, **changes)
         work.on_change(work)
 
     def end_job(self, work: ActiveJob, state: State, error: VeoError, **changes: Any) -> None:
@@ -131,7 +131,7 @@ class StepContext:
         work.error, work.stopped = error, True
         self.release_capacity(work)
         if not isinstance(error, LeaseLostError):
-            self.ledger.release(str(work.record.owner), [work.record.id])
+            self.ledger.release_leases(str(work.record.owner), [work.record.id])
         work.on_change(work)
 
     def later(self, work: ActiveJob, seconds: float) -> float:
@@ -170,7 +170,7 @@ class StepContext:
             if key not in self._known:
                 facts = self.find_provider(provider).facts
                 prior = Durations(facts.median_s, facts.spread)
-                self._known[key] = prior.learn(self.ledger.durations(*key))
+                self._known[key] = prior.learn(self.ledger.read_durations(*key))
             return self._known[key]
 
 

@@ -98,7 +98,7 @@ def _from(provider: Provider, video: RemoteVideo, offset: int) -> ByteStream:
 
 
 def _video(work: ActiveJob) -> RemoteVideo:
-    video = work.record.remote()
+    video = work.record.remote_video()
     if video is None:
         raise GoneError("nobody said where the video is")
     return video
@@ -156,7 +156,7 @@ def _moved(context: StepContext, work: ActiveJob) -> bool:
         return False
     if update.stage is not Stage.READY or update.video is None:
         return False
-    if update.video == work.record.remote():
+    if update.video == work.record.remote_video():
         return False
     video = json.dumps(update.video.to_json())
     context.move(work, kind="moved", message="the video has another link now", video=video)

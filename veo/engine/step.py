@@ -48,6 +48,6 @@ def _step(context: StepContext, work: ActiveJob) -> float | None:
         work.error = UnknownOutcomeError(
             f"the outcome of job {record.id} is unknown", hint=unknown_outcome_hint(record.id)
         )
-    elif not record.ended:
+    elif not record.has_ended:
         mark_unknown(context, work)
     return None

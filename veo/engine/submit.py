@@ -128,7 +128,7 @@ def _prepare(context: StepContext, work: ActiveJob, route: ProviderHandle) -> Re
             work.on_change(work)
         return fitted
 
-    return work.record.asked().map_images(fit)
+    return work.record.parse_request().map_images(fit)
 
 
 def _send(
@@ -168,7 +168,7 @@ def _keep(
         try:
             return apply_update(context, work, update, **money)
         except LeaseLostError:
-            context.ledger.adopt(work.record.id, update.task_id, update.video)
+            context.ledger.adopt_late_response(work.record.id, update.task_id, update.video)
             raise
         except LedgerError as error:
             if tries == WRITES - 1:
@@ -204,7 +204,9 @@ def _again(
     context: StepContext, work: ActiveJob, route: ProviderHandle, error: VeoError
 ) -> float | None:
     """When to send a request again that was certainly not accepted; None for never."""
-    smaller = isinstance(error, TooLargeError) and work.shrink == 0 and work.record.asked().images
+    smaller = (
+        isinstance(error, TooLargeError) and work.shrink == 0 and work.record.parse_request().images
+    )
     if error.charged or not (smaller or (error.retryable and work.failures < TRIES)):
         return None
     if smaller:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.files.atomic import open_atomic
 from veo.ledger.record import State
-from veo.money import usd
+from veo.money import to_usd
 
 if TYPE_CHECKING:
     from veo.ledger import Record
@@ -20,7 +20,7 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 def describe(record: Record) -> dict[str, Any]:
     """A job as ``--json`` prints it. Money is USD as text-free numbers, times are seconds."""
-    failure = record.failure()
+    failure = record.error_json()
     return {
         "job": record.id,
         "provider": record.provider,
@@ -43,8 +43,8 @@ _ERROR = ("type", "message", "retryable", "charged", "request_id")
 def cost(record: Record) -> dict[str, Any]:
     """What a job was quoted and charged, USD; ``certain`` is False where nobody can tell."""
     return {
-        "quoted": float(record.quoted().amount),
-        "charged": float(usd(record.charged)),
+        "quoted": float(record.parse_quote().amount),
+        "charged": float(to_usd(record.charged)),
         "currency": "USD",
         "certain": record.certain and record.state is not State.UNKNOWN,
     }

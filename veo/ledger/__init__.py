@@ -3,7 +3,7 @@
 from veo.ledger.caps import Cap, Sums
 from veo.ledger.ledger import Ledger
 from veo.ledger.record import ENDED, IN_FLIGHT, LIVE, Event, Record, State
-from veo.ledger.reserve import NewJob, Planned
+from veo.ledger.reserve import NewJob, PlanResult
 
 __all__ = [
     "ENDED",
@@ -13,7 +13,7 @@ __all__ = [
     "Event",
     "Ledger",
     "NewJob",
-    "Planned",
+    "PlanResult",
     "Record",
     "State",
     "Sums",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from veo.errors import BudgetError
 from veo.ledger import Cap
-from veo.money import micros, show, usd
+from veo.money import format_amount, to_micros, to_usd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from veo.config import Config
 
 
-def caps(config: Config, run: str, max_cost: Decimal | None = None) -> list[Cap]:
+def current_caps(config: Config, run: str, max_cost: Decimal | None = None) -> list[Cap]:
     """The caps that hold now: of the run, the day, the month (local time).
 
     Args:
@@ -25,17 +25,17 @@ def caps(config: Config, run: str, max_cost: Decimal | None = None) -> list[Cap]
         max_cost: USD; the configured ones by default.
     """
     limit = max_cost if max_cost is not None else config.max_cost
-    found = [Cap("--max-cost", micros(limit), run=run)] if limit is not None else []
+    found = [Cap("--max-cost", to_micros(limit), run=run)] if limit is not None else []
     today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     spans = {"daily": today, "monthly": today.replace(day=1)}
     for name, begin in spans.items():
         allowed: Decimal | None = getattr(config.budget, name)
         if allowed is not None:
-            found.append(Cap(f"budget.{name}", micros(allowed), since=begin.timestamp()))
+            found.append(Cap(f"budget.{name}", to_micros(allowed), since=begin.timestamp()))
     return found
 
 
-def over(cap: Cap, spent: int, amount: int) -> BudgetError:
+def over_cap_error(cap: Cap, spent: int, amount: int) -> BudgetError:
     """The error of an amount that does not fit under a cap, with what would be needed.
 
     Args:
@@ -44,13 +44,14 @@ def over(cap: Cap, spent: int, amount: int) -> BudgetError:
         amount: What does not fit, millionths of a USD.
     """
     return BudgetError(
-        f"{show(usd(amount))} does not fit under {cap.name} of {show(usd(cap.limit))}: "
-        f"{show(usd(spent))} is spent or reserved already",
-        hint=f"{cap.name} would have to be at least {show(usd(spent + amount))}.",
+        f"{format_amount(to_usd(amount))} does not fit under {cap.name} of "
+        f"{format_amount(to_usd(cap.limit))}: "
+        f"{format_amount(to_usd(spent))} is spent or reserved already",
+        hint=f"{cap.name} would have to be at least {format_amount(to_usd(spent + amount))}.",
     )
 
 
-def short(spent: Mapping[Cap, int], amount: int) -> BudgetError | None:
+def caps_error(spent: Mapping[Cap, int], amount: int) -> BudgetError | None:
     """The error of an amount that does not fit under every cap; None when it does.
 
     Args:
@@ -58,7 +59,7 @@ def short(spent: Mapping[Cap, int], amount: int) -> BudgetError | None:
         amount: What does not fit, millionths of a USD.
     """
     tight = {cap: count for cap, count in spent.items() if count + amount > cap.limit}
-    errors = [over(cap, count, amount) for cap, count in tight.items()]
+    errors = [over_cap_error(cap, count, amount) for cap, count in tight.items()]
     if not errors:
         return None
     return BudgetError(

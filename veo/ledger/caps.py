@@ -61,6 +61,6 @@ def sums(connection: Connection, run: str | None = None, since: float = 0.0) -> 
     return Sums(*map(int, connection.execute(query).one()))
 
 
-def spent(connection: Connection, cap: Cap) -> int:
+def count_spent(connection: Connection, cap: Cap) -> int:
     """What counts against a cap now."""
     return sums(connection, cap.run, cap.since).spent

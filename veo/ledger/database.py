@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from veo.errors import LedgerError
-from veo.ledger.migrations import migrate
+from veo.ledger.migrations import apply_migrations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,45 +42,45 @@ class Database:
         self.path = folder / "ledger.db"
         self._statements = threading.Lock()
         self._commits = threading.Lock()
-        self._ran = 0
-        self._settled = 0
-        self._lost: list[tuple[range, BaseException]] = []
-        with _explained(self.path):
+        self._executed = 0
+        self._committed = 0
+        self._failures: list[tuple[range, BaseException]] = []
+        with _translate_errors(self.path):
             folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
             folder.chmod(PRIVATE_FOLDER)
             # SQLite gives its journal files the mode of the database file.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE))
         settings = {"timeout": BUSY_S, "check_same_thread": False}
         self._engine = create_engine(f"sqlite:///{self.path}", connect_args=settings)
-        event.listen(self._engine, "connect", _tune)
-        event.listen(self._engine, "begin", _begin)
-        with _explained(self.path):
+        event.listen(self._engine, "connect", _configure_connection)
+        event.listen(self._engine, "begin", _begin_read)
+        with _translate_errors(self.path):
             self._writer = self._engine.connect().execution_options(veo_writes=True)
             self._driver: Any = self._writer.connection.driver_connection
-            _set(self._driver, WRITER_CACHE)
+            _set_pragmas(self._driver, WRITER_CACHE)
         with self.write() as connection:
-            migrate(connection)
+            apply_migrations(connection)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Statements that are on disk, all of them, when it returns; none after an exception."""
-        with _explained(self.path):
+        with _translate_errors(self.path):
             with self._statements:
                 try:
-                    self._begin()
+                    self._begin_statements()
                     yield self._writer
                     self._driver.execute("RELEASE statements")
                 except BaseException as error:
-                    self._undo(error)
+                    self._undo_statements(error)
                     raise
-                self._ran += 1
-                mine = self._ran
-            self._commit(mine)
+                self._executed += 1
+                mine = self._executed
+            self._ensure_committed(mine)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One transaction that only reads, and blocks no writer."""
-        with _explained(self.path), self._engine.connect() as connection:
+        with _translate_errors(self.path), self._engine.connect() as connection:
             yield connection
 
     def close(self) -> None:
@@ -89,18 +89,18 @@ class Database:
             self._writer.close()
         self._engine.dispose()
 
-    def _begin(self) -> None:
+    def _begin_statements(self) -> None:
         if not self._driver.in_transaction:
             self._driver.execute("BEGIN IMMEDIATE")
         self._driver.execute("SAVEPOINT statements")
 
-    def _commit(self, mine: int) -> None:
+    def _ensure_committed(self, mine: int) -> None:
         """Make what ran up to number ``mine`` durable, unless a neighbour already has."""
         with self._commits:
-            if self._settled < mine:
+            if self._committed < mine:
                 with self._statements:
                     self._commit_all()
-        for numbers, error in self._lost:
+        for numbers, error in self._failures:
             if mine in numbers:
                 raise error
 
@@ -108,49 +108,54 @@ class Database:
         try:
             self._driver.execute("COMMIT")
         except BaseException as error:  # noqa: BLE001 - each of the waiting raises it as its own
-            self._lose(error)
+            self._record_failure(error)
             self._driver.rollback()
-        self._settled = self._ran
+        self._committed = self._executed
 
-    def _undo(self, error: BaseException) -> None:
+    def _undo_statements(self, error: BaseException) -> None:
         """After statements that failed: keep the neighbours', if SQLite has, and no lock."""
         alive = self._driver.in_transaction
-        if self._ran > self._settled and alive:
+        if self._executed > self._committed and alive:
             self._driver.execute("ROLLBACK TO statements")
             self._driver.execute("RELEASE statements")
             return
         if not alive:  # a full disk makes SQLite drop the neighbours' statements as well
-            self._lose(error)
+            self._record_failure(error)
         self._driver.rollback()
-        self._settled = self._ran
+        self._committed = self._executed
 
-    def _lose(self, error: BaseException) -> None:
-        self._lost = [*self._lost[-8:], (range(self._settled + 1, self._ran + 1), error)]
+    def _record_failure(self, error: BaseException) -> None:
+        self._failures = [
+            *self._failures[-8:],
+            (range(self._committed + 1, self._executed + 1), error),
+        ]
 
 
-def _tune(connection: Any, _: Any) -> None:
+def _configure_connection(connection: Any, _: Any) -> None:
     # The driver must not begin transactions by itself: `_begin` does, with the right lock.
     connection.isolation_level = None
-    _set(connection, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", READER_CACHE)
+    _set_pragmas(
+        connection, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", READER_CACHE
+    )
 
 
-def _set(connection: Any, *pragmas: str) -> None:
+def _set_pragmas(connection: Any, *pragmas: str) -> None:
     for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin(connection: Connection) -> None:
+def _begin_read(connection: Connection) -> None:
     """What only reads sees one moment; what writes is begun by the database, with its lock."""
     if not connection.get_execution_options().get("veo_writes"):
         connection.exec_driver_sql("BEGIN")
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (DatabaseError, sqlite3.DatabaseError) as error:
-        raise _plain(path, getattr(error, "orig", error)) from error
+        raise _ledger_error(path, getattr(error, "orig", error)) from error
     except OSError as error:
         raise LedgerError(
             f"the ledger {path}: {error.strerror or error}",
@@ -158,16 +163,16 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _plain(path: Path, error: BaseException | None) -> LedgerError:
+def _ledger_error(path: Path, error: BaseException | None) -> LedgerError:
     if isinstance(error, sqlite3.OperationalError):
-        return LedgerError(f"the ledger {path}: {error}", hint=_hint(str(error)))
+        return LedgerError(f"the ledger {path}: {error}", hint=_error_hint(str(error)))
     return LedgerError(
         f"the ledger {path} is damaged: {error}",
         hint="Move it away, or set VEO_HOME to another folder.",
     )
 
 
-def _hint(text: str) -> str:
+def _error_hint(text: str) -> str:
     if "full" in text:
         return "Free some disk space, then `veo resume`."
     if "locked" in text:

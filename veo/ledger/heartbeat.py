@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from veo.ledger.ledger import Ledger
 
 LEASE_S = 60.0
-BEAT_S = 15.0
+HEARTBEAT_INTERVAL_S = 15.0
 
 
-class Worker:
+class WorkerLease:
     """The identity under which this process holds leases.
 
     It is alive while its heartbeat is younger than ``LEASE_S``. On the same machine a lock file
@@ -33,7 +33,10 @@ class Worker:
     """
 
     def __init__(
-        self, ledger: Ledger, clock: Callable[[], float] = time.time, beat_s: float = BEAT_S
+        self,
+        ledger: Ledger,
+        clock: Callable[[], float] = time.time,
+        interval_s: float = HEARTBEAT_INTERVAL_S,
     ) -> None:
         self.id = f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(4)}"
         self._ledger = ledger
@@ -45,11 +48,11 @@ class Worker:
         with ledger.database.write() as connection:
             connection.execute(insert(workers).values(id=self.id, **row))
         self._thread = threading.Thread(
-            target=self._beat_on, args=(beat_s,), daemon=True, name="veo-heartbeat"
+            target=self._run_heartbeat, args=(interval_s,), daemon=True, name="veo-heartbeat"
         )
         self._thread.start()
 
-    def beat(self) -> None:
+    def send_heartbeat(self) -> None:
         """Say once that this process is alive."""
         with self._ledger.database.write() as connection:
             now = self._clock()
@@ -60,36 +63,36 @@ class Worker:
         """Stop beating and give up every lease."""
         self._stopped.set()
         self._thread.join()
-        self._ledger.release(self.id)
-        _forget(self._ledger, [self.id])
+        self._ledger.release_leases(self.id)
+        _delete_workers(self._ledger, [self.id])
         self._lock.release()
         _lock_path(self._ledger.folder, self.id).unlink(missing_ok=True)
 
-    def _beat_on(self, beat_s: float) -> None:
+    def _run_heartbeat(self, beat_s: float) -> None:
         while not self._stopped.wait(beat_s):
             # A beat that fails is no reason to stop working: the fence decides, not the heart.
             with contextlib.suppress(Exception):
-                self.beat()
+                self.send_heartbeat()
 
 
-def dead(ledger: Ledger, owners: Collection[str], now: float) -> set[str]:
+def find_dead_workers(ledger: Ledger, owners: Collection[str], now: float) -> set[str]:
     """Those owners that do not work any more; their leases may be taken."""
     if not owners:
         return set()
     with ledger.database.read() as connection:
         rows = connection.execute(select(workers)).all()
-    fresh = {row.id: row.host for row in rows if row.seen_at > now - LEASE_S}
+    host_of = {row.id: row.host for row in rows if row.seen_at > now - LEASE_S}
     here = socket.gethostname()
-    gone = {
+    dead = {
         owner
         for owner in owners
-        if owner not in fresh or (fresh[owner] == here and _unlocked(ledger.folder, owner))
+        if owner not in host_of or (host_of[owner] == here and _is_unlocked(ledger.folder, owner))
     }
-    _forget(ledger, gone)
-    return gone
+    _delete_workers(ledger, dead)
+    return dead
 
 
-def _unlocked(folder: Path, owner: str) -> bool:
+def _is_unlocked(folder: Path, owner: str) -> bool:
     lock = FileLock(_lock_path(folder, owner), thread_local=False)
     try:
         lock.acquire(timeout=0)
@@ -99,7 +102,7 @@ def _unlocked(folder: Path, owner: str) -> bool:
     return True
 
 
-def _forget(ledger: Ledger, owners: Collection[str]) -> None:
+def _delete_workers(ledger: Ledger, owners: Collection[str]) -> None:
     if owners:
         with ledger.database.write() as connection:
             connection.execute(delete(workers).where(workers.c.id.in_(list(owners))))

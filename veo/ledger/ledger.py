@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from veo.errors import VeoError
     from veo.ledger.caps import Cap, Sums
-    from veo.ledger.reserve import NewJob, Planned
+    from veo.ledger.reserve import NewJob, PlanResult
     from veo.update import RemoteVideo
 
-_ADOPTED = ("state", "version", "task_id", "video", "error", "certain", *rows.AMOUNTS)
+_ADOPTED_COLUMNS = ("state", "version", "task_id", "video", "error", "certain", *rows.AMOUNTS)
 
 
 class Ledger:
@@ -42,14 +42,14 @@ class Ledger:
         self.database = Database(folder)
         self._clock = clock
 
-    def plan(
+    def plan_jobs(
         self,
         new: Iterable[NewJob],
         caps: Sequence[Cap] = (),
         owner: str = "",
         *,
-        whole: bool = False,
-    ) -> Planned:
+        all_or_nothing: bool = False,
+    ) -> PlanResult:
         """Write jobs down and reserve their quotes in one transaction, as many as fit.
 
         Jobs are taken in order; the first that would pass a cap stops the rest. With an owner
@@ -60,51 +60,55 @@ class Ledger:
             new: The jobs.
             caps: The limits on money that hold for them.
             owner: The worker that will hold their lease.
-            whole: Plan all of those that are wanted, or none.
+            all_or_nothing: Plan every new job, or none.
         """
-        wanted = list(new)
+        new_jobs = list(new)
         with self.database.write() as connection:
-            return planning.plan(connection, wanted, caps, owner, self._clock(), whole=whole)
+            return planning.plan_jobs(
+                connection, new_jobs, caps, owner, self._clock(), all_or_nothing=all_or_nothing
+            )
 
-    def standing(self, new: Iterable[NewJob]) -> dict[str, Record]:
+    def find_existing(self, new: Iterable[NewJob]) -> dict[str, Record]:
         """For each new job the one that stands for it already, if one does; by the new id."""
         with self.database.read() as connection:
-            return planning.standing(connection, new)
+            return planning.find_existing(connection, new)
 
-    def alike(self, new: Iterable[NewJob]) -> dict[str, list[Record]]:
+    def find_same_request(self, new: Iterable[NewJob]) -> dict[str, list[Record]]:
         """For each new job those that stand for the same request under any name; by the new id."""
         with self.database.read() as connection:
-            return planning.alike(connection, new)
+            return planning.find_same_request(connection, new)
 
-    def resubmit(self, record: Record, caps: Sequence[Cap] = (), owner: str = "") -> Planned:
+    def plan_resubmit(
+        self, record: Record, caps: Sequence[Cap] = (), owner: str = ""
+    ) -> PlanResult:
         """Plan a job of unknown outcome once more; its first send goes on counting as doubtful.
 
         Raises:
             LeaseLostError: It changed meanwhile.
         """
         with self.database.write() as connection:
-            return planning.resubmit(connection, record, caps, owner, self._clock())
+            return planning.plan_resubmit(connection, record, caps, owner, self._clock())
 
-    def withdraw(self, records: Iterable[Record], reason: VeoError) -> list[Record]:
+    def withdraw_jobs(self, records: Iterable[Record], reason: VeoError) -> list[Record]:
         """Give up planned jobs that were never accepted; those that changed are left alone.
 
         Returns:
             The jobs that are failed now, their money free again.
         """
         with self.database.write() as connection:
-            return planning.withdraw(connection, records, reason.to_json(), self._clock())
+            return planning.withdraw_jobs(connection, records, reason.to_json(), self._clock())
 
-    def spent(self, cap: Cap) -> int:
+    def count_spent(self, cap: Cap) -> int:
         """What counts against a cap now, millionths of a USD."""
         with self.database.read() as connection:
-            return money.spent(connection, cap)
+            return money.count_spent(connection, cap)
 
     def sums(self, run: str | None = None) -> Sums:
         """The money of a run, or of all jobs."""
         with self.database.read() as connection:
             return money.sums(connection, run)
 
-    def move(
+    def move_job(
         self,
         record: Record,
         state: State | None = None,
@@ -132,11 +136,11 @@ class Ledger:
         Raises:
             LeaseLostError: Another worker has it, or had it meanwhile.
         """
-        note = rows.Note(self._clock(), kind, message, data)
+        note = rows.EventNote(self._clock(), kind, message, data)
         with self.database.write() as connection:
-            return rows.change(connection, record, state, note, **changes)
+            return rows.change_job(connection, record, state, note, **changes)
 
-    def lease(self, candidates: Sequence[Record], owner: str) -> list[Record]:
+    def take_leases(self, candidates: Sequence[Record], owner: str) -> list[Record]:
         """Take over jobs that nobody works on; those that changed meanwhile are left out."""
         taken = []
         with self.database.write() as connection:
@@ -151,34 +155,34 @@ class Ledger:
                     taken.append(mine)
         return taken
 
-    def release(self, owner: str, ids: Collection[str] | None = None) -> None:
+    def release_leases(self, owner: str, ids: Collection[str] | None = None) -> None:
         """Give up the lease of some jobs, or of all that a worker holds."""
         with self.database.write() as connection:
-            for some in rows.chunks(ids) if ids is not None else [None]:
+            for some in rows.split_chunks(ids) if ids is not None else [None]:
                 mine = jobs.c.owner == owner
                 where = mine if some is None else mine & jobs.c.id.in_(some)
                 values = {"owner": None, "version": jobs.c.version + 1}
                 connection.execute(update(jobs).where(where).values(values))
 
-    def adopt(self, job: str, task_id: str | None, video: RemoteVideo | None) -> bool:
+    def adopt_late_response(self, job: str, task_id: str | None, video: RemoteVideo | None) -> bool:
         """Keep an answer that came after the lease was lost: an unknown job is known again.
 
         The answer to a paid request is never thrown away: it is in the history whatever the
         job's state. Returns whether the job was unknown and is now submitted or ready.
         """
         with self.database.write() as connection:
-            record = rows.one(connection, select(jobs).where(jobs.c.id == job))
-            adopted = _adopted(record, task_id, video)
-            changes = {name: getattr(adopted, name) for name in _ADOPTED}
+            record = rows.fetch_record(connection, select(jobs).where(jobs.c.id == job))
+            adopted = _adopt_response(record, task_id, video)
+            changes = {name: getattr(adopted, name) for name in _ADOPTED_COLUMNS}
             if adopted != record:
                 connection.execute(update(jobs).where(jobs.c.id == job).values(changes))
             text = f"a late answer: task {task_id}"
-            note = rows.Note(self._clock(), "late answer", text, {"task_id": task_id})
-            line = rows.event(adopted, note) | rows.differences(record, adopted)
+            note = rows.EventNote(self._clock(), "late answer", text, {"task_id": task_id})
+            line = rows.to_event_row(adopted, note) | rows.amount_changes(record, adopted)
             connection.execute(insert(events), line)
         return adopted != record
 
-    def job(self, name: str) -> Record:
+    def find_job(self, name: str) -> Record:
         """The job whose id is, or begins with, a name.
 
         Raises:
@@ -186,7 +190,7 @@ class Ledger:
         """
         with self.database.read() as connection:
             query = select(jobs).where(jobs.c.id.startswith(name, autoescape=True)).limit(9)
-            found = rows.records(connection, query) if name else []
+            found = rows.fetch_records(connection, query) if name else []
         exact = [record for record in found if record.id == name]
         if len(exact or found) == 1:
             return (exact or found)[0]
@@ -195,7 +199,7 @@ class Ledger:
         several = ", ".join(record.id for record in found)
         raise UnknownJobError(f"{name!r} fits several jobs: {several}")
 
-    def jobs(
+    def list_jobs(
         self,
         *,
         ids: Collection[str] | None = None,
@@ -211,21 +215,21 @@ class Ledger:
             query = query.where(jobs.c.run == run)
         with self.database.read() as connection:
             if ids is None:
-                return rows.records(connection, query.limit(limit))
-            parts = [query.where(jobs.c.id.in_(some)) for some in rows.chunks(ids)]
-            return [record for part in parts for record in rows.records(connection, part)]
+                return rows.fetch_records(connection, query.limit(limit))
+            parts = [query.where(jobs.c.id.in_(some)) for some in rows.split_chunks(ids)]
+            return [record for part in parts for record in rows.fetch_records(connection, part)]
 
-    def unfinished(self) -> list[Record]:
+    def list_unfinished(self) -> list[Record]:
         """Jobs that can still be moved, without those that wait for a decision."""
-        return self.jobs(states=LIVE)
+        return self.list_jobs(states=LIVE)
 
-    def history(self, job: str) -> list[Event]:
+    def read_history(self, job: str) -> list[Event]:
         """A job's events, the oldest first."""
         with self.database.read() as connection:
             found = connection.execute(select(events).where(events.c.job == job).order_by("id"))
             return [rows.to_event(row._asdict()) for row in found]
 
-    def durations(self, provider: str, model: str, limit: int = 500) -> list[float]:
+    def read_durations(self, provider: str, model: str, limit: int = 500) -> list[float]:
         """Seconds from submit to ready of the newest finished jobs of a model."""
         query = (
             select(jobs.c.ready_at - jobs.c.submitted_at)
@@ -242,7 +246,7 @@ class Ledger:
         self.database.close()
 
 
-def _adopted(record: Record, task_id: str | None, video: RemoteVideo | None) -> Record:
+def _adopt_response(record: Record, task_id: str | None, video: RemoteVideo | None) -> Record:
     if record.state is not State.UNKNOWN or record.task_id:
         return record
     made = {"charged": record.charged + record.reserved, "reserved": 0} if video else {}

@@ -20,39 +20,41 @@ if TYPE_CHECKING:
     from veo.update import RemoteVideo
 
 
-def makers(ledger: Ledger, sha256: str) -> list[Record]:
+def jobs_by_file(ledger: Ledger, sha256: str) -> list[Record]:
     """The jobs that made a file of this content, the newest first."""
-    return _jobs(ledger, jobs.c.sha256 == sha256)
+    return _find_jobs(ledger, jobs.c.sha256 == sha256)
 
 
-def sequels(ledger: Ledger, video: RemoteVideo) -> list[Record]:
+def extensions_of(ledger: Ledger, video: RemoteVideo) -> list[Record]:
     """The jobs that were asked to continue a provider's video, the newest first."""
     address = json.dumps(video.uri, ensure_ascii=False)
-    found = _jobs(ledger, jobs.c.request.contains(address, autoescape=True))
-    return [record for record in found if _same(video)(record.asked().extend)]
+    found = _find_jobs(ledger, jobs.c.request.contains(address, autoescape=True))
+    return [record for record in found if _is_same_video(video)(record.parse_request().extend)]
 
 
-def chain(ledger: Ledger, record: Record) -> list[Record]:
+def extension_chain(ledger: Ledger, record: Record) -> list[Record]:
     """A job, the one whose video it continues, and so on, as far as this ledger knows them."""
     links = [record]
-    while (earlier := links[-1].asked().extend) and (parent := _holder(ledger, earlier)):
+    while (earlier := links[-1].parse_request().extend) and (
+        parent := _job_of_video(ledger, earlier)
+    ):
         if parent in links:
             break
         links.append(parent)
     return links
 
 
-def _holder(ledger: Ledger, video: RemoteVideo) -> Record | None:
+def _job_of_video(ledger: Ledger, video: RemoteVideo) -> Record | None:
     """The job that a provider's video came from."""
-    found = _jobs(ledger, jobs.c.video.contains(json.dumps(video.uri), autoescape=True))
-    return next((record for record in found if _same(video)(record.remote())), None)
+    found = _find_jobs(ledger, jobs.c.video.contains(json.dumps(video.uri), autoescape=True))
+    return next((record for record in found if _is_same_video(video)(record.remote_video())), None)
 
 
-def _same(video: RemoteVideo) -> Callable[[RemoteVideo | None], bool]:
+def _is_same_video(video: RemoteVideo) -> Callable[[RemoteVideo | None], bool]:
     return lambda other: other is not None and other.uri == video.uri
 
 
-def _jobs(ledger: Ledger, where: ColumnElement[bool]) -> list[Record]:
+def _find_jobs(ledger: Ledger, where: ColumnElement[bool]) -> list[Record]:
     query = select(jobs).where(where).order_by(jobs.c.created_at.desc(), jobs.c.id)
     with ledger.database.read() as connection:
-        return rows.records(connection, query)
+        return rows.fetch_records(connection, query)

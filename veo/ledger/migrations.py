@@ -25,7 +25,7 @@ def m001_initial(connection: Connection) -> None:
 STEPS: tuple[Callable[[Connection], None], ...] = (m001_initial,)
 
 
-def migrate(connection: Connection) -> None:
+def apply_migrations(connection: Connection) -> None:
     """Bring a ledger up to today's tables, inside the caller's transaction.
 
     Raises:

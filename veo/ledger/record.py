@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from veo.money import Quote, usd
+from veo.money import Quote, to_usd
 from veo.request import Request
 from veo.update import RemoteVideo
 
@@ -33,13 +33,13 @@ class State(StrEnum):
 ENDED = frozenset({State.DONE, State.FAILED, State.EXPIRED})
 IN_FLIGHT = frozenset({State.SUBMITTING, State.SUBMITTED, State.RUNNING})
 LIVE = frozenset(State) - ENDED - {State.UNKNOWN}
-_MADE = frozenset({State.READY, State.FAILED, State.EXPIRED, State.UNKNOWN})
+_AFTER_SEND = frozenset({State.READY, State.FAILED, State.EXPIRED, State.UNKNOWN})
 
-MOVES: dict[State, frozenset[State]] = {
+TRANSITIONS: dict[State, frozenset[State]] = {
     State.PLANNED: frozenset({State.SUBMITTING, State.FAILED}),
-    State.SUBMITTING: _MADE | {State.PLANNED, State.SUBMITTED, State.RUNNING},
-    State.SUBMITTED: _MADE | {State.RUNNING},
-    State.RUNNING: _MADE,
+    State.SUBMITTING: _AFTER_SEND | {State.PLANNED, State.SUBMITTED, State.RUNNING},
+    State.SUBMITTED: _AFTER_SEND | {State.RUNNING},
+    State.RUNNING: _AFTER_SEND,
     # Done at once when the file turns out to be there already.
     State.READY: frozenset({State.DOWNLOADING, State.DONE, State.EXPIRED, State.FAILED}),
     State.DOWNLOADING: frozenset({State.READY, State.DONE, State.EXPIRED, State.FAILED}),
@@ -105,29 +105,29 @@ class Record:
     sha256: str | None = None
     tag: str | None = None
 
-    def asked(self) -> Request:
+    def parse_request(self) -> Request:
         """The request, images by reference."""
         return Request.from_json(json.loads(self.request))
 
-    def quoted(self) -> Quote:
+    def parse_quote(self) -> Quote:
         """The quote it was planned with."""
         return Quote.from_json(json.loads(self.quote))
 
-    def remote(self) -> RemoteVideo | None:
+    def remote_video(self) -> RemoteVideo | None:
         """Where the finished video is, once that is known."""
         return RemoteVideo(**json.loads(self.video)) if self.video else None
 
-    def failure(self) -> dict[str, Any] | None:
+    def error_json(self) -> dict[str, Any] | None:
         """The error that ended it, as ``VeoError.to_json`` gave it."""
         return json.loads(self.error) if self.error else None
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in ENDED
 
     @property
-    def stands(self) -> bool:
+    def covers_request(self) -> bool:
         """Whether it stands for what it was asked for: a second job would be a second payment.
 
         A failure does not, nor a video that was gone before it was ever on disk.
@@ -138,7 +138,7 @@ class Record:
     @property
     def charged_usd(self) -> Decimal:
         """USD taken for it."""
-        return usd(self.charged)
+        return to_usd(self.charged)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

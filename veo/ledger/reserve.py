@@ -15,10 +15,10 @@ from sqlalchemy import insert, select
 
 from veo.errors import LeaseLostError
 from veo.ledger import rows
-from veo.ledger.caps import spent
+from veo.ledger.caps import count_spent
 from veo.ledger.record import LIVE, Record, State
 from veo.ledger.schema import events, jobs
-from veo.money import micros
+from veo.money import to_micros
 from veo.paths import alternative_path
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
 
 
-def new_id() -> str:
+def make_job_id() -> str:
     """A fresh job id: ten letters and digits that cannot be mistaken for one another."""
     return "".join(secrets.choice(_LETTERS) for _ in range(10))
 
@@ -56,7 +56,7 @@ class NewJob:
     force: bool = False
     once: bool = False
     instead_of: str | None = None
-    id: str = field(default_factory=new_id)
+    id: str = field(default_factory=make_job_id)
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class NewJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlanResult:
     """What ``Ledger.plan`` did.
 
     Attributes:
@@ -75,114 +75,114 @@ class Planned:
     """
 
     records: list[Record]
-    found: dict[str, Record] = field(default_factory=dict)
+    existing: dict[str, Record] = field(default_factory=dict)
     stopped_by: Cap | None = None
     spent: int = 0
 
 
-def plan(
+def plan_jobs(
     connection: Connection,
     new: Sequence[NewJob],
     caps: Sequence[Cap],
     owner: str,
     at: float,
     *,
-    whole: bool,
-) -> Planned:
+    all_or_nothing: bool,
+) -> PlanResult:
     """Write down those jobs that nothing stands for and that fit under the caps."""
-    found = standing(connection, [job for job in new if job.once])
+    found = find_existing(connection, [job for job in new if job.once])
     wanted = [job for job in new if job.id not in found or found[job.id].id == job.instead_of]
-    counted = {cap: spent(connection, cap) for cap in caps}
+    counted = {cap: count_spent(connection, cap) for cap in caps}
     records: list[Record] = []
     stopped = None
     for job in wanted:
-        cost = micros(job.quote.amount)
+        cost = to_micros(job.quote.amount)
         stopped = next((cap for cap in caps if counted[cap] + cost > cap.limit), None)
         if stopped:
             break
         counted = {cap: amount + cost for cap, amount in counted.items()}
-        records.append(_record(job, cost, owner or None, at))
-    if stopped and whole:
+        records.append(_make_record(job, cost, owner or None, at))
+    if stopped and all_or_nothing:
         records = []
-    _write(connection, records)
+    _insert_jobs(connection, records)
     for job in wanted:
         found.pop(job.id, None)
-    return Planned(records, found, stopped, spent(connection, stopped) if stopped else 0)
+    return PlanResult(records, found, stopped, count_spent(connection, stopped) if stopped else 0)
 
 
-def standing(connection: Connection, new: Iterable[NewJob]) -> dict[str, Record]:
+def find_existing(connection: Connection, new: Iterable[NewJob]) -> dict[str, Record]:
     """For each new job the one that stands for it: a live one, else the newest; by new id."""
     wanted = list(new)
-    same = alike(connection, wanted)
+    same = find_same_request(connection, wanted)
     found = {}
     for job in wanted:
-        fitting = [record for record in same[job.id] if _is_at(record, job.output)]
+        fitting = [record for record in same[job.id] if _writes_to(record, job.output)]
         if fitting:
             live = [record for record in fitting if record.state in LIVE]
             found[job.id] = (live or fitting)[-1]
     return found
 
 
-def alike(connection: Connection, new: Iterable[NewJob]) -> dict[str, list[Record]]:
+def find_same_request(connection: Connection, new: Iterable[NewJob]) -> dict[str, list[Record]]:
     """For each new job those that stand for the same request, wherever their videos went."""
     wanted = list(new)
     same: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for some in rows.chunks({job.fingerprint for job in wanted}):
+    for some in rows.split_chunks({job.fingerprint for job in wanted}):
         query = select(jobs).where(jobs.c.fingerprint.in_(some)).order_by(jobs.c.created_at)
-        for record in rows.records(connection, query):
-            if record.stands:
+        for record in rows.fetch_records(connection, query):
+            if record.covers_request:
                 same[record.provider, record.fingerprint].append(record)
     return {job.id: same[job.provider, job.fingerprint] for job in wanted}
 
 
-def resubmit(
+def plan_resubmit(
     connection: Connection, record: Record, caps: Sequence[Cap], owner: str, at: float
-) -> Planned:
+) -> PlanResult:
     """Plan a job of unknown outcome again; what was held for it becomes doubtful.
 
     Raises:
         LeaseLostError: It changed meanwhile.
     """
-    cost = micros(record.quoted().amount)
+    cost = to_micros(record.parse_quote().amount)
     for cap in caps:
-        counted = spent(connection, cap)
+        counted = count_spent(connection, cap)
         if counted + cost > cap.limit:
-            return Planned([], stopped_by=cap, spent=counted)
+            return PlanResult([], stopped_by=cap, spent=counted)
     text = "sent again on request; the first may have been paid for too"
-    planned = rows.change(
+    planned = rows.change_job(
         connection,
         record,
         State.PLANNED,
-        rows.Note(at, "resubmit", text),
+        rows.EventNote(at, "resubmit", text),
         owner=owner,
         doubtful=record.doubtful + record.reserved,
         reserved=cost,
         error=None,
         certain=True,
     )
-    return Planned([planned])
+    return PlanResult([planned])
 
 
-def withdraw(
+def withdraw_jobs(
     connection: Connection, records: Iterable[Record], error: dict[str, Any], at: float
 ) -> list[Record]:
     """Give up planned jobs that were never accepted, and their money; others are left alone."""
     given_up = {"owner": None, "reserved": 0, "ended_at": at, "error": json.dumps(error)}
-    note = rows.Note(at, "withdrawn", error["message"])
+    note = rows.EventNote(at, "withdrawn", error["message"])
     gone = []
     for record in records:
         if record.state is State.PLANNED and not record.doubtful:
             with contextlib.suppress(LeaseLostError):
-                gone.append(rows.change(connection, record, State.FAILED, note, **given_up))
+                gone.append(rows.change_job(connection, record, State.FAILED, note, **given_up))
     return gone
 
 
-def _is_at(record: Record, output: str) -> bool:
+def _writes_to(record: Record, output: str) -> bool:
     """Whether a job's video goes to that file, renamed or not because another had the name."""
     return record.output in {output, str(alternative_path(Path(output), record.id))}
 
 
-def _record(job: NewJob, cost: int, owner: str | None, at: float) -> Record:
+def _make_record(job: NewJob, cost: int, owner: str | None, at: float) -> Record:
     return Record(
         id=job.id,
         run=job.run,
@@ -195,25 +195,25 @@ def _record(job: NewJob, cost: int, owner: str | None, at: float) -> Record:
         fingerprint=job.fingerprint,
         output=job.output,
         force=job.force,
-        quote=_quoted(job.quote),
+        quote=_quote_json(job.quote),
         reserved=cost,
         created_at=at,
     )
 
 
 @lru_cache(maxsize=64)
-def _quoted(quote: Quote) -> str:
+def _quote_json(quote: Quote) -> str:
     """A quote as JSON; the jobs of a batch share a few texts."""
     return json.dumps(quote.to_json())
 
 
-def _write(connection: Connection, records: Sequence[Record]) -> None:
-    for some in rows.chunks(records):  # ten thousand at once take four times their own memory
-        connection.execute(insert(jobs), [rows.columns_of(record) for record in some])
-        connection.execute(insert(events), [_planned(record) for record in some])
+def _insert_jobs(connection: Connection, records: Sequence[Record]) -> None:
+    for some in rows.split_chunks(records):  # ten thousand at once take four times their own memory
+        connection.execute(insert(jobs), [rows.to_row(record) for record in some])
+        connection.execute(insert(events), [_planned_event(record) for record in some])
 
 
-def _planned(record: Record) -> dict[str, Any]:
+def _planned_event(record: Record) -> dict[str, Any]:
     quoted = {"quote": json.loads(record.quote)}
-    note = rows.Note(record.created_at, data=quoted)
-    return rows.event(record, note) | {"reserved": record.reserved}
+    note = rows.EventNote(record.created_at, data=quoted)
+    return rows.to_event_row(record, note) | {"reserved": record.reserved}

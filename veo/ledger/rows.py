@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from sqlalchemy import bindparam, insert, update
 
 from veo.errors import LeaseLostError
-from veo.ledger.record import MOVES, Event, Record, State
+from veo.ledger.record import TRANSITIONS, Event, Record, State
 from veo.ledger.schema import events, jobs
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _NAMES = tuple(column.name for column in fields(Record))
 _values = attrgetter(*_NAMES)
 
 
-class Note(NamedTuple):
+class EventNote(NamedTuple):
     """What the history says about a change.
 
     Attributes:
@@ -44,11 +44,11 @@ class Note(NamedTuple):
     data: dict[str, Any] | None = None
 
 
-def change(
+def change_job(
     connection: Connection,
     record: Record,
     state: State | None,
-    note: Note,
+    note: EventNote,
     **changes: Any,
 ) -> Record:
     """Change a job and write the line of its history that says so; see ``Ledger.move``.
@@ -57,24 +57,26 @@ def change(
         LeaseLostError: The row is not at the record's version and owner any more.
     """
     state = state or record.state
-    if state != record.state and state not in MOVES[record.state]:
+    if state != record.state and state not in TRANSITIONS[record.state]:
         raise AssertionError(f"a job cannot go from {record.state} to {state}")
     columns = {"state": state, "version": record.version + 1, **changes}
-    changed = Record(**columns_of(record) | columns)
+    changed = Record(**to_row(record) | columns)
     fence = {"is_id": record.id, "is_version": record.version, "is_owner": record.owner}
-    if _run(connection, _update(frozenset(columns)), columns | fence) != 1:
+    if _execute_prepared(connection, _fenced_update(frozenset(columns)), columns | fence) != 1:
         raise LeaseLostError(f"job {record.id} is in the hands of another process")
-    _run(connection, _EVENT, event(changed, note) | differences(record, changed))
+    _execute_prepared(
+        connection, _EVENT, to_event_row(changed, note) | amount_changes(record, changed)
+    )
     return changed
 
 
-def columns_of(record: Record) -> dict[str, Any]:
+def to_row(record: Record) -> dict[str, Any]:
     """A record as a row of ``jobs``, four times as fast as ``dataclasses.asdict``."""
     return dict(zip(_NAMES, _values(record), strict=True))
 
 
 @lru_cache(maxsize=256)
-def _update(columns: frozenset[str]) -> Update:
+def _fenced_update(columns: frozenset[str]) -> Update:
     """The fenced change of some columns."""
     return (
         update(jobs)
@@ -84,26 +86,28 @@ def _update(columns: frozenset[str]) -> Update:
     )
 
 
-def _run(connection: Connection, statement: Insert | Update, values: Mapping[str, Any]) -> int:
+def _execute_prepared(
+    connection: Connection, statement: Insert | Update, values: Mapping[str, Any]
+) -> int:
     """Run a statement that every step of every job runs, past SQLAlchemy; the rows it changed.
 
     Its text is made once: making it, or only looking for it, costs more than running it.
     """
-    text, names = _text(statement, frozenset(values), connection.dialect)
+    text, names = _compile_statement(statement, frozenset(values), connection.dialect)
     cursor = connection.connection.cursor()
     cursor.execute(text, [values[name] for name in names])
     return cursor.rowcount
 
 
 @lru_cache(maxsize=256)
-def _text(
+def _compile_statement(
     statement: Insert | Update, columns: frozenset[str], dialect: Dialect
 ) -> tuple[str, Sequence[str]]:
     compiled = dialect.statement_compiler(dialect, statement, column_keys=sorted(columns))
     return str(compiled), compiled.positiontup or ()
 
 
-def event(record: Record, note: Note) -> dict[str, Any]:
+def to_event_row(record: Record, note: EventNote) -> dict[str, Any]:
     """A line of a job's history; its amounts are differences, none unless they are added."""
     return {
         "job": record.id,
@@ -117,17 +121,17 @@ def event(record: Record, note: Note) -> dict[str, Any]:
     }
 
 
-def differences(before: Record, after: Record) -> dict[str, int]:
+def amount_changes(before: Record, after: Record) -> dict[str, int]:
     """How a change moved the money."""
     return {name: getattr(after, name) - getattr(before, name) for name in AMOUNTS}
 
 
-def records(connection: Connection, query: Select[Any]) -> list[Record]:
+def fetch_records(connection: Connection, query: Select[Any]) -> list[Record]:
     """The jobs that a query finds."""
     return [to_record(row._asdict()) for row in connection.execute(query)]
 
 
-def one(connection: Connection, query: Select[Any]) -> Record:
+def fetch_record(connection: Connection, query: Select[Any]) -> Record:
     """The one job that a query finds."""
     return to_record(connection.execute(query).one()._asdict())
 
@@ -142,7 +146,7 @@ def to_event(row: dict[str, Any]) -> Event:
     return Event(**{**row, "state": State(row["state"]), "data": json.loads(row["data"])})
 
 
-def chunks(values: Iterable[T]) -> Iterator[list[T]]:
+def split_chunks(values: Iterable[T]) -> Iterator[list[T]]:
     """Values in lists that a statement can take as its parameters."""
     every = list(values)
     return (every[start : start + _CHUNK] for start in range(0, len(every), _CHUNK))

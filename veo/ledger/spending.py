@@ -18,7 +18,7 @@ from sqlalchemy import BigInteger, case, cast, func, select
 from veo.ledger import rows
 from veo.ledger.record import ENDED, LIVE, State
 from veo.ledger.schema import events, jobs
-from veo.money import usd
+from veo.money import to_usd
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -35,7 +35,7 @@ _QUARTER_H = 900  # every time zone is whole quarters of an hour away from UTC
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class JobFilter:
     """Which jobs are looked at.
 
     Attributes:
@@ -50,7 +50,7 @@ class Scope:
     providers: Collection[str] = ()
     run: str | None = None
 
-    def narrow(self, query: Select[Any]) -> Select[Any]:
+    def apply_to(self, query: Select[Any]) -> Select[Any]:
         """The query over ``jobs``, for these alone."""
         if self.since is not None:
             query = query.where(jobs.c.created_at >= self.since)
@@ -61,11 +61,11 @@ class Scope:
         return query if self.run is None else query.where(jobs.c.run == self.run)
 
 
-EVERYTHING = Scope()
+ALL_JOBS = JobFilter()
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Spending:
     """The money of some jobs.
 
     Attributes:
@@ -102,18 +102,18 @@ class Account:
     @property
     def per_video(self) -> Decimal | None:
         """USD charged for each video that can be kept; None when there is none."""
-        return usd(self.charged) / self.videos if self.videos else None
+        return to_usd(self.charged) / self.videos if self.videos else None
 
-    def __add__(self, other: Account) -> Account:
-        return Account(*map(add, _parts(self), _parts(other)))
-
-
-_parts = attrgetter(*(item.name for item in fields(Account)))
+    def __add__(self, other: Spending) -> Spending:
+        return Spending(*map(add, _parts(self), _parts(other)))
 
 
-def accounts(
-    ledger: Ledger, by: Sequence[Dimension] = (), scope: Scope = EVERYTHING
-) -> dict[tuple[str, ...], Account]:
+_parts = attrgetter(*(item.name for item in fields(Spending)))
+
+
+def group_spending(
+    ledger: Ledger, by: Sequence[Dimension] = (), scope: JobFilter = ALL_JOBS
+) -> dict[tuple[str, ...], Spending]:
     """The money of jobs, added up in groups.
 
     Args:
@@ -125,29 +125,29 @@ def accounts(
         The accounts by the values of ``by``, in their order; days in ISO form.
     """
     keys = [_KEYS[name] for name in by]
-    query = scope.narrow(select(*keys, jobs.c.state, *_SUMS).group_by(*keys, jobs.c.state))
+    query = scope.apply_to(select(*keys, jobs.c.state, *_SUMS).group_by(*keys, jobs.c.state))
     with ledger.database.read() as connection:
         found = connection.execute(query).all()
-    sums: dict[tuple[str, ...], Account] = defaultdict(Account)
+    sums: dict[tuple[str, ...], Spending] = defaultdict(Spending)
     for row in found:
         key = tuple(_VALUES.get(name, str)(row[index]) for index, name in enumerate(by))
         sums[key] += _account(row)
     return dict(sorted(sums.items()))
 
 
-def total(ledger: Ledger, scope: Scope = EVERYTHING) -> Account:
+def sum_spending(ledger: Ledger, scope: JobFilter = ALL_JOBS) -> Spending:
     """The money of all jobs of a scope together."""
-    return accounts(ledger, (), scope).get((), Account())
+    return group_spending(ledger, (), scope).get((), Spending())
 
 
-def records(ledger: Ledger, scope: Scope = EVERYTHING) -> list[Record]:
+def find_jobs(ledger: Ledger, scope: JobFilter = ALL_JOBS) -> list[Record]:
     """The jobs of a scope, the oldest first."""
-    query = scope.narrow(select(jobs)).order_by(jobs.c.created_at, jobs.c.id)
+    query = scope.apply_to(select(jobs)).order_by(jobs.c.created_at, jobs.c.id)
     with ledger.database.read() as connection:
-        return rows.records(connection, query)
+        return rows.fetch_records(connection, query)
 
 
-def untraced(ledger: Ledger) -> list[str]:
+def find_untraced(ledger: Ledger) -> list[str]:
     """Ids of jobs whose money is not the sum of their events; empty unless a ledger was edited."""
     parts = (jobs.c.reserved, jobs.c.charged, jobs.c.doubtful)
     moved = [func.coalesce(func.sum(events.c[part.name]), 0) for part in parts]
@@ -162,13 +162,13 @@ def untraced(ledger: Ledger) -> list[str]:
         return list(connection.scalars(query))
 
 
-def _account(row: Row[Any]) -> Account:
+def _account(row: Row[Any]) -> Spending:
     """One group of one state; what a charge was for follows from the state."""
     state, sure = State(row.state), int(row.charged)
     live = state in LIVE
     purpose = "for_nothing" if state in ENDED else "for_open"
     money = {"for_done" if state is State.DONE else purpose: sure}
-    return Account(
+    return Spending(
         jobs=row.jobs,
         videos=row.jobs if state is State.DONE else 0,
         uncertain=int(row.uncertain),
@@ -179,12 +179,12 @@ def _account(row: Row[Any]) -> Account:
 
 
 @lru_cache(maxsize=65_536)
-def _day(quarter: int) -> str:
+def _to_local_day(quarter: int) -> str:
     at = datetime.fromtimestamp(quarter * _QUARTER_H).astimezone()
     return at.date().isoformat()
 
 
-def _outcome(state: Any) -> str:
+def _to_outcome(state: Any) -> str:
     return UNDER_WAY if State(state) in LIVE else str(state)
 
 
@@ -195,7 +195,7 @@ _KEYS: dict[str, ColumnElement[Any]] = {
     "batch": jobs.c.run,
     "outcome": jobs.c.state,
 }
-_VALUES: dict[str, Any] = {"day": _day, "outcome": _outcome}
+_VALUES: dict[str, Any] = {"day": _to_local_day, "outcome": _to_outcome}
 _SUMS = (
     func.count().label("jobs"),
     func.sum(jobs.c.charged).label("charged"),

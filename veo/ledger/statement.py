@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.ledger.record import State
 from veo.ledger.rows import AMOUNTS
-from veo.money import Quote, show, usd
+from veo.money import Quote, format_amount, to_usd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ RULES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MoneyMovement:
     """One movement of money.
 
     Attributes:
@@ -33,38 +33,40 @@ class Line:
     """
 
     at: float
-    moved: dict[str, int]
-    why: str
-    event: int
+    changes: dict[str, int]
+    reason: str
+    event_id: int
 
     def to_json(self) -> dict[str, Any]:
         """As ``--json`` prints it; amounts in USD."""
-        moved = {name: float(usd(amount)) for name, amount in self.moved.items()}
-        return {"at": self.at, **moved, "why": self.why, "event": self.event}
+        moved = {name: float(to_usd(amount)) for name, amount in self.changes.items()}
+        return {"at": self.at, **moved, "why": self.reason, "event": self.event_id}
 
 
-def statement(history: Iterable[Event], quote: Quote) -> list[Line]:
+def list_movements(history: Iterable[Event], quote: Quote) -> list[MoneyMovement]:
     """Every event of a job's history that moved money, the oldest first."""
     lines = []
     for event in history:
         amounts = {name: getattr(event, name) for name in AMOUNTS}
         moved = {name: amount for name, amount in amounts.items() if amount}
         if moved:
-            lines.append(Line(event.at, moved, _why(event, moved, quote), event.id))
+            lines.append(
+                MoneyMovement(event.at, moved, _explain_movement(event, moved, quote), event.id)
+            )
     return lines
 
 
-def row(quote: Quote) -> str:
+def describe_price(quote: Quote) -> str:
     """The row of prices that a quote came from: ``$0.15 a video, as of 2026-11-21, SOURCE``."""
-    unit = f"{show(quote.unit)} a {'video' if quote.per == 'call' else 'second'}"
+    unit = f"{format_amount(quote.unit)} a {'video' if quote.per == 'call' else 'second'}"
     mine = ", set by your configuration" if quote.overridden else ""
     return f"{unit}{mine}, as of {quote.as_of.isoformat()}, {quote.source}"
 
 
-def _why(event: Event, moved: dict[str, int], quote: Quote) -> str:
+def _explain_movement(event: Event, moved: dict[str, int], quote: Quote) -> str:
     rule = f"{quote.charged}: {RULES[quote.charged]}"
     if event.kind == "planned" and "quote" in event.data:
-        return f"the quote: {row(Quote.from_json(event.data['quote']))}"
+        return f"the quote: {describe_price(Quote.from_json(event.data['quote']))}"
     if event.kind in {"settled", "resubmit", "withdrawn"}:
         return event.message or event.kind
     if moved.get("charged", 0) > 0:

@@ -42,7 +42,7 @@ class Source:
     @property
     def shape(self) -> dict[str, str | None]:
         """Its aspect ratio and resolution, by the names of the request's fields."""
-        said = self.record.asked()
+        said = self.record.parse_request()
         return {
             name: getattr(said, name) or (getattr(self.model, offered)[0] if self.model else None)
             for name, offered in _SHAPE.items()
@@ -74,7 +74,7 @@ def sequel(source: Source, request: Request, model: Model) -> Request:
     said: dict[str, Any] = {
         name: value if value != usual[name] else None for name, value in shape.items()
     }
-    video = source.record.remote() if "extend" in model.features else None
+    video = source.record.remote_video() if "extend" in model.features else None
     return replace(request, model=model.name, extend=video, **said)
 
 
@@ -103,9 +103,9 @@ def reviewed(source: Source, request: Request, found: Iterable[Problem]) -> Iter
 
 def _there(source: Source) -> Problem | None:
     record = source.record
-    if record.remote() and record.state not in {State.FAILED, State.EXPIRED, State.UNKNOWN}:
+    if record.remote_video() and record.state not in {State.FAILED, State.EXPIRED, State.UNKNOWN}:
         return None
-    if record.ended or record.state is State.UNKNOWN:
+    if record.has_ended or record.state is State.UNKNOWN:
         return Problem("extend", f"job {record.id} is {record.state}: there is no video of it")
     return Problem("extend", f"job {record.id} is still {record.state}: it has no video yet")
 

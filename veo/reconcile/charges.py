@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import UsageError
-from veo.money import micros
+from veo.money import to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -228,7 +228,7 @@ def _amount(row: Mapping[str, Any], place: str) -> int:
         raise UsageError(f"{place}: {said!r} is no amount") from None
     if not value.is_finite():
         raise UsageError(f"{place}: {said!r} is no amount")
-    return micros(value / QUOTA_A_DOLLAR if name == "quota" else value)
+    return to_micros(value / QUOTA_A_DOLLAR if name == "quota" else value)
 
 
 def _plain(number: str) -> str:

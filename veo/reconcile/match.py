@@ -73,7 +73,7 @@ def _rest(records: Iterable[Record], listed: Listed, found: Reconciled, judge: J
     for record in records:
         if not record.charged or record.id in known:
             continue
-        if record.ended and not record.certain:
+        if record.has_ended and not record.certain:
             verdict, why = judge.unpaid(record)
             found.questions.append(Question(record, record.charged, verdict, why))
         elif listed.begins is not None and until(record) + SKEW_S < listed.begins:

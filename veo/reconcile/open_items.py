@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from veo.ledger.record import LIVE, Record, State
-from veo.money import micros
+from veo.money import to_micros
 from veo.reconcile.result import Question, Reconciled, Terms, Verdict
 from veo.reconcile.similar import Fits, begun
 
@@ -23,7 +23,7 @@ def in_doubt(record: Record) -> int:
     A job that was accepted and charged, and whose stream was then lost, is in doubt as well.
     """
     if record.state is State.UNKNOWN:
-        return min(micros(record.quoted().amount), record.reserved + record.charged)
+        return min(to_micros(record.parse_quote().amount), record.reserved + record.charged)
     return 0 if record.state in LIVE else record.reserved
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.errors import GenerationError, LeaseLostError, RefusedError
 from veo.ledger.record import State
-from veo.money import show, usd
+from veo.money import format_amount, to_usd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -56,7 +56,7 @@ def confirm(ledger: Ledger, pairs: Iterable[Pair], source: str) -> list[Record]:
     """Note that charges which were not beyond doubt are in the list with the same amount."""
     settled = []
     for pair in pairs:
-        if not pair.record.certain and pair.record.ended and not pair.record.owner:
+        if not pair.record.certain and pair.record.has_ended and not pair.record.owner:
             told = {"message": f"the charge is confirmed by {source}", "data": {"list": source}}
             settled += _moved(ledger, pair.record, None, told, {"certain": True})
     return settled
@@ -70,7 +70,7 @@ def _moved(
     changes: dict[str, Any],
 ) -> list[Record]:
     try:
-        return [ledger.move(record, state, kind="settled", **told, **changes)]
+        return [ledger.move_job(record, state, kind="settled", **told, **changes)]
     except LeaseLostError:
         return []
 
@@ -105,10 +105,10 @@ def _error(paid: int) -> VeoError:
 def _told(question: Question, source: str) -> dict[str, Any]:
     bill, what = question.bill, "an earlier send" if question.earlier else "it"
     task = f", task {bill.task}" if bill else ""
-    amount = f" {show(usd(bill.amount))}" if bill and bill.amount else ""
+    amount = f" {format_amount(to_usd(bill.amount))}" if bill and bill.amount else ""
     data = {"list": source, "verdict": question.verdict, "why": question.why}
     if bill:
-        data |= {"task": bill.task, "listed": str(usd(bill.amount))}
+        data |= {"task": bill.task, "listed": str(to_usd(bill.amount))}
     verdict = "was charged" if question.verdict == "paid" else "was not charged"
     message = f"{source}: {what} {verdict}{amount}{task} ({question.why})"
     return {"message": message, "data": data}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from veo.ledger.spending import Account, Dimension, Scope, accounts, total
-from veo.money import show, usd
+from veo.ledger.spending import Dimension, JobFilter, Spending, group_spending, sum_spending
+from veo.money import format_amount, to_usd
 from veo.report import html as page
 from veo.report import plots
 
@@ -18,10 +18,10 @@ _DAYS = 31
 _MOST = 40
 
 
-def render(ledger: Ledger, scope: Scope) -> str:
+def render(ledger: Ledger, scope: JobFilter) -> str:
     """The page about the jobs of a scope."""
-    whole = total(ledger, scope)
-    days = dict(list(accounts(ledger, ["day"], scope).items())[-_DAYS:])
+    whole = sum_spending(ledger, scope)
+    days = dict(list(group_spending(ledger, ["day"], scope).items())[-_DAYS:])
     parts = [
         "<header><h1>What the videos have cost</h1></header>",
         page.section("All together", page.numbers(_numbers(whole)), *_remarks(whole)),
@@ -34,7 +34,7 @@ def render(ledger: Ledger, scope: Scope) -> str:
     return page.page("What the videos have cost", filter(None, parts), _FOOT)
 
 
-def _numbers(whole: Account) -> list[tuple[str, str]]:
+def _numbers(whole: Spending) -> list[tuple[str, str]]:
     each = whole.per_video
     return [
         ("charged", _money(whole.charged)),
@@ -46,7 +46,7 @@ def _numbers(whole: Account) -> list[tuple[str, str]]:
     ]
 
 
-def _remarks(whole: Account) -> list[str]:
+def _remarks(whole: Spending) -> list[str]:
     said = []
     if whole.uncertain:
         text = f"{_money(whole.uncertain)} of what was charged is not certain: documents differ."
@@ -57,29 +57,31 @@ def _remarks(whole: Account) -> list[str]:
     return said
 
 
-def _by_day(days: dict[tuple[str, ...], Account]) -> str:
+def _by_day(days: dict[tuple[str, ...], Spending]) -> str:
     names = [day[5:] for (day,) in days]
     drawn = plots.stacks(names, _parts(list(days.values())), upright=True)
     caption = f"What was charged for the jobs of each day that had any, of the last {_DAYS}."
     return page.section("Day by day", page.figure(drawn, caption))
 
 
-def _by_provider(ledger: Ledger, scope: Scope) -> str:
-    found = accounts(ledger, ["provider"], scope)
+def _by_provider(ledger: Ledger, scope: JobFilter) -> str:
+    found = group_spending(ledger, ["provider"], scope)
     drawn = plots.stacks([name for (name,) in found], _parts(list(found.values())))
     return page.section("By provider", page.figure(drawn, "What each provider has charged."))
 
 
-def _parts(groups: list[Account]) -> dict[str, list[float]]:
+def _parts(groups: list[Spending]) -> dict[str, list[float]]:
     return {
-        "for videos": [float(usd(each.for_done)) for each in groups],
-        "for nothing": [float(usd(each.for_nothing)) for each in groups],
-        "still open": [float(usd(each.for_open)) for each in groups],
+        "for videos": [float(to_usd(each.for_done)) for each in groups],
+        "for nothing": [float(to_usd(each.for_nothing)) for each in groups],
+        "still open": [float(to_usd(each.for_open)) for each in groups],
     }
 
 
-def _table(ledger: Ledger, scope: Scope, title: str, by: list[Dimension], whole: Account) -> str:
-    found = accounts(ledger, by, scope)
+def _table(
+    ledger: Ledger, scope: JobFilter, title: str, by: list[Dimension], whole: Spending
+) -> str:
+    found = group_spending(ledger, by, scope)
     # Days and batches may be many: the newest days, the dearest batches.
     ranked = sorted(found, key=lambda key: found[key].most) if by == ["batch"] else list(found)
     shown = ranked[::-1][:_MOST] if by in (["batch"], ["day"]) else ranked
@@ -93,7 +95,7 @@ def _table(ledger: Ledger, scope: Scope, title: str, by: list[Dimension], whole:
     return page.section(title, page.table([*by, *_TITLES], rows, last, prose=list(text)), *more)
 
 
-def _cells(account: Account) -> list[str]:
+def _cells(account: Spending) -> list[str]:
     each = account.per_video
     return [
         str(account.jobs),
@@ -107,4 +109,4 @@ def _cells(account: Account) -> list[str]:
 
 
 def _money(amount: int) -> str:
-    return show(usd(amount))
+    return format_amount(to_usd(amount))

@@ -74,7 +74,7 @@ class Follower:
             works = dict(self._works)
         if not works:
             return
-        rows = self._ledger.jobs(ids=works)
+        rows = self._ledger.list_jobs(ids=works)
         going_on = [record for record in rows if self._goes_on(works[record.id], record)]
         for record in self._lease(going_on):
             works[record.id].record = record

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from veo.config import ProviderConfig, key_of, models_of
+from veo.config import ProviderConfig, find_key, merge_models
 from veo.engine.context import ProviderHandle
 from veo.engine.rate_limit import RateLimiter
 from veo.errors import ConfigError
@@ -83,7 +83,7 @@ class ProviderRegistry:
         with self._lock:
             if provider not in self._models:
                 facts = find_provider(provider).facts
-                self._models[provider] = models_of(facts, self._config.of(provider))
+                self._models[provider] = merge_models(facts, self._config.for_provider(provider))
             return self._models[provider]
 
     def providers(self) -> dict[str, Facts]:
@@ -101,11 +101,11 @@ class ProviderRegistry:
 
     def _connect(self, name: str) -> ProviderHandle:
         cls: ProviderClass = find_provider(name)
-        facts, chosen = cls.facts, self._config.of(name)
+        facts, chosen = cls.facts, self._config.for_provider(name)
         _check_options(name, chosen, facts)
         base = chosen.base_url or facts.base_url
         endpoint = self._endpoint() if callable(self._endpoint) else self._endpoint
-        key = endpoint.key if endpoint else key_of(facts, chosen)
+        key = endpoint.key if endpoint else find_key(facts, chosen)
         url = _moved(base, endpoint.url) if endpoint else base
         models = self.models(name)
         # An option may lead to credentials of another kind; a sandbox must see none of them.

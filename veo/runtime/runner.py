@@ -11,7 +11,7 @@ from veo.engine.dispatcher import Engine
 from veo.errors import VeoError
 from veo.job import Job
 from veo.ledger import IN_FLIGHT, State
-from veo.ledger.heartbeat import Worker, dead
+from veo.ledger.heartbeat import WorkerLease, find_dead_workers
 from veo.runtime.follower import Follower
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class JobRunner:
         self._patience = patience
         self._jobs: dict[str, Job] = {}
         self._lock = threading.RLock()
-        self._worker: Worker | None = None
+        self._worker: WorkerLease | None = None
         self._engine: Engine | None = None
         self._follower: Follower | None = None
 
@@ -42,15 +42,15 @@ class JobRunner:
     def worker(self) -> str:
         """The identity under which leases are held."""
         with self._lock:
-            self._worker = self._worker or Worker(self._ledger)
+            self._worker = self._worker or WorkerLease(self._ledger)
             return self._worker.id
 
     def lease(self, records: Sequence[Record]) -> list[Record]:
         """Those of the jobs that nobody works on, now held by this process."""
         owners = {record.owner for record in records if record.owner}
-        gone = dead(self._ledger, owners - {self.worker}, time.time())
+        gone = find_dead_workers(self._ledger, owners - {self.worker}, time.time())
         free = [record for record in records if record.owner is None or record.owner in gone]
-        return self._ledger.lease(free, self.worker) if free else []
+        return self._ledger.take_leases(free, self.worker) if free else []
 
     def work_on(self, records: Iterable[Record], timeout: float | None = None) -> list[Job]:
         """Begin to work on jobs whose lease this process holds."""

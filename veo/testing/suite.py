@@ -27,7 +27,7 @@ from veo.key import Key
 from veo.ledger import State
 from veo.ledger.schema import jobs
 from veo.model import Feature
-from veo.money import quote, usd
+from veo.money import quote, to_usd
 from veo.planning.check import values
 from veo.provider import Asking, Pingable, find_provider
 from veo.request import Request
@@ -123,7 +123,7 @@ class Conformance:
             with pytest.raises(InvalidRequestError, match=feature.replace("_", "-")):
                 client.submit(using(model, feature), provider=model.provider)
 
-        assert (list(service.accepted()), client.ledger.jobs()) == ([], [])
+        assert (list(service.accepted()), client.ledger.list_jobs()) == ([], [])
 
     def test_a_video_continued(self, client: Client, service: Service, model: Model) -> None:
         """A video of the row's own grows twice, each step a job with its own charge."""
@@ -168,8 +168,8 @@ class Conformance:
             client.resume([job.id])
 
         assert (job.state, len(service.accepted())) == (State.UNKNOWN, 1)
-        held = client.ledger.job(job.id)
-        assert usd(held.reserved + held.charged) == held.quoted().amount
+        held = client.ledger.find_job(job.id)
+        assert to_usd(held.reserved + held.charged) == held.parse_quote().amount
 
     def test_failed(self, client: Client, service: Service, facts: Facts) -> None:
         """A failed generation says so, and costs what the row's rule says."""
@@ -200,7 +200,7 @@ class Conformance:
     def test_deleted(self, start: Callable[..., Client], service: Service, facts: Facts) -> None:
         """A video that was not fetched while it was kept is gone, and said to be."""
         job, client = left_behind(start, facts), start()
-        kept = facts.models[client.ledger.job(job).model].retention_s
+        kept = facts.models[client.ledger.find_job(job).model].retention_s
         able(lambda: service.wait(2.0 * kept))
         with client.ledger.database.write() as connection:
             connection.execute(update(jobs).values(submitted_at=jobs.c.submitted_at - 2.0 * kept))
@@ -222,7 +222,7 @@ class Conformance:
     def test_asked_and_heard(self, start: Callable[..., Client], facts: Facts) -> None:
         """Where a poll can be sent and read apart, it tells what it tells at once."""
         job, client = left_behind(start, facts), start()
-        provider, task = client.route(facts.name).provider, client.ledger.job(job).task_id
+        provider, task = client.route(facts.name).provider, client.ledger.find_job(job).task_id
         if not isinstance(provider, Asking) or task is None:
             pytest.skip("it polls in one step")
         before, asked = provider.poll(task), provider.ask(task)

@@ -209,7 +209,7 @@ def _advise(batch: Batch) -> None:
         out.hint("`veo jobs --state unknown` lists what may have been paid for.")
         out.hint("--resubmit-unknown sends it again, which may pay twice.")
     wrong = [entry for entry in batch.entries if entry.error and entry.state in _AGAIN]
-    kept = [entry for entry in wrong if entry.record and entry.record.stands]
+    kept = [entry for entry in wrong if entry.record and entry.record.covers_request]
     for hint in dict.fromkeys(str(entry.error.hint) for entry in kept if entry.error):
         out.hint(hint)
     if len(wrong) > len(kept):
@@ -243,14 +243,14 @@ def _outlook(batch: Batch) -> str:
 
 
 def _row(entry: Entry, what: Action) -> list[Any]:
-    from veo.money import show
+    from veo.money import format_amount
 
     quote = entry.new_job.quote
     return [
         str(entry.location.index),
         _OUTLOOK[what.name],
         f"{entry.new_job.provider}/{entry.new_job.model}",
-        show(quote.amount) if what.name == "MAKE" else "-",
+        format_amount(quote.amount) if what.name == "MAKE" else "-",
         shorten_path(entry.new_job.output),
     ]
 

@@ -28,7 +28,7 @@ def cancel(
     from veo.files.sidecar import describe
 
     with open_client(place) as client:
-        records = [client.ledger.job(name) for name in dict.fromkeys(jobs)]
+        records = [client.ledger.find_job(name) for name in dict.fromkeys(jobs)]
         given_up = {record.id: record for record in client.cancel(records)}
     for record in records:
         if record.id in given_up:
@@ -43,7 +43,7 @@ def cancel(
 def _why_not(record: "Record") -> str:
     from veo.ledger import State
 
-    if record.ended:
+    if record.has_ended:
         return f"{record.id} is {record.state} already"
     if record.doubtful:
         return f"{record.id} waits to be sent again: its first send may have been paid for"

@@ -71,10 +71,10 @@ def _software() -> str:
 
 
 def _files(place: ConfigOptions) -> str:
-    from veo.config import files
+    from veo.config import config_files
 
     load_config(place)
-    found = [str(path) for path in files(place.config) if path.is_file()]
+    found = [str(path) for path in config_files(place.config) if path.is_file()]
     return ", ".join(found) or "no file; everything is at its default"
 
 
@@ -107,10 +107,10 @@ def _sandbox(config: Config) -> str:
 def _jobs(client: Client) -> Iterator[Check]:
     from veo.ledger import State
 
-    if unknown := len(client.ledger.jobs(states=[State.UNKNOWN])):
+    if unknown := len(client.ledger.list_jobs(states=[State.UNKNOWN])):
         message = f"{unknown} of unknown outcome: perhaps paid for"
         yield Check("jobs", "warn", message, "`veo resume` tells what can be done.")
-    if unfinished := len(client.ledger.unfinished()):
+    if unfinished := len(client.ledger.list_unfinished()):
         yield Check("jobs", "ok", f"{unfinished} unfinished; `veo resume` carries on")
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def announce(sides: Sequence[Entrant], count: int) -> None:
     """Tell what will be sent over each route, and what all of it will cost at most."""
-    from veo.money import show
+    from veo.money import format_amount
 
     for side in sides:
         each = f"{count} x " if count > 1 else ""
@@ -26,7 +26,7 @@ def announce(sides: Sequence[Entrant], count: int) -> None:
             out.warn(warning)
     whole = sum((side.plan.quote.amount for side in sides), start=side.plan.quote.amount * 0)
     played = "; play money in the sandbox" if out.sandbox else ""
-    out.info(f"{count * len(sides)} requests, {show(count * whole)} at most{played}")
+    out.info(f"{count * len(sides)} requests, {format_amount(count * whole)} at most{played}")
 
 
 def shown(outcome: Outcome) -> None:

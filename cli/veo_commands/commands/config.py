@@ -64,9 +64,9 @@ def _said(value: Any) -> str:
 
 
 def _paths(place: ConfigOptions) -> None:
-    from veo.config import files
+    from veo.config import config_files
 
-    for file in files(place.config):
+    for file in config_files(place.config):
         found = file.is_file()
         text = f"{file.absolute()}{'' if found else '  (not there)'}"
         out.print_result({"file": str(file.absolute()), "found": found}, text)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from veo.ledger import Ledger
-    from veo.ledger.spending import Account, Dimension, Scope
+    from veo.ledger.spending import Dimension, JobFilter, Spending
 
 _PRECISE = Decimal("0.001")
 _BY = ("provider", "model", "outcome")
@@ -70,10 +70,10 @@ def cost(
     place: ConfigOptions,
 ) -> int:
     """Tell what was spent; compare it with a provider's own list."""
-    from veo.ledger.spending import Scope, accounts, total
+    from veo.ledger.spending import JobFilter, group_spending, sum_spending
 
     chosen = dimensions(by)
-    scope = Scope(since=since, providers=known(provider), run=batch)
+    scope = JobFilter(since=since, providers=known(provider), run=batch)
     if reconciling.given:
         _check_alone(by=by, csv=as_csv, report=report)
         with open_client(place) as client:
@@ -83,8 +83,8 @@ def cost(
 
         check_place(report)
     with open_client(place) as client:
-        groups = accounts(client.ledger, chosen, scope)
-        whole = total(client.ledger, scope)
+        groups = group_spending(client.ledger, chosen, scope)
+        whole = sum_spending(client.ledger, scope)
         if report:
             written(client.ledger, scope, report)
     if as_csv:
@@ -137,7 +137,7 @@ def known(providers: list[str] | None) -> list[str]:
     return [find_provider(name).facts.name for name in providers or ()]
 
 
-def written(ledger: "Ledger", scope: "Scope", file: Path) -> None:
+def written(ledger: "Ledger", scope: "JobFilter", file: Path) -> None:
     """Write the page about a ledger.
 
     Raises:
@@ -151,7 +151,7 @@ def written(ledger: "Ledger", scope: "Scope", file: Path) -> None:
     out.info(f"the report: {shorten_path(str(file.absolute()))}", dim=True)
 
 
-def described(account: "Account") -> dict[str, Any]:
+def described(account: "Spending") -> dict[str, Any]:
     """An account as ``--json`` prints it, USD."""
     return {
         "jobs": account.jobs,
@@ -163,26 +163,26 @@ def described(account: "Account") -> dict[str, Any]:
     }
 
 
-def _as_json(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Account]", all_: Any) -> None:
+def _as_json(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Spending]", all_: Any) -> None:
     for key, account in groups.items():
         out.print_result({"group": dict(zip(by, key, strict=True)), **described(account)}, None)
     out.print_result({"group": {}, **described(all_)}, None)
 
 
-def _as_csv(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Account]") -> None:
+def _as_csv(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Spending]") -> None:
     import csv
 
-    from veo.money import usd
+    from veo.money import to_usd
 
     names = ("charged", *_MONEY, "most")
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow([*by, "jobs", "videos", *(f"{name}_usd" for name in names)])
     for key, account in groups.items():
-        money = [f"{usd(getattr(account, name)):f}" for name in names]
+        money = [f"{to_usd(getattr(account, name)):f}" for name in names]
         table.writerow([*key, account.jobs, account.videos, *money])
 
 
-def _as_table(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Account]", all_: Any) -> None:
+def _as_table(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Spending]", all_: Any) -> None:
     if not groups:
         out.info("There are no such jobs.")
         return
@@ -193,7 +193,7 @@ def _as_table(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Account]", 
         out.info(line, dim=True)
 
 
-def remarks(account: "Account") -> list[str]:
+def remarks(account: "Spending") -> list[str]:
     """What a person has to know to read the sums."""
     said = []
     if account.uncertain:
@@ -208,8 +208,8 @@ def remarks(account: "Account") -> list[str]:
     return said
 
 
-def _cells(account: "Account") -> list[Any]:
-    from veo.money import show
+def _cells(account: "Spending") -> list[Any]:
+    from veo.money import format_amount
 
     each = account.per_video
     return [
@@ -219,5 +219,5 @@ def _cells(account: "Account") -> list[Any]:
         format_usd(account.for_nothing),
         format_usd(account.reserved),
         format_usd(account.unknown),
-        show(each.quantize(_PRECISE)) if each is not None else "-",
+        format_amount(each.quantize(_PRECISE)) if each is not None else "-",
     ]

@@ -81,7 +81,7 @@ def _in_turn(
     try:
         for job in jobs:
             code = follow_jobs(client, [job], detach=detach, tell=_kept if left > 1 else report_job)
-            if code == 0 or not job.record.ended:
+            if code == 0 or not job.record.has_ended:
                 made, left = job.record, left - 1
             if code:
                 break
@@ -136,9 +136,9 @@ def _rehearse(extension: "Extension") -> int:
 
 def _outlook(extension: "Extension") -> str:
     """What all steps come to: ``8.0 s become 22.0 s in 2 steps, $1.40 in all``."""
-    from veo.money import show
+    from veo.money import format_amount
 
     before, after = extension.source.seconds, extension.seconds
     grown = f"{before:.1f} s become {after:.1f} s" if before and after else "the video grows"
     times = "1 step" if extension.times == 1 else f"{extension.times} steps"
-    return f"{grown} in {times}, {show(extension.total)} in all"
+    return f"{grown} in {times}, {format_amount(extension.total)} in all"

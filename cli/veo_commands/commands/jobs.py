@@ -43,9 +43,9 @@ def jobs(
     wanted = _states(state)
     with open_client(place) as client:
         if cost:
-            _sum_up(client, client.ledger.jobs(states=wanted))
+            _sum_up(client, client.ledger.list_jobs(states=wanted))
             return
-        records = client.ledger.jobs(states=wanted, limit=None if every else limit)
+        records = client.ledger.list_jobs(states=wanted, limit=None if every else limit)
     listed(records)
     if not every and len(records) == limit:
         out.info(f"The newest {limit}; --all lists every one.", dim=True)
@@ -74,7 +74,7 @@ def _row(record: "Record") -> list[Any]:
         f"{record.provider}/{record.model}",
         format_age(record.created_at),
         format_cost(record),
-        shorten_path(record.output) if done else shorten_line(record.asked().prompt, 60),
+        shorten_path(record.output) if done else shorten_line(record.parse_request().prompt, 60),
     ]
 
 

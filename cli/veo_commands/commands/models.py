@@ -68,12 +68,12 @@ def known(config: "Config", provider: str | None = None) -> "Iterable[Model]":
     Raises:
         UnknownProviderError: No such provider is installed.
     """
-    from veo.config import models_of
+    from veo.config import merge_models
     from veo.provider import find_provider, installed_providers
 
     chosen = {provider: find_provider(provider)} if provider else installed_providers()
     for name, cls in chosen.items():
-        yield from models_of(cls.facts, config.of(name)).values()
+        yield from merge_models(cls.facts, config.for_provider(name)).values()
 
 
 def _row(model: "Model") -> list[Any]:

@@ -31,7 +31,7 @@ def providers(*, place: ConfigOptions) -> None:
 
 def described(facts: "Facts", config: "Config") -> dict[str, Any]:
     """A provider as ``--json`` prints it."""
-    chosen = config.of(facts.name)
+    chosen = config.for_provider(facts.name)
     return {
         **facts.model_dump(mode="json", exclude={"models"}),
         "base_url": chosen.base_url or facts.base_url,
@@ -45,7 +45,7 @@ def described(facts: "Facts", config: "Config") -> dict[str, Any]:
 
 def key_names(facts: "Facts", config: "Config") -> tuple[str, ...]:
     """The environment variables that may hold a provider's key."""
-    own = config.of(facts.name).api_key_env
+    own = config.for_provider(facts.name).api_key_env
     return (own,) if own else facts.key_env
 
 

@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
     from veo.client import Client
     from veo.ledger import Record
-    from veo.ledger.spending import Scope
+    from veo.ledger.spending import JobFilter
     from veo.reconcile.charges import Bill, Listed
     from veo.reconcile.result import Pair, Question, Reconciled, Terms
     from veo_commands.commands.reconciling import Reconciling
 
 
-def reconciled(client: Client, scope: Scope, asked: Reconciling) -> int:
+def reconciled(client: Client, scope: JobFilter, asked: Reconciling) -> int:
     """Compare, tell, and settle if that was asked for.
 
     Raises:
         UsageError: The list cannot be read, or what was said of jobs and tasks is not so.
         UnknownJobError: There is no such job.
     """
-    from veo.ledger import spending as accounts
+    from veo.ledger.spending import find_jobs
     from veo.reconcile.charges import load
     from veo.reconcile.match import reconcile
 
     listed = load(str(asked.reconcile)).since(scope.since)
-    records = accounts.records(client.ledger, scope)
+    records = find_jobs(client.ledger, scope)
     terms = _terms(client, scope, asked, listed, records)
     found = reconcile(records, listed, terms)
     settled = _settle(client, found, listed, terms) if asked.settle else []
@@ -45,7 +45,7 @@ def reconciled(client: Client, scope: Scope, asked: Reconciling) -> int:
 
 
 def _terms(
-    client: Client, scope: Scope, asked: Reconciling, listed: Listed, records: Sequence[Record]
+    client: Client, scope: JobFilter, asked: Reconciling, listed: Listed, records: Sequence[Record]
 ) -> Terms:
     """What may be concluded, every word of the user checked."""
     from veo.errors import UsageError
@@ -91,8 +91,8 @@ def _doubted(client: Client, name: str) -> Record:
     from veo.errors import UsageError
     from veo.ledger import State
 
-    record = client.ledger.job(name)
-    open_ = record.ended and (record.reserved or not record.certain)
+    record = client.ledger.find_job(name)
+    open_ = record.has_ended and (record.reserved or not record.certain)
     if record.state is not State.UNKNOWN and not open_:
         raise UsageError(f"job {record.id} is {record.state}: there is nothing to settle")
     return record
@@ -178,7 +178,7 @@ def _as_text(found: Reconciled, settled: Sequence[Record]) -> None:
         out.print_table(("JOB", ">MAY BE", "SAID", "TASK", "WHY"), map(_asked, found.questions))
     for record in settled:
         out.info(f"settled: {describe_outcome(record)}", dim=True)
-        if not record.ended:
+        if not record.has_ended:
             out.hint(f"`veo resume {record.id}` fetches its video.")
 
 

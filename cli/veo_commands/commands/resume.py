@@ -47,7 +47,9 @@ def resume(
         if task_id:
             client.adopt(names[0], task_id)
         if names:
-            return _named(client, [client.ledger.job(name) for name in names], resubmit=resubmit)
+            return _named(
+                client, [client.ledger.find_job(name) for name in names], resubmit=resubmit
+            )
         return _all(client)
 
 
@@ -55,13 +57,13 @@ def _all(client: "Client") -> int:
     """Carry on with all that can be, and tell what else there is."""
     from veo.ledger import State
 
-    unfinished = client.ledger.unfinished()
+    unfinished = client.ledger.list_unfinished()
     jobs = client.resume()
     mine = {job.id for job in jobs}
     for record in unfinished:
         if record.id not in mine:
             out.info(_busy(record))
-    _undecided(client.ledger.jobs(states=[State.UNKNOWN]))
+    _undecided(client.ledger.list_jobs(states=[State.UNKNOWN]))
     if not jobs:
         out.info("There is nothing to resume.")
     return follow_jobs(client, jobs)
@@ -81,7 +83,7 @@ def _named(client: "Client", records: "Sequence[Record]", *, resubmit: bool) -> 
 
 
 def _movable(record: "Record", *, resubmit: bool) -> bool:
-    return not record.ended and (resubmit or record.state != "unknown")
+    return not record.has_ended and (resubmit or record.state != "unknown")
 
 
 def _standing(record: "Record") -> int:
@@ -89,7 +91,7 @@ def _standing(record: "Record") -> int:
     from veo.errors import VeoError
     from veo.files.sidecar import describe
 
-    failure = record.failure()
+    failure = record.error_json()
     error = VeoError.from_json(failure) if failure else None
     if error:
         out.print_error(error)

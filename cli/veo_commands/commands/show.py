@@ -41,8 +41,8 @@ def show(
 ) -> None:
     """Show a job, its history, and its money line by line."""
     with open_client(place) as client:
-        record = client.ledger.job(job)
-        history = client.ledger.history(record.id)
+        record = client.ledger.find_job(job)
+        history = client.ledger.read_history(record.id)
     parts = [
         out.key_values(_facts(record)),
         "\n".join(_money(record, history)),
@@ -54,13 +54,13 @@ def show(
 def _described(record: "Record", history: "Sequence[Event]") -> dict[str, Any]:
     """The job as ``--json`` prints it, with its request, quote and history; amounts in USD."""
     from veo.files.sidecar import describe
-    from veo.ledger.statement import statement
+    from veo.ledger.statement import list_movements
 
     return {
         **describe(record),
-        "request": record.asked().to_json(),
-        "quote": record.quoted().to_json(),
-        "money": [line.to_json() for line in statement(history, record.quoted())],
+        "request": record.parse_request().to_json(),
+        "quote": record.parse_quote().to_json(),
+        "money": [line.to_json() for line in list_movements(history, record.parse_quote())],
         "history": [
             {
                 "at": event.at,
@@ -77,19 +77,19 @@ def _described(record: "Record", history: "Sequence[Event]") -> dict[str, Any]:
 
 
 def _facts(record: "Record") -> list[tuple[str, str]]:
-    from veo.ledger.statement import row
+    from veo.ledger.statement import describe_price
 
-    quote, failure = record.quoted(), record.failure()
+    quote, failure = record.parse_quote(), record.error_json()
     facts = [
         ("job", record.id),
         ("state", str(record.state)),
         ("model", f"{record.provider}/{record.model}"),
-        *request_fields(record.asked()),
+        *request_fields(record.parse_request()),
         ("task", record.task_id or "none"),
         ("video", _video(record)),
         ("time", _times(record)),
         ("cost", describe_charge(record)),
-        ("price", f"{describe_quote(quote)}; {row(quote)}"),
+        ("price", f"{describe_quote(quote)}; {describe_price(quote)}"),
     ]
     if failure:
         facts.append(("error", shorten_line(failure["message"], 500)))
@@ -116,12 +116,13 @@ def _times(record: "Record") -> str:
 
 def _money(record: "Record", history: "Sequence[Event]") -> list[str]:
     """The money line by line: what moved, why, by which rule."""
-    from veo.ledger.statement import statement
+    from veo.ledger.statement import list_movements
 
     return [
         f"{time.strftime('%H:%M:%S', time.localtime(line.at))}  "
-        f"{', '.join(_signed(*each) for each in line.moved.items())}: {shorten_line(line.why, 300)}"
-        for line in statement(history, record.quoted())
+        f"{', '.join(_signed(*each) for each in line.changes.items())}: "
+        f"{shorten_line(line.reason, 300)}"
+        for line in list_movements(history, record.parse_quote())
     ]
 
 

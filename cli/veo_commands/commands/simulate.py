@@ -16,7 +16,7 @@ from veo.compare.run import Entrant, entrants, examine, start
 from veo.config import Config, ProviderConfig
 from veo.job import as_completed
 from veo.key import Key
-from veo.money import usd
+from veo.money import to_usd
 from veo.provider import find_provider
 from veo.runtime.providers import Endpoint
 from veo_commands.output import out
@@ -99,7 +99,7 @@ def _worked(
     """Have all jobs done, late ones fetched later; their ids, and a video."""
     (jobs,) = start(client, [side], setup.count, folder).values()
     _wait(jobs)
-    if any(job.record.task_id and not job.record.ended for job in jobs):
+    if any(job.record.task_id and not job.record.has_ended for job in jobs):
         sandbox.advance(4 * setup.deadline)
         _wait(client.resume(timeout=_LATE_S))
     clip = next((job.record.output for job in jobs if job.state == "done"), None)
@@ -129,7 +129,7 @@ def _summed(setup: Setup, played: dict[str, Play]) -> Simulation:
     for name, play in played.items():
         terms, figures = terms_of(name, play.figures), play.figures
         expected = terms.cost(lost, setup.deadline)
-        amount = float(usd(figures.charged))
+        amount = float(to_usd(figures.charged))
         found[name] = measured(terms, figures.asked, figures.made, amount, expected)
     return Simulation(
         setup.fail_rate,
@@ -167,5 +167,5 @@ def _driven(config: Config, provider: str, deadline_s: float) -> Config:
     """The same for one route, driven as hard as this machine can, with so much patience."""
     plain = _plain(config)
     limits = {"max_in_flight": _IN_FLIGHT, "submits_per_minute": 1_000_000}
-    chosen = plain.of(provider).model_copy(update=limits)
+    chosen = plain.for_provider(provider).model_copy(update=limits)
     return plain.model_copy(update={"providers": {provider: chosen}, "timeout": deadline_s})

@@ -73,11 +73,11 @@ def total(records: Sequence[Record]) -> Totals:
 def budgets(client: Client) -> list[tuple[Cap, int]]:
     """The budgets that hold now, over the day or the month, and what is left of each."""
     caps = [cap for cap in client.caps("") if cap.run is None]
-    return [(cap, max(0, cap.limit - client.ledger.spent(cap))) for cap in caps]
+    return [(cap, max(0, cap.limit - client.ledger.count_spent(cap))) for cap in caps]
 
 
 def dollars(micros: int) -> float:
     """Millionths of a USD as a number for JSON, USD."""
-    from veo.money import usd
+    from veo.money import to_usd
 
-    return float(usd(micros))
+    return float(to_usd(micros))

@@ -111,7 +111,9 @@ class LiveView:
             Text(f"{share:4.0%}" if share is not None else ""),
             Text(format_clock(time.time() - since), style="bold"),
             Text(describe_charge(record)),
-            Text(told or shorten_line(record.asked().prompt, 60), style="dim", no_wrap=True),
+            Text(
+                told or shorten_line(record.parse_request().prompt, 60), style="dim", no_wrap=True
+            ),
         ]
 
     def _summary_line(self) -> RenderableType:
