@@ -137,7 +137,7 @@ def test_a_video_gone_everywhere_is_paid_again_only_on_request(
     third = veo("batch", write("lion", "tiger"), "--remake")
 
     assert [first.code, second.code, third.code] == [1, 1, 0]
-    assert "--remake makes it anew" in second.err
+    assert "--remake makes it again" in second.err
     assert (sent, len(creates(service))) == (2, 3)
     assert whole() == {"lion.mp4", "tiger.mp4"}
 
@@ -172,7 +172,7 @@ def test_a_changed_file_is_kept(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     forced = veo("batch", write("lion"), "--force")
 
     assert (kept.code, forced.code, edited) == (0, 0, b"edited")
-    assert "was changed since it was made" in kept.err
+    assert "was changed after the download" in kept.err
     assert Path("lion.mp4").read_bytes() == original
     assert creates(service) == ["lion"]
 

@@ -94,7 +94,7 @@ def test_what_is_wrong_is_told_with_its_place(value: dict[str, Any], said: str) 
     wrong = {"prompt": "a"} | value
     items, problems = read(listed({"prompt": "fine"}, wrong, {"prompt": "fine too"}))
 
-    assert [item.spot.index for item in items] == [0, 2]
+    assert [item.location.index for item in items] == [0, 2]
     assert len(problems) == 1
     assert problems[0].startswith(f"item[1]: {said}")
 
@@ -119,7 +119,7 @@ def test_json_lines_have_line_numbers() -> None:
     data = b'{"prompt": "a"}\n\n{"prompt": 1}\r\n{"prompt":\n[1]\n{"prompt": "b"}'
     items, problems = read(data)
 
-    assert [(item.spot.index, item.spot.line) for item in items] == [(0, 1), (4, 6)]
+    assert [(item.location.index, item.location.line) for item in items] == [(0, 1), (4, 6)]
     assert [problem.split(":")[0] for problem in problems] == [
         "item[2], line 4",
         "item[3], line 5",
@@ -201,7 +201,7 @@ def test_every_value_is_an_item_or_a_problem(values: list[Any]) -> None:
     items, wrong = read_items(raws)
     told: list[ItemProblem] = unread + wrong
 
-    indexes = {item.spot.index for item in items} | {problem.location.index for problem in told}
+    indexes = {item.location.index for item in items} | {problem.location.index for problem in told}
     assert indexes == (set(range(len(values))) or {None})
     assert all(str(problem).encode() for problem in told)
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo.batch.frames import check_images, find_image
 from veo.batch.paths import RESULT_FILE, OutputPaths
+from veo.batch.validate import check_images, find_image
 from veo.errors import ImageError, OutputError
 from veo.image import Image
 from veo.problems import ItemLocation

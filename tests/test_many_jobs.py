@@ -15,9 +15,8 @@ import pytest
 from batch_inputs import PRICE, charged, numbered, until, whole, write
 
 import veo
-from veo.batch.estimate import estimate_remaining_s
 from veo.batch.item import Item
-from veo.batch.progress import take_snapshot
+from veo.batch.progress import estimate_remaining_s, take_snapshot
 from veo.config import Config
 from veo.engine.context import ActiveJob
 from veo.errors import BudgetError, InvalidBatchError
@@ -138,7 +137,7 @@ def test_a_snapshot_adds_up(client: veo.Client, server: veo_sandbox.Sandbox) -> 
     assert (seen.total, sum(seen.counts.values()), seen.cap) == (4, 4, 3 * PRICE)
     assert seen.sums.reserved == 3 * PRICE
     assert seen.remaining_s
-    assert (last.finished, last.counts, last.remaining_s) == (4, {"done": 3, "not sent": 1}, None)
+    assert (last.ended, last.counts, last.remaining_s) == (4, {"done": 3, "not sent": 1}, None)
     assert last.sums.charged == 3 * PRICE
 
 

@@ -1,230 +1,220 @@
-"""A batch on its way: what is made already is left alone, the rest is made once."""
+"""A running batch: plans what is missing, and reports each item as it ends."""
 
 from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from veo.batch.decider import EntryActions, existing_job
+from veo.batch.actions import EntryActions
 from veo.batch.entry import NOT_SENT, Entry
-from veo.batch.in_flight import InFlight
+from veo.batch.in_flight import InFlight, WaitingQueue
 from veo.batch.match import Action, choose_action
-from veo.batch.queue import Queue
 from veo.engine.context import still_running_error
 from veo.errors import BudgetError, LeaseLostError, SetupError, VeoError, WithdrawnError
-from veo.ledger import LIVE, State, budget
+from veo.ledger import LIVE, State
 from veo.money import to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from veo.batch.options import BatchOptions
+    from veo.batch.options import BatchContext
     from veo.batch.validate import ValidationResult
     from veo.job import Job
-    from veo.ledger import Cap, PlanResult, Record
-    from veo.session import Session
+    from veo.ledger import PlanResult, Record
 
 
 class Batch:
-    """Many items, each made once however often, and in however many processes, it is run.
+    """Many items. Each is made once, however often and in however many processes they are run.
 
-    Iterate over it, or call ``start`` once and then ``advance`` until it is ``over``.
+    Iterate over a batch to run it; or call ``start``, and ``advance`` until it ``is_over``.
 
     Args:
-        client: Works on the jobs.
-        checked: What a check of its items found.
-        run: The name under which the money of its items is counted together.
-        rules: How it is to be run.
+        context: The session and the settings that all items share.
+        validation: The items, checked.
 
     Attributes:
-        entries: Its items, those with problems left out.
-        full: Whether a cap keeps those that wait from being sent, as far as is known.
+        entries: The items that are valid.
+        in_flight: The items whose jobs have begun and have not ended.
+        waiting: The items that still need a job.
+        is_cap_reached: Whether a cap prevents the waiting items from being sent, as far as known.
     """
 
-    def __init__(
-        self, client: Session, checked: ValidationResult, run: str, rules: BatchOptions
-    ) -> None:
-        self.client = client
-        self.validation = checked
-        self.run = run
-        self.options = rules
-        self.entries = checked.ready
-        self.in_flight = InFlight(client, rules.timeout)
-        self.queue = Queue(self.in_flight.free_slots)
-        self._decider = EntryActions(self)
-        self._started = False
-        self._finished: list[Entry] = []
+    def __init__(self, context: BatchContext, validation: ValidationResult) -> None:
+        self.context = context
+        self.session = context.session
+        self.run = context.run
+        self.options = context.options
+        self.validation = validation
+        self.entries = validation.entries
+        self.in_flight = InFlight(context.session, context.options.timeout)
+        self.waiting = WaitingQueue(self.in_flight.free_slots)
         self.is_cap_reached = False
+        self._actions = EntryActions(context, self.waiting, self.in_flight, self._end_entry)
+        self._is_started = False
+        self._ended: list[Entry] = []
         self._stop_error: WithdrawnError | None = None
 
     def __iter__(self) -> Iterator[Entry]:
-        """Every item as soon as nothing more happens to it."""
+        """Run the batch, and yield each item as it ends."""
         self.start()
         while not self.is_over:
             yield from self.advance(1.0)
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more happens, and ``advance`` has told of every item."""
-        return self._started and not (self.in_flight or self.queue or self._finished)
-
-    @cached_property
-    def planned_actions(self) -> list[tuple[Entry, Action]]:
-        """What is to be done about every item, as far as can be told before it begins."""
-        return [(entry, choose_action(entry.existing)) for entry in self.entries]
+        """Whether all items have ended and ``advance`` has returned them."""
+        return self._is_started and not (self.in_flight or self.waiting or self._ended)
 
     @property
     def is_accepted(self) -> bool:
-        """Whether every item is over, or accepted by its provider."""
+        """Whether each item has ended or was accepted by its provider."""
         jobs = [entry.job for entry in self.in_flight if entry.job]
-        sent = all(job.record.task_id is not None for job in jobs)
-        return self._started and sent and not (self.queue or self._finished)
+        all_sent = all(job.record.task_id is not None for job in jobs)
+        return self._is_started and all_sent and not (self.waiting or self._ended)
+
+    @cached_property
+    def planned_actions(self) -> list[tuple[Entry, Action]]:
+        """The action for each item, as far as known before the batch starts."""
+        return [(entry, choose_action(entry.existing)) for entry in self.entries]
 
     def start(self) -> None:
-        """Begin, if that has not been done.
+        """Begin to work on the items; further calls do nothing.
 
         Raises:
-            SetupError, OutputError: A provider or folder cannot be used; nothing was sent.
+            SetupError, OutputError: A provider or a folder cannot be used. Nothing was sent.
         """
-        if self._started:
+        if self._is_started:
             return
-        met = self.planned_actions
-        del self.planned_actions  # it was told; ten thousand pairs are not kept for nothing
-        self._decider.check_usable(
-            [entry for entry, what in met if self._decider.needs_provider(what)]
-        )
-        self._started = True
-        joined = [entry for entry, what in met if what is Action.JOIN]
+        actions = self.planned_actions
+        del self.planned_actions  # not needed any more: ten thousand pairs take memory
+        self._actions.check_usable(actions)
+        self._is_started = True
+        joined = [entry for entry, action in actions if action is Action.JOIN]
         self._withdraw_leftovers(joined)
-        self.in_flight.join(joined, [existing_job(entry) for entry in joined])
-        for entry, what in met:
-            self._decider.run_action(entry, what)
+        self._actions.join_all(joined)
+        for entry, action in actions:
+            self._actions.run_action(entry, action)
         self._plan_waiting()
 
     def advance(self, timeout: float) -> list[Entry]:
-        """Wait for news, at most so many seconds; returns the items that are over now."""
-        for entry, job in self.in_flight.wait_finished(0.0 if self._finished else timeout):
-            self._close_entry(entry, job)
+        """Wait up to ``timeout`` seconds for news, and return the items that have ended."""
+        for entry, job in self.in_flight.wait_finished(0.0 if self._ended else timeout):
+            self._handle_finished(entry, job)
         if self._stop_error:
+            # Jobs that a closing process released unsent may have come to this one meanwhile.
             self._withdraw(self.in_flight, self._stop_error)
         else:
             self._plan_waiting()
-        return self.pop_finished()
+        return self.pop_ended()
 
-    def pop_finished(self) -> list[Entry]:
-        """The items that are over and were not told of yet."""
-        ended, self._finished = self._finished, []
+    def pop_ended(self) -> list[Entry]:
+        """Return the items that have ended and were not returned before."""
+        ended, self._ended = self._ended, []
         return ended
 
     def stop(self, reason: str) -> None:
-        """Send nothing new; what was sent goes on. The money of what was not is free again."""
+        """Send no new items, and release the money reserved for them; sent jobs go on."""
         self._stop_error = WithdrawnError(f"not sent: {reason}")
-        self._end_unsent(self.queue.drain(), self._stop_error)
+        self._end_unsent(self.waiting.drain(), self._stop_error)
         self._withdraw(self.in_flight, self._stop_error)
 
-    def detach(self, *, content: bool = False) -> None:
-        """Wait no longer for what is on its way; ``veo resume`` or another run carries on.
+    def detach(self, *, is_intended: bool = False) -> None:
+        """Stop waiting for the jobs in flight. ``veo resume`` or another run continues them.
 
         Args:
-            content: That is what the user wants, and no failure.
+            is_intended: The user asked for this, so the items end without an error.
         """
-        for entry in self.in_flight:
+        for entry in self.in_flight.forget_all():
             if entry.job:
-                error = None if content else still_running_error(entry.job.work)
-                self.end_entry(entry, str(entry.job.state), error)
-        self.in_flight = InFlight(self.client, self.options.timeout)
+                error = None if is_intended else still_running_error(entry.job.work)
+                self._end_entry(entry, str(entry.job.state), error)
 
-    def current_caps(self) -> list[Cap]:
-        """The limits on money that hold now."""
-        return self.client.caps(self.run, self.options.max_cost)
-
-    def budget_error(self, amount: int) -> BudgetError | None:
-        """Why an amount (millionths of a USD) does not fit under the caps; None when it does."""
-        spent = {cap: self.client.ledger.count_spent(cap) for cap in self.current_caps()}
-        return budget.caps_error(spent, amount)
-
-    # Jobs begun, and jobs ended.
+    # Planning of waiting items, and the end of jobs.
 
     def _plan_waiting(self) -> None:
-        """Plan as much as can be sent soon and fits under the caps."""
+        """Plan as many items as can be sent soon and fit under the caps."""
         if not self.in_flight:
-            self.is_cap_reached = False  # other processes may have given money back
-        while not self.is_cap_reached and (entries := self.queue.pop_next()):
-            new = [entry.new_job for entry in entries]
-            planned = self.client.ledger.plan_jobs(new, self.current_caps(), self.client.worker)
+            self.is_cap_reached = False  # other processes may have released money
+        while not self.is_cap_reached and (entries := self.waiting.pop_next()):
+            new_jobs = [entry.new_job for entry in entries]
+            caps = self.context.current_caps()
+            planned = self.session.ledger.plan_jobs(new_jobs, caps, self.session.worker)
             self._start_planned(entries, planned)
         if self.is_cap_reached and not self.in_flight:
-            left = self.queue.drain()
-            amount = sum(to_micros(entry.new_job.quote.amount) for entry in left)
-            error = self.budget_error(amount) or BudgetError(
-                "other jobs hold the money under the cap"
+            # No job of this batch is left that could fail and release money.
+            unsent = self.waiting.drain()
+            amount = sum(to_micros(entry.new_job.quote.amount) for entry in unsent)
+            error = self.context.budget_error(amount)
+            self._end_unsent(
+                unsent, error or BudgetError("other jobs hold the money under the cap")
             )
-            self._end_unsent(left, error)
 
     def _start_planned(self, entries: Sequence[Entry], planned: PlanResult) -> None:
         by_id = {entry.new_job.id: entry for entry in entries}
-        begun = [by_id.pop(record.id) for record in planned.records]
-        self.in_flight.work_on(begun, planned.records)
-        for name, record in planned.existing.items():
-            self._decider.adopt_existing(by_id.pop(name), record)
-        self.queue.put_back(by_id.values())
+        started = [by_id.pop(record.id) for record in planned.records]
+        self.in_flight.work_on(started, planned.records)
+        for job_id, record in planned.existing.items():
+            self._actions.adopt_existing(by_id.pop(job_id), record)
+        self.waiting.put_back(by_id.values())
         self.is_cap_reached = planned.stopped_by is not None
 
-    def _close_entry(self, entry: Entry, job: Job) -> None:
+    def _handle_finished(self, entry: Entry, job: Job) -> None:
         record, error = job.record, job.error
         if isinstance(error, LeaseLostError) and self._follow_elsewhere(entry, record):
             return
         if not (record.reserved or record.charged or record.doubtful):
-            self.is_cap_reached = False
+            self.is_cap_reached = False  # the job has released its money
         if record.state is State.FAILED and isinstance(error, WithdrawnError):
-            entry.reset_job()  # another process had it, and gave it up unsent
-            self.queue.add(entry)
+            entry.reset_job()  # another process planned this job and withdrew it unsent
+            self.waiting.add_last(entry)
         elif record.state is State.EXPIRED and record.covers_request:
             entry.job, entry.existing = None, record
-            self._decider.handle_gone(entry)
+            self._actions.handle_gone(entry)
         else:
-            self.end_entry(entry, str(record.state), None if record.state is State.DONE else error)
-            self._handle_failure(entry)
+            error = None if record.state is State.DONE else error
+            self._end_entry(entry, str(record.state), error)
+            self._stop_after(entry)
 
     def _follow_elsewhere(self, entry: Entry, record: Record) -> bool:
-        """Whether a job that another process took over meanwhile goes on there."""
-        now = self.client.ledger.find_job(record.id)
-        if now.state in LIVE:
-            self.in_flight.join([entry], [now])
-        return now.state in LIVE
+        """Follow a job that another process took over; return False if it has ended."""
+        current = self.session.ledger.find_job(record.id)
+        is_live = current.state in LIVE
+        if is_live:
+            self.in_flight.join([entry], [current])
+        return is_live
 
-    def _handle_failure(self, entry: Entry) -> None:
-        """What an end means for the others."""
+    def _stop_after(self, entry: Entry) -> None:
+        """Send no items that would fail for the same reason, or none at all if so asked."""
         if isinstance(entry.error, SetupError):
             provider = entry.new_job.provider
-            error = type(entry.error)(f"not sent: {entry.error.message}", hint=entry.error.hint)
-            self._end_unsent(self.queue.drain(provider), error)
-            others = [each for each in self.in_flight if each.new_job.provider == provider]
-            self._withdraw(others, error)
+            text = f"not sent: {entry.error.message}"
+            error = type(entry.error)(text, hint=entry.error.hint)
+            self._end_unsent(self.waiting.drain(provider), error)
+            same_provider = [each for each in self.in_flight if each.new_job.provider == provider]
+            self._withdraw(same_provider, error)
         if entry.error and self.options.fail_fast and not self._stop_error:
             self.stop(f"{entry.location} failed")
 
-    # What is not sent after all.
+    # Items that end without a request.
 
     def _withdraw(self, entries: Iterable[Entry], error: VeoError) -> None:
         for entry in self.in_flight.withdraw(entries, error):
             entry.job = None
-            self.end_entry(entry, NOT_SENT, error)
+            self._end_entry(entry, NOT_SENT, error)
 
     def _withdraw_leftovers(self, joined: Iterable[Entry]) -> None:
-        """Give up what an earlier run planned and never sent, and no item asks for any more."""
-        asked = {entry.existing.id for entry in joined if entry.existing}
-        planned = self.client.ledger.list_jobs(run=self.run, states=[State.PLANNED])
-        left = [record for record in planned if record.id not in asked]
-        if left:
-            error = WithdrawnError("the batch does not ask for it any more")
-            self.client.ledger.withdraw_jobs(self.client.lease(left), error)
+        """Withdraw planned jobs of earlier runs whose items are not in the batch any more."""
+        wanted = {entry.existing.id for entry in joined if entry.existing}
+        planned = self.session.ledger.list_jobs(run=self.run, states=[State.PLANNED])
+        leftovers = [record for record in planned if record.id not in wanted]
+        if leftovers:
+            error = WithdrawnError("the item is not in the batch any more")
+            self.session.ledger.withdraw_jobs(self.session.lease(leftovers), error)
 
     def _end_unsent(self, entries: Iterable[Entry], error: VeoError) -> None:
         for entry in entries:
-            self.end_entry(entry, NOT_SENT, error)
+            self._end_entry(entry, NOT_SENT, error)
 
-    def end_entry(self, entry: Entry, word: str, error: VeoError | None = None) -> None:
-        """Nothing more happens to an item; ``advance`` will tell of it."""
-        entry.finish(word, error)
-        self._finished.append(entry)
+    def _end_entry(self, entry: Entry, state: str, error: VeoError | None) -> None:
+        entry.finish(state, error)
+        self._ended.append(entry)

@@ -1,10 +1,11 @@
-"""An item on its way through a batch."""
+"""An item of a batch that is run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from veo.errors import StillRunningError
 from veo.files import sidecar
 from veo.ledger.reserve import make_job_id
 
@@ -17,21 +18,20 @@ if TYPE_CHECKING:
 NOT_SENT = "not sent"
 WAITING = "waiting"
 SKIPPED = "skipped"
-_STILL_RUNNING = 6
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """An item of a batch, and how it is doing.
+    """A valid item of a batch, and its progress.
 
     Attributes:
-        spot: Where it stands in the batch.
-        new: The job that would be planned for it.
-        standing: The job that stood for it before, if one did.
-        job: The handle on the job that is, or was, worked on for it.
+        location: Where the item stands in the batch.
+        new_job: The job to plan for the item.
+        existing: The job that the ledger had for the item before, if there was one.
+        job: The job that is, or was, worked on in this run.
         error: Why there is no video; None while there may still be one.
-        note: Something to know about it, for a person.
-        ended: The word for how it stands at the end; None while more may happen in this run.
+        note: A remark for the user.
+        final_state: The state in which the item ended; None while this run still works on it.
     """
 
     location: ItemLocation
@@ -44,70 +44,69 @@ class Entry:
 
     @property
     def record(self) -> Record | None:
-        """The job that stands for it now; None while there is none."""
+        """The ledger's record of the item's current job; None if there is no job."""
         return self.job.record if self.job else self.existing
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more happens to it in this run."""
+        """Whether this run does nothing more about the item."""
         return self.final_state is not None
 
     @property
     def is_skipped(self) -> bool:
-        """Whether it was made before, and cost nothing now."""
+        """Whether the video was made before, and cost nothing in this run."""
         return self.final_state == SKIPPED
 
     @property
     def state(self) -> str:
-        """The state of its job, or ``waiting``, ``skipped`` or ``not sent``."""
+        """The state of the job, or ``waiting``, ``skipped`` or ``not sent``."""
         return self.final_state or (str(self.job.state) if self.job else WAITING)
 
     @property
     def exit_code(self) -> int:
-        """The code that it stands for: that of its error, 0 without one, 6 before its end."""
+        """The exit code of the item's error; without one 0, or "still running" before the end."""
         if self.error:
             return self.error.exit_code
-        return 0 if self.is_over else _STILL_RUNNING
+        return 0 if self.is_over else StillRunningError.exit_code
 
-    def finish(self, word: str, error: VeoError | None = None) -> None:
-        """Nothing more happens to it."""
-        self.final_state, self.error = word, error
+    def finish(self, state: str, error: VeoError | None = None) -> None:
+        """Set the final state of the item."""
+        self.final_state, self.error = state, error
 
     def reset_job(self, instead_of: str | None = None) -> None:
-        """Make ready for another try, beside the job that the user wants replaced."""
+        """Prepare the item for a new job, which may replace the one with the given id."""
         self.job = self.error = None
         self.new_job = replace(self.new_job, id=make_job_id(), instead_of=instead_of)
 
     def to_json(self) -> dict[str, Any]:
-        """The item as ``--json`` prints it: its job, and where it stands in the batch."""
-        record = None if self.state in {WAITING, NOT_SENT} else self.record
-        body = (
-            sidecar.describe(record)
-            if record
-            else _unplanned_json(self.new_job) | {"state": self.state}
-        )
-        if self.error and not body["error"]:
-            told = self.error.to_json()
-            body["error"] = {key: told[key] for key in told if key != "hint"}
-        place = {"index": self.location.index, "line": self.location.line}
-        return place | body | {"skipped": self.is_skipped}
+        """Return the job and its place in the batch, as ``--json`` prints them."""
+        location = {"index": self.location.index, "line": self.location.line}
+        if self.record and self.state not in {WAITING, NOT_SENT}:
+            job = sidecar.describe(self.record)
+        else:
+            job = _unplanned_json(self.new_job) | {"state": self.state}
+        if self.error and not job["error"]:
+            error = self.error.to_json()
+            # Hints name options, which mean nothing to a program that reads the JSON.
+            job["error"] = {key: error[key] for key in error if key != "hint"}
+        return location | job | {"skipped": self.is_skipped}
 
 
-def _unplanned_json(new: NewJob) -> dict[str, Any]:
-    """What is known of an item that no job was planned for, under the same keys."""
+def _unplanned_json(new_job: NewJob) -> dict[str, Any]:
+    """Return the keys of a job for an item without one."""
     return {
         "job": None,
-        "provider": new.provider,
-        "model": new.model,
+        "provider": new_job.provider,
+        "model": new_job.model,
         "state": None,
         "task_id": None,
-        "output": new.output,
+        "output": new_job.output,
         "bytes": None,
         "sha256": None,
         "seconds": {"queued": None, "generating": None, "downloading": None},
         "polls": 0,
         "cost": {
-            "quoted": float(new.quote.amount),
+            "quoted": float(new_job.quote.amount),
             "charged": 0.0,
             "currency": "USD",
             "certain": True,

@@ -1,8 +1,8 @@
-"""The items of a batch whose jobs are on their way."""
+"""Items that wait for a job, and items whose jobs are in flight."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from veo.errors import WithdrawnError
 from veo.ledger import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from veo.batch.entry import Entry
     from veo.errors import VeoError
@@ -18,21 +18,71 @@ if TYPE_CHECKING:
     from veo.ledger import Record
     from veo.session import Session
 
+# PlanResult jobs hold money and a row of the ledger. Planning all of a large batch at once would
+# reserve the money of every item, and an interrupted run would leave all those jobs behind.
+PLANNED_AHEAD = 64
 
-class InFlight:
-    """Jobs begun for items, here or in another process, until they are over.
+
+class WaitingQueue:
+    """Items without a job, in order for each provider.
 
     Args:
-        client: Works on them.
-        timeout: Seconds to wait for a job from its submit on; the configured ones when None.
+        free_slots: Returns how many more jobs a provider could have in flight; negative if more
+            are planned than it accepts at once.
     """
 
-    def __init__(self, client: Session, timeout: float | None) -> None:
-        self._client = client
+    def __init__(self, free_slots: Callable[[str], int]) -> None:
+        self._free_slots = free_slots
+        self._waiting: dict[str, deque[Entry]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (entry for waiting in self._waiting.values() for entry in waiting)
+
+    def add_last(self, entry: Entry) -> None:
+        """Append an item to the queue of its provider."""
+        self._waiting.setdefault(entry.new_job.provider, deque()).append(entry)
+
+    def pop_next(self) -> list[Entry]:
+        """Remove and return the next items to plan, all of one provider.
+
+        The list is empty while enough jobs are planned ahead for each provider.
+        """
+        for provider, waiting in self._waiting.items():
+            room = self._free_slots(provider) + PLANNED_AHEAD
+            # Half of the reserve at a time: a transaction an item would cost more than the item.
+            if waiting and room >= PLANNED_AHEAD // 2:
+                return [waiting.popleft() for _ in range(min(room, len(waiting)))]
+        return []
+
+    def put_back(self, entries: Iterable[Entry]) -> None:
+        """Insert items before all others of their provider."""
+        for entry in reversed(list(entries)):
+            self._waiting[entry.new_job.provider].appendleft(entry)
+
+    def drain(self, provider: str | None = None) -> list[Entry]:
+        """Remove and return all items, or those of one provider."""
+        names = [name for name in self._waiting if provider in {None, name}]
+        return [entry for name in names for entry in self._waiting.pop(name)]
+
+
+class InFlight:
+    """Items whose jobs have begun, in this process or in another, and have not ended.
+
+    Args:
+        session: Works on the jobs.
+        timeout: Seconds to wait for a job from its submit on; the configured time when None.
+    """
+
+    def __init__(self, session: Session, timeout: float | None) -> None:
+        self._session = session
         self._timeout = timeout
         self._entries: dict[str, Entry] = {}
         self._finished_jobs: SimpleQueue[Job] = SimpleQueue()
-        self._on_finished = self._finished_jobs.put  # one for all jobs
+        # Bound once: a bound method for each of ten thousand jobs would cost memory.
+        self._on_finished = self._finished_jobs.put
         self._counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -42,20 +92,20 @@ class InFlight:
         return iter(list(self._entries.values()))
 
     def free_slots(self, provider: str) -> int:
-        """How many more jobs it could have in flight; below zero when more are planned."""
-        return self._client.route(provider).limiter.max_in_flight - self._counts[provider]
+        """Return how many more jobs a provider accepts; negative if more are planned."""
+        return self._session.route(provider).limiter.max_in_flight - self._counts[provider]
 
     def work_on(self, entries: Iterable[Entry], records: Iterable[Record]) -> None:
-        """Begin to work on the items' jobs, whose leases this process holds."""
-        self._track(entries, self._client.work_on(records, self._timeout))
+        """Work on the jobs of items, whose leases this process holds."""
+        self._track(entries, self._session.work_on(records, self._timeout))
 
     def join(self, entries: Sequence[Entry], records: Sequence[Record]) -> None:
-        """Work on jobs that are on their way, or follow those that another process works on."""
+        """Work on the jobs that no process works on, and follow the others."""
         if entries:
-            self._track(entries, self._client.join(records, self._timeout))
+            self._track(entries, self._session.join(records, self._timeout))
 
     def wait_finished(self, timeout: float) -> Iterator[tuple[Entry, Job]]:
-        """Wait at most so many seconds for jobs that are over; gives them with their items."""
+        """Wait up to ``timeout`` seconds for a job to end; yield all ended jobs and their items."""
         try:
             job = self._finished_jobs.get(timeout=timeout)
             while True:
@@ -66,16 +116,23 @@ class InFlight:
             return
 
     def withdraw(self, entries: Iterable[Entry], error: VeoError) -> list[Entry]:
-        """Give up jobs that are planned and were never accepted; returns their items."""
-        worker = self._client.worker
+        """Withdraw the jobs that were never sent, and return their items."""
+        worker = self._session.worker
         records = [entry.job.record for entry in entries if entry.job]
-        idle = [
+        unsent = [
             record for record in records if record.state is State.PLANNED and record.owner == worker
         ]
-        if not idle:
+        if not unsent:
             return []
-        withdrawn = self._client.ledger.withdraw_jobs(idle, WithdrawnError(error.message))
+        withdrawn = self._session.ledger.withdraw_jobs(unsent, WithdrawnError(error.message))
         return [self._remove(record.id) for record in withdrawn]
+
+    def forget_all(self) -> list[Entry]:
+        """Stop tracking all items, and return them; work on their jobs goes on."""
+        entries = list(self)
+        self._entries.clear()
+        self._counts.clear()
+        return entries
 
     def _track(self, entries: Iterable[Entry], jobs: Iterable[Job]) -> None:
         for entry, job in zip(entries, jobs, strict=True):
@@ -84,7 +141,7 @@ class InFlight:
             self._counts[entry.new_job.provider] += 1
             job.add_done_callback(self._on_finished)
 
-    def _remove(self, job: str) -> Entry:
-        entry = self._entries.pop(job)
+    def _remove(self, job_id: str) -> Entry:
+        entry = self._entries.pop(job_id)
         self._counts[entry.new_job.provider] -= 1
         return entry

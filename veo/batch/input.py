@@ -23,7 +23,7 @@ class ObjectPairs(list[tuple[str, Any]]):
 class RawItem:
     """One item as it was written: its keys and values, none of them looked at."""
 
-    spot: ItemLocation
+    location: ItemLocation
     body: dict[str, Any]
 
 
@@ -46,11 +46,11 @@ def parse_items(data: bytes) -> tuple[list[RawItem], list[ItemProblem]]:
     except (ValueError, RecursionError) as error:
         return [], [ItemProblem(WHOLE, f"is no JSON list: {_error_text(error)}")]
     items, problems = [], []
-    for spot, value in values:
-        found = list(_find_problems(spot, value))
+    for location, value in values:
+        found = list(_find_problems(location, value))
         problems += found
         if not found:
-            items.append(RawItem(spot, _to_plain(value)))
+            items.append(RawItem(location, _to_plain(value)))
     if not values:
         problems.append(ItemProblem(WHOLE, "there are no items in it"))
     return items, problems
@@ -81,17 +81,17 @@ def _split_values(text: str) -> Iterator[tuple[ItemLocation, Any]]:
             yield ItemLocation(index, number), error
 
 
-def _find_problems(spot: ItemLocation, value: Any) -> Iterator[ItemProblem]:
+def _find_problems(location: ItemLocation, value: Any) -> Iterator[ItemProblem]:
     if isinstance(value, Exception):
-        yield ItemProblem(spot, f"is no JSON object: {_error_text(value)}")
+        yield ItemProblem(location, f"is no JSON object: {_error_text(value)}")
     elif not isinstance(value, ObjectPairs):
         yield ItemProblem(
-            spot, f'must be an object like {{"prompt": ...}}, not {describe_value(value)}'
+            location, f'must be an object like {{"prompt": ...}}, not {describe_value(value)}'
         )
     else:
         keys = [_field_name(key) for key, _ in value]
         twice = sorted({key for key in keys if keys.count(key) > 1})
-        yield from (ItemProblem(spot, f"{key}: is said twice") for key in twice)
+        yield from (ItemProblem(location, f"{key}: is said twice") for key in twice)
 
 
 def _load_json(text: str) -> Any:

@@ -26,13 +26,13 @@ class Item:
     """One request of a batch.
 
     Attributes:
-        spot: Where it stands.
+        location: Where it stands.
         request: What is asked for; images as they were written, not looked at yet.
         provider: Its route; None for the batch's.
         output: Its file, under the batch's output folder; None for a name of its own making.
     """
 
-    spot: ItemLocation
+    location: ItemLocation
     request: Request
     provider: str | None = None
     output: str | None = None
@@ -97,8 +97,8 @@ def read_item(raw: RawItem, defaults: Mapping[str, Any]) -> tuple[Item | None, l
     try:
         keys = Keys.model_validate({**defaults, **said})
     except ValidationError as error:
-        return None, list(_problems(raw.spot, error))
-    return _item(raw.spot, keys)
+        return None, list(_problems(raw.location, error))
+    return _item(raw.location, keys)
 
 
 def read_items(
@@ -114,14 +114,14 @@ def read_items(
     return items, problems
 
 
-def _item(spot: ItemLocation, keys: Keys) -> tuple[Item | None, list[ItemProblem]]:
+def _item(location: ItemLocation, keys: Keys) -> tuple[Item | None, list[ItemProblem]]:
     problems: list[ItemProblem] = []
 
     def image(key: str, source: str | None) -> Image | None:
         try:
             return Image.of(source) if source is not None else None
         except ImageError as error:
-            problems.extend(error.to_item_problems(spot, key))
+            problems.extend(error.to_item_problems(location, key))
             return None
 
     start, end = image("start_frame", keys.start_frame), image("end_frame", keys.end_frame)
@@ -142,14 +142,14 @@ def _item(spot: ItemLocation, keys: Keys) -> tuple[Item | None, list[ItemProblem
         end_frame=end,
         reference=tuple(picture for picture in reference if picture),
     )
-    return Item(spot, request, keys.provider, keys.output), []
+    return Item(location, request, keys.provider, keys.output), []
 
 
-def _problems(spot: ItemLocation, error: ValidationError) -> Iterator[ItemProblem]:
+def _problems(location: ItemLocation, error: ValidationError) -> Iterator[ItemProblem]:
     for problem in error.errors(include_url=False):
         key, *rest = problem["loc"]
         name = str(key) + "".join(f"[{part}]" for part in rest)
-        yield ItemProblem(spot, f"{name}: {_words(str(key), dict(problem))}")
+        yield ItemProblem(location, f"{name}: {_words(str(key), dict(problem))}")
 
 
 _WANTED = {

@@ -1,4 +1,4 @@
-"""From a file, or from requests, to a batch that can be run."""
+"""Reads a batch from a file, from its content or from Python values, and checks it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from veo.batch.batch import Batch
 from veo.batch.input import RawItem, parse_items
 from veo.batch.item import Item, read_item, read_items
-from veo.batch.options import BatchOptions
-from veo.batch.validate import BatchContext, validate_items
+from veo.batch.options import BatchContext, BatchOptions
+from veo.batch.validate import validate_items
 from veo.errors import InvalidBatchError, UsageError
 from veo.paths import absolute
 from veo.problems import ItemLocation
@@ -31,47 +31,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _ReadItems:
-    """What was read: items, what could not be read, and where it came from."""
+    """The items of a source.
+
+    Attributes:
+        items: The items that could be read.
+        problems: Why the others could not be read.
+        identity: What identifies the batch in all its runs.
+        image_dirs: Folders in which relative image paths are looked up, in this order.
+    """
 
     items: list[Item]
     problems: list[ItemProblem]
-    origin: bytes
-    frames: tuple[Path, ...]
+    identity: bytes
+    image_dirs: tuple[Path, ...]
 
 
-def load_batch(
-    client: Session,
-    source: Source,
-    rules: BatchOptions | None = None,
-) -> Batch:
-    """Read and check a whole batch; nothing is sent, planned or reserved.
+def load_batch(session: Session, source: Source, options: BatchOptions | None = None) -> Batch:
+    """Read and check a batch. Nothing is sent, planned or reserved.
 
-    The money of all runs of one file, known by its path, is counted together; that of what is no
-    file by its content.
+    A file is identified by its path, any other source by its content; the money of all runs of
+    one batch is counted together.
 
     Args:
-        client: Its configuration, models and ledger count.
-        source: A file (JSON list or JSON Lines), the content of one, or items: requests, or
-            mappings with the keys of an item in a file.
-        rules: How it is to be checked and run.
+        session: Plans, starts and follows the jobs.
+        source: The path of a file (a JSON list or JSON Lines), its content as bytes, or items:
+            requests, or mappings with the keys of an item in a file.
+        options: How the batch is read, checked and run.
 
     Raises:
-        InvalidBatchError: With every problem of every item, unless the wrong ones are skipped.
+        InvalidBatchError: Items are not valid, and ``skip_invalid`` is not set or no item is
+            valid; the error lists every problem.
         UsageError: The file cannot be read.
         SetupError: The configuration or the ledger cannot be used.
     """
-    rules = rules or BatchOptions()
-    read = _read_source(source, rules.defaults)
-    run = f"batch-{hashlib.sha256(read.origin).hexdigest()[:16]}"
-    folder = rules.output_dir or client.config.output_dir
-    checked = validate_items(client, read.items, BatchContext(run, folder, read.frames, rules))
-    problems = sorted([*read.problems, *checked.problems], key=lambda each: each.location.sort_key)
-    if problems and not (rules.skip_invalid and checked.ready):
-        fine = len(checked.ready)
-        hint = f"Nothing was sent. --skip-invalid sends the {fine} that are fine." if fine else None
-        raise InvalidBatchError(problems, hint=hint)
-    checked.problems = problems
-    return Batch(client, checked, run, rules)
+    options = options or BatchOptions()
+    read = _read_source(source, options.defaults)
+    run = f"batch-{hashlib.sha256(read.identity).hexdigest()[:16]}"
+    output_dir = options.output_dir or session.config.output_dir
+    context = BatchContext(session, run, output_dir, read.image_dirs, options)
+    validation = validate_items(context, read.items)
+    validation.problems = sorted(
+        [*read.problems, *validation.problems], key=lambda problem: problem.location.sort_key
+    )
+    valid = len(validation.entries)
+    if validation.problems and not (options.skip_invalid and valid):
+        hint = f"Nothing was sent. --skip-invalid sends the {valid} valid items." if valid else None
+        raise InvalidBatchError(validation.problems, hint=hint)
+    return Batch(context, validation)
 
 
 def _read_source(source: Source, defaults: Mapping[str, Any]) -> _ReadItems:
@@ -79,31 +85,31 @@ def _read_source(source: Source, defaults: Mapping[str, Any]) -> _ReadItems:
         return _read_text(source, source, (Path.cwd(),), defaults)
     if isinstance(source, Path | str):
         path = absolute(source)
-        origin = os.fsencode(os.path.realpath(path))
-        return _read_text(_read_file(path), origin, (path.parent, Path.cwd()), defaults)
-    found = [_read_value(ItemLocation(index), each, defaults) for index, each in enumerate(source)]
-    items = [item for item, _ in found if item]
-    problems = [problem for _, wrong in found for problem in wrong]
-    said = [[item.request.to_json(), item.provider, item.output] for item in items]
-    return _ReadItems(items, problems, json.dumps(said).encode(), (Path.cwd(),))
+        identity = os.fsencode(os.path.realpath(path))
+        return _read_text(_read_file(path), identity, (path.parent, Path.cwd()), defaults)
+    results = [_read_value(ItemLocation(i), value, defaults) for i, value in enumerate(source)]
+    items = [item for item, _ in results if item]
+    problems = [problem for _, item_problems in results for problem in item_problems]
+    content = [[item.request.to_json(), item.provider, item.output] for item in items]
+    return _ReadItems(items, problems, json.dumps(content).encode(), (Path.cwd(),))
 
 
 def _read_value(
-    spot: ItemLocation, given: Item | Request | Mapping[str, Any], defaults: Mapping[str, Any]
+    location: ItemLocation, value: Item | Request | Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> tuple[Item | None, list[ItemProblem]]:
-    if isinstance(given, Item):
-        return given, []
-    if isinstance(given, Request):
-        return Item(spot, given), []
-    return read_item(RawItem(spot, dict(given)), defaults)
+    if isinstance(value, Item):
+        return value, []
+    if isinstance(value, Request):
+        return Item(location, value), []
+    return read_item(RawItem(location, dict(value)), defaults)
 
 
 def _read_text(
-    data: bytes, origin: bytes, frames: tuple[Path, ...], defaults: Mapping[str, Any]
+    data: bytes, identity: bytes, image_dirs: tuple[Path, ...], defaults: Mapping[str, Any]
 ) -> _ReadItems:
-    raws, unread = parse_items(data)
-    items, wrong = read_items(raws, defaults)
-    return _ReadItems(items, unread + wrong, origin, frames)
+    raw_items, parse_problems = parse_items(data)
+    items, item_problems = read_items(raw_items, defaults)
+    return _ReadItems(items, parse_problems + item_problems, identity, image_dirs)
 
 
 def _read_file(path: Path) -> bytes:

@@ -1,8 +1,8 @@
-"""What is to be done about an item that a job of the ledger stands for."""
+"""Which action an item needs, given the job that the ledger has for it."""
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,49 +10,65 @@ from veo.files.output import sha256_of
 from veo.ledger import LIVE, State
 
 if TYPE_CHECKING:
+    from veo.batch.options import BatchOptions
     from veo.ledger import Record
 
 
-class Action(Enum):
-    """What is to be done about an item."""
+class Action(StrEnum):
+    """What a batch does about an item. The values are the ``plan`` of ``--dry-run --json``."""
 
-    MAKE = "nothing stands for it: it is made"
-    KEEP = "it is made, and its file is there"
-    CHANGED = "it is made, and its file is there, but with other content"
-    FETCH = "it is made, and its file is gone: it may still be at the provider's"
-    GONE = "it was made, and its file is gone, here and at the provider's"
-    JOIN = "it is being made"
-    ASK = "it was sent, and nobody knows whether it was accepted"
+    MAKE = "make"
+    """No job has made the video or may still make it: plan a new one."""
+    SKIP = "keep"
+    """The video is in place."""
+    KEEP_CHANGED = "changed"
+    """The video was made, but its file has other content now."""
+    DOWNLOAD = "fetch"
+    """The file is gone; the provider may still have it."""
+    HANDLE_GONE = "gone"
+    """The video was made; neither this machine nor the provider has it any more."""
+    JOIN = "join"
+    """A job is on its way."""
+    HANDLE_UNKNOWN = "ask"
+    """The paid request was sent, and its outcome is unknown."""
 
 
 def choose_action(record: Record | None) -> Action:
-    """What is to be done about an item.
+    """Return the action for an item.
 
     Args:
-        record: The job that stands for it, as ``Ledger.standing`` found it.
+        record: The job that the ledger has for the item; None if there is none.
     """
     if record is None or not record.covers_request:
         return Action.MAKE
     if record.state is State.UNKNOWN:
-        return Action.ASK
+        return Action.HANDLE_UNKNOWN
     if record.state in LIVE:
         return Action.JOIN
     if Path(record.output).is_file():
-        return Action.KEEP if is_own_file(record) else Action.CHANGED
-    return Action.FETCH if record.state is State.DONE else Action.GONE
+        return Action.SKIP if is_own_file(record) else Action.KEEP_CHANGED
+    return Action.DOWNLOAD if record.state is State.DONE else Action.HANDLE_GONE
+
+
+def paying_actions(options: BatchOptions) -> set[Action]:
+    """Return the actions that send a paid request."""
+    actions = {Action.MAKE}
+    if options.remake:
+        actions.add(Action.HANDLE_GONE)
+    if options.resubmit_unknown:
+        actions.add(Action.HANDLE_UNKNOWN)
+    return actions
 
 
 def is_own_file(record: Record) -> bool:
-    """Whether the file under a job's name is the one that the job made.
-
-    A file of the right size that was not written to since is not read again: a folder of
-    thousands of videos would take minutes.
-    """
+    """Return whether the output file of a job still holds what the job downloaded."""
     path = Path(record.output)
     try:
         stat = path.stat()
         if stat.st_size != record.bytes:
             return False
+        # Hashing a folder of thousands of videos takes minutes, so the modification time decides
+        # first: a file that nobody wrote to since the job ended still has its content.
         untouched = record.ended_at is not None and stat.st_mtime <= record.ended_at
         return untouched or sha256_of(path) == record.sha256
     except OSError:

@@ -1,31 +1,38 @@
-"""How a batch is to be read, checked and run."""
+"""How a batch is read, checked and run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from veo.ledger import budget
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
     from pathlib import Path
 
+    from veo.errors import BudgetError
+    from veo.ledger import Cap
+    from veo.session import Session
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOptions:
-    """How a batch is to be read, checked and run.
+    """How a batch is read, checked and run.
 
     Attributes:
-        output_dir: Where the videos go, and nowhere else; the configured folder when None.
-        provider: The route of items that name none; the configured one when None.
-        defaults: Values for keys that an item does not say.
-        skip_invalid: Go on with the others when some items are wrong.
-        max_cost: USD that all runs of this batch may cost together; as configured when None.
-        timeout: Seconds to wait for a job from its submit on; as configured when None.
-        force: Replace files that are there already.
-        remake: Make items anew whose video was made and is gone everywhere; that pays again.
-        resubmit_unknown: Send items of unknown outcome again; that may pay twice.
-        fail_fast: Send nothing new once an item has failed.
+        output_dir: Folder of all videos; the configured folder when None.
+        provider: Provider of the items that name none; the configured one when None.
+        defaults: Values of the keys that an item does not set.
+        skip_invalid: Leave out items that are not valid and run the others.
+        max_cost: Limit in USD on all runs of this batch together; the configured one when None.
+        timeout: Seconds to wait for a job from its submit on; the configured time when None.
+        force: Replace existing files.
+        remake: Make a video again, and pay again, if neither this machine nor the provider has it
+            any more.
+        resubmit_unknown: Send items of unknown outcome again, which may pay twice.
+        fail_fast: Send no new items after the first failure.
     """
 
     output_dir: Path | None = None
@@ -38,3 +45,31 @@ class BatchOptions:
     remake: bool = False
     resubmit_unknown: bool = False
     fail_fast: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchContext:
+    """What all parts of a batch share.
+
+    Attributes:
+        session: Plans, starts and follows the jobs.
+        run: The name under which the ledger sums up the money of all runs of this batch.
+        output_dir: Folder of all videos.
+        image_dirs: Folders in which relative image paths are looked up, in this order.
+        options: How the batch is run.
+    """
+
+    session: Session
+    run: str
+    output_dir: Path
+    image_dirs: tuple[Path, ...]
+    options: BatchOptions
+
+    def current_caps(self) -> list[Cap]:
+        """Return the limits on money that apply now."""
+        return self.session.caps(self.run, self.options.max_cost)
+
+    def budget_error(self, amount: int) -> BudgetError | None:
+        """Return why an amount (millionths of a USD) exceeds a cap, or None if it fits."""
+        spent = {cap: self.session.ledger.count_spent(cap) for cap in self.current_caps()}
+        return budget.caps_error(spent, amount)

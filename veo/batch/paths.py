@@ -1,4 +1,4 @@
-"""Where the videos of a batch go: under one folder, each with a name of its own."""
+"""Output paths of a batch: all in one folder, each for one item."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ _FINGERPRINT_CHARS = 8
 
 
 class OutputPaths:
-    """Gives out the files of one batch.
+    """Assigns the output paths of one batch.
 
     Args:
-        folder: All of them are in it or below it.
+        folder: The folder that holds all outputs, directly or in subfolders.
     """
 
     def __init__(self, folder: Path) -> None:
-        # Symbolic links are followed: the same file has the same name in every run.
+        # Symbolic links are resolved, so that a file has the same path in every run.
         self.folder = Path(os.path.realpath(absolute(folder)))
         self._taken: dict[str, ItemLocation | None] = {_path_key(self.folder / RESULT_FILE): None}
         self._folders: set[str] = {_path_key(self.folder)}
         self._names: Counter[str] = Counter()
 
-    def claim_path(self, name: str, spot: ItemLocation) -> Path:
-        """The file that an item asks for.
+    def claim_path(self, name: str, location: ItemLocation) -> Path:
+        """Assign the path that an item asks for.
 
         Raises:
-            OutputError: It is outside the folder, or is another item's.
+            OutputError: The path is outside the folder, or belongs to another item.
         """
-        real = self._resolve_links(self._join_folder(name))
-        files = [_path_key(real), _path_key(sidecar.path_of(real))]
-        above = [_path_key(each) for each in real.parents if each.is_relative_to(self.folder)]
-        for key in [*files, *above]:
+        path = self._resolve_links(self._join_folder(name))
+        files = [_path_key(path), _path_key(sidecar.path_of(path))]
+        parents = [_path_key(each) for each in path.parents if each.is_relative_to(self.folder)]
+        for key in [*files, *parents]:
             if key in self._taken:
-                raise OutputError(f"{name} collides with {_owner_text(self._taken[key])}")
+                raise OutputError(f"{name} collides with {_describe_owner(self._taken[key])}")
         if files[0] in self._folders:
             raise OutputError(f"{name} is a folder of other outputs")
-        self._taken.update(dict.fromkeys(files, spot))
-        self._folders.update(above)
-        return real
+        self._taken.update(dict.fromkeys(files, location))
+        self._folders.update(parents)
+        return path
 
-    def generate_path(self, request: Request, spot: ItemLocation) -> Path:
-        """A file for an item that asks for none, the same in every run of the batch.
+    def generate_path(self, request: Request, location: ItemLocation) -> Path:
+        """Assign a path to an item that asks for none; it is the same in every run.
 
-        It is named after the prompt and all that is asked for; items that ask for the very same
-        are numbered in their order. Ask for these names last.
+        The name is made of the prompt and a hash of the request. Items with equal requests are
+        numbered in their order. Call this after all ``claim_path`` calls.
         """
         base = f"{slug(request.prompt)}-{request.fingerprint()[:_FINGERPRINT_CHARS]}"
         while True:
@@ -64,7 +64,7 @@ class OutputPaths:
             number = self._names[base]
             name = f"{base}-{number}.mp4" if number > 1 else f"{base}.mp4"
             if _path_key(self.folder / name) not in self._taken:
-                return self.claim_path(name, spot)
+                return self.claim_path(name, location)
 
     def _join_folder(self, name: str) -> Path:
         path = Path(name)
@@ -75,22 +75,24 @@ class OutputPaths:
         return self.folder / path
 
     def _resolve_links(self, path: Path) -> Path:
-        """Where it really is, symbolic links on the way followed."""
+        """Return the path with the symbolic links of its folders resolved."""
         try:
-            real = Path(os.path.realpath(path.parent)) / path.name
-            folder = path.is_dir()
+            # The last part stays: a link in the place of the output is replaced, not followed.
+            resolved = Path(os.path.realpath(path.parent)) / path.name
+            is_folder = path.is_dir()
         except OSError as error:
             raise OutputError(f"{path}: {error.strerror or error}") from error
-        if not real.is_relative_to(self.folder):
-            raise OutputError(f"{path} leads out of the output folder, to {real}")
-        if folder:
+        if not resolved.is_relative_to(self.folder):
+            raise OutputError(f"{path} leads out of the output folder, to {resolved}")
+        if is_folder:
             raise OutputError(f"{path} is a folder")
-        return real
+        return resolved
 
 
 def _path_key(path: Path) -> str:
+    # Two spellings of one file are one key on systems that ignore case.
     return os.path.normcase(path)
 
 
-def _owner_text(spot: ItemLocation | None) -> str:
-    return f"the output of {spot}" if spot else RESULT_FILE
+def _describe_owner(location: ItemLocation | None) -> str:
+    return f"the output of {location}" if location else RESULT_FILE

@@ -1,4 +1,4 @@
-"""How a batch is doing at one moment."""
+"""How far a running batch is, and how long the rest will take."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from veo.batch.estimate import estimate_remaining_s
 from veo.batch.result import count_states
 from veo.ledger import IN_FLIGHT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from veo.batch.batch import Batch
     from veo.batch.entry import Entry
     from veo.ledger import Sums
 
-_ENOUGH = 3
+# From this many videos of the same run on, their median predicts better than older jobs do.
+_MIN_DURATIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How a batch is doing.
+    """The progress of a batch at one moment.
 
     Attributes:
-        total: How many items there are, those with problems not counted.
-        over: How many of them nothing more happens to.
-        counts: How many are in which state.
+        total: Number of valid items.
+        ended: Number of items that need no more work in this run.
+        counts: Number of items by state.
         sums: The money of all runs of this batch.
-        cap: The cap on that money, millionths of a USD; None where there is none.
-        rest_s: Seconds until the last video is probably made; None where nobody can tell.
+        cap: The lowest limit on that money in millionths of a USD; None if there is none.
+        remaining_s: Estimated seconds until the last video is made; None if unknown.
     """
 
     total: int
-    finished: int
+    ended: int
     counts: dict[str, int]
     sums: Sums
     cap: int | None
@@ -44,47 +44,77 @@ class Snapshot:
 
 
 def take_snapshot(batch: Batch) -> Snapshot:
-    """Look at a batch that has begun."""
-    caps = [cap.limit for cap in batch.current_caps() if cap.run is not None]
+    """Return the progress of a batch that has started."""
+    caps = [cap.limit for cap in batch.context.current_caps() if cap.run is not None]
     return Snapshot(
         total=len(batch.entries),
-        finished=sum(entry.is_over for entry in batch.entries),
+        ended=sum(entry.is_over for entry in batch.entries),
         counts=count_states(batch),
-        sums=batch.client.ledger.sums(batch.run),
+        sums=batch.session.ledger.sums(batch.run),
         cap=min(caps, default=None),
-        remaining_s=_estimate_remaining_s(batch),
+        remaining_s=_estimate_batch_s(batch),
     )
 
 
-def _estimate_remaining_s(batch: Batch) -> float | None:
-    going: dict[str, list[Entry]] = defaultdict(list)
-    for entry in [*batch.in_flight, *(() if batch.is_cap_reached else batch.queue)]:
-        going[entry.new_job.provider].append(entry)
-    took = _measure_durations(batch.entries)
-    return max(
-        (_estimate_provider_s(batch, name, going[name], took[name]) for name in going), default=None
+def estimate_remaining_s(
+    ages: Sequence[float], waiting: int, usual: float, slots: int, per_minute: int
+) -> float:
+    """Estimate the seconds until all jobs of one provider are done.
+
+    Args:
+        ages: Seconds since the submit of each job in flight.
+        waiting: Number of jobs that are still to be sent.
+        usual: Seconds that a job usually takes.
+        slots: Number of jobs that may be in flight at once.
+        per_minute: Number of jobs that may be submitted in a minute.
+    """
+    # A job that takes longer than usual may end at once or go on for long: assume a tenth more.
+    left = [max(usual - age, usual / 10) for age in ages]
+    longest = max(left, default=0.0)
+    if not waiting:
+        return longest
+    by_slots = (sum(left) + waiting * usual) / min(slots, len(left) + waiting)
+    by_rate = usual + 60.0 * (waiting - 1) / per_minute
+    return max(by_slots, longest, by_rate)
+
+
+def _estimate_batch_s(batch: Batch) -> float | None:
+    """Estimate the seconds until the slowest provider is done; None if nothing is to do."""
+    unfinished: dict[str, list[Entry]] = defaultdict(list)
+    # While a cap holds the waiting items back, nobody knows whether they will be made at all.
+    for entry in [*batch.in_flight, *(() if batch.is_cap_reached else batch.waiting)]:
+        unfinished[entry.new_job.provider].append(entry)
+    durations = _durations_by_provider(batch.entries)
+    estimates = (
+        _estimate_provider_s(batch, provider, entries, durations[provider])
+        for provider, entries in unfinished.items()
     )
+    return max(estimates, default=None)
 
 
 def _estimate_provider_s(
-    batch: Batch, provider: str, going: list[Entry], took: list[float]
+    batch: Batch, provider: str, unfinished: list[Entry], durations: list[float]
 ) -> float:
     now = time.time()
-    sent = [entry.job.record for entry in going if entry.job and entry.job.state in IN_FLIGHT]
+    jobs = [entry.job for entry in unfinished if entry.job]
+    sent = [job.record for job in jobs if job.state in IN_FLIGHT]
     ages = [now - (record.submitted_at or now) for record in sent]
-    waiting = sum(entry.job is None or entry.job.state == "planned" for entry in going)
-    models = Counter(entry.new_job.model for entry in going)
-    known = [batch.client.usual_s(provider, model) for model in models.elements()]
-    usual = statistics.median(took) if len(took) >= _ENOUGH else statistics.mean(known)
-    gate = batch.client.route(provider).limiter
-    return estimate_remaining_s(ages, waiting, usual, gate.capacity, gate.per_minute)
+    waiting = len(unfinished) - len(jobs) + sum(job.state == "planned" for job in jobs)
+    if len(durations) >= _MIN_DURATIONS:
+        usual = statistics.median(durations)
+    else:
+        models = Counter(entry.new_job.model for entry in unfinished)
+        known = [batch.session.usual_s(provider, model) for model in models]
+        usual = statistics.fmean(known, list(models.values()))
+    limiter = batch.session.route(provider).limiter
+    return estimate_remaining_s(ages, waiting, usual, limiter.capacity, limiter.per_minute)
 
 
-def _measure_durations(entries: Iterable[Entry]) -> dict[str, list[float]]:
-    """How long the videos of this run took, by provider."""
-    took: dict[str, list[float]] = defaultdict(list)
+def _durations_by_provider(entries: Iterable[Entry]) -> dict[str, list[float]]:
+    """Return the seconds from submit to ready of the videos of this run, by provider."""
+    durations: dict[str, list[float]] = defaultdict(list)
     for entry in entries:
         record = entry.job.record if entry.job else None
         if record and record.ready_at and record.submitted_at:
-            took[record.provider].append(record.ready_at - record.submitted_at)
-    return took
+            durations[record.provider].append(record.ready_at - record.submitted_at)
+    return durations

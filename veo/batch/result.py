@@ -1,4 +1,4 @@
-"""What became of a batch: counts, money, and the file that says so."""
+"""The outcome of a batch: counts, money, and the file ``batch-result.json``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from veo.batch.match import Action
+from veo.batch.match import paying_actions
 from veo.batch.paths import RESULT_FILE
+from veo.errors import InvalidBatchError
 from veo.files.atomic import open_atomic
 from veo.money import to_micros, to_usd
 
@@ -20,45 +21,41 @@ if TYPE_CHECKING:
 
 
 def count_states(batch: Batch) -> dict[str, int]:
-    """How many items are in which state; those with problems are ``invalid``."""
-    found = Counter(entry.state for entry in batch.entries)
-    wrong = {problem.location.index for problem in batch.validation.problems}
-    return dict(found) | ({"invalid": len(wrong)} if wrong else {})
+    """Return the number of items by state; items that are not valid count as ``invalid``."""
+    counts = Counter(entry.state for entry in batch.entries)
+    invalid = {problem.location.index for problem in batch.validation.problems}
+    return dict(counts) | ({"invalid": len(invalid)} if invalid else {})
 
 
 def sum_quotes(batch: Batch) -> int:
-    """What the items cost that are to be made, millionths of a USD."""
-    making = {Action.MAKE}
-    making |= {Action.GONE} if batch.options.remake else set()
-    making |= {Action.ASK} if batch.options.resubmit_unknown else set()
-    return sum(
-        to_micros(entry.new_job.quote.amount)
-        for entry, what in batch.planned_actions
-        if what in making
-    )
+    """Return the price of all items that need a paid request, in millionths of a USD."""
+    paying = paying_actions(batch.options)
+    quotes = [entry.new_job.quote for entry, action in batch.planned_actions if action in paying]
+    return sum(to_micros(quote.amount) for quote in quotes)
 
 
 def sum_new_charges(batch: Batch) -> int:
-    """What was charged since this run began to look, millionths of a USD."""
+    """Return what was charged since this run began, in millionths of a USD."""
     return sum(_new_charge(entry) for entry in batch.entries)
 
 
 def _new_charge(entry: Entry) -> int:
     if entry.job is None:
         return 0
-    before = entry.existing if entry.existing and entry.existing.id == entry.job.id else None
-    return entry.job.record.charged - (before.charged if before else 0)
+    is_same_job = entry.existing is not None and entry.existing.id == entry.job.id
+    charged_before = entry.existing.charged if entry.existing and is_same_job else 0
+    return entry.job.record.charged - charged_before
 
 
 def highest_exit_code(batch: Batch) -> int:
-    """The highest code of its items; 2 for those that were left out because of problems."""
+    """Return the highest exit code of the items, those left out as not valid included."""
     codes = [entry.exit_code for entry in batch.entries]
-    return max([*codes, 2 if batch.validation.problems else 0])
+    return max([*codes, InvalidBatchError.exit_code if batch.validation.problems else 0])
 
 
 def summary_json(batch: Batch) -> dict[str, Any]:
-    """The batch as a whole as JSON: its counts, its money in USD over all its runs."""
-    sums = batch.client.ledger.sums(batch.run)
+    """Return counts, problems, and the money of all runs of the batch in USD."""
+    sums = batch.session.ledger.sums(batch.run)
     money = {
         name: float(to_usd(getattr(sums, name))) for name in ("reserved", "charged", "doubtful")
     }
@@ -78,12 +75,12 @@ def summary_json(batch: Batch) -> dict[str, Any]:
 def write_result(batch: Batch) -> Path | None:
     """Write ``batch-result.json`` into the output folder, whole or not at all.
 
-    It is the summary, and ``items``: what ``--json`` prints of each, in order.
+    The file holds the summary and, under ``items``, what ``--json`` prints of each item.
 
     Returns:
-        The file; None where the folder cannot be written.
+        The path of the file; None if the folder cannot be written.
     """
-    path = batch.validation.folder / RESULT_FILE
+    path = batch.validation.output_dir / RESULT_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open_atomic(path) as file:
@@ -96,9 +93,9 @@ def write_result(batch: Batch) -> Path | None:
 
 
 def _format_result(batch: Batch) -> Iterator[str]:
-    """The file piece by piece, an item a line: in one piece it would outweigh the batch."""
+    """Yield the file in pieces: as one text it would take more memory than the batch itself."""
     head = json.dumps(summary_json(batch), indent=2, ensure_ascii=False)
-    yield f'{head[:-2]},\n  "items": ['
+    yield f'{head[:-2]},\n  "items": ['  # without the "\n}" that closes the summary
     for number, entry in enumerate(batch.entries):
         body = json.dumps(entry.to_json(), ensure_ascii=False)
         yield f"{',' if number else ''}\n    {body}"

@@ -1,184 +1,220 @@
-"""Items made ready for the ledger, or every problem that keeps them from it; nothing is sent."""
+"""Checks the items of a batch: requests, images, outputs and what the ledger has of them."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from veo.batch.entry import Entry
-from veo.batch.frames import check_images
 from veo.batch.match import is_own_file
 from veo.batch.paths import OutputPaths
 from veo.errors import ImageError, OutputError, SetupError, VeoError
 from veo.ledger import NewJob, State
+from veo.paths import absolute
 from veo.problems import ItemProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from veo.batch.item import Item
-    from veo.batch.options import BatchOptions
+    from veo.batch.options import BatchContext
     from veo.image import Image
     from veo.ledger import Record
     from veo.money import Quote
     from veo.planning.plan import Plan
     from veo.request import Request
-    from veo.session import Session
 
 
 @dataclass(slots=True)
 class ValidationResult:
-    """What a check of items found.
+    """The items of a batch after the check.
 
     Attributes:
-        ready: Items without a problem, in order.
-        problems: Every problem of the others, in order.
-        warnings: Lines for a person before anything is sent, each once.
-        folder: The output folder, absolute.
+        output_dir: The output folder, absolute, with symbolic links resolved.
+        entries: The items without a problem, in order.
+        problems: Every problem of the other items, in order.
+        warnings: Lines for the user, each once.
     """
 
-    folder: Path
-    ready: list[Entry] = field(default_factory=list)
-    problems: list[ItemProblem] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    output_dir: Path
+    entries: list[Entry]
+    problems: list[ItemProblem]
+    warnings: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class BatchContext:
-    """What holds for all items of a batch.
+def validate_items(context: BatchContext, items: Sequence[Item]) -> ValidationResult:
+    """Check all items, and find the jobs that the ledger has for them. Nothing is sent.
 
-    Attributes:
-        run: The name under which their money is counted together.
-        folder: Where their videos go.
-        frames: Folders in which relative paths of pictures are looked up, in this order.
-        rules: What the user says.
-    """
-
-    run: str
-    folder: Path
-    frames: tuple[Path, ...]
-    rules: BatchOptions
-
-
-def validate_items(
-    client: Session, items: Sequence[Item], setting: BatchContext
-) -> ValidationResult:
-    """Check every item: its request, its pictures, its output, and what the ledger has of it.
-
-    Pictures are decoded to their ends, each once; those behind URLs are downloaded for that.
+    Each distinct image is decoded completely, once; images behind URLs are downloaded for that.
 
     Raises:
         SetupError: The configuration or the ledger cannot be used.
     """
-    return _Validator(client, items, setting).run()
+    return _Validator(context, items).run()
 
 
 class _Validator:
-    """One check of many items."""
+    """The check of one list of items; collects problems and warnings on the way."""
 
-    def __init__(self, client: Session, items: Sequence[Item], setting: BatchContext) -> None:
-        self._client, self._items, self._setting = client, items, setting
-        self._outputs = OutputPaths(setting.folder)
+    def __init__(self, context: BatchContext, items: Sequence[Item]) -> None:
+        self._context = context
+        self._session = context.session
+        self._options = context.options
+        self._items = items
+        self._paths = OutputPaths(context.output_dir)
         self._problems: list[ItemProblem] = []
-        self._warnings: dict[str, None] = {}
+        self._warnings: dict[str, None] = {}  # a dict keeps the order, and each text once
         self._quotes: dict[Quote, Quote] = {}
         images = (image for item in items for image in item.request.images)
-        self._looked = check_images(images, setting.frames, client.pictures.keep)
+        self._images = check_images(images, context.image_dirs, self._session.pictures.keep)
 
     def run(self) -> ValidationResult:
-        plans = [self._plan(item) for item in self._items]
-        places = self._places(plans)
-        new = [
-            (item.spot, self._job(item, plan, place))
-            for item, plan, place in zip(self._items, plans, places, strict=True)
-            if plan and place
+        plans = [self._plan_item(item) for item in self._items]
+        outputs = self._choose_outputs(plans)
+        new_jobs = [
+            (item.location, self._build_job(item, plan, output))
+            for item, plan, output in zip(self._items, plans, outputs, strict=True)
+            if plan and output
         ]
-        standing = self._client.ledger.find_existing(job for _, job in new)
-        ready = list(self._own([Entry(spot, job, standing.get(job.id)) for spot, job in new]))
+        existing = self._session.ledger.find_existing(job for _, job in new_jobs)
+        entries = [Entry(location, job, existing.get(job.id)) for location, job in new_jobs]
+        entries = list(self._reject_foreign_files(entries))
         problems = sorted(self._problems, key=lambda problem: problem.location.sort_key)
-        return ValidationResult(self._outputs.folder, ready, problems, list(self._warnings))
+        return ValidationResult(self._paths.folder, entries, problems, list(self._warnings))
 
-    def _plan(self, item: Item) -> Plan | None:
-        """The plan of an item with its pictures kept; None when there are problems with them."""
-        before = len(self._problems)
-        for key, image in _pictures(item.request):
-            if isinstance(found := self._looked[image], ImageError):
-                self._problems += found.to_item_problems(item.spot, key)
+    def _plan_item(self, item: Item) -> Plan | None:
+        """Return the plan of an item with stored images; None if the item has problems."""
+        count_before = len(self._problems)
+        for key, image in _named_images(item.request):
+            checked = self._images[image]
+            if isinstance(checked, ImageError):
+                self._problems += checked.to_item_problems(item.location, key)
         try:
-            plan = self._client.plan(item.request, self._provider(item))
+            plan = self._session.plan(item.request, self._provider_of(item))
         except SetupError:
             raise
         except VeoError as error:
-            self._problems += error.to_item_problems(item.spot)
-        if len(self._problems) > before:
+            self._problems += error.to_item_problems(item.location)
+        if len(self._problems) > count_before:
             return None
         self._warnings.update(dict.fromkeys(plan.warnings))
-        quote = self._quotes.setdefault(plan.quote, plan.quote)  # thousands share a few
-        return replace(plan, request=plan.request.map_images(self._kept), quote=quote)
+        # Equal quotes become one object: thousands of items have a few different prices.
+        quote = self._quotes.setdefault(plan.quote, plan.quote)
+        return replace(plan, request=plan.request.map_images(self._stored_image), quote=quote)
 
-    def _kept(self, image: Image) -> Image:
-        kept = self._looked[image]
-        assert not isinstance(kept, ImageError)  # noqa: S101 - `_plan` has looked
-        return kept
+    def _stored_image(self, image: Image) -> Image:
+        stored = self._images[image]
+        assert not isinstance(stored, ImageError)  # noqa: S101 - `_plan_item` has reported those
+        return stored
 
-    def _places(self, plans: Sequence[Plan | None]) -> list[Path | None]:
-        """The file of each item; those that ask for none get what the others leave."""
-        places = [self._claimed(item) if item.output else None for item in self._items]
+    def _choose_outputs(self, plans: Sequence[Plan | None]) -> list[Path | None]:
+        """Return the output of each item; None if the item has a problem."""
+        # Requested names first: generated ones avoid them, and so stay the same in every run.
+        outputs = [self._claim_output(item) if item.output else None for item in self._items]
         for number, (item, plan) in enumerate(zip(self._items, plans, strict=True)):
             if plan and not item.output:
-                places[number] = self._outputs.generate_path(plan.request, item.spot)
-        return places
+                outputs[number] = self._paths.generate_path(plan.request, item.location)
+        return outputs
 
-    def _claimed(self, item: Item) -> Path | None:
+    def _claim_output(self, item: Item) -> Path | None:
         try:
-            return self._outputs.claim_path(item.output or "", item.spot)
+            return self._paths.claim_path(item.output or "", item.location)
         except OutputError as error:
-            self._problems += error.to_item_problems(item.spot, "output")
+            self._problems += error.to_item_problems(item.location, "output")
             return None
 
-    def _job(self, item: Item, plan: Plan, place: Path) -> NewJob:
+    def _build_job(self, item: Item, plan: Plan, output: Path) -> NewJob:
         return NewJob(
-            run=self._setting.run,
-            provider=self._provider(item),
+            run=self._context.run,
+            provider=self._provider_of(item),
             model=plan.model.name,
             request=plan.request,
-            output=str(place),
+            output=str(output),
             quote=plan.quote,
-            force=self._setting.rules.force,
+            force=self._options.force,
             once=True,
         )
 
-    def _provider(self, item: Item) -> str:
-        return item.provider or self._setting.rules.provider or self._client.config.provider
+    def _provider_of(self, item: Item) -> str:
+        return item.provider or self._options.provider or self._session.config.provider
 
-    def _own(self, ready: Sequence[Entry]) -> Iterator[Entry]:
-        """Those whose file is their own or nobody's; a problem for each of the others."""
+    def _reject_foreign_files(self, entries: Sequence[Entry]) -> Iterator[Entry]:
+        """Yield the items whose output is free or their own; add a problem for each other."""
         taken = [
-            each for each in ready if not each.existing and os.path.lexists(each.new_job.output)
+            entry
+            for entry in entries
+            if not entry.existing and os.path.lexists(entry.new_job.output)
         ]
-        alike = self._client.ledger.find_same_request(each.new_job for each in taken)
-        for each in ready:
-            moved = _moved(each.new_job.output, alike.get(each.new_job.id, ()))
-            if each.new_job.id in alike and not moved and not self._setting.rules.force:
-                text = f"output: {each.new_job.output} is there already, and is not this item's"
-                self._problems.append(ItemProblem(each.location, f"{text}; --force replaces it"))
+        same_requests = self._session.ledger.find_same_request(entry.new_job for entry in taken)
+        for entry in entries:
+            job = entry.new_job
+            moved = _find_moved(job.output, same_requests.get(job.id, ()))
+            if job.id in same_requests and not moved and not self._options.force:
+                text = f"output: {job.output} already exists, and is not this item's video"
+                self._problems.append(ItemProblem(entry.location, f"{text}; --force replaces it"))
             else:
-                each.existing = moved or each.existing
-                yield each
+                entry.existing = moved or entry.existing
+                yield entry
 
 
-def _moved(output: str, made: Iterable[Record]) -> Record | None:
-    """The job that made the file, if it made it elsewhere and the whole folder was moved."""
-    records = (replace(record, output=output) for record in made if record.state is State.DONE)
-    return next((record for record in records if is_own_file(record)), None)
+def _find_moved(output: str, records: Iterable[Record]) -> Record | None:
+    """Return the job that made the file under another path, before its folder was moved."""
+    moved = (replace(record, output=output) for record in records if record.state is State.DONE)
+    return next((record for record in moved if is_own_file(record)), None)
 
 
-def _pictures(request: Request) -> Iterator[tuple[str, Image]]:
-    """Every picture of a request with the key that names it."""
+def _named_images(request: Request) -> Iterator[tuple[str, Image]]:
+    """Yield each image of a request with its key."""
     for key in ("start_frame", "end_frame"):
         if image := getattr(request, key):
             yield key, image
     for number, image in enumerate(request.reference):
         yield f"reference[{number}]", image
+
+
+def check_images(
+    images: Iterable[Image], folders: Sequence[Path], store: Callable[[Image], Image]
+) -> dict[Image, Image | ImageError]:
+    """Return for each distinct image its stored copy, or why it cannot be used.
+
+    Args:
+        images: Images as the items name them.
+        folders: Folders in which relative paths are looked up, in this order.
+        store: Decodes an image completely and stores it, as ``Pictures.keep`` does.
+    """
+
+    def check_image(image: Image) -> Image | ImageError:
+        try:
+            return store(find_image(image, folders))
+        except ImageError as error:
+            return error
+
+    distinct = list(dict.fromkeys(images))
+    with ThreadPoolExecutor(os.cpu_count(), "veo-image") as threads:
+        return dict(zip(distinct, threads.map(check_image, distinct), strict=True))
+
+
+def find_image(image: Image, folders: Sequence[Path]) -> Image:
+    """Return an image with the path under which it exists; URLs and data are returned as they are.
+
+    Raises:
+        ImageError: None of the folders has the file.
+    """
+    if image.data is not None or image.is_url:
+        return image
+    for folder in folders:
+        path = absolute(folder / os.path.expanduser(image.source))  # noqa: PTH111 - see `absolute`
+        if _is_file(path):
+            return replace(image, source=str(path))
+    searched = " nor in ".join(dict.fromkeys(map(str, folders)))
+    raise ImageError(f"{image.source}: no such file in {searched}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # the name is too long, or holds a NUL
+        return False

@@ -34,13 +34,13 @@ _AGAIN = {"failed", "expired"}
 _COLOURS = {"failed": "red", "expired": "red", "unknown": "yellow"}
 _STYLES = {**STATE_STYLES, "skipped": "dim", "not sent": "yellow"}
 _OUTLOOK = {
-    "MAKE": "to make",
-    "KEEP": "made already",
-    "CHANGED": "made already, its file changed since",
-    "FETCH": "made already, its file to be fetched again",
-    "GONE": "made once, its video gone",
-    "JOIN": "on its way already",
-    "ASK": "of unknown outcome",
+    "make": "to make",
+    "keep": "made already",
+    "changed": "made already, its file changed since",
+    "fetch": "made already, its file to be fetched again",
+    "gone": "made once, its video gone",
+    "join": "on its way already",
+    "ask": "of unknown outcome",
 }
 
 
@@ -61,7 +61,7 @@ def announced(batch: Batch) -> None:
     _warn(batch)
     play = "; play money in the sandbox" if out.sandbox else ""
     out.info(f"{len(batch.entries)} items: {_outlook(batch)}{play}", dim=True)
-    if short := batch.budget_error(sum_quotes(batch)):
+    if short := batch.context.budget_error(sum_quotes(batch)):
         out.warn(f"{short.message}; as many are sent as fit")
 
 
@@ -134,7 +134,7 @@ def finished(batch: Batch) -> int:
     from veo.batch.result import highest_exit_code
 
     sent = len(batch.in_flight)
-    batch.detach(content=True)
+    batch.detach(is_intended=True)
     _print_rest(batch)
     if not (out.options.json or out.options.quiet):
         _table(batch.entries)
@@ -150,7 +150,7 @@ def _tell_of_those_on_their_way(count: int) -> None:
 
 
 def _print_rest(batch: Batch) -> None:
-    for entry in batch.pop_finished():
+    for entry in batch.pop_ended():
         result(entry)
 
 
@@ -186,7 +186,7 @@ def _closing(batch: Batch) -> None:
     """The sums, and where the whole result is."""
     from veo.batch.result import count_states, sum_new_charges, write_result
 
-    sums = batch.client.ledger.sums(batch.run)
+    sums = batch.session.ledger.sums(batch.run)
     now = sum_new_charges(batch)
     money = [f"charged {format_usd(now) if now else 'nothing'}"]
     if sums.charged != now:
@@ -198,7 +198,7 @@ def _closing(batch: Batch) -> None:
     if path:
         out.info(f"all of it: {shorten_path(str(path))}", dim=True)
     if path is None:
-        out.warn(f"batch-result.json cannot be written to {batch.validation.folder}")
+        out.warn(f"batch-result.json cannot be written to {batch.validation.output_dir}")
 
 
 def _advise(batch: Batch) -> None:
@@ -236,7 +236,7 @@ def _outlook(batch: Batch) -> str:
     """How many items are to be made, are made, and so on, and the quote of what is to be made."""
     from veo.batch.result import sum_quotes
 
-    found = Counter(what.name for _, what in batch.planned_actions)
+    found = Counter(what.value for _, what in batch.planned_actions)
     parts = [f"{found[name]} {told}" for name, told in _OUTLOOK.items() if found[name]]
     cost = sum_quotes(batch)
     return ", ".join(parts) + (f"; {format_usd(cost)} to pay" if cost else "")
@@ -248,9 +248,9 @@ def _row(entry: Entry, what: Action) -> list[Any]:
     quote = entry.new_job.quote
     return [
         str(entry.location.index),
-        _OUTLOOK[what.name],
+        _OUTLOOK[what.value],
         f"{entry.new_job.provider}/{entry.new_job.model}",
-        format_amount(quote.amount) if what.name == "MAKE" else "-",
+        format_amount(quote.amount) if what.value == "make" else "-",
         shorten_path(entry.new_job.output),
     ]
 
@@ -259,7 +259,7 @@ def _planned(entry: Entry, what: Action) -> dict[str, Any]:
     """An item of a rehearsal as ``--json`` prints it."""
     return {
         **entry.to_json(),
-        "plan": what.name.lower(),
+        "plan": what.value,
         "request": entry.new_job.request.to_json(),
         "quote": entry.new_job.quote.to_json(),
     }

@@ -69,7 +69,7 @@ class Lines(Nothing):
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _LINE_EVERY_S
             seen = take_snapshot(self._batch)
-            out.info(f"{seen.finished} of {seen.total}: {', '.join(_parts(seen))}")
+            out.info(f"{seen.ended} of {seen.total}: {', '.join(_parts(seen))}")
 
     def ended(self, entries: Sequence[Entry]) -> None:
         """Print them."""
@@ -140,8 +140,8 @@ class BatchLive(LiveView):
 def _head(seen: Snapshot) -> RenderableType:
     line = Table.grid(padding=(0, 1))
     line.add_row(
-        ProgressBar(total=max(1, seen.total), completed=seen.finished, width=_WIDE),
-        Text(f"{seen.finished}/{seen.total}", style="bold"),
+        ProgressBar(total=max(1, seen.total), completed=seen.ended, width=_WIDE),
+        Text(f"{seen.ended}/{seen.total}", style="bold"),
         Text(_left(seen), style="cyan"),
     )
     return line

@@ -1,0 +1,153 @@
+"""Carries out the action that an item needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from veo.batch.entry import SKIPPED
+from veo.batch.match import Action, choose_action, paying_actions
+from veo.errors import GoneError, LeaseLostError
+from veo.files.output import claim_folder
+from veo.ledger import State, budget
+from veo.money import to_micros
+from veo.resume import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from veo.batch.entry import Entry
+    from veo.batch.in_flight import InFlight, WaitingQueue
+    from veo.batch.options import BatchContext
+    from veo.errors import VeoError
+    from veo.ledger import Record
+
+
+class EntryActions:
+    """Carries out the actions of one batch.
+
+    Args:
+        context: What all parts of the batch share.
+        waiting: Gets the items that need a new job.
+        in_flight: Gets the items whose existing job is worked on.
+        on_end: Called with an item that needs no work any more, its final state and its error.
+    """
+
+    def __init__(
+        self,
+        context: BatchContext,
+        waiting: WaitingQueue,
+        in_flight: InFlight,
+        on_end: Callable[[Entry, str, VeoError | None], None],
+    ) -> None:
+        self._context = context
+        self._session = context.session
+        self._options = context.options
+        self._waiting = waiting
+        self._in_flight = in_flight
+        self._on_end = on_end
+
+    def check_usable(self, actions: Iterable[tuple[Entry, Action]]) -> None:
+        """Connect the providers and test the folders that the actions need.
+
+        Raises:
+            SetupError: A provider cannot be used.
+            OutputError: A folder cannot be written.
+        """
+        working = paying_actions(self._options) | {Action.DOWNLOAD, Action.JOIN}
+        new_jobs = [entry.new_job for entry, action in actions if action in working]
+        for provider in {job.provider for job in new_jobs}:
+            self._session.route(provider)
+        for folder in {Path(job.output).parent for job in new_jobs}:
+            claim_folder(folder)
+
+    def join_all(self, entries: list[Entry]) -> None:
+        """Work on, or follow, the jobs that are on their way for these items."""
+        self._in_flight.join(entries, [existing_job(entry) for entry in entries])
+
+    def run_action(self, entry: Entry, action: Action) -> None:
+        """Carry out an action other than ``JOIN``, which ``join_all`` does for many items."""
+        match action:
+            case Action.MAKE:
+                self._waiting.add_last(entry)
+            case Action.SKIP:
+                self._on_end(entry, SKIPPED, None)
+            case Action.KEEP_CHANGED:
+                self._handle_changed(entry)
+            case Action.DOWNLOAD:
+                self._download_again(entry)
+            case Action.HANDLE_GONE:
+                self.handle_gone(entry)
+            case Action.HANDLE_UNKNOWN:
+                self._handle_unknown(entry)
+
+    def adopt_existing(self, entry: Entry, record: Record) -> None:
+        """Carry out the action for a job that another process created or changed meanwhile."""
+        entry.existing = record
+        action = choose_action(record)
+        if action is Action.JOIN:
+            self.join_all([entry])
+        self.run_action(entry, action)
+
+    def handle_gone(self, entry: Entry) -> None:
+        """Make a lost video again if the user has agreed to pay twice, else report it."""
+        record = existing_job(entry)
+        if self._options.remake:
+            entry.reset_job(instead_of=record.id)
+            self._waiting.add_last(entry)
+            return
+        text = "the video was made, but neither this machine nor the provider has it any more"
+        hint = "--remake makes it again, and pays again."
+        self._on_end(entry, str(record.state), GoneError(text, hint=hint, charged=True))
+
+    def _handle_changed(self, entry: Entry) -> None:
+        if self._options.force:
+            self._download_again(entry)
+            return
+        entry.note = "the file was changed after the download, and is kept"
+        self._on_end(entry, SKIPPED, None)
+
+    def _download_again(self, entry: Entry) -> None:
+        """Download a video that is made and paid for once more."""
+        record = existing_job(entry)
+        try:
+            record = self._session.ledger.move_job(
+                record,
+                State.READY,
+                kind="fetch",
+                message="downloaded again: the file is gone or changed",
+                owner=self._session.worker,
+                force=self._options.force,
+                ended_at=None,
+                tag=None,
+                error=None,
+            )
+        except LeaseLostError:
+            self.adopt_existing(entry, self._session.ledger.find_job(record.id))
+            return
+        self._in_flight.work_on([entry], [record])
+
+    def _handle_unknown(self, entry: Entry) -> None:
+        """Send a job of unknown outcome again if the user has agreed to pay twice."""
+        record = existing_job(entry)
+        if not self._options.resubmit_unknown:
+            self._on_end(entry, str(record.state), unknown(record))
+            return
+        caps = self._context.current_caps()
+        try:
+            planned = self._session.ledger.plan_resubmit(record, caps, self._session.worker)
+        except LeaseLostError:
+            self.adopt_existing(entry, self._session.ledger.find_job(record.id))
+            return
+        if planned.stopped_by:
+            amount = to_micros(record.parse_quote().amount)
+            error = budget.over_cap_error(planned.stopped_by, planned.spent, amount)
+            self._on_end(entry, str(record.state), error)
+            return
+        self._in_flight.work_on([entry], planned.records)
+
+
+def existing_job(entry: Entry) -> Record:
+    """Return the job that the ledger has for an item whose action implies that there is one."""
+    assert entry.existing  # noqa: S101 - only ``Action.MAKE`` comes without a job
+    return entry.existing
