@@ -37,8 +37,8 @@ def test_what_fits_is_made(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert ran.code == 4
     assert told == dict.fromkeys(range(3), "done") | dict.fromkeys((3, 4), "not sent")
     assert ran.objects[-1]["error"]["type"] == "BudgetError"
-    assert "2 not sent: $0.30 does not fit under --max-cost of $0.45" in ran.err
-    assert "--max-cost would have to be at least $0.75" in ran.err
+    assert "2 not sent: $0.30 does not fit under max_cost of $0.45" in ran.err
+    assert "max_cost would have to be at least $0.75" in ran.err
 
 
 def test_the_cap_is_of_all_runs(veo: Veo, service: veo_sandbox.Sandbox) -> None:
@@ -71,7 +71,7 @@ def test_the_cap_of_the_configuration(veo: Veo, service: veo_sandbox.Sandbox) ->
     ran = veo("batch", write(*numbered(5)))
 
     assert ran.code == 4
-    assert "--max-cost would have to be at least $0.75" in ran.err
+    assert "max_cost would have to be at least $0.75" in ran.err
     assert "budget.daily would have to be at least $0.75" in ran.err
     assert len(creates(service)) == 2
 

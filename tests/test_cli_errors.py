@@ -128,7 +128,7 @@ def test_a_full_disk(
         patched.setattr("veo.files.output.os.fsync", full)
         ran = veo("generate", "a lion", "-o", "lion.mp4")
 
-    says(ran, 7, "No space left on device", "`veo resume`")
+    says(ran, 7, "No space left on device", "`veo resume ")
     assert not Path("lion.mp4").exists()
     assert veo("resume").code == 0
     assert Path("lion.mp4").is_file()
@@ -185,7 +185,13 @@ def test_over_the_cap(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """A quote over the cap is refused, with what would be needed."""
     ran = veo("generate", "a lion", "--max-cost", "$0.10")
 
-    says(ran, 4, "$0.15 does not fit under --max-cost of $0.10", "at least $0.15")
+    says(
+        ran,
+        4,
+        "$0.15 does not fit under max_cost of $0.10",
+        "--max-cost sets another limit",
+        "at least $0.15",
+    )
     assert service.tasks() == []
 
 

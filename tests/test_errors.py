@@ -1,7 +1,10 @@
 """What can go wrong: one tree, and three facts about each error."""
 
+import ast
 import pickle
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,8 +19,9 @@ from veo.errors import (
     UsageError,
     VeoError,
 )
-from veo.problems import Problem
+from veo.problems import Problem, Remedy
 
+ROOT = Path(__file__).parent.parent
 TREE = str(errors.__doc__)
 CLASSES = [
     value
@@ -72,19 +76,58 @@ TEXT = st.none() | st.text()
 FACT = st.none() | st.booleans()
 
 
-@given(st.sampled_from(CLASSES), st.text(), TEXT, FACT, st.booleans(), TEXT)
-def test_json_and_back(
+REMEDIES = [Remedy("list_jobs").to_json(), Remedy("attach_task", "abcdefghjk", "task-1").to_json()]
+
+
+@given(
+    st.sampled_from(CLASSES),
+    st.text(),
+    TEXT,
+    FACT,
+    st.booleans(),
+    TEXT,
+    st.lists(st.sampled_from(REMEDIES)),
+)
+def test_json_and_back(  # noqa: PLR0917 - one for each fact that hypothesis draws
     cls: type[VeoError],
     message: str,
     hint: str | None,
     charged: bool | None,
     retryable: bool,
     request_id: str | None,
+    remedies: list[dict[str, str]],
 ) -> None:
     """An error in the ledger is the error that was raised."""
-    said = {"hint": hint, "charged": charged, "retryable": retryable, "request_id": request_id}
-    body = {"type": cls.__name__, "message": message, **said}
+    facts = {"hint": hint, "charged": charged, "retryable": retryable, "request_id": request_id}
+    body = {"type": cls.__name__, "message": message, "remedies": remedies, **facts}
     assert VeoError.from_json(body).to_json() == body
+
+
+def test_an_error_stored_without_remedies_is_restored() -> None:
+    """Ledgers of earlier versions hold none, whatever the class knows now."""
+    body = {"type": "UnknownModelError", "message": "there is no model", "hint": "`veo models`"}
+    assert VeoError.from_json(body).remedies == ()
+
+
+def test_the_core_names_no_commands_and_no_options() -> None:
+    """Only the command line turns remedies into commands; errors serve Python users too."""
+    found = {
+        f"{path}:{node.lineno}: {node.value}"
+        for folder in ("veo", "providers/veo_gemini", "providers/veo_laozhang")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in _texts(ast.parse(path.read_text("utf-8")))
+        if re.search(r"`veo |(^|[^\w-])--[a-z]", node.value)
+    }
+    assert not found
+
+
+def _texts(tree: ast.Module) -> Iterator[ast.Constant]:
+    """Every string of a module but its docstrings."""
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and id(node) not in docstrings:
+            yield node
 
 
 @pytest.mark.parametrize("body", [{}, {"type": "GremlinError"}, {"type": None, "message": None}])

@@ -23,6 +23,7 @@ from veo.files.mp4 import seconds
 from veo.key import Key
 from veo.ledger import State
 from veo.ledger.schema import jobs
+from veo.problems import Remedy
 from veo.request import Request
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def test_a_file_that_has_changed_is_not_continued(client: Client) -> None:
 
     with pytest.raises(UnknownJobError, match="has changed since job") as caught:
         extend.find(client, "lion.mp4")
-    assert f"`veo extend {job}`" in str(caught.value.hint)
+    assert caught.value.remedies == (Remedy("extend", job),)
 
 
 def test_a_file_of_nobody(client: Client) -> None:

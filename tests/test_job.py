@@ -21,6 +21,7 @@ from veo.errors import (
 )
 from veo.job import Job, Status, Video, as_completed, completed
 from veo.ledger import State
+from veo.problems import Remedy
 
 FAILED = record(State.FAILED, error=ModeratedError("no violence", charged=False))
 
@@ -90,7 +91,7 @@ class TestResult:
         handle = job(State.RUNNING)
         with pytest.raises(StillRunningError, match=r"still running after 0\.01 s") as caught:
             handle.result(timeout=0.01)
-        assert "veo resume abcdefghjk" in str(caught.value.hint)
+        assert caught.value.remedies == (Remedy("resume", "abcdefghjk"),)
         assert not handle.done()
         end(handle, done())
         assert handle.result(timeout=0).bytes == 40
@@ -348,7 +349,7 @@ def test_the_state_is_that_of_the_ledger() -> None:
 def test_an_unknown_outcome_is_an_error_that_says_so() -> None:
     """It may have been paid for."""
     handle = job()
-    end(handle, record(State.UNKNOWN, error=UnknownOutcomeError("lost")))
+    end(handle, record(State.UNKNOWN, error=UnknownOutcomeError("abcdefghjk", "lost")))
     with pytest.raises(UnknownOutcomeError) as caught:
         handle.result()
     assert caught.value.charged is None

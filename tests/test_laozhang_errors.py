@@ -169,7 +169,7 @@ def test_every_refusal_says_what_to_do() -> None:
     }
     assert "Top up" in hints[BalanceError]
     assert "token" in hints[AuthError]
-    assert "veo models" in hints[ModelUnavailableError]
+    assert "group of the API token" in hints[ModelUnavailableError]
     assert "smaller" in hints[TooLargeError]
     assert "base_url" in hints[ConfigError]
     assert "Change the prompt" in hints[ModeratedError]

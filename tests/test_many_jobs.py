@@ -69,7 +69,7 @@ def test_awaited_together(client: veo.Client) -> None:
 
 def test_all_or_nothing(client: veo.Client, server: veo_sandbox.Sandbox) -> None:
     """What does not fit under the cap as a whole is not begun."""
-    with pytest.raises(BudgetError, match=r"\$0.45 does not fit under --max-cost of \$0.30"):
+    with pytest.raises(BudgetError, match=r"\$0.45 does not fit under max_cost of \$0.30"):
         client.submit_all(["a", "b", "c"], max_cost=Decimal("0.30"))
 
     assert (client.ledger.list_jobs(), server.requests()) == ([], [])

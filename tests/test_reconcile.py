@@ -121,7 +121,7 @@ def test_nothing_is_concluded_too_early(veo: Veo, bills: str, unanswered: Unansw
     early = veo("cost", "--reconcile", bills, "--settle", "--since", "today")
 
     assert (beginning.code, early.code) == (5, 5)
-    assert "--since says from when on it is complete" in beginning.out
+    assert "`since` says from when it is complete" in beginning.out
     assert "one may still come" in early.out
     assert job(name).state is State.UNKNOWN
     assert "--unpaid JOB" in early.err

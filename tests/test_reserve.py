@@ -166,7 +166,7 @@ def test_the_cap_stops_in_order(ledger: Ledger) -> None:
     """What fits is planned, the first that does not stops the rest, found ones are found."""
     made = planned(ledger, new("a", "/a"))
     wanted = [new(name, f"/{name}") for name in ("b", "c", "a")]
-    cap = Cap("--max-cost", PRICE * 2, run="run")
+    cap = Cap("max_cost", PRICE * 2, run="run")
 
     result = ledger.plan_jobs(wanted, [cap])
 

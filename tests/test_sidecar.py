@@ -76,7 +76,7 @@ class TestDescribe:
     @pytest.mark.parametrize(
         ("state", "changes", "certain"),
         [
-            (State.UNKNOWN, {"error": UnknownOutcomeError("?")}, False),
+            (State.UNKNOWN, {"error": UnknownOutcomeError("abcdefghjk")}, False),
             (State.UNKNOWN, {"certain": True}, False),
             (State.FAILED, {"certain": False, "charged": 150_000}, False),
             (State.FAILED, {}, True),

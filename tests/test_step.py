@@ -194,7 +194,7 @@ def test_a_lost_answer_is_unknown_and_never_sent_again(bench: Bench, error: Exce
     assert bench.provider.count("submit") == 1
     assert money(again) == (150_000, 0, False)
     assert isinstance(again.error, UnknownOutcomeError)
-    assert "--resubmit" in str(again.error.hint)
+    assert [each.kind for each in again.error.remedies] == ["attach_task", "resubmit"]
 
 
 def test_a_job_found_submitting_becomes_unknown(bench: Bench) -> None:

@@ -19,6 +19,7 @@ from veo.errors import ConfigError, KeyMissingError
 from veo.key import Key
 from veo.model import Facts, Model, Row
 from veo.paths import config_folder
+from veo.problems import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,7 @@ class Budget(Row):
 
 
 class SandboxConfig(Row):
-    """``[sandbox]``: how the built-in sandbox behaves when ``--sandbox`` starts it."""
+    """``[sandbox]``: how the built-in sandbox behaves."""
 
     profile: str = "capture-2025-11"
     latency: str = "uniform:3,6"
@@ -212,7 +213,7 @@ def _to_config_error(error: ValidationError, origins: Mapping[str, str]) -> Conf
         said = problem["msg"].removeprefix("Value error, ")
         what = said if known else "there is no such setting"
         lines.append(f"{place}: {name}: {what}".removeprefix(": "))
-    return ConfigError("\n".join(lines), hint="`veo config` shows every setting and its place.")
+    return ConfigError("\n".join(lines), remedies=[Remedy("show_settings")])
 
 
 def merge_models(facts: Facts, config: ProviderConfig) -> dict[str, Model]:
@@ -263,7 +264,7 @@ def find_key(
         return None
     raise KeyMissingError(
         f"{facts.name} needs an API key: {' or '.join(names)} is not set",
-        hint=f"{facts.key_help} Or try it without a key: --sandbox.",
+        hint=facts.key_help,
     )
 
 

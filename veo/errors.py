@@ -39,10 +39,13 @@ from __future__ import annotations
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from veo.problems import ItemLocation, ItemProblem, Problem
+from veo.problems import ItemLocation, ItemProblem, Problem, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+# What ``--json`` and the sidecar publish of an error; the ledger stores all of ``to_json``.
+PUBLIC_KEYS = ("type", "message", "retryable", "charged", "request_id")
 
 
 class VeoError(Exception):
@@ -51,8 +54,10 @@ class VeoError(Exception):
     Args:
         message: One plain sentence: what happened and why. Never contains a key.
         hint: What to do next, or None.
+        remedies: What the user can do, as data, for callers that offer it; the class knows the
+            usual ones.
         retryable: Whether the same call may be made again; the class knows the usual answer.
-        charged: True, False, or None where nobody can tell; the class knows the usual answer.
+        charged: True, False, or None where it is unknown; the class knows the usual answer.
         retry_after: Seconds to wait before the same call, if the server said so.
         request_id: The provider's name for the exchange, if it gave one.
     """
@@ -60,17 +65,19 @@ class VeoError(Exception):
     exit_code: ClassVar[int] = 1
     retryable: bool = False
     charged: bool | None = False
+    remedies: tuple[Remedy, ...] = ()
     known: ClassVar[dict[str, type[VeoError]]] = {}
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         VeoError.known[cls.__name__] = cls
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each fact that an error carries
         self,
         message: str,
         *,
         hint: str | None = None,
+        remedies: Iterable[Remedy] | None = None,
         retryable: bool | None = None,
         charged: bool | EllipsisType | None = ...,
         retry_after: float | None = None,
@@ -81,40 +88,49 @@ class VeoError(Exception):
         self.hint = hint
         self.retry_after = retry_after
         self.request_id = request_id
+        if remedies is not None:
+            self.remedies = tuple(remedies)
         if retryable is not None:
             self.retryable = retryable
         if not isinstance(charged, EllipsisType):
             self.charged = charged
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By its facts: some of the tree take other arguments than a message.
-        return _restored, (type(self), self.args, vars(self))
+        # By attributes, because some classes take other arguments than a message.
+        return _restore, (type(self), self.args, vars(self))
 
     def to_item_problems(self, location: ItemLocation, key: str = "") -> list[ItemProblem]:
         """Return the error as problems of an item of a batch, under the given key of the item."""
         text = f"{self.message} {self.hint or ''}".strip()
-        return [ItemProblem(location, f"{key}: {text}" if key else text)]
+        return [ItemProblem(location, f"{key}: {text}" if key else text, self.remedies)]
 
     def to_json(self) -> dict[str, Any]:
-        """The error as the ledger and ``--json`` keep it."""
         return {
             "type": type(self).__name__,
             "message": self.message,
             "hint": self.hint,
+            "remedies": [remedy.to_json() for remedy in self.remedies],
             "retryable": self.retryable,
             "charged": self.charged,
             "request_id": self.request_id,
         }
 
+    def to_public_json(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        body = self.to_json()
+        return {key: body[key] for key in PUBLIC_KEYS}
+
     @staticmethod
     def from_json(body: Mapping[str, Any]) -> VeoError:
-        """The error that ``to_json`` described, of the class it had."""
+        """Return the error that ``to_json`` described, of its class where that is known."""
         cls = VeoError.known.get(str(body.get("type")), VeoError)
         error = cls.__new__(cls)
         VeoError.__init__(
             error,
             str(body.get("message", "")),
             hint=body.get("hint"),
+            # Earlier versions stored none: their hint holds the commands.
+            remedies=[Remedy(**remedy) for remedy in body.get("remedies", ())],
             retryable=body.get("retryable"),
             charged=body.get("charged"),
             request_id=body.get("request_id"),
@@ -122,7 +138,7 @@ class VeoError(Exception):
         return error
 
 
-def _restored(cls: type[VeoError], args: tuple[Any, ...], facts: dict[str, Any]) -> VeoError:
+def _restore(cls: type[VeoError], args: tuple[Any, ...], facts: dict[str, Any]) -> VeoError:
     error = cls.__new__(cls)
     error.args = args
     vars(error).update(facts)
@@ -163,9 +179,20 @@ class InvalidBatchError(UsageError):
 
     problems: tuple[ItemProblem, ...] = ()
 
-    def __init__(self, problems: Iterable[ItemProblem], *, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        problems: Iterable[ItemProblem],
+        *,
+        hint: str | None = None,
+        remedies: Iterable[Remedy] = (),
+    ) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems), hint=hint)
+        found = [remedy for problem in self.problems for remedy in problem.remedies]
+        super().__init__(
+            "\n".join(map(str, self.problems)),
+            hint=hint,
+            remedies=dict.fromkeys([*found, *remedies]),  # each once
+        )
 
 
 class ImageError(UsageError):
@@ -174,6 +201,8 @@ class ImageError(UsageError):
 
 class UnknownModelError(UsageError):
     """No model of that name at that provider."""
+
+    remedies = (Remedy("list_models"),)
 
 
 class UnknownProviderError(UsageError):
@@ -200,6 +229,8 @@ class ConfigError(SetupError):
 
 class KeyMissingError(SetupError):
     """No API key is set for the provider."""
+
+    remedies = (Remedy("use_sandbox"),)
 
 
 class AuthError(SetupError):
@@ -238,6 +269,8 @@ class TooLargeError(RefusedError):
 
 class ModelUnavailableError(RefusedError):
     """The provider does not offer the model: unknown there, not for this key, or retired."""
+
+    remedies = (Remedy("list_models"),)
 
 
 class BusyError(ProviderError):
@@ -293,14 +326,31 @@ class ProtocolError(ProviderError):
 
 
 class UnknownOutcomeError(VeoError):
-    """A paid request was sent and no answer came: it may have been accepted and paid for."""
+    """A paid request was sent and no response came: it may have been accepted and paid for.
+
+    Args:
+        job: The id of the job.
+        message: What happened, where more is known than that.
+        request_id: The provider's name for the exchange, if it gave one.
+    """
 
     exit_code = 5
     charged = None
 
+    def __init__(
+        self, job: str, message: str | None = None, *, request_id: str | None = None
+    ) -> None:
+        super().__init__(
+            message or f"the outcome of job {job} is unknown: it may have been paid for",
+            hint="Look for the task in the provider's console. If it is there, attach it to the "
+            "job. If not, the request can be sent again, which may pay again.",
+            remedies=(Remedy("attach_task", job), Remedy("resubmit", job)),
+            request_id=request_id,
+        )
+
 
 class StillRunningError(VeoError):
-    """The waiting has ended, the job has not: ``veo resume`` carries on."""
+    """The waiting has ended, the job has not: it can be resumed."""
 
     exit_code = 6
     retryable = True
@@ -315,7 +365,7 @@ class LeaseLostError(VeoError):
 
 
 class DownloadError(VeoError):
-    """The video is made, but it is not on disk yet; ``veo resume`` tries again."""
+    """The video is made, but it is not on disk yet; a resumed job tries again."""
 
     exit_code = 7
     retryable = True

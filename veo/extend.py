@@ -21,7 +21,7 @@ from veo.money import to_micros
 from veo.paths import absolute
 from veo.planning.check import errors
 from veo.planning.extension import Source, check, reviewed, sequel
-from veo.problems import Problem
+from veo.problems import Problem, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -215,16 +215,18 @@ def _strange(ledger: Ledger, path: Path, named: str | None) -> UnknownJobError:
     if named is None:
         return UnknownJobError(
             f"no job of this ledger made {path}",
-            hint="Only videos that a provider made can be continued: `veo jobs` lists them.",
+            hint="Only a video that a provider made can be extended.",
+            remedies=[Remedy("list_jobs")],
         )
     if ledger.list_jobs(ids=[named]):
         return UnknownJobError(
             f"{path} has changed since job {named} made it: the provider has another video",
-            hint=f"`veo extend {named}` continues the one that it has.",
+            hint="Extend the job instead of the file.",
+            remedies=[Remedy("extend", named)],
         )
     return UnknownJobError(
         f"{path} was made by job {named}, which this ledger does not know",
-        hint="VEO_HOME and --sandbox decide which ledger that is.",
+        hint="VEO_HOME selects the ledger, and the sandbox has a ledger of its own.",
     )
 
 

@@ -16,6 +16,7 @@ from veo.errors import StillRunningError, VeoError
 from veo.files import sidecar
 from veo.ledger.record import State
 from veo.money import to_usd
+from veo.problems import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
@@ -78,7 +79,7 @@ class Job:
 
     @property
     def id(self) -> str:
-        """The name that ``veo show`` and ``veo resume`` take."""
+        """The id of the job in the ledger."""
         return self._work.record.id
 
     @property
@@ -129,7 +130,8 @@ class Job:
         if not self._over and not waited.wait(_waitable(timeout)):
             raise StillRunningError(
                 f"job {self.id} is still {self.state} after {timeout} s",
-                hint=f"`veo resume {self.id}` waits for it.",
+                hint="The job continues.",
+                remedies=[Remedy("resume", self.id)],
             )
         return self._video()
 

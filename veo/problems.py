@@ -1,9 +1,39 @@
-"""What is wrong with a request or with an item of a batch, as values that errors carry."""
+"""What is wrong and what the user can do about it, as values that errors carry."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+RemedyKind = Literal[
+    "resume",  # continue the job, or all unfinished jobs where the remedy names none
+    "resubmit",  # send the request of the job again, which may pay again
+    "attach_task",  # continue the job with a task that its provider has
+    "extend",  # extend the video of the job
+    "list_jobs",
+    "list_models",
+    "show_settings",
+    "use_sandbox",
+    "overwrite",  # replace the existing file
+    "raise_max_cost",
+    "remake",  # make an item of a batch again, which pays again
+    "skip_invalid",  # send only the valid items of a batch
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """Something that the user can do, with the job and the task that it concerns.
+
+    The command line knows a command or an option for each kind.
+    """
+
+    kind: RemedyKind
+    job: str | None = None
+    task_id: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +96,12 @@ class ItemProblem:
     Attributes:
         location: Where the item stands.
         message: What is wrong, in one line; it begins with the key concerned, if there is one.
+        remedies: What the user can do about it.
     """
 
     location: ItemLocation
     message: str
+    remedies: tuple[Remedy, ...] = ()
 
     def __str__(self) -> str:
         location = str(self.location)

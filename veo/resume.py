@@ -24,7 +24,7 @@ def resume(
     wanted = [client.ledger.find_job(name) for name in names] or client.ledger.list_unfinished()
     undecided = [record for record in wanted if record.state is State.UNKNOWN and names]
     if undecided and not resubmit:
-        raise unknown(undecided[0])
+        raise UnknownOutcomeError(undecided[0].id)
     ready = [again(client, record) for record in undecided]
     live = [r for r in wanted if not r.has_ended and r.state is not State.UNKNOWN]
     return client.work_on([*ready, *client.lease(live)], timeout)
@@ -59,11 +59,3 @@ def adopt(client: Session, name: str, task_id: str) -> Record:
     if not client.ledger.adopt_late_response(record.id, task_id, None):
         raise ConfigError(f"job {record.id} is {record.state}: it needs no task id")
     return client.ledger.find_job(record.id)
-
-
-def unknown(record: Record) -> UnknownOutcomeError:
-    """The error of a job that waits for a decision."""
-    return UnknownOutcomeError(
-        f"the outcome of job {record.id} is unknown: it may have been paid for",
-        hint=str((record.error_json() or {}).get("hint") or ""),
-    )

@@ -66,9 +66,8 @@ def report_failure(error: Exception) -> int:
 
         out.notice("".join(traceback.format_exception(error)))
     out.print_error(known)
-    body = {key: value for key, value in known.to_json().items() if key != "hint"}
     with suppress(OSError):
-        out.print_result({"job": None, "error": body}, None)
+        out.print_result({"job": None, "error": known.to_public_json()}, None)
     return known.exit_code
 
 
@@ -84,7 +83,7 @@ def _named(error: Exception) -> Any:
         return OutputError(f"{error.filename or 'the output'}: {error.strerror or error}")
     return VeoError(
         f"a bug in veo: {type(error).__name__}: {error}",
-        hint="Jobs are safe: `veo jobs` lists them. --debug shows where it happened.",
+        hint=f"Jobs are safe: {out.command('jobs')} lists them. --debug shows where it happened.",
         charged=None,
     )
 

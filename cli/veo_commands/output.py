@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from veo_commands import exit_codes
-from veo_commands.remedies import error_lines
+from veo_commands.remedies import advice_lines, error_lines, veo_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -158,8 +157,6 @@ class Output:
 
     def hint(self, text: str) -> None:
         """What can be done next."""
-        if self.sandbox:
-            text = re.sub(r"`(veo [^`]+)`", r"`\1 --sandbox`", text)
         self.notice(f"  {text}", dim=True)
 
     def suggest(self, text: str) -> None:
@@ -173,8 +170,16 @@ class Output:
         meaning = f"{_MEANINGS[kind]}: " if kind in _MEANINGS else ""
         for line in error_lines(error):
             self.notice(f"error: {meaning}{line}", fg="red")
-        if error.hint:
-            self.hint(error.hint)
+        for line in self.advice(error):
+            self.hint(line)
+
+    def advice(self, error: VeoError) -> list[str]:
+        """Return what can be done about an error, one sentence a line."""
+        return advice_lines(error, sandbox=self.sandbox)
+
+    def command(self, *words: str) -> str:
+        """Return another ``veo`` command that works on the same ledger, in backquotes."""
+        return veo_command(*words, sandbox=self.sandbox)
 
     def broken_pipe(self) -> int:
         """Nobody reads the results any more: the rest goes nowhere; returns the exit code."""

@@ -6,13 +6,36 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from veo.errors import VeoError
+    from veo.problems import Remedy
 
 _ARGUMENTS = {"prompt", "extend"}  # request fields that are given without an option
+
+_COMMANDS = {
+    "resume": ("resume {job}", "continues where it stopped"),
+    "resubmit": ("resume {job} --resubmit", "sends the request again, and may pay again"),
+    "attach_task": ("resume {job} --task-id {task}", "continues with the provider's task"),
+    "extend": ("extend {job} PROMPT", "extends the video that the provider has"),
+    "list_jobs": ("jobs", "lists all jobs"),
+    "list_models": ("models", "lists the models of all providers"),
+    "show_settings": ("config", "shows every setting and where it comes from"),
+}
+_OPTIONS = {
+    "use_sandbox": "--sandbox runs the command without a key.",
+    "overwrite": "--force replaces it.",
+    "raise_max_cost": "--max-cost sets another limit for this run.",
+    "remake": "--remake makes it again, and pays again.",
+    "skip_invalid": "--skip-invalid sends the valid items.",
+}
 
 
 def option_name(field: str) -> str:
     """Return ``--negative-prompt`` for the field ``negative_prompt``."""
     return field if field in _ARGUMENTS else f"--{field.replace('_', '-')}"
+
+
+def veo_command(*words: str, sandbox: bool) -> str:
+    """Return a command in backquotes, for the ledger that the current command uses."""
+    return f"`{' '.join(filter(None, ('veo', *words, '--sandbox' if sandbox else '')))}`"
 
 
 def error_lines(error: VeoError) -> list[str]:
@@ -22,3 +45,18 @@ def error_lines(error: VeoError) -> list[str]:
     if isinstance(error, InvalidRequestError):
         return [f"{option_name(each.field)}: {each.explanation}" for each in error.problems]
     return error.message.splitlines() or [type(error).__name__]
+
+
+def advice_lines(error: VeoError, *, sandbox: bool) -> list[str]:
+    """Return an error's hint, and a line for each of its remedies."""
+    lines = [error.hint, *(_remedy_text(remedy, sandbox=sandbox) for remedy in error.remedies)]
+    return [line for line in lines if line]
+
+
+def _remedy_text(remedy: Remedy, *, sandbox: bool) -> str | None:
+    """Return the sentence for a remedy; None for one that a newer version stored."""
+    if remedy.kind not in _COMMANDS:
+        return _OPTIONS.get(remedy.kind)
+    words, effect = _COMMANDS[remedy.kind]
+    words = words.format(job=remedy.job or "", task=remedy.task_id or "ID")
+    return f"{veo_command(*words.split(), sandbox=sandbox)} {effect}."

@@ -58,7 +58,7 @@ def open_client(place: ConfigOptions, *groups: RequestOptions | WaitOptions) -> 
                 yield client
             except KeyboardInterrupt:
                 out.notice("interrupted", fg="yellow")
-                out.hint("`veo resume` carries on with what was begun.")
+                out.hint(f"{out.command('resume')} carries on with what was begun.")
                 raise
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from veo.batch.entry import SKIPPED
 from veo.batch.match import Action, choose_action, paying_actions
-from veo.errors import GoneError, LeaseLostError
+from veo.errors import GoneError, LeaseLostError, UnknownOutcomeError
 from veo.files.output import claim_folder
 from veo.ledger import State, budget
 from veo.money import to_micros
-from veo.resume import unknown
+from veo.problems import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -97,8 +97,9 @@ class EntryActions:
             self._waiting.add_last(entry)
             return
         text = "the video was made, but neither this machine nor the provider has it any more"
-        hint = "--remake makes it again, and pays again."
-        self._on_end(entry, str(record.state), GoneError(text, hint=hint, charged=True))
+        hint = "It can be made again, which pays again."
+        error = GoneError(text, hint=hint, remedies=[Remedy("remake")], charged=True)
+        self._on_end(entry, str(record.state), error)
 
     def _handle_changed(self, entry: Entry) -> None:
         if self._options.force:
@@ -131,7 +132,7 @@ class EntryActions:
         """Send a job of unknown outcome again if the user has agreed to pay twice."""
         record = existing_job(entry)
         if not self._options.resubmit_unknown:
-            self._on_end(entry, str(record.state), unknown(record))
+            self._on_end(entry, str(record.state), UnknownOutcomeError(record.id))
             return
         caps = self._context.current_caps()
         try:

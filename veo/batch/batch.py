@@ -187,8 +187,8 @@ class Batch:
         """Send no items that would fail for the same reason, or none at all if so asked."""
         if isinstance(entry.error, SetupError):
             provider = entry.new_job.provider
-            text = f"not sent: {entry.error.message}"
-            error = type(entry.error)(text, hint=entry.error.hint)
+            why = entry.error
+            error = type(why)(f"not sent: {why.message}", hint=why.hint, remedies=why.remedies)
             self._end_unsent(self.waiting.drain(provider), error)
             same_provider = [each for each in self.in_flight if each.new_job.provider == provider]
             self._withdraw(same_provider, error)

@@ -86,9 +86,7 @@ class Entry:
         else:
             job = _unplanned_json(self.new_job) | {"state": self.state}
         if self.error and not job["error"]:
-            error = self.error.to_json()
-            # Hints name options, which mean nothing to a program that reads the JSON.
-            job["error"] = {key: error[key] for key in error if key != "hint"}
+            job["error"] = self.error.to_public_json()
         return location | job | {"skipped": self.is_skipped}
 
 

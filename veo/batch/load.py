@@ -16,7 +16,7 @@ from veo.batch.options import BatchContext, BatchOptions
 from veo.batch.validate import validate_items
 from veo.errors import InvalidBatchError, UsageError
 from veo.paths import absolute
-from veo.problems import ItemLocation
+from veo.problems import ItemLocation, Remedy
 from veo.request import Request
 
 if TYPE_CHECKING:
@@ -75,8 +75,9 @@ def load_batch(session: Session, source: Source, options: BatchOptions | None = 
     )
     valid = len(validation.entries)
     if validation.problems and not (options.skip_invalid and valid):
-        hint = f"Nothing was sent. --skip-invalid sends the {valid} valid items." if valid else None
-        raise InvalidBatchError(validation.problems, hint=hint)
+        hint = f"Nothing was sent; {valid} items are valid." if valid else None
+        remedies = [Remedy("skip_invalid")] if valid else ()
+        raise InvalidBatchError(validation.problems, hint=hint, remedies=remedies)
     return Batch(context, validation)
 
 

@@ -13,7 +13,7 @@ from veo.batch.paths import OutputPaths
 from veo.errors import ImageError, OutputError, SetupError, VeoError
 from veo.ledger import NewJob, State
 from veo.paths import absolute
-from veo.problems import ItemProblem
+from veo.problems import ItemProblem, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -154,7 +154,8 @@ class _Validator:
             moved = _find_moved(job.output, same_requests.get(job.id, ()))
             if job.id in same_requests and not moved and not self._options.force:
                 text = f"output: {job.output} already exists, and is not this item's video"
-                self._problems.append(ItemProblem(entry.location, f"{text}; --force replaces it"))
+                remedies = (Remedy("overwrite"),)
+                self._problems.append(ItemProblem(entry.location, text, remedies))
             else:
                 entry.existing = moved or entry.existing
                 yield entry

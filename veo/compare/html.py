@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EMBEDDED_BYTES = 24_000_000
 _RATES = [rate / 100 for rate in range(91)]
-_FOOT = "Every amount traces to an event of the ledger: `veo show JOB` prints it."
+_FOOT = "Every amount can be traced to the events of its job in the ledger."
 
 
 def render(

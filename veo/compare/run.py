@@ -11,6 +11,7 @@ from veo.compare.metrics import Figures, accepted_at, figures
 from veo.errors import UsageError
 from veo.ledger.record import State
 from veo.ledger.reserve import make_job_id
+from veo.problems import Remedy
 from veo.provider import find_provider
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def entrants(client: Session, request: Request, routes: Sequence[str]) -> list[E
         found.append(Entrant(name, provider, plan))
         request = _settled(request, plan)
     if problems:
-        raise UsageError("\n".join(problems), hint="`veo models` lists what each can do.")
+        raise UsageError("\n".join(problems), remedies=[Remedy("list_models")])
     return found
 
 
@@ -148,7 +149,7 @@ def timeouts(*, tasks: bool, charged: str) -> str:
     """What happens to a video that is late, for a person."""
     if tasks:
         money = "charged only if it is made" if charged == "on_success" else "charged already"
-        return f"the task goes on and `veo resume` fetches it; {money}"
+        return f"the task continues and its job can be resumed; {money}"
     money = "not charged" if charged == "on_success" else "charged all the same"
     return f"the stream is left and the video is lost; {money}"
 

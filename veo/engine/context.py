@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from veo.engine.poll_schedule import Durations, ProgressTracker, poll_delay
 from veo.errors import LeaseLostError, StillRunningError, VeoError
 from veo.ledger.record import State
+from veo.problems import Remedy
 from veo.provider import Asking
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class StepContext:
             self.find_provider(work.record.provider).limiter.release(work.record.id)
 
     def stop_work(self, work: ActiveJob, error: VeoError) -> None:
-        """Stop working on a job and leave it as it is, for ``veo resume``."""
+        """Stop working on a job and leave it as it is, so that it can be resumed."""
         work.error, work.stopped = error, True
         self.release_capacity(work)
         if not isinstance(error, LeaseLostError):
@@ -178,5 +179,6 @@ def still_running_error(work: ActiveJob) -> StillRunningError:
     """The end of the waiting for a job, not of the job."""
     return StillRunningError(
         f"still {work.record.state} after {work.wait_s or 0:.0f} s",
-        hint=f"The job goes on: `veo resume {work.record.id}` waits for it.",
+        hint="The job continues.",
+        remedies=[Remedy("resume", work.record.id)],
     )

@@ -21,6 +21,7 @@ from veo.files import output as download
 from veo.files import sidecar
 from veo.ledger.record import State
 from veo.paths import part_path
+from veo.problems import Remedy
 from veo.update import Stage
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ def _gone(error: VeoError) -> GoneError:
 def _resumable(work: ActiveJob, error: VeoError) -> DownloadError:
     return DownloadError(
         f"the video is made, but could not be downloaded: {error.message}",
-        hint=error.hint or f"`veo resume {work.record.id}` tries again; nothing is paid twice.",
+        hint=error.hint or "A new attempt pays nothing.",
+        remedies=[Remedy("resume", work.record.id)],
         charged=True,
     )

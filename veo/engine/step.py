@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from veo.engine.download import fetch
 from veo.engine.poll import poll
-from veo.engine.submit import mark_unknown, submit, unknown_outcome_hint
+from veo.engine.submit import mark_unknown, submit
 from veo.errors import LeaseLostError, UnknownOutcomeError, VeoError
 from veo.ledger.record import State
 
@@ -45,9 +45,7 @@ def _step(context: StepContext, work: ActiveJob) -> float | None:
     if record.state in {State.SUBMITTED, State.RUNNING} and record.task_id:
         return poll(context, work)
     if record.state is State.UNKNOWN:
-        work.error = UnknownOutcomeError(
-            f"the outcome of job {record.id} is unknown", hint=unknown_outcome_hint(record.id)
-        )
+        work.error = UnknownOutcomeError(record.id)
     elif not record.has_ended:
         mark_unknown(context, work)
     return None

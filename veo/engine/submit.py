@@ -20,6 +20,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.ledger.record import State
+from veo.problems import Remedy
 from veo.update import Stage, Update
 
 if TYPE_CHECKING:
@@ -59,20 +60,12 @@ def mark_unknown(context: StepContext, work: ActiveJob) -> None:
     """A job that was found being sent, its sender dead: nobody can tell whether it was paid."""
     was = work.record.state
     error = UnknownOutcomeError(
-        f"the process that sent job {work.record.id} ended before the answer came; "
+        work.record.id,
+        f"the process that sent job {work.record.id} ended before the response arrived; "
         "it may have been accepted and paid for",
-        hint=unknown_outcome_hint(work.record.id),
     )
     context.end_job(work, State.UNKNOWN, error, certain=False)
     _log.info("job %s: %s -> unknown", work.record.id, was)
-
-
-def unknown_outcome_hint(job: str) -> str:
-    """What a person can do about a job whose outcome is unknown."""
-    return (
-        f"Look into the provider's console. If it shows the task: `veo resume {job} --task-id ID`;"
-        f" if not: `veo resume {job} --resubmit` sends it again, and may pay again."
-    )
 
 
 def apply_update(
@@ -175,7 +168,8 @@ def _keep(
                 raise LedgerError(
                     f"{error.message}. Job {work.record.id} was accepted as task "
                     f"{update.task_id}, which could not be written down",
-                    hint=f"Later: `veo resume {work.record.id} --task-id {update.task_id}`.",
+                    hint="Attach the task to the job later.",
+                    remedies=[Remedy("attach_task", work.record.id, update.task_id)],
                     charged=None,
                 ) from error
     return None
@@ -187,9 +181,9 @@ def _not_made(
     money = charge.on_refused(work.record, error)
     if error.charged is None:
         unknown = UnknownOutcomeError(
+            work.record.id,
             f"the request was sent, but its outcome is unknown: {error.message}; "
             "it may have been accepted and paid for",
-            hint=unknown_outcome_hint(work.record.id),
             request_id=error.request_id,
         )
         context.end_job(work, State.UNKNOWN, unknown, **money)

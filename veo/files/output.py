@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from veo.errors import DownloadError, OutputError
 from veo.files.mp4 import defect
 from veo.paths import alternative_path, part_path
+from veo.problems import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,7 +123,7 @@ def claim_place(output: Path, *, force: bool) -> None:
         if output.is_dir():
             raise OutputError(f"{output} is a folder", hint="Name a file in it.")
         if output.exists() and not force:
-            raise OutputError(f"{output} is there already", hint="--force replaces it.")
+            raise OutputError(f"{output} is there already", remedies=[Remedy("overwrite")])
     claim_folder(output.parent)
 
 
@@ -179,6 +180,6 @@ def _disk(path: Path) -> Iterator[None]:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         raise DownloadError(
             f"cannot write {path.parent}: {error.strerror or error}",
-            hint="Free some space there, then `veo resume`." if full else "Then `veo resume`.",
+            hint="Free some space there, then resume the job." if full else None,
             retryable=False,
         ) from error

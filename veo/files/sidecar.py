@@ -7,13 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from veo.errors import PUBLIC_KEYS
 from veo.files.atomic import open_atomic
 from veo.ledger.record import State
 from veo.money import to_usd
 
 if TYPE_CHECKING:
     from veo.ledger import Record
-
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -33,11 +33,8 @@ def describe(record: Record) -> dict[str, Any]:
         "seconds": _seconds(record),
         "polls": record.polls,
         "cost": cost(record),
-        "error": {key: failure.get(key) for key in _ERROR} if failure else None,
+        "error": {key: failure.get(key) for key in PUBLIC_KEYS} if failure else None,
     }
-
-
-_ERROR = ("type", "message", "retryable", "charged", "request_id")
 
 
 def cost(record: Record) -> dict[str, Any]:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from veo.errors import BudgetError
 from veo.ledger import Cap
 from veo.money import format_amount, to_micros, to_usd
+from veo.problems import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
     from veo.config import Config
+
+MAX_COST = "max_cost"
 
 
 def current_caps(config: Config, run: str, max_cost: Decimal | None = None) -> list[Cap]:
@@ -25,7 +28,7 @@ def current_caps(config: Config, run: str, max_cost: Decimal | None = None) -> l
         max_cost: USD; the configured ones by default.
     """
     limit = max_cost if max_cost is not None else config.max_cost
-    found = [Cap("--max-cost", to_micros(limit), run=run)] if limit is not None else []
+    found = [Cap(MAX_COST, to_micros(limit), run=run)] if limit is not None else []
     today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     spans = {"daily": today, "monthly": today.replace(day=1)}
     for name, begin in spans.items():
@@ -48,6 +51,7 @@ def over_cap_error(cap: Cap, spent: int, amount: int) -> BudgetError:
         f"{format_amount(to_usd(cap.limit))}: "
         f"{format_amount(to_usd(spent))} is spent or reserved already",
         hint=f"{cap.name} would have to be at least {format_amount(to_usd(spent + amount))}.",
+        remedies=[Remedy("raise_max_cost")] if cap.name == MAX_COST else (),
     )
 
 
@@ -65,4 +69,5 @@ def caps_error(spent: Mapping[Cap, int], amount: int) -> BudgetError | None:
     return BudgetError(
         "; ".join(error.message for error in errors),
         hint=" ".join(str(error.hint) for error in errors),
+        remedies=[remedy for error in errors for remedy in error.remedies],
     )

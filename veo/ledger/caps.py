@@ -18,7 +18,7 @@ class Cap:
     """A limit on money: what is reserved, charged and doubtful together never passes it.
 
     Attributes:
-        name: How the user knows it, for example ``--max-cost``.
+        name: The name of its setting, for example ``max_cost``.
         limit: Millionths of a USD.
         run: Count the jobs of this run; None counts all.
         since: Count jobs planned at or after this time, Unix seconds.

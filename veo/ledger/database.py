@@ -13,6 +13,7 @@ from sqlalchemy.exc import DatabaseError
 
 from veo.errors import LedgerError
 from veo.ledger.migrations import apply_migrations
+from veo.problems import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,16 +166,19 @@ def _translate_errors(path: Path) -> Iterator[None]:
 
 def _ledger_error(path: Path, error: BaseException | None) -> LedgerError:
     if isinstance(error, sqlite3.OperationalError):
-        return LedgerError(f"the ledger {path}: {error}", hint=_error_hint(str(error)))
+        return _operational_error(path, str(error))
     return LedgerError(
         f"the ledger {path} is damaged: {error}",
         hint="Move it away, or set VEO_HOME to another folder.",
     )
 
 
-def _error_hint(text: str) -> str:
+def _operational_error(path: Path, text: str) -> LedgerError:
+    remedies: tuple[Remedy, ...] = ()
     if "full" in text:
-        return "Free some disk space, then `veo resume`."
-    if "locked" in text:
-        return "Another program holds it; try again."
-    return "Set VEO_HOME to a folder that can be written."
+        hint, remedies = "Free some disk space, then resume the jobs.", (Remedy("resume"),)
+    elif "locked" in text:
+        hint = "Another program holds it; try again."
+    else:
+        hint = "Set VEO_HOME to a folder that can be written."
+    return LedgerError(f"the ledger {path}: {text}", hint=hint, remedies=remedies)

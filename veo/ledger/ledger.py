@@ -16,6 +16,7 @@ from veo.ledger import rows
 from veo.ledger.database import Database
 from veo.ledger.record import LIVE, Event, Record, State
 from veo.ledger.schema import events, jobs
+from veo.problems import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -195,7 +196,7 @@ class Ledger:
         if len(exact or found) == 1:
             return (exact or found)[0]
         if not found:
-            raise UnknownJobError(f"there is no job {name!r}", hint="`veo jobs` lists them.")
+            raise UnknownJobError(f"there is no job {name!r}", remedies=[Remedy("list_jobs")])
         several = ", ".join(record.id for record in found)
         raise UnknownJobError(f"{name!r} fits several jobs: {several}")
 

@@ -107,12 +107,10 @@ def _named(name: str, models: Mapping[str, Model], everyone: Iterable[Model]) ->
         return models[name]
     others = sorted({model.provider for model in everyone if model.name == name})
     meant = similar(name, list(models))
-    hint = f"Did you mean {meant}? " if meant else ""
+    hint = f"Did you mean {meant}?" if meant else ""
     if others:
-        hint = f"It belongs to {' and '.join(others)}. "
-    raise UnknownModelError(
-        f"there is no model {name!r} here", hint=f"{hint}`veo models` lists them all."
-    )
+        hint = f"It belongs to {' and '.join(others)}."
+    raise UnknownModelError(f"there is no model {name!r} here", hint=hint or None)
 
 
 def _siblings(request: Request, model: Model, models: Mapping[str, Model]) -> list[str]:

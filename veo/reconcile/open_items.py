@@ -46,9 +46,9 @@ class Judge:
         if record.id in self.terms.unpaid:
             return "unpaid", "you said that it was not charged"
         if begins is None or begun(record) < begins:
-            return "open", "the list may begin after it: --since says from when on it is complete"
+            return "open", "the list may begin after it: `since` says from when it is complete"
         if self.listed.taken_at - begun(record) < self.terms.settled_after:
-            return "open", "no charge yet, but one may still come: --settled-after says until when"
+            return "open", "no charge yet, but one may still come: `settled_after` says until when"
         return "unpaid", "no charge in the list can be its"
 
 

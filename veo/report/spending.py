@@ -12,7 +12,7 @@ from veo.report import plots
 if TYPE_CHECKING:
     from veo.ledger import Ledger
 
-_FOOT = "Every amount traces to an event of the ledger: `veo show JOB` prints it."
+_FOOT = "Every amount can be traced to the events of its job in the ledger."
 _TITLES = ("jobs", "videos", "charged", "for nothing", "reserved", "perhaps more", "a video")
 _DAYS = 31
 _MOST = 40
@@ -87,9 +87,7 @@ def _table(
     shown = ranked[::-1][:_MOST] if by in (["batch"], ["day"]) else ranked
     rows = [[*key, *_cells(found[key])] for key in shown]
     left = len(found) - len(shown)
-    more = (
-        [page.text(f"and {left} more; `veo cost --by {by[0]}` lists all", "soft")] if left else []
-    )
+    more = [page.text(f"and {left} more", "soft")] if left else []
     last = ["all", *[""] * (len(by) - 1), *_cells(whole)]
     text = range(1, len(by))
     return page.section(title, page.table([*by, *_TITLES], rows, last, prose=list(text)), *more)

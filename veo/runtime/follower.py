@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING
 
 from veo.engine.context import still_running_error
-from veo.engine.submit import unknown_outcome_hint
 from veo.errors import UnknownOutcomeError, VeoError
 from veo.ledger import LIVE, State
 
@@ -87,8 +86,7 @@ class Follower:
         if changed:
             work.on_change(work)
         if record.state is State.UNKNOWN:
-            text = f"the outcome of job {record.id} is unknown"
-            work.error = UnknownOutcomeError(text, hint=unknown_outcome_hint(record.id))
+            work.error = UnknownOutcomeError(record.id)
         elif record.state in LIVE:
             work.error = self._impatience(work)
         if record.state in LIVE and not work.error:

@@ -146,7 +146,7 @@ def finished(batch: Batch) -> int:
 
 def _tell_of_those_on_their_way(count: int) -> None:
     if count:
-        out.hint(f"{count} on their way: `veo resume` fetches them, or the same command again.")
+        out.hint(f"{count} on their way: {out.command('resume')} or the same command fetches them.")
 
 
 def _print_rest(batch: Batch) -> None:
@@ -206,12 +206,13 @@ def _advise(batch: Batch) -> None:
     _tell_not_sent(batch.entries)
     found = Counter(entry.state for entry in batch.entries if entry.error)
     if found["unknown"]:
-        out.hint("`veo jobs --state unknown` lists what may have been paid for.")
+        out.hint(f"{out.command('jobs', '--state unknown')} lists what may have been paid for.")
         out.hint("--resubmit-unknown sends it again, which may pay twice.")
     wrong = [entry for entry in batch.entries if entry.error and entry.state in _AGAIN]
     kept = [entry for entry in wrong if entry.record and entry.record.covers_request]
-    for hint in dict.fromkeys(str(entry.error.hint) for entry in kept if entry.error):
-        out.hint(hint)
+    errors = [entry.error for entry in kept if entry.error]
+    for line in dict.fromkeys(line for error in errors for line in out.advice(error)):
+        out.hint(line)
     if len(wrong) > len(kept):
         out.hint("The same command again gives those that failed a new try.")
 
@@ -221,8 +222,8 @@ def _tell_not_sent(entries: Iterable[Entry]) -> None:
     for error in dict.fromkeys(errors):
         said = error.message.removeprefix("not sent: ")
         out.notice(f"{errors.count(error)} not sent: {said}", fg="yellow")
-        if error.hint:
-            out.hint(error.hint)
+        for line in out.advice(error):
+            out.hint(line)
 
 
 def _warn(batch: Batch) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from veo.errors import LedgerError, OutputError, SetupError, UsageError, VeoError
 from veo_commands.commands.providers import key_set
+from veo_commands.output import out
 from veo_commands.session import load_config, open_client, start_sandbox
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _tried(name: str, look: Callable[[], str]) -> Check:
     try:
         return Check(name, "ok", look())
     except VeoError as error:
-        return Check(name, "fail", error.message, error.hint)
+        return Check(name, "fail", error.message, _advice(error))
 
 
 def _software() -> str:
@@ -109,9 +110,9 @@ def _jobs(client: Client) -> Iterator[Check]:
 
     if unknown := len(client.ledger.list_jobs(states=[State.UNKNOWN])):
         message = f"{unknown} of unknown outcome: perhaps paid for"
-        yield Check("jobs", "warn", message, "`veo resume` tells what can be done.")
+        yield Check("jobs", "warn", message, f"{out.command('resume')} tells what can be done.")
     if unfinished := len(client.ledger.list_unfinished()):
-        yield Check("jobs", "ok", f"{unfinished} unfinished; `veo resume` carries on")
+        yield Check("jobs", "ok", f"{unfinished} unfinished; {out.command('resume')} carries on")
 
 
 def _providers(client: Client, *, ping: bool) -> Iterator[Check]:
@@ -134,7 +135,7 @@ def _provider(client: Client, name: str) -> Check:
         facts = client.route(name).facts
     except VeoError as error:
         message = error.message.removeprefix(f"{name} ")
-        return Check(name, "fail" if chosen else "off", message, error.hint)
+        return Check(name, "fail" if chosen else "off", message, _advice(error))
     variable = key_set(facts, client.config)
     found = f"{variable} is set" if variable else "has no key set, and can do without"
     return Check(name, "ok", f"{found}{'; used by default' if chosen else ''}")
@@ -162,9 +163,13 @@ def _model(client: Client) -> Iterator[Check]:
     try:
         plan = client.plan("a lion")
     except (UsageError, SetupError) as error:
-        yield Check("model", "fail", error.message, error.hint)
+        yield Check("model", "fail", error.message, _advice(error))
         return
     for warning in plan.warnings:
         yield Check("model", "warn", warning)
     if not plan.warnings:
         yield Check("model", "ok", f"{plan.model.name}")
+
+
+def _advice(error: VeoError) -> str | None:
+    return " ".join(out.advice(error)) or None

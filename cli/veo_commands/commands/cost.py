@@ -203,7 +203,7 @@ def remarks(account: "Spending") -> list[str]:
         most = format_usd(account.most)
         said.append(
             f"Outcome unknown: charged {format_usd(account.charged)}, at most {most}; "
-            "`veo cost --reconcile` settles it with the provider's list."
+            f"{out.command('cost', '--reconcile')} settles it with the provider's list."
         )
     return said
 

@@ -103,9 +103,9 @@ def _kept(job: "Job") -> int:
 
 
 def _way_on(record: "Record", left: int, named: str) -> str:
-    steps = f" --times {left}" if left > 1 else ""
+    steps = f"--times {left}" if left > 1 else ""
     when = "from there" if record.state == "done" else "once that job has its video"
-    return f"`veo extend {record.id} PROMPT{steps}{named}` goes on {when}."
+    return f"{out.command('extend', record.id, 'PROMPT', steps, named.strip())} goes on {when}."
 
 
 def _check_detachable(times: int) -> None:

@@ -179,7 +179,7 @@ def _as_text(found: Reconciled, settled: Sequence[Record]) -> None:
     for record in settled:
         out.info(f"settled: {describe_outcome(record)}", dim=True)
         if not record.has_ended:
-            out.hint(f"`veo resume {record.id}` fetches its video.")
+            out.hint(f"{out.command('resume', record.id)} fetches its video.")
 
 
 def _facts(found: Reconciled) -> list[tuple[str, str]]:

@@ -105,12 +105,13 @@ def _busy(record: "Record") -> str:
 
 def _undecided(records: "Sequence[Record]") -> None:
     """Tell of jobs of unknown outcome, and what can be done about them."""
-    from veo.engine.submit import unknown_outcome_hint
+    from veo.errors import UnknownOutcomeError
 
     for record in records:
         out.info(describe_outcome(record), fg="yellow")
     if records:
-        out.suggest(unknown_outcome_hint(records[0].id if len(records) == 1 else "JOB"))
+        for line in out.advice(UnknownOutcomeError(records[0].id if len(records) == 1 else "JOB")):
+            out.suggest(line)
 
 
 def _check(names: Sequence[str], *, resubmit: bool, task_id: str | None) -> None:
@@ -119,7 +120,7 @@ def _check(names: Sequence[str], *, resubmit: bool, task_id: str | None) -> None
     if resubmit and not names:
         raise UsageError(
             "--resubmit may pay twice, so it wants the jobs named",
-            hint="`veo jobs --state unknown` lists them.",
+            hint=f"{out.command('jobs', '--state unknown')} lists them.",
         )
     if task_id and (len(names) != 1 or resubmit):
         raise UsageError("--task-id belongs to one job, and is no --resubmit")

@@ -77,6 +77,7 @@ def _described(record: "Record", history: "Sequence[Event]") -> dict[str, Any]:
 
 
 def _facts(record: "Record") -> list[tuple[str, str]]:
+    from veo.errors import VeoError
     from veo.ledger.statement import describe_price
 
     quote, failure = record.parse_quote(), record.error_json()
@@ -93,8 +94,8 @@ def _facts(record: "Record") -> list[tuple[str, str]]:
     ]
     if failure:
         facts.append(("error", shorten_line(failure["message"], 500)))
-    if failure and failure.get("hint"):
-        facts.append(("advice", failure["hint"]))
+        advice = out.advice(VeoError.from_json(failure))
+        facts += [("advice" * (not number), line) for number, line in enumerate(advice)]
     return facts
 
 

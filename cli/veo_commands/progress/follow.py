@@ -107,7 +107,7 @@ def _described(job: Job) -> dict[str, Any]:
 
     body = describe(job.record)
     if job.error and not body["error"] and job.record.state != "done":
-        body["error"] = {k: v for k, v in job.error.to_json().items() if k != "hint"}
+        body["error"] = job.error.to_public_json()
     return body
 
 
@@ -122,7 +122,7 @@ def _accepted(job: Job) -> bool:
 def _detached(job: Job) -> int:
     out.print_result(_described(job), job.id)
     out.info(f"{job.id} accepted as {job.record.task_id}", dim=True)
-    out.suggest(f"`veo resume {job.id}` fetches the video.")
+    out.suggest(f"{out.command('resume', job.id)} fetches the video.")
     return exit_codes.DONE
 
 
@@ -133,8 +133,8 @@ def handle_interrupt(client: Client, jobs: Sequence[Job]) -> int:
         out.print_result(_described(job), None)
     for job in jobs[:_FEW]:
         out.notice(describe_outcome(job.record))
-    only = f" {jobs[0].id}" if len(jobs) == 1 else ""
-    out.hint(f"`veo resume{only}` carries on.")
+    only = jobs[0].id if len(jobs) == 1 else ""
+    out.hint(f"{out.command('resume', only)} carries on.")
     return exit_codes.INTERRUPTED
 
 
