@@ -38,7 +38,7 @@ def measure(repeat: int) -> Table:
         files = {size: _write_video(folder / f"{size[:-3]}.mp4", SIZES[size][0]) for size in SIZES}
         with pacer(0.0, 5.0, folder) as url:
             mine = open_client(Order("veo", url, KEY, name, 1, 1, 90.0))
-            provider = mine.route("laozhang-async").provider
+            provider = mine.connect("laozhang-async").provider
             for size, file in files.items():
                 _measure_size(table, size, f"{url}/files/{file.name}", provider, folder, repeat)
             mine.close()
@@ -87,10 +87,10 @@ def _download_with_veo(
     for place in places:
         part = paths.part_path(place, "job") if finish else place
         part.unlink(missing_ok=True)
-        download.receive(provider.open(RemoteVideo(url)), part, lambda _, __: None)
+        download.write_stream(provider.open(RemoteVideo(url)), part, lambda _, __: None)
         if finish:
-            download.check(part)
-            download.publish(part, place, "job", force=True)
+            download.verify_part(part)
+            download.publish_part(part, place, "job", force=True)
 
 
 def _write_video(path: Path, size: int) -> Path:

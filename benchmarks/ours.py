@@ -27,7 +27,7 @@ def open_client(order: Order) -> Client:
 def prepare_work(order: Order) -> Callable[[], dict[str, int]]:
     """Connect a client and return a function that makes the videos that are still missing."""
     mine = open_client(order)
-    mine.route("laozhang-async")
+    mine.connect("laozhang-async")
 
     def begin() -> dict[str, int]:
         items = (

@@ -28,7 +28,7 @@ def measure(repeat: int) -> Table:
     with tempfile.TemporaryDirectory() as folder, pacer(0.0, 5.0, Path(folder)) as url:
         session, mine = requests.Session(), open_client(Order("veo", url, KEY, folder, 1, 1, 90.0))
         session.headers["Authorization"] = f"Bearer {KEY}"
-        provider = mine.route("laozhang-async").provider
+        provider = mine.connect("laozhang-async").provider
         found = rounds(
             {
                 SESSION: lambda: session.get(f"{url}/v1/videos/task_1", timeout=60).json(),

@@ -101,7 +101,7 @@ def _takes(model: Model) -> Iterable[str]:
 
 
 def _price(model: Model) -> str:
-    amounts = [str(model.price.unit(resolution)) for resolution in model.resolutions]
+    amounts = [str(model.price.unit_price(resolution)) for resolution in model.resolutions]
     shown = amounts[:1] if len(set(amounts)) == 1 else amounts
     return f"{' / '.join(shown)}{' a video' if model.price.per == 'call' else ' a second'}"
 

@@ -13,7 +13,7 @@ from PIL import Image as Pil
 
 from veo.batch.match import is_own_file
 from veo.ledger import Ledger
-from veo.paths import home
+from veo.paths import ledger_folder
 
 if TYPE_CHECKING:
     from cli_runner import Veo
@@ -207,7 +207,7 @@ def test_what_an_edited_file_does_not_ask_for_is_given_up(
 ) -> None:
     """Jobs that an earlier run planned and never sent hold no money once they are not wanted."""
     veo("batch", write("lion"))
-    ledger = Ledger(home())
+    ledger = Ledger(ledger_folder())
     (done,) = ledger.list_jobs()
     with ledger.database.write() as connection:  # as a process that was killed leaves them
         connection.exec_driver_sql(
@@ -229,7 +229,7 @@ def test_planned_jobs_of_a_dead_process_are_carried_on_with(
     service.change(latency="3")
     veo("batch", write("lion"), "--detach")
     service.change(latency="0")
-    ledger = Ledger(home())
+    ledger = Ledger(ledger_folder())
     with ledger.database.write() as connection:
         connection.exec_driver_sql(
             "UPDATE jobs SET state = 'planned', task_id = NULL, owner = 'dead-1', version = 9"

@@ -11,7 +11,7 @@ from batch_inputs import PRICE, charged, creates, jobs, narrow, numbered, states
 from PIL import Image as Pil
 from terminal import run_on_terminal, visible_lines
 
-from veo.paths import home
+from veo.paths import ledger_folder
 
 if TYPE_CHECKING:
     import pytest
@@ -279,14 +279,14 @@ def test_in_the_sandbox(veo: Veo) -> None:
     assert ran.code == 0, ran.err
     assert "play money" in ran.err
     assert whole() == {"lion.mp4", "tiger.mp4"}
-    assert not (home() / "ledger.db").exists()
+    assert not (ledger_folder() / "ledger.db").exists()
 
 
 def test_many_share_one_picture(
     veo: Veo, service: veo_sandbox.Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frame that all items name is looked at once and made fit once."""
-    counts = {"verify": 0, "fit": 0}
+    counts = {"verify_image": 0, "prepare_image": 0}
 
     def counting(name: str) -> Any:
         real = getattr(pictures, name)
@@ -306,7 +306,7 @@ def test_many_share_one_picture(
     ran = veo("batch", write(*({**item, **frames} for item in numbered(12))))
 
     assert ran.code == 0, ran.err
-    assert counts == {"verify": 1, "fit": 1}
+    assert counts == {"verify_image": 1, "prepare_image": 1}
 
 
 def test_on_a_terminal(in_steps: veo_sandbox.Sandbox) -> None:

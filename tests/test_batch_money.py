@@ -11,7 +11,7 @@ from batch_inputs import PRICE, charged, creates, jobs, numbered, states, whole,
 from cli_runner import Veo, start_process
 
 from veo.ledger import Ledger
-from veo.paths import home
+from veo.paths import ledger_folder
 
 if TYPE_CHECKING:
     import veo_sandbox
@@ -21,7 +21,7 @@ pytest_plugins = ("veo_fixtures",)
 
 def heights() -> list[int]:
     """What was reserved and taken in all after each event of the ledger, in their order."""
-    ledger = Ledger(home())
+    ledger = Ledger(ledger_folder())
     lines = [event for job in ledger.list_jobs() for event in ledger.read_history(job.id)]
     ledger.close()
     lines.sort(key=lambda event: event.id)

@@ -22,7 +22,7 @@ from cassette_session import (
 from laozhang import CAPTURED, FILE
 
 from veo.errors import VeoError
-from veo.files.mp4 import defect
+from veo.files.mp4 import find_defect
 from veo.provider import find_provider
 from veo.update import RemoteVideo, Stage
 
@@ -119,7 +119,7 @@ def test_made(take: Take, session: Session) -> None:
         data = session.fetch(video)
         sizes.append(len(data))
 
-        assert defect(io.BytesIO(data)) is None
+        assert find_defect(io.BytesIO(data)) is None
         assert session.fetch(video, len(data) - 1000) == data[-1000:]
     assert sizes == sorted(set(sizes)), "each goes on from the one before"
 

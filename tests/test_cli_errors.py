@@ -251,7 +251,7 @@ def test_a_bug_is_called_one(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr("veo.planning.plan.plan", broken)
+    monkeypatch.setattr("veo.planning.plan.make_plan", broken)
 
     says(veo("generate", "a lion"), 1, "a bug", "RuntimeError: out of order", "--debug")
     assert "Traceback" in veo("generate", "a lion", "--debug").err

@@ -8,7 +8,7 @@ import pytest
 from cli_runner import Veo
 
 import veo_sandbox
-from veo.files.mp4 import defect
+from veo.files.mp4 import find_defect
 
 pytest_plugins = ("veo_fixtures",)
 
@@ -20,7 +20,7 @@ def test_the_path_is_the_result(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert ran.code == 0, ran.err
     assert ran.out == f"{Path('lion.mp4').absolute()}\n"
     with Path("lion.mp4").open("rb") as file:
-        assert defect(file) is None
+        assert find_defect(file) is None
     assert "charged $0.15" in ran.err
     assert [bill["state"] for bill in service.bills()] == ["charged"]
 

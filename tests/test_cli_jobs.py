@@ -8,7 +8,7 @@ from cli_runner import Veo
 
 import veo_sandbox
 from veo.ledger import Ledger, State
-from veo.paths import home
+from veo.paths import ledger_folder
 
 pytest_plugins = ("veo_fixtures",)
 
@@ -182,7 +182,7 @@ def test_somebody_elses_job_is_left_alone(veo: Veo, service: veo_sandbox.Sandbox
     """A job that another process works on is left alone, and said to be."""
     service.change(latency="30")
     job = veo("generate", "a lion", "--detach").out.strip()
-    ledger = Ledger(home())
+    ledger = Ledger(ledger_folder())
     with ledger.database.write() as connection:
         connection.exec_driver_sql(
             "INSERT INTO workers (id, host, pid, seen_at) VALUES ('far', 'far', 1, ?)",

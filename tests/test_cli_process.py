@@ -14,7 +14,7 @@ from terminal import run_on_terminal, visible_lines
 
 import veo_sandbox
 from veo.ledger import Ledger, Record
-from veo.paths import home
+from veo.paths import ledger_folder
 
 pytest_plugins = ("veo_fixtures",)
 
@@ -31,9 +31,9 @@ def until(condition: Callable[[], object], seconds: float = 30) -> None:
 
 def jobs() -> list[Record]:
     """The jobs of the test's ledger."""
-    if not (home() / "ledger.db").exists():
+    if not (ledger_folder() / "ledger.db").exists():
         return []
-    ledger = Ledger(home())
+    ledger = Ledger(ledger_folder())
     found = ledger.list_jobs()
     ledger.close()
     return found

@@ -13,7 +13,7 @@ import veo_sandbox
 from veo.compare import html as pages
 from veo.compare.media import measure, poster
 from veo.ledger import Ledger
-from veo.paths import home
+from veo.paths import ledger_folder
 
 pytest_plugins = ("veo_fixtures",)
 
@@ -29,7 +29,7 @@ def test_what_each_route_made_and_charged(veo: Veo, service: veo_sandbox.Sandbox
     """Ordinary jobs of one run; the figures are the ledger's, the bills agree."""
     ran = veo("compare", "a lion", "--on", BOTH, "-n", "2", "--yes", "--json")
     found = sides(ran)
-    ledger = Ledger(home())
+    ledger = Ledger(ledger_folder())
     jobs = ledger.list_jobs()
     ledger.close()
 
@@ -208,7 +208,7 @@ def test_simulation_agrees_with_theory_and_with_the_bills(veo: Veo) -> None:
     assert tasks["charged_for_failed"] == 0.0
     assert sync["expected_per_video"] >= 0.15 / 0.75
     assert tasks["made"] + tasks["failed"] + tasks["open"] == 40
-    assert not (home() / "ledger.db").exists()
+    assert not (ledger_folder() / "ledger.db").exists()
 
 
 def test_a_simulation_as_a_page(veo: Veo) -> None:

@@ -12,7 +12,7 @@ from scripted import model
 from veo.config import Config, ProviderConfig, _merge_layer, find_key, merge_models, read_config
 from veo.errors import ConfigError, KeyMissingError
 from veo.model import Facts
-from veo.paths import absolute, config_folder, home
+from veo.paths import config_folder, ledger_folder, to_absolute
 
 SECRET = "sandbox-SECRET-0123456789"
 
@@ -362,13 +362,16 @@ class TestPlaces:
         """From the root on, with the user's home in them."""
         monkeypatch.setenv("HOME", "/home/me")
         env = {"VEO_HOME": "~/veo", "VEO_CONFIG_HOME": "~/conf"}
-        assert (home(env), config_folder(env)) == (Path("/home/me/veo"), Path("/home/me/conf"))
+        assert (ledger_folder(env), config_folder(env)) == (
+            Path("/home/me/veo"),
+            Path("/home/me/conf"),
+        )
 
     def test_without_them_the_platform_does(self) -> None:
         """Two folders named after the program."""
-        assert {home({}).name, config_folder({}).name} == {"veo"}
-        assert home({}).is_absolute()
+        assert {ledger_folder({}).name, config_folder({}).name} == {"veo"}
+        assert ledger_folder({}).is_absolute()
 
     def test_nobodys_home_is_no_error(self) -> None:
         """It stays as it was written, and is then not found like anything else."""
-        assert absolute("~nobody-has-this-name/a").name == "a"
+        assert to_absolute("~nobody-has-this-name/a").name == "a"

@@ -11,7 +11,7 @@ from html_checks import sound
 import veo_sandbox
 from veo.ledger import Ledger
 from veo.ledger.spending import JobFilter, find_untraced, group_spending, sum_spending
-from veo.paths import home
+from veo.paths import ledger_folder
 
 pytest_plugins = ("veo_fixtures",)
 
@@ -56,7 +56,7 @@ def test_charges_are_told_apart(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
 
 def test_the_ledger_agrees_with_the_bills(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
     """For each route the charges are the sandbox's own, but for the job of unknown outcome."""
-    ledger = Ledger(home())
+    ledger = Ledger(ledger_folder())
     sums = {key[0]: account for key, account in group_spending(ledger, ["provider"]).items()}
     lost = find_untraced(ledger)
     ledger.close()
@@ -68,7 +68,7 @@ def test_the_ledger_agrees_with_the_bills(veo: Veo, spent: veo_sandbox.Sandbox) 
 
 def test_groups_add_up(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
     """However the jobs are grouped, the groups together are all of them."""
-    ledger = Ledger(home())
+    ledger = Ledger(ledger_folder())
     whole = sum_spending(ledger)
     for by in (["day"], ["provider", "model"], ["batch"], ["outcome"], ["day", "outcome"]):
         groups = group_spending(ledger, by)  # type: ignore[arg-type]
@@ -206,7 +206,7 @@ def test_prices_side_by_side(veo: Veo) -> None:
 
 def test_a_day_is_a_local_day(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
     """Jobs count on the day they were asked for; until ends a scope."""
-    ledger = Ledger(home())
+    ledger = Ledger(ledger_folder())
     days = group_spending(ledger, ["day"])
     none = sum_spending(ledger, JobFilter(until=1.0))
     ledger.close()

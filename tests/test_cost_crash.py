@@ -13,7 +13,7 @@ from crash_client import Mortals
 import veo_sandbox
 from veo.ledger import Ledger, State
 from veo.ledger.spending import find_untraced, group_spending
-from veo.paths import home
+from veo.paths import ledger_folder
 
 pytest_plugins = ("veo_fixtures",)
 
@@ -53,14 +53,14 @@ def test_sums_are_the_providers_after_any_number_of_deaths(
     with Mortals(server.url, server.key) as mortals:
         for number in range(KILLS):
             route = list(ROUTES)[number % len(ROUTES)]
-            mortals.run(home(), submit=3, die=moments.uniform(0.05, 0.6), provider=route)
-        assert all(mortals.run(home(), submit=2, provider=route) for route in ROUTES)
-    ledger = Ledger(home())
+            mortals.run(ledger_folder(), submit=3, die=moments.uniform(0.05, 0.6), provider=route)
+        assert all(mortals.run(ledger_folder(), submit=2, provider=route) for route in ROUTES)
+    ledger = Ledger(ledger_folder())
     bills = f"{server.url}/sandbox/bills"
     common = ("cost", "--reconcile", bills, "--settle", "--since", "today")
     veo(*common, "--settled-after", "0.001s", *mapping(server, ledger))
     with Mortals(server.url, server.key) as mortals:
-        assert mortals.run(home())
+        assert mortals.run(ledger_folder())
     sums = {key[0]: account for key, account in group_spending(ledger, ["provider"]).items()}
     lost = find_untraced(ledger)
     left = ledger.list_jobs(states=[State.UNKNOWN])
@@ -79,9 +79,9 @@ def test_files_of_settled_jobs_are_on_disk(veo: Veo, service: veo_sandbox.Sandbo
     """A job that was killed in the middle of its paid request is settled and fetched."""
     with Mortals(service.url, service.key) as mortals:
         for number in range(3, 9):
-            mortals.run(home(), submit=1, die=["before", number])
-        assert mortals.run(home())
-    ledger = Ledger(home())
+            mortals.run(ledger_folder(), submit=1, die=["before", number])
+        assert mortals.run(ledger_folder())
+    ledger = Ledger(ledger_folder())
     bills = f"{service.url}/sandbox/bills"
     veo("cost", "--reconcile", bills, "--settle", *mapping(service, ledger))
     veo("resume")

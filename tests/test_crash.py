@@ -17,7 +17,7 @@ import crash_client as mortal
 import pytest
 from crash_client import Mortals
 
-from veo.files.mp4 import defect
+from veo.files.mp4 import find_defect
 from veo.ledger import Ledger, Record, State
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def prove(server: veo_sandbox.Sandbox, home: Path) -> list[Record]:
     for job in jobs:
         if job.state is State.DONE:
             with Path(job.output).open("rb") as file:
-                assert defect(file) is None
+                assert find_defect(file) is None
     finals = {str(path) for path in home.glob("*.mp4")}
     assert finals == {job.output for job in jobs if job.state is State.DONE}
     return jobs

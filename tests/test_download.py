@@ -42,7 +42,7 @@ def received(part: Path, *streams: ByteStream) -> list[tuple[int, int | None]]:
     """What a watcher was told while these came in."""
     told: list[tuple[int, int | None]] = []
     for one in streams:
-        download.receive(one, part, lambda *counts: told.append(counts))
+        download.write_stream(one, part, lambda *counts: told.append(counts))
     return told
 
 
@@ -96,19 +96,19 @@ class TestReceive:
         """So that the next try can go on from there."""
         with pytest.raises(AnswerLostError):
             received(part, breaking(DATA[:50], AnswerLostError("cut"), total=200))
-        assert download.kept_bytes(part) == 50
+        assert download.size_on_disk(part) == 50
 
     def test_too_few_bytes_are_kept_and_told(self, part: Path) -> None:
         """A connection that ended politely, but early."""
         with pytest.raises(DownloadError, match="150 of 200") as caught:
             received(part, stream(DATA[:150], total=200))
-        assert (caught.value.retryable, download.kept_bytes(part)) == (True, 150)
+        assert (caught.value.retryable, download.size_on_disk(part)) == (True, 150)
 
     def test_too_many_bytes_are_not_kept(self, part: Path) -> None:
         """Nobody knows which of them are right."""
         with pytest.raises(DownloadError, match="200 of 150"):
             received(part, stream(DATA, total=150))
-        assert download.kept_bytes(part) == 0
+        assert download.size_on_disk(part) == 0
 
     @pytest.mark.parametrize("error", [None, AnswerLostError("cut"), OSError("disk")])
     def test_the_stream_is_closed(self, part: Path, error: Exception | None) -> None:
@@ -137,15 +137,15 @@ class TestCheck:
     def test_a_whole_one_is_known_by_content(self, part: Path) -> None:
         """Its length and sha256."""
         part.write_bytes(film())
-        saved = download.check(part)
-        assert saved == download.Saved(part, len(film()), hashlib.sha256(film()).hexdigest())
+        saved = download.verify_part(part)
+        assert saved == download.SavedFile(part, len(film()), hashlib.sha256(film()).hexdigest())
 
     @pytest.mark.parametrize("data", [film()[:-1], b"<html>gone</html>", b""])
     def test_a_broken_one_is_removed(self, part: Path, data: bytes) -> None:
         """The next try begins again, instead of going on behind rubbish."""
         part.write_bytes(data)
         with pytest.raises(DownloadError, match="no whole MP4") as caught:
-            download.check(part)
+            download.verify_part(part)
         assert (part.exists(), caught.value.retryable) == (False, True)
 
 
@@ -155,7 +155,7 @@ class TestPublish:
     def test_it_is_there_under_its_name_alone(self, part: Path, output: Path) -> None:
         """The part file is gone."""
         part.write_bytes(DATA)
-        assert download.publish(part, output, "job", force=False) == output
+        assert download.publish_part(part, output, "job", force=False) == output
         assert {path.name: path.read_bytes() for path in output.parent.iterdir()} == {
             "lion.mp4": DATA
         }
@@ -169,7 +169,7 @@ class TestPublish:
             monkeypatch.setattr(os, "link", Mock(side_effect=OSError(errno.EPERM, "no links")))
         part.write_bytes(DATA)
         output.write_bytes(b"mine")
-        path = download.publish(part, output, "job", force=False)
+        path = download.publish_part(part, output, "job", force=False)
         assert (path.name, path.read_bytes(), output.read_bytes()) == (
             "lion.job.mp4",
             DATA,
@@ -181,7 +181,7 @@ class TestPublish:
         """In one step."""
         part.write_bytes(DATA)
         output.write_bytes(b"old")
-        download.publish(part, output, "job", force=True)
+        download.publish_part(part, output, "job", force=True)
         assert (output.read_bytes(), part.exists()) == (DATA, False)
 
     def test_a_file_system_without_links_will_do(
@@ -190,7 +190,7 @@ class TestPublish:
         """Cards, phones and some network drives have none."""
         monkeypatch.setattr(os, "link", Mock(side_effect=OSError(errno.ENOTSUP, "no links")))
         part.write_bytes(DATA)
-        assert download.publish(part, output, "job", force=False).read_bytes() == DATA
+        assert download.publish_part(part, output, "job", force=False).read_bytes() == DATA
 
     def test_a_folder_that_cannot_be_synced_is_no_failure(
         self, part: Path, output: Path, monkeypatch: pytest.MonkeyPatch
@@ -198,13 +198,13 @@ class TestPublish:
         """The file is there, and its bytes are durable."""
         monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(errno.EINVAL, "no")))
         part.write_bytes(DATA)
-        assert download.publish(part, output, "job", force=False) == output
+        assert download.publish_part(part, output, "job", force=False) == output
 
     def test_a_folder_that_vanished_is_told(self, part: Path, output: Path) -> None:
         """The bytes are kept wherever the part file is."""
         part.write_bytes(DATA)
         with pytest.raises(DownloadError, match="cannot write"):
-            download.publish(part, output.parent / "gone" / "lion.mp4", "job", force=False)
+            download.publish_part(part, output.parent / "gone" / "lion.mp4", "job", force=False)
         assert part.read_bytes() == DATA
 
 
@@ -213,28 +213,28 @@ class TestClaim:
 
     def test_folders_are_made(self, tmp_path: Path) -> None:
         """And nothing else is left behind."""
-        download.claim_place(tmp_path / "a" / "b" / "lion.mp4", force=False)
+        download.prepare_output(tmp_path / "a" / "b" / "lion.mp4", force=False)
         assert list((tmp_path / "a" / "b").iterdir()) == []
 
     def test_a_file_is_not_replaced_unasked(self, output: Path) -> None:
         """With `force` it may be."""
         output.write_bytes(b"mine")
         with pytest.raises(OutputError, match=r"lion\.mp4 is there already"):
-            download.claim_place(output, force=False)
-        download.claim_place(output, force=True)
+            download.prepare_output(output, force=False)
+        download.prepare_output(output, force=True)
         assert output.read_bytes() == b"mine"
 
     @pytest.mark.parametrize("force", [False, True])
     def test_a_folder_is_no_file(self, tmp_path: Path, *, force: bool) -> None:
         """It is never replaced."""
         with pytest.raises(OutputError, match="is a folder"):
-            download.claim_place(tmp_path, force=force)
+            download.prepare_output(tmp_path, force=force)
 
     def test_a_file_is_no_folder(self, output: Path) -> None:
         """Nothing can be written below one."""
         output.write_bytes(b"mine")
         with pytest.raises(OutputError, match="cannot write"):
-            download.claim_place(output / "lion.mp4", force=False)
+            download.prepare_output(output / "lion.mp4", force=False)
 
     @pytest.mark.parametrize("method", ["exists", "mkdir", "touch"])
     def test_a_folder_that_is_not_ours(
@@ -244,19 +244,19 @@ class TestClaim:
         no = PermissionError(errno.EACCES, "Permission denied")
         monkeypatch.setattr(Path, method, Mock(side_effect=no))
         with pytest.raises(OutputError, match="Permission denied"):
-            download.claim_place(output, force=False)
+            download.prepare_output(output, force=False)
 
     def test_a_name_that_is_too_long(self, tmp_path: Path) -> None:
         """For the disk, not only for us."""
         with pytest.raises(OutputError, match="too long"):
-            download.claim_place(tmp_path / ("x" * 300), force=False)
+            download.prepare_output(tmp_path / ("x" * 300), force=False)
 
     def test_two_at_once_do_not_stumble_over_each_other(
         self, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A trial file that is gone again is no sign of anything."""
         monkeypatch.setattr(Path, "touch", lambda _: None)
-        download.claim_place(output, force=False)
+        download.prepare_output(output, force=False)
 
 
 @given(st.text("狮a😀.", min_size=1, max_size=60).filter(lambda name: set(name) != {"."}))

@@ -10,7 +10,12 @@ from ledger_rows import begun, made
 
 from veo.ledger import Ledger, Record, State, lineage
 from veo.planning.check import check as check_request
-from veo.planning.extension import Source, check, reviewed, sequel
+from veo.planning.extension import (
+    ExtensionSource,
+    adapt_problems,
+    check_extension,
+    extension_request,
+)
 from veo.request import Request
 from veo.update import RemoteVideo
 from veo_gemini import Gemini, Vertex
@@ -44,22 +49,22 @@ def lion(ledger: Ledger, tmp_path: Path) -> Record:
     return made(ledger, FAST, tmp_path / "lion.mp4")
 
 
-def source(record: Record, **known: Any) -> Source:
+def source(record: Record, **known: Any) -> ExtensionSource:
     """A fresh video of 8 seconds, unless something else is known of it."""
-    usual = {"model": FAST, "seconds": 8.0, "times": 0, "kept_until": NOW + DAY}
-    return Source(record, **usual | known)
+    usual = {"model": FAST, "seconds": 8.0, "times": 0, "expires_at": NOW + DAY}
+    return ExtensionSource(record, **usual | known)
 
 
 def test_nothing_speaks_against_a_fresh_video(lion: Record) -> None:
     """A video of today, 8 seconds long, can be continued as often as the row says."""
-    assert check(source(lion), FAST, 1, NOW, CATALOGUE) == ()
-    assert check(source(lion), STANDARD, 20, NOW, CATALOGUE) == ()
+    assert check_extension(source(lion), FAST, 1, NOW, CATALOGUE) == ()
+    assert check_extension(source(lion), STANDARD, 20, NOW, CATALOGUE) == ()
 
 
 @pytest.mark.parametrize(
     ("known", "model", "times", "says"),
     [
-        ({"kept_until": NOW - 1}, FAST, 1, "gemini has deleted the video"),
+        ({"expires_at": NOW - 1}, FAST, 1, "gemini has deleted the video"),
         ({"seconds": 148.0}, FAST, 1, "148.0 s long"),
         ({"seconds": 141.6}, FAST, 1, "at most 141 s"),
         ({"seconds": None, "times": 20}, FAST, 1, "this one has been 20 times"),
@@ -76,28 +81,28 @@ def test_what_speaks_against_it(
     lion: Record, known: dict[str, Any], model: Model, times: int, says: str
 ) -> None:
     """Each reason is one problem that says what is allowed."""
-    (problem,) = check(source(lion, **known), model, times, NOW, CATALOGUE)
+    (problem,) = check_extension(source(lion, **known), model, times, NOW, CATALOGUE)
 
     assert says in str(problem)
 
 
 def test_a_video_may_be_a_moment_longer_than_was_paid_for(lion: Record) -> None:
     """A last frame beyond the 141 seconds does not refuse what the provider takes."""
-    assert check(source(lion, seconds=141.04), FAST, 1, NOW) == ()
+    assert check_extension(source(lion, seconds=141.04), FAST, 1, NOW) == ()
 
 
 def test_a_row_without_limits_sets_none(lion: Record) -> None:
     """Where nobody has documented a limit, or the length is not known, nothing is refused."""
     free = FAST.model_copy(update={"extend_max_input_s": None, "extend_max_times": None})
 
-    assert check(source(lion, seconds=500.0), free, 50, NOW) == ()
-    assert check(source(lion, seconds=None, kept_until=None), FAST, 20, NOW) == ()
+    assert check_extension(source(lion, seconds=500.0), free, 50, NOW) == ()
+    assert check_extension(source(lion, seconds=None, expires_at=None), FAST, 20, NOW) == ()
 
 
 def test_a_route_that_continues_nothing_names_those_that_do(ledger: Ledger, tmp_path: Path) -> None:
     """The alternatives come from the rows, with the word that they want videos of their own."""
     record = made(ledger, PORTRAIT, tmp_path / "a.mp4")
-    (problem,) = check(source(record, model=PORTRAIT), PORTRAIT, 1, NOW, CATALOGUE)
+    (problem,) = check_extension(source(record, model=PORTRAIT), PORTRAIT, 1, NOW, CATALOGUE)
 
     assert "laozhang-async cannot continue its videos" in problem.message
     assert problem.offered_by == (
@@ -109,10 +114,10 @@ def test_a_route_that_continues_nothing_names_those_that_do(ledger: Ledger, tmp_
 
 def test_every_reason_is_told_at_once(lion: Record) -> None:
     """Too old, too long, too often, and the wrong model: all in one answer."""
-    worst = source(lion, seconds=148.0, times=20, kept_until=NOW)
+    worst = source(lion, seconds=148.0, times=20, expires_at=NOW)
 
-    assert len(check(worst, FAST, 2, NOW, CATALOGUE)) == 2
-    assert len(check(worst, LITE, 2, NOW, CATALOGUE)) == 2
+    assert len(check_extension(worst, FAST, 2, NOW, CATALOGUE)) == 2
+    assert len(check_extension(worst, LITE, 2, NOW, CATALOGUE)) == 2
 
 
 @pytest.mark.parametrize(
@@ -126,7 +131,7 @@ def test_a_job_without_a_video_cannot_be_continued(
     record = begun(ledger, FAST, tmp_path / "a.mp4")
     if state:
         record = ledger.move_job(record, state)
-    (problem,) = check(source(record, kept_until=None), FAST, 1, NOW)
+    (problem,) = check_extension(source(record, expires_at=None), FAST, 1, NOW)
 
     assert says in problem.message
 
@@ -135,7 +140,7 @@ def test_an_expired_video_cannot_be_continued(lion: Record) -> None:
     """That its provider has lost a video is known from the job."""
     gone = replace(lion, state=State.EXPIRED)
 
-    assert "expired" in check(source(gone), FAST, 1, NOW)[0].message
+    assert "expired" in check_extension(source(gone), FAST, 1, NOW)[0].message
 
 
 def test_a_sequel_has_the_shape_of_its_video(ledger: Ledger, tmp_path: Path) -> None:
@@ -144,10 +149,10 @@ def test_a_sequel_has_the_shape_of_its_video(ledger: Ledger, tmp_path: Path) -> 
     tall = made(ledger, FAST, tmp_path / "b.mp4", aspect_ratio="9:16", resolution="720p")
     asked = Request(prompt="then it roars", seed=7)
 
-    assert sequel(source(wide), asked, FAST) == Request(
+    assert extension_request(source(wide), asked, FAST) == Request(
         prompt="then it roars", model=FAST.name, seed=7, extend=wide.remote_video()
     )
-    assert sequel(source(tall), asked, STANDARD) == Request(
+    assert extension_request(source(tall), asked, STANDARD) == Request(
         prompt="then it roars",
         model=STANDARD.name,
         seed=7,
@@ -159,8 +164,8 @@ def test_a_sequel_has_the_shape_of_its_video(ledger: Ledger, tmp_path: Path) -> 
 def told(record: Record, asked: Request) -> list[str]:
     """What is wrong with a request that continues a video."""
     known = source(record)
-    problems = check_request(sequel(known, asked, FAST), FAST, CATALOGUE)
-    return [str(problem) for problem in reviewed(known, asked, problems)]
+    problems = check_request(extension_request(known, asked, FAST), FAST, CATALOGUE)
+    return [str(problem) for problem in adapt_problems(known, asked, problems)]
 
 
 def test_a_video_in_1080p_is_refused_as_such(ledger: Ledger, tmp_path: Path) -> None:
@@ -188,7 +193,7 @@ def test_the_platform_continues_1080p(ledger: Ledger, tmp_path: Path) -> None:
     sharp = made(ledger, PLATFORM, tmp_path / "a.mp4", resolution="1080p")
     known = source(sharp, model=PLATFORM)
 
-    assert check_request(sequel(known, Request(prompt="on"), PLATFORM), PLATFORM) == ()
+    assert check_request(extension_request(known, Request(prompt="on"), PLATFORM), PLATFORM) == ()
 
 
 def test_a_chain_is_followed_to_its_beginning(ledger: Ledger, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 
-from veo.files.mp4 import seconds
+from veo.files.mp4 import read_duration_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,7 @@ def test_a_lion_roars_for_22_seconds(veo: Veo) -> None:
 
     assert ran.code == 0, ran.err
     assert ran.out == f"{Path('roar.mp4').absolute()}\n"
-    assert seconds(Path("roar.mp4")) == 22.0
+    assert read_duration_s(Path("roar.mp4")) == 22.0
     first, whole = packets("lion.mp4"), packets("roar.mp4")
     assert (len(first), len(whole)) == (8 * 24, 22 * 24)
     assert whole[: len(first)] == first
@@ -147,8 +147,8 @@ def test_a_failure_in_the_middle_tells_how_to_go_on(
     assert f"`veo extend {done['job']} PROMPT --times 2 -o roar.mp4` goes on from there" in ran.err
     again = veo("extend", done["job"], "on", "--times", "2", "-o", "roar.mp4")
     assert again.code == 0, again.err
-    assert seconds(Path("roar.step2.mp4")) == 22.0
-    assert seconds(Path("roar.mp4")) == 29.0
+    assert read_duration_s(Path("roar.step2.mp4")) == 22.0
+    assert read_duration_s(Path("roar.mp4")) == 29.0
 
 
 def test_an_end_of_patience_in_the_middle(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:

@@ -19,7 +19,7 @@ from veo.errors import (
     OutputError,
     UnknownJobError,
 )
-from veo.files.mp4 import seconds
+from veo.files.mp4 import read_duration_s
 from veo.key import Key
 from veo.ledger import State
 from veo.ledger.schema import jobs
@@ -60,8 +60,8 @@ def lion(client: Client, provider: str = "gemini", output: str = "lion.mp4", **s
 
 def grown(client: Client, name: str, times: int = 1, **how: Any) -> list[Video]:
     """The videos of all steps."""
-    planned = extend.plan(client, extend.find(client, name), NEXT, times)
-    return [job.result(60) for job in extend.steps(client, planned, **how)]
+    planned = extend.plan_extension(client, extend.find_source(client, name), NEXT, times)
+    return [job.result(60) for job in extend.run_steps(client, planned, **how)]
 
 
 def aged(client: Client, job: str, days: float) -> None:
@@ -79,7 +79,7 @@ def test_two_steps_are_two_jobs_and_one_file(
     videos = grown(client, "lion.mp4", times=2, output="roar.mp4")
 
     assert [video.path.name for video in videos] == ["roar.step1.mp4", "roar.mp4"]
-    assert [seconds(video.path) for video in videos] == [15.0, 22.0]
+    assert [read_duration_s(video.path) for video in videos] == [15.0, 22.0]
     assert [video.charged for video in videos] == [Decimal("0.7")] * 2
     assert videos[0].record.run == videos[1].record.run != first.record.run
     assert [bill["amount"] for bill in server.bills()] == [0.8, 0.7, 0.7]
@@ -101,7 +101,7 @@ def test_found_by_job_by_file_and_by_content(client: Client, tmp_path: Path) -> 
     copy.write_bytes(Path("lion.mp4").read_bytes())
 
     for name in (made, made[:6], "lion.mp4", str(copy)):
-        known = extend.find(client, name)
+        known = extend.find_source(client, name)
         assert (known.record.id, known.seconds, known.times) == (made, 8.0, 0)
 
 
@@ -109,7 +109,7 @@ def test_of_equal_files_the_sidecar_tells_which(client: Client) -> None:
     """Tiny clips are alike to the byte; the job is the one that the sidecar names."""
     first, _ = lion(client), lion(client, output="other.mp4")
 
-    assert extend.find(client, "lion.mp4").record.id == first.record.id
+    assert extend.find_source(client, "lion.mp4").record.id == first.record.id
 
 
 def test_the_length_is_known_without_the_file(client: Client) -> None:
@@ -118,7 +118,7 @@ def test_the_length_is_known_without_the_file(client: Client) -> None:
     (video,) = grown(client, "lion.mp4", output="roar.mp4")
     video.path.unlink()
 
-    known = extend.find(client, video.record.id)
+    known = extend.find_source(client, video.record.id)
 
     assert (known.seconds, known.times) == (11, 1)
 
@@ -130,7 +130,7 @@ def test_a_file_that_has_changed_is_not_continued(client: Client) -> None:
         file.write(b"mine")
 
     with pytest.raises(UnknownJobError, match="has changed since job") as caught:
-        extend.find(client, "lion.mp4")
+        extend.find_source(client, "lion.mp4")
     assert caught.value.remedies == (Remedy("extend", job),)
 
 
@@ -147,7 +147,7 @@ def test_a_file_of_nobody(client: Client) -> None:
         ("none", "there is no job"),
     ):
         with pytest.raises(UnknownJobError, match=says):
-            extend.find(client, name)
+            extend.find_source(client, name)
 
 
 def test_what_cannot_be_continued_is_refused_with_every_reason(
@@ -158,7 +158,7 @@ def test_what_cannot_be_continued_is_refused_with_every_reason(
     asked = Request(prompt="on", aspect_ratio="9:16")
 
     with pytest.raises(InvalidRequestError) as caught:
-        extend.plan(client, extend.find(client, job), asked, 30, provider="vertex")
+        extend.plan_extension(client, extend.find_source(client, job), asked, 30, provider="vertex")
 
     fields = [problem.field for problem in caught.value.problems]
     assert sorted(fields) == ["aspect_ratio", "extend", "provider", "times"]
@@ -184,7 +184,7 @@ def test_the_platform_continues_its_own(client: Client, server: veo_sandbox.Sand
     lion(client, "vertex", aspect_ratio="9:16")
     (video,) = grown(client, "lion.mp4", output="roar.mp4")
 
-    assert seconds(video.path) == 15.0
+    assert read_duration_s(video.path) == 15.0
     assert video.record.parse_request().aspect_ratio == "9:16"
     assert server.tasks()[-1]["request"]["size"] == "720x1280"
 
@@ -193,8 +193,8 @@ def test_another_model_of_the_same_provider(client: Client, server: veo_sandbox.
     """The model is the video's unless another one is asked for."""
     lion(client)
     dearer = Request(prompt="on", model="veo-3.1-generate-preview")
-    planned = extend.plan(client, extend.find(client, "lion.mp4"), dearer)
-    (video,) = [job.result(60) for job in extend.steps(client, planned)]
+    planned = extend.plan_extension(client, extend.find_source(client, "lion.mp4"), dearer)
+    (video,) = [job.result(60) for job in extend.run_steps(client, planned)]
 
     assert (video.record.model, video.charged) == (dearer.model, Decimal("2.8"))
 
@@ -223,14 +223,14 @@ def test_a_failure_leaves_the_steps_before_it(client: Client, server: veo_sandbo
     """The first step's file stays, the second costs nothing, and a third is never sent."""
     lion(client)
     server.fault("failed", after=1)
-    planned = extend.plan(client, extend.find(client, "lion.mp4"), NEXT, 3)
+    planned = extend.plan_extension(client, extend.find_source(client, "lion.mp4"), NEXT, 3)
     begun: list[Job] = []
 
     with pytest.raises(GenerationError):
-        begun.extend(extend.steps(client, planned, output="roar.mp4"))
+        begun.extend(extend.run_steps(client, planned, output="roar.mp4"))
 
     assert [job.state for job in begun] == [State.DONE, State.FAILED]
-    assert seconds(Path("roar.step1.mp4")) == 15.0
+    assert read_duration_s(Path("roar.step1.mp4")) == 15.0
     assert [bill["state"] for bill in server.bills()] == ["charged", "charged", "refunded"]
 
 

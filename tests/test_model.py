@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scripted import model
 
-from veo.model import Facts, Model, Rule, load_facts, similar
+from veo.model import Facts, Model, Rule, find_similar, load_facts
 from veo.money import quote
 from veo.planning.check import check
 from veo.planning.check import errors as fatal
@@ -151,7 +151,7 @@ class TestSimilar:
         """Always the one that has just these words."""
         words = name.split("-")
         random.shuffle(words)
-        assert similar("-".join(words).upper(), list(self.NAMES)) == name
+        assert find_similar("-".join(words).upper(), list(self.NAMES)) == name
 
     @pytest.mark.parametrize(
         ("typed", "meant"),
@@ -165,7 +165,7 @@ class TestSimilar:
     )
     def test_a_slip_of_the_finger(self, typed: str, meant: str | None) -> None:
         """The closest name, or none when nothing is close."""
-        assert similar(typed, list(self.NAMES)) == meant
+        assert find_similar(typed, list(self.NAMES)) == meant
 
 
 FACTS: dict[str, Facts] = {name: cls.facts for name, cls in installed_providers().items()}

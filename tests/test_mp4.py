@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_videos import film
 
-from veo.files.mp4 import defect, seconds
+from veo.files.mp4 import find_defect, read_duration_s
 
 
 def fault(data: bytes) -> str | None:
     """What is wrong with these bytes."""
-    return defect(io.BytesIO(data))
+    return find_defect(io.BytesIO(data))
 
 
 def box(kind: bytes, body: bytes = b"", *, large: bool = False, open_end: bool = False) -> bytes:
@@ -97,14 +97,14 @@ class TestSeconds:
     def test_of_a_real_file(self, tmp_path: Path) -> None:
         """Twelve frames at 24 a second."""
         (tmp_path / "a.mp4").write_bytes(film(frames=12))
-        assert seconds(tmp_path / "a.mp4") == pytest.approx(0.5)
+        assert read_duration_s(tmp_path / "a.mp4") == pytest.approx(0.5)
 
     @pytest.mark.parametrize("data", [b"", b"no video", HEAD + box(b"mdat")])
     def test_of_what_is_none(self, tmp_path: Path, data: bytes) -> None:
         """Nobody can tell."""
         (tmp_path / "a.mp4").write_bytes(data)
-        assert seconds(tmp_path / "a.mp4") is None
+        assert read_duration_s(tmp_path / "a.mp4") is None
 
     def test_of_what_is_not_there(self, tmp_path: Path) -> None:
         """Nobody can tell either."""
-        assert seconds(tmp_path / "a.mp4") is None
+        assert read_duration_s(tmp_path / "a.mp4") is None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scripted import model
 
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
-from veo.planning.plan import Plan, plan, slug
+from veo.planning.plan import Plan, make_plan, make_slug
 from veo.provider import installed_providers
 from veo.request import Request
 
@@ -25,7 +25,7 @@ def planned(provider: str = "laozhang-async", preferred: str | None = None, **sa
     """A plan of a real provider."""
     request = Request(**{"prompt": "a lion"} | said)
     models = PROVIDERS[provider].models
-    return plan(request, models, preferred=preferred, catalogue=CATALOGUE, today=LATE)
+    return make_plan(request, models, preferred=preferred, catalogue=CATALOGUE, today=LATE)
 
 
 def refused(provider: str = "laozhang-async", **said: Any) -> dict[str, tuple[str, ...]]:
@@ -218,7 +218,7 @@ class TestRetired:
         """A plan with a model that ends on 14 May 2026."""
         end = {"on": date(2026, 5, 14), "source": "a notice", "replacements": ["other/m-9"]}
         row = model(shutdown=end)
-        return plan(Request(prompt="p"), {row.name: row}, retired=retired, today=today)
+        return make_plan(Request(prompt="p"), {row.name: row}, retired=retired, today=today)
 
     def test_a_warning_names_date_source_and_replacement(self) -> None:
         """From the day itself on."""
@@ -242,13 +242,13 @@ def test_a_doubtful_rule_is_a_warning_of_the_plan() -> None:
     """Told before it is sent."""
     rule = {"when": {}, "require": {"seed": True}, "says": "hm", "severity": "warning"}
     row = model(rules=[rule])
-    assert plan(Request(prompt="p"), {row.name: row}).warnings == ("seed: hm.",)
+    assert make_plan(Request(prompt="p"), {row.name: row}).warnings == ("seed: hm.",)
 
 
 def test_a_plan_says_model_and_price() -> None:
     """The request is the one that was asked for, its model filled in."""
     row = model()
-    made = plan(Request(prompt="p", aspect_ratio="16:9"), {row.name: row})
+    made = make_plan(Request(prompt="p", aspect_ratio="16:9"), {row.name: row})
     assert made.request == Request(prompt="p", aspect_ratio="16:9", model="m-1")
     assert (made.model, made.quote.amount) == (row, Decimal("0.15"))
 
@@ -290,13 +290,13 @@ def test_a_plan_or_all_its_problems(
 )
 def test_a_file_name_from_a_prompt(prompt: str, name: str) -> None:
     """Its first words, in any script."""
-    assert slug(prompt) == name
+    assert make_slug(prompt) == name
 
 
 @given(st.text())
 def test_a_file_name_is_always_one(prompt: str) -> None:
     """Short enough for any disk, never hidden, never in another folder."""
-    name = slug(prompt)
+    name = make_slug(prompt)
     assert 0 < len(name.encode()) <= 200
     assert not set(name) & set('/\\:*?"<>|.\0')
     assert not name.startswith("-")

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import veo_sandbox
 from veo.errors import UsageError
-from veo.files.mp4 import defect
+from veo.files.mp4 import find_defect
 from veo.ledger import Ledger, Record, State
 from veo.ledger.spending import find_untraced
-from veo.paths import home
+from veo.paths import ledger_folder
 from veo.reconcile.charges import Bill, Listed, parse
 from veo.reconcile.match import reconcile
 from veo.reconcile.result import Reconciled, Terms
@@ -57,7 +57,7 @@ def summary(veo: Veo, *args: object) -> dict[str, Any]:
 
 def job(name: str) -> Record:
     """A job as the ledger has it."""
-    ledger = Ledger(home())
+    ledger = Ledger(ledger_folder())
     found = ledger.find_job(name)
     ledger.close()
     return found
@@ -94,7 +94,7 @@ def test_a_paid_job_is_recovered(
     assert resumed.code == 0
     assert (done.state, done.charged, done.reserved) == (State.DONE, PRICE, 0)
     with Path(done.output).open("rb") as file:
-        assert defect(file) is None
+        assert find_defect(file) is None
     assert summary(veo, bills)["agrees"]
     assert "bills: it was charged $0.15" in veo("show", name).out
 
@@ -104,7 +104,7 @@ def test_an_unpaid_job_is_released(veo: Veo, bills: str, unanswered: Unanswered)
     veo("generate", "another")
     name = unanswered("unpaid lion")
     veo("cost", "--reconcile", bills, "--settle", *AT_ONCE)
-    ledger = Ledger(home())
+    ledger = Ledger(ledger_folder())
     last = ledger.read_history(job(name).id)[-1]
     lost = find_untraced(ledger)
     ledger.close()

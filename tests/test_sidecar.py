@@ -32,7 +32,7 @@ class TestDescribe:
 
     def test_a_finished_job(self) -> None:
         """Every key of it, money as numbers, times in seconds."""
-        assert sidecar.describe(done()) == {
+        assert sidecar.job_to_json(done()) == {
             "job": "abcdefghjk",
             "provider": "scripted",
             "model": "m-1",
@@ -50,13 +50,13 @@ class TestDescribe:
     @pytest.mark.parametrize("state", list(State))
     def test_every_state_has_the_same_keys(self, state: State) -> None:
         """In the same order; a script need not ask which are there."""
-        told = sidecar.describe(record(state))
+        told = sidecar.job_to_json(record(state))
         assert list(told) == KEYS
         assert json.loads(json.dumps(told)) == told
 
     def test_what_did_not_begin_took_no_time(self) -> None:
         """None, not 0."""
-        assert sidecar.describe(record())["seconds"] == {
+        assert sidecar.job_to_json(record())["seconds"] == {
             "queued": None,
             "generating": None,
             "downloading": None,
@@ -65,7 +65,7 @@ class TestDescribe:
     def test_a_failed_job_says_why(self) -> None:
         """And whether it was charged; what to do next is for people."""
         error = ModeratedError("no violence", hint="Be kind.", request_id="r-1")
-        assert sidecar.describe(record(State.FAILED, error=error))["error"] == {
+        assert sidecar.job_to_json(record(State.FAILED, error=error))["error"] == {
             "type": "ModeratedError",
             "message": "no violence",
             "retryable": False,
@@ -86,7 +86,7 @@ class TestDescribe:
         self, state: State, changes: dict[str, Any], *, certain: bool
     ) -> None:
         """Nobody can tell: then nobody claims to."""
-        assert sidecar.cost(record(state, **changes))["certain"] is certain
+        assert sidecar.cost_to_json(record(state, **changes))["certain"] is certain
 
 
 class TestWrite:
@@ -95,10 +95,10 @@ class TestWrite:
     def test_it_says_how_the_video_was_made(self, tmp_path: Path) -> None:
         """The job, the request, the price; nothing else is left in the folder."""
         row = done(output=str(tmp_path / "lion.mp4"))
-        sidecar.write(row)
+        sidecar.write_sidecar(row)
         (file,) = tmp_path.iterdir()
-        assert file == tmp_path / "lion.mp4.json" == sidecar.path_of(tmp_path / "lion.mp4")
-        assert json.loads(file.read_text("utf-8")) == sidecar.describe(row) | {
+        assert file == tmp_path / "lion.mp4.json" == sidecar.sidecar_path(tmp_path / "lion.mp4")
+        assert json.loads(file.read_text("utf-8")) == sidecar.job_to_json(row) | {
             "request": {"prompt": "a lion", "model": "m-1"},
             "quote": json.loads(row.quote),
         }
@@ -106,27 +106,27 @@ class TestWrite:
     def test_text_can_be_read(self, tmp_path: Path) -> None:
         """Not as escapes."""
         request = json.dumps({"prompt": "狮子 🦁"})
-        sidecar.write(done(output=str(tmp_path / "lion.mp4"), request=request))
+        sidecar.write_sidecar(done(output=str(tmp_path / "lion.mp4"), request=request))
         assert "狮子 🦁" in (tmp_path / "lion.mp4.json").read_text("utf-8")
 
     def test_an_older_one_is_replaced(self, tmp_path: Path) -> None:
         """The video beside it is another one now."""
         for name in ("first", "second"):
-            sidecar.write(done(id=name, output=str(tmp_path / "lion.mp4")))
-        assert sidecar.maker(tmp_path / "lion.mp4") == "second"
+            sidecar.write_sidecar(done(id=name, output=str(tmp_path / "lion.mp4")))
+        assert sidecar.read_job_id(tmp_path / "lion.mp4") == "second"
 
     @pytest.mark.parametrize("text", ["mine", '{"mine": 1}', "[]", '{"job": 7}', ""])
     def test_somebody_elses_file_stays(self, tmp_path: Path, text: str) -> None:
         """The name is ours only where the file is."""
         (tmp_path / "lion.mp4.json").write_text(text)
-        sidecar.write(done(output=str(tmp_path / "lion.mp4")))
+        sidecar.write_sidecar(done(output=str(tmp_path / "lion.mp4")))
         assert (tmp_path / "lion.mp4.json").read_text() == text
 
     @pytest.mark.parametrize("folder", ["gone", "file"])
     def test_a_disk_that_refuses_does_not_fail_the_job(self, tmp_path: Path, folder: str) -> None:
         """The video is there all the same."""
         (tmp_path / "file").touch()
-        sidecar.write(done(output=str(tmp_path / folder / "lion.mp4")))
+        sidecar.write_sidecar(done(output=str(tmp_path / folder / "lion.mp4")))
         assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -135,4 +135,4 @@ def test_a_video_without_a_sidecar_has_no_known_maker(tmp_path: Path, text: str 
     """Whatever lies there."""
     if text is not None:
         (tmp_path / "lion.mp4.json").write_text(text)
-    assert sidecar.maker(tmp_path / "lion.mp4") is None
+    assert sidecar.read_job_id(tmp_path / "lion.mp4") is None

@@ -467,7 +467,7 @@ def test_a_413_leads_to_one_smaller_try(bench: Bench, tmp_path: Path) -> None:
     bench.happy()
     bench.script("submit", TooLargeError("413"), ACCEPTED)
 
-    work = bench.run(bench.job(start_frame=bench.context.pictures.keep(Image.of(frame))))
+    work = bench.run(bench.job(start_frame=bench.context.images.store(Image.of(frame))))
     sizes = [len(told.start_frame.data) for verb, told in bench.provider.calls if verb == "submit"]
 
     assert work.record.state is State.DONE
@@ -481,7 +481,7 @@ def test_a_second_413_is_final(bench: Bench, tmp_path: Path) -> None:
     Pil.new("RGB", (300, 300), "red").save(frame)
     bench.script("submit", TooLargeError("413"))
 
-    work = bench.run(bench.job(start_frame=bench.context.pictures.keep(Image.of(frame))))
+    work = bench.run(bench.job(start_frame=bench.context.images.store(Image.of(frame))))
 
     assert work.record.state is State.FAILED
     assert bench.provider.count("submit") == 2
@@ -493,7 +493,7 @@ def test_a_frame_that_changed_since_it_was_planned_is_not_sent(
     """What is paid for is what was looked at."""
     frame = tmp_path / "frame.png"
     Pil.new("RGB", (300, 300), "red").save(frame)
-    work = bench.job(start_frame=bench.context.pictures.keep(Image.of(frame)))
+    work = bench.job(start_frame=bench.context.images.store(Image.of(frame)))
     Pil.new("RGB", (300, 300), "blue").save(frame)
 
     bench.run(work)

@@ -13,7 +13,7 @@ import veo_sandbox
 from veo.client import Client, Endpoint
 from veo.config import Config
 from veo.errors import InvalidRequestError
-from veo.files.mp4 import defect
+from veo.files.mp4 import find_defect
 from veo.key import Key
 from veo.provider import GROUP, find_provider
 from veo.testing.sample_requests import SAID, asking
@@ -47,7 +47,7 @@ def client(server: veo_sandbox.Sandbox, tmp_path: Path) -> Iterator[Client]:
     endpoint = Endpoint(server.url, Key(server.key))
     with Client(config, home=tmp_path / "home", endpoint=endpoint) as client:
         for name in PROVIDERS:
-            client.route(name)
+            client.connect(name)
         yield client
 
 
@@ -56,7 +56,7 @@ def made_by(ran: CommandResult) -> str:
     assert ran.code == 0, ran.err
     (job,) = ran.objects
     with Path(job["output"]).open("rb") as file:
-        assert defect(file) is None
+        assert find_defect(file) is None
     return str(job["provider"])
 
 

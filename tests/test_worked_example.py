@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cli_runner import run_process
 
-from veo.files.mp4 import seconds
+from veo.files.mp4 import read_duration_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,7 @@ def test_it_makes_a_film(installed: Path, server: Any) -> None:
     ran = run_process("generate", "a lion", "-p", "flipbook", "-o", "lion.mp4", "--json", env=env)
 
     assert ran.code == 0, ran.err
-    assert seconds(Path("lion.mp4")) == 8.0
+    assert read_duration_s(Path("lion.mp4")) == 8.0
     assert ran.objects[0]["cost"]["charged"] == float(server.charged()) == 0.4
 
 

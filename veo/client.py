@@ -69,8 +69,8 @@ class Client(Session):
         name = provider or self.config.provider
         plan = self.plan(request, name, **options)
         job = make_job_id()
-        new = self.new_job(plan, name, run=job, job=job, output=output, force=force)
-        return self.start([new], job, max_cost, timeout)[0]
+        new = self.prepare_job(plan, name, run=job, job=job, output=output, force=force)
+        return self.start_jobs([new], job, max_cost, timeout)[0]
 
     def submit_all(
         self,
@@ -104,7 +104,7 @@ class Client(Session):
         files = list(outputs) if outputs is not None else [None] * len(requests)
         pairs = zip(requests, files, strict=True)
         new = self._new_jobs(pairs, name, run=run, force=force)
-        return self.start(new, run, max_cost, timeout)
+        return self.start_jobs(new, run, max_cost, timeout)
 
     def _new_jobs(
         self,
@@ -126,7 +126,7 @@ class Client(Session):
             spot = ItemLocation(index)
             try:
                 plan = self.plan(request, provider)
-                job = self.new_job(plan, provider, run=run, output=output, force=force)
+                job = self.prepare_job(plan, provider, run=run, output=output, force=force)
             except UsageError as error:
                 problems += error.to_item_problems(spot)
                 continue
@@ -187,9 +187,9 @@ class Client(Session):
                 problem.
             OutputError, BudgetError: Nothing was sent or reserved.
         """
-        source = extend.find(self, str(video))
-        planned = extend.plan(self, source, Request.of(request, **options), times)
-        return extend.steps(
+        source = extend.find_source(self, str(video))
+        planned = extend.plan_extension(self, source, Request.of(request, **options), times)
+        return extend.run_steps(
             self, planned, output=output, force=force, max_cost=max_cost, timeout=timeout
         )
 
@@ -216,7 +216,7 @@ class Client(Session):
             UnknownJobError: The ledger has no such job.
             UnknownOutcomeError: A named job has an unknown outcome and ``resubmit`` is not set.
         """
-        return resume.resume(self, names, resubmit=resubmit, timeout=timeout)
+        return resume.resume_jobs(self, names, resubmit=resubmit, timeout=timeout)
 
     def cancel(self, records: Sequence[Record]) -> list[Record]:
         """Withdraw jobs that were never sent and that no process works on; free their money.
@@ -224,7 +224,7 @@ class Client(Session):
         Returns:
             The withdrawn jobs, now failed. A job that was sent cannot be withdrawn.
         """
-        return resume.cancel(self, records)
+        return resume.withdraw_jobs(self, records)
 
     def adopt(self, name: str, task_id: str) -> Record:
         """Record the task id of a job whose outcome is unknown.
@@ -233,4 +233,4 @@ class Client(Session):
             UnknownJobError: The ledger has no such job.
             ConfigError: The outcome of the job is known.
         """
-        return resume.adopt(self, name, task_id)
+        return resume.adopt_task(self, name, task_id)

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from veo.errors import ConfigError, KeyMissingError
 from veo.key import Key
-from veo.model import Facts, Model, Row
+from veo.model import Facts, FrozenFacts, Model
 from veo.paths import config_folder
 from veo.problems import Remedy
 
@@ -41,7 +41,7 @@ def _validate_variable(name: str) -> str:
     return name
 
 
-class ProviderConfig(Row):
+class ProviderConfig(FrozenFacts):
     """``[providers.<name>]``: what the user says about one provider; the rest are its facts.
 
     Keys that only one provider understands (``project``, ``location``) are its options.
@@ -58,14 +58,14 @@ class ProviderConfig(Row):
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
-class Budget(Row):
+class Budget(FrozenFacts):
     """``[budget]``: caps over time, USD, across every process on the ledger."""
 
     daily: Decimal | None = Field(default=None, ge=0)
     monthly: Decimal | None = Field(default=None, ge=0)
 
 
-class SandboxConfig(Row):
+class SandboxConfig(FrozenFacts):
     """``[sandbox]``: how the built-in sandbox behaves."""
 
     profile: str = "capture-2025-11"
@@ -74,7 +74,7 @@ class SandboxConfig(Row):
     clip: Literal["full", "tiny"] = "full"
 
 
-class Config(Row):
+class Config(FrozenFacts):
     """Everything that can be configured.
 
     Attributes:

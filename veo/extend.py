@@ -18,9 +18,14 @@ from veo.ledger import lineage
 from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
 from veo.money import to_micros
-from veo.paths import absolute
+from veo.paths import to_absolute
 from veo.planning.check import errors
-from veo.planning.extension import Source, check, reviewed, sequel
+from veo.planning.extension import (
+    ExtensionSource,
+    adapt_problems,
+    check_extension,
+    extension_request,
+)
 from veo.problems import Problem, Remedy
 
 if TYPE_CHECKING:
@@ -45,23 +50,23 @@ class Extension:
         times: How many steps.
     """
 
-    source: Source
+    source: ExtensionSource
     plan: Plan
     times: int
 
     @property
-    def total(self) -> Decimal:
+    def total_usd(self) -> Decimal:
         """USD for all steps."""
         return self.plan.quote.amount * self.times
 
     @property
-    def seconds(self) -> float | None:
+    def total_seconds(self) -> float | None:
         """How long the video will be in the end; None where nobody can tell."""
         before, step = self.source.seconds, self.plan.model.extend_s
         return None if before is None or step is None else before + step * self.times
 
 
-def find(client: Session, name: str) -> Source:
+def find_source(client: Session, name: str) -> ExtensionSource:
     """The video of a job, or the one in a file that a job made.
 
     Args:
@@ -73,25 +78,27 @@ def find(client: Session, name: str) -> Source:
         UnknownProviderError: The provider that made it is not installed.
         UsageError: The file cannot be read.
     """
-    path = absolute(name)
+    path = to_absolute(name)
     if path.suffix and not path.is_file():
         raise UnknownJobError(f"{path}: there is no such file")
-    record = _of_file(client.ledger, path) if path.is_file() else client.ledger.find_job(name)
+    record = (
+        _find_job_of_file(client.ledger, path) if path.is_file() else client.ledger.find_job(name)
+    )
     models = client.models(record.provider)
     links = lineage.extension_chain(client.ledger, record)
     model = models.get(record.model)
-    return Source(
+    return ExtensionSource(
         record=record,
         model=model,
-        seconds=_measured(record) or _added_up(links, models),
+        seconds=_measure_s(record) or _sum_requested_s(links, models),
         times=sum(link.parse_request().extend is not None for link in links),
-        kept_until=_kept_until(client.ledger, record, model),
+        expires_at=_find_expiry(client.ledger, record, model),
     )
 
 
-def plan(
+def plan_extension(
     client: Session,
-    source: Source,
+    source: ExtensionSource,
     request: Request,
     times: int = 1,
     *,
@@ -117,8 +124,8 @@ def plan(
     model = client.models(home).get(name)
     wanted = replace(request, model=name)
     if model:
-        problems += check(source, model, times, time.time(), client.catalogue)
-        wanted = sequel(source, request, model)
+        problems += check_extension(source, model, times, time.time(), client.catalogue)
+        wanted = extension_request(source, request, model)
     if provider not in {None, home}:
         says = f"{home} made the video, and nobody else can continue it"
         problems.append(Problem("provider", says, (home,)))
@@ -128,13 +135,13 @@ def plan(
         found: Sequence[Problem] = error.problems
     else:
         found = ()
-    problems += reviewed(source, request, found)
+    problems += adapt_problems(source, request, found)
     if errors(problems):
         raise InvalidRequestError(problems)
     return Extension(source, planned, times)
 
 
-def steps(
+def run_steps(
     client: Session,
     extension: Extension,
     *,
@@ -163,23 +170,23 @@ def steps(
         BudgetError: All steps together do not fit under a cap; nothing was sent.
         VeoError: While iterating: a step has no video, so that there is nothing to continue.
     """
-    run, places = make_job_id(), _places(output, extension)
+    run, places = make_job_id(), _output_paths(output, extension)
     for place in filter(None, places):
-        download.claim_place(place, force=force)
-    for cap in client.caps(run, max_cost):
+        download.prepare_output(place, force=force)
+    for cap in client.list_caps(run, max_cost):
         spent = client.ledger.count_spent(cap)
-        if spent + to_micros(extension.total) > cap.limit:
-            raise over_cap_error(cap, spent, to_micros(extension.total))
+        if spent + to_micros(extension.total_usd) > cap.limit:
+            raise over_cap_error(cap, spent, to_micros(extension.total_usd))
 
     def begin(planned: Plan, place: Path | None) -> Job:
         home = extension.source.record.provider
-        new = client.new_job(planned, home, run=run, output=place, force=force)
-        return client.start([new], run, max_cost, timeout)[0]
+        new = client.prepare_job(planned, home, run=run, output=place, force=force)
+        return client.start_jobs([new], run, max_cost, timeout)[0]
 
-    return _in_turn(extension.plan, places, begin)
+    return _run_in_order(extension.plan, places, begin)
 
 
-def _in_turn(
+def _run_in_order(
     planned: Plan, places: Sequence[Path | None], begin: Callable[[Plan, Path | None], Job]
 ) -> Iterator[Job]:
     for number, place in enumerate(places, 1):
@@ -190,28 +197,28 @@ def _in_turn(
             planned = replace(planned, request=replace(planned.request, extend=made))
 
 
-def _places(output: Path | str | None, extension: Extension) -> list[Path | None]:
+def _output_paths(output: Path | str | None, extension: Extension) -> list[Path | None]:
     """The files of the steps; None for a name of its own."""
     if output is None:
         return [None] * extension.times
-    last, first = absolute(output), extension.source.times + 1
+    last, first = to_absolute(output), extension.source.times + 1
     numbers = range(first, first + extension.times - 1)
     return [*(last.with_name(f"{last.stem}.step{n}{last.suffix}") for n in numbers), last]
 
 
-def _of_file(ledger: Ledger, path: Path) -> Record:
+def _find_job_of_file(ledger: Ledger, path: Path) -> Record:
     """The job that made a file: the one named beside it, else the newest of that content."""
     try:
-        made = lineage.jobs_by_file(ledger, download.sha256_of(path))
+        made = lineage.jobs_by_file(ledger, download.hash_file(path))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
-    named = sidecar.maker(path)
+    named = sidecar.read_job_id(path)
     if made:
         return next((record for record in made if record.id == named), made[0])
-    raise _strange(ledger, path, named)
+    raise _unknown_file_error(ledger, path, named)
 
 
-def _strange(ledger: Ledger, path: Path, named: str | None) -> UnknownJobError:
+def _unknown_file_error(ledger: Ledger, path: Path, named: str | None) -> UnknownJobError:
     if named is None:
         return UnknownJobError(
             f"no job of this ledger made {path}",
@@ -230,30 +237,30 @@ def _strange(ledger: Ledger, path: Path, named: str | None) -> UnknownJobError:
     )
 
 
-def _measured(record: Record) -> float | None:
+def _measure_s(record: Record) -> float | None:
     """The length of a job's own file, seconds; None if it is not there or another one is."""
     path = Path(record.output)
-    if record.bytes is None or download.kept_bytes(path) != record.bytes:
+    if record.bytes is None or download.size_on_disk(path) != record.bytes:
         return None
-    return mp4.seconds(path)
+    return mp4.read_duration_s(path)
 
 
-def _added_up(links: Sequence[Record], models: Mapping[str, Model]) -> int | None:
+def _sum_requested_s(links: Sequence[Record], models: Mapping[str, Model]) -> int | None:
     """The length that a chain of jobs was asked for, seconds; None where a link is not known."""
-    lengths = [_asked_s(link, models.get(link.model)) for link in links]
+    lengths = [_requested_s(link, models.get(link.model)) for link in links]
     known = [length for length in lengths if length]
     whole = links[-1].parse_request().extend is None and len(known) == len(links)
     return sum(known) if whole else None
 
 
-def _asked_s(record: Record, model: Model | None) -> int | None:
+def _requested_s(record: Record, model: Model | None) -> int | None:
     said = record.parse_request()
     if said.extend:
         return model.extend_s if model else None
     return said.duration or (model.durations[0] if model else None)
 
 
-def _kept_until(ledger: Ledger, record: Record, model: Model | None) -> float | None:
+def _find_expiry(ledger: Ledger, record: Record, model: Model | None) -> float | None:
     """When the provider deletes a video: its days begin anew whenever it is continued.
 
     Documented for the Gemini Developer API; of other providers the milder reading.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from veo.errors import ImageError
-from veo.paths import absolute
+from veo.paths import to_absolute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,7 +109,7 @@ class Image:
         if self.data is not None:
             return self.data
         try:
-            return absolute(self.source).read_bytes()
+            return to_absolute(self.source).read_bytes()
         except FileNotFoundError:
             raise ImageError(f"{self.source}: no such file") from None
         except OSError as error:

@@ -61,21 +61,23 @@ class Video:
     @property
     def sidecar(self) -> Path:
         """The file beside it that says how it was made."""
-        return sidecar.path_of(self.path)
+        return sidecar.sidecar_path(self.path)
 
 
 class Job:
     """One request on its way, as this process sees it. Safe to use from any thread."""
 
-    __slots__ = ("_callbacks", "_over", "_waited", "_watchers", "_work")
+    __slots__ = ("_callbacks", "_finished", "_finished_event", "_watchers", "_work")
 
     def __init__(self, work: ActiveJob) -> None:
         self._work = work
-        self._over = False
-        self._waited: threading.Event | None = None  # a kilobyte that few of many handles need
+        self._finished = False
+        self._finished_event: threading.Event | None = (
+            None  # a kilobyte that few of many handles need
+        )
         self._callbacks: tuple[Callable[[Job], object], ...] = ()
         self._watchers: tuple[Callable[[Status], object], ...] = ()
-        work.on_change = self._told
+        work.on_change = self._notify_watchers
 
     @property
     def id(self) -> str:
@@ -113,7 +115,7 @@ class Job:
 
     def done(self) -> bool:
         """Whether this process has nothing more to do for it, with or without a video."""
-        return self._over
+        return self._finished
 
     def result(self, timeout: float | None = None) -> Video:
         """Wait for the video.
@@ -126,14 +128,14 @@ class Job:
             VeoError: There is no video; the error says why, and whether it was charged.
         """
         with _lock:
-            waited = self._waited = self._waited or threading.Event()
-        if not self._over and not waited.wait(_waitable(timeout)):
+            waited = self._finished_event = self._finished_event or threading.Event()
+        if not self._finished and not waited.wait(_clamp_timeout(timeout)):
             raise StillRunningError(
                 f"job {self.id} is still {self.state} after {timeout} s",
                 hint="The job continues.",
                 remedies=[Remedy("resume", self.id)],
             )
-        return self._video()
+        return self._get_video()
 
     def __await__(self) -> Generator[Any, None, Video]:
         """Await the video; raises what ``result`` raises."""
@@ -144,9 +146,9 @@ class Job:
             if not waited.done():
                 waited.set_result(None)
 
-        self.add_done_callback(lambda _: _call(loop, wake))
+        self.add_done_callback(lambda _: _call_in_loop(loop, wake))
         yield from waited
-        return self._video()
+        return self._get_video()
 
     def updates(self) -> Iterator[Status]:
         """Every change, from the present state on, until the job is over."""
@@ -161,35 +163,35 @@ class Job:
     def add_done_callback(self, callback: Callable[[Job], object]) -> None:
         """Have a function called with the job when it is over; at once if it is already."""
         with _lock:
-            if not self._over:
+            if not self._finished:
                 self._callbacks += (callback,)
                 return
-        self._call(callback)
+        self._run_callback(callback)
 
     def finish(self) -> None:
         """The engine's word that there is nothing more to do."""
         with _lock:
-            self._over = True
+            self._finished = True
             callbacks, self._callbacks, self._watchers = self._callbacks, (), ()
-            if self._waited:
-                self._waited.set()
+            if self._finished_event:
+                self._finished_event.set()
         for callback in callbacks:
-            self._call(callback)
+            self._run_callback(callback)
 
-    def _call(self, callback: Callable[[Job], object]) -> None:
+    def _run_callback(self, callback: Callable[[Job], object]) -> None:
         try:
             callback(self)
         except Exception:  # noqa: BLE001 - as concurrent.futures does: it must not end the engine
             _log.exception("a callback of job %s broke", self.id)
 
-    def _told(self, _: ActiveJob) -> None:
+    def _notify_watchers(self, _: ActiveJob) -> None:
         watchers = self._watchers
         if watchers:
             status = self.status
             for watcher in watchers:
                 watcher(status)
 
-    def _video(self) -> Video:
+    def _get_video(self) -> Video:
         record = self.record
         if record.state is not State.DONE:
             raise self.error or VeoError(f"job {record.id} is {record.state}")
@@ -215,7 +217,7 @@ def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[
     awaited = list(jobs)
     for job in awaited:
         job.add_done_callback(over.put)
-    most = _waitable(timeout)
+    most = _clamp_timeout(timeout)
     end = None if most is None else monotonic() + most
     for left in range(len(awaited), 0, -1):
         try:
@@ -231,16 +233,18 @@ async def completed(jobs: Iterable[Job]) -> AsyncIterator[Job]:
     over: asyncio.Queue[Job] = asyncio.Queue()
     awaited = list(jobs)
     for job in awaited:
-        job.add_done_callback(lambda job: _call(loop, over.put_nowait, job))
+        job.add_done_callback(lambda job: _call_in_loop(loop, over.put_nowait, job))
     for _ in awaited:
         yield await over.get()
 
 
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object) -> None:
+def _call_in_loop(
+    loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object
+) -> None:
     with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits there
         loop.call_soon_threadsafe(function, *args)
 
 
-def _waitable(timeout: float | None) -> float | None:
+def _clamp_timeout(timeout: float | None) -> float | None:
     """Seconds that the system can wait; infinity is more than it takes."""
     return None if timeout is None or timeout > threading.TIMEOUT_MAX else timeout

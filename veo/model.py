@@ -31,13 +31,13 @@ Subject = Literal[Feature, "aspect_ratio", "resolution", "duration"]
 Usd = Annotated[Decimal, Field(ge=0)]
 
 
-class Row(BaseModel):
+class FrozenFacts(BaseModel):
     """A frozen row of facts; a key that it does not know is a mistake."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Price(Row):
+class Price(FrozenFacts):
     """What one video costs.
 
     Attributes:
@@ -55,14 +55,14 @@ class Price(Row):
     as_of: date
     source: str
 
-    def unit(self, resolution: str | None) -> Decimal | None:
+    def unit_price(self, resolution: str | None) -> Decimal | None:
         """USD for one call or second at a resolution; None where it is not offered."""
         if isinstance(self.usd, dict):
             return self.usd.get(resolution or "")
         return self.usd
 
 
-class Shutdown(Row):
+class Shutdown(FrozenFacts):
     """The reported end of a model: from ``on`` on it is probably not callable.
 
     ``earliest`` says that the day was only announced as the first on which it may end.
@@ -74,7 +74,7 @@ class Shutdown(Row):
     replacements: tuple[str, ...] = ()
 
 
-class ImageLimits(Row):
+class ImageLimits(FrozenFacts):
     """What a model takes as a picture; anything else is converted or refused before sending.
 
     Attributes:
@@ -88,7 +88,7 @@ class ImageLimits(Row):
     max_side: int = 4096
 
 
-class Rule(Row):
+class Rule(FrozenFacts):
     """A combination that a model forbids, or that documents disagree about.
 
     ``when`` and ``require`` name request fields. A value may be a list of allowed values or a
@@ -103,7 +103,7 @@ class Rule(Row):
     source: str = ""
 
 
-class Model(Row):
+class Model(FrozenFacts):
     """One model at one provider.
 
     In every tuple of allowed values the first is what the provider does when nothing is said.
@@ -148,7 +148,7 @@ class Model(Row):
     overridden: bool = False
 
 
-class Facts(Row):
+class Facts(FrozenFacts):
     """One provider: where it is, which key it wants, how hard it may be driven, what it offers.
 
     Attributes:
@@ -194,7 +194,7 @@ def load_facts(package: str, provider: str) -> Facts:
     body = tomllib.loads(resources.files(package).joinpath("models.toml").read_text("utf-8"))
     shared = body.get("defaults", {})
     models = [
-        _model((shared, row), provider)
+        _build_model((shared, row), provider)
         for row in body["models"]
         if provider in (shared | row)["providers"]
     ]
@@ -205,7 +205,7 @@ def load_facts(package: str, provider: str) -> Facts:
     )
 
 
-def _model(tables: Sequence[Mapping[str, Any]], provider: str) -> Model:
+def _build_model(tables: Sequence[Mapping[str, Any]], provider: str) -> Model:
     terms = [table.get("providers", {}).get(provider, {}) for table in tables]
     layers = [*tables, *terms]
     row = {key: value for layer in layers for key, value in layer.items() if key != "providers"}
@@ -214,7 +214,7 @@ def _model(tables: Sequence[Mapping[str, Any]], provider: str) -> Model:
     return Model(provider=provider, **row)
 
 
-def similar(name: str, names: list[str]) -> str | None:
+def find_similar(name: str, names: list[str]) -> str | None:
     """The name that was probably meant: the same words in another order, else the closest."""
     words = sorted(name.lower().split("-"))
     for known in names:

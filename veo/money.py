@@ -92,7 +92,7 @@ def quote(request: Request, model: Model) -> Quote:
         ConfigError: The model's price row has no price for the resolution.
     """
     resolution = request.resolution or model.resolutions[0]
-    unit = model.price.unit(resolution)
+    unit = model.price.unit_price(resolution)
     if unit is None:
         raise ConfigError(f"{model.name} has no price at {resolution}")
     quantity = _billed_seconds(request, model) if model.price.per == "second" else 1
@@ -120,7 +120,7 @@ def clip_price(price: Price) -> Decimal | None:
 
     None where the model has no price for that resolution.
     """
-    unit = price.unit(CLIP_RESOLUTION)
+    unit = price.unit_price(CLIP_RESOLUTION)
     if unit is None:
         return None
     return unit * CLIP_S if price.per == "second" else unit

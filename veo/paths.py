@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 _KEPT_CHARACTERS = 50
 
 
-def home(env: Mapping[str, str] = os.environ) -> Path:
+def ledger_folder(env: Mapping[str, str] = os.environ) -> Path:
     """The folder of the ledger: ``$VEO_HOME``, else the platform's user data folder."""
     said = env.get("VEO_HOME")
-    return absolute(said) if said else platformdirs.user_data_path("veo")
+    return to_absolute(said) if said else platformdirs.user_data_path("veo")
 
 
 def ledger_dir(*, sandbox: bool) -> Path:
     """Return the folder of the ledger of real money, or of the sandbox's ledger of play money."""
-    return home() / "sandbox" if sandbox else home()
+    return ledger_folder() / "sandbox" if sandbox else ledger_folder()
 
 
 def config_folder(env: Mapping[str, str] = os.environ) -> Path:
     """The folder of the user's ``config.toml``: ``$VEO_CONFIG_HOME``, else the platform's."""
     said = env.get("VEO_CONFIG_HOME")
-    return absolute(said) if said else platformdirs.user_config_path("veo")
+    return to_absolute(said) if said else platformdirs.user_config_path("veo")
 
 
-def absolute(path: Path | str) -> Path:
+def to_absolute(path: Path | str) -> Path:
     """A path from the root on, its ``~`` expanded; ``~name`` of nobody's stays as it is."""
     # Path.expanduser would raise a RuntimeError for the latter.
     return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from veo.session import Session
 
 
-def resume(
+def resume_jobs(
     client: Session, names: Sequence[str], *, resubmit: bool, timeout: float | None
 ) -> list[Job]:
     """See ``Client.resume``."""
@@ -25,19 +25,19 @@ def resume(
     undecided = [record for record in wanted if record.state is State.UNKNOWN and names]
     if undecided and not resubmit:
         raise UnknownOutcomeError(undecided[0].id)
-    ready = [again(client, record) for record in undecided]
+    ready = [resubmit_job(client, record) for record in undecided]
     live = [r for r in wanted if not r.has_ended and r.state is not State.UNKNOWN]
-    return client.work_on([*ready, *client.lease(live)], timeout)
+    return client.work_on([*ready, *client.take_leases(live)], timeout)
 
 
-def again(client: Session, record: Record) -> Record:
+def resubmit_job(client: Session, record: Record) -> Record:
     """Plan a job of unknown outcome once more, which may pay a second time.
 
     Raises:
         BudgetError: It does not fit under a cap.
         LeaseLostError: Somebody else has decided about it meanwhile.
     """
-    planned = client.ledger.plan_resubmit(record, client.caps(record.run), client.worker)
+    planned = client.ledger.plan_resubmit(record, client.list_caps(record.run), client.worker)
     if planned.stopped_by:
         raise over_cap_error(
             planned.stopped_by, planned.spent, to_micros(record.parse_quote().amount)
@@ -45,15 +45,15 @@ def again(client: Session, record: Record) -> Record:
     return planned.records[0]
 
 
-def cancel(client: Session, records: Sequence[Record]) -> list[Record]:
+def withdraw_jobs(client: Session, records: Sequence[Record]) -> list[Record]:
     """See ``Client.cancel``."""
-    mine = client.lease([record for record in records if record.state is State.PLANNED])
+    mine = client.take_leases([record for record in records if record.state is State.PLANNED])
     given_up = client.ledger.withdraw_jobs(mine, WithdrawnError("given up before it was sent"))
     client.ledger.release_leases(client.worker, [record.id for record in mine])
     return given_up
 
 
-def adopt(client: Session, name: str, task_id: str) -> Record:
+def adopt_task(client: Session, name: str, task_id: str) -> Record:
     """See ``Client.adopt``."""
     record = client.ledger.find_job(name)
     if not client.ledger.adopt_late_response(record.id, task_id, None):

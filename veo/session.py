@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from veo.config import Config, read_config
 from veo.engine.context import StepContext
-from veo.files.images import Pictures
-from veo.files.output import claim_place
+from veo.files.images import ImageStore
+from veo.files.output import prepare_output
 from veo.ledger import Ledger, NewJob, budget
 from veo.ledger.reserve import make_job_id
 from veo.money import to_micros
-from veo.paths import absolute
-from veo.paths import home as default_home
+from veo.paths import ledger_folder as default_home
+from veo.paths import to_absolute
 from veo.planning import plan as planning
 from veo.request import Request
 from veo.runtime.providers import Endpoint, ProviderRegistry
@@ -55,8 +55,8 @@ class Session:
         self.config = config or read_config().config
         self.home = home or default_home()
         self.ledger = Ledger(self.home)
-        self.pictures = Pictures(self.home / "pictures")
-        context = StepContext(self.ledger, self.pictures, self.route, time.time)
+        self.images = ImageStore(self.home / "pictures")
+        context = StepContext(self.ledger, self.images, self.connect, time.time)
         self._runner = JobRunner(context, self.config.timeout)
         self._registry = ProviderRegistry(self.config, endpoint, self._runner.on_capacity)
 
@@ -82,7 +82,7 @@ class Session:
         """
         name = provider or self.config.provider
         provider_config = self.config.for_provider(name)
-        return planning.plan(
+        return planning.make_plan(
             Request.of(request, **options),
             self.models(name),
             preferred=self.config.model or provider_config.model,
@@ -90,7 +90,7 @@ class Session:
             retired=self.config.retired,
         )
 
-    def new_job(
+    def prepare_job(
         self,
         plan: Plan,
         provider: str,
@@ -115,12 +115,12 @@ class Session:
             ImageError: An image cannot be used.
             SetupError: The provider cannot be used.
         """
-        self.route(provider)
+        self.connect(provider)
         job = job or make_job_id()
-        request = plan.request.map_images(self.pictures.keep)
-        default = self.config.output_dir / f"{planning.slug(request.prompt)}-{job}.mp4"
-        path = absolute(output or default)
-        claim_place(path, force=force)
+        request = plan.request.map_images(self.images.store)
+        default = self.config.output_dir / f"{planning.make_slug(request.prompt)}-{job}.mp4"
+        path = to_absolute(output or default)
+        prepare_output(path, force=force)
         return NewJob(
             id=job,
             run=run,
@@ -132,7 +132,7 @@ class Session:
             force=force,
         )
 
-    def start(
+    def start_jobs(
         self,
         new: Sequence[NewJob],
         run: str,
@@ -152,14 +152,14 @@ class Session:
             BudgetError: A limit would be exceeded. Nothing was sent or reserved.
         """
         planned = self.ledger.plan_jobs(
-            new, self.caps(run, max_cost), self.worker, all_or_nothing=True
+            new, self.list_caps(run, max_cost), self.worker, all_or_nothing=True
         )
         if planned.stopped_by:
             amount = sum(to_micros(job.quote.amount) for job in new)
             raise budget.over_cap_error(planned.stopped_by, planned.spent, amount)
         return self.work_on(planned.records, timeout)
 
-    def caps(self, run: str, max_cost: Decimal | None = None) -> list[Cap]:
+    def list_caps(self, run: str, max_cost: Decimal | None = None) -> list[Cap]:
         """Return the limits on money that apply now: of the run, the day and the month."""
         return budget.current_caps(self.config, run, max_cost)
 
@@ -167,29 +167,31 @@ class Session:
         """Begin to work on jobs whose lease this session holds."""
         return self._runner.work_on(records, timeout)
 
-    def join(self, records: Sequence[Record], timeout: float | None = None) -> list[Job]:
+    def work_on_or_follow(
+        self, records: Sequence[Record], timeout: float | None = None
+    ) -> list[Job]:
         """Work on the jobs that no process works on, and follow the others.
 
         A followed job is taken over when its process releases it or dies.
         """
-        return self._runner.join(records, timeout)
+        return self._runner.work_on_or_follow(records, timeout)
 
-    def lease(self, records: Sequence[Record]) -> list[Record]:
+    def take_leases(self, records: Sequence[Record]) -> list[Record]:
         """Take the lease of the jobs that no process works on, and return those jobs."""
-        return self._runner.lease(records)
+        return self._runner.take_leases(records)
 
     @property
     def worker(self) -> str:
         """The id under which this session holds leases."""
         return self._runner.worker
 
-    def usual_s(self, provider: str, model: str) -> float:
+    def median_s(self, provider: str, model: str) -> float:
         """Return the median seconds of a model's jobs, learned from this ledger.
 
         Raises:
             SetupError: The provider cannot be used.
         """
-        return self._runner.usual_s(provider, model)
+        return self._runner.median_s(provider, model)
 
     def models(self, provider: str) -> dict[str, Model]:
         """Return a provider's models by name, with the user's overrides.
@@ -208,7 +210,7 @@ class Session:
         """Return the facts of every installed provider by name."""
         return self._registry.providers()
 
-    def route(self, name: str) -> ProviderHandle:
+    def connect(self, name: str) -> ProviderHandle:
         """Return a connected provider with its limits.
 
         Raises:

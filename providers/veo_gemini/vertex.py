@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, ValidationError
 
 from veo.errors import AuthError, ConfigError, KeyMissingError, RefusedError, VeoError
-from veo.model import Facts, Row, load_facts
+from veo.model import Facts, FrozenFacts, load_facts
 from veo_gemini import convert as wire
 from veo_gemini.base import Route
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from veo_gemini.sdk_client import Sdk
 
 
-class Settings(Row):
+class Settings(FrozenFacts):
     """The options of ``[providers.vertex]``; ``Vertex.facts.options`` tells what they mean."""
 
     project: str | None = None

@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from veo.files.mp4 import defect
+from veo.files.mp4 import find_defect
 from veo.ledger import Ledger, Record
-from veo.paths import home
+from veo.paths import ledger_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def numbered(count: int) -> list[dict[str, Any]]:
 
 def jobs() -> list[Record]:
     """The jobs of the test's ledger, the oldest first."""
-    ledger = Ledger(home())
+    ledger = Ledger(ledger_folder())
     found = ledger.list_jobs()
     ledger.close()
     return found[::-1]
@@ -70,7 +70,7 @@ def until(condition: Callable[[], object], seconds: float = 30) -> None:
 
 def workers() -> int:
     """How many processes there are that work on jobs of the test's ledger."""
-    return len(list((home() / "workers").glob("*.lock")))
+    return len(list((ledger_folder() / "workers").glob("*.lock")))
 
 
 def narrow(in_flight: int) -> None:
@@ -85,5 +85,5 @@ def whole(folder: Path | str = ".") -> set[str]:
     found = sorted(Path(folder).glob("*.mp4"))
     for path in found:
         with path.open("rb") as file:
-            assert defect(file) is None, path
+            assert find_defect(file) is None, path
     return {path.name for path in found}

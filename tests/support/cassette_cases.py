@@ -26,7 +26,7 @@ from veo.errors import (
 )
 from veo.image import Image
 from veo.money import quote
-from veo.planning.plan import plan
+from veo.planning.plan import make_plan
 from veo.provider import find_provider
 from veo.request import Request
 from veo.update import RemoteVideo
@@ -231,6 +231,6 @@ def _planned(provider: str, requests: tuple[Request, ...]) -> tuple[Request, ...
     """The requests with a model; none if a provider has no model that takes them."""
     models = find_provider(provider).facts.models
     try:
-        return tuple(plan(request, models, retired="ignore").request for request in requests)
+        return tuple(make_plan(request, models, retired="ignore").request for request in requests)
     except InvalidRequestError:
         return ()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from veo.engine.context import WAIT_FOR_CAPACITY, ActiveJob, ProviderHandle, StepContext
 from veo.engine.rate_limit import RateLimiter
 from veo.engine.step import step
-from veo.files.images import Pictures
+from veo.files.images import ImageStore
 from veo.ledger import Ledger, NewJob
 from veo.model import Facts, Model
 from veo.money import quote
@@ -119,7 +119,7 @@ class Bench:
         gate = RateLimiter(self.facts.max_in_flight, self.facts.submits_per_minute)
         self.route = ProviderHandle(self.provider, self.facts, gate)
         self.context = StepContext(
-            self.ledger, Pictures(folder / "pictures"), lambda _: self.route, lambda: self.now
+            self.ledger, ImageStore(folder / "pictures"), lambda _: self.route, lambda: self.now
         )
 
     def script(self, verb: str, *lines: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from veo.batch.entry import SKIPPED
 from veo.batch.match import Action, choose_action, paying_actions
 from veo.errors import GoneError, LeaseLostError, UnknownOutcomeError
-from veo.files.output import claim_folder
+from veo.files.output import prepare_folder
 from veo.ledger import State, budget
 from veo.money import to_micros
 from veo.problems import Remedy
@@ -57,9 +57,9 @@ class EntryActions:
         working = paying_actions(self._options) | {Action.DOWNLOAD, Action.JOIN}
         new_jobs = [entry.new_job for entry, action in actions if action in working]
         for provider in {job.provider for job in new_jobs}:
-            self._session.route(provider)
+            self._session.connect(provider)
         for folder in {Path(job.output).parent for job in new_jobs}:
-            claim_folder(folder)
+            prepare_folder(folder)
 
     def join_all(self, entries: list[Entry]) -> None:
         """Work on, or follow, the jobs that are on their way for these items."""

@@ -209,7 +209,7 @@ class Batch:
         leftovers = [record for record in planned if record.id not in wanted]
         if leftovers:
             error = WithdrawnError("the item is not in the batch any more")
-            self.session.ledger.withdraw_jobs(self.session.lease(leftovers), error)
+            self.session.ledger.withdraw_jobs(self.session.take_leases(leftovers), error)
 
     def _end_unsent(self, entries: Iterable[Entry], error: VeoError) -> None:
         for entry in entries:

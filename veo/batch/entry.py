@@ -82,7 +82,7 @@ class Entry:
         """Return the job and its place in the batch, as ``--json`` prints them."""
         location = {"index": self.location.index, "line": self.location.line}
         if self.record and self.state not in {WAITING, NOT_SENT}:
-            job = sidecar.describe(self.record)
+            job = sidecar.job_to_json(self.record)
         else:
             job = _unplanned_json(self.new_job) | {"state": self.state}
         if self.error and not job["error"]:

@@ -93,7 +93,7 @@ class InFlight:
 
     def free_slots(self, provider: str) -> int:
         """Return how many more jobs a provider accepts; negative if more are planned."""
-        return self._session.route(provider).limiter.max_in_flight - self._counts[provider]
+        return self._session.connect(provider).limiter.max_in_flight - self._counts[provider]
 
     def work_on(self, entries: Iterable[Entry], records: Iterable[Record]) -> None:
         """Work on the jobs of items, whose leases this process holds."""
@@ -102,7 +102,7 @@ class InFlight:
     def join(self, entries: Sequence[Entry], records: Sequence[Record]) -> None:
         """Work on the jobs that no process works on, and follow the others."""
         if entries:
-            self._track(entries, self._session.join(records, self._timeout))
+            self._track(entries, self._session.work_on_or_follow(records, self._timeout))
 
     def wait_finished(self, timeout: float) -> Iterator[tuple[Entry, Job]]:
         """Wait up to ``timeout`` seconds for a job to end; yield all ended jobs and their items."""

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from veo.batch.input import describe_value
 from veo.errors import ImageError
 from veo.image import Image
-from veo.model import similar
+from veo.model import find_similar
 from veo.problems import ItemLocation, ItemProblem
 from veo.request import Request
 
@@ -163,7 +163,7 @@ def _words(key: str, problem: Mapping[str, Any]) -> str:
     if problem["type"] == "missing":
         return "is missing"
     if problem["type"] == "extra_forbidden":
-        meant = similar(key, list(Keys.model_fields))
+        meant = find_similar(key, list(Keys.model_fields))
         return "there is no such key" + (f"; did you mean {meant}?" if meant else "")
     if wanted := _WANTED.get(problem["type"]):
         return f"must be {wanted}, not {describe_value(problem['input'])}"

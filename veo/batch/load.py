@@ -15,7 +15,7 @@ from veo.batch.item import Item, read_item, read_items
 from veo.batch.options import BatchContext, BatchOptions
 from veo.batch.validate import validate_items
 from veo.errors import InvalidBatchError, UsageError
-from veo.paths import absolute
+from veo.paths import to_absolute
 from veo.problems import ItemLocation, Remedy
 from veo.request import Request
 
@@ -85,7 +85,7 @@ def _read_source(source: Source, defaults: Mapping[str, Any]) -> _ReadItems:
     if isinstance(source, bytes):
         return _read_text(source, source, (Path.cwd(),), defaults)
     if isinstance(source, Path | str):
-        path = absolute(source)
+        path = to_absolute(source)
         identity = os.fsencode(os.path.realpath(path))
         return _read_text(_read_file(path), identity, (path.parent, Path.cwd()), defaults)
     results = [_read_value(ItemLocation(i), value, defaults) for i, value in enumerate(source)]

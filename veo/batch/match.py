@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from veo.files.output import sha256_of
+from veo.files.output import hash_file
 from veo.ledger import LIVE, State
 
 if TYPE_CHECKING:
@@ -70,6 +70,6 @@ def is_own_file(record: Record) -> bool:
         # Hashing a folder of thousands of videos takes minutes, so the modification time decides
         # first: a file that nobody wrote to since the job ended still has its content.
         untouched = record.ended_at is not None and stat.st_mtime <= record.ended_at
-        return untouched or sha256_of(path) == record.sha256
+        return untouched or hash_file(path) == record.sha256
     except OSError:
         return False

@@ -67,7 +67,7 @@ class BatchContext:
 
     def current_caps(self) -> list[Cap]:
         """Return the limits on money that apply now."""
-        return self.session.caps(self.run, self.options.max_cost)
+        return self.session.list_caps(self.run, self.options.max_cost)
 
     def budget_error(self, amount: int) -> BudgetError | None:
         """Return why an amount (millionths of a USD) exceeds a cap, or None if it fits."""

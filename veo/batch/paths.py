@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from veo.errors import OutputError
 from veo.files import sidecar
-from veo.paths import absolute
-from veo.planning.plan import slug
+from veo.paths import to_absolute
+from veo.planning.plan import make_slug
 
 if TYPE_CHECKING:
     from veo.problems import ItemLocation
@@ -29,7 +29,7 @@ class OutputPaths:
 
     def __init__(self, folder: Path) -> None:
         # Symbolic links are resolved, so that a file has the same path in every run.
-        self.folder = Path(os.path.realpath(absolute(folder)))
+        self.folder = Path(os.path.realpath(to_absolute(folder)))
         self._taken: dict[str, ItemLocation | None] = {_path_key(self.folder / RESULT_FILE): None}
         self._folders: set[str] = {_path_key(self.folder)}
         self._names: Counter[str] = Counter()
@@ -41,7 +41,7 @@ class OutputPaths:
             OutputError: The path is outside the folder, or belongs to another item.
         """
         path = self._resolve_links(self._join_folder(name))
-        files = [_path_key(path), _path_key(sidecar.path_of(path))]
+        files = [_path_key(path), _path_key(sidecar.sidecar_path(path))]
         parents = [_path_key(each) for each in path.parents if each.is_relative_to(self.folder)]
         for key in [*files, *parents]:
             if key in self._taken:
@@ -58,7 +58,7 @@ class OutputPaths:
         The name is made of the prompt and a hash of the request. Items with equal requests are
         numbered in their order. Call this after all ``claim_path`` calls.
         """
-        base = f"{slug(request.prompt)}-{request.fingerprint()[:_FINGERPRINT_CHARS]}"
+        base = f"{make_slug(request.prompt)}-{request.fingerprint()[:_FINGERPRINT_CHARS]}"
         while True:
             self._names[base] += 1
             number = self._names[base]

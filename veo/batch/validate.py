@@ -12,7 +12,7 @@ from veo.batch.match import is_own_file
 from veo.batch.paths import OutputPaths
 from veo.errors import ImageError, OutputError, SetupError, VeoError
 from veo.ledger import NewJob, State
-from veo.paths import absolute
+from veo.paths import to_absolute
 from veo.problems import ItemProblem, Remedy
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class _Validator:
         self._warnings: dict[str, None] = {}  # a dict keeps the order, and each text once
         self._quotes: dict[Quote, Quote] = {}
         images = (image for item in items for image in item.request.images)
-        self._images = check_images(images, context.image_dirs, self._session.pictures.keep)
+        self._images = check_images(images, context.image_dirs, self._session.images.store)
 
     def run(self) -> ValidationResult:
         plans = [self._plan_item(item) for item in self._items]
@@ -207,7 +207,7 @@ def find_image(image: Image, folders: Sequence[Path]) -> Image:
     if image.data is not None or image.is_url:
         return image
     for folder in folders:
-        path = absolute(folder / os.path.expanduser(image.source))  # noqa: PTH111 - see `absolute`
+        path = to_absolute(folder / os.path.expanduser(image.source))  # noqa: PTH111 - see `absolute`
         if _is_file(path):
             return replace(image, source=str(path))
     searched = " nor in ".join(dict.fromkeys(map(str, folders)))

@@ -115,10 +115,10 @@ def start(
         stem = side.name.replace(":", "-")
         places = [folder / f"{stem}-{number}.mp4" for number in range(1, count + 1)]
         new[side.name] = [
-            client.new_job(side.plan, side.provider, run=run, output=place) for place in places
+            client.prepare_job(side.plan, side.provider, run=run, output=place) for place in places
         ]
     everything = [job for jobs in new.values() for job in jobs]
-    begun = {job.id: job for job in client.start(everything, run, max_cost, timeout)}
+    begun = {job.id: job for job in client.start_jobs(everything, run, max_cost, timeout)}
     return {name: [begun[job.id] for job in jobs] for name, jobs in new.items()}
 
 

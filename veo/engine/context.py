@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from veo.engine.rate_limit import RateLimiter
-    from veo.files.images import Pictures
+    from veo.files.images import ImageStore
     from veo.ledger import Ledger, Record
     from veo.model import Facts
     from veo.provider import Asked, Provider
@@ -96,7 +96,7 @@ class StepContext:
     """
 
     ledger: Ledger
-    pictures: Pictures
+    images: ImageStore
     find_provider: Callable[[str], ProviderHandle]
     clock: Callable[[], float]
     _known: dict[tuple[str, str], Durations] = field(default_factory=dict)

@@ -48,10 +48,10 @@ def fetch(context: StepContext, work: ActiveJob) -> float | None:
     return None
 
 
-def _receive(context: StepContext, work: ActiveJob) -> download.Saved:
+def _receive(context: StepContext, work: ActiveJob) -> download.SavedFile:
     output = Path(work.record.output)
     part = part_path(output, work.record.id)
-    stream = _open(context, work, download.kept_bytes(part))
+    stream = _open(context, work, download.size_on_disk(part))
     if work.record.state is State.READY or stream.etag != work.record.tag:
         context.move(work, State.DOWNLOADING, tag=stream.etag)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -62,12 +62,12 @@ def _receive(context: StepContext, work: ActiveJob) -> download.Saved:
         work.received, work.total = count, total
         work.on_change(work)
 
-    download.receive(stream, part, told)
-    checked = download.check(part)
+    download.write_stream(stream, part, told)
+    checked = download.verify_part(part)
     # Known before the file has its name: after a crash in between it is recognised by content.
     context.move(work, kind="verified", bytes=checked.bytes, sha256=checked.sha256)
-    path = download.publish(part, output, work.record.id, force=work.record.force)
-    return download.Saved(path, checked.bytes, checked.sha256)
+    path = download.publish_part(part, output, work.record.id, force=work.record.force)
+    return download.SavedFile(path, checked.bytes, checked.sha256)
 
 
 def _open(context: StepContext, work: ActiveJob, kept: int) -> ByteStream:
@@ -105,7 +105,7 @@ def _video(work: ActiveJob) -> RemoteVideo:
     return video
 
 
-def _done(context: StepContext, work: ActiveJob, saved: download.Saved) -> None:
+def _done(context: StepContext, work: ActiveJob, saved: download.SavedFile) -> None:
     part_path(Path(work.record.output), work.record.id).unlink(missing_ok=True)
     changes = {"bytes": saved.bytes, "sha256": saved.sha256, "output": str(saved.path)}
     if str(saved.path) != work.record.output:
@@ -113,16 +113,16 @@ def _done(context: StepContext, work: ActiveJob, saved: download.Saved) -> None:
     context.move(
         work, State.DONE, message=work.message, owner=None, ended_at=context.clock(), **changes
     )
-    sidecar.write(work.record)
+    sidecar.write_sidecar(work.record)
 
 
 def _saved_already(context: StepContext, work: ActiveJob) -> bool:
     """Whether an earlier process died between naming the file and saying so."""
     output = Path(work.record.output)
     digest = work.record.sha256
-    if digest is None or not output.is_file() or download.sha256_of(output) != digest:
+    if digest is None or not output.is_file() or download.hash_file(output) != digest:
         return False
-    _done(context, work, download.Saved(output, output.stat().st_size, digest))
+    _done(context, work, download.SavedFile(output, output.stat().st_size, digest))
     return True
 
 

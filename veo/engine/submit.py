@@ -115,7 +115,7 @@ def _prepare(context: StepContext, work: ActiveJob, route: ProviderHandle) -> Re
     limits = route.provider.models[work.record.model].image
 
     def fit(image: Any) -> Any:
-        fitted, note = context.pictures.fit(image, limits, work.shrink)
+        fitted, note = context.images.prepare(image, limits, work.shrink)
         if note:
             work.message = note
             work.on_change(work)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from veo.errors import ConfigError, ImageError, LedgerError, ProviderError
 from veo.files.atomic import open_atomic
 from veo.image import Image, sniff
-from veo.paths import absolute
+from veo.paths import to_absolute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
     from veo.model import ImageLimits
 
-TAKEN = ("image/jpeg", "image/png", "image/webp")
-_ORIENTATION = 0x0112
-_QUALITIES = (92, 85, 75)
-_SMALLEST_SIDE = 256
-_PNG_IS_PHOTO = 1_000_000
-_DOWNLOAD_LIMIT = 64_000_000
-_SMALL_UPLOAD = 64_000  # nobody answers 413 to less
-_BENCHES = 4
+ACCEPTED_TYPES = ("image/jpeg", "image/png", "image/webp")
+_EXIF_ORIENTATION = 0x0112
+_JPEG_QUALITIES = (92, 85, 75)
+_MIN_SIDE_PX = 256
+_MAX_PNG_BYTES = 1_000_000
+_MAX_DOWNLOAD_BYTES = 64_000_000
+_MIN_UPLOAD_BYTES = 64_000  # nobody answers 413 to less
+_MAX_DECODERS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class PreparedImage:
     """A picture ready to send, and what was done to it in a few words (None: nothing)."""
 
     data: bytes
     note: str | None = None
 
 
-class Pictures:
+class ImageStore:
     """The pictures of all jobs: kept by content where they came by value, fitted once each.
 
     Args:
@@ -51,36 +51,38 @@ class Pictures:
 
     def __init__(self, folder: Path, room: int = 64_000_000) -> None:
         self._folder = folder
-        self._room = room
-        self._fitted: OrderedDict[tuple[Any, ...], Fitted] = OrderedDict()
-        self._seen: dict[tuple[Any, ...], Image] = {}
+        self._cache_bytes = room
+        self._prepared: OrderedDict[tuple[Any, ...], PreparedImage] = OrderedDict()
+        self._stored: dict[tuple[Any, ...], Image] = {}
         self._lock = threading.Lock()
         # A decoded picture takes 50 MB: so many are worked on at once, and each only once.
-        self._benches = [threading.Lock() for _ in range(_BENCHES)]
+        self._decoder_locks = [threading.Lock() for _ in range(_MAX_DECODERS)]
 
-    def keep(self, image: Image) -> Image:
+    def store(self, image: Image) -> Image:
         """The image by reference to a file that stays, with its sha256; looked at, to its end.
 
         Raises:
             ImageError: Missing, truncated, not a picture, or of a kind that no model takes.
         """
-        stamp = _stamp(image)
+        stamp = _file_stamp(image)
         with self._lock:
-            known = self._seen.get(stamp) if stamp else None
+            known = self._stored.get(stamp) if stamp else None
         if known:
             return known
-        data = download(image.source) if image.is_url else image.read()
-        verify(image.source, data)
+        data = download_image(image.source) if image.is_url else image.read()
+        verify_image(image.source, data)
         digest = hashlib.sha256(data).hexdigest()
         by_value = image.is_url or image.data is not None
-        source = self._store(data, digest) if by_value else str(absolute(image.source))
+        source = self._write_file(data, digest) if by_value else str(to_absolute(image.source))
         kept = Image(source, None, digest)
         if stamp:
             with self._lock:
-                self._seen[stamp] = kept
+                self._stored[stamp] = kept
         return kept
 
-    def fit(self, image: Image, limits: ImageLimits, shrink: int = 0) -> tuple[Image, str | None]:
+    def prepare(
+        self, image: Image, limits: ImageLimits, shrink: int = 0
+    ) -> tuple[Image, str | None]:
         """The image carrying bytes that fit the limits, and a line if it had to be changed.
 
         Args:
@@ -93,35 +95,35 @@ class Pictures:
         """
         limit = limits.max_bytes
         if shrink:
-            sent = self._fit(image, limits, limit).data
-            limit = max(_SMALL_UPLOAD, min(limit, len(sent)) >> shrink)
-        fitted = self._fit(image, limits, limit)
+            sent = self._prepare(image, limits, limit).data
+            limit = max(_MIN_UPLOAD_BYTES, min(limit, len(sent)) >> shrink)
+        fitted = self._prepare(image, limits, limit)
         note = fitted.note and f"{image.source}: {fitted.note}"
         return image.carrying(fitted.data), note
 
-    def _fit(self, image: Image, limits: ImageLimits, limit: int) -> Fitted:
+    def _prepare(self, image: Image, limits: ImageLimits, limit: int) -> PreparedImage:
         key = (image.sha256 or image.source, limits.types, limit, limits.max_side)
-        with self._benches[hash(key) % _BENCHES]:
-            fitted = self._fitted.get(key)
+        with self._decoder_locks[hash(key) % _MAX_DECODERS]:
+            fitted = self._prepared.get(key)
             if fitted is None:
-                fitted = fit(image.source, self._read(image), limits, limit)
+                fitted = prepare_image(image.source, self._read_unchanged(image), limits, limit)
             self._remember(key, fitted)
         return fitted
 
-    def _read(self, image: Image) -> bytes:
+    def _read_unchanged(self, image: Image) -> bytes:
         data = image.read()
         if image.sha256 and hashlib.sha256(data).hexdigest() != image.sha256:
             raise ImageError(f"{image.source} has changed since the job was planned")
         return data
 
-    def _remember(self, key: tuple[Any, ...], fitted: Fitted) -> None:
+    def _remember(self, key: tuple[Any, ...], fitted: PreparedImage) -> None:
         with self._lock:
-            self._fitted[key] = fitted
-            self._fitted.move_to_end(key)  # what is shared by many stays
-            while sum(len(kept.data) for kept in self._fitted.values()) > self._room:
-                self._fitted.popitem(last=False)
+            self._prepared[key] = fitted
+            self._prepared.move_to_end(key)  # what is shared by many stays
+            while sum(len(kept.data) for kept in self._prepared.values()) > self._cache_bytes:
+                self._prepared.popitem(last=False)
 
-    def _store(self, data: bytes, digest: str) -> str:
+    def _write_file(self, data: bytes, digest: str) -> str:
         path = self._folder / digest
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +138,7 @@ class Pictures:
         return str(path)
 
 
-def verify(source: str, data: bytes) -> None:
+def verify_image(source: str, data: bytes) -> None:
     """Decode a picture to its end.
 
     Raises:
@@ -145,18 +147,18 @@ def verify(source: str, data: bytes) -> None:
     mime = sniff(data)
     if mime is None:
         raise ImageError(f"{source} is not a picture", hint="JPEG, PNG and WebP are taken.")
-    if mime not in TAKEN:
+    if mime not in ACCEPTED_TYPES:
         kind = mime.removeprefix("image/").upper()
         raise ImageError(
             f"{source} is a {kind}, which no model takes", hint="Save it as JPEG, PNG or WebP."
         )
-    with _readable(source):
-        picture = _open(data)
+    with _decode_errors(source):
+        picture = _open_image(data)
         picture.draft(None, (1, 1))  # a JPEG is read to its end all the same, and takes no room
         picture.load()
 
 
-def fit(source: str, data: bytes, limits: ImageLimits, max_bytes: int) -> Fitted:
+def prepare_image(source: str, data: bytes, limits: ImageLimits, max_bytes: int) -> PreparedImage:
     """A picture turned upright and made to fit, in as good a quality as the limit allows.
 
     A picture that is already upright, of an accepted type and small enough is not touched. Large
@@ -166,22 +168,22 @@ def fit(source: str, data: bytes, limits: ImageLimits, max_bytes: int) -> Fitted
         ImageError: It cannot be decoded, or fits at no useful size.
     """
     mime = sniff(data)
-    with _readable(source):
-        picture = _open(data)
+    with _decode_errors(source):
+        picture = _open_image(data)
         size = picture.size
-        turned = picture.getexif().get(_ORIENTATION, 1) != 1
-        heavy_png = mime == "image/png" and len(data) > _PNG_IS_PHOTO
+        turned = picture.getexif().get(_EXIF_ORIENTATION, 1) != 1
+        heavy_png = mime == "image/png" and len(data) > _MAX_PNG_BYTES
         small = len(data) <= max_bytes and max(size) <= limits.max_side
         if mime in limits.types and small and not turned and not heavy_png:
-            return Fitted(data)
+            return PreparedImage(data)
         picture.draft(None, (limits.max_side, limits.max_side))
-        upright = _upright(picture)
+        upright = _make_upright(picture)
         upright.thumbnail((limits.max_side, limits.max_side))
-        made, new_size = _encode(source, upright, max_bytes)
-    return Fitted(made, _note(data, size, made, new_size))
+        made, new_size = _encode_jpeg(source, upright, max_bytes)
+    return PreparedImage(made, _describe_change(data, size, made, new_size))
 
 
-def download(url: str) -> bytes:
+def download_image(url: str) -> bytes:
     """The bytes of a picture behind an ``http(s)`` URL; at most 64 MB.
 
     Raises:
@@ -193,14 +195,14 @@ def download(url: str) -> bytes:
         with closing(ApiClient(url).open(url)) as answer:
             if answer.status != 200:
                 raise ImageError(f"{url}: HTTP {answer.status}")
-            return b"".join(_up_to(_DOWNLOAD_LIMIT, url, answer.chunks()))
+            return b"".join(_limit_bytes(_MAX_DOWNLOAD_BYTES, url, answer.chunks()))
     except ProviderError as error:
         raise ImageError(f"{url}: {error.message}") from error
     except ConfigError:
         raise ImageError(f"{url!r} is no URL of a picture") from None
 
 
-def _up_to(limit: int, url: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _limit_bytes(limit: int, url: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
     count = 0
     for chunk in chunks:
         count += len(chunk)
@@ -210,7 +212,7 @@ def _up_to(limit: int, url: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 @contextmanager
-def _readable(source: str) -> Iterator[None]:
+def _decode_errors(source: str) -> Iterator[None]:
     from PIL import Image as Pil  # noqa: PLC0415 - 27 ms that only a request with pictures needs
 
     try:
@@ -223,13 +225,13 @@ def _readable(source: str) -> Iterator[None]:
         raise ImageError(f"{source} is broken or truncated: {error}") from None
 
 
-def _open(data: bytes) -> Pil.Image:
+def _open_image(data: bytes) -> Pil.Image:
     from PIL import Image as Pil  # noqa: PLC0415
 
     return Pil.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
 
 
-def _upright(picture: Pil.Image) -> Pil.Image:
+def _make_upright(picture: Pil.Image) -> Pil.Image:
     """The picture as a person sees it, in RGB, its colour profile kept where that still fits."""
     from PIL import Image as Pil  # noqa: PLC0415
     from PIL import ImageOps  # noqa: PLC0415
@@ -245,20 +247,22 @@ def _upright(picture: Pil.Image) -> Pil.Image:
     return plain
 
 
-def _encode(source: str, picture: Pil.Image, max_bytes: int) -> tuple[bytes, tuple[int, int]]:
+def _encode_jpeg(source: str, picture: Pil.Image, max_bytes: int) -> tuple[bytes, tuple[int, int]]:
     profile = picture.info["icc_profile"]
     while True:
-        for quality in _QUALITIES:
+        for quality in _JPEG_QUALITIES:
             out = io.BytesIO()
             picture.save(out, "JPEG", quality=quality, optimize=True, icc_profile=profile)
             if out.tell() <= max_bytes:
                 return out.getvalue(), picture.size
-        if max(picture.size) < _SMALLEST_SIDE:
+        if max(picture.size) < _MIN_SIDE_PX:
             raise ImageError(f"{source} does not fit into {max_bytes} bytes at any useful size")
         picture = picture.resize((max(1, picture.width * 3 // 4), max(1, picture.height * 3 // 4)))
 
 
-def _note(before: bytes, size: tuple[int, int], after: bytes, new_size: tuple[int, int]) -> str:
+def _describe_change(
+    before: bytes, size: tuple[int, int], after: bytes, new_size: tuple[int, int]
+) -> str:
     kind = str(sniff(before)).removeprefix("image/").upper()
     return (
         f"{kind} {size[0]}x{size[1]}, {len(before) / 1e6:.1f} MB"
@@ -266,14 +270,14 @@ def _note(before: bytes, size: tuple[int, int], after: bytes, new_size: tuple[in
     )
 
 
-def _stamp(image: Image) -> tuple[Any, ...] | None:
+def _file_stamp(image: Image) -> tuple[Any, ...] | None:
     """What tells that a file is still the one that was looked at; None for what is no file."""
     if image.data is not None:
         return ("value", image.sha256)
     if image.is_url:
         return ("url", image.source)
     try:
-        stat = absolute(image.source).stat()
+        stat = to_absolute(image.source).stat()
     except (OSError, ValueError):
         return None
     return ("file", image.source, stat.st_mtime_ns, stat.st_size, stat.st_ino)

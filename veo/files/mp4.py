@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from pathlib import Path
 
-_HEAD = 8
-_LARGE = 16
+_HEADER_BYTES = 8
+_LARGE_HEADER_BYTES = 16
 
 
-def defect(file: BinaryIO) -> str | None:
+def find_defect(file: BinaryIO) -> str | None:
     """What is wrong with an MP4 file, in a few words; None when it is whole."""
     size = file.seek(0, os.SEEK_END)
     kinds: list[bytes] = []
     at = 0
     while at < size:
-        kind, length = _box(file, at, size)
+        kind, length = _read_box(file, at, size)
         if not kinds and kind != b"ftyp":
             return "it does not begin like an MP4"
         if at + length > size:
             return f"it ends within {kind.decode('latin-1')!r}, {at + length - size} bytes short"
-        if length < _HEAD:
+        if length < _HEADER_BYTES:
             return f"it makes no sense from byte {at} on"
         kinds.append(kind)
         at += length
@@ -35,7 +35,7 @@ def defect(file: BinaryIO) -> str | None:
     return f"it has no {' and no '.join(missing)}" if missing else None
 
 
-def seconds(path: Path) -> float | None:
+def read_duration_s(path: Path) -> float | None:
     """How long the pictures of a video file last; None where nobody can tell."""
     import av  # noqa: PLC0415 - 60 ms and a few megabytes that most commands can spare
 
@@ -49,10 +49,10 @@ def seconds(path: Path) -> float | None:
         return None
 
 
-def _box(file: BinaryIO, at: int, size: int) -> tuple[bytes, int]:
+def _read_box(file: BinaryIO, at: int, size: int) -> tuple[bytes, int]:
     file.seek(at)
-    head = file.read(_LARGE)
+    head = file.read(_LARGE_HEADER_BYTES)
     length, kind = int.from_bytes(head[:4], "big"), head[4:8]
-    if length == 1 and len(head) == _LARGE:
+    if length == 1 and len(head) == _LARGE_HEADER_BYTES:
         return kind, int.from_bytes(head[8:16], "big")
     return kind, size - at if length == 0 and len(kind) == 4 else length

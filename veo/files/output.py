@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from veo.errors import DownloadError, OutputError
-from veo.files.mp4 import defect
+from veo.files.mp4 import find_defect
 from veo.paths import alternative_path, part_path
 from veo.problems import Remedy
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from veo.provider import ByteStream
 
-PIECE = 1 << 16  # larger writes took up to eight times the CPU a byte (Linux 6.18, ext4)
+WRITE_BYTES = 1 << 16  # larger writes took up to eight times the CPU a byte (Linux 6.18, ext4)
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class SavedFile:
     """A file that is on disk, whole. ``path`` is not the one asked for if that was taken."""
 
     path: Path
@@ -32,7 +32,7 @@ class Saved:
     sha256: str
 
 
-def kept_bytes(part: Path) -> int:
+def size_on_disk(part: Path) -> int:
     """How many bytes an earlier try left behind."""
     try:
         return part.stat().st_size
@@ -40,7 +40,7 @@ def kept_bytes(part: Path) -> int:
         return 0
 
 
-def receive(stream: ByteStream, part: Path, told: Callable[[int, int | None], None]) -> None:
+def write_stream(stream: ByteStream, part: Path, told: Callable[[int, int | None], None]) -> None:
     """Write a stream to the part file, at the stream's offset; what was beyond it is dropped.
 
     Args:
@@ -53,15 +53,15 @@ def receive(stream: ByteStream, part: Path, told: Callable[[int, int | None], No
         DownloadError: Fewer or more bytes came than the server announced, they do not follow on
             what is there, or the disk is full.
     """
-    with contextlib.closing(stream), _disk(part):
-        if stream.offset > (kept := kept_bytes(part)):
+    with contextlib.closing(stream), _disk_errors(part):
+        if stream.offset > (kept := size_on_disk(part)):
             raise DownloadError(f"the bytes that came begin at {stream.offset}, not at {kept}")
         mode = "r+b" if stream.offset else "wb"
         with part.open(mode) as file:
             count = file.seek(stream.offset)
             file.truncate()
             for chunk in stream.chunks:
-                for piece in _pieces(chunk):
+                for piece in _split_chunk(chunk):
                     file.write(piece)
                 count += len(chunk)
                 told(count, stream.total)
@@ -71,28 +71,28 @@ def receive(stream: ByteStream, part: Path, told: Callable[[int, int | None], No
         raise DownloadError(f"{count} of {stream.total} bytes arrived")
 
 
-def _pieces(chunk: bytes) -> Iterator[memoryview]:
+def _split_chunk(chunk: bytes) -> Iterator[memoryview]:
     view = memoryview(chunk)
-    return (view[start : start + PIECE] for start in range(0, len(view), PIECE))
+    return (view[start : start + WRITE_BYTES] for start in range(0, len(view), WRITE_BYTES))
 
 
-def check(part: Path) -> Saved:
+def verify_part(part: Path) -> SavedFile:
     """Follow a part file to its last byte, hash it, and make it durable.
 
     Raises:
         DownloadError: It is no whole MP4 (it is removed then), or the disk is full.
     """
-    with _disk(part):
+    with _disk_errors(part):
         with part.open("r+b") as file:
-            fault = defect(file)
+            fault = find_defect(file)
             os.fsync(file.fileno())
         if fault:
             part.unlink()
             raise DownloadError(f"the file that came is no whole MP4: {fault}")
-        return Saved(part, part.stat().st_size, sha256_of(part))
+        return SavedFile(part, part.stat().st_size, hash_file(part))
 
 
-def publish(part: Path, output: Path, job: str, *, force: bool) -> Path:
+def publish_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
     """Give a checked part file its name, in one step.
 
     A file that appeared under the name meanwhile is not replaced without ``force``: the video
@@ -101,54 +101,54 @@ def publish(part: Path, output: Path, job: str, *, force: bool) -> Path:
     Raises:
         DownloadError: The folder cannot be written.
     """
-    with _disk(part):
-        path = _name(part, output, job, force=force)
+    with _disk_errors(part):
+        path = _move_part(part, output, job, force=force)
         _sync_folder(path.parent)
     return path
 
 
-def sha256_of(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """The sha256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def claim_place(output: Path, *, force: bool) -> None:
+def prepare_output(output: Path, *, force: bool) -> None:
     """Make sure, before anything is paid, that a file can be written there.
 
     Raises:
         OutputError: It is there already, is a folder, or the folder cannot be written.
     """
-    with _claimed(output.parent):
+    with _output_errors(output.parent):
         if output.is_dir():
             raise OutputError(f"{output} is a folder", hint="Name a file in it.")
         if output.exists() and not force:
             raise OutputError(f"{output} is there already", remedies=[Remedy("overwrite")])
-    claim_folder(output.parent)
+    prepare_folder(output.parent)
 
 
-def claim_folder(folder: Path) -> None:
+def prepare_folder(folder: Path) -> None:
     """Make sure that a folder is there and can be written.
 
     Raises:
         OutputError: It cannot.
     """
     probe = part_path(folder / "veo", str(os.getpid()))
-    with _claimed(folder):
+    with _output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
+def _output_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
-def _name(part: Path, output: Path, job: str, *, force: bool) -> Path:
+def _move_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
     if force:
         part.replace(output)
         return output
@@ -173,7 +173,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _disk(path: Path) -> Iterator[None]:
+def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def describe(record: Record) -> dict[str, Any]:
+def job_to_json(record: Record) -> dict[str, Any]:
     """A job as ``--json`` prints it. Money is USD as text-free numbers, times are seconds."""
     failure = record.error_json()
     return {
@@ -30,14 +30,14 @@ def describe(record: Record) -> dict[str, Any]:
         "output": record.output,
         "bytes": record.bytes,
         "sha256": record.sha256,
-        "seconds": _seconds(record),
+        "seconds": _durations_to_json(record),
         "polls": record.polls,
-        "cost": cost(record),
+        "cost": cost_to_json(record),
         "error": {key: failure.get(key) for key in PUBLIC_KEYS} if failure else None,
     }
 
 
-def cost(record: Record) -> dict[str, Any]:
+def cost_to_json(record: Record) -> dict[str, Any]:
     """What a job was quoted and charged, USD; ``certain`` is False where nobody can tell."""
     return {
         "quoted": float(record.parse_quote().amount),
@@ -47,46 +47,46 @@ def cost(record: Record) -> dict[str, Any]:
     }
 
 
-def path_of(output: Path) -> Path:
+def sidecar_path(output: Path) -> Path:
     """The sidecar of a video: the same name with ``.json`` behind it."""
     return output.with_name(f"{output.name}.json")
 
 
-def write(record: Record) -> None:
+def write_sidecar(record: Record) -> None:
     """Write the sidecar of a finished job; a disk that refuses it does not fail the job.
 
     A file of that name that is no sidecar is somebody else's, and stays.
     """
-    body = describe(record) | {
+    body = job_to_json(record) | {
         "request": json.loads(record.request),
         "quote": json.loads(record.quote),
     }
     output = Path(record.output)
-    target = path_of(output)
-    if target.exists() and maker(output) is None:
+    target = sidecar_path(output)
+    if target.exists() and read_job_id(output) is None:
         return
     with suppress(OSError), open_atomic(target) as file:
         # A path that is not valid UTF-8 is written with the escapes of JSON.
-        file.write(_written(body).encode("utf-8", "backslashreplace"))
+        file.write(_format_json(body).encode("utf-8", "backslashreplace"))
 
 
-def _written(body: dict[str, Any]) -> str:
+def _format_json(body: dict[str, Any]) -> str:
     """JSON with a line for each member: readable, and no work for the slow, indenting encoder."""
     lines = (f"  {_encode(name)}: {_encode(value)}" for name, value in body.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def maker(output: Path) -> str | None:
+def read_job_id(output: Path) -> str | None:
     """The job that a video's sidecar names; None where there is none that can be read."""
     try:
-        body = json.loads(path_of(output).read_text("utf-8"))
+        body = json.loads(sidecar_path(output).read_text("utf-8"))
     except (OSError, ValueError):
         return None
     name = body.get("job") if isinstance(body, dict) else None
     return name if isinstance(name, str) else None
 
 
-def _seconds(record: Record) -> dict[str, float | None]:
+def _durations_to_json(record: Record) -> dict[str, float | None]:
     """How long a job was queued, generating, downloading; None for what did not begin."""
 
     def between(start: float | None, end: float | None) -> float | None:

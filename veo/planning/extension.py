@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from veo.model import Model
     from veo.request import Request
 
-_SHAPE = {"aspect_ratio": "aspect_ratios", "resolution": "resolutions"}
-_SLACK_S = 0.5  # the last frame or the sound may outlast the seconds that were paid for
-_OFFERS = 4
+_SHAPE_FIELDS = {"aspect_ratio": "aspect_ratios", "resolution": "resolutions"}
+_TOLERANCE_S = 0.5  # the last frame or the sound may outlast the seconds that were paid for
+_MAX_OFFERS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ExtensionSource:
     """A video that is to be continued.
 
     Attributes:
@@ -37,7 +37,7 @@ class Source:
     model: Model | None
     seconds: float | None
     times: int
-    kept_until: float | None
+    expires_at: float | None
 
     @property
     def shape(self) -> dict[str, str | None]:
@@ -45,12 +45,12 @@ class Source:
         said = self.record.parse_request()
         return {
             name: getattr(said, name) or (getattr(self.model, offered)[0] if self.model else None)
-            for name, offered in _SHAPE.items()
+            for name, offered in _SHAPE_FIELDS.items()
         }
 
 
-def check(
-    source: Source, model: Model, times: int, now: float, catalogue: Iterable[Model] = ()
+def check_extension(
+    source: ExtensionSource, model: Model, times: int, now: float, catalogue: Iterable[Model] = ()
 ) -> tuple[Problem, ...]:
     """Why a video cannot be continued; empty when nothing speaks against it.
 
@@ -61,16 +61,20 @@ def check(
         now: Unix seconds.
         catalogue: All models there are, to name those that could.
     """
-    found = [_there(source), _able(source, model, catalogue), _kept(source, now)]
+    found = [
+        _check_video_exists(source),
+        _check_supported(source, model, catalogue),
+        _check_retention(source, now),
+    ]
     if "extend" in model.features:
-        found.append(_room(source, model, times))
+        found.append(_check_steps(source, model, times))
     return tuple(problem for problem in found if problem)
 
 
-def sequel(source: Source, request: Request, model: Model) -> Request:
+def extension_request(source: ExtensionSource, request: Request, model: Model) -> Request:
     """The request that continues a video: of its shape, as far as that needs to be said."""
     shape = {name: value or getattr(request, name) for name, value in source.shape.items()}
-    usual = {name: getattr(model, offered)[0] for name, offered in _SHAPE.items()}
+    usual = {name: getattr(model, offered)[0] for name, offered in _SHAPE_FIELDS.items()}
     said: dict[str, Any] = {
         name: value if value != usual[name] else None for name, value in shape.items()
     }
@@ -78,7 +82,9 @@ def sequel(source: Source, request: Request, model: Model) -> Request:
     return replace(request, model=model.name, extend=video, **said)
 
 
-def reviewed(source: Source, request: Request, found: Iterable[Problem]) -> Iterator[Problem]:
+def adapt_problems(
+    source: ExtensionSource, request: Request, found: Iterable[Problem]
+) -> Iterator[Problem]:
     """The problems of a sequel, told of the video where the request did not say it.
 
     Args:
@@ -101,7 +107,7 @@ def reviewed(source: Source, request: Request, found: Iterable[Problem]) -> Iter
             yield Problem(name, f"the video is {value}, and so is what continues it", (value,))
 
 
-def _there(source: Source) -> Problem | None:
+def _check_video_exists(source: ExtensionSource) -> Problem | None:
     record = source.record
     if record.remote_video() and record.state not in {State.FAILED, State.EXPIRED, State.UNKNOWN}:
         return None
@@ -110,7 +116,9 @@ def _there(source: Source) -> Problem | None:
     return Problem("extend", f"job {record.id} is still {record.state}: it has no video yet")
 
 
-def _able(source: Source, model: Model, catalogue: Iterable[Model]) -> Problem | None:
+def _check_supported(
+    source: ExtensionSource, model: Model, catalogue: Iterable[Model]
+) -> Problem | None:
     if "extend" in model.features:
         return None
     able = [row for row in catalogue if "extend" in row.features]
@@ -119,24 +127,24 @@ def _able(source: Source, model: Model, catalogue: Iterable[Model]) -> Problem |
     if not own:
         says = f"{model.provider} cannot continue its videos, and others continue only their own"
     offers = [f"{row.provider}/{row.name}" for row in own or able]
-    return Problem("extend", says, offered_by=tuple(offers[:_OFFERS]))
+    return Problem("extend", says, offered_by=tuple(offers[:_MAX_OFFERS]))
 
 
-def _kept(source: Source, now: float) -> Problem | None:
-    if source.kept_until is None or now < source.kept_until:
+def _check_retention(source: ExtensionSource, now: float) -> Problem | None:
+    if source.expires_at is None or now < source.expires_at:
         return None
-    gone = datetime.fromtimestamp(source.kept_until).astimezone()
+    gone = datetime.fromtimestamp(source.expires_at).astimezone()
     return Problem(
         "extend",
         f"{source.record.provider} has deleted the video: it was kept until {gone:%Y-%m-%d %H:%M}",
     )
 
 
-def _room(source: Source, model: Model, times: int) -> Problem | None:
+def _check_steps(source: ExtensionSource, model: Model, times: int) -> Problem | None:
     """Whether so many steps stay within the limits; the tighter one is told."""
     if times < 1:
         return Problem("times", f"{times} steps are none", ("at least 1",))
-    limits = list(_limits(source, model))
+    limits = list(_step_limits(source, model))
     most, says = min(limits, default=(times, ""))
     if times <= most:
         return None
@@ -145,11 +153,11 @@ def _room(source: Source, model: Model, times: int) -> Problem | None:
     return Problem("times", f"{times} steps are too many: {says}", (f"at most {most}",))
 
 
-def _limits(source: Source, model: Model) -> Iterator[tuple[int, str]]:
+def _step_limits(source: ExtensionSource, model: Model) -> Iterator[tuple[int, str]]:
     """How many steps there may be, and why."""
     longest, step = model.extend_max_input_s, model.extend_s
     if source.seconds is not None and longest and step:
-        steps = int((longest + _SLACK_S - source.seconds) // step) + 1
+        steps = int((longest + _TOLERANCE_S - source.seconds) // step) + 1
         says = f"the video is {source.seconds:.1f} s long, and {model.name} continues"
         yield max(0, steps), f"{says} those of at most {longest} s"
     if model.extend_max_times:

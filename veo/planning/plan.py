@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
-from veo.model import similar
+from veo.model import find_similar
 from veo.money import Quote, quote
 from veo.planning.check import check, errors
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from veo.problems import Problem
     from veo.request import Request
 
-_WORDS = 6
-_LETTERS = 48  # of up to four bytes: job id, suffix and the sidecar's suffix find room in 255
+_SLUG_WORDS = 6
+_SLUG_CHARACTERS = (
+    48  # of up to four bytes: job id, suffix and the sidecar's suffix find room in 255
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
 
 
-def plan(
+def make_plan(
     request: Request,
     models: Mapping[str, Model],
     *,
@@ -66,15 +68,15 @@ def plan(
         InvalidRequestError: The request breaks rules; all of them are in the error.
         ModelUnavailableError: The model is past its shutdown date and ``retired`` is refuse.
     """
-    model = _choose(request, models, preferred, catalogue)
+    model = _choose_model(request, models, preferred, catalogue)
     problems = check(request, model)
     if problems:
         problems = check(request, model, list(catalogue) or models.values())
     if errors(problems):
-        siblings = _siblings(request, model, models)
-        raise InvalidRequestError(_with_siblings(problem, siblings) for problem in problems)
+        siblings = _find_siblings(request, model, models)
+        raise InvalidRequestError(_add_siblings(problem, siblings) for problem in problems)
     warnings = [str(problem) for problem in problems]
-    ended = _ended(model, today or datetime.now(UTC).date())
+    ended = _shutdown_notice(model, today or datetime.now(UTC).date())
     surely = model.shutdown is not None and not model.shutdown.earliest
     if ended and surely and retired == "refuse":
         raise ModelUnavailableError(ended, hint='retired = "warn" sends it all the same.')
@@ -84,7 +86,7 @@ def plan(
     return Plan(complete, model, quote(complete, model), tuple(warnings))
 
 
-def _choose(
+def _choose_model(
     request: Request,
     models: Mapping[str, Model],
     preferred: str | None,
@@ -92,28 +94,28 @@ def _choose(
 ) -> Model:
     """The model that was named, else of those that may be chosen the one with least against it."""
     if request.model is not None:
-        return _named(request.model, models, everyone)
+        return _find_model(request.model, models, everyone)
     candidates = [model for model in models.values() if model.auto] or list(models.values())
     if preferred:
-        first = _named(preferred, models, everyone)
+        first = _find_model(preferred, models, everyone)
         family = [model for model in candidates if model.family and model.family == first.family]
         candidates = [first, *family]
     fits = (model for model in candidates if not errors(check(request, model)))
     return next(fits, None) or min(candidates, key=lambda model: len(errors(check(request, model))))
 
 
-def _named(name: str, models: Mapping[str, Model], everyone: Iterable[Model]) -> Model:
+def _find_model(name: str, models: Mapping[str, Model], everyone: Iterable[Model]) -> Model:
     if name in models:
         return models[name]
     others = sorted({model.provider for model in everyone if model.name == name})
-    meant = similar(name, list(models))
+    meant = find_similar(name, list(models))
     hint = f"Did you mean {meant}?" if meant else ""
     if others:
         hint = f"It belongs to {' and '.join(others)}."
     raise UnknownModelError(f"there is no model {name!r} here", hint=hint or None)
 
 
-def _siblings(request: Request, model: Model, models: Mapping[str, Model]) -> list[str]:
+def _find_siblings(request: Request, model: Model, models: Mapping[str, Model]) -> list[str]:
     """The provider's own models that take the whole request, those most like the model first."""
     fits = [other for other in models.values() if not errors(check(request, other))]
     fits.sort(key=lambda other: other.aspect_ratios != model.aspect_ratios)
@@ -121,12 +123,12 @@ def _siblings(request: Request, model: Model, models: Mapping[str, Model]) -> li
     return [f"{other.provider}/{other.name}" for other in fits]
 
 
-def _with_siblings(problem: Problem, siblings: Sequence[str]) -> Problem:
+def _add_siblings(problem: Problem, siblings: Sequence[str]) -> Problem:
     offers = dict.fromkeys([*siblings[:2], *problem.offered_by])
     return replace(problem, offered_by=tuple(offers)[:4])
 
 
-def _ended(model: Model, today: date) -> str | None:
+def _shutdown_notice(model: Model, today: date) -> str | None:
     if model.shutdown is None or today < model.shutdown.on:
         return None
     day, instead = model.shutdown.on.isoformat(), ", ".join(model.shutdown.replacements)
@@ -136,7 +138,7 @@ def _ended(model: Model, today: date) -> str | None:
     return f"{told}; instead: {instead}" if instead else told
 
 
-def slug(prompt: str) -> str:
+def make_slug(prompt: str) -> str:
     """A short file name out of a prompt: its first words, letters and digits of any script."""
-    words = re.findall(r"[^\W_]+", prompt.lower())[:_WORDS]
-    return "-".join(words)[:_LETTERS].strip("-") or "video"
+    words = re.findall(r"[^\W_]+", prompt.lower())[:_SLUG_WORDS]
+    return "-".join(words)[:_SLUG_CHARACTERS].strip("-") or "video"

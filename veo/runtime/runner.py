@@ -45,7 +45,7 @@ class JobRunner:
             self._worker = self._worker or WorkerLease(self._ledger)
             return self._worker.id
 
-    def lease(self, records: Sequence[Record]) -> list[Record]:
+    def take_leases(self, records: Sequence[Record]) -> list[Record]:
         """Those of the jobs that nobody works on, now held by this process."""
         owners = {record.owner for record in records if record.owner}
         gone = find_dead_workers(self._ledger, owners - {self.worker}, time.time())
@@ -59,9 +59,11 @@ class JobRunner:
             self._begin(job.work)
         return jobs
 
-    def join(self, records: Sequence[Record], timeout: float | None = None) -> list[Job]:
+    def work_on_or_follow(
+        self, records: Sequence[Record], timeout: float | None = None
+    ) -> list[Job]:
         """Work on those jobs that nobody works on, follow the others until that changes."""
-        leased = {record.id: record for record in self.lease(records)}
+        leased = {record.id: record for record in self.take_leases(records)}
         jobs = [self._handle(leased.get(record.id, record), timeout) for record in records]
         for job in jobs:
             if job.id in leased:
@@ -70,7 +72,7 @@ class JobRunner:
                 self._following().add(job.work)
         return jobs
 
-    def usual_s(self, provider: str, model: str) -> float:
+    def median_s(self, provider: str, model: str) -> float:
         """Seconds that a model usually takes, learned from the ledger's past."""
         return self._context.learn_durations(provider, model).median
 
@@ -125,7 +127,7 @@ class JobRunner:
     def _following(self) -> Follower:
         with self._lock:
             if self._follower is None:
-                self._follower = Follower(self._ledger, self.lease, self._begin, self._over)
+                self._follower = Follower(self._ledger, self.take_leases, self._begin, self._over)
             return self._follower
 
     def _over(self, work: ActiveJob) -> None:

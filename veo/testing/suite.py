@@ -92,7 +92,7 @@ class Conformance:
         for row in facts.models.values():
             known = values(asking(row), row)
             for resolution in row.resolutions:
-                assert row.price.unit(resolution) is not None
+                assert row.price.unit_price(resolution) is not None
             for rule in row.rules:
                 assert {*rule.when, *rule.require} <= known.keys()
 
@@ -103,7 +103,7 @@ class Conformance:
 
         for request, job in zip(asked, made, strict=True):
             video = job.result(PATIENCE_S)
-            assert mp4.seconds(video.path) == pytest.approx(request.duration, abs=0.25)
+            assert mp4.read_duration_s(video.path) == pytest.approx(request.duration, abs=0.25)
             assert video.charged == quote(request, model).amount
         assert service.charged() == sum(job.record.charged_usd for job in made)
         assert len(service.accepted()) == len(made) > 0
@@ -130,15 +130,19 @@ class Conformance:
         if "extend" not in model.features:
             pytest.skip("the row offers no extension")
         first = client.submit(asking(model), provider=model.provider)
-        before = mp4.seconds(first.result(PATIENCE_S).path)
-        source = extend.find(client, first.id)
-        planned = extend.plan(client, source, Request(prompt="and then it roars"), times=2)
-        videos = [job.result(PATIENCE_S) for job in extend.steps(client, planned)]
+        before = mp4.read_duration_s(first.result(PATIENCE_S).path)
+        source = extend.find_source(client, first.id)
+        planned = extend.plan_extension(
+            client, source, Request(prompt="and then it roars"), times=2
+        )
+        videos = [job.result(PATIENCE_S) for job in extend.run_steps(client, planned)]
 
         assert before is not None
-        assert mp4.seconds(videos[-1].path) == pytest.approx(planned.seconds, abs=0.25)
-        assert planned.seconds == pytest.approx(before + 2 * (model.extend_s or 0), abs=0.25)
-        assert service.charged() == first.record.charged_usd + planned.total
+        assert mp4.read_duration_s(videos[-1].path) == pytest.approx(
+            planned.total_seconds, abs=0.25
+        )
+        assert planned.total_seconds == pytest.approx(before + 2 * (model.extend_s or 0), abs=0.25)
+        assert service.charged() == first.record.charged_usd + planned.total_usd
 
     def test_awaited(self, client: Client, facts: Facts) -> None:
         """A job can be awaited, and tells its states on the way."""
@@ -148,7 +152,7 @@ class Conformance:
 
         video = asyncio.run(asyncio.wait_for(made(), PATIENCE_S))
         with video.path.open("rb") as file:
-            assert mp4.defect(file) is None
+            assert mp4.find_defect(file) is None
 
     def test_busy(self, client: Client, service: Service, facts: Facts) -> None:
         """An overload is no acceptance: sent again, made once, paid once."""
@@ -222,7 +226,7 @@ class Conformance:
     def test_asked_and_heard(self, start: Callable[..., Client], facts: Facts) -> None:
         """Where a poll can be sent and read apart, it tells what it tells at once."""
         job, client = left_behind(start, facts), start()
-        provider, task = client.route(facts.name).provider, client.ledger.find_job(job).task_id
+        provider, task = client.connect(facts.name).provider, client.ledger.find_job(job).task_id
         if not isinstance(provider, Asking) or task is None:
             pytest.skip("it polls in one step")
         before, asked = provider.poll(task), provider.ask(task)
@@ -234,7 +238,9 @@ class Conformance:
 
     def test_ping(self, start: Callable[..., Client], service: Service, facts: Facts) -> None:
         """Where a provider can prove its key, that costs nothing and tells a wrong one."""
-        good, bad = (start(key=key).route(facts.name).provider for key in (service.key, "another"))
+        good, bad = (
+            start(key=key).connect(facts.name).provider for key in (service.key, "another")
+        )
         if not isinstance(good, Pingable) or not isinstance(bad, Pingable):
             pytest.skip("it cannot prove its key")
 

@@ -111,11 +111,11 @@ def _carried_out(client: "Client", batch: "Batch", *, detach: bool) -> int:
 
 def _defaults(asked: RequestOptions) -> dict[str, Any]:
     """The options of the command line as keys of an item; pictures as seen from here."""
-    from veo.paths import absolute
+    from veo.paths import to_absolute
 
     def seen(source: str) -> str:
         by_value = source.lower().startswith(("http://", "https://", "data:"))
-        return source if by_value else str(absolute(source))
+        return source if by_value else str(to_absolute(source))
 
     given = {item.name: getattr(asked, item.name) for item in fields(asked)}
     given |= {key: seen(given[key]) for key in _IMAGES if given[key]}

@@ -25,7 +25,7 @@ def cancel(
     place: ConfigOptions,
 ) -> int:
     """Give up jobs that were never sent, and free the money held for them."""
-    from veo.files.sidecar import describe
+    from veo.files.sidecar import job_to_json
 
     with open_client(place) as client:
         records = [client.ledger.find_job(name) for name in dict.fromkeys(jobs)]
@@ -33,7 +33,7 @@ def cancel(
     for record in records:
         if record.id in given_up:
             out.print_result(
-                describe(given_up[record.id]), f"{record.id} is given up, nothing was paid"
+                job_to_json(given_up[record.id]), f"{record.id} is given up, nothing was paid"
             )
         else:
             out.notice(_why_not(record))

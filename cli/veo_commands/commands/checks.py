@@ -91,9 +91,9 @@ def _ledger(place: ConfigOptions) -> str:
 
 
 def _output(folder: Path) -> str:
-    from veo.paths import absolute
+    from veo.paths import to_absolute
 
-    place = absolute(folder)
+    place = to_absolute(folder)
     there = next(path for path in (place, *place.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise OutputError(f"{there} cannot be written", hint="output_dir names another folder.")
@@ -132,7 +132,7 @@ def _providers(client: Client, *, ping: bool) -> Iterator[Check]:
 def _provider(client: Client, name: str) -> Check:
     chosen = name == client.config.provider
     try:
-        facts = client.route(name).facts
+        facts = client.connect(name).facts
     except VeoError as error:
         message = error.message.removeprefix(f"{name} ")
         return Check(name, "fail" if chosen else "off", message, _advice(error))
@@ -143,14 +143,14 @@ def _provider(client: Client, name: str) -> Check:
 
 def _meant(client: Client, name: str) -> bool:
     """Whether the user has set this provider up."""
-    facts = client.route(name).facts
+    facts = client.connect(name).facts
     return name == client.config.provider or key_set(facts, client.config) is not None
 
 
 def _pinged(client: Client, name: str) -> Check:
     from veo.provider import Pingable
 
-    provider = client.route(name).provider
+    provider = client.connect(name).provider
     if not isinstance(provider, Pingable):
         return Check(name, "off", "cannot be asked free of charge")
     check = _tried(name, provider.ping)

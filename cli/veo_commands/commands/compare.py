@@ -151,9 +151,9 @@ def _real(
 
 def folder_of(request: "Request") -> str:
     """Where the videos of a comparison go unless something else is said."""
-    from veo.planning.plan import slug
+    from veo.planning.plan import make_slug
 
-    return f"compare-{slug(request.prompt)}"
+    return f"compare-{make_slug(request.prompt)}"
 
 
 def said(prompt: str | None) -> str:

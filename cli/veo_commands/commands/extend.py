@@ -59,16 +59,18 @@ def extend(
     from veo import extend as extending
 
     with open_client(place, run) as client:
-        source = extending.find(client, video)
+        source = extending.find_source(client, video)
         request = asked.build_request(prompt)
-        extension = extending.plan(client, source, request, times, provider=asked.provider)
+        extension = extending.plan_extension(
+            client, source, request, times, provider=asked.provider
+        )
         if run.dry_run:
             return _rehearse(extension)
         if run.detach:
             _check_detachable(times)
         plans.announce_plan(extension.plan)
         out.info(_outlook(extension), dim=True)
-        jobs = extending.steps(client, extension, output=output, force=run.force)
+        jobs = extending.run_steps(client, extension, output=output, force=run.force)
         named = f" -o {output}" if output else ""
         return _in_turn(client, extension, jobs, detach=run.detach, named=named)
 
@@ -93,11 +95,11 @@ def _in_turn(
 
 def _kept(job: "Job") -> int:
     """Tell of a step whose video the next one continues; its path is no result yet."""
-    from veo.files.sidecar import describe
+    from veo.files.sidecar import job_to_json
 
     if job.record.state != "done":
         return report_job(job)
-    out.print_result(describe(job.record), None)
+    out.print_result(job_to_json(job.record), None)
     out.info(f"{describe_outcome(job.record)}: {shorten_path(job.record.output)}", dim=True)
     return exit_codes.DONE
 
@@ -126,8 +128,8 @@ def _rehearse(extension: "Extension") -> int:
     steps = {
         "job": source.record.id,
         "times": extension.times,
-        "seconds": {"before": source.seconds, "after": extension.seconds},
-        "total": str(extension.total),
+        "seconds": {"before": source.seconds, "after": extension.total_seconds},
+        "total": str(extension.total_usd),
     }
     facts = [*plans.plan_fields(plan), ("steps", _outlook(extension)), plans.NOTHING_SENT]
     out.print_result({**plans.plan_to_json(plan), "extension": steps}, out.key_values(facts))
@@ -138,7 +140,7 @@ def _outlook(extension: "Extension") -> str:
     """What all steps come to: ``8.0 s become 22.0 s in 2 steps, $1.40 in all``."""
     from veo.money import format_amount
 
-    before, after = extension.source.seconds, extension.seconds
+    before, after = extension.source.seconds, extension.total_seconds
     grown = f"{before:.1f} s become {after:.1f} s" if before and after else "the video grows"
     times = "1 step" if extension.times == 1 else f"{extension.times} steps"
-    return f"{grown} in {times}, {format_amount(extension.total)} in all"
+    return f"{grown} in {times}, {format_amount(extension.total_usd)} in all"

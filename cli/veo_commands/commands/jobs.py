@@ -53,11 +53,11 @@ def jobs(
 
 def listed(records: "Sequence[Record]") -> None:
     """Print jobs: a table, their JSON, or when quiet their ids."""
-    from veo.files.sidecar import describe
+    from veo.files.sidecar import job_to_json
 
     if out.options.json or out.options.quiet:
         for record in records:
-            out.print_result(describe(record), record.id)
+            out.print_result(job_to_json(record), record.id)
     elif records:
         out.print_table(_TITLES, [_row(record) for record in records])
     else:

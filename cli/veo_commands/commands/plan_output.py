@@ -42,11 +42,11 @@ def check_images(request: Request) -> None:
     Raises:
         ImageError: One is missing, broken, or of a kind that no model takes.
     """
-    from veo.files.images import verify
+    from veo.files.images import verify_image
 
     for image in request.images:
         if not image.is_url:
-            verify(image.source, image.read())
+            verify_image(image.source, image.read())
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:

@@ -89,13 +89,13 @@ def _movable(record: "Record", *, resubmit: bool) -> bool:
 def _standing(record: "Record") -> int:
     """Print a job that is not carried on with; returns its exit code."""
     from veo.errors import VeoError
-    from veo.files.sidecar import describe
+    from veo.files.sidecar import job_to_json
 
     failure = record.error_json()
     error = VeoError.from_json(failure) if failure else None
     if error:
         out.print_error(error)
-    print_job(record, describe(record))
+    print_job(record, job_to_json(record))
     return exit_code_of(record, error)
 
 

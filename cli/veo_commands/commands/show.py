@@ -53,11 +53,11 @@ def show(
 
 def _described(record: "Record", history: "Sequence[Event]") -> dict[str, Any]:
     """The job as ``--json`` prints it, with its request, quote and history; amounts in USD."""
-    from veo.files.sidecar import describe
+    from veo.files.sidecar import job_to_json
     from veo.ledger.statement import list_movements
 
     return {
-        **describe(record),
+        **job_to_json(record),
         "request": record.parse_request().to_json(),
         "quote": record.parse_quote().to_json(),
         "money": [line.to_json() for line in list_movements(history, record.parse_quote())],
@@ -105,9 +105,9 @@ def _video(record: "Record") -> str:
 
 
 def _times(record: "Record") -> str:
-    from veo.files.sidecar import describe
+    from veo.files.sidecar import job_to_json
 
-    seconds = describe(record)["seconds"]
+    seconds = job_to_json(record)["seconds"]
     steps = [
         f"{name} {format_duration(took)}" for name, took in seconds.items() if took is not None
     ]

@@ -72,7 +72,7 @@ def total(records: Sequence[Record]) -> Totals:
 
 def budgets(client: Client) -> list[tuple[Cap, int]]:
     """The budgets that hold now, over the day or the month, and what is left of each."""
-    caps = [cap for cap in client.caps("") if cap.run is None]
+    caps = [cap for cap in client.list_caps("") if cap.run is None]
     return [(cap, max(0, cap.limit - client.ledger.count_spent(cap))) for cap in caps]
 
 

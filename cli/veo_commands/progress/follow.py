@@ -103,9 +103,9 @@ def exit_code_of(record: Record, error: Any = None) -> int:
 
 def _described(job: Job) -> dict[str, Any]:
     """The job as JSON, with the error that stopped the work where the job itself has none."""
-    from veo.files.sidecar import describe
+    from veo.files.sidecar import job_to_json
 
-    body = describe(job.record)
+    body = job_to_json(job.record)
     if job.error and not body["error"] and job.record.state != "done":
         body["error"] = job.error.to_public_json()
     return body
