@@ -119,7 +119,7 @@ def test_a_lost_file_is_fetched_again(veo: Veo, service: veo_sandbox.Sandbox) ->
     again = veo("batch", write("lion", "tiger"))
 
     assert again.code == 0, again.err
-    assert "1 made already, its file to be fetched again" in again.err
+    assert "1 made already, to be downloaded again" in again.err
     assert whole() == {"lion.mp4", "tiger.mp4"}
     assert (len(creates(service)), charged(service)) == (2, 2 * PRICE)
 
@@ -238,5 +238,5 @@ def test_planned_jobs_of_a_dead_process_are_carried_on_with(
     ran = veo("batch", write("lion"))
 
     assert ran.code == 0, ran.err
-    assert "1 on its way already" in ran.err
+    assert "1 in progress" in ran.err
     assert states() == {"done": 1}

@@ -133,7 +133,7 @@ def test_interrupted(service: veo_sandbox.Sandbox) -> None:
     again = run_process("batch", file)
 
     assert running.returncode == 130
-    assert "on their way: `veo resume` fetches them" in err
+    assert "in progress: `veo resume` or the same command fetches them" in err
     assert len(out.splitlines()) == ITEMS
     assert states[State.SUBMITTED] + states[State.RUNNING] == sent
     assert set(states) <= {State.SUBMITTED, State.RUNNING, State.FAILED}

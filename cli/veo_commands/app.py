@@ -11,7 +11,7 @@ from veo_commands.framework import LazyGroup
 # the first line of its docstring, so that `veo --help` imports no command; a test compares them.
 COMMANDS = {
     "generate": "Make one video, and print its path.",
-    "batch": "Make a video of each item of a file; run it again to go on.",
+    "batch": "Make a video of every item of a file; run it again to continue.",
     "extend": "Continue a video where it ends, and print the path of the whole.",
     "jobs": "List jobs, the newest first.",
     "show": "Show a job, its history, and its money line by line.",

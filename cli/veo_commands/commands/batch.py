@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from veo_commands.commands import batch_output as report
+from veo_commands.commands import batch_output
 from veo_commands.commands.generate import check_detachable
 from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions
 from veo_commands.output import out
@@ -18,28 +18,30 @@ if TYPE_CHECKING:
     from veo.batch.batch import Batch
     from veo.client import Client
 
-_TICK_S = 0.2
-_IMAGES = ("start_frame", "end_frame")
+# How soon Ctrl-C and the end of an item show: the batch waits in steps of this length.
+_WAIT_S = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What is to become of the items."""
+class BatchOptions:
+    """Options of a batch; the names are those of ``veo.batch.options.BatchOptions``."""
 
     panel: ClassVar[str] = "Options"
 
     output_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Where all videos go; the working folder unless configured.", metavar="FOLDER"
+            help="Folder of all videos; the current folder unless configured.", metavar="FOLDER"
         ),
     ] = None
     skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Leave wrong items out, send the others.")
+        bool, typer.Option("--skip-invalid", help="Leave out invalid items and send the others.")
     ] = False
     fail_fast: Annotated[
         bool,
-        typer.Option("--fail-fast", help="Send nothing new once one failed; finish what was sent."),
+        typer.Option(
+            "--fail-fast", help="After the first failure send no new items; finish those in flight."
+        ),
     ] = False
     resubmit_unknown: Annotated[
         bool,
@@ -50,7 +52,7 @@ class Choice:
     remake: Annotated[
         bool,
         typer.Option(
-            "--remake", help="Make anew, and pay for again, what was made and is gone everywhere."
+            "--remake", help="Make videos again, and pay again, that no longer exist anywhere."
         ),
     ] = False
 
@@ -63,61 +65,66 @@ def batch(
         ),
     ],
     *,
-    choice: Choice,
-    asked: RequestOptions,
-    run: SubmitOptions,
-    place: ConfigOptions,
+    batch_options: BatchOptions,
+    request: RequestOptions,
+    submit: SubmitOptions,
+    config: ConfigOptions,
 ) -> int:
-    """Make a video of each item of a file; run it again to go on.
+    """Make a video of every item of a file; run it again to continue.
 
-    An item is a JSON object: a prompt, and as far as it wants them the other options of a request
-    under their long names, and an output below the output folder. Options of a request given here
-    hold for items that do not say otherwise. What is made already costs nothing.
+    An item is a JSON object with a prompt, an optional output below the output folder, and any
+    other option of a request under its long name. Options of a request on the command line apply
+    to the items that do not set them. Videos that exist already cost nothing.
     """
     from veo.errors import InvalidBatchError
 
-    rules = {item.name: getattr(choice, item.name) for item in fields(choice)}
-    rules |= {"provider": asked.provider, "defaults": _defaults(asked), "force": run.force}
-    with open_client(place, asked, run) as client:
+    options = {field.name: getattr(batch_options, field.name) for field in fields(batch_options)}
+    options |= {"provider": request.provider, "force": submit.force}
+    options["defaults"] = _item_defaults(request)
+    with open_client(config, request, submit) as client:
         source = sys.stdin.buffer.read() if file == "-" else Path(file)
         try:
-            with out.show_spinner("checking the items and their pictures"):
-                loaded = client.batch(source, **rules)
+            with out.show_spinner("checking items and images"):
+                loaded = client.batch(source, **options)
         except InvalidBatchError as error:
-            return report.refused(error)
-        if run.dry_run:
-            return report.rehearsed(loaded)
-        if run.detach:
+            return batch_output.print_problems(error)
+        if submit.dry_run:
+            return batch_output.print_plan(loaded)
+        if submit.detach:
             check_detachable({entry.new_job.provider for entry in loaded.entries})
-        return _carried_out(client, loaded, detach=run.detach)
+        return _run_batch(client, loaded, detach=submit.detach)
 
 
-def _carried_out(client: "Client", batch: "Batch", *, detach: bool) -> int:
-    from veo_commands.progress.batch_view import view
+def _run_batch(client: "Client", batch: "Batch", *, detach: bool) -> int:
+    from veo_commands.progress.batch_view import open_view
 
-    report.announced(batch)
+    batch_output.announce_batch(batch)
     try:
         batch.start()
-        with view(batch) as shown:
+        with open_view(batch) as view:
             while not (batch.is_over or (detach and batch.is_accepted)):
-                shown.ended(batch.advance(_TICK_S))
-                shown.look()
+                view.print_ended(batch.advance(_WAIT_S))
+                view.refresh()
     except KeyboardInterrupt:
         batch.stop("the batch was interrupted")
         stop_sending(client, [entry.job for entry in batch.in_flight if entry.job])
-        return report.interrupted(batch)
-    return report.finished(batch)
+        return batch_output.print_interrupted(batch)
+    return batch_output.print_summary(batch)
 
 
-def _defaults(asked: RequestOptions) -> dict[str, Any]:
-    """The options of the command line as keys of an item; pictures as seen from here."""
+def _item_defaults(request: RequestOptions) -> dict[str, Any]:
+    """Return the options of a request as keys of an item, image paths made absolute."""
     from veo.paths import to_absolute
 
-    def seen(source: str) -> str:
+    def resolve_image(source: str) -> str:
+        # The batch looks up relative paths beside its file; these are relative to this folder.
         by_value = source.lower().startswith(("http://", "https://", "data:"))
         return source if by_value else str(to_absolute(source))
 
-    given = {item.name: getattr(asked, item.name) for item in fields(asked)}
-    given |= {key: seen(given[key]) for key in _IMAGES if given[key]}
-    given["reference"] = [seen(source) for source in asked.reference or ()] or None
-    return {key: value for key, value in given.items() if value is not None and key != "provider"}
+    defaults = {field.name: getattr(request, field.name) for field in fields(request)}
+    del defaults["provider"]  # passed as an option of the whole batch
+    for key in ("start_frame", "end_frame"):
+        if defaults[key]:
+            defaults[key] = resolve_image(defaults[key])
+    defaults["reference"] = [resolve_image(source) for source in request.reference or ()] or None
+    return {key: value for key, value in defaults.items() if value is not None}

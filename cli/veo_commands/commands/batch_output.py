@@ -1,4 +1,4 @@
-"""What a batch has to say before it begins, as its items end, and in the end."""
+"""What ``veo batch`` prints before it starts, for each item, and at the end."""
 
 from __future__ import annotations
 
@@ -24,243 +24,255 @@ if TYPE_CHECKING:
     from veo.batch.match import Action
     from veo.errors import InvalidBatchError
 
-_ROWS = 40
-_ORDER = (
+_MAX_ROWS = 40  # a longer table scrolls the summary out of sight
+_MAX_MESSAGE_CHARS = 300
+_MAX_CELL_CHARS = 120
+_STATE_ORDER = (
     *("done", "skipped", "downloading", "ready", "running", "submitted", "submitting"),
     *("planned", "waiting", "failed", "expired", "unknown", "not sent", "invalid"),
 )
-_FINE = {"done", "skipped"}
-_AGAIN = {"failed", "expired"}
-_COLOURS = {"failed": "red", "expired": "red", "unknown": "yellow"}
+_HAS_VIDEO = {"done", "skipped"}
+_COLORS = {"failed": "red", "expired": "red", "unknown": "yellow"}
 _STYLES = {**STATE_STYLES, "skipped": "dim", "not sent": "yellow"}
-_OUTLOOK = {
+_ACTION_TEXTS = {
     "make": "to make",
     "keep": "made already",
-    "changed": "made already, its file changed since",
-    "fetch": "made already, its file to be fetched again",
-    "gone": "made once, its video gone",
-    "join": "on its way already",
+    "changed": "made already, file changed since",
+    "fetch": "made already, to be downloaded again",
+    "gone": "made once, video lost",
+    "join": "in progress",
     "ask": "of unknown outcome",
 }
 
 
-def refused(error: InvalidBatchError) -> int:
-    """Print every problem of a batch of which nothing was sent."""
+def print_problems(error: InvalidBatchError) -> int:
+    """Print every problem of an invalid batch, and return the exit code."""
     out.print_error(error)
     for problem in error.problems:
-        told = {"type": "InvalidBatchError", "message": problem.message}
-        place = {"index": problem.location.index, "line": problem.location.line}
-        out.print_result({**place, "job": None, "error": told}, None)
+        location = {"index": problem.location.index, "line": problem.location.line}
+        body = {"type": "InvalidBatchError", "message": problem.message}
+        out.print_result({**location, "job": None, "error": body}, None)
     return error.exit_code
 
 
-def announced(batch: Batch) -> None:
-    """Tell what is going to happen and what it will cost."""
+def announce_batch(batch: Batch) -> None:
+    """Print what the batch is about to do, and the price."""
     from veo.batch.result import sum_quotes
 
-    _warn(batch)
-    play = "; play money in the sandbox" if out.sandbox else ""
-    out.info(f"{len(batch.entries)} items: {_outlook(batch)}{play}", dim=True)
-    if short := batch.context.budget_error(sum_quotes(batch)):
-        out.warn(f"{short.message}; as many are sent as fit")
+    _print_warnings(batch)
+    play_money = "; play money in the sandbox" if out.sandbox else ""
+    out.info(f"{len(batch.entries)} items: {_summarize_actions(batch)}{play_money}", dim=True)
+    if error := batch.context.budget_error(sum_quotes(batch)):
+        out.warn(f"{error.message}; only the items that fit are sent")
 
 
-def rehearsed(batch: Batch) -> int:
-    """``--dry-run``: print the plan of every item and the quote of all, send nothing."""
+def print_plan(batch: Batch) -> int:
+    """Print the action for each item and the price of all (``--dry-run``)."""
     from veo.errors import InvalidBatchError
 
-    _warn(batch)
+    _print_warnings(batch)
     if out.options.json:
-        for entry, what in batch.planned_actions:
-            out.print_result(_planned(entry, what), None)
+        for entry, action in batch.planned_actions:
+            out.print_result(_plan_json(entry, action), None)
     else:
         titles = ("#", "PLAN", "MODEL", ">PRICE", "VIDEO")
-        out.print_table(titles, [_row(entry, what) for entry, what in batch.planned_actions])
-        out.print_result({}, f"\n{_outlook(batch)}\nnothing was sent")
+        out.print_table(titles, [_plan_row(*planned) for planned in batch.planned_actions])
+        out.print_result({}, f"\n{_summarize_actions(batch)}\nnothing was sent")
     return InvalidBatchError.exit_code if batch.validation.problems else exit_codes.DONE
 
 
-def result(entry: Entry) -> None:
-    """Print an item that is over as a result: its JSON, or when quiet its file."""
-    done = entry.state in _FINE and out.options.quiet
-    out.print_result(entry.to_json(), entry.record.output if done and entry.record else None)
+def print_entry(entry: Entry) -> None:
+    """Print an ended item on stdout: its JSON, or its file when quiet."""
+    has_video = entry.state in _HAS_VIDEO and out.options.quiet
+    out.print_result(entry.to_json(), entry.record.output if has_video and entry.record else None)
 
 
-def tell(entry: Entry) -> None:
-    """Say on stderr how an item ended, errors even when quiet; one line speaks for all not sent."""
+def print_outcome(entry: Entry) -> None:
+    """Print how an item ended on stderr, errors even when quiet.
+
+    Items that were not sent are summed up at the end instead, by ``_print_unsent``.
+    """
     if entry.state == "not sent" or (entry.is_skipped and not entry.note):
         return
-    say = out.notice if entry.error else out.info
-    colour = _COLOURS.get(entry.state)
-    say(_line(entry), **({"fg": colour} if colour else {"dim": True}))
+    print_line = out.notice if entry.error else out.info
+    color = _COLORS.get(entry.state)
+    print_line(_outcome_line(entry), **({"fg": color} if color else {"dim": True}))
 
 
-def is_odd(entry: Entry) -> bool:
-    """Whether there is something to say about an item besides that it has its video."""
+def needs_attention(entry: Entry) -> bool:
+    """Return whether an item ended with a remark or an error of its own."""
     return entry.note is not None or (entry.error is not None and entry.state != "not sent")
 
 
-def _line(entry: Entry) -> str:
-    record = entry.record
-    if entry.state == "done" and record:
-        return f"{entry.location} {describe_outcome(record)}: {shorten_path(record.output)}"
-    said = entry.error.message if entry.error else entry.note
-    name = f" {entry.job.id}" if entry.job else ""
-    return f"{entry.location}{name} {entry.state}{f': {shorten_line(said, 300)}' if said else ''}"
+def format_counts(counts: Mapping[str, int]) -> list[str]:
+    """Return texts like ``3 done``, in the order of a job's life."""
+    return [f"{counts[state]} {state}" for state in _STATE_ORDER if counts.get(state)]
 
 
-def counted(counts: Mapping[str, int]) -> list[str]:
-    """How many items are in which state, in the order of a life."""
-    return [f"{counts[state]} {state}" for state in _ORDER if counts.get(state)]
-
-
-def interrupted(batch: Batch) -> int:
-    """The end of a batch by Ctrl-C: what was sent goes on without us."""
-    sent = len(batch.in_flight)
+def print_interrupted(batch: Batch) -> int:
+    """Print the end of a batch that Ctrl-C stopped; its jobs in flight go on at the provider."""
+    in_flight = len(batch.in_flight)
     batch.detach()
-    _print_rest(batch)
-    _closing(batch)
-    _tell_not_sent(batch.entries)
-    _tell_of_those_on_their_way(sent)
-    out.hint("The same command goes on with the batch; what is made costs nothing.")
+    _print_ended(batch)
+    _print_totals(batch)
+    _print_unsent(batch.entries)
+    _hint_at_in_flight(in_flight)
+    out.hint("Run the same command again to continue; finished videos cost nothing.")
     return exit_codes.INTERRUPTED
 
 
-def finished(batch: Batch) -> int:
-    """Print a table of the items and what all of it cost; returns the exit code.
+def print_summary(batch: Batch) -> int:
+    """Print the items and their cost, and return the exit code.
 
-    What is still on its way was accepted and detached from.
+    Jobs in flight were accepted, and the user has asked not to wait for them (``--detach``).
     """
     from veo.batch.result import highest_exit_code
 
-    sent = len(batch.in_flight)
+    in_flight = len(batch.in_flight)
     batch.detach(is_intended=True)
-    _print_rest(batch)
+    _print_ended(batch)
     if not (out.options.json or out.options.quiet):
-        _table(batch.entries)
-    _closing(batch)
-    _advise(batch)
-    _tell_of_those_on_their_way(sent)
+        _print_table(batch.entries)
+    _print_totals(batch)
+    _print_hints(batch)
+    _hint_at_in_flight(in_flight)
     return highest_exit_code(batch)
 
 
-def _tell_of_those_on_their_way(count: int) -> None:
+def _hint_at_in_flight(count: int) -> None:
     if count:
-        out.hint(f"{count} on their way: {out.command('resume')} or the same command fetches them.")
+        out.hint(f"{count} in progress: {out.command('resume')} or the same command fetches them.")
 
 
-def _print_rest(batch: Batch) -> None:
+def _print_ended(batch: Batch) -> None:
     for entry in batch.pop_ended():
-        result(entry)
+        print_entry(entry)
 
 
-def _table(entries: Sequence[Entry]) -> None:
-    """All items where they are few, else those that have no video."""
-    shown = [entry for entry in entries if len(entries) <= _ROWS or entry.state not in _FINE]
+def _print_table(entries: Sequence[Entry]) -> None:
+    """Print all items of a small batch, and only those without a video of a large one."""
+    shown = [
+        entry for entry in entries if len(entries) <= _MAX_ROWS or entry.state not in _HAS_VIDEO
+    ]
     if shown:
         titles = ("#", "STATE", ">TIME", ">COST", "VIDEO OR REASON")
-        out.print_table(titles, [_ended(entry) for entry in shown[:_ROWS]])
-    if len(shown) > _ROWS:
-        out.info(f"and {len(shown) - _ROWS} more without a video", dim=True)
+        out.print_table(titles, [_entry_row(entry) for entry in shown[:_MAX_ROWS]])
+    if len(shown) > _MAX_ROWS:
+        out.info(f"and {len(shown) - _MAX_ROWS} more without a video", dim=True)
 
 
-def _ended(entry: Entry) -> list[Any]:
-    from rich.text import Text
-
-    record = entry.record if entry.job else None
-    took = record.ended_at - record.created_at if record and record.ended_at else None
-    fine = entry.state in _FINE and entry.record is not None
-    why = entry.error.message if entry.error and entry.state != "not sent" else ""
-    return [
-        str(entry.location.index),
-        Text(entry.state, style=_STYLES.get(entry.state, "cyan")),
-        format_duration(took) if took is not None else "",
-        format_cost(record) if record else "-",
-        shorten_path(entry.record.output)
-        if fine and entry.record
-        else shorten_line(why or entry.note or "", 120),
-    ]
-
-
-def _closing(batch: Batch) -> None:
-    """The sums, and where the whole result is."""
+def _print_totals(batch: Batch) -> None:
+    """Write the result file, and print the counts and the money of the batch."""
     from veo.batch.result import count_states, sum_new_charges, write_result
 
     sums = batch.session.ledger.sums(batch.run)
-    now = sum_new_charges(batch)
-    money = [f"charged {format_usd(now) if now else 'nothing'}"]
-    if sums.charged != now:
+    new_charges = sum_new_charges(batch)
+    money = [f"charged {format_usd(new_charges) if new_charges else 'nothing'}"]
+    if sums.charged != new_charges:
         money.append(f"{format_usd(sums.charged)} in all runs")
     money += [f"{format_usd(sums.reserved)} reserved"] if sums.reserved else []
     money += [f"{format_usd(sums.doubtful)} doubtful"] if sums.doubtful else []
     path = write_result(batch)
-    out.info(f"{', '.join(counted(count_states(batch)))}; {', '.join(money)}")
+    out.info(f"{', '.join(format_counts(count_states(batch)))}; {', '.join(money)}")
     if path:
-        out.info(f"all of it: {shorten_path(str(path))}", dim=True)
-    if path is None:
-        out.warn(f"batch-result.json cannot be written to {batch.validation.output_dir}")
+        out.info(f"full result: {shorten_path(str(path))}", dim=True)
+    else:
+        out.warn(f"cannot write batch-result.json to {batch.validation.output_dir}")
 
 
-def _advise(batch: Batch) -> None:
-    """What can be done about items without a video, each advice once."""
-    _tell_not_sent(batch.entries)
-    found = Counter(entry.state for entry in batch.entries if entry.error)
-    if found["unknown"]:
-        out.hint(f"{out.command('jobs', '--state unknown')} lists what may have been paid for.")
-        out.hint("--resubmit-unknown sends it again, which may pay twice.")
-    wrong = [entry for entry in batch.entries if entry.error and entry.state in _AGAIN]
-    kept = [entry for entry in wrong if entry.record and entry.record.covers_request]
-    errors = [entry.error for entry in kept if entry.error]
+def _print_hints(batch: Batch) -> None:
+    """Print what the user can do about items without a video, each hint once."""
+    _print_unsent(batch.entries)
+    if any(entry.error and entry.state == "unknown" for entry in batch.entries):
+        listing = out.command("jobs", "--state unknown")
+        out.hint(f"{listing} lists the jobs that may have been paid for.")
+        out.hint("--resubmit-unknown sends them again, which may pay twice.")
+    failed = [
+        entry for entry in batch.entries if entry.error and entry.state in {"failed", "expired"}
+    ]
+    # A retry does not help where the job has spent its money: the error says what does.
+    paid = [entry for entry in failed if entry.record and entry.record.covers_request]
+    errors = [entry.error for entry in paid if entry.error]
     for line in dict.fromkeys(line for error in errors for line in out.advice(error)):
         out.hint(line)
-    if len(wrong) > len(kept):
-        out.hint("The same command again gives those that failed a new try.")
+    if len(failed) > len(paid):
+        out.hint("Run the same command again to retry the failed items.")
 
 
-def _tell_not_sent(entries: Iterable[Entry]) -> None:
+def _print_unsent(entries: Iterable[Entry]) -> None:
+    """Print each reason why items were not sent, with the number of items."""
     errors = [entry.error for entry in entries if entry.state == "not sent" and entry.error]
+    # Items that were not sent for one reason share one error object.
     for error in dict.fromkeys(errors):
-        said = error.message.removeprefix("not sent: ")
-        out.notice(f"{errors.count(error)} not sent: {said}", fg="yellow")
+        reason = error.message.removeprefix("not sent: ")
+        out.notice(f"{errors.count(error)} not sent: {reason}", fg="yellow")
         for line in out.advice(error):
             out.hint(line)
 
 
-def _warn(batch: Batch) -> None:
+def _print_warnings(batch: Batch) -> None:
     for problem in batch.validation.problems:
         out.warn(f"left out: {problem}")
     for warning in batch.validation.warnings:
         out.warn(warning)
 
 
-def _outlook(batch: Batch) -> str:
-    """How many items are to be made, are made, and so on, and the quote of what is to be made."""
+def _summarize_actions(batch: Batch) -> str:
+    """Return the number of items for each action, and the price of all."""
     from veo.batch.result import sum_quotes
 
-    found = Counter(what.value for _, what in batch.planned_actions)
-    parts = [f"{found[name]} {told}" for name, told in _OUTLOOK.items() if found[name]]
-    cost = sum_quotes(batch)
-    return ", ".join(parts) + (f"; {format_usd(cost)} to pay" if cost else "")
+    counts = Counter(action.value for _, action in batch.planned_actions)
+    parts = [f"{counts[action]} {text}" for action, text in _ACTION_TEXTS.items() if counts[action]]
+    price = sum_quotes(batch)
+    return ", ".join(parts) + (f"; {format_usd(price)} to pay" if price else "")
 
 
-def _row(entry: Entry, what: Action) -> list[Any]:
-    from veo.money import format_amount
+def _outcome_line(entry: Entry) -> str:
+    record = entry.record
+    if entry.state == "done" and record:
+        return f"{entry.location} {describe_outcome(record)}: {shorten_path(record.output)}"
+    reason = entry.error.message if entry.error else entry.note
+    job_id = f" {entry.job.id}" if entry.job else ""
+    suffix = f": {shorten_line(reason, _MAX_MESSAGE_CHARS)}" if reason else ""
+    return f"{entry.location}{job_id} {entry.state}{suffix}"
 
-    quote = entry.new_job.quote
+
+def _entry_row(entry: Entry) -> list[Any]:
+    from rich.text import Text
+
+    record = entry.record if entry.job else None
+    took = record.ended_at - record.created_at if record and record.ended_at else None
+    if entry.state in _HAS_VIDEO and entry.record:
+        video = shorten_path(entry.record.output)
+    else:
+        reason = entry.error.message if entry.error and entry.state != "not sent" else entry.note
+        video = shorten_line(reason or "", _MAX_CELL_CHARS)
     return [
         str(entry.location.index),
-        _OUTLOOK[what.value],
-        f"{entry.new_job.provider}/{entry.new_job.model}",
-        format_amount(quote.amount) if what.value == "make" else "-",
-        shorten_path(entry.new_job.output),
+        Text(entry.state, style=_STYLES.get(entry.state, "cyan")),
+        format_duration(took) if took is not None else "",
+        format_cost(record) if record else "-",
+        video,
     ]
 
 
-def _planned(entry: Entry, what: Action) -> dict[str, Any]:
-    """An item of a rehearsal as ``--json`` prints it."""
+def _plan_row(entry: Entry, action: Action) -> list[Any]:
+    from veo.money import format_amount
+
+    job = entry.new_job
+    return [
+        str(entry.location.index),
+        _ACTION_TEXTS[action.value],
+        f"{job.provider}/{job.model}",
+        format_amount(job.quote.amount) if action.value == "make" else "-",
+        shorten_path(job.output),
+    ]
+
+
+def _plan_json(entry: Entry, action: Action) -> dict[str, Any]:
     return {
         **entry.to_json(),
-        "plan": what.value,
+        "plan": action.value,
         "request": entry.new_job.request.to_json(),
         "quote": entry.new_job.quote.to_json(),
     }

@@ -1,4 +1,4 @@
-"""How a batch on its way is shown: alive on a terminal, as lines in a log, or not at all."""
+"""The progress of a batch: a live view on a terminal, lines in a log, or nothing when quiet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from veo.batch.progress import Snapshot, take_snapshot
-from veo_commands.commands import batch_output as report
+from veo_commands.commands.batch_output import (
+    format_counts,
+    needs_attention,
+    print_entry,
+    print_outcome,
+)
 from veo_commands.format import format_clock, format_usd
 from veo_commands.output import out
 from veo_commands.progress.live import MAX_ROWS, LiveView
@@ -25,143 +30,140 @@ if TYPE_CHECKING:
     from veo.batch.entry import Entry
     from veo.job import Job
 
-_EVERY_S = 1.0
-_LINE_EVERY_S = 30.0
-_WIDE = 40
-_PRICE = 5  # the column of a job's price
+# A snapshot reads the ledger and all items: too slow for each of the frames in a second.
+_SNAPSHOT_INTERVAL_S = 1.0
+_LOG_INTERVAL_S = 30.0
+_BAR_WIDTH = 40
+_PRICE_COLUMN = 5  # of `LiveView._job_cells`
 
 
 @contextmanager
-def view(batch: Batch) -> Iterator[Nothing]:
-    """The view that fits: quiet, a terminal, or a log."""
+def open_view(batch: Batch) -> Iterator[QuietView]:
+    """Yield the view for the output mode and for what stderr is."""
     if out.options.quiet:
-        yield Nothing()
+        yield QuietView()
     elif sys.stderr.isatty():
-        with BatchLive(batch) as live:
-            yield Screen(live)
+        with BatchLiveView(batch) as live:
+            yield TerminalView(live)
     else:
-        yield Lines(batch)
+        yield LogView(batch)
 
 
-class Nothing:
-    """Shows nothing but results and errors."""
+class QuietView:
+    """Prints results and errors only."""
 
-    def look(self) -> None:
-        """Nothing."""
+    def refresh(self) -> None:
+        """Show the progress, if it is time for that."""
 
-    def ended(self, entries: Sequence[Entry]) -> None:
-        """Print what is a result, and what went wrong."""
+    def print_ended(self, entries: Sequence[Entry]) -> None:
+        """Print items that have ended."""
         for entry in entries:
-            report.result(entry)
+            print_entry(entry)
             if entry.error:
-                report.tell(entry)
+                print_outcome(entry)
 
 
-class Lines(Nothing):
-    """A line for each item that is over, and now and then one about all."""
+class LogView(QuietView):
+    """Prints a line for each ended item, and now and then one about the whole batch."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
-        self._next = time.monotonic() + _LINE_EVERY_S
+        self._next_line = time.monotonic() + _LOG_INTERVAL_S
 
-    def look(self) -> None:
-        """Say how all of it is doing, if that was not said for a while."""
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _LINE_EVERY_S
-            seen = take_snapshot(self._batch)
-            out.info(f"{seen.ended} of {seen.total}: {', '.join(_parts(seen))}")
+    def refresh(self) -> None:
+        if time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + _LOG_INTERVAL_S
+            snapshot = take_snapshot(self._batch)
+            parts = [*format_counts(snapshot.counts), _format_money(snapshot)]
+            parts += [left] if (left := _format_remaining(snapshot)) else []
+            out.info(f"{snapshot.ended} of {snapshot.total}: {', '.join(parts)}")
 
-    def ended(self, entries: Sequence[Entry]) -> None:
-        """Print them."""
+    def print_ended(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
-            report.result(entry)
-            report.tell(entry)
+            print_entry(entry)
+            print_outcome(entry)
 
 
-class Screen(Nothing):
-    """The live view; items that need a look are printed above it as they end."""
+class TerminalView(QuietView):
+    """The live view, with the items that need attention printed above it."""
 
-    def __init__(self, live: BatchLive) -> None:
+    def __init__(self, live: BatchLiveView) -> None:
         self._live = live
 
-    def look(self) -> None:
-        """Take a new look at the batch."""
+    def refresh(self) -> None:
         self._live.refresh()
 
-    def ended(self, entries: Sequence[Entry]) -> None:
-        """Print those that have no video; all of them where results go to the same screen."""
-        printed = entries if out.options.json else [each for each in entries if report.is_odd(each)]
+    def print_ended(self, entries: Sequence[Entry]) -> None:
+        # JSON results go to the same screen, so that the live view must pause for each of them.
+        printed = (
+            entries if out.options.json else [each for each in entries if needs_attention(each)]
+        )
         if printed:
             with self._live.pause():
                 for entry in printed:
-                    report.result(entry)
-                    if report.is_odd(entry):
-                        report.tell(entry)
+                    print_entry(entry)
+                    if needs_attention(entry):
+                        print_outcome(entry)
 
 
-class BatchLive(LiveView):
-    """The whole batch in three lines, and one for each of some jobs that move."""
+class BatchLiveView(LiveView):
+    """Three lines about the whole batch, and one for each of some running jobs."""
 
     def __init__(self, batch: Batch) -> None:
         super().__init__([])
         self._batch = batch
-        self._seen: Snapshot | None = None
-        self._due = 0.0
-        self._numbers: dict[str, int | None] = {}
+        self._snapshot: Snapshot | None = None
+        self._next_snapshot = 0.0
+        self._item_numbers: dict[str, int | None] = {}
 
     def is_active(self) -> bool:
-        """Whether there is still something to show."""
         return not self._batch.is_over
 
     def refresh(self) -> None:
-        """Take a new look now and then: it asks the ledger."""
-        if time.monotonic() >= self._due:
-            self._seen = take_snapshot(self._batch)
-            self._due = time.monotonic() + _EVERY_S
+        """Take a new snapshot if the last one is old enough."""
+        if time.monotonic() >= self._next_snapshot:
+            self._snapshot = take_snapshot(self._batch)
+            self._next_snapshot = time.monotonic() + _SNAPSHOT_INTERVAL_S
 
     def render(self) -> RenderableType:
-        """What is on the screen now."""
-        if self._seen is None:
+        if self._snapshot is None:
             return Text("")
-        jobs = [entry.job for entry in self._batch.in_flight if entry.job]
-        self._numbers = {e.job.id: e.location.index for e in self._batch.in_flight if e.job}
-        moving = [job for job in jobs if job.state != "planned"]
-        more = len(moving) - MAX_ROWS
-        rest = [Text(f"  and {more} more", style="dim")] if more > 0 else []
-        return Group(_head(self._seen), *_below(self._seen), self.job_table(moving), *rest)
+        entries = list(self._batch.in_flight)
+        self._item_numbers = {entry.job.id: entry.location.index for entry in entries if entry.job}
+        running = [entry.job for entry in entries if entry.job and entry.job.state != "planned"]
+        hidden = len(running) - MAX_ROWS
+        rest = [Text(f"  and {hidden} more", style="dim")] if hidden > 0 else []
+        counts = Text(" · ".join(format_counts(self._snapshot.counts)))
+        money = Text(_format_money(self._snapshot), style="dim")
+        head = _render_head(self._snapshot)
+        return Group(head, counts, money, self.job_table(running), *rest)
 
     def _job_cells(self, job: Job) -> list[RenderableType]:
-        """As that of a job alone, with the item's number for its price."""
         cells = super()._job_cells(job)
-        cells[_PRICE] = Text(f"#{self._numbers.get(job.id, '')}")
+        # The prices of the items are alike; which item it is says more.
+        cells[_PRICE_COLUMN] = Text(f"#{self._item_numbers.get(job.id, '')}")
         return cells
 
 
-def _head(seen: Snapshot) -> RenderableType:
+def _render_head(snapshot: Snapshot) -> RenderableType:
     line = Table.grid(padding=(0, 1))
     line.add_row(
-        ProgressBar(total=max(1, seen.total), completed=seen.ended, width=_WIDE),
-        Text(f"{seen.ended}/{seen.total}", style="bold"),
-        Text(_left(seen), style="cyan"),
+        ProgressBar(total=max(1, snapshot.total), completed=snapshot.ended, width=_BAR_WIDTH),
+        Text(f"{snapshot.ended}/{snapshot.total}", style="bold"),
+        Text(_format_remaining(snapshot), style="cyan"),
     )
     return line
 
 
-def _below(seen: Snapshot) -> list[Text]:
-    *states, money = _parts(seen, left=False)
-    return [Text(" · ".join(states)), Text(money, style="dim")]
+def _format_money(snapshot: Snapshot) -> str:
+    sums = snapshot.sums
+    money = f"charged {format_usd(sums.charged)}, reserved {format_usd(sums.reserved)}"
+    if sums.doubtful:
+        money += f", doubtful {format_usd(sums.doubtful)}"
+    if snapshot.cap is not None:
+        money += f" of {format_usd(snapshot.cap)}"
+    return money
 
 
-def _parts(seen: Snapshot, *, left: bool = True) -> list[str]:
-    """Counts by state, the money, and the time that is left."""
-    money = f"charged {format_usd(seen.sums.charged)}, reserved {format_usd(seen.sums.reserved)}"
-    if seen.sums.doubtful:
-        money += f", doubtful {format_usd(seen.sums.doubtful)}"
-    if seen.cap is not None:
-        money += f" of {format_usd(seen.cap)}"
-    time_left = [_left(seen)] if left and _left(seen) else []
-    return [*report.counted(seen.counts), money, *time_left]
-
-
-def _left(seen: Snapshot) -> str:
-    return f"about {format_clock(seen.remaining_s)} left" if seen.remaining_s else ""
+def _format_remaining(snapshot: Snapshot) -> str:
+    return f"about {format_clock(snapshot.remaining_s)} left" if snapshot.remaining_s else ""
