@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from veo_commands.commands import batch_output
 from veo_commands.commands.generate import check_detachable
 from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions
 from veo_commands.output import out
+from veo_commands.progress import batch_output
 from veo_commands.progress.follow import stop_sending
 from veo_commands.session import open_client
 

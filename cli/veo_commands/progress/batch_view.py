@@ -13,14 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from veo.batch.progress import Snapshot, take_snapshot
-from veo_commands.commands.batch_output import (
+from veo_commands.format import format_clock, format_usd
+from veo_commands.output import out
+from veo_commands.progress.batch_output import (
     format_counts,
     needs_attention,
     print_entry,
     print_outcome,
 )
-from veo_commands.format import format_clock, format_usd
-from veo_commands.output import out
 from veo_commands.progress.live import MAX_ROWS, LiveView
 
 if TYPE_CHECKING:
