@@ -195,6 +195,14 @@ def test_over_the_cap(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert service.tasks() == []
 
 
+def test_a_cap_of_nothing(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """--max-cost 0 is a cap like any other: no request that costs money is sent."""
+    ran = veo("generate", "a lion", "--max-cost", "0")
+
+    says(ran, 4, "$0.15", "--max-cost of $0.00")
+    assert service.tasks() == []
+
+
 def test_a_failed_generation(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """A provider that could not make it: exit code 1, and that nothing was charged."""
     service.change(fail_rate=1.0)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from veo_commands.output import out
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from veo.client import Client, Endpoint
     from veo.config import Config, LoadedConfig, SandboxConfig
+    from veo.ledger import Ledger
     from veo_commands.options import ConfigOptions, RequestOptions, WaitOptions
 
 
@@ -26,11 +27,30 @@ def load_config(place: ConfigOptions, *groups: RequestOptions | WaitOptions) -> 
     from veo.config import read_config
 
     out.sandbox = place.sandbox
-    flags: dict[str, Any] = {}
-    for group in groups:
-        for name in ("provider", "max_cost", "timeout"):
-            flags[name] = getattr(group, name, None) or flags.get(name)
+    flags = {
+        name: value
+        for group in groups
+        for name in ("provider", "max_cost", "timeout")
+        if (value := getattr(group, name, None)) is not None  # --max-cost 0 is a cap, too
+    }
     return read_config(place.config, flags=flags)
+
+
+@contextmanager
+def open_ledger(place: ConfigOptions) -> Iterator[tuple[Config, Ledger]]:
+    """Open the configured ledger for commands that need no provider.
+
+    A client would import the engine and batches, a fifth of the time of ``veo jobs``.
+
+    Raises:
+        ConfigError, LedgerError: They cannot be used.
+    """
+    from veo.ledger import Ledger
+    from veo.paths import ledger_dir
+
+    config = load_config(place).config
+    with closing(Ledger(ledger_dir(sandbox=place.sandbox))) as ledger:
+        yield config, ledger
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from veo_commands.completion import complete_providers
 from veo_commands.format import format_usd, shorten_path
 from veo_commands.options import ConfigOptions, parse_moment
 from veo_commands.output import out
-from veo_commands.session import open_client
+from veo_commands.session import open_client, open_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,11 +82,11 @@ def cost(
         from veo.report.html import check_place
 
         check_place(report)
-    with open_client(place) as client:
-        groups = group_spending(client.ledger, chosen, scope)
-        whole = sum_spending(client.ledger, scope)
+    with open_ledger(place) as (_, ledger):
+        groups = group_spending(ledger, chosen, scope)
+        whole = sum_spending(ledger, scope)
         if report:
-            written(client.ledger, scope, report)
+            written(ledger, scope, report)
     if as_csv:
         _as_csv(chosen, groups)
     elif out.options.json:

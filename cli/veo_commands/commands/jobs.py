@@ -9,13 +9,13 @@ from veo_commands.completion import complete_states
 from veo_commands.format import STATE_STYLES, format_age, format_cost, format_usd, shorten_path
 from veo_commands.options import ConfigOptions
 from veo_commands.output import out, shorten_line
-from veo_commands.session import open_client
+from veo_commands.session import open_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from veo.client import Client
-    from veo.ledger import Record, State
+    from veo.config import Config
+    from veo.ledger import Ledger, Record, State
 
 _TITLES = ("JOB", "STATE", "MODEL", ">AGE", "COST", "VIDEO OR PROMPT")
 
@@ -41,11 +41,11 @@ def jobs(
 ) -> None:
     """List jobs, the newest first."""
     wanted = _states(state)
-    with open_client(place) as client:
+    with open_ledger(place) as (config, ledger):
         if cost:
-            _sum_up(client, client.ledger.list_jobs(states=wanted))
+            _sum_up(config, ledger, ledger.list_jobs(states=wanted))
             return
-        records = client.ledger.list_jobs(states=wanted, limit=None if every else limit)
+        records = ledger.list_jobs(states=wanted, limit=None if every else limit)
     listed(records)
     if not every and len(records) == limit:
         out.info(f"The newest {limit}; --all lists every one.", dim=True)
@@ -78,8 +78,8 @@ def _row(record: "Record") -> list[Any]:
     ]
 
 
-def _sum_up(client: "Client", records: "Sequence[Record]") -> None:
-    sums, left = totals.total(records), totals.budgets(client)
+def _sum_up(config: "Config", ledger: "Ledger", records: "Sequence[Record]") -> None:
+    sums, left = totals.total(records), totals.budgets(config, ledger)
     caps = {
         cap.name: {"limit": totals.dollars(cap.limit), "free": totals.dollars(free)}
         for cap, free in left

@@ -17,7 +17,7 @@ from veo_commands.format import (
 )
 from veo_commands.options import ConfigOptions
 from veo_commands.output import out, shorten_line
-from veo_commands.session import open_client
+from veo_commands.session import open_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,9 +40,9 @@ def show(
     place: ConfigOptions,
 ) -> None:
     """Show a job, its history, and its money line by line."""
-    with open_client(place) as client:
-        record = client.ledger.find_job(job)
-        history = client.ledger.read_history(record.id)
+    with open_ledger(place) as (_, ledger):
+        record = ledger.find_job(job)
+        history = ledger.read_history(record.id)
     parts = [
         out.key_values(_facts(record)),
         "\n".join(_money(record, history)),

@@ -11,8 +11,8 @@ from veo_commands.format import format_usd
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from veo.client import Client
-    from veo.ledger import Cap, Record
+    from veo.config import Config
+    from veo.ledger import Cap, Ledger, Record
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,12 @@ def total(records: Sequence[Record]) -> Totals:
     )
 
 
-def budgets(client: Client) -> list[tuple[Cap, int]]:
+def budgets(config: Config, ledger: Ledger) -> list[tuple[Cap, int]]:
     """The budgets that hold now, over the day or the month, and what is left of each."""
-    caps = [cap for cap in client.list_caps("") if cap.run is None]
-    return [(cap, max(0, cap.limit - client.ledger.count_spent(cap))) for cap in caps]
+    from veo.ledger.budget import current_caps
+
+    caps = [cap for cap in current_caps(config, run="") if cap.run is None]
+    return [(cap, max(0, cap.limit - ledger.count_spent(cap))) for cap in caps]
 
 
 def dollars(micros: int) -> float:
