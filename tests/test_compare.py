@@ -1,4 +1,4 @@
-"""``veo compare``: the same request over several routes, what came of it, what it cost."""
+"""``veo compare``: results and costs of the same request at several providers."""
 
 import io
 import re
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from cli_runner import CommandResult, Veo
-from html_checks import sound
+from html_checks import check_page
 
 import veo_sandbox
 from veo.compare import html as pages
-from veo.compare.media import measure, poster
+from veo.compare.media import read_media, render_poster
 from veo.ledger import Ledger
 from veo.paths import ledger_folder
 
@@ -20,15 +20,15 @@ pytest_plugins = ("veo_fixtures",)
 BOTH = "laozhang-async,laozhang-sync"
 
 
-def sides(ran: CommandResult) -> dict[str, dict[str, Any]]:
-    """The lines of --json about the routes, by their names."""
+def find_candidates(ran: CommandResult) -> dict[str, dict[str, Any]]:
+    """Return the lines of --json about candidates, by name."""
     return {line["name"]: line for line in ran.objects if "name" in line}
 
 
-def test_what_each_route_made_and_charged(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Ordinary jobs of one run; the figures are the ledger's, the bills agree."""
+def test_results_and_charges_of_each_candidate(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """The jobs belong to one run; the metrics agree with the ledger and with the sandbox."""
     ran = veo("compare", "a lion", "--on", BOTH, "-n", "2", "--yes", "--json")
-    found = sides(ran)
+    found = find_candidates(ran)
     ledger = Ledger(ledger_folder())
     jobs = ledger.list_jobs()
     ledger.close()
@@ -44,9 +44,9 @@ def test_what_each_route_made_and_charged(veo: Veo, service: veo_sandbox.Sandbox
     assert ran.objects[-1]["break_even"][0]["loss_rate"] == 0.0
 
 
-def test_the_files_are_measured(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Size, length and sound are read from the file, not from what a server says."""
-    found = sides(veo("compare", "a lion", "--on", BOTH, "--yes", "--json"))
+def test_files_are_measured(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """Size, duration and audio are measured from the file, not copied from a response."""
+    found = find_candidates(veo("compare", "a lion", "--on", BOTH, "--yes", "--json"))
     media = found["laozhang-async"]["media"][0]
 
     assert (media["width"], media["height"]) == (90, 160)
@@ -56,10 +56,10 @@ def test_the_files_are_measured(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 
 
 def test_failures_cost_where_acceptance_is_charged(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Nothing was made: free on one route, paid for on the other; that is no failed command."""
+    """A failed job is free at one provider and charged at the other; the command succeeds."""
     service.change(fail_rate=1.0)
     ran = veo("compare", "a lion", "--on", BOTH, "-n", "2", "--yes", "--json")
-    found = sides(ran)
+    found = find_candidates(ran)
 
     assert ran.code == 0
     assert found["laozhang-async"]["charged_for_failed"] == 0.0
@@ -67,20 +67,20 @@ def test_failures_cost_where_acceptance_is_charged(veo: Veo, service: veo_sandbo
     assert found["laozhang-sync"]["per_video"] is None
 
 
-def test_a_person_reads_a_table_and_a_verdict(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """One column a route, and what it comes to."""
+def test_text_output(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """The terminal shows a column per candidate, and a conclusion in sentences."""
     ran = veo("compare", "a lion", "--on", BOTH, "--yes")
 
     assert ran.out.split()[:2] == ["laozhang-async", "laozhang-sync"]
-    assert re.search(r"cost per kept video +\$0.15 +\$0.15", ran.out)
+    assert re.search(r"cost per video +\$0.15 +\$0.15", ran.out)
     assert "2 requests, $0.30 at most" in ran.err
     assert "laozhang-sync costs the same." in ran.err
 
 
-def test_models_of_one_route(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+def test_models_of_one_provider(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """PROVIDER:MODEL lets a provider take part twice."""
     routes = "laozhang-async:veo-3.1-fast,laozhang-async:veo-3.1"
-    found = sides(veo("compare", "a lion", "--on", routes, "--yes", "--json"))
+    found = find_candidates(veo("compare", "a lion", "--on", routes, "--yes", "--json"))
 
     assert {name: each["per_video"] for name, each in found.items()} == {
         "laozhang-async:veo-3.1-fast": 0.15,
@@ -88,8 +88,8 @@ def test_models_of_one_route(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     }
 
 
-def test_all_are_asked_for_the_same(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """What the request leaves open is what the first route does."""
+def test_all_candidates_receive_the_same_request(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """Options that the request leaves open are those of the first candidate."""
     on = "laozhang-async:veo-3.1-landscape-fast,laozhang-sync"
     veo("compare", "a lion", "--on", on, "--yes")
 
@@ -103,22 +103,26 @@ def test_all_are_asked_for_the_same(veo: Veo, service: veo_sandbox.Sandbox) -> N
         (["--on", BOTH], 2, "PROMPT is missing"),
         (["a lion", "--on", "laozhang-async,nobody"], 2, "there is no provider 'nobody'"),
         (["a lion", "--on", "laozhang-async,laozhang-async"], 2, "is named twice"),
-        (["a lion", "--on", ","], 2, "there is nothing to compare"),
-        (["a lion", "--on", BOTH, "-p", "gemini"], 2, "--on says which routes"),
+        (["a lion", "--on", ","], 2, "nothing to compare"),
+        (["a lion", "--on", BOTH, "-p", "gemini"], 2, "--on names the providers"),
         (["a lion", "--on", BOTH, "--duration", "5"], 2, "laozhang-sync: "),
-        (["a lion", "--on", BOTH], 2, "nobody can be asked"),
+        (["a lion", "--on", BOTH], 2, "not a terminal"),
         (["a lion", "--on", BOTH, "-n", "0", "--yes"], 2, "--count"),
         (["a lion", "--on", BOTH, "-n", "9", "--yes", "--max-cost", "1"], 4, "--max-cost"),
-        (["a lion", "--on", BOTH, "--fail-rate", "0.5"], 2, "belongs to --simulate"),
-        (["a lion", "--on", BOTH, "--report", "no/where/x.html", "--yes"], 2, "no file can be"),
-        (["--simulate", "--fail-rate", "0.8", "--timeout-rate", "0.3"], 2, "more than all"),
+        (["a lion", "--on", BOTH, "--fail-rate", "0.5"], 2, "requires --simulate"),
+        (
+            ["a lion", "--on", BOTH, "--report", "no/where/x.html", "--yes"],
+            2,
+            "cannot write a file",
+        ),
+        (["--simulate", "--fail-rate", "0.8", "--timeout-rate", "0.3"], 2, "exceed 1 together"),
         (["--simulate", "--on", "nobody"], 2, "there is no provider 'nobody'"),
     ],
 )
 def test_wrong_usage_sends_nothing(
     veo: Veo, service: veo_sandbox.Sandbox, args: list[str], code: int, says: str
 ) -> None:
-    """A clear line, its exit code, and nothing is sent, reserved or written."""
+    """A usage error has a clear message and exit code; nothing is sent, reserved or written."""
     ran = veo("compare", *args)
 
     assert (ran.code, says in ran.err) == (code, True), ran.err
@@ -126,8 +130,8 @@ def test_wrong_usage_sends_nothing(
     assert veo("jobs").out == ""
 
 
-def test_a_dry_run_sends_nothing(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """--dry-run tells the price of all of it."""
+def test_dry_run_sends_nothing(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """--dry-run prints the total price."""
     ran = veo("compare", "a lion", "--on", BOTH, "-n", "3", "--dry-run")
 
     assert ran.code == 0
@@ -135,17 +139,17 @@ def test_a_dry_run_sends_nothing(veo: Veo, service: veo_sandbox.Sandbox) -> None
     assert service.requests() == []
 
 
-@pytest.mark.parametrize(("answer", "code", "sent"), [("y\n", 0, 2), ("n\n", 2, 0)])
-def test_a_person_is_asked(
+@pytest.mark.parametrize(("typed", "code", "sent"), [("y\n", 0, 2), ("n\n", 2, 0)])
+def test_payment_is_confirmed(
     veo: Veo,
     service: veo_sandbox.Sandbox,
     monkeypatch: pytest.MonkeyPatch,
-    answer: str,
+    typed: str,
     code: int,
     sent: int,
 ) -> None:
-    """Without --yes nothing is paid before somebody at a terminal has said so."""
-    terminal = io.StringIO(answer)
+    """Without --yes nothing is paid until the user confirms it on a terminal."""
+    terminal = io.StringIO(typed)
     monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdin", terminal)
     ran = veo("compare", "a lion", "--on", BOTH)
@@ -154,10 +158,10 @@ def test_a_person_is_asked(
     assert len(service.tasks()) == sent
 
 
-def test_the_page(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Plots, figures and the clips are all inside one page, which asks nobody for anything."""
+def test_html_page(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """The page contains the plots, the metrics and the videos, and needs no network."""
     veo("compare", "a <lion> & more", "--on", BOTH, "--yes", "--report", "out.html")
-    page = sound(Path("out.html").read_text())
+    page = check_page(Path("out.html").read_text())
     videos = [attributes for tag, attributes in page.tags if tag == "video"]
 
     assert page.count("svg") == 4
@@ -167,13 +171,13 @@ def test_the_page(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert "as of 2026-11-21" in page.text
 
 
-def test_clips_that_are_too_large_are_linked(
+def test_large_videos_are_linked(
     veo: Veo, service: veo_sandbox.Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over the limit a picture and a relative link take the clip's place."""
-    monkeypatch.setattr(pages.render, "__defaults__", (10,))
+    """A video above the size limit is replaced by a still image and a relative link."""
+    monkeypatch.setattr(pages.render_page, "__defaults__", (10,))
     veo("compare", "a lion", "--on", BOTH, "--yes", "--report", "out.html")
-    page = sound(Path("out.html").read_text())
+    page = check_page(Path("out.html").read_text())
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
 
     assert (page.count("video"), page.count("img"), page.count("button")) == (0, 2, 0)
@@ -181,10 +185,10 @@ def test_clips_that_are_too_large_are_linked(
     assert all(Path(str(link)).is_file() for link in links)
 
 
-def test_the_extra_is_asked_for_before_anything_is_paid(
+def test_missing_matplotlib_is_found_before_paying(
     veo: Veo, service: veo_sandbox.Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without it --report says how to install it, and sends nothing."""
+    """Without matplotlib --report says how to install it, and nothing is sent."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     ran = veo("compare", "a lion", "--on", BOTH, "--yes", "--report", "out.html")
 
@@ -193,11 +197,11 @@ def test_the_extra_is_asked_for_before_anything_is_paid(
     assert service.requests() == []
 
 
-def test_simulation_agrees_with_theory_and_with_the_bills(veo: Veo) -> None:
-    """Failures on purpose: the ledger is the bills to the cent, the cost is the closed form's."""
+def test_simulation_agrees_with_the_cost_model_and_the_bills(veo: Veo) -> None:
+    """With faults the ledger equals the bills to the cent, and costs agree with the model."""
     chances = ("--fail-rate", "0.2", "--timeout-rate", "0.05", "--luck", "3", "--speed", "400")
     ran = veo("compare", "--simulate", "-n", "40", "--on", BOTH, *chances, "--json")
-    found = sides(ran)
+    found = find_candidates(ran)
     sync, tasks = found["laozhang-sync"], found["laozhang-async"]
 
     assert ran.code == 0, ran.err
@@ -211,27 +215,27 @@ def test_simulation_agrees_with_theory_and_with_the_bills(veo: Veo) -> None:
     assert not (ledger_folder() / "ledger.db").exists()
 
 
-def test_a_simulation_as_a_page(veo: Veo) -> None:
-    """The page says how it was simulated, with its error, and that the books agree."""
+def test_html_page_of_a_simulation(veo: Veo) -> None:
+    """The page gives the parameters and the sampling error, and says that the ledger agrees."""
     args = ("--on", "laozhang-sync", "-n", "6", "--speed", "400", "--report", "out.html")
     ran = veo("compare", "--simulate", *args)
-    page = sound(Path("out.html").read_text())
+    page = check_page(Path("out.html").read_text())
 
     assert ran.code == 0, ran.err
     assert "agree to the cent" in page.text
-    assert "The sampling error of a cost is $" in page.text
+    assert "The sampling error of a cost is at most $" in page.text
     assert page.count("svg") == 4
 
 
-def test_where_everything_fails(veo: Veo) -> None:
-    """No video, no cost of one: neither the table, the JSON nor the page makes one up."""
+def test_no_video_at_all(veo: Veo) -> None:
+    """Without a video the table, the JSON and the page give no cost per video."""
     args = ("compare", "--simulate", "-n", "3", "--on", BOTH, "--speed", "2000")
     ran = veo(*args, "--fail-rate", "1", "--report", "out.html")
-    found = sides(veo(*args, "--fail-rate", "1", "--json"))
-    page = sound(Path("out.html").read_text())
+    found = find_candidates(veo(*args, "--fail-rate", "1", "--json"))
+    page = check_page(Path("out.html").read_text())
 
     assert ran.code == 0, ran.err
-    assert "No route made a video." in page.text
+    assert "No provider made a video." in page.text
     assert {name: each["per_video"] for name, each in found.items()} == dict.fromkeys(
         BOTH.split(",")
     )
@@ -239,10 +243,10 @@ def test_where_everything_fails(veo: Veo) -> None:
     assert found["laozhang-sync"]["charged_for_failed"] == pytest.approx(0.45)
 
 
-def test_no_video_is_no_media(tmp_path: Path) -> None:
-    """A file that is gone or no video is measured as nothing."""
+def test_unreadable_file_has_no_media(tmp_path: Path) -> None:
+    """A missing file and a file that is not a video have no properties."""
     (tmp_path / "text.mp4").write_text("no video")
 
-    assert measure(tmp_path / "gone.mp4") is None
-    assert measure(tmp_path / "text.mp4") is None
-    assert poster(tmp_path / "text.mp4") is None
+    assert read_media(tmp_path / "gone.mp4") is None
+    assert read_media(tmp_path / "text.mp4") is None
+    assert render_poster(tmp_path / "text.mp4") is None

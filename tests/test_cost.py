@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from cli_runner import Veo
-from html_checks import sound
+from html_checks import check_page
 
 import veo_sandbox
 from veo.ledger import Ledger
@@ -118,8 +118,8 @@ def test_an_empty_ledger(veo: Veo) -> None:
         (["--by", "colour"], "there is no 'colour'"),
         (["--since", "yesteryear"], "is no moment"),
         (["-p", "nobody"], "there is no provider 'nobody'"),
-        (["--report", "no/such/folder/x.html"], "no file can be written there"),
-        (["--settle"], "belongs to --reconcile"),
+        (["--report", "no/such/folder/x.html"], "cannot write a file there"),
+        (["--settle"], "requires --reconcile"),
         (["--reconcile", "x.csv", "--csv"], "does not go with --reconcile"),
         (["--reconcile", "missing.csv"], "missing.csv: No such file"),
     ],
@@ -135,12 +135,12 @@ def test_wrong_usage(veo: Veo, args: list[str], says: str) -> None:
 def test_the_page(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
     """--report writes one whole page with plots that asks nobody for anything."""
     veo("cost", "--report", "cost.html")
-    page = sound(Path("cost.html").read_text())
+    page = check_page(Path("cost.html").read_text())
 
     assert page.count("svg") == 2
     assert page.count("table") == 4
     assert "$0.75" in page.text
-    assert "The most that can have been charged is $0.90." in page.text
+    assert "At most, the providers have charged $0.90." in page.text
 
 
 def test_the_page_needs_an_extra(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:

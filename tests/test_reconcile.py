@@ -16,9 +16,9 @@ from veo.files.mp4 import find_defect
 from veo.ledger import Ledger, Record, State
 from veo.ledger.spending import find_untraced
 from veo.paths import ledger_folder
-from veo.reconcile.charges import Bill, Listed, parse
+from veo.reconcile.charges import ChargeList, ProviderCharge, parse_charges
 from veo.reconcile.match import reconcile
-from veo.reconcile.result import Reconciled, Terms
+from veo.reconcile.result import Assumptions, Reconciliation
 
 pytest_plugins = ("veo_fixtures",)
 
@@ -88,7 +88,7 @@ def test_a_paid_job_is_recovered(
     done = job(name)
 
     assert (offered.code, job(name).submits) == (5, 1)
-    assert "--settle writes it down: 1 paid, 0 not" in offered.err
+    assert "--settle records these verdicts in the ledger: 1 paid, 0 unpaid" in offered.err
     assert settled.code == 0
     assert f"`veo resume {name}`" in settled.err
     assert resumed.code == 0
@@ -201,11 +201,11 @@ def test_differences_are_listed(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     ("args", "says"),
     [
         (["--task", "nothing"], "write JOB=TASK"),
-        (["--task", "{done}=x"], "there is nothing to settle"),
+        (["--task", "{done}=x"], "nothing to settle"),
         (["--task", "{unknown}=x"], "the list has no task 'x'"),
         (["--task", "{unknown}={task}"], "is the task of job"),
         (["--unpaid", "nobody"], "there is no job 'nobody'"),
-        (["--unpaid", "{done}"], "there is nothing to settle"),
+        (["--unpaid", "{done}"], "nothing to settle"),
     ],
 )
 def test_what_the_user_says_is_checked(
@@ -243,7 +243,7 @@ def test_what_the_user_says_is_checked(
 )
 def test_lists_of_many_forms(text: str, amount: int) -> None:
     """Columns go by their usual names; refunds are taken off, holds are no charges."""
-    assert [(bill.task, bill.amount) for bill in parse(text, "list")] == [("t1", amount)]
+    assert [(bill.task, bill.amount) for bill in parse_charges(text, "list")] == [("t1", amount)]
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_lists_of_many_forms(text: str, amount: int) -> None:
 )
 def test_times_of_many_forms(at: str, seconds: float) -> None:
     """Seconds, milliseconds, ISO."""
-    assert parse(f"task,amount,at\nt,1,{at}\n", "list")[0].at == seconds
+    assert parse_charges(f"task,amount,at\nt,1,{at}\n", "list")[0].at == seconds
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_times_of_many_forms(at: str, seconds: float) -> None:
 def test_what_is_no_list_is_told(text: str, says: str) -> None:
     """The message names the file, the line, and what is missing."""
     with pytest.raises(UsageError) as caught:
-        parse(text, "list.csv")
+        parse_charges(text, "list.csv")
 
     assert caught.value.message.startswith("list.csv")
     assert says in caught.value.message
@@ -280,7 +280,7 @@ def test_what_is_no_list_is_told(text: str, says: str) -> None:
 
 def test_an_empty_list_is_a_list() -> None:
     """Nothing was charged."""
-    assert parse("[]", "list") == parse("task,amount\n", "list") == []
+    assert parse_charges("[]", "list") == parse_charges("task,amount\n", "list") == []
 
 
 def test_a_url_that_does_not_answer(veo: Veo) -> None:
@@ -328,30 +328,32 @@ QUOTE = {
 }
 
 
-def bill(task: str, at: float | None = NOW + 1, amount: int = PRICE, **facts: Any) -> Bill:
+def bill(
+    task: str, at: float | None = NOW + 1, amount: int = PRICE, **facts: Any
+) -> ProviderCharge:
     """A charge."""
-    return Bill(task, amount, at, **{"model": "veo-3.1-fast", "label": "chat"} | facts)
+    return ProviderCharge(task, amount, at, **{"model": "veo-3.1-fast", "label": "chat"} | facts)
 
 
-def compared(records: list[Record], bills: list[Bill], **terms: Any) -> Reconciled:
+def compared(records: list[Record], bills: list[ProviderCharge], **terms: Any) -> Reconciliation:
     """A list made long after everything, complete from long before on."""
-    listed = Listed("list", NOW + 1e6, bills)
-    return reconcile(records, listed, Terms(since=NOW - 1e6, taskless=TASKLESS, **terms))
+    listed = ChargeList("list", NOW + 1e6, bills)
+    return reconcile(records, listed, Assumptions(since=NOW - 1e6, taskless=TASKLESS, **terms))
 
 
 def test_jobs_that_are_alike_are_counted() -> None:
     """Three jobs of the stream, two charges in their time: one is ours only, whichever it is."""
     found = compared([row("a"), row("b"), row("c")], [bill("x"), bill("y", None)])
 
-    assert (len(found.matched), len(found.ours), found.theirs) == (2, 1, [])
+    assert (len(found.matched), len(found.ledger_only), found.provider_only) == (2, 1, [])
 
 
 def test_charges_of_another_time_or_model_are_not_taken() -> None:
     """What a job cannot have caused stays theirs."""
     found = compared([row("a")], [bill("late", NOW + 1e5), bill("other", model="veo-3.1")])
 
-    assert [each.task for each in found.theirs] == ["late", "other"]
-    assert [each.id for each in found.ours] == ["a"]
+    assert [each.task for each in found.provider_only] == ["late", "other"]
+    assert [each.id for each in found.ledger_only] == ["a"]
 
 
 def test_a_certain_charge_is_matched_before_a_doubtful_one() -> None:
@@ -359,7 +361,7 @@ def test_a_certain_charge_is_matched_before_a_doubtful_one() -> None:
     found = compared([row("failed", State.FAILED, certain=False), row("done")], [bill("x")])
 
     assert [pair.record.id for pair in found.matched] == ["done"]
-    assert [(q.record.id, q.verdict, q.amount) for q in found.questions] == [
+    assert [(q.record.id, q.verdict, q.amount) for q in found.open_items] == [
         ("failed", "unpaid", PRICE)
     ]
 
@@ -368,7 +370,7 @@ def test_a_charge_that_a_like_job_may_have_is_not_given_away() -> None:
     """A job with a task never takes a charge that may be one of the stream's."""
     unknown = row("u", State.UNKNOWN, provider="laozhang-async", reserved=PRICE, charged=0)
     charges = [bill("x", label=None), bill("y", label=None)]
-    (question,) = compared([row("a"), unknown], charges).questions
+    (question,) = compared([row("a"), unknown], charges).open_items
 
     assert question.verdict == "open"
     assert {each.task for each in question.candidates} == {"x", "y"}
@@ -381,8 +383,8 @@ def test_labels_are_learned_from_tasks() -> None:
     charges = [bill("t1", label="videos"), bill("x"), bill("t2", label="videos")]
     found = compared([known, row("a"), unknown], charges)
 
-    assert [(q.verdict, q.bill and q.bill.task) for q in found.questions] == [("paid", "t2")]
-    assert (found.theirs, found.ours) == ([], [])
+    assert [(q.verdict, q.charge and q.charge.task) for q in found.open_items] == [("paid", "t2")]
+    assert (found.provider_only, found.ledger_only) == ([], [])
 
 
 def test_streams_that_were_lost_are_all_paid_or_none_is_said() -> None:
@@ -392,17 +394,17 @@ def test_streams_that_were_lost_are_all_paid_or_none_is_said() -> None:
     one = compared(lost, [bill("x")])
     none = compared(lost, [])
 
-    assert [q.verdict for q in all_.questions] == ["paid", "paid"]
-    assert [q.verdict for q in one.questions] == ["open", "open"]
-    assert [q.verdict for q in none.questions] == ["unpaid", "unpaid"]
+    assert [q.verdict for q in all_.open_items] == ["paid", "paid"]
+    assert [q.verdict for q in one.open_items] == ["open", "open"]
+    assert [q.verdict for q in none.open_items] == ["unpaid", "unpaid"]
 
 
 def test_a_refund_is_no_charge() -> None:
     """An unknown job whose one charge was given back was not paid."""
     unknown = row("u", State.UNKNOWN, provider="laozhang-async", reserved=PRICE, charged=0)
-    (question,) = compared([unknown], [bill("x", amount=0)]).questions
+    (question,) = compared([unknown], [bill("x", amount=0)]).open_items
 
-    assert (question.verdict, question.bill and question.bill.task) == ("unpaid", "x")
+    assert (question.verdict, question.charge and question.charge.task) == ("unpaid", "x")
 
 
 def test_jobs_of_before_the_list_are_no_difference() -> None:
@@ -410,7 +412,7 @@ def test_jobs_of_before_the_list_are_no_difference() -> None:
     old = row("old", submitted_at=NOW - 1e7, created_at=NOW - 1e7, ended_at=NOW - 1e7)
     found = compared([old, row("a")], [bill("x")])
 
-    assert ([r.id for r in found.outside], found.ours) == (["old"], [])
+    assert ([r.id for r in found.before_list], found.ledger_only) == (["old"], [])
 
 
 def test_an_earlier_send_is_a_question_of_its_own() -> None:
@@ -419,9 +421,9 @@ def test_an_earlier_send_is_a_question_of_its_own() -> None:
     found = compared([twice], [bill("t1"), bill("t2")])
 
     assert len(found.matched) == 1
-    assert [(q.earlier, q.verdict, q.bill and q.bill.task) for q in found.questions] == [
-        (True, "paid", "t1")
-    ]
+    assert [
+        (q.is_earlier_send, q.verdict, q.charge and q.charge.task) for q in found.open_items
+    ] == [(True, "paid", "t1")]
 
 
 _moments = st.floats(NOW - 1e5, NOW + 2e5)
@@ -450,13 +452,13 @@ def test_every_bill_is_counted_once(jobs: list[Any], charges: list[Any]) -> None
     ]
     bills = [bill(f"t{n}", at, amount) for n, (amount, at) in enumerate(charges)]
     found = compared(records, bills)
-    pairs = [*found.matched, *found.differing, *found.ahead]
-    used = [pair.bill for pair in pairs] + [q.bill for q in found.questions if q.bill]
-    told = [pair.record.id for pair in pairs] + [q.record.id for q in found.questions]
-    told += [record.id for record in (*found.ours, *found.outside)]
+    pairs = [*found.matched, *found.differing, *found.not_ended]
+    used = [pair.charge for pair in pairs] + [q.charge for q in found.open_items if q.charge]
+    told = [pair.record.id for pair in pairs] + [q.record.id for q in found.open_items]
+    told += [record.id for record in (*found.ledger_only, *found.before_list)]
 
     assert len({each.task for each in used}) == len(used)
-    assert sum(b.amount for b in [*used, *found.theirs]) == sum(b.amount for b in bills)
+    assert sum(b.amount for b in [*used, *found.provider_only]) == sum(b.amount for b in bills)
     assert len(set(told)) == len(told)
 
 

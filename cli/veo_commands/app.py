@@ -18,7 +18,7 @@ COMMANDS = {
     "resume": "Carry on with jobs that an earlier command left behind.",
     "cancel": "Give up jobs that were never sent, and free the money held for them.",
     "cost": "Tell what was spent; compare it with a provider's own list.",
-    "compare": "Send the same request over several routes, and compare what came and what it cost.",
+    "compare": "Send the same request to several providers, and compare results and costs.",
     "models": "List models: what they take, what they cost, when they end.",
     "providers": "List providers: how they bill, and whether their key is set.",
     "doctor": "Check the installation: configuration, ledger, sandbox, keys.",

@@ -4,11 +4,11 @@ A command takes a group as one parameter; ``veo_commands.framework`` spreads it 
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -59,6 +59,21 @@ def parse_moment(text: str) -> float:
         raise typer.BadParameter(
             f"{text!r} is no moment such as 2026-11-01, today, or 7d (ago)"
         ) from None
+
+
+def check_dependent_options(group: Any, switch: str) -> None:
+    """Check that options of a group are used only with the option that switches the group on.
+
+    Raises:
+        UsageError: One is used without it.
+    """
+    from veo.errors import UsageError
+
+    if getattr(group, switch):
+        return
+    for option in fields(group):
+        if getattr(group, option.name) != option.default:
+            raise UsageError(f"--{option.name.replace('_', '-')} requires --{switch}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,7 +53,7 @@ class Page(HTMLParser):
         return sum(name == tag for name, _ in self.tags)
 
     @property
-    def outside(self) -> list[str]:
+    def external_links(self) -> list[str]:
         """Whatever would make a browser ask somebody else for something."""
         names = {"src", "href", "poster", "data", "srcset", "action", "xlink:href"}
         return [
@@ -64,12 +64,12 @@ class Page(HTMLParser):
         ]
 
 
-def sound(html: str) -> Page:
+def check_page(html: str) -> Page:
     """The page, after what must hold for every one: whole, and nothing is asked of anybody."""
     page = Page(html)
 
     assert page.problems == []
-    assert page.outside == []
+    assert page.external_links == []
     assert "http:" not in html
     assert "https:" not in html
     assert "url(" not in html.replace("url(#", "")

@@ -1,29 +1,31 @@
-"""What a kept video costs in the long run, in closed form, and where one route overtakes another.
+"""The expected cost of one finished video, in closed form, and the break-even points of providers.
 
-With ``p`` the price of a request and ``q`` the share of requests that end with a video that can be
-kept, a route that charges on success costs ``p`` for each of them, one that charges on acceptance
-``p / q``. Pure.
+With ``p`` the price of a request and ``q`` the share of requests that produce a video, a provider
+that charges on success costs ``p`` per video; one that charges on acceptance costs ``p / q``.
+The module performs no I/O.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
 
 Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What a route charges.
+class PricingTerms:
+    """How a provider charges, and how long it takes.
 
     Attributes:
-        name: The route.
-        price: USD a request.
+        name: The candidate's name.
+        price: USD per request.
         on_accept: Whether a request is charged as soon as it is accepted.
-        median_s: The usual time to make a video, seconds.
-        spread: Sigma of the log of that time.
-        tasks: Whether a video that is late can be fetched later.
+        median_s: Median generation time, seconds.
+        spread: Sigma of the logarithm of the generation time, which is taken as log-normal.
+        has_tasks: Whether a late video can be fetched later by its task id.
     """
 
     name: str
@@ -31,43 +33,43 @@ class Terms:
     on_accept: bool
     median_s: float
     spread: float
-    tasks: bool = True
+    has_tasks: bool = True
 
-    def kept(self, lost: float, deadline: float | None = None) -> float:
-        """The share of requests that end with a video.
+    def success_share(self, loss_rate: float, deadline: float | None = None) -> float:
+        """Return the share of requests that produce a video.
 
         Args:
-            lost: Share of requests that fail or never finish.
-            deadline: Seconds after which nobody listens any more; what is late is lost on a
-                route without tasks.
+            loss_rate: Share of requests that fail or never finish.
+            deadline: Seconds after which the client stops waiting. Late videos are lost only
+                where there is no task to fetch them by.
         """
-        within = 1.0 if deadline is None or self.tasks else self.finished(deadline)
-        return (1 - lost) * within
+        in_time = 1.0 if deadline is None or self.has_tasks else self.completed_share(deadline)
+        return (1 - loss_rate) * in_time
 
-    def finished(self, seconds: float) -> float:
-        """The share of videos that are made within a time."""
+    def completed_share(self, seconds: float) -> float:
+        """Return the share of videos that are generated within a time."""
         if seconds <= 0:
             return 0.0
         z = (math.log(seconds) - math.log(self.median_s)) / self.spread
         return 0.5 * math.erfc(-z / math.sqrt(2))
 
-    def cost(self, lost: float, deadline: float | None = None) -> float:
-        """USD for each video that can be kept, in the long run; infinite when none is."""
+    def cost_per_video(self, loss_rate: float, deadline: float | None = None) -> float:
+        """Return the expected USD per finished video; infinite if no request produces one."""
         if not self.on_accept:
             return self.price
-        share = self.kept(lost, deadline)
+        share = self.success_share(loss_rate, deadline)
         return self.price / share if share > 0 else math.inf
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A cost per kept video with its sampling error.
+class MeasuredCost:
+    """A measured cost per video with its sampling error.
 
     Attributes:
-        cost: USD charged for each kept video; infinite when there is none.
-        low: Where the 95 % interval begins.
-        high: Where it ends.
-        expected: What the closed form says.
+        cost: USD charged per finished video; infinite if there is none.
+        low: Lower bound of the 95 % interval.
+        high: Upper bound of it.
+        expected: The cost according to the closed form.
     """
 
     cost: float
@@ -77,89 +79,105 @@ class Measured:
 
     @property
     def agrees(self) -> bool:
-        """Whether the closed form lies within the interval."""
-        slack = 1e-9 * max(1.0, self.expected if math.isfinite(self.expected) else 1.0)
-        return self.low - slack <= self.expected <= self.high + slack
+        """Whether the interval contains the expected cost."""
+        # An exact cost has an interval of width 0, so rounding must not count as a difference.
+        tolerance = 1e-9 * max(1.0, self.expected if math.isfinite(self.expected) else 1.0)
+        return self.low - tolerance <= self.expected <= self.high + tolerance
 
     @property
-    def error(self) -> float:
+    def sampling_error(self) -> float:
         """Half the width of the interval, USD."""
         return (self.high - self.low) / 2
 
 
-def measured(terms: Terms, asked: int, kept: int, charged: float, expected: float) -> Measured:
-    """A measured cost beside its expectation.
+def measure_cost(
+    terms: PricingTerms, requests: int, videos: int, charged: float, expected: float
+) -> MeasuredCost:
+    """Return the measured cost per video beside the expected one.
 
-    The number of kept videos is binomial; its Wilson interval gives that of the cost. A route
-    that charges on success has no such error: what it charges follows what it makes.
+    The number of finished videos is binomial; its Wilson interval gives the interval of the cost.
+    A provider that charges on success has no sampling error: it charges exactly per video.
 
     Args:
-        terms: The route's.
-        asked: Requests made.
-        kept: Videos on disk.
-        charged: USD, for all of them.
-        expected: USD a kept video, from the closed form.
+        terms: How the provider charges.
+        requests: Number of requests.
+        videos: Number of videos on disk.
+        charged: USD charged in total.
+        expected: USD per video by the closed form.
     """
-    if not kept:
-        return Measured(math.inf, terms.price, math.inf, expected)
-    cost = charged / kept
+    if not videos:
+        return MeasuredCost(math.inf, terms.price, math.inf, expected)
+    cost = charged / videos
     if not terms.on_accept:
-        return Measured(cost, cost, cost, expected)
-    low, high = wilson(kept, asked)
-    return Measured(cost, terms.price / high, terms.price / low, expected)
+        return MeasuredCost(cost, cost, cost, expected)
+    low, high = wilson_interval(videos, requests)
+    return MeasuredCost(cost, terms.price / high, terms.price / low, expected)
 
 
-def wilson(hits: int, tries: int, z: float = Z95) -> tuple[float, float]:
-    """The interval of a share, at 95 % unless said otherwise."""
+def wilson_interval(hits: int, tries: int, z: float = Z95) -> tuple[float, float]:
+    """Return the Wilson score interval of a share; ``z`` defaults to 95 %."""
     share, square = hits / tries, z * z
     centre = (share + square / (2 * tries)) / (1 + square / tries)
     spread = math.sqrt(share * (1 - share) / tries + square / (4 * tries * tries))
     half = z * spread / (1 + square / tries)
+    # The lower bound stays above 0 because callers divide by it.
     return max(1e-12, centre - half), min(1.0, centre + half)
 
 
 @dataclass(frozen=True, slots=True)
 class BreakEven:
-    """Where a route that charges on acceptance (``gamble``) costs as much as another (``safe``).
+    """The points at which charging on acceptance costs as much as charging on success.
 
     Attributes:
-        gamble: Name of the one.
-        safe: Name of the other.
-        loss_rate: From this share of lost requests on the safe one is cheaper; 0: always; None:
-            never below 1.
-        price: Above this price of the safe one, USD, the gamble wins at the rate at hand.
-        deadline: The shortest patience, seconds, with which the gamble is still cheaper at the
-            rate at hand; None: no patience is long enough, or any is.
+        pays_on_accept: Name of the candidate that is charged on acceptance.
+        pays_on_success: Name of the candidate that is charged on success.
+        loss_rate: Above this share of lost requests the second is cheaper; 0 means always.
+        price: If the second cost more than this, USD per video, the first would be cheaper at
+            the current loss rate.
+        deadline: The shortest client timeout, seconds, with which the first is still cheaper at
+            the current loss rate; None if there is no such limit.
     """
 
-    gamble: str
-    safe: str
+    pays_on_accept: str
+    pays_on_success: str
     loss_rate: float
     price: float
     deadline: float | None
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the values that ``--json`` prints; the keys are a public contract."""
+        return {
+            "gamble": self.pays_on_accept,
+            "safe": self.pays_on_success,
+            "loss_rate": self.loss_rate,
+            "price": self.price,
+            "deadline": self.deadline,
+        }
 
-def break_even(gamble: Terms, safe: Terms, lost: float) -> BreakEven:
-    """Where ``safe`` overtakes ``gamble``.
+
+def find_break_even(on_accept: PricingTerms, on_success: PricingTerms, rate: float) -> BreakEven:
+    """Return the break-even points of two candidates.
 
     Args:
-        gamble: Charges on acceptance.
-        safe: Charges on success.
-        lost: The share of lost requests at hand.
+        on_accept: The candidate that is charged on acceptance.
+        on_success: The candidate that is charged on success.
+        rate: The current share of lost requests, below 1.
     """
-    rate = max(0.0, 1 - gamble.price / safe.price) if safe.price > 0 else 0.0
-    needed = gamble.price / (safe.price * (1 - lost)) if safe.price > 0 and lost < 1 else math.inf
+    is_free = on_success.price <= 0
+    # The first costs price / share, so they break even where share is the ratio of the prices.
+    ratio = math.inf if is_free else on_accept.price / on_success.price
+    share = ratio / (1 - rate) if rate < 1 else math.inf
     return BreakEven(
-        gamble=gamble.name,
-        safe=safe.name,
-        loss_rate=rate,
-        price=gamble.cost(lost),
-        deadline=_quantile(gamble, needed) if needed < 1 and not gamble.tasks else None,
+        pays_on_accept=on_accept.name,
+        pays_on_success=on_success.name,
+        loss_rate=max(0.0, 1 - ratio),
+        price=on_accept.cost_per_video(rate),
+        deadline=_completion_time(on_accept, share)
+        if 0 < share < 1 and not on_accept.has_tasks
+        else None,
     )
 
 
-def _quantile(terms: Terms, share: float) -> float:
-    """The time within which a share of the videos is made, seconds."""
-    from statistics import NormalDist  # noqa: PLC0415 - imports fractions and more
-
+def _completion_time(terms: PricingTerms, share: float) -> float:
+    """Return the time within which a share of the videos is generated, seconds."""
     return math.exp(math.log(terms.median_s) + terms.spread * NormalDist().inv_cdf(share))

@@ -1,220 +1,224 @@
-"""A comparison as a page for whoever pays: the verdict, the plots, the clips side by side."""
+"""A comparison as an HTML page: the result, the plots, and the videos side by side."""
 
 from __future__ import annotations
 
 import math
+import os
 from html import escape
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from veo.compare import text as words
-from veo.compare.media import poster
+from veo.compare import text
+from veo.compare.media import render_poster
 from veo.ledger.statement import RULES, describe_price
 from veo.money import to_usd
-from veo.report import html as page
-from veo.report import plots
+from veo.report import html, plots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from veo.compare.result import Outcome
+    from veo.compare.result import ComparisonResult, Simulation
 
-EMBEDDED_BYTES = 24_000_000
-_RATES = [rate / 100 for rate in range(91)]
+MAX_EMBEDDED_BYTES = 24_000_000
+TITLE = "What a video really costs"
+_LOSS_RATES = [percent / 100 for percent in range(91)]
 _FOOT = "Every amount can be traced to the events of its job in the ledger."
 
 
-def render(
-    outcome: Outcome,
+def render_page(
+    result: ComparisonResult,
     clips: Mapping[str, Path | None],
-    beside: Path,
-    limit: int = EMBEDDED_BYTES,
+    page: Path,
+    limit: int = MAX_EMBEDDED_BYTES,
 ) -> str:
-    """The page.
+    """Return the page as HTML.
 
     Args:
-        outcome: What was found.
-        clips: One video of each route, if it has made one.
-        beside: The file that the page becomes: links to videos are relative to it.
-        limit: Bytes of video inside the page, at most; the others are shown as a picture and a
-            link.
+        result: The result of the comparison.
+        clips: One video of each candidate, None where it made none.
+        page: The file the page will be written to; links to videos are relative to it.
+        limit: Total size of the videos embedded in the page, bytes. Further videos are shown as
+            a still image with a link.
     """
-    shown = _clips(clips, beside, limit)
-    playing = any("<video" in clip for clip in shown)
+    figures = _render_clips(clips, page, limit)
+    has_player = any("<video" in figure for figure in figures)
+    button = '<p><button id="together" type="button">Play all together</button></p>'
     parts = [
-        _head(outcome),
-        _plots(outcome),
-        _crossings(outcome),
-        page.section("The same request, side by side", _button(playing), page.grid(shown))
-        if shown
+        _render_head(result),
+        _render_plots(result),
+        _render_break_evens(result),
+        html.render_section(
+            "The same request, side by side",
+            button if has_player else "",
+            html.render_grid(figures),
+        )
+        if figures
         else "",
-        page.section("All figures", _table(outcome)),
-        _method(outcome),
+        html.render_section("All metrics", _render_table(result)),
+        _render_method(result),
     ]
-    script = page.TOGETHER if playing else ""
-    return page.page("What a video really costs", filter(None, parts), _FOOT, script=script)
+    script = html.PLAY_ALL_SCRIPT if has_player else ""
+    return html.build_page(TITLE, filter(None, parts), _FOOT, script=script)
 
 
-def _head(outcome: Outcome) -> str:
-    kind = "simulated" if outcome.simulation else "play money" if outcome.play else "real requests"
-    badge = f'<span class="badge{" play" if kind != "real requests" else ""}">{kind}</span>'
-    first, *others = words.verdict(outcome)
-    asked = max(figures.asked for figures in outcome.figures.values())
-    lead = f"{asked} request{'s' if asked > 1 else ''} a route: “{outcome.prompt}”"
+def _render_head(result: ComparisonResult) -> str:
+    play = "play money" if result.is_play_money else ""
+    kind = "simulated" if result.simulation else play or "real requests"
+    badge = f'<span class="badge{"" if kind == "real requests" else " play"}">{kind}</span>'
+    summary, *details = text.describe_result(result)
+    count = max(metrics.requests for metrics in result.metrics.values())
+    lead = f"{count} request{'s' if count > 1 else ''} per candidate: “{result.prompt}”"
+    costs = [(name, text.format_usd(m.per_video)) for name, m in result.metrics.items()]
     return "\n".join(
         [
-            f"<header>{badge}<h1>What a video really costs</h1>",
-            page.text(lead, "soft"),
-            page.text(first, "lead"),
-            *(page.text(other) for other in others),
+            f"<header>{badge}<h1>{TITLE}</h1>",
+            html.render_text(lead, "soft"),
+            html.render_text(summary, "lead"),
+            *map(html.render_text, details),
             "</header>",
-            page.section("For each video that can be kept", page.numbers(_numbers(outcome))),
+            html.render_section("Cost per finished video", html.render_numbers(costs)),
         ]
     )
 
 
-def _numbers(outcome: Outcome) -> list[tuple[str, str]]:
-    return [(name, words.dollars(f.per_video)) for name, f in outcome.figures.items()]
-
-
-def _plots(outcome: Outcome) -> str:
-    every = outcome.figures
-    made = [_bar(outcome, name) for name in every if every[name].per_video is not None]
-    times = {name: figures.times["on_disk"] for name, figures in every.items()}
-    parts = {
-        "for videos that were made": [float(to_usd(f.for_made)) for f in every.values()],
-        "for nothing": [float(to_usd(f.for_failed + f.for_open)) for f in every.values()],
+def _render_plots(result: ComparisonResult) -> str:
+    columns = result.metrics
+    bars = [_cost_bar(result, name) for name, m in columns.items() if m.per_video is not None]
+    times = {name: metrics.times["on_disk"] for name, metrics in columns.items()}
+    charges = {
+        "for finished videos": [float(to_usd(m.charged_for_made)) for m in columns.values()],
+        "without a video": [
+            float(to_usd(m.charged_for_failed + m.charged_for_open)) for m in columns.values()
+        ],
     }
-    deadline = outcome.simulation.deadline if outcome.simulation else None
+    deadline = result.simulation.deadline if result.simulation else None
     cards = [
-        ("Cost per kept video", plots.bars(made), _bars_caption(outcome)) if made else None,
-        ("Where the money went", plots.stacks(list(every), parts), "All that was charged."),
-        ("Time until the video is on disk", plots.shares(times, deadline), _times_caption(outcome))
+        ("Cost per video", plots.draw_bars(bars), _bars_caption(result)) if bars else None,
+        ("Charges", plots.draw_stacked_bars(list(columns), charges), "Everything charged."),
+        (
+            "Time until the video is on disk",
+            plots.draw_completion_curves(times, deadline),
+            _times_caption(result),
+        )
         if any(times.values())
         else None,
-        ("What failures cost", _curves(outcome), _curves_caption(outcome)),
+        ("The cost of failures", _draw_cost_curves(result, deadline), _curves_caption(result)),
     ]
-    drawn = [page.section(card[0], page.figure(*card[1:])) for card in cards if card]
-    return page.grid(drawn, "plots")
+    sections = [
+        html.render_section(title, html.render_figure(svg, caption))
+        for title, svg, caption in filter(None, cards)
+    ]
+    return html.render_grid(sections, "plots")
 
 
-def _bar(outcome: Outcome, name: str) -> plots.Bar:
-    cost = outcome.figures[name].per_video or 0.0
-    if not outcome.simulation:
+def _cost_bar(result: ComparisonResult, name: str) -> plots.Bar:
+    cost = result.metrics[name].per_video or 0.0
+    if not result.simulation:
         return plots.Bar(name, cost)
-    found = outcome.simulation.measured[name]
-    low, high = (found.low, found.high) if found.high > found.low else (None, None)
-    return plots.Bar(name, cost, low, high, found.expected)
+    measured = result.simulation.measured[name]
+    has_interval = measured.high > measured.low
+    low, high = (measured.low, measured.high) if has_interval else (None, None)
+    return plots.Bar(name, cost, low, high, measured.expected)
 
 
-def _curves(outcome: Outcome) -> str:
-    deadline = outcome.simulation.deadline if outcome.simulation else None
+def _draw_cost_curves(result: ComparisonResult, deadline: float | None) -> str:
     costs = {
-        name: [terms.cost(rate, deadline) for rate in _RATES]
-        for name, terms in outcome.terms.items()
+        name: [terms.cost_per_video(rate, deadline) for rate in _LOSS_RATES]
+        for name, terms in result.terms.items()
     }
-    return plots.curves(_RATES, costs, outcome.lost)
+    return plots.draw_cost_curves(_LOSS_RATES, costs, result.loss_rate)
 
 
-def _bars_caption(outcome: Outcome) -> str:
-    if not outcome.simulation:
-        return "All that a route charged, for each video that is on disk."
-    return (
-        "All that a route charged, for each video that is on disk. The line is the 95 % interval, "
-        "the diamond what the closed form says."
-    )
+def _bars_caption(result: ComparisonResult) -> str:
+    caption = "Everything a candidate charged, divided by the number of its videos on disk."
+    if not result.simulation:
+        return caption
+    return f"{caption} The line is the 95 % interval, the diamond is the expected cost."
 
 
-def _times_caption(outcome: Outcome) -> str:
-    late = "; the dashed line is the deadline" if outcome.simulation else ""
-    return f"Of the videos that came, the share on disk after so many seconds{late}."
+def _times_caption(result: ComparisonResult) -> str:
+    late = "; the dashed line is the client's timeout" if result.simulation else ""
+    return f"Share of the finished videos that are on disk after so many seconds{late}."
 
 
-def _curves_caption(outcome: Outcome) -> str:
-    what = "simulated" if outcome.simulation else "seen here"
-    return f"What each route costs in the long run. The dashed line is the rate {what}."
+def _curves_caption(result: ComparisonResult) -> str:
+    origin = "simulated" if result.simulation else "observed"
+    return f"Expected cost per video by failure rate. The dashed line is the {origin} rate."
 
 
-def _crossings(outcome: Outcome) -> str:
-    said = [page.text(sentence) for sentence in words.crossings(outcome)]
-    return page.section("Where one route overtakes another", *said) if said else ""
+def _render_break_evens(result: ComparisonResult) -> str:
+    sentences = map(html.render_text, text.describe_break_evens(result))
+    body = "\n".join(sentences)
+    return html.render_section("Break-even points", body) if body else ""
 
 
-def _button(playing: bool) -> str:
-    return (
-        '<p><button id="together" type="button">Play all together</button></p>' if playing else ""
-    )
-
-
-def _clips(clips: Mapping[str, Path | None], beside: Path, limit: int) -> list[str]:
-    shown, left = [], limit
+def _render_clips(clips: Mapping[str, Path | None], page: Path, limit: int) -> list[str]:
+    figures, left = [], limit
     for name, file in clips.items():
         size = file.stat().st_size if file and file.is_file() else 0
         fits = 0 < size <= left
         left -= size if fits else 0
-        shown.append(_clip(name, file if size else None, beside, inside=fits))
-    return shown if any(clips.values()) else []
+        figures.append(_render_clip(name, file if size else None, page, embedded=fits))
+    return figures if any(clips.values()) else []
 
 
-def _clip(name: str, file: Path | None, beside: Path, *, inside: bool) -> str:
+def _render_clip(name: str, file: Path | None, page: Path, *, embedded: bool) -> str:
     title = f"<figcaption>{escape(name)}"
     if file is None:
         return f"<figure>{title}: made no video</figcaption></figure>"
-    picture = poster(file)
-    still = page.data_uri("image/jpeg", picture) if picture else ""
-    if inside:
-        source = page.data_uri("video/mp4", file.read_bytes())
+    poster = render_poster(file)
+    still = html.to_data_uri("image/jpeg", poster) if poster else ""
+    if embedded:
+        source = html.to_data_uri("video/mp4", file.read_bytes())
         frame = f' poster="{still}"' if still else ""
         video = (
             f'<video controls playsinline loop preload="metadata"{frame} src="{source}"></video>'
         )
         return f"<figure>{video}{title}</figcaption></figure>"
-    shown = f'<img class="poster" alt="The first frame" src="{still}">' if still else ""
-    link = f'<a href="{escape(_link(file, beside))}">{escape(file.name)}</a>'
+    image = f'<img class="poster" alt="The first frame" src="{still}">' if still else ""
+    link = f'<a href="{escape(_relative_link(file, page))}">{escape(file.name)}</a>'
     size = f"{file.stat().st_size / 1e6:.0f} MB"
-    return f"<figure>{shown}{title}: too large for this page ({size}): {link}</figcaption></figure>"
+    return f"<figure>{image}{title}: too large for this page ({size}): {link}</figcaption></figure>"
 
 
-def _link(file: Path, beside: Path) -> str:
-    """A file as a link from the page: relative, so that both can be moved together."""
-    import os  # noqa: PLC0415
-    from urllib.parse import quote  # noqa: PLC0415
-
-    return quote(os.path.relpath(file.absolute(), beside.absolute().parent).replace(os.sep, "/"))
+def _relative_link(file: Path, page: Path) -> str:
+    """Return a link from the page to a file; it is relative, so that both can be moved together."""
+    return quote(os.path.relpath(file.absolute(), page.absolute().parent).replace(os.sep, "/"))
 
 
-def _table(outcome: Outcome) -> str:
-    return page.table(
-        ["", *outcome.figures], [[name, *cells] for name, cells in words.rows(outcome)]
-    )
+def _render_table(result: ComparisonResult) -> str:
+    rows = [[name, *cells] for name, cells in text.metric_rows(result)]
+    return html.render_table(["", *result.metrics], rows)
 
 
-def _method(outcome: Outcome) -> str:
-    said = [
-        page.text(f"{name}: {describe_price(figures.quote)}; {RULES[figures.quote.charged]}.")
-        for name, figures in outcome.figures.items()
+def _render_method(result: ComparisonResult) -> str:
+    sentences = [
+        f"{name}: {describe_price(metrics.quote)}; {RULES[metrics.quote.charged]}."
+        for name, metrics in result.metrics.items()
     ]
-    return page.section("How it was counted", *said, *_simulated(outcome))
+    if result.simulation:
+        sentences += _describe_simulation(result.simulation, agrees=result.matches_bills)
+    return html.render_section("Method", *map(html.render_text, sentences))
 
 
-def _simulated(outcome: Outcome) -> list[str]:
-    setup = outcome.simulation
-    if setup is None:
-        return []
-    agreed = [page.text(words.agreement(name, found)) for name, found in setup.measured.items()]
-    books = (
-        "For every route the ledger and the sandbox's own bills agree to the cent."
-        if outcome.holds
-        else "THE LEDGER AND THE SANDBOX'S BILLS DIFFER."
-    )
-    least = min(setup.speed.values())
-    conditions = (
-        f"Simulated with seed {setup.seed}: {setup.fail_rate:.0%} of requests fail, "
-        f"{setup.timeout_rate:.0%} never finish, nobody waits longer than {setup.deadline:.0f} s. "
-        f"Every route meets the same luck. Time ran {least:.0f} times as fast or faster, so what "
-        "this machine itself needs counts as many times over."
-    )
-    finite = [found for found in setup.measured.values() if math.isfinite(found.error)]
-    worst = max((found.error for found in finite), default=0.0)
-    error = f"The sampling error of a cost is {words.dollars(worst)} at most (half of 95 %)."
-    return [page.text(conditions), *agreed, page.text(error), page.text(books)]
+def _describe_simulation(setup: Simulation, *, agrees: bool) -> list[str]:
+    errors = [cost.sampling_error for cost in setup.measured.values()]
+    worst = max(filter(math.isfinite, errors), default=0.0)
+    return [
+        (
+            f"Simulated with seed {setup.seed}: {setup.fail_rate:.0%} of requests fail, "
+            f"{setup.timeout_rate:.0%} never finish, and the client stops waiting after "
+            f"{setup.deadline:.0f} s. All candidates are simulated with the same random draws. "
+            f"Simulated time runs at least {min(setup.speed.values()):.0f} times as fast as real "
+            "time, which multiplies the time this machine itself needs by that factor."
+        ),
+        *(text.describe_agreement(name, cost) for name, cost in setup.measured.items()),
+        (
+            f"The sampling error of a cost is at most {text.format_usd(worst)} "
+            "(half the 95 % interval)."
+        ),
+        "For every candidate the ledger and the charges listed by the sandbox agree to the cent."
+        if agrees
+        else "THE LEDGER AND THE CHARGES LISTED BY THE SANDBOX DIFFER.",
+    ]

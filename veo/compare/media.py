@@ -1,4 +1,4 @@
-"""What a video file really is, read from the file itself and not from what anybody says of it."""
+"""Properties of a video file, measured from the file itself: providers may report others."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+# A track whose peak is below this, dB relative to full scale, is inaudible.
 SILENCE_DB = -60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
-    """A video file, measured.
+class MediaInfo:
+    """The measured properties of a video file.
 
     Attributes:
         width: Pixels.
         height: Pixels.
-        seconds: Length of the picture.
-        rate: Frames a second.
-        codec: Of the picture.
-        audio: Codec of the sound; None without any.
-        peak_db: The loudest sample, dB below full scale; None without sound.
+        seconds: Duration of the video stream.
+        rate: Frames per second.
+        codec: Codec of the video stream.
+        audio: Codec of the audio stream; None if there is none.
+        peak_db: Peak of the audio, dB relative to full scale; None without audio.
         bytes: Size of the file.
     """
 
@@ -37,24 +38,25 @@ class Media:
     bytes: int
 
     @property
-    def silent(self) -> bool:
-        """Whether there is nothing to hear."""
+    def is_silent(self) -> bool:
+        """Whether nothing can be heard."""
         return self.peak_db is None or self.peak_db < SILENCE_DB
 
     @property
-    def picture(self) -> str:
-        """``720x1280, 8.0 s``."""
+    def video_summary(self) -> str:
+        """Size and duration: ``720x1280, 8.0 s``."""
         return f"{self.width}x{self.height}, {self.seconds:.1f} s"
 
     @property
-    def sound(self) -> str:
-        """``aac, peak -12 dB``, ``aac, silent``, ``none``."""
+    def audio_summary(self) -> str:
+        """Codec and loudness: ``aac, peak -12 dB``, ``aac, silent`` or ``none``."""
         if self.audio is None or self.peak_db is None:
             return "none"
-        return f"{self.audio}, {'silent' if self.silent else f'peak {self.peak_db:.0f} dB'}"
+        loudness = "silent" if self.is_silent else f"peak {self.peak_db:.0f} dB"
+        return f"{self.audio}, {loudness}"
 
     def to_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """Return the values that ``--json`` prints."""
         return {
             "width": self.width,
             "height": self.height,
@@ -63,39 +65,39 @@ class Media:
             "codec": self.codec,
             "audio": self.audio,
             "peak_db": None if self.peak_db is None else round(self.peak_db, 1),
-            "silent": self.silent,
+            "silent": self.is_silent,
             "bytes": self.bytes,
         }
 
 
-def measure(file: Path) -> Media | None:
-    """What a file is; None when it is gone or no video.
+def read_media(file: Path) -> MediaInfo | None:
+    """Return the properties of a file; None if it does not exist or is not a video.
 
-    The sound is decoded to its end: that a track is there does not say that it can be heard.
+    The audio is decoded completely, because an audio track may be silent.
     """
-    import av  # noqa: PLC0415 - a quarter of a second that other commands spare
+    import av  # noqa: PLC0415 - takes 0.25 s, and other commands do not need it
 
     try:
         with av.open(str(file)) as container:
             video = container.streams.video[0]
             length = video.duration * video.time_base if video.duration and video.time_base else 0
             sound = next(iter(container.streams.audio), None)
-            return Media(
+            return MediaInfo(
                 width=video.codec_context.width,
                 height=video.codec_context.height,
                 seconds=float(length),
                 rate=float(video.average_rate or 0),
                 codec=video.codec_context.name,
                 audio=sound.codec_context.name if sound else None,
-                peak_db=_peak_db(container) if sound else None,
+                peak_db=_measure_peak_db(container) if sound else None,
                 bytes=file.stat().st_size,
             )
     except (OSError, IndexError, av.FFmpegError):
         return None
 
 
-def poster(file: Path, width: int = 480) -> bytes | None:
-    """A picture of a video's first frame as JPEG; None when it has none."""
+def render_poster(file: Path, width: int = 480) -> bytes | None:
+    """Return a video's first frame as JPEG, at most ``width`` pixels wide; None without one."""
     import io  # noqa: PLC0415
 
     import av  # noqa: PLC0415 - as above
@@ -106,18 +108,19 @@ def poster(file: Path, width: int = 480) -> bytes | None:
     except (OSError, IndexError, StopIteration, av.FFmpegError):
         return None
     image.thumbnail((width, 4 * width))
-    kept = io.BytesIO()
-    image.save(kept, "JPEG", quality=80)
-    return kept.getvalue()
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
 
 
-def _peak_db(container: Any) -> float:
-    """The loudest sample of all channels, dB below full scale."""
+def _measure_peak_db(container: Any) -> float:
+    """Return the peak of all channels, dB relative to full scale."""
     from av import AudioResampler  # noqa: PLC0415 - as above
 
-    plain, peak = AudioResampler(format="s16"), 0
+    # Packed 16-bit samples hold all channels in one plane, whatever the codec delivers.
+    resampler, peak = AudioResampler(format="s16"), 0
     for frame in container.decode(audio=0):
-        for piece in plain.resample(frame):
+        for piece in resampler.resample(frame):
             samples = memoryview(bytes(piece.planes[0])).cast("h")
             peak = max(peak, max(samples, default=0), -min(samples, default=0))
     return 20 * math.log10(peak / 32768) if peak else -math.inf

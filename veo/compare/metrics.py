@@ -1,4 +1,4 @@
-"""What became of the requests of one route, and of their money. Pure over rows of a ledger."""
+"""Metrics of one candidate of a comparison: outcomes, charges, times and media."""
 
 from __future__ import annotations
 
@@ -17,32 +17,33 @@ from veo.money import to_usd
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from veo.compare.media import Media
+    from veo.compare.media import MediaInfo
     from veo.ledger import Ledger, Record
     from veo.money import Quote
 
+# The milestones whose times are compared, in the order in which a job passes them.
 STEPS = ("accepted", "generated", "on_disk")
-_SAID_YES = (State.SUBMITTED, State.RUNNING, State.READY)
+ACCEPTED_STATES = (State.SUBMITTED, State.RUNNING, State.READY)
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Times of many jobs, seconds."""
+    """The distribution of some times, seconds."""
 
     count: int
     median: float
     p95: float
 
     @classmethod
-    def of(cls, seconds: Sequence[float]) -> Spread | None:
-        """The spread of some times; None of none."""
+    def from_times(cls, seconds: Sequence[float]) -> Spread | None:
+        """Return the distribution of some times; None if there are none."""
         if not seconds:
             return None
         high = quantiles(seconds, n=20, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
         return cls(len(seconds), median(seconds), high)
 
     def to_json(self) -> dict[str, float]:
-        """As ``--json`` prints it."""
+        """Return the values that ``--json`` prints."""
         return {
             "count": self.count,
             "median": round(self.median, 3),
@@ -51,102 +52,102 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """One route's side of a comparison. Money is in millionths of a USD, times are seconds.
+class ProviderMetrics:
+    """The metrics of one candidate. Money is in millionths of a USD, times are in seconds.
 
     Attributes:
-        route: The provider's name.
-        model: Its model.
-        quote: What one request costs, and by which rule.
-        asked: Requests planned.
-        states: How many jobs are in which state.
-        for_made: Charged for videos on disk.
-        for_failed: Charged for jobs that ended without one.
-        for_open: Charged for jobs that have not ended.
-        held: Reserved for those.
-        unknown: May have been charged besides.
-        times: For each of ``STEPS`` the seconds since the submit, of the jobs that came so far.
-        polls: Made for all of them.
-        bytes: Of all videos.
-        submits: Paid requests sent.
-        media: What the measured files are.
-        late: What happens to a video that is late, for a person.
+        provider: Name of the provider.
+        model: Name of its model.
+        quote: The price of one request, and when it is charged.
+        requests: Number of requests planned.
+        states: Number of jobs by state.
+        charged_for_made: Charged for videos on disk.
+        charged_for_failed: Charged for jobs that ended without a video.
+        charged_for_open: Charged for jobs that have not ended.
+        held: Reserved for jobs that have not ended.
+        unknown: May have been charged in addition.
+        times: Seconds from the submit to each of ``STEPS``, for the jobs that reached it.
+        polls: Number of polls of all jobs.
+        bytes: Total size of the videos.
+        submits: Number of paid requests sent.
+        media: Properties of the examined files.
+        on_timeout: What happens to a late video, as a phrase for a person.
     """
 
-    route: str
+    provider: str
     model: str
     quote: Quote
-    asked: int
+    requests: int
     states: dict[str, int]
-    for_made: int
-    for_failed: int
-    for_open: int
+    charged_for_made: int
+    charged_for_failed: int
+    charged_for_open: int
     held: int
     unknown: int
     times: dict[str, list[float]]
     polls: int
     bytes: int
     submits: int
-    media: list[Media] = field(default_factory=list)
-    late: str = ""
+    media: list[MediaInfo] = field(default_factory=list)
+    on_timeout: str = ""
 
     @property
     def made(self) -> int:
-        """Videos on disk."""
+        """Number of videos on disk."""
         return self.states.get(State.DONE, 0)
 
     @property
     def failed(self) -> int:
-        """Jobs that ended without a video."""
+        """Number of jobs that ended without a video."""
         return sum(self.states.get(state, 0) for state in ENDED - {State.DONE})
 
     @property
     def open(self) -> int:
-        """Jobs that have not ended, or whose outcome is unknown."""
-        return self.asked - self.made - self.failed
+        """Number of jobs that have not ended, or whose outcome is unknown."""
+        return self.requests - self.made - self.failed
 
     @property
     def charged(self) -> int:
-        """All that was charged."""
-        return self.for_made + self.for_failed + self.for_open
+        """The total amount charged."""
+        return self.charged_for_made + self.charged_for_failed + self.charged_for_open
 
     @property
     def per_video(self) -> float | None:
-        """USD charged for each video that can be kept; None when there is none."""
+        """USD charged per video on disk; None if there is none."""
         return float(to_usd(self.charged)) / self.made if self.made else None
 
     @property
     def retries(self) -> int:
-        """Paid requests sent beyond one for each job; only such as were certainly refused."""
-        return max(0, self.submits - self.asked)
+        """Number of paid requests beyond the first of each job; only refused ones are repeated."""
+        return max(0, self.submits - self.requests)
 
-    def spread(self, step: str) -> Spread | None:
-        """The times of one of ``STEPS``."""
-        return Spread.of(self.times[step])
+    def time_spread(self, step: str) -> Spread | None:
+        """Return the distribution of the times to one of ``STEPS``."""
+        return Spread.from_times(self.times[step])
 
-    def seen(self, what: str) -> str:
-        """What the measured files say of ``picture`` or ``sound``, the most frequent first."""
-        found = Counter(getattr(media, what) for media in self.media).most_common(3)
+    def summarize_media(self, name: str) -> str:
+        """Return the most frequent values of ``video_summary`` or ``audio_summary``."""
+        found = Counter(getattr(media, name) for media in self.media).most_common(3)
         if len(found) == 1:
             return str(found[0][0])
-        return "; ".join(f"{value} ({count})" for value, count in found) or "nothing measured"
+        return "; ".join(f"{value} ({count})" for value, count in found) or "no video"
 
     def to_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it; money in USD."""
-        spreads = {step: self.spread(step) for step in STEPS}
+        """Return the values that ``--json`` prints, amounts in USD; the keys are a contract."""
+        spreads = {step: self.time_spread(step) for step in STEPS}
         return {
-            "route": self.route,
+            "route": self.provider,
             "model": self.model,
             "quote": self.quote.to_json(),
-            "asked": self.asked,
+            "asked": self.requests,
             "made": self.made,
             "failed": self.failed,
             "open": self.open,
             "states": self.states,
             "charged": _usd(self.charged),
-            "charged_for_made": _usd(self.for_made),
-            "charged_for_failed": _usd(self.for_failed),
-            "charged_for_open": _usd(self.for_open),
+            "charged_for_made": _usd(self.charged_for_made),
+            "charged_for_failed": _usd(self.charged_for_failed),
+            "charged_for_open": _usd(self.charged_for_open),
             "held": _usd(self.held),
             "unknown": _usd(self.unknown),
             "per_video": self.per_video,
@@ -156,71 +157,74 @@ class Figures:
             "submits": self.submits,
             "retries": self.retries,
             "media": [media.to_json() for media in self.media],
-            "on_timeout": self.late,
+            "on_timeout": self.on_timeout,
             "currency": "USD",
         }
 
 
-def figures(
+def compute_metrics(
     records: Sequence[Record],
     accepted: Mapping[str, float],
-    media: Sequence[Media] = (),
-    late: str = "",
+    media: Sequence[MediaInfo] = (),
+    on_timeout: str = "",
     speed: float = 1.0,
-) -> Figures:
-    """What became of one route's jobs.
+) -> ProviderMetrics:
+    """Compute the metrics of one candidate from its jobs.
 
     Args:
-        records: Its jobs, one at least.
-        accepted: When each was accepted, by job, as ``accepted_at`` tells.
-        media: What the measured files are.
-        late: What happens to a video that is late.
-        speed: Seconds that count for each real one, where time was speeded up.
+        records: The candidate's jobs, at least one.
+        accepted: Acceptance time by job id, see ``read_acceptance_times``.
+        media: Properties of the examined files.
+        on_timeout: What happens to a late video.
+        speed: Simulated seconds per real second; times are multiplied by it.
     """
     first, done = records[0], [record for record in records if record.state is State.DONE]
-    lost = [record for record in records if record.has_ended and record.state is not State.DONE]
-    rest = [record for record in records if not record.has_ended]
-    unsure = [record for record in records if record.has_ended or record.state is State.UNKNOWN]
+    failed = [record for record in records if record.has_ended and record.state is not State.DONE]
+    unended = [record for record in records if not record.has_ended]
+    # A reservation of a job that is no longer in progress may have been charged.
+    in_doubt = [record for record in records if record.has_ended or record.state is State.UNKNOWN]
     ends = {
         "accepted": [(record, accepted.get(record.id)) for record in records],
         "generated": [(record, record.ready_at) for record in records],
         "on_disk": [(record, record.ended_at) for record in done],
     }
-    return Figures(
-        route=first.provider,
+    return ProviderMetrics(
+        provider=first.provider,
         model=first.model,
         quote=first.parse_quote(),
-        asked=len(records),
+        requests=len(records),
         states=dict(Counter(str(record.state) for record in records)),
-        for_made=sum(record.charged for record in done),
-        for_failed=sum(record.charged for record in lost),
-        for_open=sum(record.charged for record in rest),
-        held=sum(record.reserved for record in rest if record.state is not State.UNKNOWN),
-        unknown=sum(r.doubtful for r in records) + sum(r.reserved for r in unsure),
-        times={step: _since_submit(pairs, speed) for step, pairs in ends.items()},
+        charged_for_made=sum(record.charged for record in done),
+        charged_for_failed=sum(record.charged for record in failed),
+        charged_for_open=sum(record.charged for record in unended),
+        held=sum(record.reserved for record in unended if record.state is not State.UNKNOWN),
+        unknown=sum(r.doubtful for r in records) + sum(r.reserved for r in in_doubt),
+        times={step: _seconds_since_submit(pairs, speed) for step, pairs in ends.items()},
         polls=sum(record.polls for record in records),
         bytes=sum(record.bytes or 0 for record in done),
         submits=sum(record.submits for record in records),
         media=list(media),
-        late=late,
+        on_timeout=on_timeout,
     )
 
 
-def accepted_at(ledger: Ledger, jobs: Sequence[str]) -> dict[str, float]:
-    """When the provider first said yes to each of some jobs, Unix seconds, by job."""
-    found: dict[str, float] = {}
+def read_acceptance_times(ledger: Ledger, jobs: Sequence[str]) -> dict[str, float]:
+    """Return the time at which each job was first accepted, Unix seconds, by job id."""
+    times: dict[str, float] = {}
     with ledger.database.read() as connection:
         for some in split_chunks(jobs):
             query = (
                 select(events.c.job, func.min(events.c.at).label("first"))
-                .where(events.c.job.in_(some), events.c.state.in_(_SAID_YES))
+                .where(events.c.job.in_(some), events.c.state.in_(ACCEPTED_STATES))
                 .group_by(events.c.job)
             )
-            found |= {row.job: row.first for row in connection.execute(query)}
-    return found
+            times |= {row.job: row.first for row in connection.execute(query)}
+    return times
 
 
-def _since_submit(pairs: Sequence[tuple[Record, float | None]], speed: float) -> list[float]:
+def _seconds_since_submit(
+    pairs: Sequence[tuple[Record, float | None]], speed: float
+) -> list[float]:
     return [
         max(0.0, at - record.submitted_at) * speed
         for record, at in pairs

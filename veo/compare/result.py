@@ -1,33 +1,35 @@
-"""A whole comparison: every route's figures, what theory says of them, where one overtakes."""
+"""The result of a comparison: the metrics of each candidate and their break-even points."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from veo.compare.cost_model import BreakEven, Measured, Terms, break_even
+from veo.compare.cost_model import BreakEven, MeasuredCost, PricingTerms, find_break_even
 from veo.money import to_usd
 from veo.provider import find_provider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from veo.compare.metrics import Figures
+    from veo.compare.metrics import ProviderMetrics
+
+MAX_LOSS_RATE = 0.999
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """How a comparison was simulated, and what came of it besides the ledger's figures.
+    """The parameters of a simulation, and what it found in addition to the ledger's metrics.
 
     Attributes:
-        fail_rate: Share of requests that were made to fail.
-        timeout_rate: Share that never finish.
-        deadline: Seconds of patience, of the sandbox's clock.
-        seed: What every draw of chance started from.
-        speed: Seconds of the sandbox's clock in a real second, for each route.
-        measured: Cost per kept video of each route, with its error and its expectation.
-        billed: What the sandbox itself charged for each route, millionths of a USD.
+        fail_rate: Share of requests that fail.
+        timeout_rate: Share of requests that never finish.
+        deadline: Client timeout, simulated seconds.
+        seed: Seed of the random draws.
+        speed: Simulated seconds per real second, by candidate.
+        measured: Cost per video by candidate, with its sampling error and expected value.
+        billed: What the sandbox itself charged, by candidate, millionths of a USD.
     """
 
     fail_rate: float
@@ -35,102 +37,105 @@ class Simulation:
     deadline: float
     seed: int
     speed: Mapping[str, float]
-    measured: Mapping[str, Measured]
+    measured: Mapping[str, MeasuredCost]
     billed: Mapping[str, int]
 
     @property
-    def lost(self) -> float:
+    def loss_rate(self) -> float:
         """Share of requests that end without a video."""
         return self.fail_rate + self.timeout_rate
 
     def to_json(self) -> dict[str, Any]:
-        """How it was simulated, as ``--json`` prints it."""
+        """Return the parameters as ``--json`` prints them."""
         names = ("fail_rate", "timeout_rate", "deadline", "seed", "speed")
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a comparison found.
+class ComparisonResult:
+    """The result of a comparison.
 
     Attributes:
-        prompt: What was asked for.
-        figures: Of each route, by name, in order.
-        simulation: How it was simulated; None when it was real, or in the plain sandbox.
-        play: Whether the money was play money.
+        prompt: The prompt that all candidates received.
+        metrics: The metrics of each candidate, by name, in the order of the request.
+        simulation: How it was simulated; None for real requests and for the plain sandbox.
+        is_play_money: Whether no real money was spent.
+        terms: How each candidate charges, by name.
     """
 
     prompt: str
-    figures: Mapping[str, Figures]
+    metrics: Mapping[str, ProviderMetrics]
     simulation: Simulation | None = None
-    play: bool = False
-    terms: Mapping[str, Terms] = field(init=False)
+    is_play_money: bool = False
+    terms: Mapping[str, PricingTerms] = field(init=False)
 
     def __post_init__(self) -> None:
-        terms = {name: terms_of(name, figures) for name, figures in self.figures.items()}
+        terms = {name: pricing_terms(name, metrics) for name, metrics in self.metrics.items()}
         object.__setattr__(self, "terms", terms)
 
     @property
-    def lost(self) -> float:
-        """The share of lost requests: as simulated, else as seen over all routes."""
+    def loss_rate(self) -> float:
+        """Share of lost requests: the simulated one, else the one observed over all candidates."""
         if self.simulation:
-            return self.simulation.lost
-        asked = sum(figures.asked for figures in self.figures.values())
-        return sum(figures.failed for figures in self.figures.values()) / asked
+            return self.simulation.loss_rate
+        requests = sum(metrics.requests for metrics in self.metrics.values())
+        return sum(metrics.failed for metrics in self.metrics.values()) / requests
 
     @property
-    def holds(self) -> bool:
-        """Whether a simulation's ledger agrees with the sandbox's bills; True without one."""
+    def matches_bills(self) -> bool:
+        """Whether the ledger agrees with the sandbox's charges; True without a simulation."""
         billed = self.simulation.billed if self.simulation else {}
-        return all(self.figures[name].charged == amount for name, amount in billed.items())
+        return all(self.metrics[name].charged == amount for name, amount in billed.items())
 
     @property
     def break_evens(self) -> list[BreakEven]:
-        """Where a route that charges on success overtakes one that charges on acceptance."""
+        """Break-even points of each candidate charged on acceptance with each on success."""
+        # At a loss rate of 1 every cost is infinite and nothing can be compared.
+        rate = min(self.loss_rate, MAX_LOSS_RATE)
         return [
-            break_even(gamble, safe, min(self.lost, 0.999))
-            for gamble in self.terms.values()
-            for safe in self.terms.values()
-            if gamble.on_accept and not safe.on_accept
+            find_break_even(first, second, rate)
+            for first in self.terms.values()
+            for second in self.terms.values()
+            if first.on_accept and not second.on_accept
         ]
 
     @property
     def cheapest(self) -> str | None:
-        """The route with the least cost per kept video; None when nothing was made."""
-        costs = {name: f.per_video for name, f in self.figures.items()}
-        made = {name: cost for name, cost in costs.items() if cost is not None}
-        return min(made, key=made.__getitem__) if made else None
+        """Name of the candidate with the least cost per video; None if there is no video."""
+        costs = {name: metrics.per_video for name, metrics in self.metrics.items()}
+        known = {name: cost for name, cost in costs.items() if cost is not None}
+        return min(known, key=known.__getitem__) if known else None
 
-    def described(self, name: str) -> dict[str, Any]:
-        """One route as ``--json`` prints it."""
-        body = {"name": name, **self.figures[name].to_json(), "play_money": self.play}
+    def metrics_to_json(self, name: str) -> dict[str, Any]:
+        """Return one candidate as ``--json`` prints it."""
+        body = {"name": name, **self.metrics[name].to_json(), "play_money": self.is_play_money}
         if self.simulation:
-            found = self.simulation.measured[name]
-            body["expected_per_video"] = _finite(found.expected)
-            body["interval_95"] = [_finite(found.low), _finite(found.high)]
-            body["agrees"] = found.agrees
+            cost = self.simulation.measured[name]
+            body["expected_per_video"] = _finite_or_none(cost.expected)
+            body["interval_95"] = [_finite_or_none(cost.low), _finite_or_none(cost.high)]
+            body["agrees"] = cost.agrees
             body["billed"] = float(to_usd(self.simulation.billed[name]))
             body["simulation"] = self.simulation.to_json()
         return body
 
-    def crossings(self) -> dict[str, Any]:
-        """Where routes overtake each other, as ``--json`` prints it."""
-        return {"break_even": [asdict(each) for each in self.break_evens], "lost": self.lost}
+    def break_evens_to_json(self) -> dict[str, Any]:
+        """Return the break-even points as ``--json`` prints them."""
+        return {"break_even": [each.to_json() for each in self.break_evens], "lost": self.loss_rate}
 
 
-def _finite(amount: float) -> float | None:
-    """An amount as JSON can hold it; None where no video would ever come."""
+def _finite_or_none(amount: float) -> float | None:
+    """Return an amount as JSON can hold it; infinity, where no video is ever made, is None."""
     return amount if math.isfinite(amount) else None
 
 
-def terms_of(name: str, figures: Figures) -> Terms:
-    """What a route charges, and how long it usually takes."""
-    facts = find_provider(figures.route).facts
-    return Terms(
+def pricing_terms(name: str, metrics: ProviderMetrics) -> PricingTerms:
+    """Return how a candidate charges, and how long it usually takes."""
+    facts = find_provider(metrics.provider).facts
+    return PricingTerms(
         name=name,
-        price=float(figures.quote.amount),
-        on_accept=figures.quote.charged == "on_accept",
+        price=float(metrics.quote.amount),
+        on_accept=metrics.quote.charged == "on_accept",
         median_s=facts.median_s,
         spread=facts.spread,
-        tasks=facts.tasks,
+        has_tasks=facts.tasks,
     )

@@ -1,13 +1,14 @@
-"""The same request sent over several routes, as ordinary jobs of one run."""
+"""Run a comparison: plan the same request for several candidates, start the jobs, read results."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from veo.compare.media import Media, measure
-from veo.compare.metrics import Figures, accepted_at, figures
+from veo.compare.media import MediaInfo, read_media
+from veo.compare.metrics import ProviderMetrics, compute_metrics, read_acceptance_times
 from veo.errors import UsageError
 from veo.ledger.record import State
 from veo.ledger.reserve import make_job_id
@@ -17,7 +18,6 @@ from veo.provider import find_provider
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
-    from pathlib import Path
 
     from veo.job import Job
     from veo.ledger import NewJob, Record
@@ -25,16 +25,17 @@ if TYPE_CHECKING:
     from veo.request import Request
     from veo.session import Session
 
-MEASURED = 50
+# The audio is decoded to measure it, about 0.1 s per video, so a large run is only sampled.
+MAX_MEASURED_VIDEOS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Entrant:
-    """One side of a comparison.
+class Candidate:
+    """One provider, or one model of a provider, that takes part in a comparison.
 
     Attributes:
-        name: What it is called: its provider, and its model where a provider takes part twice.
-        provider: The route.
+        name: The provider's name, with the model's where a provider takes part twice.
+        provider: The provider's name.
         plan: What would be sent, and what it would cost.
     """
 
@@ -43,119 +44,125 @@ class Entrant:
     plan: Plan
 
 
-def entrants(client: Session, request: Request, routes: Sequence[str]) -> list[Entrant]:
-    """Plan the same request for several routes.
+def plan_candidates(session: Session, request: Request, names: Sequence[str]) -> list[Candidate]:
+    """Plan the same request for several candidates.
 
-    What the request leaves open (ratio, resolution, length) is what the first route does then,
-    so that all are asked for the same.
+    Aspect ratio, resolution and duration that the request does not set are taken from the first
+    candidate's model, so that all candidates receive the same request.
 
     Args:
-        client: Knows the models.
-        request: What each is asked for.
-        routes: ``PROVIDER`` or ``PROVIDER:MODEL``, each once.
+        session: Provides the models.
+        request: The request.
+        names: ``PROVIDER`` or ``PROVIDER:MODEL``, each once.
 
     Raises:
-        UnknownProviderError: No such provider is installed.
-        UsageError: A route is named twice, or cannot make it; all such problems at once.
+        UnknownProviderError: No provider of that name is installed.
+        UsageError: A candidate is named twice or cannot make the video; lists all such problems.
     """
-    named = [route.strip().partition(":") for route in routes if route.strip()]
+    named = [name.strip().partition(":") for name in names if name.strip()]
     for provider, _, _ in named:
         find_provider(provider)
-    twice = [":".join(route) for route, count in Counter(named).items() if count > 1]
-    if twice or not named:
+    repeated = [":".join(parts) for parts, count in Counter(named).items() if count > 1]
+    if repeated or not named:
         raise UsageError(
-            f"{twice[0].rstrip(':')} is named twice" if twice else "there is nothing to compare",
-            hint="Name routes such as laozhang-async,gemini, or PROVIDER:MODEL.",
+            f"{repeated[0].rstrip(':')} is named twice" if repeated else "nothing to compare",
+            hint="Name providers such as laozhang-async,gemini, or PROVIDER:MODEL.",
         )
-    several = Counter(provider for provider, _, _ in named)
-    found: list[Entrant] = []
+    counts = Counter(provider for provider, _, _ in named)
+    candidates: list[Candidate] = []
     problems: list[str] = []
     for provider, _, model in named:
         try:
-            plan = client.plan(replace(request, model=model or request.model), provider)
+            plan = session.plan(replace(request, model=model or request.model), provider)
         except UsageError as error:
             problems += [f"{provider}: {line}" for line in error.message.splitlines()]
             continue
-        name = f"{provider}:{plan.model.name}" if several[provider] > 1 else provider
-        found.append(Entrant(name, provider, plan))
-        request = _settled(request, plan)
+        name = f"{provider}:{plan.model.name}" if counts[provider] > 1 else provider
+        candidates.append(Candidate(name, provider, plan))
+        request = _fill_defaults(request, plan)
     if problems:
         raise UsageError("\n".join(problems), remedies=[Remedy("list_models")])
-    return found
+    return candidates
 
 
-def start(
-    client: Session,
-    sides: Sequence[Entrant],
+def start_jobs(
+    session: Session,
+    candidates: Sequence[Candidate],
     count: int,
     folder: Path,
     *,
     max_cost: Decimal | None = None,
     timeout: float | None = None,
 ) -> dict[str, list[Job]]:
-    """Plan all jobs of a comparison, or none, and begin to work on them.
+    """Reserve the money of all jobs of a comparison, or of none, and begin to work on them.
 
     Args:
-        client: Works on them.
-        sides: What is compared.
-        count: Requests for each.
-        folder: Where the videos go: ``NAME-1.mp4`` and so on.
-        max_cost: USD that all of it may cost at most.
-        timeout: Seconds to wait for each job.
+        session: Works on the jobs.
+        candidates: What is compared.
+        count: Number of requests per candidate.
+        folder: Where the videos are written: ``NAME-1.mp4``, ``NAME-2.mp4``, ...
+        max_cost: Limit on the cost of all jobs, USD.
+        timeout: Seconds after which ``Job.result`` stops waiting.
 
     Returns:
-        The jobs of each side by its name.
+        The jobs by candidate.
 
     Raises:
-        UsageError, SetupError, BudgetError: Nothing was sent, nothing is reserved.
+        UsageError, SetupError, BudgetError: Nothing was sent or reserved.
     """
     run = make_job_id()
     new: dict[str, list[NewJob]] = {}
-    for side in sides:
-        stem = side.name.replace(":", "-")
-        places = [folder / f"{stem}-{number}.mp4" for number in range(1, count + 1)]
-        new[side.name] = [
-            client.prepare_job(side.plan, side.provider, run=run, output=place) for place in places
+    for candidate in candidates:
+        stem = candidate.name.replace(":", "-")
+        outputs = [folder / f"{stem}-{number}.mp4" for number in range(1, count + 1)]
+        new[candidate.name] = [
+            session.prepare_job(candidate.plan, candidate.provider, run=run, output=output)
+            for output in outputs
         ]
-    everything = [job for jobs in new.values() for job in jobs]
-    begun = {job.id: job for job in client.start_jobs(everything, run, max_cost, timeout)}
-    return {name: [begun[job.id] for job in jobs] for name, jobs in new.items()}
+    all_jobs = [job for jobs in new.values() for job in jobs]
+    started = {job.id: job for job in session.start_jobs(all_jobs, run, max_cost, timeout)}
+    return {name: [started[job.id] for job in jobs] for name, jobs in new.items()}
 
 
-def examine(client: Session, jobs: Sequence[str], *, speed: float = 1.0) -> Figures:
-    """What became of one side: its rows read again, its files measured.
+def collect_metrics(
+    session: Session, jobs: Sequence[str], *, speed: float = 1.0
+) -> ProviderMetrics:
+    """Read the jobs of one candidate from the ledger, and measure their files.
 
     Args:
-        client: Has the ledger.
-        jobs: Ids of the side's jobs, one at least.
-        speed: Seconds that count for each real one.
+        session: Provides the ledger.
+        jobs: Ids of the candidate's jobs, at least one.
+        speed: Simulated seconds per real second.
     """
-    records = client.ledger.list_jobs(ids=jobs)
+    records = session.ledger.list_jobs(ids=jobs)
     facts = find_provider(records[0].provider).facts
-    late = timeouts(tasks=facts.tasks, charged=records[0].parse_quote().charged)
-    return figures(records, accepted_at(client.ledger, jobs), media(records), late, speed)
+    return compute_metrics(
+        records,
+        read_acceptance_times(session.ledger, jobs),
+        measure_videos(records),
+        describe_timeout(has_tasks=facts.tasks, charged=records[0].parse_quote().charged),
+        speed,
+    )
 
 
-def media(records: Sequence[Record]) -> list[Media]:
-    """What the files of done jobs are; of very many the first ``MEASURED``."""
-    from pathlib import Path  # noqa: PLC0415 - annotations alone need it otherwise
-
-    done = [record for record in records if record.state is State.DONE][:MEASURED]
-    found = (measure(Path(record.output)) for record in done)
-    return [each for each in found if each]
+def measure_videos(records: Sequence[Record]) -> list[MediaInfo]:
+    """Return the properties of the first ``MAX_MEASURED_VIDEOS`` files on disk."""
+    done = [record for record in records if record.state is State.DONE][:MAX_MEASURED_VIDEOS]
+    found = (read_media(Path(record.output)) for record in done)
+    return [media for media in found if media]
 
 
-def timeouts(*, tasks: bool, charged: str) -> str:
-    """What happens to a video that is late, for a person."""
-    if tasks:
-        money = "charged only if it is made" if charged == "on_success" else "charged already"
+def describe_timeout(*, has_tasks: bool, charged: str) -> str:
+    """Return what happens to a video that is not ready when the client stops waiting."""
+    if has_tasks:
+        money = "charged only if it succeeds" if charged == "on_success" else "already charged"
         return f"the task continues and its job can be resumed; {money}"
-    money = "not charged" if charged == "on_success" else "charged all the same"
-    return f"the stream is left and the video is lost; {money}"
+    money = "not charged" if charged == "on_success" else "charged nevertheless"
+    return f"the stream is closed and the video is lost; {money}"
 
 
-def _settled(request: Request, plan: Plan) -> Request:
-    """The request with what it left open said, as one model does it."""
+def _fill_defaults(request: Request, plan: Plan) -> Request:
+    """Return the request with its open options set to the defaults of the plan's model."""
     model = plan.model
     return replace(
         request,

@@ -1,162 +1,172 @@
-"""A comparison in words and cells, the same on a terminal and in a page. Pure."""
+"""A comparison as table cells and sentences, the same on a terminal and on an HTML page."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from veo.compare.metrics import STEPS, Figures
+from veo.compare.metrics import STEPS, ProviderMetrics
 from veo.money import format_amount, to_usd
 
 if TYPE_CHECKING:
-    from veo.compare.cost_model import BreakEven, Measured
-    from veo.compare.result import Outcome
+    from veo.compare.cost_model import BreakEven, MeasuredCost
+    from veo.compare.result import ComparisonResult
 
 Row = tuple[str, list[str]]
 
+# From this ratio on a factor ("4.2 times as much") reads better than a percentage.
+MIN_RATIO_AS_FACTOR = 3
 
-def rows(outcome: Outcome) -> list[Row]:
-    """One line a fact: its name, and its value for each route."""
-    every = list(outcome.figures.values())
-    lines: list[Row] = [
-        ("model", [f.model for f in every]),
-        ("price", [_price(f) for f in every]),
-        ("made / failed / open", [f"{f.made} / {f.failed} / {f.open}" for f in every]),
-        ("charged for made", [_money(f.for_made) for f in every]),
-        ("charged for failed", [_money(f.for_failed) for f in every]),
-        ("charged for open", [_money(f.for_open) for f in every]),
-        ("held, not charged", [_money(f.held) for f in every]),
-        ("perhaps charged", [_money(f.unknown) for f in every]),
-        ("cost per kept video", [dollars(f.per_video) for f in every]),
+
+def metric_rows(result: ComparisonResult) -> list[Row]:
+    """Return one row per metric: its name, and its value for each candidate."""
+    columns = list(result.metrics.values())
+    rows: list[Row] = [
+        ("model", [m.model for m in columns]),
+        ("price", [_format_price(m) for m in columns]),
+        ("made / failed / open", [f"{m.made} / {m.failed} / {m.open}" for m in columns]),
+        ("charged for videos", [_format_micros(m.charged_for_made) for m in columns]),
+        ("charged for failed jobs", [_format_micros(m.charged_for_failed) for m in columns]),
+        ("charged for open jobs", [_format_micros(m.charged_for_open) for m in columns]),
+        ("reserved, not charged", [_format_micros(m.held) for m in columns]),
+        ("possibly charged", [_format_micros(m.unknown) for m in columns]),
+        ("cost per video", [format_usd(m.per_video) for m in columns]),
     ]
-    if outcome.simulation:
-        lines += _theory(outcome)
+    if result.simulation:
+        rows += _simulation_rows(result)
     for step in STEPS:
-        lines.append(
-            (f"time to {step.replace('_', ' ')}, median / p95", [_times(f, step) for f in every])
-        )
+        times = [_format_times(m, step) for m in columns]
+        rows.append((f"time to {step.replace('_', ' ')}, median / p95", times))
     return [
-        *lines,
-        ("polls", [_each(f.polls, f) for f in every]),
-        ("bytes", [f"{f.bytes / 1e6:.2f} MB" for f in every]),
-        ("retries of refused requests", [str(f.retries) for f in every]),
-        ("picture, measured", [f.seen("picture") for f in every]),
-        ("sound, measured", [f.seen("sound") for f in every]),
-        ("when it is late", [f.late for f in every]),
+        *rows,
+        ("polls", [_format_polls(m) for m in columns]),
+        ("bytes", [f"{m.bytes / 1e6:.2f} MB" for m in columns]),
+        ("retries of refused requests", [str(m.retries) for m in columns]),
+        ("video, as measured", [m.summarize_media("video_summary") for m in columns]),
+        ("audio, as measured", [m.summarize_media("audio_summary") for m in columns]),
+        ("after a timeout", [m.on_timeout for m in columns]),
     ]
 
 
-def verdict(outcome: Outcome) -> list[str]:
-    """What it comes to, a sentence each."""
-    best = outcome.cheapest
+def describe_result(result: ComparisonResult) -> list[str]:
+    """Return the result of a comparison in sentences, the cheapest candidate first."""
+    best = result.cheapest
     if best is None:
-        return ["No route made a video."]
-    least = outcome.figures[best].per_video or 0.0
-    said = [f"{best} is the cheapest: {dollars(least)} for each video that can be kept."]
-    for name, figures in outcome.figures.items():
+        return ["No provider made a video."]
+    least = result.metrics[best].per_video or 0.0
+    sentences = [f"{best} is the cheapest: {format_usd(least)} per finished video."]
+    for name, metrics in result.metrics.items():
         if name != best:
-            said.append(_against(name, figures, least))
-    return said
+            sentences.append(_describe_difference(name, metrics, least))
+    return sentences
 
 
-def crossings(outcome: Outcome) -> list[str]:
-    """Where routes overtake each other, a sentence each."""
-    said = [line for point in outcome.break_evens for line in crossing(point, outcome.lost)]
-    return list(dict.fromkeys(said))
+def describe_break_evens(result: ComparisonResult) -> list[str]:
+    """Return the break-even points of all candidates in sentences, without repetitions."""
+    sentences = [
+        sentence
+        for point in result.break_evens
+        for sentence in describe_break_even(point, result.loss_rate)
+    ]
+    return list(dict.fromkeys(sentences))
 
 
-def crossing(point: BreakEven, lost: float) -> list[str]:
-    """Where one route overtakes another, a sentence each."""
-    share = f"{lost:.0%} of requests lost"
-    said = []
+def describe_break_even(point: BreakEven, loss_rate: float) -> list[str]:
+    """Return the break-even points of two candidates in sentences."""
+    share = f"{loss_rate:.0%} of requests lost"
+    first, second = point.pays_on_accept, point.pays_on_success
     if point.loss_rate <= 0:
-        said.append(
-            f"{point.safe} is never dearer than {point.gamble}: it asks no more for a request, "
-            "and nothing for a failure."
-        )
+        sentences = [
+            (
+                f"{second} never costs more than {first}: its price per request is not higher, "
+                "and failures are free."
+            )
+        ]
     else:
-        said.append(
-            f"{point.gamble} is cheaper than {point.safe} while less than {point.loss_rate:.1%} "
-            "of its requests are lost, dearer from there on."
-        )
-    said.append(
-        f"At {share}, {point.gamble} wins only over a route that charges more than "
-        f"{dollars(point.price)} a video."
+        sentences = [
+            (
+                f"{first} is cheaper than {second} while less than {point.loss_rate:.1%} "
+                "of its requests are lost, and more expensive above that."
+            )
+        ]
+    sentences.append(
+        f"With {share}, {first} is cheaper only than a provider that charges more than "
+        f"{format_usd(point.price)} per video."
     )
     if point.deadline is not None:
-        said.append(
-            f"At {share}, {point.gamble} has to be listened to for {point.deadline:.0f} s at least "
-            f"to stay cheaper than {point.safe}: what is left earlier is paid for all the same."
+        sentences.append(
+            f"With {share}, the client must wait at least {point.deadline:.0f} s for {first} "
+            f"to stay cheaper than {second}: a request is charged even if the client stops waiting."
         )
-    return said
+    return sentences
 
 
-def agreement(name: str, found: Measured) -> str:
-    """Whether a measured cost is what theory says, with the error."""
-    if not math.isfinite(found.cost):
+def describe_agreement(name: str, cost: MeasuredCost) -> str:
+    """Return whether a measured cost agrees with the expected one."""
+    if not math.isfinite(cost.cost):
         return f"{name}: no video was made, so there is no cost to compare."
-    verb = "agrees with" if found.agrees else "DISAGREES with"
+    verb = "agrees with" if cost.agrees else "DISAGREES with"
     interval = (
-        f"95 % interval {dollars(found.low)} to {dollars(found.high)}"
-        if found.high > found.low
-        else "without sampling error: it charges for what it makes"
+        f"95 % interval {format_usd(cost.low)} to {format_usd(cost.high)}"
+        if cost.high > cost.low
+        else "no sampling error: charged per finished video"
     )
-    return f"{name}: {dollars(found.cost)} {verb} {dollars(found.expected)} ({interval})."
+    return f"{name}: {format_usd(cost.cost)} {verb} {format_usd(cost.expected)} ({interval})."
 
 
-def dollars(amount: float | None) -> str:
-    """USD to a tenth of a cent."""
+def format_usd(amount: float | None) -> str:
+    """Return USD to a tenth of a cent."""
     if amount is None:
         return "-"
     return f"${amount:,.3f}".removesuffix("0") if math.isfinite(amount) else "no video"
 
 
-def _theory(outcome: Outcome) -> list[Row]:
-    assert outcome.simulation  # noqa: S101 - for the type checker; the caller has looked
-    found = outcome.simulation.measured
-    billed = outcome.simulation.billed
+def _simulation_rows(result: ComparisonResult) -> list[Row]:
+    assert result.simulation  # noqa: S101 - for the type checker; the caller has checked it
+    measured = result.simulation.measured
+    billed = result.simulation.billed
     return [
-        ("in closed form", [dollars(found[name].expected) for name in outcome.figures]),
-        ("95 % interval", [_interval(found[name]) for name in outcome.figures]),
-        ("the sandbox's own bills", [_money(billed[name]) for name in outcome.figures]),
+        ("expected cost per video", [format_usd(measured[name].expected) for name in measured]),
+        ("95 % interval", [_format_interval(cost) for cost in measured.values()]),
+        ("charges listed by the sandbox", [_format_micros(billed[name]) for name in measured]),
     ]
 
 
-def _interval(found: Measured) -> str:
-    return f"{dollars(found.low)} to {dollars(found.high)}" if found.high > found.low else "exact"
+def _format_interval(cost: MeasuredCost) -> str:
+    if cost.high > cost.low:
+        return f"{format_usd(cost.low)} to {format_usd(cost.high)}"
+    return "exact"
 
 
-def _against(name: str, figures: Figures, least: float) -> str:
-    cost = figures.per_video
+def _describe_difference(name: str, metrics: ProviderMetrics, least: float) -> str:
+    cost = metrics.per_video
     if cost is None:
-        return f"{name} made no video, and charged {_money(figures.charged)}."
-    lost = figures.for_failed + figures.for_open
-    extra = f", of it {_money(lost)} for videos that never came" if lost else ""
-    dearer = (
-        f"{cost / least - 1:.0%} more"
-        if least and cost / least < 3
-        else f"{cost / least:.1f} times as much"
-        if least
-        else "more"
-    )
+        return f"{name} made no video and charged {_format_micros(metrics.charged)}."
     if math.isclose(cost, least):
         return f"{name} costs the same."
-    return f"{name} costs {dollars(cost)}, {dearer}{extra}."
+    lost = metrics.charged_for_failed + metrics.charged_for_open
+    extra = f"; {_format_micros(lost)} of it was charged for videos never received" if lost else ""
+    ratio = cost / least if least else math.inf
+    if ratio < MIN_RATIO_AS_FACTOR:
+        difference = f"{ratio - 1:.0%} more"
+    else:
+        difference = f"{ratio:.1f} times as much" if least else "more"
+    return f"{name} costs {format_usd(cost)}, {difference}{extra}."
 
 
-def _price(figures: Figures) -> str:
-    when = "on success" if figures.quote.charged == "on_success" else "on acceptance"
-    return f"{format_amount(figures.quote.amount)} {when}"
+def _format_price(metrics: ProviderMetrics) -> str:
+    when = "on success" if metrics.quote.charged == "on_success" else "on acceptance"
+    return f"{format_amount(metrics.quote.amount)} {when}"
 
 
-def _money(amount: int) -> str:
+def _format_micros(amount: int) -> str:
     return format_amount(to_usd(amount))
 
 
-def _times(figures: Figures, step: str) -> str:
-    spread = figures.spread(step)
+def _format_times(metrics: ProviderMetrics, step: str) -> str:
+    spread = metrics.time_spread(step)
     return f"{spread.median:.1f} s / {spread.p95:.1f} s" if spread else "-"
 
 
-def _each(count: int, figures: Figures) -> str:
-    return f"{count} ({count / figures.asked:.1f} a job)"
+def _format_polls(metrics: ProviderMetrics) -> str:
+    return f"{metrics.polls} ({metrics.polls / metrics.requests:.1f} per job)"

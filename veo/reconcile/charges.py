@@ -25,7 +25,7 @@ from veo.money import to_micros
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-QUOTA_A_DOLLAR = 500_000
+QUOTA_PER_USD = 500_000
 _NAMES = {
     "task": ("task", "task_id", "taskid", "video_id", "id"),
     "amount": ("amount", "amount_usd", "cost", "cost_usd", "usd", "price", "charge"),
@@ -43,7 +43,7 @@ _MOST_BYTES = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Bill:
+class ProviderCharge:
     """What a provider charged for one task, refunds taken off.
 
     Attributes:
@@ -60,11 +60,11 @@ class Bill:
     at: float | None = None
     model: str | None = None
     label: str | None = None
-    named: bool = True
+    has_task_id: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ChargeList:
     """A whole list.
 
     Attributes:
@@ -75,20 +75,20 @@ class Listed:
 
     source: str
     taken_at: float
-    bills: list[Bill]
+    charges: list[ProviderCharge]
 
     @property
-    def begins(self) -> float | None:
+    def starts_at(self) -> float | None:
         """The time of its first charge; None when it tells no times."""
-        return min((bill.at for bill in self.bills if bill.at is not None), default=None)
+        return min((bill.at for bill in self.charges if bill.at is not None), default=None)
 
-    def since(self, moment: float | None) -> Listed:
+    def since(self, moment: float | None) -> ChargeList:
         """The list without what is older than a moment, Unix seconds."""
-        kept = [b for b in self.bills if moment is None or b.at is None or b.at >= moment]
-        return replace(self, bills=kept)
+        kept = [b for b in self.charges if moment is None or b.at is None or b.at >= moment]
+        return replace(self, charges=kept)
 
 
-def load(place: str) -> Listed:
+def load_charges(place: str) -> ChargeList:
     """The list at a path or a URL.
 
     Raises:
@@ -98,10 +98,10 @@ def load(place: str) -> Listed:
         text, taken_at = _fetched(place), time.time()
     else:
         text, taken_at = _read(Path(place))
-    return Listed(place, taken_at, parse(text, place))
+    return ChargeList(place, taken_at, parse_charges(text, place))
 
 
-def parse(text: str, source: str) -> list[Bill]:
+def parse_charges(text: str, source: str) -> list[ProviderCharge]:
     """The charges that a text lists, one for each task.
 
     Raises:
@@ -199,7 +199,7 @@ def _check(found: set[str], titles: Sequence[str], source: str) -> None:
         )
 
 
-def _bill(row: Mapping[str, Any], place: str, where: str) -> Bill | None:
+def _bill(row: Mapping[str, Any], place: str, where: str) -> ProviderCharge | None:
     """One entry; what is only held is no charge."""
     task = str(row.get("task") or "").strip()
     state = str(row.get("state") or "").strip().lower()
@@ -208,13 +208,13 @@ def _bill(row: Mapping[str, Any], place: str, where: str) -> Bill | None:
     amount = _amount(row, place)
     if state in _BACK:
         amount = -abs(amount)
-    return Bill(
+    return ProviderCharge(
         task=task or where,
         amount=amount,
         at=_moment(row.get("at"), place),
         model=str(row.get("model") or "").strip() or None,
         label=str(row.get("label") or "").strip() or None,
-        named=bool(task),
+        has_task_id=bool(task),
     )
 
 
@@ -228,7 +228,7 @@ def _amount(row: Mapping[str, Any], place: str) -> int:
         raise UsageError(f"{place}: {said!r} is no amount") from None
     if not value.is_finite():
         raise UsageError(f"{place}: {said!r} is no amount")
-    return to_micros(value / QUOTA_A_DOLLAR if name == "quota" else value)
+    return to_micros(value / QUOTA_PER_USD if name == "quota" else value)
 
 
 def _plain(number: str) -> str:
@@ -253,9 +253,9 @@ def _moment(said: Any, place: str) -> float | None:
     return number / 1000 if number > _MILLISECONDS else number
 
 
-def _merged(bills: Iterable[Bill | None]) -> list[Bill]:
+def _merged(bills: Iterable[ProviderCharge | None]) -> list[ProviderCharge]:
     """One bill a task: what was charged, less what was given back."""
-    same: dict[str, list[Bill]] = defaultdict(list)
+    same: dict[str, list[ProviderCharge]] = defaultdict(list)
     for bill in bills:
         if bill:
             same[bill.task].append(bill)

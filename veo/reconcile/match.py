@@ -12,17 +12,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from veo.ledger.record import LIVE, Record, State
-from veo.reconcile.open_items import Judge, ask, in_doubt
-from veo.reconcile.result import Pair, Question, Reconciled, Terms, Verdict
-from veo.reconcile.similar import SKEW_S, Fits, alike, labels, until
+from veo.reconcile.open_items import EvidenceRules, amount_in_doubt, resolve_open_items
+from veo.reconcile.result import Assumptions, Match, OpenItem, Reconciliation, Verdict
+from veo.reconcile.similar import (
+    CLOCK_SKEW_S,
+    ChargeMatcher,
+    latest_charge_at,
+    learn_labels,
+    match_similar,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from veo.reconcile.charges import Bill, Listed
+    from veo.reconcile.charges import ChargeList, ProviderCharge
 
 
-def reconcile(records: Sequence[Record], listed: Listed, terms: Terms) -> Reconciled:
+def reconcile(records: Sequence[Record], listed: ChargeList, terms: Assumptions) -> Reconciliation:
     """Put jobs and bills side by side.
 
     Args:
@@ -30,53 +36,60 @@ def reconcile(records: Sequence[Record], listed: Listed, terms: Terms) -> Reconc
         listed: The list.
         terms: What may be concluded from it.
     """
-    found = Reconciled()
-    left = {bill.task: bill for bill in listed.bills}
-    unsaid = [record for record in records if not _by_task(record, left, found, terms)]
-    fits = Fits(labels([*found.matched, *found.differing]), terms.taskless)
-    anonymous = [record for record in unsaid if _anonymous(record, terms)]
-    taken = alike(anonymous, left, found, fits)
-    judge = Judge(listed, terms, fits)
-    ask(records, left, taken, found, judge)
-    _rest(unsaid, listed, found, judge)
-    found.theirs = [bill for bill in left.values() if bill.amount]
+    found = Reconciliation()
+    left = {bill.task: bill for bill in listed.charges}
+    unsaid = [record for record in records if not _match_by_task(record, left, found, terms)]
+    fits = ChargeMatcher(learn_labels([*found.matched, *found.differing]), terms.taskless)
+    anonymous = [record for record in unsaid if _is_charged_without_task(record, terms)]
+    taken = match_similar(anonymous, left, found, fits)
+    judge = EvidenceRules(listed, terms, fits)
+    resolve_open_items(records, left, taken, found, judge)
+    _collect_unmatched(unsaid, listed, found, judge)
+    found.provider_only = [bill for bill in left.values() if bill.amount]
     return found
 
 
-def _by_task(record: Record, left: dict[str, Bill], found: Reconciled, terms: Terms) -> bool:
+def _match_by_task(
+    record: Record, left: dict[str, ProviderCharge], found: Reconciliation, terms: Assumptions
+) -> bool:
     """Compare a job by its task; whether it could be."""
     task = terms.tasks.get(record.id) or record.task_id
     bill = left.pop(task, None) if task else None
     if bill is None:
         return False
-    if in_doubt(record) or record.state is State.UNKNOWN:
+    if amount_in_doubt(record) or record.state is State.UNKNOWN:
         said = "you said that this is its task" if record.id in terms.tasks else "by its task"
         verdict: Verdict = "paid" if bill.amount else "unpaid"
-        found.questions.append(Question(record, in_doubt(record), verdict, said, bill))
+        found.open_items.append(OpenItem(record, amount_in_doubt(record), verdict, said, bill))
     elif record.charged == bill.amount:
-        found.matched.append(Pair(record, bill))
+        found.matched.append(Match(record, bill))
     else:
-        place = found.ahead if record.state in LIVE else found.differing
-        place.append(Pair(record, bill))
+        place = found.not_ended if record.state in LIVE else found.differing
+        place.append(Match(record, bill))
     return True
 
 
-def _anonymous(record: Record, terms: Terms) -> bool:
+def _is_charged_without_task(record: Record, terms: Assumptions) -> bool:
     """Whether a job was charged by a route that names no tasks."""
     known = record.state is not State.UNKNOWN and record.charged > 0
     return known and not record.task_id and record.provider in terms.taskless
 
 
-def _rest(records: Iterable[Record], listed: Listed, found: Reconciled, judge: Judge) -> None:
+def _collect_unmatched(
+    records: Iterable[Record], listed: ChargeList, found: Reconciliation, judge: EvidenceRules
+) -> None:
     """Jobs that were charged here, and that the list does not know."""
-    known = {pair.record.id for pair in found.matched} | {q.record.id for q in found.questions}
+    known = {pair.record.id for pair in found.matched} | {q.record.id for q in found.open_items}
     for record in records:
         if not record.charged or record.id in known:
             continue
         if record.has_ended and not record.certain:
-            verdict, why = judge.unpaid(record)
-            found.questions.append(Question(record, record.charged, verdict, why))
-        elif listed.begins is not None and until(record) + SKEW_S < listed.begins:
-            found.outside.append(record)
+            verdict, why = judge.judge_missing_charge(record)
+            found.open_items.append(OpenItem(record, record.charged, verdict, why))
+        elif (
+            listed.starts_at is not None
+            and latest_charge_at(record) + CLOCK_SKEW_S < listed.starts_at
+        ):
+            found.before_list.append(record)
         else:
-            found.ours.append(record)
+            found.ledger_only.append(record)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from veo.ledger import Record
-    from veo.reconcile.charges import Bill
+    from veo.reconcile.charges import ProviderCharge
 
 DAY_S = 86_400.0
 
@@ -17,16 +17,16 @@ Verdict = Literal["paid", "unpaid", "open"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class Match:
     """A job and the bill for it."""
 
     record: Record
-    bill: Bill
+    charge: ProviderCharge
     by_task: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class OpenItem:
     """Money of which the ledger does not know whether it was taken, and what the list says of it.
 
     Attributes:
@@ -43,13 +43,13 @@ class Question:
     amount: int
     verdict: Verdict
     why: str
-    bill: Bill | None = None
-    candidates: tuple[Bill, ...] = ()
-    earlier: bool = False
+    charge: ProviderCharge | None = None
+    candidates: tuple[ProviderCharge, ...] = ()
+    is_earlier_send: bool = False
 
 
 @dataclass(slots=True)
-class Reconciled:
+class Reconciliation:
     """The ledger beside a list.
 
     Attributes:
@@ -62,23 +62,23 @@ class Reconciled:
         questions: What the ledger did not know.
     """
 
-    matched: list[Pair] = field(default_factory=list)
-    differing: list[Pair] = field(default_factory=list)
-    ours: list[Record] = field(default_factory=list)
-    theirs: list[Bill] = field(default_factory=list)
-    ahead: list[Pair] = field(default_factory=list)
-    outside: list[Record] = field(default_factory=list)
-    questions: list[Question] = field(default_factory=list)
+    matched: list[Match] = field(default_factory=list)
+    differing: list[Match] = field(default_factory=list)
+    ledger_only: list[Record] = field(default_factory=list)
+    provider_only: list[ProviderCharge] = field(default_factory=list)
+    not_ended: list[Match] = field(default_factory=list)
+    before_list: list[Record] = field(default_factory=list)
+    open_items: list[OpenItem] = field(default_factory=list)
 
     @property
     def agrees(self) -> bool:
         """Whether there is no difference and no open question."""
-        rest = [*self.differing, *self.ours, *self.theirs]
-        return not rest and all(question.verdict != "open" for question in self.questions)
+        rest = [*self.differing, *self.ledger_only, *self.provider_only]
+        return not rest and all(question.verdict != "open" for question in self.open_items)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Assumptions:
     """What may be concluded from a list.
 
     Attributes:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from veo.errors import VeoError
     from veo.ledger import Ledger, Record
-    from veo.reconcile.result import Pair, Question
+    from veo.reconcile.result import Match, OpenItem
 
 
-def settle(
+def settle_open_items(
     ledger: Ledger,
-    questions: Iterable[Question],
+    questions: Iterable[OpenItem],
     source: str,
     taskless: Collection[str] = (),
     clock: Callable[[], float] = time.time,
@@ -46,23 +46,23 @@ def settle(
     for question in questions:
         if question.verdict == "open" or question.record.owner:
             continue
-        state, changes = _answer(question, taskless, clock())
-        moved = _moved(ledger, question.record, state, _told(question, source), changes)
+        state, changes = _settled_state(question, taskless, clock())
+        moved = _move_job(ledger, question.record, state, _settled_event(question, source), changes)
         settled += moved
     return settled
 
 
-def confirm(ledger: Ledger, pairs: Iterable[Pair], source: str) -> list[Record]:
+def confirm_charges(ledger: Ledger, pairs: Iterable[Match], source: str) -> list[Record]:
     """Note that charges which were not beyond doubt are in the list with the same amount."""
     settled = []
     for pair in pairs:
         if not pair.record.certain and pair.record.has_ended and not pair.record.owner:
             told = {"message": f"the charge is confirmed by {source}", "data": {"list": source}}
-            settled += _moved(ledger, pair.record, None, told, {"certain": True})
+            settled += _move_job(ledger, pair.record, None, told, {"certain": True})
     return settled
 
 
-def _moved(
+def _move_job(
     ledger: Ledger,
     record: Record,
     state: State | None,
@@ -75,26 +75,26 @@ def _moved(
         return []
 
 
-def _answer(
-    question: Question, taskless: Collection[str], now: float
+def _settled_state(
+    question: OpenItem, taskless: Collection[str], now: float
 ) -> tuple[State | None, dict[str, Any]]:
     """The state that a job reaches, and what changes with it."""
-    record, bill = question.record, question.bill
+    record, bill = question.record, question.charge
     paid = bill.amount if bill and question.verdict == "paid" else 0
-    if question.earlier:
+    if question.is_earlier_send:
         return None, {"doubtful": 0, "charged": record.charged + paid}
     already = question.amount - record.reserved  # charged before its stream was lost
     money = {"reserved": 0, "charged": record.charged - already + paid, "certain": True}
     if record.state is not State.UNKNOWN:
         return None, money
-    task = record.task_id or (bill.task if bill and bill.named else None)
+    task = record.task_id or (bill.task if bill and bill.has_task_id else None)
     if paid and task and record.provider not in taskless:
         return State.SUBMITTED, {**money, "task_id": task, "error": None}
-    error = json.dumps(_error(paid).to_json(), ensure_ascii=False)
+    error = json.dumps(_settled_error(paid).to_json(), ensure_ascii=False)
     return State.FAILED, {**money, "error": error, "ended_at": now}
 
 
-def _error(paid: int) -> VeoError:
+def _settled_error(paid: int) -> VeoError:
     if paid:
         return GenerationError(
             "it was charged, but nobody can say where its video is", charged=True
@@ -102,8 +102,8 @@ def _error(paid: int) -> VeoError:
     return RefusedError("the provider's list of charges does not have it: nothing was paid")
 
 
-def _told(question: Question, source: str) -> dict[str, Any]:
-    bill, what = question.bill, "an earlier send" if question.earlier else "it"
+def _settled_event(question: OpenItem, source: str) -> dict[str, Any]:
+    bill, what = question.charge, "an earlier send" if question.is_earlier_send else "it"
     task = f", task {bill.task}" if bill else ""
     amount = f" {format_amount(to_usd(bill.amount))}" if bill and bill.amount else ""
     data = {"list": source, "verdict": question.verdict, "why": question.why}

@@ -7,44 +7,44 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from veo.reconcile.result import DAY_S, Pair, Reconciled
+from veo.reconcile.result import DAY_S, Match, Reconciliation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from veo.ledger import Record
-    from veo.reconcile.charges import Bill
+    from veo.reconcile.charges import ProviderCharge
 
-SKEW_S = 300.0
+CLOCK_SKEW_S = 300.0
 
 
-def labels(pairs: Iterable[Pair]) -> dict[str, set[str]]:
+def learn_labels(pairs: Iterable[Match]) -> dict[str, set[str]]:
     """Which labels the list puts on whose charges, learned from jobs that know their tasks."""
     seen: dict[str, set[str]] = defaultdict(set)
     for pair in pairs:
-        if pair.bill.label:
-            seen[pair.record.provider].add(pair.bill.label)
+        if pair.charge.label:
+            seen[pair.record.provider].add(pair.charge.label)
     return dict(seen)
 
 
 @dataclass(frozen=True, slots=True)
-class Fits:
+class ChargeMatcher:
     """Whether a bill can be a job's."""
 
     labels: Mapping[str, set[str]]
     taskless: frozenset[str]
 
-    def __call__(self, bill: Bill, record: Record, amount: int, last: float) -> bool:
+    def __call__(self, bill: ProviderCharge, record: Record, amount: int, last: float) -> bool:
         """Whether a bill can be a job's, for an amount, charged until ``last`` (Unix seconds)."""
-        first = begun(record) - SKEW_S
+        first = sent_at(record) - CLOCK_SKEW_S
         return (
             bill.amount in {amount, 0}
             and bill.model in {None, record.model}
-            and (bill.at is None or first <= bill.at <= last + SKEW_S)
+            and (bill.at is None or first <= bill.at <= last + CLOCK_SKEW_S)
             and self._labelled(bill, record.provider)
         )
 
-    def _labelled(self, bill: Bill, provider: str) -> bool:
+    def _labelled(self, bill: ProviderCharge, provider: str) -> bool:
         if bill.label is None:
             return True
         mine = self.labels.get(provider)
@@ -53,11 +53,14 @@ class Fits:
         return not any(bill.label in others for others in self.labels.values())
 
 
-def alike(
-    records: Sequence[Record], left: dict[str, Bill], found: Reconciled, fits: Fits
-) -> list[Bill]:
+def match_similar(
+    records: Sequence[Record],
+    left: dict[str, ProviderCharge],
+    found: Reconciliation,
+    fits: ChargeMatcher,
+) -> list[ProviderCharge]:
     """Pair jobs without tasks with bills that fit; certain charges first. The bills taken."""
-    taken: list[Bill] = []
+    taken: list[ProviderCharge] = []
     for sure in (True, False):
         groups: dict[tuple[str, int], list[Record]] = defaultdict(list)
         for record in records:
@@ -65,36 +68,36 @@ def alike(
                 groups[record.model, record.charged].append(record)
         for (model, amount), some in groups.items():
             bills = [b for b in left.values() if b.amount == amount and b.model in {None, model}]
-            for record, bill in _assigned(some, bills, fits):
+            for record, bill in _assign_charges(some, bills, fits):
                 del left[bill.task]
                 taken.append(bill)
-                found.matched.append(Pair(record, bill, by_task=False))
+                found.matched.append(Match(record, bill, by_task=False))
     return taken
 
 
-def _assigned(
-    records: Sequence[Record], bills: Sequence[Bill], fits: Fits
-) -> list[tuple[Record, Bill]]:
+def _assign_charges(
+    records: Sequence[Record], bills: Sequence[ProviderCharge], fits: ChargeMatcher
+) -> list[tuple[Record, ProviderCharge]]:
     """As many pairs as there can be: each bill, in time, to the job whose time ends first."""
-    waiting = sorted(records, key=begun, reverse=True)
+    waiting = sorted(records, key=sent_at, reverse=True)
     open_: list[tuple[float, str, Record]] = []
     pairs = []
     for bill in sorted(bills, key=lambda bill: bill.at if bill.at is not None else float("inf")):
-        while waiting and (bill.at is None or begun(waiting[-1]) - SKEW_S <= bill.at):
+        while waiting and (bill.at is None or sent_at(waiting[-1]) - CLOCK_SKEW_S <= bill.at):
             record = waiting.pop()
-            heapq.heappush(open_, (until(record), record.id, record))
-        while open_ and bill.at is not None and open_[0][0] + SKEW_S < bill.at:
+            heapq.heappush(open_, (latest_charge_at(record), record.id, record))
+        while open_ and bill.at is not None and open_[0][0] + CLOCK_SKEW_S < bill.at:
             heapq.heappop(open_)
-        if open_ and fits(bill, open_[0][2], bill.amount, until(open_[0][2])):
+        if open_ and fits(bill, open_[0][2], bill.amount, latest_charge_at(open_[0][2])):
             pairs.append((heapq.heappop(open_)[2], bill))
     return pairs
 
 
-def begun(record: Record) -> float:
+def sent_at(record: Record) -> float:
     """When a job was sent, or at least asked for, Unix seconds."""
     return record.submitted_at or record.created_at
 
 
-def until(record: Record) -> float:
+def latest_charge_at(record: Record) -> float:
     """When a charge of a job that is known to be charged can have been made, at the latest."""
-    return record.ended_at or record.ready_at or begun(record) + DAY_S
+    return record.ended_at or record.ready_at or sent_at(record) + DAY_S

@@ -1,6 +1,6 @@
-"""The frame of a page and its parts: HTML out of plain values. Everything a page needs is in it.
+"""Build HTML pages from plain values. A page is one file that needs no network.
 
-The page's own policy forbids every request, so that it opens from a disk without a network.
+The page's content security policy forbids all requests, so it looks the same opened from a disk.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-TOGETHER = """
+PLAY_ALL_SCRIPT = """
 document.getElementById("together").addEventListener("click", () => {
   for (const video of document.querySelectorAll("video")) {
     video.currentTime = 0;
@@ -30,28 +30,28 @@ document.getElementById("together").addEventListener("click", () => {
 """
 
 
-def page(title: str, parts: Iterable[str], foot: str, *, script: str = "") -> str:
-    """A whole page.
+def build_page(title: str, parts: Iterable[str], foot: str, *, script: str = "") -> str:
+    """Return a complete page.
 
     Args:
         title: Plain text.
         parts: HTML, in order.
-        foot: Plain text at the end.
-        script: The one script that may run, or none.
+        foot: Plain text of the footer.
+        script: The only script that the page may run; empty for none.
     """
-    made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
-    return Template(_own("page.html")).substitute(
+    date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+    return Template(_read_resource("page.html")).substitute(
         title=escape(title),
-        style=_own("page.css"),
+        style=_read_resource("page.css"),
         body="\n".join(parts),
-        foot=escape(f"{foot} Made by veo on {made}."),
+        foot=escape(f"{foot} Created by veo on {date}."),
         script=f"<script>{script}</script>\n" if script else "",
-        scripts=_allowed(script) if script else "'none'",
+        scripts=_script_hash(script) if script else "'none'",
     )
 
 
-def write(file: Path, text: str) -> None:
-    """Write a page, whole or not at all.
+def write_page(file: Path, text: str) -> None:
+    """Write a page; a file that exists is replaced only if the write succeeds.
 
     Raises:
         OutputError: The file cannot be written.
@@ -63,27 +63,27 @@ def write(file: Path, text: str) -> None:
         raise OutputError(f"{file}: {error.strerror or error}") from error
 
 
-def check_place(file: Path) -> None:
-    """Make sure that a page can be made and written, before anything is spent on it.
+def check_report_file(file: Path) -> None:
+    """Check that a page can be drawn and written, before any money is spent.
 
     Raises:
-        ConfigError: What draws the plots is not installed.
+        ConfigError: matplotlib is not installed.
         OutputError: The file cannot be written.
     """
-    from veo.report.plots import check_installed  # noqa: PLC0415 - the plots need no page
+    from veo.report.plots import check_installed  # noqa: PLC0415 - plots does not depend on html
 
     check_installed()
     if file.is_dir() or not file.absolute().parent.is_dir():
-        raise OutputError(f"{file}: no file can be written there")
+        raise OutputError(f"{file}: cannot write a file there")
 
 
-def section(title: str, *parts: str) -> str:
-    """A card with a heading."""
+def render_section(title: str, *parts: str) -> str:
+    """Return a card with a heading."""
     return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(parts) + "\n</section>"
 
 
-def grid(parts: Iterable[str], kind: str = "") -> str:
-    """Parts side by side where there is room."""
+def render_grid(parts: Iterable[str], kind: str = "") -> str:
+    """Return parts that stand side by side if the page is wide enough."""
     return (
         f'<div class="grid {kind}">\n'
         + "\n".join(f"<div>{part}</div>" for part in parts)
@@ -91,13 +91,13 @@ def grid(parts: Iterable[str], kind: str = "") -> str:
     )
 
 
-def text(words: str, kind: str = "") -> str:
-    """A paragraph of plain text."""
+def render_text(words: str, kind: str = "") -> str:
+    """Return a paragraph of plain text."""
     return f'<p class="{kind}">{escape(words)}</p>' if kind else f"<p>{escape(words)}</p>"
 
 
-def numbers(values: Iterable[tuple[str, str]]) -> str:
-    """Figures in large type, each with what it is."""
+def render_numbers(values: Iterable[tuple[str, str]]) -> str:
+    """Return values in large type, from pairs of a name and a value."""
     cells = "".join(
         f"<div><b>{escape(value)}</b><span class='soft'>{escape(name)}</span></div>"
         for name, value in values
@@ -105,57 +105,59 @@ def numbers(values: Iterable[tuple[str, str]]) -> str:
     return f'<div class="numbers">{cells}</div>'
 
 
-def figure(svg: str, caption: str) -> str:
-    """A plot and what it shows."""
+def render_figure(svg: str, caption: str) -> str:
+    """Return a plot with its caption."""
     return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def table(
+def render_table(
     titles: Sequence[str],
     rows: Iterable[Sequence[object]],
     total: Sequence[object] | None = None,
     *,
     prose: Sequence[int] = (),
 ) -> str:
-    """A table of plain values; the last row may be a total.
+    """Return a table of plain values.
 
     Args:
-        titles: Of the columns.
-        rows: Values, in their order.
-        total: The last row.
-        prose: The columns that hold words rather than numbers.
+        titles: Titles of the columns.
+        rows: The values of each row.
+        total: A last row with the totals.
+        prose: Indexes of the columns that hold text and are aligned left.
     """
     head = "".join(
-        f"<th scope='col'{_kind(index, prose)}>{escape(title)}</th>"
+        f"<th scope='col'{_class_attribute(index, prose)}>{escape(title)}</th>"
         for index, title in enumerate(titles)
     )
-    body = "\n".join(f"<tr>{_cells(row, prose)}</tr>" for row in rows)
-    last = f"\n<tr class='total'>{_cells(total, prose)}</tr>" if total else ""
+    body = "\n".join(f"<tr>{_render_cells(row, prose)}</tr>" for row in rows)
+    last = f"\n<tr class='total'>{_render_cells(total, prose)}</tr>" if total else ""
     return (
         f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n'
         f"<tbody>{body}{last}</tbody></table></div>"
     )
 
 
-def data_uri(mime: str, content: bytes) -> str:
-    """Bytes as a URI that holds them."""
+def to_data_uri(mime: str, content: bytes) -> str:
+    """Return bytes as a data URI."""
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 
-def _cells(row: Sequence[object], prose: Sequence[int]) -> str:
+def _render_cells(row: Sequence[object], prose: Sequence[int]) -> str:
     return "".join(
-        f"<td{_kind(index, prose)}>{escape(str(value))}</td>" for index, value in enumerate(row)
+        f"<td{_class_attribute(index, prose)}>{escape(str(value))}</td>"
+        for index, value in enumerate(row)
     )
 
 
-def _kind(index: int, prose: Sequence[int]) -> str:
+def _class_attribute(index: int, prose: Sequence[int]) -> str:
     return " class='text'" if index in prose else ""
 
 
-def _allowed(script: str) -> str:
+def _script_hash(script: str) -> str:
+    """Return the source expression of a content security policy that allows one script."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return f"'sha256-{digest}'"
 
 
-def _own(name: str) -> str:
+def _read_resource(name: str) -> str:
     return resources.files("veo.report").joinpath(name).read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Plots as SVG that can stand inside a page: small, sharp at any size, their text still text."""
+"""Plots as SVG for embedding in an HTML page. Text stays text, so that it can be searched."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 INK, SOFT, LINE = "#16202e", "#5b6778", "#dfe4ea"
-# Told apart by all common kinds of colour vision, and in print by their lightness.
-HUES = ("#2456c8", "#e07b16", "#12917f", "#a23b8f", "#7a828e", "#b3231f")
+# These colors differ in lightness too, for color-blind readers and for print.
+COLORS = ("#2456c8", "#e07b16", "#12917f", "#a23b8f", "#7a828e", "#b3231f")
 GOOD, LOST, HELD = "#2456c8", "#e07b16", "#c3cad3"
-_WIDTH = 4.6
+_WIDTH_IN = 4.6  # inches; the page scales the plot
 _STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -45,14 +45,14 @@ _ids = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A measured number of one thing.
+    """One bar of a chart of costs.
 
     Attributes:
-        name: The thing.
+        name: Label of the bar.
         value: USD.
-        low: Where the 95 % interval begins; None: without one.
-        high: Where it ends.
-        expected: What theory says; None: nothing.
+        low: Lower bound of the 95 % interval; None without an interval.
+        high: Upper bound of it.
+        expected: The expected value; None if there is none.
     """
 
     name: str
@@ -63,10 +63,10 @@ class Bar:
 
 
 def check_installed() -> None:
-    """Make sure that plots can be drawn, before anything is spent on what they show.
+    """Check that matplotlib is installed; it is an optional dependency.
 
     Raises:
-        ConfigError: The extra is not installed; says how.
+        ConfigError: It is not installed; the hint says how to install it.
     """
     from importlib.util import find_spec  # noqa: PLC0415 - only reports need it
 
@@ -77,90 +77,94 @@ def check_installed() -> None:
         )
 
 
-def bars(values: Sequence[Bar]) -> str:
-    """Horizontal bars in USD: a whisker for the interval, a diamond for what theory says."""
-    with _drawing(0.55 * len(values) + 0.9, "Cost per kept video") as (axes, done):
+def draw_bars(values: Sequence[Bar]) -> str:
+    """Draw horizontal bars in USD, with the interval as a line and the expectation as a diamond."""
+    with _open_axes(0.55 * len(values) + 0.9, "Cost per video") as (axes, svg):
         for index, bar in enumerate(values):
-            _bar(axes, index, bar)
+            _draw_bar(axes, index, bar)
         axes.set_yticks(range(len(values)), [bar.name for bar in values])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlim(0, max([bar.high or bar.value for bar in values] + [0.01]) * 1.28)
-        _in_dollars(axes.xaxis)
-    return done[0]
+        _format_as_usd(axes.xaxis)
+    return svg[0]
 
 
-def stacks(
+def draw_stacked_bars(
     names: Sequence[str], parts: Mapping[str, Sequence[float]], *, upright: bool = False
 ) -> str:
-    """Stacked bars in USD: the parts of each name; upright for days."""
-    hues = dict(zip(parts, (GOOD, LOST, HELD), strict=False))
+    """Draw stacked bars in USD, a bar per name; vertical bars with ``upright``."""
+    colors = dict(zip(parts, (GOOD, LOST, HELD), strict=False))
     height = 2.9 if upright else 0.5 * len(names) + 1.2
-    with _drawing(height, "Where the money went") as (axes, done):
-        before = [0.0] * len(names)
+    with _open_axes(height, "Charges") as (axes, svg):
+        starts = [0.0] * len(names)
         for part, values in parts.items():
-            places = list(range(len(names)))
+            positions = list(range(len(names)))
             if upright:
-                axes.bar(places, values, 0.8, bottom=before, color=hues[part], label=part)
+                axes.bar(positions, values, 0.8, bottom=starts, color=colors[part], label=part)
             else:
-                axes.barh(places, values, 0.55, left=before, color=hues[part], label=part)
-            before = [low + value for low, value in zip(before, values, strict=True)]
-        _name(axes, names, upright=upright)
+                axes.barh(positions, values, 0.55, left=starts, color=colors[part], label=part)
+            starts = [start + value for start, value in zip(starts, values, strict=True)]
+        _label_axes(axes, names, upright=upright)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(parts), borderaxespad=0.2)
-    return done[0]
+    return svg[0]
 
 
-def shares(times: Mapping[str, Sequence[float]], deadline: float | None = None) -> str:
-    """Which share of the requests had their video on disk after how many seconds.
+def draw_completion_curves(
+    times: Mapping[str, Sequence[float]], deadline: float | None = None
+) -> str:
+    """Draw the share of videos that are on disk over time, a line per candidate.
 
     Args:
-        times: Seconds, by route, of each request that has a video; one at least.
-        deadline: Seconds, drawn as a line.
+        times: Seconds of each video, by candidate; at least one.
+        deadline: Seconds, drawn as a dashed line.
     """
-    with _drawing(2.9, "Time until the video is on disk") as (axes, done):
+    with _open_axes(2.9, "Time until the video is on disk") as (axes, svg):
         every = sorted(second for seconds in times.values() for second in seconds)
-        # A single straggler must not press all others against the axis.
-        most = max(every[int(0.99 * (len(every) - 1))], deadline or 0.0) * 1.1
-        for hue, (name, seconds) in zip(itertools.cycle(HUES), times.items(), strict=False):
-            found = sorted(seconds)
-            steps = [(rank + 1) / len(found) for rank in range(len(found))]
-            ends = [0.0, *found, max(most, *found, 0.0)]
-            axes.step(ends, [0.0, *steps, 1.0], where="post", color=hue, label=name, linewidth=1.8)
+        # The axis ends at the 99th percentile, so that one very late video does not stretch it.
+        end = max(every[int(0.99 * (len(every) - 1))], deadline or 0.0) * 1.1
+        for color, (name, seconds) in zip(itertools.cycle(COLORS), times.items(), strict=False):
+            ordered = sorted(seconds)
+            shares = [(rank + 1) / len(ordered) for rank in range(len(ordered))]
+            points = [0.0, *ordered, max(end, *ordered, 0.0)]
+            axes.step(
+                points, [0.0, *shares, 1.0], where="post", color=color, label=name, linewidth=1.8
+            )
         if deadline:
             axes.axvline(deadline, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
-        axes.set(xlabel="seconds since the request was sent", xlim=(0, most), ylim=(0, 1.02))
+        axes.set(xlabel="seconds since the request was sent", xlim=(0, end), ylim=(0, 1.02))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.legend(loc="lower right")
-    return done[0]
+    return svg[0]
 
 
-def curves(
+def draw_cost_curves(
     rates: Sequence[float], costs: Mapping[str, Sequence[float]], mark: float | None = None
 ) -> str:
-    """What a kept video costs at which failure rate, a line a route.
+    """Draw the cost per video over the failure rate, a line per candidate.
 
     Args:
-        rates: 0 to below 1.
-        costs: USD at each of them, by route.
-        mark: The rate that was simulated or seen, drawn as a line.
+        rates: Failure rates, from 0 to below 1.
+        costs: USD at each of the rates, by candidate.
+        mark: The simulated or observed rate, drawn as a dashed line.
     """
-    with _drawing(2.9, "Cost per kept video by failure rate") as (axes, done):
+    with _open_axes(2.9, "Cost per video by failure rate") as (axes, svg):
         for index, (name, values) in enumerate(costs.items()):
-            # Lines that coincide are all seen: the first is the widest.
-            wide = 1.6 + 1.2 * (len(costs) - 1 - index)
-            axes.plot(rates, values, color=HUES[index % len(HUES)], label=name, linewidth=wide)
+            # The first line is the widest, so that lines on top of each other are all visible.
+            width = 1.6 + 1.2 * (len(costs) - 1 - index)
+            axes.plot(rates, values, color=COLORS[index % len(COLORS)], label=name, linewidth=width)
         if mark is not None:
             axes.axvline(mark, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
         top = 1.6 * max(0.01, *(values[0] for values in costs.values()))
         axes.set(xlabel="share of requests that fail", xlim=(0, max(rates)), ylim=(0, top))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        _in_dollars(axes.yaxis)
+        _format_as_usd(axes.yaxis)
         axes.legend(loc="best")
-    return done[0]
+    return svg[0]
 
 
-def _bar(axes: Any, index: int, bar: Bar) -> None:
-    axes.barh(index, bar.value, 0.5, color=HUES[index % len(HUES)])
+def _draw_bar(axes: Any, index: int, bar: Bar) -> None:
+    axes.barh(index, bar.value, 0.5, color=COLORS[index % len(COLORS)])
     end = bar.value
     if bar.low is not None and bar.high is not None:
         axes.plot([bar.low, bar.high], [index, index], color=INK, linewidth=1.3)
@@ -178,9 +182,9 @@ def _bar(axes: Any, index: int, bar: Bar) -> None:
     )
 
 
-def _name(axes: Any, names: Sequence[str], *, upright: bool) -> None:
+def _label_axes(axes: Any, names: Sequence[str], *, upright: bool) -> None:
     axes.grid(visible=False, axis="x" if upright else "y")
-    _in_dollars(axes.yaxis if upright else axes.xaxis)
+    _format_as_usd(axes.yaxis if upright else axes.xaxis)
     if upright:
         axes.set_xlim(-0.7, max(len(names), 7) - 0.3)
         axes.margins(y=0.08)
@@ -191,41 +195,41 @@ def _name(axes: Any, names: Sequence[str], *, upright: bool) -> None:
         axes.invert_yaxis()
 
 
-def _in_dollars(axis: Any) -> None:
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as all of matplotlib
+def _format_as_usd(axis: Any) -> None:
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - optional, like all of matplotlib
 
     axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axis.set_major_formatter(_dollars)
+    axis.set_major_formatter(_format_usd)
 
 
-def _dollars(value: float, _: Any) -> str:
+def _format_usd(value: float, _: Any) -> str:
     return f"${value:,.2f}" if abs(value) < 100 else f"${value:,.0f}"
 
 
 @contextmanager
-def _drawing(height: float, title: str) -> Iterator[tuple[Any, list[str]]]:
-    """Axes to draw on; the list holds the SVG when the block is over.
+def _open_axes(height: float, title: str) -> Iterator[tuple[Any, list[str]]]:
+    """Yield axes to draw on, and a list that receives the SVG at the end of the block.
 
     Raises:
-        ConfigError: The extra is not installed.
+        ConfigError: matplotlib is not installed.
     """
     check_installed()
-    from matplotlib import rc_context  # noqa: PLC0415 - a tenth of a second, and an extra
+    from matplotlib import rc_context  # noqa: PLC0415 - takes 0.1 s, and is optional
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    done: list[str] = []
-    # Ids of several plots in one page must not be alike.
+    svg: list[str] = []
+    # The salt makes the ids of several plots in one page distinct.
     with rc_context({**_STYLE, "svg.hashsalt": f"plot-{next(_ids)}"}):
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        yield figure.add_subplot(), done
-        drawn = io.StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(drawn, format="svg", transparent=True, metadata=nothing)
-    done.append(_inline(drawn.getvalue(), title))
+        figure = Figure(figsize=(_WIDTH_IN, height), layout="constrained")
+        yield figure.add_subplot(), svg
+        file = io.StringIO()
+        no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=no_metadata)
+    svg.append(_embed_svg(file.getvalue(), title))
 
 
-def _inline(svg: str, title: str) -> str:
-    """The SVG without what only a file of its own needs, and with the letters of its page."""
+def _embed_svg(svg: str, title: str) -> str:
+    """Return the SVG without what only a separate file needs, and with the fonts of its page."""
     svg = svg[svg.index("<svg") :]
     head, rest = svg.split(">", 1)
     head = re.sub(r'\s(?:xmlns(?::\w+)?|width|height|version)="[^"]*"', "", head)

@@ -1,4 +1,4 @@
-"""What a ledger has cost, as a page."""
+"""The spending recorded in a ledger, as an HTML page."""
 
 from __future__ import annotations
 
@@ -6,105 +6,112 @@ from typing import TYPE_CHECKING
 
 from veo.ledger.spending import Dimension, JobFilter, Spending, group_spending, sum_spending
 from veo.money import format_amount, to_usd
-from veo.report import html as page
-from veo.report import plots
+from veo.report import html, plots
 
 if TYPE_CHECKING:
     from veo.ledger import Ledger
 
 _FOOT = "Every amount can be traced to the events of its job in the ledger."
-_TITLES = ("jobs", "videos", "charged", "for nothing", "reserved", "perhaps more", "a video")
-_DAYS = 31
-_MOST = 40
+_TITLES = ("jobs", "videos", "charged", "without video", "reserved", "possibly more", "per video")
+_MAX_DAYS = 31
+_MAX_ROWS = 40
 
 
-def render(ledger: Ledger, scope: JobFilter) -> str:
-    """The page about the jobs of a scope."""
+def render_page(ledger: Ledger, scope: JobFilter) -> str:
+    """Return the page about the jobs that a filter selects."""
     whole = sum_spending(ledger, scope)
-    days = dict(list(group_spending(ledger, ["day"], scope).items())[-_DAYS:])
+    days = dict(list(group_spending(ledger, ["day"], scope).items())[-_MAX_DAYS:])
     parts = [
-        "<header><h1>What the videos have cost</h1></header>",
-        page.section("All together", page.numbers(_numbers(whole)), *_remarks(whole)),
-        page.grid([_by_day(days), _by_provider(ledger, scope)], "plots") if whole.jobs else "",
-        _table(ledger, scope, "By provider and model", ["provider", "model"], whole),
-        _table(ledger, scope, "By outcome", ["outcome"], whole),
-        _table(ledger, scope, "By day", ["day"], whole),
-        _table(ledger, scope, "By batch", ["batch"], whole),
+        "<header><h1>What the videos cost</h1></header>",
+        html.render_section(
+            "Total", html.render_numbers(_summary_values(whole)), *_render_remarks(whole)
+        ),
+        html.render_grid([_render_days(days), _render_providers(ledger, scope)], "plots")
+        if whole.jobs
+        else "",
+        _render_table(ledger, scope, "By provider and model", ["provider", "model"], whole),
+        _render_table(ledger, scope, "By outcome", ["outcome"], whole),
+        _render_table(ledger, scope, "By day", ["day"], whole),
+        _render_table(ledger, scope, "By batch", ["batch"], whole),
     ]
-    return page.page("What the videos have cost", filter(None, parts), _FOOT)
+    return html.build_page("What the videos cost", filter(None, parts), _FOOT)
 
 
-def _numbers(whole: Spending) -> list[tuple[str, str]]:
+def _summary_values(whole: Spending) -> list[tuple[str, str]]:
     each = whole.per_video
     return [
-        ("charged", _money(whole.charged)),
-        ("of it for nothing", _money(whole.for_nothing)),
+        ("charged", _format_micros(whole.charged)),
+        ("of that, without a video", _format_micros(whole.for_nothing)),
         ("videos", str(whole.videos)),
-        ("a video that was kept", f"${each:.3f}" if each is not None else "-"),
-        ("reserved for jobs under way", _money(whole.reserved)),
-        ("perhaps charged besides", _money(whole.unknown)),
+        ("per finished video", f"${each:.3f}" if each is not None else "-"),
+        ("reserved for jobs in progress", _format_micros(whole.reserved)),
+        ("possibly charged in addition", _format_micros(whole.unknown)),
     ]
 
 
-def _remarks(whole: Spending) -> list[str]:
-    said = []
+def _render_remarks(whole: Spending) -> list[str]:
+    remarks = []
     if whole.uncertain:
-        text = f"{_money(whole.uncertain)} of what was charged is not certain: documents differ."
-        said.append(page.text(text, "soft"))
+        amount = _format_micros(whole.uncertain)
+        text = f"{amount} of this is not certain: the provider's documents contradict each other."
+        remarks.append(html.render_text(text, "soft"))
     if whole.unknown:
-        text = f"The most that can have been charged is {_money(whole.most)}."
-        said.append(page.text(text, "soft"))
-    return said
+        text = f"At most, the providers have charged {_format_micros(whole.most)}."
+        remarks.append(html.render_text(text, "soft"))
+    return remarks
 
 
-def _by_day(days: dict[tuple[str, ...], Spending]) -> str:
+def _render_days(days: dict[tuple[str, ...], Spending]) -> str:
     names = [day[5:] for (day,) in days]
-    drawn = plots.stacks(names, _parts(list(days.values())), upright=True)
-    caption = f"What was charged for the jobs of each day that had any, of the last {_DAYS}."
-    return page.section("Day by day", page.figure(drawn, caption))
+    svg = plots.draw_stacked_bars(names, _charges_by_outcome(list(days.values())), upright=True)
+    caption = f"Charges by the day of the job, for the last {_MAX_DAYS} days that have jobs."
+    return html.render_section("By day", html.render_figure(svg, caption))
 
 
-def _by_provider(ledger: Ledger, scope: JobFilter) -> str:
+def _render_providers(ledger: Ledger, scope: JobFilter) -> str:
     found = group_spending(ledger, ["provider"], scope)
-    drawn = plots.stacks([name for (name,) in found], _parts(list(found.values())))
-    return page.section("By provider", page.figure(drawn, "What each provider has charged."))
+    svg = plots.draw_stacked_bars(
+        [name for (name,) in found], _charges_by_outcome(list(found.values()))
+    )
+    return html.render_section("By provider", html.render_figure(svg, "Charges of each provider."))
 
 
-def _parts(groups: list[Spending]) -> dict[str, list[float]]:
+def _charges_by_outcome(groups: list[Spending]) -> dict[str, list[float]]:
     return {
         "for videos": [float(to_usd(each.for_done)) for each in groups],
-        "for nothing": [float(to_usd(each.for_nothing)) for each in groups],
-        "still open": [float(to_usd(each.for_open)) for each in groups],
+        "without a video": [float(to_usd(each.for_nothing)) for each in groups],
+        "for open jobs": [float(to_usd(each.for_open)) for each in groups],
     }
 
 
-def _table(
+def _render_table(
     ledger: Ledger, scope: JobFilter, title: str, by: list[Dimension], whole: Spending
 ) -> str:
     found = group_spending(ledger, by, scope)
-    # Days and batches may be many: the newest days, the dearest batches.
+    # There may be many days and batches: show the newest days and the most expensive batches.
     ranked = sorted(found, key=lambda key: found[key].most) if by == ["batch"] else list(found)
-    shown = ranked[::-1][:_MOST] if by in (["batch"], ["day"]) else ranked
-    rows = [[*key, *_cells(found[key])] for key in shown]
+    shown = ranked[::-1][:_MAX_ROWS] if by in (["batch"], ["day"]) else ranked
+    rows = [[*key, *_format_row(found[key])] for key in shown]
     left = len(found) - len(shown)
-    more = [page.text(f"and {left} more", "soft")] if left else []
-    last = ["all", *[""] * (len(by) - 1), *_cells(whole)]
-    text = range(1, len(by))
-    return page.section(title, page.table([*by, *_TITLES], rows, last, prose=list(text)), *more)
+    more = [html.render_text(f"and {left} more", "soft")] if left else []
+    last = ["total", *[""] * (len(by) - 1), *_format_row(whole)]
+    return html.render_section(
+        title, html.render_table([*by, *_TITLES], rows, last, prose=range(1, len(by))), *more
+    )
 
 
-def _cells(account: Spending) -> list[str]:
+def _format_row(account: Spending) -> list[str]:
     each = account.per_video
     return [
         str(account.jobs),
         str(account.videos),
-        _money(account.charged),
-        _money(account.for_nothing),
-        _money(account.reserved),
-        _money(account.unknown),
+        _format_micros(account.charged),
+        _format_micros(account.for_nothing),
+        _format_micros(account.reserved),
+        _format_micros(account.unknown),
         f"${each:.3f}" if each is not None else "-",
     ]
 
 
-def _money(amount: int) -> str:
+def _format_micros(amount: int) -> str:
     return format_amount(to_usd(amount))

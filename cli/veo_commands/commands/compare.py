@@ -1,17 +1,16 @@
-"""``veo compare``: the same request over several routes, and what each really costs."""
+"""``veo compare``: send the same request to several providers, and compare results and costs."""
 
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from veo_commands import exit_codes
-from veo_commands.commands import comparison
-from veo_commands.commands.chances import Setup, Simulated, settled
-from veo_commands.format import describe_outcome
+from veo_commands.commands.simulate import SimulationOptions, simulate
+from veo_commands.format import describe_outcome, describe_plan, shorten_path
 from veo_commands.options import ConfigOptions, RequestOptions, WaitOptions, parse_usd
 from veo_commands.output import out
 from veo_commands.progress.follow import exit_code_of, handle_interrupt, watch_jobs
@@ -21,16 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from veo.client import Client
-    from veo.compare.run import Entrant
+    from veo.compare.result import ComparisonResult
+    from veo.compare.run import Candidate
     from veo.job import Job
     from veo.request import Request
 
-_PROMPT = "A lion walks through tall grass"
+_DEFAULT_PROMPT = "A lion walks through tall grass"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial(WaitOptions):
-    """How paid work is to be done."""
+class CompareOptions(WaitOptions):
+    """Options that control the paid work of a comparison, and its report."""
 
     max_cost: Annotated[
         Decimal | None,
@@ -42,23 +42,21 @@ class Trial(WaitOptions):
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before paying.")] = False
     report: Annotated[
         Path | None,
-        typer.Option(help="Write a page with plots and clips, for a browser.", metavar="FILE.html"),
+        typer.Option(help="Write an HTML page with plots and videos.", metavar="FILE.html"),
     ] = None
 
 
 def compare(
     prompt: Annotated[
         str | None,
-        typer.Argument(
-            help="What the videos show; with --simulate it may be left out.", metavar="[PROMPT]"
-        ),
+        typer.Argument(help="What the videos show; optional with --simulate.", metavar="[PROMPT]"),
     ] = None,
     on: Annotated[
         str | None,
         typer.Option(
             "--on",
-            help="Routes, with commas: laozhang-async,gemini or PROVIDER:MODEL.",
-            metavar="ROUTES",
+            help="Names, separated by commas: laozhang-async,gemini or PROVIDER:MODEL.",
+            metavar="PROVIDERS",
             rich_help_panel="Request",
         ),
     ] = None,
@@ -69,7 +67,7 @@ def compare(
             "-n",
             min=1,
             max=10_000,
-            help="Requests a route (1; simulated 500).",
+            help="Requests per provider (default 1; with --simulate 500).",
             metavar="NUMBER",
             rich_help_panel="Request",
         ),
@@ -85,139 +83,181 @@ def compare(
         ),
     ] = None,
     *,
-    asked: RequestOptions,
-    run: Trial,
-    simulated: Simulated,
-    place: ConfigOptions,
+    request_options: RequestOptions,
+    options: CompareOptions,
+    simulation: SimulationOptions,
+    config: ConfigOptions,
 ) -> int:
-    """Send the same request over several routes, and compare what came and what it cost."""
+    """Send the same request to several providers, and compare results and costs."""
     from veo.errors import UsageError
 
-    if asked.provider:
-        raise UsageError("--provider: --on says which routes are compared")
-    if run.report:
-        from veo.report.html import check_place
+    if request_options.provider:
+        raise UsageError("--provider cannot be used: --on names the providers to compare")
+    if options.report:
+        from veo.report.html import check_report_file
 
-        check_place(run.report)
-    if simulated.given:
-        return _simulated(settled(simulated, count), prompt, on, asked, run, place)
-    if not on:
-        raise UsageError("--on is missing: which routes?", hint="--on laozhang-async,gemini")
-    request = asked.build_request(said(prompt))
-    return _real(request, on.split(","), count or 1, folder, run, place)
-
-
-def _simulated(
-    setup: Setup,
-    prompt: str | None,
-    on: str | None,
-    asked: RequestOptions,
-    run: Trial,
-    place: ConfigOptions,
-) -> int:
-    from veo.provider import installed_providers
-    from veo_commands.commands.simulate import simulated
-
-    routes = on.split(",") if on else list(installed_providers())
-    request = asked.build_request(prompt or _PROMPT)
-    with simulated(setup, load_config(place).config, request, routes) as (outcome, clips):
-        comparison.shown(outcome)
-        if run.report:
-            comparison.written(run.report, outcome, clips)
-    return exit_codes.DONE if outcome.holds else exit_codes.FAILED
+        check_report_file(options.report)
+    setup = simulation.to_setup(count)
+    names = on.split(",") if on else []
+    if setup:
+        request = request_options.build_request(prompt or _DEFAULT_PROMPT)
+        with simulate(setup, load_config(config).config, request, names) as (result, clips):
+            _show_result(result, clips, options.report)
+        return exit_codes.DONE if result.matches_bills else exit_codes.FAILED
+    if not names:
+        raise UsageError("--on is missing", hint="Name providers: --on laozhang-async,gemini")
+    request = request_options.build_request(_read_prompt(prompt))
+    return _compare_live(request, names, count or 1, folder, options, config)
 
 
-def _real(
+def _compare_live(
     request: "Request",
-    routes: "Sequence[str]",
+    names: "Sequence[str]",
     count: int,
     folder: Path | None,
-    run: Trial,
-    place: ConfigOptions,
+    options: CompareOptions,
+    config: ConfigOptions,
 ) -> int:
-    from veo.compare.run import entrants
-
-    with open_client(place, run) as client:
-        sides = entrants(client, request, routes)
-        comparison.announce(sides, count)
-        if run.dry_run:
-            out.info("nothing was sent", dim=True)
-            return exit_codes.DONE
-        if not (run.yes or place.sandbox):
-            confirm()
-        where = folder or client.config.output_dir / folder_of(request)
-        return _sent(client, sides, count, where, run.report)
-
-
-def folder_of(request: "Request") -> str:
-    """Where the videos of a comparison go unless something else is said."""
+    """Send real requests, or requests to the plain sandbox."""
+    from veo.compare.run import plan_candidates
     from veo.planning.plan import make_slug
 
-    return f"compare-{make_slug(request.prompt)}"
+    with open_client(config, options) as client:
+        candidates = plan_candidates(client, request, names)
+        _announce(candidates, count)
+        if options.dry_run:
+            out.info("nothing was sent", dim=True)
+            return exit_codes.DONE
+        if not (options.yes or config.sandbox):
+            _confirm_payment()
+        folder = folder or client.config.output_dir / f"compare-{make_slug(request.prompt)}"
+        return _run_jobs(client, candidates, count, folder, options.report)
 
 
-def said(prompt: str | None) -> str:
-    """The prompt, read from stdin where it says so.
+def _read_prompt(prompt: str | None) -> str:
+    """Return the prompt; ``-`` reads it from stdin.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no prompt.
     """
     from veo.errors import UsageError
 
     if prompt is None:
-        raise UsageError("PROMPT is missing", hint="Only --simulate can do without.")
+        raise UsageError("PROMPT is missing", hint="It is optional only with --simulate.")
     return sys.stdin.read().strip() if prompt == "-" else prompt
 
 
-def confirm() -> None:
-    """Ask whether to pay.
+def _announce(candidates: "Sequence[Candidate]", count: int) -> None:
+    """Print the plan of each candidate, and the maximum cost of all requests."""
+    from veo.money import format_amount
+
+    for candidate in candidates:
+        times = f"{count} x " if count > 1 else ""
+        out.info(f"{candidate.name}: {times}{describe_plan(candidate.plan)}", dim=True)
+        for warning in candidate.plan.warnings:
+            out.warn(warning)
+    total = count * sum((each.plan.quote.amount for each in candidates), Decimal(0))
+    note = "; play money in the sandbox" if out.sandbox else ""
+    out.info(f"{count * len(candidates)} requests, {format_amount(total)} at most{note}")
+
+
+def _confirm_payment() -> None:
+    """Ask the user to confirm the cost.
 
     Raises:
-        UsageError: Nobody can be asked, or the answer is no.
-        KeyboardInterrupt: The answer is Ctrl-C.
+        UsageError: stdin is not a terminal, or the user declined.
+        KeyboardInterrupt: The user pressed Ctrl-C.
     """
     from veo.errors import UsageError
 
     if not sys.stdin.isatty():
-        raise UsageError("this costs money, and nobody can be asked", hint="--yes goes ahead.")
+        raise UsageError(
+            "this costs money, and stdin is not a terminal to confirm it on",
+            hint="--yes confirms it.",
+        )
     try:
-        agreed = typer.confirm("Go ahead?", err=True)
+        confirmed = typer.confirm("Go ahead?", err=True)
     except typer.Abort:
         raise KeyboardInterrupt from None
-    if not agreed:
+    if not confirmed:
         raise UsageError("not confirmed: nothing was sent")
 
 
-def _sent(
-    client: "Client", sides: "Sequence[Entrant]", count: int, folder: Path, report: Path | None
+def _run_jobs(
+    client: "Client",
+    candidates: "Sequence[Candidate]",
+    count: int,
+    folder: Path,
+    report: Path | None,
 ) -> int:
-    from veo.compare.result import Outcome
-    from veo.compare.run import examine, start
+    from veo.compare.result import ComparisonResult
+    from veo.compare.run import collect_metrics, start_jobs
 
-    jobs = start(client, sides, count, folder)
-    ended = _watched(client, [job for some in jobs.values() for job in some])
-    found = {name: examine(client, [job.id for job in some]) for name, some in jobs.items()}
-    outcome = Outcome(sides[0].plan.request.prompt, found, play=out.sandbox)
-    comparison.shown(outcome)
-    if report:
-        comparison.written(report, outcome, _clips(jobs))
-    return ended
+    jobs = start_jobs(client, candidates, count, folder)
+    code = _wait_for_jobs(client, [job for group in jobs.values() for job in group])
+    metrics = {name: collect_metrics(client, [j.id for j in group]) for name, group in jobs.items()}
+    prompt = candidates[0].plan.request.prompt
+    result = ComparisonResult(prompt, metrics, is_play_money=out.sandbox)
+    _show_result(result, _first_videos(jobs), report)
+    return code
 
 
-def _watched(client: "Client", jobs: "Sequence[Job]") -> int:
-    """Wait for all; the highest exit code but that of a video that was not made: it counts too."""
-    ends = [exit_codes.DONE]
+def _wait_for_jobs(client: "Client", jobs: "Sequence[Job]") -> int:
+    """Wait for all jobs; return the highest exit code, failed jobs aside.
+
+    A job that fails is a result of the comparison, not a failure of the command.
+    """
+    codes = [exit_codes.DONE]
     try:
         for job in watch_jobs(jobs, lambda job: job.done()):
             out.info(describe_outcome(job.record), dim=True)
-            ended = exit_code_of(job.record, job.error)
-            ends.append(ended if ended != 1 else exit_codes.DONE)
+            code = exit_code_of(job.record, job.error)
+            codes.append(exit_codes.DONE if code == exit_codes.FAILED else code)
     except KeyboardInterrupt:
         return handle_interrupt(client, [job for job in jobs if not job.done()])
-    return max(ends)
+    return max(codes)
 
 
-def _clips(jobs: "Mapping[str, Sequence[Job]]") -> dict[str, Any]:
-    """The first video of each side that was made."""
-    done = {name: [job for job in some if job.state == "done"] for name, some in jobs.items()}
-    return {name: Path(some[0].record.output) if some else None for name, some in done.items()}
+def _first_videos(jobs: "Mapping[str, Sequence[Job]]") -> dict[str, Path | None]:
+    """Return the first finished video of each candidate."""
+    outputs = {
+        name: [Path(job.record.output) for job in group if job.state == "done"]
+        for name, group in jobs.items()
+    }
+    return {name: files[0] if files else None for name, files in outputs.items()}
+
+
+def _show_result(
+    result: "ComparisonResult", clips: "Mapping[str, Path | None]", report: Path | None
+) -> None:
+    """Print the result, and write the report if one was requested.
+
+    Raises:
+        OutputError: The report cannot be written.
+    """
+    (_print_json if out.options.json else _print_text)(result)
+    if report:
+        from veo.compare.html import render_page
+        from veo.report.html import write_page
+
+        write_page(report, render_page(result, clips, report))
+        out.info(f"the report: {shorten_path(str(report.absolute()))}", dim=True)
+
+
+def _print_json(result: "ComparisonResult") -> None:
+    for name in result.metrics:
+        out.print_result(result.metrics_to_json(name), None)
+    out.print_result(result.break_evens_to_json(), None)
+
+
+def _print_text(result: "ComparisonResult") -> None:
+    from veo.compare import text
+
+    rows = [[name, *cells] for name, cells in text.metric_rows(result)]
+    out.print_table(["", *result.metrics], rows)
+    for sentence in text.describe_result(result):
+        out.info(sentence)
+    for sentence in text.describe_break_evens(result):
+        out.info(sentence, dim=True)
+    for name, cost in result.simulation.measured.items() if result.simulation else ():
+        out.info(text.describe_agreement(name, cost), fg=None if cost.agrees else "red")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from veo_commands import exit_codes
-from veo_commands.commands.reconcile import reconciled
-from veo_commands.commands.reconciling import Reconciling
+from veo_commands.commands.reconcile import ReconcileOptions, reconcile_charges
 from veo_commands.commands.totals import dollars
 from veo_commands.completion import complete_providers
 from veo_commands.format import format_usd, shorten_path
@@ -66,7 +65,7 @@ def cost(
         typer.Option(help="Write a page with plots, for a browser.", metavar="FILE.html"),
     ] = None,
     *,
-    reconciling: Reconciling,
+    reconciling: ReconcileOptions,
     place: ConfigOptions,
 ) -> int:
     """Tell what was spent; compare it with a provider's own list."""
@@ -74,14 +73,14 @@ def cost(
 
     chosen = dimensions(by)
     scope = JobFilter(since=since, providers=known(provider), run=batch)
-    if reconciling.given:
+    if reconciling.is_requested:
         _check_alone(by=by, csv=as_csv, report=report)
         with open_client(place) as client:
-            return reconciled(client, scope, reconciling)
+            return reconcile_charges(client, scope, reconciling)
     if report:
-        from veo.report.html import check_place
+        from veo.report.html import check_report_file
 
-        check_place(report)
+        check_report_file(report)
     with open_ledger(place) as (_, ledger):
         groups = group_spending(ledger, chosen, scope)
         whole = sum_spending(ledger, scope)
@@ -144,10 +143,10 @@ def written(ledger: "Ledger", scope: "JobFilter", file: Path) -> None:
         ConfigError: What draws the plots is not installed.
         OutputError: The file cannot be written.
     """
-    from veo.report.html import write
-    from veo.report.spending import render
+    from veo.report.html import write_page
+    from veo.report.spending import render_page
 
-    write(file, render(ledger, scope))
+    write_page(file, render_page(ledger, scope))
     out.info(f"the report: {shorten_path(str(file.absolute()))}", dim=True)
 
 

@@ -1,12 +1,14 @@
-"""``veo cost --reconcile``: the ledger beside a provider's own list of charges."""
+"""``veo cost --reconcile``: compare the ledger with a provider's list of charges."""
 
-from __future__ import annotations
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from typing import TYPE_CHECKING, Any
+import typer
 
 from veo_commands import exit_codes
 from veo_commands.commands.totals import dollars
 from veo_commands.format import describe_outcome, format_usd
+from veo_commands.options import check_dependent_options, parse_seconds
 from veo_commands.output import out
 
 if TYPE_CHECKING:
@@ -15,208 +17,278 @@ if TYPE_CHECKING:
     from veo.client import Client
     from veo.ledger import Record
     from veo.ledger.spending import JobFilter
-    from veo.reconcile.charges import Bill, Listed
-    from veo.reconcile.result import Pair, Question, Reconciled, Terms
-    from veo_commands.commands.reconciling import Reconciling
+    from veo.reconcile.charges import ChargeList, ProviderCharge
+    from veo.reconcile.result import Assumptions, Match, OpenItem, Reconciliation
 
 
-def reconciled(client: Client, scope: JobFilter, asked: Reconciling) -> int:
-    """Compare, tell, and settle if that was asked for.
+@dataclass(frozen=True, kw_only=True)
+class ReconcileOptions:
+    """Options of a reconciliation."""
+
+    panel: ClassVar[str] = "Reconciliation"
+
+    reconcile: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare with a provider's list of charges, CSV or JSON.", metavar="FILE|URL"
+        ),
+    ] = None
+    settle: Annotated[
+        bool, typer.Option("--settle", help="Settle jobs of unknown outcome by the list.")
+    ] = False
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help="TASK belongs to JOB; can be repeated.", metavar="JOB=TASK"),
+    ] = None
+    unpaid: Annotated[
+        list[str] | None,
+        typer.Option(help="JOB was not charged; can be repeated.", metavar="JOB"),
+    ] = None
+    settled_after: Annotated[
+        float | None,
+        typer.Option(
+            parser=parse_seconds,
+            help="A job is charged within this time after it was sent (default 24h).",
+            metavar="TIME",
+        ),
+    ] = None
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether to reconcile.
+
+        Raises:
+            UsageError: Other options of the group are used without ``--reconcile``.
+        """
+        check_dependent_options(self, "reconcile")
+        return bool(self.reconcile)
+
+
+def reconcile_charges(client: "Client", scope: "JobFilter", options: ReconcileOptions) -> int:
+    """Compare the ledger with the list, print the differences, and settle if requested.
+
+    Returns:
+        The exit code: 5 while the outcome of a job is unknown, 0 otherwise.
 
     Raises:
-        UsageError: The list cannot be read, or what was said of jobs and tasks is not so.
-        UnknownJobError: There is no such job.
+        UsageError: The list cannot be read, or the options contradict it.
+        UnknownJobError: The options name a job that does not exist.
     """
     from veo.ledger.spending import find_jobs
-    from veo.reconcile.charges import load
+    from veo.reconcile.charges import load_charges
     from veo.reconcile.match import reconcile
 
-    listed = load(str(asked.reconcile)).since(scope.since)
+    charges = load_charges(str(options.reconcile)).since(scope.since)
     records = find_jobs(client.ledger, scope)
-    terms = _terms(client, scope, asked, listed, records)
-    found = reconcile(records, listed, terms)
-    settled = _settle(client, found, listed, terms) if asked.settle else []
-    (_as_json if out.options.json else _as_text)(found, settled)
-    _offer(found, settled=asked.settle)
-    still = [question for question in found.questions if question.verdict == "open"]
-    return (
-        exit_codes.UNKNOWN if still or (found.questions and not asked.settle) else exit_codes.DONE
-    )
+    assumptions = _read_assumptions(client, scope, options, charges, records)
+    result = reconcile(records, charges, assumptions)
+    settled = _settle(client, result, charges, assumptions) if options.settle else []
+    (_print_json if out.options.json else _print_text)(result, settled)
+    _print_next_steps(result, settled=options.settle)
+    has_open_items = any(item.verdict == "open" for item in result.open_items)
+    is_unsettled = bool(result.open_items) and not options.settle
+    return exit_codes.UNKNOWN if has_open_items or is_unsettled else exit_codes.DONE
 
 
-def _terms(
-    client: Client, scope: JobFilter, asked: Reconciling, listed: Listed, records: Sequence[Record]
-) -> Terms:
-    """What may be concluded, every word of the user checked."""
+def _read_assumptions(
+    client: "Client",
+    scope: "JobFilter",
+    options: ReconcileOptions,
+    charges: "ChargeList",
+    records: "Sequence[Record]",
+) -> "Assumptions":
+    """Return what the options say about the list; every statement is checked.
+
+    Raises:
+        UsageError: A statement contradicts the list, the ledger, or another statement.
+    """
     from veo.errors import UsageError
-    from veo.reconcile.result import DAY_S, Terms
+    from veo.reconcile.result import DAY_S, Assumptions
 
-    tasks = dict(_split(client, each) for each in asked.task or ())
-    unpaid = {_doubted(client, name).id for name in asked.unpaid or ()}
-    known = {bill.task for bill in listed.bills}
-    taken = {record.task_id: record.id for record in records if record.task_id}
+    tasks = dict(_parse_task(client, text) for text in options.task or ())
+    unpaid = {_find_unsettled(client, name).id for name in options.unpaid or ()}
+    listed = {charge.task for charge in charges.charges}
+    job_by_task = {record.task_id: record.id for record in records if record.task_id}
     for job, task in tasks.items():
-        if task not in known:
+        if task not in listed:
             raise UsageError(f"--task: the list has no task {task!r}")
-        if taken.get(task, job) != job:
-            raise UsageError(f"--task: {task} is the task of job {taken[task]}")
+        if job_by_task.get(task, job) != job:
+            raise UsageError(f"--task: {task} is the task of job {job_by_task[task]}")
         if job in unpaid:
-            raise UsageError(f"job {job} is said to be paid and unpaid")
+            raise UsageError(f"--task and --unpaid contradict each other for job {job}")
     if len(set(tasks.values())) < len(tasks):
-        raise UsageError("--task: one task is given to several jobs")
-    return Terms(
+        raise UsageError("--task: one task is assigned to several jobs")
+    return Assumptions(
         since=scope.since,
-        settled_after=asked.settled_after or DAY_S,
+        settled_after=options.settled_after or DAY_S,
         taskless=frozenset(n for n, facts in client.providers().items() if not facts.tasks),
         tasks=tasks,
         unpaid=frozenset(unpaid),
     )
 
 
-def _split(client: Client, said: str) -> tuple[str, str]:
+def _parse_task(client: "Client", text: str) -> tuple[str, str]:
+    """Return the job id and the task id of ``JOB=TASK``."""
     from veo.errors import UsageError
 
-    name, _, task = said.partition("=")
+    name, _, task = text.partition("=")
     if not name.strip() or not task.strip():
-        raise UsageError(f"--task {said!r}: write JOB=TASK")
-    return _doubted(client, name.strip()).id, task.strip()
+        raise UsageError(f"--task {text!r}: write JOB=TASK")
+    return _find_unsettled(client, name.strip()).id, task.strip()
 
 
-def _doubted(client: Client, name: str) -> Record:
-    """A job by its name.
+def _find_unsettled(client: "Client", name: str) -> "Record":
+    """Return a job whose outcome or charge is unknown.
 
     Raises:
-        UsageError: Its outcome and its money are known.
+        UsageError: Both are known.
+        UnknownJobError: There is no such job.
     """
     from veo.errors import UsageError
     from veo.ledger import State
 
     record = client.ledger.find_job(name)
-    open_ = record.has_ended and (record.reserved or not record.certain)
-    if record.state is not State.UNKNOWN and not open_:
-        raise UsageError(f"job {record.id} is {record.state}: there is nothing to settle")
+    is_unsettled = record.has_ended and (record.reserved or not record.certain)
+    if record.state is not State.UNKNOWN and not is_unsettled:
+        raise UsageError(f"job {record.id} is {record.state}: nothing to settle")
     return record
 
 
-def _settle(client: Client, found: Reconciled, listed: Listed, terms: Terms) -> list[Record]:
-    from veo.reconcile.settle import confirm, settle
+def _settle(
+    client: "Client", result: "Reconciliation", charges: "ChargeList", assumptions: "Assumptions"
+) -> "list[Record]":
+    from veo.reconcile.settle import confirm_charges, settle_open_items
 
-    sure = confirm(client.ledger, found.matched, listed.source)
-    return [*settle(client.ledger, found.questions, listed.source, terms.taskless), *sure]
-
-
-def _as_json(found: Reconciled, settled: Sequence[Record]) -> None:
-    for name in ("differing", "ahead"):
-        for pair in getattr(found, name):
-            out.print_result({"kind": name, **_pair(pair)}, None)
-    for record in found.ours:
-        out.print_result({"kind": "ours", "job": record.id, "ours": dollars(record.charged)}, None)
-    for bill in found.theirs:
-        out.print_result({"kind": "theirs", **_bill(bill)}, None)
-    for question in found.questions:
-        out.print_result({"kind": "question", **_question(question)}, None)
-    out.print_result(
-        {"kind": "summary", **_counts(found), "settled": [r.id for r in settled]}, None
-    )
+    ledger, source = client.ledger, charges.source
+    confirmed = confirm_charges(ledger, result.matched, source)
+    settled = settle_open_items(ledger, result.open_items, source, assumptions.taskless)
+    return [*settled, *confirmed]
 
 
-def _counts(found: Reconciled) -> dict[str, Any]:
-    both = sum(pair.bill.amount for pair in found.matched)
+def _print_json(result: "Reconciliation", settled: "Sequence[Record]") -> None:
+    lines: list[dict[str, Any]] = [
+        *({"kind": "differing", **_match_to_json(match)} for match in result.differing),
+        *({"kind": "ahead", **_match_to_json(match)} for match in result.not_ended),
+        *(
+            {"kind": "ours", "job": record.id, "ours": dollars(record.charged)}
+            for record in result.ledger_only
+        ),
+        *({"kind": "theirs", **_charge_to_json(charge)} for charge in result.provider_only),
+        *({"kind": "question", **_open_item_to_json(item)} for item in result.open_items),
+        {"kind": "summary", **_counts_to_json(result), "settled": [r.id for r in settled]},
+    ]
+    for line in lines:
+        out.print_result(line, None)
+
+
+def _counts_to_json(result: "Reconciliation") -> dict[str, Any]:
     return {
-        "matched": len(found.matched),
-        "matched_usd": dollars(both),
-        "differing": len(found.differing),
-        "ours": len(found.ours),
-        "ours_usd": dollars(sum(record.charged for record in found.ours)),
-        "theirs": len(found.theirs),
-        "theirs_usd": dollars(sum(bill.amount for bill in found.theirs)),
-        "ahead": len(found.ahead),
-        "outside": len(found.outside),
-        "questions": len(found.questions),
-        "agrees": found.agrees,
+        "matched": len(result.matched),
+        "matched_usd": dollars(sum(match.charge.amount for match in result.matched)),
+        "differing": len(result.differing),
+        "ours": len(result.ledger_only),
+        "ours_usd": dollars(sum(record.charged for record in result.ledger_only)),
+        "theirs": len(result.provider_only),
+        "theirs_usd": dollars(sum(charge.amount for charge in result.provider_only)),
+        "ahead": len(result.not_ended),
+        "outside": len(result.before_list),
+        "questions": len(result.open_items),
+        "agrees": result.agrees,
     }
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
-    ours = dollars(pair.record.charged)
-    return {"job": pair.record.id, "ours": ours, **_bill(pair.bill)}
+def _match_to_json(match: "Match") -> dict[str, Any]:
+    ours = dollars(match.record.charged)
+    return {"job": match.record.id, "ours": ours, **_charge_to_json(match.charge)}
 
 
-def _bill(bill: Bill) -> dict[str, Any]:
+def _charge_to_json(charge: "ProviderCharge") -> dict[str, Any]:
     return {
-        "task": bill.task,
-        "theirs": dollars(bill.amount),
-        "at": bill.at,
-        "model": bill.model,
-        "route": bill.label,
+        "task": charge.task,
+        "theirs": dollars(charge.amount),
+        "at": charge.at,
+        "model": charge.model,
+        "route": charge.label,
     }
 
 
-def _question(question: Question) -> dict[str, Any]:
+def _open_item_to_json(item: "OpenItem") -> dict[str, Any]:
     return {
-        "job": question.record.id,
-        "amount": dollars(question.amount),
-        "about": "an earlier send" if question.earlier else "its outcome",
-        "verdict": question.verdict,
-        "why": question.why,
-        "task": question.bill.task if question.bill else None,
-        "candidates": [bill.task for bill in question.candidates],
+        "job": item.record.id,
+        "amount": dollars(item.amount),
+        "about": "an earlier send" if item.is_earlier_send else "its outcome",
+        "verdict": item.verdict,
+        "why": item.why,
+        "task": item.charge.task if item.charge else None,
+        "candidates": [charge.task for charge in item.candidates],
     }
 
 
-def _as_text(found: Reconciled, settled: Sequence[Record]) -> None:
-    out.print_result({}, out.key_values(_facts(found)))
+def _print_text(result: "Reconciliation", settled: "Sequence[Record]") -> None:
+    out.print_result({}, out.key_values(_summarize(result)))
     rows = [
-        *(("differing", *_cells(pair)) for pair in found.differing),
-        *(("ours only", r.id, format_usd(r.charged), "-", _what(r)) for r in found.ours),
-        *(("theirs only", "-", "-", format_usd(b.amount), b.task) for b in found.theirs),
-        *(("ahead of us", *_cells(pair)) for pair in found.ahead),
+        *(("differing", *_match_cells(match)) for match in result.differing),
+        *(
+            ("ledger only", record.id, format_usd(record.charged), "-", _describe_job(record))
+            for record in result.ledger_only
+        ),
+        *(
+            ("provider only", "-", "-", format_usd(charge.amount), charge.task)
+            for charge in result.provider_only
+        ),
+        *(("not ended", *_match_cells(match)) for match in result.not_ended),
     ]
     if rows:
-        out.print_table(("", "JOB", ">OURS", ">THEIRS", "WHAT"), rows)
-    if found.questions:
-        out.print_table(("JOB", ">MAY BE", "SAID", "TASK", "WHY"), map(_asked, found.questions))
+        out.print_table(("", "JOB", ">LEDGER", ">PROVIDER", "WHAT"), rows)
+    if result.open_items:
+        titles = ("JOB", ">AMOUNT", "VERDICT", "TASK", "REASON")
+        out.print_table(titles, map(_open_item_cells, result.open_items))
     for record in settled:
         out.info(f"settled: {describe_outcome(record)}", dim=True)
         if not record.has_ended:
             out.hint(f"{out.command('resume', record.id)} fetches its video.")
 
 
-def _facts(found: Reconciled) -> list[tuple[str, str]]:
-    counts = _counts(found)
-    by_time = sum(not pair.by_task for pair in found.matched)
-    how = f", {by_time} of them by model, amount and time" if by_time else ""
-    both = format_usd(sum(pair.bill.amount for pair in found.matched))
-    facts = [("matched", f"{counts['matched']}, {both} on both sides{how}")]
-    facts += [(name, str(counts[name])) for name in ("differing", "ours", "theirs")]
-    if found.outside:
-        facts.append(("outside", f"{len(found.outside)} jobs are older than the list"))
-    return [(f"{name} only" if name in {"ours", "theirs"} else name, text) for name, text in facts]
+def _summarize(result: "Reconciliation") -> list[tuple[str, str]]:
+    by_time = sum(not match.by_task for match in result.matched)
+    note = f", {by_time} of them by model, amount and time" if by_time else ""
+    amount = format_usd(sum(match.charge.amount for match in result.matched))
+    values = [
+        ("matched", f"{len(result.matched)}, {amount} on both sides{note}"),
+        ("differing", str(len(result.differing))),
+        ("ledger only", str(len(result.ledger_only))),
+        ("provider only", str(len(result.provider_only))),
+    ]
+    if result.before_list:
+        values.append(("before the list", f"{len(result.before_list)} jobs"))
+    return values
 
 
-def _cells(pair: Pair) -> tuple[str, str, str, str]:
-    record, bill = pair.record, pair.bill
-    return record.id, format_usd(record.charged), format_usd(bill.amount), _what(record)
+def _match_cells(match: "Match") -> tuple[str, str, str, str]:
+    record, charge = match.record, match.charge
+    amounts = format_usd(record.charged), format_usd(charge.amount)
+    return record.id, *amounts, _describe_job(record)
 
 
-def _what(record: Record) -> str:
+def _describe_job(record: "Record") -> str:
     return f"{record.state} {record.provider}/{record.model} {record.task_id or ''}"
 
 
-def _asked(question: Question) -> tuple[str, str, str, str, str]:
-    task = question.bill.task if question.bill else "-"
-    why = question.why
-    if question.candidates:
-        why += f": {', '.join(bill.task for bill in question.candidates)}"
-    about = " (an earlier send)" if question.earlier else ""
-    return question.record.id, format_usd(question.amount), question.verdict, task, why + about
+def _open_item_cells(item: "OpenItem") -> tuple[str, str, str, str, str]:
+    why = item.why
+    if item.candidates:
+        why += f": {', '.join(charge.task for charge in item.candidates)}"
+    if item.is_earlier_send:
+        why += " (an earlier send)"
+    task = item.charge.task if item.charge else "-"
+    return item.record.id, format_usd(item.amount), item.verdict, task, why
 
 
-def _offer(found: Reconciled, *, settled: bool) -> None:
-    """Say what can still be settled, and how."""
-    ready = [question for question in found.questions if question.verdict != "open"]
-    paid = sum(question.verdict == "paid" for question in ready)
-    if ready and not settled:
-        out.hint(f"--settle writes it down: {paid} paid, {len(ready) - paid} not.")
-    if len(ready) < len(found.questions):
-        out.hint("What is open: --task JOB=TASK or --unpaid JOB says how it was, with --settle.")
+def _print_next_steps(result: "Reconciliation", *, settled: bool) -> None:
+    """Print which open items can be settled, and how."""
+    verdicts = [item.verdict for item in result.open_items]
+    paid, unpaid = verdicts.count("paid"), verdicts.count("unpaid")
+    if (paid or unpaid) and not settled:
+        out.hint(f"--settle records these verdicts in the ledger: {paid} paid, {unpaid} unpaid.")
+    if "open" in verdicts:
+        out.hint("To settle an open item, state --task JOB=TASK or --unpaid JOB with --settle.")

@@ -1,115 +1,227 @@
-"""``veo compare --simulate``: routes against the sandbox, with failures on purpose, speeded up."""
-
-from __future__ import annotations
+"""``veo compare --simulate``: run a comparison against sandboxes with faults, in fast time."""
 
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from veo.client import Client
-from veo.compare.cost_model import measured
-from veo.compare.result import Outcome, Simulation, terms_of
-from veo.compare.run import Entrant, entrants, examine, start
-from veo.config import Config, ProviderConfig
-from veo.job import as_completed
-from veo.key import Key
-from veo.money import to_usd
-from veo.provider import find_provider
-from veo.runtime.providers import Endpoint
+import typer
+
+from veo_commands.options import check_dependent_options, parse_seconds
 from veo_commands.output import out
-from veo_sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from veo.compare.metrics import Figures
+    from veo.client import Client
+    from veo.compare.metrics import ProviderMetrics
+    from veo.compare.result import ComparisonResult, Simulation
+    from veo.compare.run import Candidate
+    from veo.config import Config
     from veo.job import Job
     from veo.model import Facts
     from veo.request import Request
-    from veo_commands.commands.chances import Setup
+    from veo_sandbox import Sandbox
 
-_IN_FLIGHT = 80
-_A_DAY_LATER_S = 90_000
-_LATE_S = 1.5
+# Real seconds that a generation should take. Much faster, and the real time of polls and downloads
+# would distort the simulated times.
+_MEDIAN_REAL_S = 2.5
+# More jobs at once need more CPU than this machine has, which would show in the simulated times.
+_MAX_IN_FLIGHT = 80
+# A sandbox may refund a task that never finishes after 24 h; the charges are read after that.
+_REFUND_DELAY_S = 90_000
+# Tasks that are still running then never finish, so the client need not wait for them.
+_LATE_TIMEOUT_S = 1.5
 
 
-@contextmanager
-def simulated(
-    setup: Setup, config: Config, request: Request, routes: Sequence[str]
-) -> Iterator[tuple[Outcome, dict[str, Path | None]]]:
-    """Send a request over several routes of sandboxes, and count what came of it.
+@dataclass(frozen=True, kw_only=True)
+class SimulationOptions:
+    """Options of a simulation."""
 
-    Args:
-        setup: How.
-        config: For the user's models and prices; nothing else of it counts.
-        request: What each route is asked for.
-        routes: As ``veo.compare.run.entrants`` takes them.
+    panel: ClassVar[str] = "Simulation"
 
-    Yields:
-        What was found, and a video of each route, which is gone when the block is over.
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Use the sandbox, with a temporary ledger.")
+    ] = False
+    fail_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of requests that fail (default 0.2).", metavar="SHARE"
+        ),
+    ] = None
+    timeout_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of requests that never finish (default 0).", metavar="SHARE"
+        ),
+    ] = None
+    deadline: Annotated[
+        float | None,
+        typer.Option(
+            parser=parse_seconds,
+            help="Client timeout in simulated time (default 600 s).",
+            metavar="SECONDS",
+        ),
+    ] = None
+    luck: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seed of the random draws (default 0).", metavar="NUMBER"),
+    ] = None
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="Simulated seconds per real second; chosen by default.",
+            metavar="FACTOR",
+        ),
+    ] = None
 
-    Raises:
-        UsageError: A route is unknown, or cannot make it; nothing was begun.
-    """
-    with tempfile.TemporaryDirectory(prefix="veo-simulation-") as name:
-        folder = Path(name)
-        with Client(_plain(config), home=folder / "plan") as client:
-            sides = entrants(client, request, routes)
-        played = {side.name: _play(setup, config, side, folder) for side in sides}
-        figures = {name: play.figures for name, play in played.items()}
-        outcome = Outcome(request.prompt, figures, _summed(setup, played), play=True)
-        yield outcome, {name: play.clip for name, play in played.items()}
+    def to_setup(self, count: int | None) -> "SimulationSetup | None":
+        """Return the parameters with their defaults; None without ``--simulate``.
+
+        Raises:
+            UsageError: The options contradict each other.
+        """
+        from veo.errors import UsageError
+
+        check_dependent_options(self, "simulate")
+        if not self.simulate:
+            return None
+        fail_rate = 0.2 if self.fail_rate is None else self.fail_rate
+        timeout_rate = self.timeout_rate or 0.0
+        if fail_rate + timeout_rate > 1:
+            raise UsageError(
+                f"--fail-rate {fail_rate:g} and --timeout-rate {timeout_rate:g} exceed 1 together"
+            )
+        return SimulationSetup(
+            fail_rate=fail_rate,
+            timeout_rate=timeout_rate,
+            deadline=self.deadline or 600.0,
+            seed=self.luck or 0,
+            count=count or 500,
+            speed=self.speed,
+        )
 
 
 @dataclass(frozen=True)
-class Play:
-    """What became of one route."""
+class SimulationSetup:
+    """The parameters of a simulation; times are in simulated seconds."""
 
-    figures: Figures
+    fail_rate: float
+    timeout_rate: float
+    deadline: float
+    seed: int
+    count: int
+    speed: float | None
+
+    def speed_for(self, facts: "Facts") -> float:
+        """Return the simulated seconds per real second for a provider."""
+        return self.speed or round(facts.median_s / _MEDIAN_REAL_S, 1)
+
+
+@dataclass(frozen=True)
+class CandidateRun:
+    """What the simulation of one candidate found.
+
+    Attributes:
+        metrics: Its metrics, according to the ledger.
+        billed: What the sandbox charged, millionths of a USD.
+        clip: One of its videos.
+        speed: Simulated seconds per real second.
+    """
+
+    metrics: "ProviderMetrics"
     billed: int
     clip: Path | None
     speed: float
 
 
-def _play(setup: Setup, config: Config, side: Entrant, folder: Path) -> Play:
-    facts = find_provider(side.provider).facts
-    speed = setup.speed_of(facts)
-    stem = side.name.replace(":", "-")
-    out.info(f"{side.name}: {setup.count} requests, time {speed:g} times as fast")
-    with _sandbox(setup, facts, folder / f"sandbox-{stem}", speed) as sandbox:
-        patience = setup.deadline / speed
-        options = {"deadline_s": patience} if "deadline_s" in facts.options else {}
+@contextmanager
+def simulate(
+    setup: SimulationSetup, config: "Config", request: "Request", names: Sequence[str]
+) -> "Iterator[tuple[ComparisonResult, dict[str, Path | None]]]":
+    """Send a request to several sandboxes, and compare the results.
+
+    Args:
+        setup: The parameters.
+        config: The user's configuration; only its models and prices are used.
+        request: The request.
+        names: The candidates, see ``plan_candidates``; all installed providers if empty.
+
+    Yields:
+        The result, and one video of each candidate. The files are deleted at the end of the block.
+
+    Raises:
+        UsageError: A candidate is unknown or cannot make the video. Nothing was started.
+    """
+    from veo.client import Client
+    from veo.compare.result import ComparisonResult
+    from veo.compare.run import plan_candidates
+    from veo.provider import installed_providers
+
+    with tempfile.TemporaryDirectory(prefix="veo-simulation-") as name:
+        folder = Path(name)
+        with Client(_keep_models(config), home=folder / "plan") as client:
+            candidates = plan_candidates(client, request, names or list(installed_providers()))
+        runs = {each.name: _run_candidate(setup, config, each, folder) for each in candidates}
+        metrics = {name: run.metrics for name, run in runs.items()}
+        simulation = _summarize(setup, runs)
+        result = ComparisonResult(request.prompt, metrics, simulation, is_play_money=True)
+        yield result, {name: run.clip for name, run in runs.items()}
+
+
+def _run_candidate(
+    setup: SimulationSetup, config: "Config", candidate: "Candidate", folder: Path
+) -> CandidateRun:
+    from veo.client import Client, Endpoint
+    from veo.compare.run import collect_metrics
+    from veo.key import Key
+    from veo.provider import find_provider
+
+    facts = find_provider(candidate.provider).facts
+    speed = setup.speed_for(facts)
+    stem = candidate.name.replace(":", "-")
+    out.info(f"{candidate.name}: {setup.count} requests, time {speed:g} times as fast")
+    with _build_sandbox(setup, facts, folder / f"sandbox-{stem}", speed) as sandbox:
+        deadline_s = setup.deadline / speed
+        options = {"deadline_s": deadline_s} if "deadline_s" in facts.options else {}
         endpoint = Endpoint(sandbox.url, Key(sandbox.key), facts.median_s / speed, options)
-        with Client(
-            _driven(config, side.provider, patience), home=folder / "home", endpoint=endpoint
-        ) as client:
-            ids, clip = _worked(client, sandbox, setup, side, folder / stem)
-            found = examine(client, ids, speed=speed)
-        sandbox.advance(_A_DAY_LATER_S)
-        bills = sandbox.bills()
-    return Play(found, charged(bills), clip, speed)
+        config = _lift_limits(config, candidate.provider, deadline_s)
+        with Client(config, home=folder / "home", endpoint=endpoint) as client:
+            jobs = _run_jobs(client, sandbox, setup, candidate, folder / stem)
+            metrics = collect_metrics(client, [job.id for job in jobs], speed=speed)
+        sandbox.advance(_REFUND_DELAY_S)
+        billed = sum_charges(sandbox.bills())
+    clip = next((Path(job.record.output) for job in jobs if job.state == "done"), None)
+    return CandidateRun(metrics, billed, clip, speed)
 
 
-def _worked(
-    client: Client, sandbox: Sandbox, setup: Setup, side: Entrant, folder: Path
-) -> tuple[list[str], Path | None]:
-    """Have all jobs done, late ones fetched later; their ids, and a video."""
-    (jobs,) = start(client, [side], setup.count, folder).values()
-    _wait(jobs)
+def _run_jobs(
+    client: "Client",
+    sandbox: "Sandbox",
+    setup: SimulationSetup,
+    candidate: "Candidate",
+    folder: Path,
+) -> "list[Job]":
+    """Run all jobs of a candidate, and fetch late videos where there are tasks to fetch."""
+    from veo.compare.run import start_jobs
+
+    (jobs,) = start_jobs(client, [candidate], setup.count, folder).values()
+    _wait_for_jobs(jobs)
     if any(job.record.task_id and not job.record.has_ended for job in jobs):
+        # Far enough that every task finishes which finishes at all.
         sandbox.advance(4 * setup.deadline)
-        _wait(client.resume(timeout=_LATE_S))
-    clip = next((job.record.output for job in jobs if job.state == "done"), None)
-    return [job.id for job in jobs], Path(clip) if clip else None
+        _wait_for_jobs(client.resume(timeout=_LATE_TIMEOUT_S))
+    return jobs
 
 
-def _wait(jobs: Sequence[Job]) -> None:
-    """Wait for all; on a terminal with a bar, for each of very many has nothing to tell."""
+def _wait_for_jobs(jobs: "Sequence[Job]") -> None:
+    """Wait for all jobs, with a progress bar on a terminal."""
     from rich.console import Console
     from rich.progress import track
+
+    from veo.job import as_completed
 
     hidden = out.options.quiet or not sys.stderr.isatty()
     console = Console(stderr=True)
@@ -119,30 +231,37 @@ def _wait(jobs: Sequence[Job]) -> None:
         pass
 
 
-def charged(bills: Sequence[dict[str, Any]]) -> int:
-    """What a sandbox has charged, millionths of a USD."""
-    return sum(round(bill["amount"] * 1_000_000) for bill in bills if bill["state"] == "charged")
+def sum_charges(charges: Sequence[dict[str, Any]]) -> int:
+    """Return the sum of a sandbox's charges, millionths of a USD."""
+    charged = (charge for charge in charges if charge["state"] == "charged")
+    return sum(round(charge["amount"] * 1_000_000) for charge in charged)
 
 
-def _summed(setup: Setup, played: dict[str, Play]) -> Simulation:
-    lost, found = setup.fail_rate + setup.timeout_rate, {}
-    for name, play in played.items():
-        terms, figures = terms_of(name, play.figures), play.figures
-        expected = terms.cost(lost, setup.deadline)
-        amount = float(to_usd(figures.charged))
-        found[name] = measured(terms, figures.asked, figures.made, amount, expected)
+def _summarize(setup: SimulationSetup, runs: dict[str, CandidateRun]) -> "Simulation":
+    from veo.compare.cost_model import measure_cost
+    from veo.compare.result import Simulation, pricing_terms
+    from veo.money import to_usd
+
+    measured = {}
+    for name, run in runs.items():
+        terms, metrics = pricing_terms(name, run.metrics), run.metrics
+        expected = terms.cost_per_video(setup.fail_rate + setup.timeout_rate, setup.deadline)
+        charged = float(to_usd(metrics.charged))
+        measured[name] = measure_cost(terms, metrics.requests, metrics.made, charged, expected)
     return Simulation(
-        setup.fail_rate,
-        setup.timeout_rate,
-        setup.deadline,
-        setup.seed,
-        {name: play.speed for name, play in played.items()},
-        found,
-        {name: play.billed for name, play in played.items()},
+        fail_rate=setup.fail_rate,
+        timeout_rate=setup.timeout_rate,
+        deadline=setup.deadline,
+        seed=setup.seed,
+        speed={name: run.speed for name, run in runs.items()},
+        measured=measured,
+        billed={name: run.billed for name, run in runs.items()},
     )
 
 
-def _sandbox(setup: Setup, facts: Facts, home: Path, speed: float) -> Sandbox:
+def _build_sandbox(setup: SimulationSetup, facts: "Facts", home: Path, speed: float) -> "Sandbox":
+    from veo_sandbox import Sandbox
+
     return Sandbox(
         home,
         clip="tiny",
@@ -154,18 +273,20 @@ def _sandbox(setup: Setup, facts: Facts, home: Path, speed: float) -> Sandbox:
     )
 
 
-def _plain(config: Config) -> Config:
-    """The configuration's models and prices, without its addresses, keys and caps."""
-    kept = {
-        name: ProviderConfig(model=chosen.model, models=chosen.models)
-        for name, chosen in config.providers.items()
+def _keep_models(config: "Config") -> "Config":
+    """Return the models and prices of a configuration, without its base URLs, keys and caps."""
+    from veo.config import Config, ProviderConfig
+
+    providers = {
+        name: ProviderConfig(model=provider.model, models=provider.models)
+        for name, provider in config.providers.items()
     }
-    return Config(model=config.model, retired="ignore", providers=kept)
+    return Config(model=config.model, retired="ignore", providers=providers)
 
 
-def _driven(config: Config, provider: str, deadline_s: float) -> Config:
-    """The same for one route, driven as hard as this machine can, with so much patience."""
-    plain = _plain(config)
-    limits = {"max_in_flight": _IN_FLIGHT, "submits_per_minute": 1_000_000}
-    chosen = plain.for_provider(provider).model_copy(update=limits)
-    return plain.model_copy(update={"providers": {provider: chosen}, "timeout": deadline_s})
+def _lift_limits(config: "Config", provider: str, deadline_s: float) -> "Config":
+    """Return the configuration of one provider with a timeout, and with almost no rate limits."""
+    models = _keep_models(config)
+    limits = {"max_in_flight": _MAX_IN_FLIGHT, "submits_per_minute": 1_000_000}
+    chosen = models.for_provider(provider).model_copy(update=limits)
+    return models.model_copy(update={"providers": {provider: chosen}, "timeout": deadline_s})
