@@ -111,7 +111,7 @@ def test_a_key_that_is_said_twice() -> None:
     """JSON would keep the last of two prompts and say nothing."""
     _, problems = read(b'[{"prompt": "a", "prompt": "b", "start-frame": "", "start_frame": ""}]')
 
-    assert problems == ["item[0]: prompt: is said twice", "item[0]: start_frame: is said twice"]
+    assert problems == ["item[0]: prompt: is set twice", "item[0]: start_frame: is set twice"]
 
 
 def test_json_lines_have_line_numbers() -> None:
@@ -128,13 +128,13 @@ def test_json_lines_have_line_numbers() -> None:
 
 
 WHOLES = {
-    "nothing": (b"", "there are no items"),
-    "an empty list": (b" [] ", "there are no items"),
-    "half a list": (b'[{"prompt": "a"}', "is no JSON list: expecting ','"),
+    "nothing": (b"", "contains no items"),
+    "an empty list": (b" [] ", "contains no items"),
+    "half a list": (b'[{"prompt": "a"}', "is not valid JSON: expecting ','"),
     "not text": (b'[{"prompt": "\xff"}]', "line 1: is not UTF-8"),
-    "not JSON": (b"[{'prompt': 'a'}]", "is no JSON list: expecting property name"),
-    "no number": (b'[{"prompt": "a", "seed": NaN}]', "is no JSON list: NaN is not JSON"),
-    "a deep pit": (b"[" * 100_000, "is no JSON list: it is nested too deeply"),
+    "not JSON": (b"[{'prompt': 'a'}]", "is not valid JSON: expecting property name"),
+    "no number": (b'[{"prompt": "a", "seed": NaN}]', "is not valid JSON: NaN is not JSON"),
+    "a deep pit": (b"[" * 100_000, "is not valid JSON: it is nested too deeply"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The text of a batch file as raw items: a JSON list, or JSON Lines. Pure."""
+"""Parses the text of a batch file, a JSON list or JSON Lines, into raw items. No I/O."""
 
 from __future__ import annotations
 
@@ -11,68 +11,71 @@ from veo.problems import ItemLocation, ItemProblem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WHOLE = ItemLocation(None)
-_SHORT = 40
+_WHOLE_FILE = ItemLocation(None)
+_MAX_SHOWN_CHARS = 40
 
 
-class ObjectPairs(list[tuple[str, Any]]):
-    """A JSON object as it was written, so that a key that comes twice is seen."""
+class JsonObject(list[tuple[str, Any]]):
+    """The pairs of a JSON object in their order; a ``dict`` would hide duplicate keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawItem:
-    """One item as it was written: its keys and values, none of them looked at."""
+    """An item with keys and values that were not checked yet."""
 
     location: ItemLocation
     body: dict[str, Any]
 
 
 def parse_items(data: bytes) -> tuple[list[RawItem], list[ItemProblem]]:
-    """The items of a batch, and what cannot be read of it.
+    """Parse a batch file.
 
     Args:
-        data: UTF-8: a JSON list of objects, one object, or one object a line (JSON Lines).
+        data: UTF-8 text: a JSON list of objects, one object, or one object a line (JSON Lines).
 
     Returns:
-        Items in order, and problems in order. Items are counted whether they can be read or not.
+        The items and the problems, in order. Items that cannot be read have an index too.
     """
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")  # some editors write a byte order mark
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return [], [ItemProblem(ItemLocation(None, line), "is not UTF-8 text")]
     try:
         values = list(_split_values(text))
     except (ValueError, RecursionError) as error:
-        return [], [ItemProblem(WHOLE, f"is no JSON list: {_error_text(error)}")]
+        return [], [ItemProblem(_WHOLE_FILE, f"is not valid JSON: {_describe_error(error)}")]
     items, problems = [], []
     for location, value in values:
-        found = list(_find_problems(location, value))
-        problems += found
-        if not found:
+        item_problems = list(_find_problems(location, value))
+        problems += item_problems
+        if not item_problems:
             items.append(RawItem(location, _to_plain(value)))
     if not values:
-        problems.append(ItemProblem(WHOLE, "there are no items in it"))
+        problems.append(ItemProblem(_WHOLE_FILE, "contains no items"))
     return items, problems
 
 
 def describe_value(value: object) -> str:
-    """A JSON value as a message names it: itself when it is short, else what it is."""
+    """Return a short JSON value as it is, and the kind of any other."""
     if isinstance(value, list | dict):
-        return "a list" if type(value) is list else "an object"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHORT else "a long text"
+        return "a list" if isinstance(value, list) else "an object"
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):  # items from Python may hold any object
+        return f"a {type(value).__name__}"
+    return text if len(text) <= _MAX_SHOWN_CHARS else "a long text"
 
 
 def _split_values(text: str) -> Iterator[tuple[ItemLocation, Any]]:
-    """Every item's value; a line that cannot be read is the error itself."""
+    """Yield the value of each item; for a line that cannot be read the error is the value."""
+    # Not `splitlines`: it splits at U+2028 too, which may stand inside a JSON string.
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    # A file whose first line is not complete JSON is one object over several lines.
     if text.lstrip().startswith("[") or (len(lines) > 1 and not _is_json(lines[0][1])):
-        whole = _load_json(text)
-        listed = (
-            whole if isinstance(whole, list) and not isinstance(whole, ObjectPairs) else [whole]
-        )
-        yield from ((ItemLocation(index), value) for index, value in enumerate(listed))
+        value = _load_json(text)
+        values = value if type(value) is list else [value]
+        yield from ((ItemLocation(index), item) for index, item in enumerate(values))
         return
     for index, (number, line) in enumerate(lines):
         try:
@@ -83,19 +86,18 @@ def _split_values(text: str) -> Iterator[tuple[ItemLocation, Any]]:
 
 def _find_problems(location: ItemLocation, value: Any) -> Iterator[ItemProblem]:
     if isinstance(value, Exception):
-        yield ItemProblem(location, f"is no JSON object: {_error_text(value)}")
-    elif not isinstance(value, ObjectPairs):
-        yield ItemProblem(
-            location, f'must be an object like {{"prompt": ...}}, not {describe_value(value)}'
-        )
+        yield ItemProblem(location, f"is not a valid JSON object: {_describe_error(value)}")
+    elif not isinstance(value, JsonObject):
+        text = f'must be an object like {{"prompt": ...}}, not {describe_value(value)}'
+        yield ItemProblem(location, text)
     else:
         keys = [_field_name(key) for key, _ in value]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        yield from (ItemProblem(location, f"{key}: is said twice") for key in twice)
+        duplicates = sorted({key for key in keys if keys.count(key) > 1})
+        yield from (ItemProblem(location, f"{key}: is set twice") for key in duplicates)
 
 
 def _load_json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=ObjectPairs, parse_constant=_reject_constant)
+    return json.loads(text, object_pairs_hook=JsonObject, parse_constant=_reject_constant)
 
 
 def _is_json(line: str) -> bool:
@@ -107,22 +109,23 @@ def _is_json(line: str) -> bool:
 
 
 def _reject_constant(name: str) -> None:
+    # Python's parser accepts NaN and Infinity, which JSON does not have.
     raise ValueError(f"{name} is not JSON")
 
 
 def _to_plain(value: Any) -> Any:
-    """The value without ``Pairs``; the keys of an item as its request has them."""
-    if isinstance(value, ObjectPairs):
+    """Return the value with each ``JsonObject`` as a ``dict``, keys spelled like fields."""
+    if isinstance(value, JsonObject):
         return {_field_name(key): _to_plain(inner) for key, inner in value}
     return [_to_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _field_name(name: str) -> str:
-    """``negative-prompt`` is ``negative_prompt``: the option's name is as good as the field's."""
-    return name.replace("-", "_")
+def _field_name(key: str) -> str:
+    # People copy keys from the command line, where the option is `--negative-prompt`.
+    return key.replace("-", "_")
 
 
-def _error_text(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         line = f"line {error.lineno}, " if "\n" in error.doc else ""
         return f"{error.msg.lower()} ({line}column {error.colno})"
