@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from batch_inputs import charged, creates, jobs, narrow, numbered, until, whole, workers, write
+from batch_inputs import (
+    accepted_prompts,
+    count_workers,
+    find_videos,
+    limit_in_flight,
+    list_jobs,
+    make_items,
+    sum_charges,
+    wait_until,
+    write_batch,
+)
 from cli_runner import Veo, run_process, start_process
 
 from veo.ledger import Record, State
@@ -34,7 +44,7 @@ BAD_GETS: tuple[dict[str, Any], ...] = (
 @pytest.fixture
 def rough(service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
     """A service that is slow to answer; a tenth of its GETs and POSTs go wrong."""
-    narrow(16)
+    limit_in_flight(16)
     service.change(latency="uniform:0.05,0.3", delay=0.03, seed=4)
     for fault in BAD_GETS:
         service.fault(**fault, on=["poll", "content", "file"], rate=0.025)
@@ -43,17 +53,17 @@ def rough(service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
     return service
 
 
-def killed(running: subprocess.Popen[str], videos: int) -> bool:
+def kill_after(running: subprocess.Popen[str], videos: int) -> bool:
     """Kill a batch when all its lives have made so many videos; whether it still ran."""
-    until(lambda: running.poll() is not None or len(list(Path().glob("*.mp4"))) >= videos)
+    wait_until(lambda: running.poll() is not None or len(list(Path().glob("*.mp4"))) >= videos)
     running.kill()
     running.communicate()
     return running.returncode == -signal.SIGKILL
 
 
-def prove(service: veo_sandbox.Sandbox, count: int) -> dict[str, Record]:
+def check_batch(service: veo_sandbox.Sandbox, count: int) -> dict[str, Record]:
     """What must hold of a batch that was run to its end; the unknown jobs, by prompt."""
-    known = jobs()
+    known = list_jobs()
     done = {job.task_id: job for job in known if job.state is State.DONE}
     unknown = [job for job in known if job.state is State.UNKNOWN]
     tasks = {task["task"]: task["request"]["prompt"] for task in service.tasks()}
@@ -63,26 +73,26 @@ def prove(service: veo_sandbox.Sandbox, count: int) -> dict[str, Record]:
 
     assert len(known) == len(done) + len(unknown) == count
     assert sorted(job.output for job in known) == sorted(
-        str(Path(item["output"]).absolute()) for item in numbered(count)
+        str(Path(item["output"]).absolute()) for item in make_items(count)
     )
-    assert max(Counter(creates(service)).values()) == 1
+    assert max(Counter(accepted_prompts(service)).values()) == 1
     assert set(unheard) <= set(undecided)
     assert Counter({bill["task"]: round(bill["amount"] * 1_000_000) for bill in bills}) == {
         task: job.charged for task, job in done.items()
     }
-    assert charged(service) <= sum(job.charged + job.reserved for job in known)
-    assert whole() == {Path(job.output).name for job in done.values()}
+    assert sum_charges(service) <= sum(job.charged + job.reserved for job in known)
+    assert find_videos() == {Path(job.output).name for job in done.values()}
     return undecided
 
 
 def test_killed_five_times(rough: veo_sandbox.Sandbox) -> None:
     """Sixty items with a tenth of all exchanges going wrong, killed five times: each made once."""
-    file = write(*numbered(ITEMS))
+    file = write_batch(*make_items(ITEMS))
     kills = 0
     for number in range(KILLS):
-        kills += killed(start_process("batch", file), 6 * (number + 1))
+        kills += kill_after(start_process("batch", file), 6 * (number + 1))
     last = run_process("batch", file, "--json")
-    unknown = prove(rough, ITEMS)
+    unknown = check_batch(rough, ITEMS)
     told = Counter(json.loads(line)["state"] for line in last.out.splitlines())
 
     assert kills == KILLS
@@ -94,8 +104,8 @@ def test_killed_five_times(rough: veo_sandbox.Sandbox) -> None:
 def test_lost_answers_are_listed(veo: Veo, rough: veo_sandbox.Sandbox) -> None:
     """With every tenth answer to a POST lost, exactly those items are unknown."""
     rough.fault("drop_answer", every=10)
-    ran = veo("batch", write(*numbered(ITEMS)), "--json")
-    unknown = prove(rough, ITEMS)
+    ran = veo("batch", write_batch(*make_items(ITEMS)), "--json")
+    unknown = check_batch(rough, ITEMS)
     unheard = {task["request"]["prompt"] for task in rough.tasks() if not task["answered"]}
 
     assert ran.code == 5
@@ -109,11 +119,11 @@ def test_lost_answers_are_listed(veo: Veo, rough: veo_sandbox.Sandbox) -> None:
 def test_lost_answers_and_kills(rough: veo_sandbox.Sandbox) -> None:
     """Both at once: nothing is sent twice, and every lost answer is listed."""
     rough.fault("drop_answer", every=10)
-    file = write(*numbered(ITEMS))
+    file = write_batch(*make_items(ITEMS))
     for number in range(KILLS):
-        killed(start_process("batch", file), 6 * (number + 1))
+        kill_after(start_process("batch", file), 6 * (number + 1))
     last = run_process("batch", file)
-    unknown = prove(rough, ITEMS)
+    unknown = check_batch(rough, ITEMS)
     unheard = {task["request"]["prompt"] for task in rough.tasks() if not task["answered"]}
 
     assert last.code == 5, last.err
@@ -123,12 +133,12 @@ def test_lost_answers_and_kills(rough: veo_sandbox.Sandbox) -> None:
 def test_interrupted(service: veo_sandbox.Sandbox) -> None:
     """Ctrl-C: what was sent goes on, what was not holds no money; the same command goes on."""
     service.change(latency="2", delay=0.02)
-    file = write(*numbered(ITEMS))
+    file = write_batch(*make_items(ITEMS))
     running = start_process("batch", file, "--json")
-    until(lambda: len(service.tasks()) >= 5)
+    wait_until(lambda: len(service.tasks()) >= 5)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=30)
-    states = Counter(job.state for job in jobs())
+    states = Counter(job.state for job in list_jobs())
     sent = len(service.tasks())
     again = run_process("batch", file)
 
@@ -138,41 +148,41 @@ def test_interrupted(service: veo_sandbox.Sandbox) -> None:
     assert states[State.SUBMITTED] + states[State.RUNNING] == sent
     assert set(states) <= {State.SUBMITTED, State.RUNNING, State.FAILED}
     assert again.code == 0, again.err
-    assert sorted(creates(service)) == sorted(item["prompt"] for item in numbered(ITEMS))
-    assert len(whole()) == ITEMS
+    assert sorted(accepted_prompts(service)) == sorted(item["prompt"] for item in make_items(ITEMS))
+    assert len(find_videos()) == ITEMS
 
 
 def test_interrupted_while_another_follows(service: veo_sandbox.Sandbox) -> None:
     """What one process gives up unsent, another that waits for it sends itself."""
-    narrow(8)
+    limit_in_flight(8)
     service.change(latency="1")
-    file = write(*numbered(40))
+    file = write_batch(*make_items(40))
     first = start_process("batch", file)
-    until(service.tasks)
+    wait_until(service.tasks)
     second = start_process("batch", file)
-    until(lambda: workers() == 2)
+    wait_until(lambda: count_workers() == 2)
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=30)
     second.communicate(timeout=60)
 
     assert (first.returncode, second.returncode) == (130, 0)
-    assert sorted(creates(service)) == sorted(item["prompt"] for item in numbered(40))
-    assert len(whole()) == 40
+    assert sorted(accepted_prompts(service)) == sorted(item["prompt"] for item in make_items(40))
+    assert len(find_videos()) == 40
 
 
 def test_killed_while_another_follows(service: veo_sandbox.Sandbox) -> None:
     """The jobs of a process that dies are taken over by the one that follows them."""
     service.change(latency="3")
-    file = write(*numbered(20))
+    file = write_batch(*make_items(20))
     first = start_process("batch", file)
-    until(lambda: all(job.task_id for job in jobs()) and len(jobs()) == 20)
+    wait_until(lambda: all(job.task_id for job in list_jobs()) and len(list_jobs()) == 20)
     second = start_process("batch", file, "--json")
-    until(lambda: workers() == 2)
+    wait_until(lambda: count_workers() == 2)
     first.kill()
     first.communicate()
     out, err = second.communicate(timeout=60)
 
     assert second.returncode == 0, err
     assert [json.loads(line)["state"] for line in out.splitlines()] == ["done"] * 20
-    assert len(creates(service)) == 20
-    assert len(whole()) == 20
+    assert len(accepted_prompts(service)) == 20
+    assert len(find_videos()) == 20

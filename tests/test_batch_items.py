@@ -32,21 +32,21 @@ FULL = {
 }
 
 
-def read(data: bytes, **defaults: Any) -> tuple[list[Item], list[str]]:
+def read_all(data: bytes, **defaults: Any) -> tuple[list[Item], list[str]]:
     """The items of a file, and its problems as they are printed."""
     raws, unread = parse_items(data)
     items, wrong = read_items(raws, defaults)
     return items, [str(problem) for problem in unread + wrong]
 
 
-def listed(*values: Any) -> bytes:
+def json_list(*values: Any) -> bytes:
     """A JSON list."""
     return json.dumps(values).encode()
 
 
 def test_every_option_of_a_request_is_a_key() -> None:
     """An item says all that a request can say, and where its video goes."""
-    (item,), problems = read(listed(FULL))
+    (item,), problems = read_all(json_list(FULL))
 
     said = item.request.to_json()
     pictures = {key: said.pop(key) for key in ("start_frame", "end_frame", "reference")}
@@ -65,7 +65,7 @@ def test_every_option_of_a_request_is_a_key() -> None:
 )
 def test_what_is_as_good(key: str, value: Any) -> None:
     """Spellings that can only mean one thing are taken."""
-    (item,), problems = read(listed({"prompt": "a lion", key: value}))
+    (item,), problems = read_all(json_list({"prompt": "a lion", key: value}))
 
     assert problems == []
     if value:
@@ -92,7 +92,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_is_wrong_is_told_with_its_place(value: dict[str, Any], said: str) -> None:
     """A wrong item is told of with its index and key; the others are read all the same."""
     wrong = {"prompt": "a"} | value
-    items, problems = read(listed({"prompt": "fine"}, wrong, {"prompt": "fine too"}))
+    items, problems = read_all(json_list({"prompt": "fine"}, wrong, {"prompt": "fine too"}))
 
     assert [item.location.index for item in items] == [0, 2]
     assert len(problems) == 1
@@ -101,7 +101,7 @@ def test_what_is_wrong_is_told_with_its_place(value: dict[str, Any], said: str) 
 
 def test_all_problems_of_an_item_at_once() -> None:
     """One item with three mistakes has three problems."""
-    _, problems = read(listed({"duration": "8", "seed": "1", "x": 1}))
+    _, problems = read_all(json_list({"duration": "8", "seed": "1", "x": 1}))
 
     assert len(problems) == 4
     assert "item[0]: prompt: is missing" in problems
@@ -109,7 +109,9 @@ def test_all_problems_of_an_item_at_once() -> None:
 
 def test_a_key_that_is_said_twice() -> None:
     """JSON would keep the last of two prompts and say nothing."""
-    _, problems = read(b'[{"prompt": "a", "prompt": "b", "start-frame": "", "start_frame": ""}]')
+    _, problems = read_all(
+        b'[{"prompt": "a", "prompt": "b", "start-frame": "", "start_frame": ""}]'
+    )
 
     assert problems == ["item[0]: prompt: is set twice", "item[0]: start_frame: is set twice"]
 
@@ -117,7 +119,7 @@ def test_a_key_that_is_said_twice() -> None:
 def test_json_lines_have_line_numbers() -> None:
     """One object a line, empty lines do not count as items but as lines."""
     data = b'{"prompt": "a"}\n\n{"prompt": 1}\r\n{"prompt":\n[1]\n{"prompt": "b"}'
-    items, problems = read(data)
+    items, problems = read_all(data)
 
     assert [(item.location.index, item.location.line) for item in items] == [(0, 1), (4, 6)]
     assert [problem.split(":")[0] for problem in problems] == [
@@ -141,7 +143,7 @@ WHOLES = {
 @pytest.mark.parametrize(("data", "said"), WHOLES.values(), ids=WHOLES)
 def test_a_file_that_cannot_be_read(data: bytes, said: str) -> None:
     """What is wrong with the whole file is one problem without an index."""
-    items, problems = read(data)
+    items, problems = read_all(data)
 
     assert items == []
     assert len(problems) == 1
@@ -160,7 +162,7 @@ def test_a_file_that_cannot_be_read(data: bytes, said: str) -> None:
 )
 def test_other_ways_to_write_one_item(data: bytes) -> None:
     """What editors and programs make of one item is read as one item."""
-    items, problems = read(data)
+    items, problems = read_all(data)
 
     assert problems == []
     assert [item.request.prompt for item in items] == ["a"]
@@ -168,8 +170,8 @@ def test_other_ways_to_write_one_item(data: bytes) -> None:
 
 def test_defaults_hold_for_what_is_not_said() -> None:
     """What an item says counts more than a default; null says nothing."""
-    values = listed({"prompt": "a", "seed": 1}, {"prompt": "b", "seed": None}, {"prompt": "c"})
-    items, _ = read(values, seed=5, aspect_ratio="9:16")
+    values = json_list({"prompt": "a", "seed": 1}, {"prompt": "b", "seed": None}, {"prompt": "c"})
+    items, _ = read_all(values, seed=5, aspect_ratio="9:16")
 
     assert [item.request.seed for item in items] == [1, 5, 5]
     assert {item.request.aspect_ratio for item in items} == {"9:16"}
@@ -189,7 +191,7 @@ JSON = st.recursive(
 @given(st.binary())
 def test_no_bytes_break_the_reader(data: bytes) -> None:
     """Whatever a file holds, it becomes items and problems."""
-    items, problems = read(data)
+    items, problems = read_all(data)
 
     assert items or problems
 
@@ -197,7 +199,7 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
 @given(st.lists(JSON))
 def test_every_value_is_an_item_or_a_problem(values: list[Any]) -> None:
     """Nothing of a list is lost: each index is read, or told of."""
-    raws, unread = parse_items(listed(*values))
+    raws, unread = parse_items(json_list(*values))
     items, wrong = read_items(raws)
     told: list[ItemProblem] = unread + wrong
 
@@ -213,6 +215,6 @@ ITEMS = st.fixed_dictionaries({"prompt": st.text()}, optional={"seed": st.intege
 def test_a_list_and_lines_say_the_same(values: list[dict[str, Any]]) -> None:
     """The same objects as a JSON list and as JSON Lines are the same requests."""
     lines = "\n".join(json.dumps(value) for value in values).encode()
-    whole, parts = read(listed(*values)), read(lines)
+    whole, parts = read_all(json_list(*values)), read_all(lines)
 
     assert [item.request for item in whole[0]] == [item.request for item in parts[0]]

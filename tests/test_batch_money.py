@@ -7,7 +7,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_inputs import PRICE, charged, creates, jobs, numbered, states, whole, write
+from batch_inputs import (
+    PRICE,
+    accepted_prompts,
+    count_states,
+    find_videos,
+    list_jobs,
+    make_items,
+    sum_charges,
+    write_batch,
+)
 from cli_runner import Veo, start_process
 
 from veo.ledger import Ledger
@@ -19,7 +28,7 @@ if TYPE_CHECKING:
 pytest_plugins = ("veo_fixtures",)
 
 
-def heights() -> list[int]:
+def running_totals() -> list[int]:
     """What was reserved and taken in all after each event of the ledger, in their order."""
     ledger = Ledger(ledger_folder())
     lines = [event for job in ledger.list_jobs() for event in ledger.read_history(job.id)]
@@ -31,7 +40,7 @@ def heights() -> list[int]:
 
 def test_what_fits_is_made(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """The first items that fit under --max-cost are made; the message says what is needed."""
-    ran = veo("batch", write(*numbered(5)), "--max-cost", "0.45", "--json")
+    ran = veo("batch", write_batch(*make_items(5)), "--max-cost", "0.45", "--json")
 
     told = {job["index"]: job["state"] for job in ran.objects}
     assert ran.code == 4
@@ -43,66 +52,66 @@ def test_what_fits_is_made(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 
 def test_the_cap_is_of_all_runs(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """What an earlier run of the same file took counts; a higher cap lets the rest through."""
-    file = write(*numbered(5))
+    file = write_batch(*make_items(5))
     veo("batch", file, "--max-cost", "0.45")
     same = veo("batch", file, "--max-cost", "0.45")
     more = veo("batch", file, "--max-cost", "0.75")
 
     assert (same.code, more.code) == (4, 0)
     assert "2 done, 3 skipped" in more.err
-    assert charged(service) == 5 * PRICE
+    assert sum_charges(service) == 5 * PRICE
 
 
 def test_money_that_failures_give_back_is_used(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """Failed items free their reservations: as many others are made as the cap allows."""
     service.fault("failed", first=3)
-    ran = veo("batch", write(*numbered(8)), "--max-cost", "0.45")
+    ran = veo("batch", write_batch(*make_items(8)), "--max-cost", "0.45")
 
     assert ran.code == 4
-    assert states() == {"failed": 3, "done": 3}
-    assert charged(service) == 3 * PRICE
-    assert max(heights()) == 3 * PRICE
+    assert count_states() == {"failed": 3, "done": 3}
+    assert sum_charges(service) == 3 * PRICE
+    assert max(running_totals()) == 3 * PRICE
 
 
 def test_the_cap_of_the_configuration(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """max_cost and the daily budget hold as well; all that is in the way is named at once."""
     config = Path("veo.toml")
     config.write_text(f"max_cost = 0.45\n{config.read_text()}[budget]\ndaily = 0.30\n")
-    ran = veo("batch", write(*numbered(5)))
+    ran = veo("batch", write_batch(*make_items(5)))
 
     assert ran.code == 4
     assert "max_cost would have to be at least $0.75" in ran.err
     assert "budget.daily would have to be at least $0.75" in ran.err
-    assert len(creates(service)) == 2
+    assert len(accepted_prompts(service)) == 2
 
 
 def test_a_resubmit_goes_through_the_cap(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """An unknown item is not sent again when its second price does not fit."""
     service.fault("drop_answer", first=1)
-    file = write("lion")
+    file = write_batch("lion")
     veo("batch", file)
     ran = veo("batch", file, "--resubmit-unknown", "--max-cost", "0.29")
 
     assert ran.code == 4
-    assert len(creates(service)) == 1
-    assert states() == {"unknown": 1}
+    assert len(accepted_prompts(service)) == 1
+    assert count_states() == {"unknown": 1}
 
 
 def test_two_processes_never_pass_the_cap(service: veo_sandbox.Sandbox) -> None:
     """A cap of $3.00 over 40 items in two processes holds at every event of the ledger."""
     service.change(latency="uniform:0.05,0.3", seed=8)
     service.fault("failed", every=7)
-    file = write(*numbered(40))
+    file = write_batch(*make_items(40))
     both = [start_process("batch", file, "--max-cost", "3", "--json") for _ in range(2)]
     outs = [each.communicate(timeout=60)[0] for each in both]
     told = [[json.loads(line) for line in out.splitlines()] for out in outs]
-    made = [job for job in jobs() if job.state == "done"]
+    made = [job for job in list_jobs() if job.state == "done"]
 
     assert [each.returncode for each in both] == [4, 4]
-    assert max(heights()) == 20 * PRICE
+    assert max(running_totals()) == 20 * PRICE
     assert len(made) == len({job.output for job in made}) == 20
-    assert charged(service) == 20 * PRICE
-    assert len(whole()) == 20
+    assert sum_charges(service) == 20 * PRICE
+    assert len(find_videos()) == 20
     for items in told:
         assert {item["index"] for item in items} == set(range(40))
 
@@ -110,7 +119,7 @@ def test_two_processes_never_pass_the_cap(service: veo_sandbox.Sandbox) -> None:
 def test_two_processes_make_each_item_once(service: veo_sandbox.Sandbox) -> None:
     """Both run the same file at the same moment: one job an item, and both see all of it done."""
     service.change(latency="uniform:0.05,0.3")
-    file = write(*numbered(40))
+    file = write_batch(*make_items(40))
     both = [start_process("batch", file, "--json") for _ in range(2)]
     outs = [each.communicate(timeout=60)[0] for each in both]
 
@@ -119,6 +128,6 @@ def test_two_processes_make_each_item_once(service: veo_sandbox.Sandbox) -> None
         items = [json.loads(line) for line in out.splitlines()]
         assert len(items) == 40
         assert {item["state"] for item in items} == {"done"}
-    assert states() == {"done": 40}
-    assert sorted(creates(service)) == sorted(item["prompt"] for item in numbered(40))
-    assert len(whole()) == 40
+    assert count_states() == {"done": 40}
+    assert sorted(accepted_prompts(service)) == sorted(item["prompt"] for item in make_items(40))
+    assert len(find_videos()) == 40

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from batch_inputs import PRICE, charged, numbered, until, whole, write
+from batch_inputs import PRICE, find_videos, make_items, sum_charges, wait_until, write_batch
 
 import veo
 from veo.batch.item import Item
@@ -53,8 +53,8 @@ def test_submitted_together(client: veo.Client, server: veo_sandbox.Sandbox) -> 
     jobs = client.submit_all(prompts, outputs=[f"{number}.mp4" for number in range(12)])
 
     assert [job.record.parse_request().prompt for job in jobs] == prompts
-    assert sorted(job.result().path.name for job in veo.as_completed(jobs)) == sorted(whole())
-    assert charged(server) == 12 * PRICE
+    assert sorted(job.result().path.name for job in veo.as_completed(jobs)) == sorted(find_videos())
+    assert sum_charges(server) == 12 * PRICE
 
 
 def test_awaited_together(client: veo.Client) -> None:
@@ -64,7 +64,7 @@ def test_awaited_together(client: veo.Client) -> None:
         jobs = client.submit_all(["lion", "tiger"])
         return {(await job).path.name async for job in veo.completed(jobs)}
 
-    assert asyncio.run(names()) == whole()
+    assert asyncio.run(names()) == find_videos()
 
 
 def test_all_or_nothing(client: veo.Client, server: veo_sandbox.Sandbox) -> None:
@@ -86,13 +86,13 @@ def test_every_problem_of_every_request(client: veo.Client) -> None:
 
 def test_a_batch_is_iterated(client: veo.Client, server: veo_sandbox.Sandbox) -> None:
     """A batch gives its items as they end; a second batch of the same gives them at once."""
-    file = write(*numbered(6))
+    file = write_batch(*make_items(6))
     first = Counter(entry.state for entry in client.batch(file, output_dir=Path("videos")))
     again = client.batch(file, output_dir=Path("videos"))
     second = Counter(entry.state for entry in again)
 
     assert (first, second) == ({"done": 6}, {"skipped": 6})
-    assert charged(server) == 6 * PRICE
+    assert sum_charges(server) == 6 * PRICE
 
 
 def test_a_batch_of_requests(client: veo.Client) -> None:
@@ -104,7 +104,7 @@ def test_a_batch_of_requests(client: veo.Client) -> None:
     states = [[entry.state for entry in client.batch(wanted)] for _ in range(2)]
 
     assert states == [["done"] * 2, ["skipped"] * 2]
-    assert "tiger.mp4" in whole()
+    assert "tiger.mp4" in find_videos()
 
 
 def test_a_batch_of_mappings(client: veo.Client) -> None:
@@ -114,7 +114,7 @@ def test_a_batch_of_mappings(client: veo.Client) -> None:
         client.batch(wanted)
 
     assert [entry.state for entry in client.batch(wanted[:1])] == ["done"]
-    assert "lion.mp4" in whole()
+    assert "lion.mp4" in find_videos()
 
 
 def test_a_batch_of_text(client: veo.Client) -> None:
@@ -127,7 +127,7 @@ def test_a_batch_of_text(client: veo.Client) -> None:
 def test_a_snapshot_adds_up(client: veo.Client, server: veo_sandbox.Sandbox) -> None:
     """While it runs, counts are of all items and the money is the ledger's."""
     server.change(latency="1")
-    batch = client.batch(write(*numbered(4)), max_cost=Decimal("0.45"))
+    batch = client.batch(write_batch(*make_items(4)), max_cost=Decimal("0.45"))
     batch.start()
     seen = take_snapshot(batch)
     for _ in batch:
@@ -146,16 +146,16 @@ def test_a_job_that_was_taken_away_is_followed(
 ) -> None:
     """When another process takes a lease over, the batch waits for it, and takes it back."""
     server.change(latency="1")
-    batch = client.batch(write("lion"))
+    batch = client.batch(write_batch("lion"))
     batch.start()
-    until(lambda: client.ledger.list_jobs(states=[veo.State.SUBMITTED]))
+    wait_until(lambda: client.ledger.list_jobs(states=[veo.State.SUBMITTED]))
     other = WorkerLease(client.ledger)
     with client.ledger.database.write() as connection:
         sql = "UPDATE jobs SET version = version + 100, owner = ?"
         connection.exec_driver_sql(sql, (other.id,))
     (entry,) = batch.in_flight
     mine = entry.job
-    until(lambda: batch.advance(0.1) or entry.job is not mine)
+    wait_until(lambda: batch.advance(0.1) or entry.job is not mine)
     kept = entry.job and entry.job.record.owner
     other.close()
 

@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 import requests
-from batch_inputs import until
+from batch_inputs import wait_until
 from sandbox_api import Start, picture
 
 from veo_sandbox import Sandbox
@@ -143,7 +143,7 @@ class TestStream:
         chat(box, stream=True).close()
         box.advance(1000)
 
-        until(lambda: box.tasks()[0]["state"] == "completed")  # once its clip is drawn
+        wait_until(lambda: box.tasks()[0]["state"] == "completed")  # once its clip is drawn
         assert len(box.tasks()) == 1
         assert [bill["state"] for bill in box.bills()] == ["charged"]
 

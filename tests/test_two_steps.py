@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from batch_inputs import until
+from batch_inputs import wait_until
 from deferred_provider import Patient, patient
 from scripted import READY, Bench
 
@@ -186,10 +186,10 @@ class TestEngine:
         """Forty answers are awaited by none; when they come each job goes on."""
         provider.connected = connected
         engine, over = running(bench, jobs)
-        until(lambda: len(provider.letters) == 40 and not engine._poll._busy)
+        wait_until(lambda: len(provider.letters) == 40 and not engine._poll._busy)
         for letter in provider.letters:
             letter.answer()
-        until(lambda: len(over) == 40)
+        wait_until(lambda: len(over) == 40)
         engine.stop()
 
         assert {work.record.state for work in over} == {State.DONE}
@@ -207,10 +207,10 @@ class TestEngine:
         engine, over = running(bench, jobs)
         answered = 0
         while answered < 40:
-            until(lambda: len(provider.letters) == min(answered + 7, 40))  # noqa: B023
+            wait_until(lambda: len(provider.letters) == min(answered + 7, 40))  # noqa: B023
             provider.letters[answered].answer()
             answered += 1
-        until(lambda: len(over) == 40)
+        wait_until(lambda: len(over) == 40)
         engine.stop()
 
         assert {work.record.state for work in over} == {State.DONE}
@@ -225,9 +225,9 @@ class TestEngine:
         """It is read when its time is over, which tells that it was lost."""
         monkeypatch.setattr(listener, "TICK_S", 0.01)
         engine, over = running(bench, jobs[:1])
-        until(lambda: provider.letters)
+        wait_until(lambda: provider.letters)
         provider.letters[0].until = time.monotonic()
-        until(lambda: over)
+        wait_until(lambda: over)
         engine.stop()
 
         assert over[0].record.state is State.DONE
@@ -238,9 +238,9 @@ class TestEngine:
         """The dispatcher outlives what a provider's code does."""
         provider.broken = True
         engine, over = running(bench, jobs[:1])
-        until(lambda: provider.letters)
+        wait_until(lambda: provider.letters)
         provider.letters[0].answer()
-        until(lambda: over)
+        wait_until(lambda: over)
         engine.stop()
 
         assert over[0].record.state is State.DONE
@@ -250,7 +250,7 @@ class TestEngine:
     ) -> None:
         """A poll is free, and can be repeated."""
         engine, _ = running(bench, jobs[:1])
-        until(lambda: provider.letters and jobs[0].asked and not engine._poll._busy)
+        wait_until(lambda: provider.letters and jobs[0].asked and not engine._poll._busy)
         engine.stop()
 
         assert jobs[0].record.state is State.RUNNING

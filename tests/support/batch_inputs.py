@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PRICE = 150_000
 
 
-def write(*items: dict[str, Any] | str, name: str = "batch.json") -> Path:
+def write_batch(*items: dict[str, Any] | str, name: str = "batch.json") -> Path:
     """A batch file in the working folder; a text is an item with that prompt and output."""
     path = Path(name)
     values = [
@@ -31,12 +31,12 @@ def write(*items: dict[str, Any] | str, name: str = "batch.json") -> Path:
     return path
 
 
-def numbered(count: int) -> list[dict[str, Any]]:
+def make_items(count: int) -> list[dict[str, Any]]:
     """So many items."""
     return [{"prompt": f"take {index}", "output": f"{index:03}.mp4"} for index in range(count)]
 
 
-def jobs() -> list[Record]:
+def list_jobs() -> list[Record]:
     """The jobs of the test's ledger, the oldest first."""
     ledger = Ledger(ledger_folder())
     found = ledger.list_jobs()
@@ -44,23 +44,23 @@ def jobs() -> list[Record]:
     return found[::-1]
 
 
-def states() -> Counter[str]:
+def count_states() -> Counter[str]:
     """How many jobs are in which state."""
-    return Counter(str(job.state) for job in jobs())
+    return Counter(str(job.state) for job in list_jobs())
 
 
-def creates(service: veo_sandbox.Sandbox) -> list[str]:
+def accepted_prompts(service: veo_sandbox.Sandbox) -> list[str]:
     """The prompt of every task that the sandbox accepted."""
     return [task["request"]["prompt"] for task in service.tasks()]
 
 
-def charged(service: veo_sandbox.Sandbox) -> int:
+def sum_charges(service: veo_sandbox.Sandbox) -> int:
     """What the sandbox billed in all, millionths of a USD."""
     kept = [bill for bill in service.bills() if bill["state"] == "charged"]
     return sum(round(bill["amount"] * 1_000_000) for bill in kept)
 
 
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -68,19 +68,19 @@ def until(condition: Callable[[], object], seconds: float = 30) -> None:
         time.sleep(0.005)
 
 
-def workers() -> int:
+def count_workers() -> int:
     """How many processes there are that work on jobs of the test's ledger."""
     return len(list((ledger_folder() / "workers").glob("*.lock")))
 
 
-def narrow(in_flight: int) -> None:
+def limit_in_flight(in_flight: int) -> None:
     """Let the configured provider take only so many jobs at once."""
     config = Path("veo.toml")
     table = "[providers.laozhang-async]\n"
     config.write_text(config.read_text().replace(table, f"{table}max_in_flight = {in_flight}\n"))
 
 
-def whole(folder: Path | str = ".") -> set[str]:
+def find_videos(folder: Path | str = ".") -> set[str]:
     """The names of the videos in a folder, each of which is a whole MP4."""
     found = sorted(Path(folder).glob("*.mp4"))
     for path in found:

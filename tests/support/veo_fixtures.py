@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from batch_inputs import until
+from batch_inputs import wait_until
 from cli_runner import Veo
 
 import veo_sandbox
@@ -59,7 +59,7 @@ def in_steps(service: veo_sandbox.Sandbox) -> Iterator[veo_sandbox.Sandbox]:
 
     def proceed() -> None:
         for _ in range(2):
-            until(asked_twice(polls()))
+            wait_until(asked_twice(polls()))
             time.sleep(0.5)  # for a live view, which paints a few times a second
             service.advance(3600)
 
