@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageOps, ImageStat
 
 from veo_sandbox.clips import ClipSpec, StoppedError, extend, render
-from veo_sandbox.clips.captions import caption
-from veo_sandbox.clips.mp4 import join, padded
+from veo_sandbox.clips.captions import draw_caption
+from veo_sandbox.clips.mp4 import join, pad_clip
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,15 @@ def test_text_makes_8_seconds_of_picture_and_sound(lion: Path) -> None:
         )
     assert boxes(lion.read_bytes()) == ["ftyp", "free", "mdat", "moov"]
     assert len(pictures(lion)) == 192
+
+
+def test_frames_that_are_not_encoded_repeat_the_one_before(lion: Path) -> None:
+    """Each image is held for three frames, and every player decodes them as equals."""
+    frames = [frame.tobytes() for frame in pictures(lion)]
+    held = [frames[number : number + 3] for number in range(0, len(frames), 3)]
+
+    assert all(len(set(group)) == 1 for group in held)
+    assert len({group[0] for group in held}) > 60
 
 
 def test_the_picture_moves_and_the_sound_sounds(lion: Path) -> None:
@@ -228,7 +237,7 @@ class TestExtend:
         other = folder / "other.mp4"
         render(ClipSpec("x", 320, 180, 0.5), other)
 
-        with pytest.raises(ValueError, match="not made like its continuation"):
+        with pytest.raises(ValueError, match="not encoded like its continuation"):
             join(lion, other, folder / "broken.mp4")
         assert not (folder / "broken.mp4").exists()
 
@@ -256,8 +265,8 @@ class TestFiles:
         """The file stays well-formed to its last byte."""
         clip = lion.read_bytes()
 
-        assert boxes(padded(clip, len(clip) + missing))[-1] == "free"
-        assert padded(clip, len(clip) - 1) == clip
+        assert boxes(pad_clip(clip, len(clip) + missing))[-1] == "free"
+        assert pad_clip(clip, len(clip) - 1) == clip
 
 
 class TestCaptions:
@@ -270,7 +279,7 @@ class TestCaptions:
     )
     def test_any_text_stays_inside(self, text: str) -> None:
         """Whatever is asked for, the caption has its size and does not touch the edge."""
-        drawing = caption(text, (400, 200), 48)
+        drawing = draw_caption(text, (400, 200), 48)
         left, top, right, bottom = drawing.getchannel("A").getbbox() or (1, 1, 1, 1)
 
         assert drawing.size == (400, 200)

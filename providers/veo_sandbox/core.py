@@ -26,7 +26,7 @@ class Core:
         self.account = Account(self.store, self.tasks)
         self.record = Record()
         self.leaks = Leaks(self.store)
-        self.studio = Studio(home, tiny=tiny, least_bytes=clip_bytes)
+        self.studio = Studio(home, tiny=tiny, min_bytes=clip_bytes)
         self.stopping = Stopping()
         self.profile = profile
         self.key = key

@@ -1,128 +1,136 @@
-"""Writing MP4 files: H.264 and AAC from frames and a chord, joining two, padding one."""
+"""Write MP4 files: encode images and a chord, join two files, pad one."""
 
 import os
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 import av
-from av.filter import Graph
+
+from veo_sandbox.clips.repeats import X264_OPTIONS, repeat_packet, set_frame_number
+from veo_sandbox.clips.sound import AAC_OPTIONS, SAMPLE_RATE, chord_frames
 
 if TYPE_CHECKING:
-    from av.audio.frame import AudioFrame
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
 FPS = 24
-RATE = 48_000
-_PACKET = 1024
-_X264 = {"preset": "superfast", "crf": "26", "threads": "1", "bf": "0"}
-_HD = 1280 * 720
+
+_BOX_HEADER_BYTES = 8
 
 
-class Quality(NamedTuple):
-    """Frames a second, and bits a second of the sound."""
+class Encoding(NamedTuple):
+    """How a clip is encoded.
+
+    Attributes:
+        fps: Frames per second of the file.
+        hold: Frames for which each image is shown; only the first of them is encoded. Eight
+            images per second look smooth in slow scenery.
+        audio_bit_rate: Bits per second.
+    """
 
     fps: int = FPS
-    bit_rate: int = 128_000
-
-
-_FULL = Quality()
+    hold: int = 3
+    audio_bit_rate: int = 32_000
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A temporary neighbour that takes the name `path` only when everything in it is written."""
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the same folder, and rename it to `path` when the block succeeds."""
     draft = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         yield draft
-        os.replace(draft, path)  # noqa: PTH105 - says what it does to an existing file
+        os.replace(draft, path)  # noqa: PTH105 - the name says that an existing file is replaced
     finally:
         draft.unlink(missing_ok=True)
 
 
 def encode(
     path: Path,
-    frames: Iterable[av.VideoFrame],
+    images: Iterable[av.VideoFrame],
     size: tuple[int, int],
     seconds: float,
-    chord: tuple[float, ...],
-    quality: Quality = _FULL,
+    chord: tuple[int, ...],
+    encoding: Encoding,
 ) -> None:
-    """Write frames and a chord (Hz) as one MP4; frames of another size are scaled.
+    """Write images and a chord (Hz) as one MP4; images of another size are scaled.
 
-    The index (`moov`) comes last, as in the files that were captured.
+    `images` are those that are shown, one for every `encoding.hold` frames. The index (`moov`)
+    comes last, as in
+    the files that were captured from the services.
     """
-    with whole(path) as draft, av.open(str(draft), "w", format="mp4") as out:
-        video = _video(out, size, quality.fps)
-        audio = out.add_stream("aac", rate=RATE, layout="stereo")
-        audio.bit_rate = quality.bit_rate
-        for tone in _tones(chord, _whole_packets(seconds)):
-            out.mux(audio.encode(tone))
+    with atomic_write(path) as draft, av.open(str(draft), "w", format="mp4") as out:
+        video = _add_video(out, size, encoding.fps)
+        audio = out.add_stream("aac", rate=SAMPLE_RATE, layout="stereo", options=AAC_OPTIONS)
+        audio.bit_rate = encoding.audio_bit_rate
+        for samples in chord_frames(chord, seconds):
+            out.mux(audio.encode(samples))
         out.mux(audio.encode(None))
-        for number, frame in enumerate(frames):
-            scaled = frame.reformat(*size, format="yuv420p")
-            scaled.pts = number
-            out.mux(video.encode(scaled))
-        out.mux(video.encode(None))
+        frames = round(seconds * encoding.fps)
+        held = _held(_encoded(video, images, size), size, encoding.hold)
+        for number, data in enumerate(islice(held, frames)):
+            out.mux(_packet(video, data, number))
 
 
-def _video(out: "OutputContainer", size: tuple[int, int], fps: int) -> "VideoStream":
-    preset = {} if size[0] * size[1] <= _HD else {"preset": "ultrafast"}
-    video = out.add_stream("libx264", rate=fps, options=_X264 | preset)
+def _add_video(out: "OutputContainer", size: tuple[int, int], fps: int) -> "VideoStream":
+    video = out.add_stream("libx264", rate=fps, options=X264_OPTIONS)
     video.width, video.height = size
     video.pix_fmt = "yuv420p"
     return video
 
 
-def _whole_packets(seconds: float) -> float:
-    """As much of a length as fills packets of AAC: a part of one would outlast the pictures."""
-    return int(seconds * RATE / _PACKET) * _PACKET / RATE
+def _encoded(
+    video: "VideoStream", images: Iterable[av.VideoFrame], size: tuple[int, int]
+) -> Iterator[bytes]:
+    for number, image in enumerate(images):
+        frame = image.reformat(*size, format="yuv420p", interpolation="FAST_BILINEAR")
+        frame.pts = number
+        yield from map(bytes, video.encode(frame))
+    yield from map(bytes, video.encode(None))
 
 
-def _tones(chord: tuple[float, ...], seconds: float) -> Iterator["AudioFrame"]:
-    """A soft chord that swells and fades, made sample by sample inside libavfilter."""
-    swell = f"0.3*min(1,t/0.6)*min(1,({seconds}-t)/0.6)/{len(chord)}"
-    left = "+".join(f"sin(2*PI*{hz}*t)" for hz in chord)
-    right = "+".join(f"sin(2*PI*{hz + 0.4:.2f}*t)" for hz in chord)
-    graph = Graph()
-    source = graph.add(
-        "aevalsrc", f"{swell}*({left})|{swell}*({right}):s={RATE}:d={seconds}:c=stereo"
-    )
-    shape = graph.add("aformat", "sample_fmts=fltp:channel_layouts=stereo")
-    sink = graph.add("abuffersink")
-    source.link_to(shape)
-    shape.link_to(sink)
-    graph.configure()
-    while True:
-        try:
-            yield cast("AudioFrame", graph.pull())
-        except (av.error.EOFError, av.error.BlockingIOError):
-            return
+def _held(encoded: Iterable[bytes], size: tuple[int, int], hold: int) -> Iterator[bytes]:
+    """Yield each encoded image and then repeats of it, `hold` frames in all."""
+    numbers = count()
+    for data in encoded:
+        yield set_frame_number(data, next(numbers))
+        for _ in range(hold - 1):
+            yield set_frame_number(repeat_packet(size), next(numbers))
+
+
+def _packet(video: "VideoStream", data: bytes, number: int) -> "Packet[Any]":
+    packet = av.Packet(data)
+    packet.stream = video
+    packet.time_base = Fraction(1, int(video.codec_context.framerate))
+    packet.pts = packet.dts = number
+    packet.duration = 1
+    packet.is_keyframe = number == 0
+    return packet
 
 
 def last_frame(path: Path) -> av.VideoFrame:
-    """The last picture of an MP4.
+    """Return the last frame of an MP4.
 
     Raises:
-        ValueError: it has none.
+        ValueError: the file has no frames.
     """
     last: av.VideoFrame | None = None
     with av.open(str(path)) as source:
         for frame in source.decode(video=0):
             last = frame
     if last is None:
-        raise ValueError(f"{path.name} has no picture")
+        raise ValueError(f"{path.name} has no frames")
     return last
 
 
 def join(first: Path, second: Path, path: Path) -> None:
-    """Write two MP4s of one make as one, copying what is encoded.
+    """Write two MP4s that were encoded alike as one, copying the encoded streams.
 
     Raises:
         ValueError: they were not encoded alike, so that the second would not decode.
@@ -130,34 +138,35 @@ def join(first: Path, second: Path, path: Path) -> None:
     with (
         av.open(str(first)) as head,
         av.open(str(second)) as tail,
-        whole(path) as draft,
+        atomic_write(path) as draft,
         av.open(str(draft), "w", format="mp4") as out,
     ):
-        if _make(head) != _make(tail):
-            raise ValueError(f"{first.name} was not made like its continuation")
+        if _codec_settings(head) != _codec_settings(tail):
+            raise ValueError(f"{first.name} was not encoded like its continuation")
         copies = {
             "video": out.add_stream_from_template(head.streams.video[0]),
             "audio": out.add_stream_from_template(head.streams.audio[0]),
         }
-        for source, shift in ((head, Fraction(0)), (tail, _length(head))):
+        for source, shift in ((head, Fraction(0)), (tail, _video_length(head))):
             for packet in source.demux():
-                if _belongs(packet, shift):
+                if _is_copied(packet, shift):
                     _shift(packet, shift)
                     packet.stream = copies[packet.stream.type]
                     out.mux(packet)
 
 
-def _length(source: "InputContainer") -> Fraction:
-    """Seconds of its pictures."""
-    pictures = source.streams.video[0]
-    return Fraction(pictures.duration or 0) * Fraction(pictures.time_base or 1)
+def _video_length(source: "InputContainer") -> Fraction:
+    """Return the length of the video stream in seconds."""
+    video = source.streams.video[0]
+    return Fraction(video.duration or 0) * Fraction(video.time_base or 1)
 
 
-def _belongs(packet: "Packet[Any]", shift: Fraction) -> bool:
-    """All of the first file; of a later one not the packet that primes its AAC decoder.
+def _is_copied(packet: "Packet[Any]", shift: Fraction) -> bool:
+    """Return whether a packet belongs into the joined file.
 
-    That one lies before the file's start, where the sound of the file before it still lasts, and
-    the muxer refuses time that does not advance.
+    The packet that primes the AAC decoder of the second file does not: its time lies before the
+    file's start, where
+    the sound of the first file still lasts, and the muxer refuses time that does not advance.
     """
     return packet.pts is not None and (not shift or packet.pts >= 0)
 
@@ -168,18 +177,18 @@ def _shift(packet: "Packet[Any]", seconds: Fraction) -> None:
     packet.dts = (packet.dts or 0) + ticks
 
 
-def _make(source: "InputContainer") -> list[tuple[object, ...]]:
-    """What must be equal for streams to be joined by copying."""
+def _codec_settings(source: "InputContainer") -> list[tuple[object, ...]]:
+    """Return what must be equal for streams to be joined by copying."""
     return [
         (stream.type, stream.codec_context.name, stream.codec_context.extradata)
         for stream in source.streams
     ]
 
 
-def padded(clip: bytes, least: int) -> bytes:
-    """The clip with a `free` box behind it, so that it has at least `least` bytes."""
-    missing = least - len(clip)
+def pad_clip(clip: bytes, min_bytes: int) -> bytes:
+    """Return the clip with a `free` box behind it, so that it has at least `min_bytes`."""
+    missing = min_bytes - len(clip)
     if missing <= 0:
         return clip
-    missing = max(missing, 8)
-    return clip + struct.pack(">I4s", missing, b"free") + bytes(missing - 8)
+    missing = max(missing, _BOX_HEADER_BYTES)
+    return clip + struct.pack(">I4s", missing, b"free") + bytes(missing - _BOX_HEADER_BYTES)

@@ -1,4 +1,4 @@
-"""From a `ClipSpec` to an MP4: which pictures, which sound, which file."""
+"""From a `ClipSpec` to an MP4: which images, which sound, which file."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -7,44 +7,55 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+import av
 from PIL import Image
 
 from veo_sandbox.clips import mp4
-from veo_sandbox.clips.captions import caption, card, label
+from veo_sandbox.clips.captions import draw_caption, draw_card, draw_label
 from veo_sandbox.clips.scenery import Landscape
 from veo_sandbox.clips.spec import ClipSpec
-from veo_sandbox.clips.yuv import Mask, Planes, photograph
+from veo_sandbox.clips.yuv import Mask, Planes, read_image
 
-_LONG_SIDE = 1280
+Scene = Callable[[int], Planes]
+"""Draws the image of a frame, counted from 0."""
+
+_MAX_DRAWN_SIDE = 1280
+"""Pixels. Larger clips are drawn at this size and scaled up, which costs less and shows as much."""
+
 _CHORDS = (
-    (220.0, 277.18, 329.63, 440.0),
-    (196.0, 246.94, 293.66, 392.0),
-    (174.61, 220.0, 261.63, 349.23),
-    (164.81, 207.65, 246.94, 329.63),
-    (146.83, 220.0, 277.18, 369.99),
+    (220, 277, 330, 440),
+    (196, 247, 294, 392),
+    (175, 220, 262, 349),
+    (165, 208, 247, 330),
+    (147, 220, 277, 370),
 )
+"""Whole Hz, close to tempered tones."""
+
+_TINY_FPS = 2
+_TINY_BIT_RATE = 8_000
+_FADE_STEPS = 24
 
 
 class StoppedError(Exception):
     """The sandbox is being stopped; nothing was written."""
 
 
-def render(spec: ClipSpec, path: Path, stopping: Callable[[], bool] = lambda: False) -> None:
-    """Make the clip at `path`; asked before every frame, `stopping` can call it off.
+def render(spec: ClipSpec, path: Path, should_stop: Callable[[], bool] = lambda: False) -> None:
+    """Make the clip at `path`; `should_stop` is called before every image.
 
-    A tiny clip has the same length and sound format, a picture an eighth as wide, two frames a
-    second, and costs nothing after the first of its kind.
+    A tiny clip has the same length and sound format, an image an eighth as wide, two frames per
+    second, and costs nothing after the first of its size and length.
 
     Raises:
-        StoppedError: `stopping` said so.
+        StoppedError: `should_stop` returned true.
     """
     if spec.tiny:
-        with mp4.whole(path) as draft:
-            draft.write_bytes(mp4.padded(_tiny(spec.size, spec.seconds), spec.least_bytes))
+        with mp4.atomic_write(path) as draft:
+            draft.write_bytes(mp4.pad_clip(_tiny_clip(spec.size, spec.seconds), spec.min_bytes))
     elif spec.earlier:
-        extend(Path(spec.earlier), spec.prompt, path, spec.seconds, stopping)
+        extend(Path(spec.earlier), spec.prompt, path, spec.seconds, should_stop)
     else:
-        _film(spec, _pictures(spec), path, stopping)
+        _encode_scene(spec, _choose_scene(spec), path, should_stop)
 
 
 def extend(
@@ -52,177 +63,191 @@ def extend(
     prompt: str,
     path: Path,
     seconds: float = 7.0,
-    stopping: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Write one MP4 at `path`: the earlier one unchanged, then `seconds` that go on from its end.
+    """Write one MP4 at `path`: the earlier one unchanged, then `seconds` that continue it.
 
     Raises:
-        StoppedError: `stopping` said so.
-        ValueError: the earlier file is no MP4 with picture and sound as `render` makes them.
+        StoppedError: `should_stop` returned true.
+        ValueError: the earlier file is no MP4 with video and sound as `render` makes them.
     """
-    last = Planes.of_frame(mp4.last_frame(earlier))
+    last = Planes.from_frame(mp4.last_frame(earlier))
     spec = ClipSpec(prompt, *last.size, seconds=seconds)
-    pictures = _dissolve(last, _pictures(spec), over=spec_frames(spec) // 4)
+    scene = _dissolve(last, _choose_scene(spec), frames=_count_frames(spec) // 4)
     with TemporaryDirectory(dir=path.parent, prefix=".extend-") as folder:
         sequel = Path(folder) / "sequel.mp4"
-        _film(spec, pictures, sequel, stopping)
+        _encode_scene(spec, scene, sequel, should_stop)
         mp4.join(earlier, sequel, path)
 
 
-def spec_frames(spec: ClipSpec) -> int:
-    """How many frames a clip has."""
+def _count_frames(spec: ClipSpec) -> int:
     return round(spec.seconds * mp4.FPS)
 
 
-def _film(
-    spec: ClipSpec, pictures: Iterator[Planes], path: Path, stopping: Callable[[], bool]
+def _encode_scene(
+    spec: ClipSpec, scene: Scene, path: Path, should_stop: Callable[[], bool]
 ) -> None:
-    def watched() -> Iterator[Planes]:
-        for picture in pictures:
-            if stopping():
+    encoding = mp4.Encoding()
+
+    def draw_images() -> Iterator[av.VideoFrame]:
+        for number in range(0, _count_frames(spec), encoding.hold):
+            if should_stop():
                 raise StoppedError
-            yield picture
+            yield scene(number).to_frame()
 
-    chord = Random(spec.prompt).choice(_CHORDS)  # noqa: S311 - repeatable sound
-    mp4.encode(path, (picture.frame() for picture in watched()), spec.size, spec.seconds, chord)
+    chord = Random(spec.prompt).choice(_CHORDS)  # noqa: S311 - repeatable sound, not a secret
+    mp4.encode(path, draw_images(), spec.size, spec.seconds, chord, encoding)
 
 
-def _pictures(spec: ClipSpec) -> Iterator[Planes]:
-    canvas = _canvas(spec.size)
-    frames = spec_frames(spec)
+def _choose_scene(spec: ClipSpec) -> Scene:
+    canvas = _canvas_size(spec.size)
+    frames = _count_frames(spec)
     if spec.start and spec.end:
-        ends = photograph(Path(spec.start), canvas), photograph(Path(spec.end), canvas)
-        return _titled(_crossfade(*ends, frames), _subtitle(spec, canvas), frames, leaves=True)
+        ends = read_image(Path(spec.start), canvas), read_image(Path(spec.end), canvas)
+        return _add_subtitle(
+            _crossfade(*ends, frames), _subtitle(spec, canvas), frames, leaves=True
+        )
     if spec.start:
-        zoom = _zoom(photograph(Path(spec.start), canvas), frames)
-        return _titled(zoom, _subtitle(spec, canvas), frames, leaves=False)
-    scenery = Landscape(spec.prompt, canvas, frames).pictures()
-    return _engraved(scenery, _title(spec, canvas), frames)
+        zoom = _zoom_in(read_image(Path(spec.start), canvas), frames)
+        return _add_subtitle(zoom, _subtitle(spec, canvas), frames, leaves=False)
+    return _add_title(Landscape(spec.prompt, canvas, frames).draw, _title(spec, canvas), frames)
 
 
-def _crossfade(start: Planes, end: Planes, frames: int) -> Iterator[Planes]:
-    for number in range(frames):
+def _crossfade(start: Planes, end: Planes, frames: int) -> Scene:
+    def draw(number: int) -> Planes:
         share = number / (frames - 1)
-        yield start.blend(end, (1 - math.cos(math.pi * share)) / 2)
+        return start.blend(end, (1 - math.cos(math.pi * share)) / 2)
+
+    return draw
 
 
-def _zoom(picture: Planes, frames: int) -> Iterator[Planes]:
-    """Slowly closer; every picture lasts two frames, which halves the work and shows no less."""
-    for number in range(0, frames, 2):
-        closer = picture.zoom(1 + 0.12 * number / frames)
-        yield from (closer, closer)[: frames - number]
+def _zoom_in(image: Planes, frames: int) -> Scene:
+    whole = image.to_frame()
+
+    def draw(number: int) -> Planes:
+        # The scaler of FFmpeg takes a third of the time of Pillow's. Growing by multiples of 4
+        # keeps the crop at even numbers, where the chroma planes have a pixel.
+        growth = 0.12 * number / frames
+        width, height = (side + round(side * growth / 4) * 4 for side in image.size)
+        larger = whole.reformat(width, height, interpolation="BILINEAR")
+        return Planes.from_frame(larger).crop_middle(image.size)
+
+    return draw
 
 
-def _dissolve(first: Planes, then: Iterator[Planes], over: int) -> Iterator[Planes]:
-    """Start on `first` and pass over into another film."""
-    for number, picture in enumerate(then):
-        share = min((number + 1) / over, 1.0)
-        yield picture if share == 1 else _same_size(first, picture.size).blend(picture, share)
+def _dissolve(first: Planes, then: Scene, frames: int) -> Scene:
+    """Start on `first` and blend into another scene within some frames."""
 
+    def draw(number: int) -> Planes:
+        image = then(number)
+        share = (number + 1) / frames
+        return image if share >= 1 else first.resize(image.size).blend(image, share)
 
-def _same_size(picture: Planes, size: tuple[int, int]) -> Planes:
-    half = size[0] // 2, size[1] // 2
-    sizes = (size, half, half)
-    planes = zip((picture.y, picture.u, picture.v), sizes, strict=True)
-    return Planes(*(plane.resize(to) if plane.size != to else plane for plane, to in planes))
+    return draw
 
 
 class _Overlay:
-    """A clear picture laid over a film."""
+    """A transparent drawing that is laid over images."""
 
-    def __init__(self, drawing: Image.Image) -> None:
-        left, top, right, bottom = drawing.getbbox() or (0, 0, 2, 2)
+    def __init__(self, drawing: Image.Image, at: tuple[int, int]) -> None:
+        # The chroma planes have half the size, so the drawing begins and ends at even numbers.
+        size = drawing.width + at[0] % 2, drawing.height + at[1] % 2
+        even = Image.new("RGBA", (size[0] + size[0] % 2, size[1] + size[1] % 2))
+        even.paste(drawing, (at[0] % 2, at[1] % 2))
+        left, top, right, bottom = even.getbbox() or (0, 0, 2, 2)
         box = left & ~1, top & ~1, (right + 1) & ~1, (bottom + 1) & ~1
-        part = drawing.crop(box)
-        self._at = box[:2]
-        self._planes = Planes.of(part)
-        self._mask = Mask.of(part.getchannel("A"))
-        self._shade = cache(self._mask.faded)
+        part = even.crop(box)
+        self._at = at[0] // 2 * 2 + box[0], at[1] // 2 * 2 + box[1]
+        self._planes = Planes.from_image(part)
+        self._mask = Mask.from_image(part.getchannel("A"))
+        self._fade = cache(self._mask.fade)
 
-    def over(self, picture: Planes, share: float = 1.0) -> Planes:
-        mask = self._mask if share >= 1 else self._shade(round(share * 24) / 24)
-        picture.lay(self._planes, mask, self._at)
-        return picture
-
-
-def _engraved(film: Iterator[Planes], title: _Overlay, frames: int) -> Iterator[Planes]:
-    for number, picture in enumerate(film):
-        _clockhand(picture, (number + 1) / frames)
-        yield title.over(picture)
+    def paste_on(self, image: Planes, share: float = 1.0) -> None:
+        """Lay the drawing over an image, with its opacity scaled by 0 to 1."""
+        mask = self._mask if share >= 1 else self._fade(round(share * _FADE_STEPS) / _FADE_STEPS)
+        image.paste(self._planes, mask, self._at)
 
 
-def _titled(
-    film: Iterator[Planes], title: _Overlay, frames: int, *, leaves: bool
-) -> Iterator[Planes]:
-    """The title comes after the first half second, and leaves before the last if it `leaves`."""
-    for number, picture in enumerate(film):
+def _add_title(scene: Scene, title: list[_Overlay], frames: int) -> Scene:
+    def draw(number: int) -> Planes:
+        image = scene(number)
+        _draw_progress(image, (number + 1) / frames)
+        for overlay in title:
+            overlay.paste_on(image)
+        return image
+
+    return draw
+
+
+def _add_subtitle(scene: Scene, title: list[_Overlay], frames: int, *, leaves: bool) -> Scene:
+    """Fade the title in after half a second, and out before the last half if it `leaves`."""
+
+    def draw(number: int) -> Planes:
+        image = scene(number)
         rest = frames - 1 - number if leaves else frames
         share = min((number - 10) / 14, (rest - 10) / 14, 1.0)
-        yield title.over(picture.copy(), share) if share > 0 else picture
+        if share > 0:
+            for overlay in title:
+                overlay.paste_on(image, share)
+        return image
+
+    return draw
 
 
-def _clockhand(picture: Planes, share: float) -> None:
-    """A thin line along the bottom that grows with the time gone by."""
-    width, height = picture.size
-    thick = max(height // 240, 2)
-    picture.y.paste(225, (0, height - thick, round(width * share), height))
+def _draw_progress(image: Planes, share: float) -> None:
+    """Draw a thin line along the bottom that grows with the time that has passed."""
+    width, height = image.size
+    thickness = max(height // 240, 2)
+    image.y.paste(225, (0, height - thickness, round(width * share), height))
 
 
-def _title(spec: ClipSpec, size: tuple[int, int]) -> _Overlay:
-    width, height = size
-    drawing = Image.new("RGBA", size)
-    words = caption(spec.prompt, (int(width * 0.84), int(height * 0.4)), min(size) // 8)
-    drawing.alpha_composite(words, (int(width * 0.08), int(height * 0.27)))
-    return _Overlay(_signed(_with_cards(drawing, spec)))
+def _title(spec: ClipSpec, size: tuple[int, int]) -> list[_Overlay]:
+    return _overlays(spec, size, top=0.27, height=0.4, points=min(size) // 8)
 
 
-def _subtitle(spec: ClipSpec, size: tuple[int, int]) -> _Overlay:
-    width, height = size
-    drawing = Image.new("RGBA", size)
-    words = caption(spec.prompt, (int(width * 0.84), int(height * 0.16)), min(size) // 15)
-    drawing.alpha_composite(words, (int(width * 0.08), int(height * 0.76)))
-    return _Overlay(_signed(_with_cards(drawing, spec)))
+def _subtitle(spec: ClipSpec, size: tuple[int, int]) -> list[_Overlay]:
+    return _overlays(spec, size, top=0.76, height=0.16, points=min(size) // 15)
 
 
-def _with_cards(drawing: Image.Image, spec: ClipSpec) -> Image.Image:
-    side = min(drawing.size) // 5
+def _overlays(
+    spec: ClipSpec, size: tuple[int, int], *, top: float, height: float, points: int
+) -> list[_Overlay]:
+    """Return the prompt, the reference images and the sandbox's mark, each as small as it is."""
+    box = int(size[0] * 0.84), int(size[1] * height)
+    prompt = _Overlay(
+        draw_caption(spec.prompt, box, points), (int(size[0] * 0.08), int(size[1] * top))
+    )
+    return [prompt, *_reference_cards(spec, size), _mark(size)]
+
+
+def _reference_cards(spec: ClipSpec, size: tuple[int, int]) -> Iterator[_Overlay]:
+    side = min(size) // 5
     gap = side // 6
-    left = (drawing.width - len(spec.references) * (side + gap) + gap) // 2
+    left = (size[0] - len(spec.references) * (side + gap) + gap) // 2
     for number, path in enumerate(spec.references):
-        place = (left + number * (side + gap), drawing.height // 16)
-        drawing.alpha_composite(card(Path(path), side), place)
-    return drawing
+        yield _Overlay(draw_card(Path(path), side), (left + number * (side + gap), size[1] // 16))
 
 
-def _signed(drawing: Image.Image) -> Image.Image:
-    height = max(min(drawing.size) // 36, 6)
-    mark = label("veo sandbox", height)
-    place = (drawing.width - mark.width - height // 2, drawing.height - mark.height - height // 2)
-    drawing.alpha_composite(mark, place)
-    return drawing
+def _mark(size: tuple[int, int]) -> _Overlay:
+    height = max(min(size) // 36, 6)
+    mark = draw_label("veo sandbox", height)
+    return _Overlay(mark, (size[0] - mark.width - height // 2, size[1] - mark.height - height // 2))
 
 
-def _canvas(size: tuple[int, int]) -> tuple[int, int]:
-    """The size that is drawn; the encoder's scaler makes larger pictures of it."""
-    scale = min(1.0, _LONG_SIDE / max(size))
+def _canvas_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the size at which a clip is drawn; the encoder scales larger clips up."""
+    scale = min(1.0, _MAX_DRAWN_SIDE / max(size))
     width, height = (round(side * scale / 2) * 2 for side in size)
     return width, height
 
 
 @cache
-def _tiny(size: tuple[int, int], seconds: float) -> bytes:
-    small = tuple(max(round(side / 16) * 2, 16) for side in size)
-    frames = round(seconds * 2)
-    picture = Planes.of(Image.new("RGB", (small[0], small[1]), "#3f6f8c"))
+def _tiny_clip(size: tuple[int, int], seconds: float) -> bytes:
+    width, height = (max(round(side / 16) * 2, 16) for side in size)
+    # One image for the whole clip: all other frames repeat it.
+    encoding = mp4.Encoding(_TINY_FPS, round(seconds * _TINY_FPS), _TINY_BIT_RATE)
+    image = Planes.from_image(Image.new("RGB", (width, height), "#3f6f8c")).to_frame()
     with TemporaryDirectory(prefix="veo-sandbox-") as folder:
         path = Path(folder) / "tiny.mp4"
-        pictures = (picture.frame() for _ in range(frames))
-        mp4.encode(
-            path,
-            pictures,
-            (small[0], small[1]),
-            seconds,
-            (220.0,),
-            mp4.Quality(fps=2, bit_rate=8_000),
-        )
+        mp4.encode(path, [image], (width, height), seconds, (220,), encoding)
         return path.read_bytes()

@@ -1,13 +1,16 @@
-"""A moving landscape drawn from the words of a prompt: sky, sun, clouds, hills, birds."""
+"""A moving landscape drawn from the words of a prompt: sky, sun, clouds, hills, birds.
+
+What does not move is drawn once; a frame costs the strips that slide over it.
+"""
 
 import math
-from collections.abc import Iterator
+from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from veo_sandbox.clips.yuv import Colour, Mask, Planes, colour
+from veo_sandbox.clips.yuv import Colour, Mask, Planes, parse_colour
 
 _PALETTES = (
     "#241655 #b0487f #ffb27a #ffe6b0 #9c4a78 #6a3468 #41234f #1d1230",
@@ -22,58 +25,74 @@ _PALETTES = (
 
 
 class Layer(NamedTuple):
-    """A wide strip that slides by: its mask, its colour, its top edge, its speed (pixels/frame)."""
+    """A wide strip that slides by.
+
+    Attributes:
+        mask: Where the strip is painted; only the rows that can be seen and change.
+        colour: Its colour.
+        top: The y of its first row, in pixels.
+        solid_top: The y of the first row below the mask that is all of its colour.
+        speed: Pixels per frame.
+    """
 
     mask: Mask
     colour: Colour
     top: int
+    solid_top: int
     speed: float
 
 
 class Landscape:
-    """Frames of one landscape; the same prompt and size always give the same one."""
+    """A landscape at any moment; the same prompt and size always give the same one."""
 
     def __init__(self, prompt: str, size: tuple[int, int], frames: int) -> None:
-        self._random = Random(prompt)  # noqa: S311 - repeatable scenery
+        self._random = Random(prompt)  # noqa: S311 - repeatable scenery, not a secret
         self._size = size
         self._frames = frames
         *sky, sun, far, middle, near, nearest = self._random.choice(_PALETTES).split()
-        self._sky = _sky(sky, size)
-        self._sun = _sun(min(size))
-        self._sun_colour = colour(sun)
-        self._path = self._random.uniform(0.2, 0.8), self._random.uniform(0.24, 0.34)
-        self._clouds = self._cloud_layer()
+        self._sky = _draw_sky(sky, size)
+        self._sun = _draw_sun(min(size))
+        self._sun_colour = parse_colour(sun)
+        self._sun_place = self._random.uniform(0.2, 0.8), self._random.uniform(0.24, 0.34)
+        self._clouds = self._draw_clouds()
         shades = enumerate((far, middle, near, nearest))
-        hills = [self._hill(shade, depth) for depth, shade in shades]
-        self._layers = [self._clouds, *hills]
-        self._wings = [_wings(min(size) / 40, beat / 5) for beat in range(-5, 6)]
-        self._bird_colour = colour(nearest)
+        self._hills = _crop_hidden_rows([self._draw_hill(shade, depth) for depth, shade in shades])
+        # The sun rises by less than a pixel per image, so most images share one backdrop.
+        self._backdrop = lru_cache(maxsize=1)(self._draw_backdrop)
+        self._wings = [_draw_wings(min(size) / 40, beat / 5) for beat in range(-5, 6)]
+        self._bird_colour = parse_colour(nearest)
         self._birds = [self._random.uniform(0, 1) for _ in range(self._random.randint(3, 6))]
 
-    def pictures(self) -> Iterator[Planes]:
-        """One picture a frame."""
-        for number in range(self._frames):
-            yield self.picture(number)
+    def draw(self, number: int) -> Planes:
+        """Draw the image of a frame, counted from 0."""
+        image = self._backdrop(self._sun_position(number)).copy()
+        self._paint_layer(image, self._clouds, number)
+        self._paint_birds(image, number)
+        for hill in self._hills:
+            self._paint_layer(image, hill, number)
+        return image
 
-    def picture(self, number: int) -> Planes:
-        """The picture of a frame, from 0."""
-        canvas = self._sky.copy()
-        self._rise(canvas, number)
-        for layer in self._layers:
-            part = layer.mask.window(int(number * layer.speed), self._size[0])
-            canvas.paint(layer.colour, part, (0, layer.top))
-            if layer is self._clouds:
-                self._fly(canvas, number)
-        return canvas
-
-    def _rise(self, canvas: Planes, number: int) -> None:
+    def _sun_position(self, number: int) -> tuple[int, int]:
+        """Return the left top corner of the sun's mask at a frame."""
         width, height = self._size
-        share = number / self._frames
-        x, y = self._path[0] * width, (self._path[1] - 0.1 * share) * height
+        x, y = self._sun_place
+        centre = x * width, (y - 0.1 * number / self._frames) * height
         radius = self._sun.full.width // 2
-        canvas.paint(self._sun_colour, self._sun, (_even(x - radius), _even(y - radius)))
+        return _even(centre[0] - radius), _even(centre[1] - radius)
 
-    def _fly(self, canvas: Planes, number: int) -> None:
+    def _draw_backdrop(self, sun: tuple[int, int]) -> Planes:
+        """Draw all that slides under nothing: the sky, the sun, the solid parts of the hills."""
+        image = self._sky.copy()
+        image.paint(self._sun_colour, self._sun, sun)
+        for hill in self._hills:
+            image.fill(hill.colour, (0, hill.solid_top, *self._size))
+        return image
+
+    def _paint_layer(self, image: Planes, layer: Layer, number: int) -> None:
+        part = layer.mask.crop_columns(int(number * layer.speed), self._size[0])
+        image.paint(layer.colour, part, (0, layer.top))
+
+    def _paint_birds(self, image: Planes, number: int) -> None:
         width, height = self._size
         for bird, start in enumerate(self._birds):
             pace = 0.0011 * (1 + bird % 3 * 0.25)
@@ -81,9 +100,9 @@ class Landscape:
             y = height * (0.14 + 0.03 * bird) + math.sin(number / 17 + bird) * height / 90
             beat = math.sin(number / 2.6 + bird * 2)
             wings = self._wings[round((beat + 1) / 2 * (len(self._wings) - 1))]
-            canvas.paint(self._bird_colour, wings, (int(x), int(y)))
+            image.paint(self._bird_colour, wings, (int(x), int(y)))
 
-    def _cloud_layer(self) -> Layer:
+    def _draw_clouds(self) -> Layer:
         width, height = self._size
         wide, tall = _even(width * 1.4), _even(height * 0.34)
         mask = Image.new("L", (wide // 4, tall // 4), 0)
@@ -97,44 +116,47 @@ class Landscape:
         soft = mask.filter(ImageFilter.GaussianBlur(tall / 100)).resize(
             (wide, tall), Image.Resampling.BICUBIC
         )
-        return Layer(
-            Mask.of(soft), colour("#fff6ee"), _even(height * 0.06), width * 0.4 / self._frames
-        )
+        top, speed = _even(height * 0.06), width * 0.4 / self._frames
+        return Layer(Mask.from_image(soft), parse_colour("#fff6ee"), top, top + tall, speed)
 
-    def _hill(self, shade: str, depth: int) -> Layer:
+    def _draw_hill(self, shade: str, depth: int) -> Layer:
         width, height = self._size
         travel = width * (0.06, 0.14, 0.3, 0.6)[depth]
         tall = _even(height * (0.42, 0.33, 0.24, 0.15)[depth])
-        mask = self._ridge(_even(width + travel + 4), tall, rough=(5, 4, 3, 2.2)[depth])
-        return Layer(Mask.of(mask), colour(shade), height - tall, travel / self._frames)
+        mask = self._draw_ridge(_even(width + travel + 4), tall, rough=(5, 4, 3, 2.2)[depth])
+        top, speed = height - tall, travel / self._frames
+        # Below the lowest point of its ridge the hill is all light.
+        below = ImageChops.invert(mask).getbbox() or (0, 0, 0, tall)
+        solid = min(_even(below[3] + 1), tall)
+        return Layer(Mask.from_image(mask), parse_colour(shade), top, top + solid, speed)
 
-    def _ridge(self, wide: int, tall: int, rough: float) -> Image.Image:
-        """A mask that is light under a rolling line, drawn at double size for smooth edges."""
+    def _draw_ridge(self, wide: int, tall: int, rough: float) -> Image.Image:
+        """Draw a mask that is light below a rolling line, at double size for smooth edges."""
         waves = [(self._random.uniform(0, math.tau), 2.0**octave) for octave in range(4)]
 
-        def line(x: float) -> float:
+        def ridge_height(x: float) -> float:
             heights = (
                 math.sin(phase + x / wide * math.tau * rough * wave / 4) / wave
                 for phase, wave in waves
             )
             return tall * (0.42 - 0.22 * sum(heights))
 
-        crest = [(2 * x, 2 * line(x)) for x in range(0, wide + 4, 3)]
+        crest = [(2 * x, 2 * ridge_height(x)) for x in range(0, wide + 4, 3)]
         large = Image.new("L", (2 * wide, 2 * tall), 0)
         ImageDraw.Draw(large).polygon([(0, 2 * tall), *crest, (2 * wide + 8, 2 * tall)], fill=255)
         return large.reduce(2)
 
 
-def _sky(names: list[str], size: tuple[int, int]) -> Planes:
+def _draw_sky(names: list[str], size: tuple[int, int]) -> Planes:
     ramp = Image.linear_gradient("L").resize(size, Image.Resampling.BICUBIC)
     top, middle, bottom = (Image.new("RGB", size, name) for name in names)
     upper = ramp.point(lambda light: min(255, light * 2))
     lower = ramp.point(lambda light: max(0, light * 2 - 255))
-    return Planes.of(Image.composite(bottom, Image.composite(middle, top, upper), lower))
+    return Planes.from_image(Image.composite(bottom, Image.composite(middle, top, upper), lower))
 
 
-def _sun(side: int) -> Mask:
-    """A disc in a wide glow."""
+def _draw_sun(side: int) -> Mask:
+    """Draw a disc in a wide glow."""
     glow = ImageChops.invert(Image.radial_gradient("L")).resize(
         (side, side), Image.Resampling.BICUBIC
     )
@@ -145,15 +167,26 @@ def _sun(side: int) -> Mask:
         (middle - radius, middle - radius, middle + radius, middle + radius), fill=245
     )
     mask = ImageChops.lighter(glow, disc.reduce(2))
-    return Mask.of(mask.crop((0, 0, _even(side), _even(side))))
+    return Mask.from_image(mask.crop((0, 0, _even(side), _even(side))))
+
+
+def _crop_hidden_rows(hills: list[Layer]) -> list[Layer]:
+    """Cut each hill's mask off where it, or a nearer hill, is solid: those rows never change."""
+    cropped = []
+    for number, hill in enumerate(hills):
+        bottom = min(nearer.solid_top for nearer in hills[number:])
+        wide = hill.mask.full.width
+        mask = hill.mask.full.crop((0, 0, wide, max(bottom - hill.top, 2)))
+        cropped.append(hill._replace(mask=Mask.from_image(mask)))
+    return cropped
 
 
 def _even(value: float) -> int:
     return int(value) // 2 * 2
 
 
-def _wings(span: float, beat: float) -> Mask:
-    """A bird with its wings up (1), level (0) or down (-1), drawn large for smooth edges."""
+def _draw_wings(span: float, beat: float) -> Mask:
+    """Draw a bird with its wings up (1), level (0) or down (-1), large for smooth edges."""
     side = _even(span * 2.4) + 4
     large = Image.new("L", (side * 4, side * 4), 0)
     middle, reach, lift = side * 2, span * 4, span * 2 * beat
@@ -161,4 +194,4 @@ def _wings(span: float, beat: float) -> Mask:
     elbows = [(middle + way * reach * 0.5, middle - lift * 0.9 - span) for way in (-1, 1)]
     line = [tips[0], elbows[0], (middle, middle), elbows[1], tips[1]]
     ImageDraw.Draw(large).line(line, fill=230, width=max(round(span / 2), 4), joint="curve")
-    return Mask.of(large.reduce(4))
+    return Mask.from_image(large.reduce(4))

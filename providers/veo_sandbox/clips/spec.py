@@ -1,4 +1,4 @@
-"""What a clip shall show."""
+"""What a clip shows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,19 +7,20 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True)
 class ClipSpec:
-    """A clip to be made.
+    """A clip to be rendered.
 
     Attributes:
-        prompt: The words it shows, and what its scenery is drawn from.
+        prompt: The text that it shows, and the seed of its scenery.
         width: Pixels, even.
         height: Pixels, even.
-        seconds: Its length; 24 frames a second.
-        start: Path of the picture it starts on, or "".
-        end: Path of the picture it ends on, or "".
-        references: Paths of pictures shown small.
-        earlier: Path of an MP4 that it continues, or ""; `seconds` are then those added.
-        tiny: A few kilobytes that cost next to nothing instead of a real picture.
-        least_bytes: A tiny clip is padded to this many bytes.
+        seconds: Its length, at 24 frames per second.
+        start: Path of the image that it starts on, or "".
+        end: Path of the image that it ends on, or "".
+        references: Paths of images that are shown small.
+        earlier: Path of an MP4 that it continues, or ""; `seconds` is then the length that is
+            added.
+        tiny: Whether it is a few kilobytes at almost no cost instead of real scenery.
+        min_bytes: A tiny clip is padded to this many bytes.
     """
 
     prompt: str
@@ -31,7 +32,7 @@ class ClipSpec:
     references: tuple[str, ...] = ()
     earlier: str = ""
     tiny: bool = False
-    least_bytes: int = 0
+    min_bytes: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -39,6 +40,6 @@ class ClipSpec:
         return self.width, self.height
 
     @classmethod
-    def parse(cls, facts: Mapping[str, Any]) -> Self:
-        """Read what `dataclasses.asdict` and JSON made of one."""
+    def from_json(cls, facts: Mapping[str, Any]) -> Self:
+        """Read what `dataclasses.asdict` and JSON made of a clip."""
         return cls(**{**facts, "references": tuple(facts["references"])})

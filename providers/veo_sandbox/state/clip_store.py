@@ -9,7 +9,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from veo_sandbox.clips import ClipSpec, StoppedError, render, whole
+from veo_sandbox.clips import ClipSpec, StoppedError, atomic_write, render
 from veo_sandbox.state.tasks import Task
 
 _LEFTOVER = 7 * 86_400
@@ -21,13 +21,13 @@ _log = logging.getLogger(__name__)
 class Studio:
     """Renders the clips of tasks, and keeps their files and the pictures they are made from."""
 
-    def __init__(self, home: Path, *, tiny: bool, least_bytes: int) -> None:
+    def __init__(self, home: Path, *, tiny: bool, min_bytes: int) -> None:
         self._files = home / "files"
         self._pictures = home / "pictures"
         self._files.mkdir(exist_ok=True)
         self._pictures.mkdir(exist_ok=True)
         self._tiny = tiny
-        self._least_bytes = least_bytes
+        self._min_bytes = min_bytes
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="veo-sandbox-clip")
         self._stopping = threading.Event()
         self._begun: dict[Path, Future[None]] = {}
@@ -38,7 +38,7 @@ class Studio:
     ) -> ClipSpec:
         """The clip with its pictures kept for the renderer; tiny clips show none."""
         if self._tiny:
-            return replace(spec, tiny=True, least_bytes=self._least_bytes)
+            return replace(spec, tiny=True, min_bytes=self._min_bytes)
         start, end = ([self._keep(frame) for frame in frames] + ["", ""])[:2]
         kept = tuple(self._keep(reference) for reference in references)
         return replace(spec, start=start, end=end, references=kept)
@@ -102,10 +102,10 @@ class Studio:
         if path.exists():
             path.touch()
         else:
-            with whole(path) as draft:
+            with atomic_write(path) as draft:
                 draft.write_bytes(picture)
         return str(path)
 
 
 def _tiny_name(clip: ClipSpec) -> str:
-    return f"tiny-{clip.width}x{clip.height}-{clip.seconds:g}-{clip.least_bytes}"
+    return f"tiny-{clip.width}x{clip.height}-{clip.seconds:g}-{clip.min_bytes}"

@@ -262,6 +262,6 @@ def _parse(text: str) -> Task:
     return Task(
         **facts | {"outcome": Outcome(**facts["outcome"])},
         order=Order(
-            **order, clip=ClipSpec.parse(clip), outcome=Outcome(**outcome) if outcome else None
+            **order, clip=ClipSpec.from_json(clip), outcome=Outcome(**outcome) if outcome else None
         ),
     )
