@@ -26,6 +26,7 @@ NAMES = (
     "downloads",
     "faults",
     "startup",
+    "clips",
     "structure",
 )
 RESULTS = Path(__file__).with_name("results")
