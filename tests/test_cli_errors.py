@@ -177,7 +177,7 @@ def test_a_broken_frame(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 
     says(veo("generate", "a lion", "--start-frame", "half.png"), 2, "half.png", "truncated")
     says(veo("generate", "a lion", "--start-frame", "moving.gif"), 2, "moving.gif is a GIF")
-    says(veo("generate", "a lion", "--start-frame", "text.jpg"), 2, "text.jpg is not a picture")
+    says(veo("generate", "a lion", "--start-frame", "text.jpg"), 2, "text.jpg is not an image")
     assert service.tasks() == []
 
 

@@ -78,7 +78,7 @@ class TestReceive:
             received(part, stream(DATA[offset:], offset, 200))
             assert part.read_bytes() == DATA
         else:
-            with pytest.raises(DownloadError, match=f"begin at {offset}, not at {first}"):
+            with pytest.raises(DownloadError, match=f"starts at byte {offset} instead of {first}"):
                 received(part, stream(DATA[offset:], offset, 200))
             assert part.read_bytes() == DATA[:first]
 
@@ -144,7 +144,7 @@ class TestCheck:
     def test_a_broken_one_is_removed(self, part: Path, data: bytes) -> None:
         """The next try begins again, instead of going on behind rubbish."""
         part.write_bytes(data)
-        with pytest.raises(DownloadError, match="no whole MP4") as caught:
+        with pytest.raises(DownloadError, match="not a complete MP4") as caught:
             download.verify_part(part)
         assert (part.exists(), caught.value.retryable) == (False, True)
 
@@ -219,7 +219,7 @@ class TestClaim:
     def test_a_file_is_not_replaced_unasked(self, output: Path) -> None:
         """With `force` it may be."""
         output.write_bytes(b"mine")
-        with pytest.raises(OutputError, match=r"lion\.mp4 is there already"):
+        with pytest.raises(OutputError, match=r"lion\.mp4 already exists"):
             download.prepare_output(output, force=False)
         download.prepare_output(output, force=True)
         assert output.read_bytes() == b"mine"

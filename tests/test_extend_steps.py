@@ -214,7 +214,7 @@ def test_a_file_in_the_way_stops_it_before_the_first_step(client: Client) -> Non
     lion(client)
     Path("roar.step2.mp4").write_text("mine")
 
-    with pytest.raises(OutputError, match=r"roar\.step2\.mp4 is there already"):
+    with pytest.raises(OutputError, match=r"roar\.step2\.mp4 already exists"):
         grown(client, "lion.mp4", times=3, output="roar.mp4")
     assert len(client.ledger.list_jobs()) == 1
 

@@ -98,7 +98,7 @@ class TestVerify:
     @pytest.mark.parametrize("data", [b"", b"no picture", b"<svg/>", b"\0\0\0\x18ftypisom"])
     def test_what_is_no_picture_is_refused(self, data: bytes) -> None:
         """By name too."""
-        with pytest.raises(ImageError, match=r"frame\.png is not a picture"):
+        with pytest.raises(ImageError, match=r"frame\.png is not an image"):
             verify_image("frame.png", data)
 
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -106,7 +106,7 @@ class TestVerify:
     def test_a_truncated_picture_is_refused(self, kind: str, kept: float) -> None:
         """A file that a copy or download left half: wherever it ends."""
         data = encoded(noise((200, 150)), kind)
-        with pytest.raises(ImageError, match=r"a\.png is (broken or truncated|not a picture)"):
+        with pytest.raises(ImageError, match=r"a\.png is (broken or truncated|not an image)"):
             verify_image("a.png", data[: int(len(data) * kept)])
 
     def test_too_many_pixels_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +305,7 @@ class TestKeep:
         ("reply", "says"),
         [
             (Reply(b"gone", 404), "HTTP 404"),
-            (Reply(b"<html>"), "not a picture"),
+            (Reply(b"<html>"), "not an image"),
             (Reply(encoded(plain(), "GIF")), "is a GIF"),
             (Reply(encoded(plain())[:-40], missing=40), "broke before"),
             (Reply(silent=True), "broke before"),
@@ -361,7 +361,7 @@ class TestKeep:
     def test_a_folder_that_cannot_be_written_is_told(self, tmp_path: Path) -> None:
         """As what it is: not the picture's fault."""
         (tmp_path / "pictures").write_text("in the way")
-        with pytest.raises(LedgerError, match="cannot keep a picture"):
+        with pytest.raises(LedgerError, match="cannot store an image"):
             ImageStore(tmp_path / "pictures").store(Image.of(encoded(plain())))
 
 
@@ -413,7 +413,7 @@ class TestFitting:
     def test_what_is_remembered_has_an_end(self, tmp_path: Path, fits: Mock) -> None:
         """The oldest goes when there is no room; it is made again when it is asked for."""
         datas = [encoded(noise((64, 64 + n)), quality=95) for n in range(3)]
-        store = ImageStore(tmp_path / "pictures", room=sum(map(len, datas[1:])))
+        store = ImageStore(tmp_path / "pictures", cache_bytes=sum(map(len, datas[1:])))
         kept = [store.store(Image.of(data)) for data in datas]
         for image in (*kept, kept[2], kept[1], kept[0]):
             assert store.prepare(image, ANY)[0].data == datas[kept.index(image)]
@@ -422,7 +422,7 @@ class TestFitting:
 
     def test_one_that_is_larger_than_the_room_is_fitted_all_the_same(self, tmp_path: Path) -> None:
         """And not remembered."""
-        store = ImageStore(tmp_path / "pictures", room=10)
+        store = ImageStore(tmp_path / "pictures", cache_bytes=10)
         kept = store.store(Image.of(data := encoded(plain())))
         assert store.prepare(kept, ANY)[0].data == data
         assert not store._prepared

@@ -69,15 +69,15 @@ class TestBoxes:
     @pytest.mark.parametrize(
         ("data", "says"),
         [
-            (b"", "it has no ftyp and no moov and no mdat"),
-            (HEAD, "it has no mdat"),
-            (box(b"ftyp") + box(b"mdat"), "it has no moov"),
-            (b"<!doctype html>" * 9, "it does not begin like an MP4"),
-            (b'{"error": "gone"}', "it does not begin like an MP4"),
-            (box(b"moov") + box(b"ftyp"), "it does not begin like an MP4"),
+            (b"", "it has no ftyp and no moov and no mdat box"),
+            (HEAD, "it has no mdat box"),
+            (box(b"ftyp") + box(b"mdat"), "it has no moov box"),
+            (b"<!doctype html>" * 9, "it does not start like an MP4"),
+            (b'{"error": "gone"}', "it does not start like an MP4"),
+            (box(b"moov") + box(b"ftyp"), "it does not start like an MP4"),
             (HEAD + box(b"mdat", b"abc")[:-1], "it ends within 'mdat', 1 bytes short"),
             (HEAD + box(b"mdat", b"abc", large=True)[:-2], "it ends within 'mdat', 2 bytes short"),
-            (HEAD + b"\0\0\0\7mdat", f"it makes no sense from byte {len(HEAD)} on"),
+            (HEAD + b"\0\0\0\7mdat", f"it has no valid box at byte {len(HEAD)}"),
         ],
     )
     def test_the_fault_is_named(self, data: bytes, says: str) -> None:

@@ -17,9 +17,9 @@ _KEPT_CHARACTERS = 50
 
 
 def ledger_folder(env: Mapping[str, str] = os.environ) -> Path:
-    """The folder of the ledger: ``$VEO_HOME``, else the platform's user data folder."""
-    said = env.get("VEO_HOME")
-    return to_absolute(said) if said else platformdirs.user_data_path("veo")
+    """Return the folder of the ledger: ``$VEO_HOME``, else the platform's user data folder."""
+    folder = env.get("VEO_HOME")
+    return to_absolute(folder) if folder else platformdirs.user_data_path("veo")
 
 
 def ledger_dir(*, sandbox: bool) -> Path:
@@ -28,14 +28,14 @@ def ledger_dir(*, sandbox: bool) -> Path:
 
 
 def config_folder(env: Mapping[str, str] = os.environ) -> Path:
-    """The folder of the user's ``config.toml``: ``$VEO_CONFIG_HOME``, else the platform's."""
-    said = env.get("VEO_CONFIG_HOME")
-    return to_absolute(said) if said else platformdirs.user_config_path("veo")
+    """Return the folder of ``config.toml``: ``$VEO_CONFIG_HOME``, else the platform's."""
+    folder = env.get("VEO_CONFIG_HOME")
+    return to_absolute(folder) if folder else platformdirs.user_config_path("veo")
 
 
 def to_absolute(path: Path | str) -> Path:
-    """A path from the root on, its ``~`` expanded; ``~name`` of nobody's stays as it is."""
-    # Path.expanduser would raise a RuntimeError for the latter.
+    """Return an absolute path with ``~`` expanded; ``~name`` of an unknown user stays as it is."""
+    # `Path.expanduser` raises a RuntimeError for an unknown user.
     return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
 
 

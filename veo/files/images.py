@@ -1,4 +1,4 @@
-"""Pictures made fit to send: looked at once, then turned, converted and shrunk to a limit."""
+"""Images of requests: checked once, stored if necessary, and prepared for a model's limits."""
 
 from __future__ import annotations
 
@@ -24,91 +24,95 @@ if TYPE_CHECKING:
     from veo.model import ImageLimits
 
 ACCEPTED_TYPES = ("image/jpeg", "image/png", "image/webp")
-_EXIF_ORIENTATION = 0x0112
-_JPEG_QUALITIES = (92, 85, 75)
-_MIN_SIDE_PX = 256
+_EXIF_ORIENTATION = 0x0112  # the tag's number in the EXIF standard
+_JPEG_QUALITIES = (92, 85, 75)  # tried in this order before the image is made smaller
+_MIN_SIDE_PX = 256  # a smaller image is of no use to a model
+# A larger PNG is a photograph, and becomes a JPEG: uploads of several megabytes fail with 413.
 _MAX_PNG_BYTES = 1_000_000
 _MAX_DOWNLOAD_BYTES = 64_000_000
-_MIN_UPLOAD_BYTES = 64_000  # nobody answers 413 to less
-_MAX_DECODERS = 4
+_MIN_UPLOAD_BYTES = 64_000  # no service answers 413 to an image of this size
+_MAX_DECODERS = 4  # at once, because a decoded image takes up to 50 MB
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
-    """A picture ready to send, and what was done to it in a few words (None: nothing)."""
+    """The bytes to send, and a description of the change; None if there was none."""
 
     data: bytes
     note: str | None = None
 
 
 class ImageStore:
-    """The pictures of all jobs: kept by content where they came by value, fitted once each.
+    """The images of all jobs. Each image is checked once and prepared once for each limit.
 
     Args:
-        folder: Where pictures given by value or URL are kept, so that a job survives a restart.
-        room: Bytes of fitted pictures to remember; a frame that two clips share is encoded once.
+        folder: The folder for images given by value or URL, so that a job survives a restart.
+        cache_bytes: The most bytes of prepared images to keep in memory.
     """
 
-    def __init__(self, folder: Path, room: int = 64_000_000) -> None:
+    def __init__(self, folder: Path, cache_bytes: int = 64_000_000) -> None:
         self._folder = folder
-        self._cache_bytes = room
+        self._cache_bytes = cache_bytes
         self._prepared: OrderedDict[tuple[Any, ...], PreparedImage] = OrderedDict()
         self._stored: dict[tuple[Any, ...], Image] = {}
         self._lock = threading.Lock()
-        # A decoded picture takes 50 MB: so many are worked on at once, and each only once.
+        # An image always takes the same lock, so that two threads never prepare the same one.
         self._decoder_locks = [threading.Lock() for _ in range(_MAX_DECODERS)]
 
     def store(self, image: Image) -> Image:
-        """The image by reference to a file that stays, with its sha256; looked at, to its end.
+        """Return the image as a reference to a file that stays, with its sha256.
+
+        The image is decoded to its end. An image given by value or URL is written to the folder.
 
         Raises:
-            ImageError: Missing, truncated, not a picture, or of a kind that no model takes.
+            ImageError: The image is missing, truncated, or of a type that no model accepts.
+            LedgerError: The image cannot be written.
         """
         stamp = _file_stamp(image)
         with self._lock:
-            known = self._stored.get(stamp) if stamp else None
-        if known:
-            return known
+            stored = self._stored.get(stamp) if stamp else None
+        if stored:
+            return stored
         data = download_image(image.source) if image.is_url else image.read()
         verify_image(image.source, data)
         digest = hashlib.sha256(data).hexdigest()
         by_value = image.is_url or image.data is not None
         source = self._write_file(data, digest) if by_value else str(to_absolute(image.source))
-        kept = Image(source, None, digest)
+        stored = Image(source, None, digest)
         if stamp:
             with self._lock:
-                self._stored[stamp] = kept
-        return kept
+                self._stored[stamp] = stored
+        return stored
 
     def prepare(
         self, image: Image, limits: ImageLimits, shrink: int = 0
     ) -> tuple[Image, str | None]:
-        """The image carrying bytes that fit the limits, and a line if it had to be changed.
+        """Return the image with bytes within the limits, and a line if it was changed.
 
         Args:
-            image: As ``keep`` returned it.
-            limits: What the model takes.
-            shrink: How many times to halve what was sent, after a 413 answer.
+            image: What ``store`` returned.
+            limits: The limits of the model.
+            shrink: How often to halve the size, once for each 413 response.
 
         Raises:
-            ImageError: The file is gone, or is not the picture that was planned.
+            ImageError: The file is missing, or has changed since the job was planned.
         """
         limit = limits.max_bytes
         if shrink:
             sent = self._prepare(image, limits, limit).data
             limit = max(_MIN_UPLOAD_BYTES, min(limit, len(sent)) >> shrink)
-        fitted = self._prepare(image, limits, limit)
-        note = fitted.note and f"{image.source}: {fitted.note}"
-        return image.carrying(fitted.data), note
+        prepared = self._prepare(image, limits, limit)
+        note = prepared.note and f"{image.source}: {prepared.note}"
+        return image.carrying(prepared.data), note
 
     def _prepare(self, image: Image, limits: ImageLimits, limit: int) -> PreparedImage:
         key = (image.sha256 or image.source, limits.types, limit, limits.max_side)
         with self._decoder_locks[hash(key) % _MAX_DECODERS]:
-            fitted = self._prepared.get(key)
-            if fitted is None:
-                fitted = prepare_image(image.source, self._read_unchanged(image), limits, limit)
-            self._remember(key, fitted)
-        return fitted
+            prepared = self._prepared.get(key)
+            if prepared is None:
+                prepared = prepare_image(image.source, self._read_unchanged(image), limits, limit)
+            self._remember(key, prepared)
+        return prepared
 
     def _read_unchanged(self, image: Image) -> bytes:
         data = image.read()
@@ -116,11 +120,11 @@ class ImageStore:
             raise ImageError(f"{image.source} has changed since the job was planned")
         return data
 
-    def _remember(self, key: tuple[Any, ...], fitted: PreparedImage) -> None:
+    def _remember(self, key: tuple[Any, ...], prepared: PreparedImage) -> None:
         with self._lock:
-            self._prepared[key] = fitted
-            self._prepared.move_to_end(key)  # what is shared by many stays
-            while sum(len(kept.data) for kept in self._prepared.values()) > self._cache_bytes:
+            self._prepared[key] = prepared
+            self._prepared.move_to_end(key)  # the least recently used image is dropped first
+            while sum(len(each.data) for each in self._prepared.values()) > self._cache_bytes:
                 self._prepared.popitem(last=False)
 
     def _write_file(self, data: bytes, digest: str) -> str:
@@ -132,77 +136,78 @@ class ImageStore:
                     file.write(data)
         except OSError as error:
             raise LedgerError(
-                f"cannot keep a picture in {self._folder}: {error.strerror or error}",
+                f"cannot store an image in {self._folder}: {error.strerror or error}",
                 hint="Free some space there, or set VEO_HOME to a folder that can be written.",
             ) from error
         return str(path)
 
 
 def verify_image(source: str, data: bytes) -> None:
-    """Decode a picture to its end.
+    """Decode an image to its end.
 
     Raises:
-        ImageError: It is truncated, no picture at all, or of a kind that no model takes.
+        ImageError: It is truncated, not an image, or of a type that no model accepts.
     """
     mime = sniff(data)
     if mime is None:
-        raise ImageError(f"{source} is not a picture", hint="JPEG, PNG and WebP are taken.")
+        raise ImageError(f"{source} is not an image", hint="Use a JPEG, PNG or WebP file.")
     if mime not in ACCEPTED_TYPES:
         kind = mime.removeprefix("image/").upper()
         raise ImageError(
-            f"{source} is a {kind}, which no model takes", hint="Save it as JPEG, PNG or WebP."
+            f"{source} is a {kind}, which no model accepts", hint="Save it as JPEG, PNG or WebP."
         )
     with _decode_errors(source):
         picture = _open_image(data)
-        picture.draft(None, (1, 1))  # a JPEG is read to its end all the same, and takes no room
+        picture.draft(None, (1, 1))  # saves memory: a JPEG is still read to its end
         picture.load()
 
 
 def prepare_image(source: str, data: bytes, limits: ImageLimits, max_bytes: int) -> PreparedImage:
-    """A picture turned upright and made to fit, in as good a quality as the limit allows.
+    """Return an image upright and within the limits, in the best quality that they allow.
 
-    A picture that is already upright, of an accepted type and small enough is not touched. Large
-    PNGs become JPEGs: photographs as PNG are what makes uploads fail with 413.
+    An image that is upright, of an accepted type and small enough is not changed. Any other image
+    becomes a JPEG.
 
     Raises:
-        ImageError: It cannot be decoded, or fits at no useful size.
+        ImageError: It cannot be decoded, or does not fit at a useful size.
     """
     mime = sniff(data)
     with _decode_errors(source):
         picture = _open_image(data)
         size = picture.size
-        turned = picture.getexif().get(_EXIF_ORIENTATION, 1) != 1
-        heavy_png = mime == "image/png" and len(data) > _MAX_PNG_BYTES
-        small = len(data) <= max_bytes and max(size) <= limits.max_side
-        if mime in limits.types and small and not turned and not heavy_png:
+        is_rotated = picture.getexif().get(_EXIF_ORIENTATION, 1) != 1
+        is_large_png = mime == "image/png" and len(data) > _MAX_PNG_BYTES
+        fits = len(data) <= max_bytes and max(size) <= limits.max_side
+        if mime in limits.types and fits and not is_rotated and not is_large_png:
             return PreparedImage(data)
         picture.draft(None, (limits.max_side, limits.max_side))
         upright = _make_upright(picture)
         upright.thumbnail((limits.max_side, limits.max_side))
-        made, new_size = _encode_jpeg(source, upright, max_bytes)
-    return PreparedImage(made, _describe_change(data, size, made, new_size))
+        jpeg, jpeg_size = _encode_jpeg(source, upright, max_bytes)
+    return PreparedImage(jpeg, _describe_change(data, size, jpeg, jpeg_size))
 
 
 def download_image(url: str) -> bytes:
-    """The bytes of a picture behind an ``http(s)`` URL; at most 64 MB.
+    """Return the bytes of an image at an ``http(s)`` URL, at most 64 MB.
 
     Raises:
-        ImageError: It cannot be had.
+        ImageError: The URL is not valid, or the image cannot be downloaded.
     """
-    from veo.http.client import ApiClient  # noqa: PLC0415 - requests is heavy, few requests name a URL
+    from veo.http.client import ApiClient  # noqa: PLC0415 - loads requests; few requests need it
 
     try:
-        with closing(ApiClient(url).open(url)) as answer:
-            if answer.status != 200:
-                raise ImageError(f"{url}: HTTP {answer.status}")
-            return b"".join(_limit_bytes(_MAX_DOWNLOAD_BYTES, url, answer.chunks()))
+        with closing(ApiClient(url).open(url)) as response:
+            if response.status != 200:
+                raise ImageError(f"{url}: HTTP {response.status}")
+            return b"".join(_limit_bytes(_MAX_DOWNLOAD_BYTES, url, response.chunks()))
     except ProviderError as error:
         raise ImageError(f"{url}: {error.message}") from error
     except ConfigError:
-        raise ImageError(f"{url!r} is no URL of a picture") from None
+        raise ImageError(f"{url!r} is not a valid image URL") from None
 
 
 def _limit_bytes(limit: int, url: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    # A server may send more than it announced, so the bytes are counted as they come.
     count = 0
     for chunk in chunks:
         count += len(chunk)
@@ -213,7 +218,7 @@ def _limit_bytes(limit: int, url: str, chunks: Iterator[bytes]) -> Iterator[byte
 
 @contextmanager
 def _decode_errors(source: str) -> Iterator[None]:
-    from PIL import Image as Pil  # noqa: PLC0415 - 27 ms that only a request with pictures needs
+    from PIL import Image as Pil  # noqa: PLC0415 - takes 27 ms; few requests have images
 
     try:
         yield
@@ -221,7 +226,7 @@ def _decode_errors(source: str) -> Iterator[None]:
         raise
     except (Pil.DecompressionBombError, Pil.DecompressionBombWarning):
         raise ImageError(f"{source} has too many pixels") from None
-    except Exception as error:  # noqa: BLE001 - what decoders raise about a broken file is no one kind
+    except Exception as error:  # noqa: BLE001 - decoders raise errors of many types
         raise ImageError(f"{source} is broken or truncated: {error}") from None
 
 
@@ -232,7 +237,10 @@ def _open_image(data: bytes) -> Pil.Image:
 
 
 def _make_upright(picture: Pil.Image) -> Pil.Image:
-    """The picture as a person sees it, in RGB, its colour profile kept where that still fits."""
+    """Return the image in RGB, rotated as its EXIF data says, on white where transparent.
+
+    The colour profile is kept if the mode was RGB before: it does not fit converted colours.
+    """
     from PIL import Image as Pil  # noqa: PLC0415
     from PIL import ImageOps  # noqa: PLC0415
 
@@ -271,7 +279,7 @@ def _describe_change(
 
 
 def _file_stamp(image: Image) -> tuple[Any, ...] | None:
-    """What tells that a file is still the one that was looked at; None for what is no file."""
+    """Return a key that changes when the image changes; None for a file that cannot be read."""
     if image.data is not None:
         return ("value", image.sha256)
     if image.is_url:

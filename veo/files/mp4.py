@@ -1,7 +1,7 @@
-"""MP4 files: whether one is whole, and how long it is.
+"""MP4 files: whether one is complete, and how long it is.
 
-A half-downloaded fast-start file still probes as 8.0 s; only the bytes tell, so the boxes are
-followed to the last one.
+A truncated fast-start file still probes as 8.0 s, because its index comes first. So completeness
+is checked by following the boxes (ISO 14496-12, 4.2) to the last byte.
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from pathlib import Path
 
-_HEADER_BYTES = 8
-_LARGE_HEADER_BYTES = 16
+_HEADER_BYTES = 8  # length (4 bytes) and kind (4 bytes)
+_LARGE_HEADER_BYTES = 16  # length 1, kind, and the real length in 8 bytes
 
 
 def find_defect(file: BinaryIO) -> str | None:
-    """What is wrong with an MP4 file, in a few words; None when it is whole."""
+    """Return what is wrong with an MP4 file, in a few words, or None if it is complete."""
     size = file.seek(0, os.SEEK_END)
     kinds: list[bytes] = []
     at = 0
     while at < size:
         kind, length = _read_box(file, at, size)
         if not kinds and kind != b"ftyp":
-            return "it does not begin like an MP4"
+            return "it does not start like an MP4"
         if at + length > size:
             return f"it ends within {kind.decode('latin-1')!r}, {at + length - size} bytes short"
         if length < _HEADER_BYTES:
-            return f"it makes no sense from byte {at} on"
+            return f"it has no valid box at byte {at}"
         kinds.append(kind)
         at += length
     missing = [kind.decode() for kind in (b"ftyp", b"moov", b"mdat") if kind not in kinds]
-    return f"it has no {' and no '.join(missing)}" if missing else None
+    return f"it has no {' and no '.join(missing)} box" if missing else None
 
 
 def read_duration_s(path: Path) -> float | None:
-    """How long the pictures of a video file last; None where nobody can tell."""
-    import av  # noqa: PLC0415 - 60 ms and a few megabytes that most commands can spare
+    """Return the length of the video track in seconds, or None if it cannot be read."""
+    import av  # noqa: PLC0415 - takes 60 ms, and most commands do not need it
 
     try:
         with av.open(str(path)) as file:
@@ -50,6 +50,7 @@ def read_duration_s(path: Path) -> float | None:
 
 
 def _read_box(file: BinaryIO, at: int, size: int) -> tuple[bytes, int]:
+    """Return kind and length of the box at an offset. Length 0 means: up to the end of file."""
     file.seek(at)
     head = file.read(_LARGE_HEADER_BYTES)
     length, kind = int.from_bytes(head[:4], "big"), head[4:8]

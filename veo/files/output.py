@@ -1,4 +1,4 @@
-"""From a remote video to a file: whole or not there at all."""
+"""Videos on disk: they are downloaded to part files, checked, and only then given their names."""
 
 from __future__ import annotations
 
@@ -20,42 +20,45 @@ if TYPE_CHECKING:
 
     from veo.provider import ByteStream
 
-WRITE_BYTES = 1 << 16  # larger writes took up to eight times the CPU a byte (Linux 6.18, ext4)
+# Larger writes took up to eight times as much CPU time per byte (measured on Linux 6.18, ext4).
+WRITE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
-    """A file that is on disk, whole. ``path`` is not the one asked for if that was taken."""
+    """A complete file. ``path`` differs from the requested one if that was taken."""
 
     path: Path
     bytes: int
     sha256: str
 
 
-def size_on_disk(part: Path) -> int:
-    """How many bytes an earlier try left behind."""
+def size_on_disk(path: Path) -> int:
+    """Return the size of a file in bytes, 0 if there is none."""
     try:
-        return part.stat().st_size
+        return path.stat().st_size
     except OSError:
         return 0
 
 
-def write_stream(stream: ByteStream, part: Path, told: Callable[[int, int | None], None]) -> None:
-    """Write a stream to the part file, at the stream's offset; what was beyond it is dropped.
+def write_stream(
+    stream: ByteStream, part: Path, on_progress: Callable[[int, int | None], None]
+) -> None:
+    """Write a stream to the part file at the stream's offset; drop older bytes after it.
 
     Args:
-        stream: The bytes; closed in the end.
-        part: The file; what an earlier try wrote before the offset stays.
-        told: Called with the bytes there are and the bytes there will be, as they come.
+        stream: The bytes; closed at the end.
+        part: The file, with what an earlier attempt wrote.
+        on_progress: Called for each chunk with the bytes so far and the total, if known.
 
     Raises:
-        AnswerLostError: The connection broke; the bytes so far are kept.
-        DownloadError: Fewer or more bytes came than the server announced, they do not follow on
-            what is there, or the disk is full.
+        AnswerLostError: The connection broke; the bytes so far stay.
+        DownloadError: The server sent fewer or more bytes than announced, the stream starts after
+            the end of the part file, or the disk is full.
     """
     with contextlib.closing(stream), _disk_errors(part):
-        if stream.offset > (kept := size_on_disk(part)):
-            raise DownloadError(f"the bytes that came begin at {stream.offset}, not at {kept}")
+        if stream.offset > (size := size_on_disk(part)):
+            raise DownloadError(f"the response starts at byte {stream.offset} instead of {size}")
         mode = "r+b" if stream.offset else "wb"
         with part.open(mode) as file:
             count = file.seek(stream.offset)
@@ -64,11 +67,11 @@ def write_stream(stream: ByteStream, part: Path, told: Callable[[int, int | None
                 for piece in _split_chunk(chunk):
                     file.write(piece)
                 count += len(chunk)
-                told(count, stream.total)
+                on_progress(count, stream.total)
     if stream.total is not None and count != stream.total:
         if count > stream.total:
             part.unlink()
-        raise DownloadError(f"{count} of {stream.total} bytes arrived")
+        raise DownloadError(f"{count} of {stream.total} bytes were received")
 
 
 def _split_chunk(chunk: bytes) -> Iterator[memoryview]:
@@ -77,26 +80,26 @@ def _split_chunk(chunk: bytes) -> Iterator[memoryview]:
 
 
 def verify_part(part: Path) -> SavedFile:
-    """Follow a part file to its last byte, hash it, and make it durable.
+    """Check that a part file is a complete MP4, flush it to disk, and hash it.
 
     Raises:
-        DownloadError: It is no whole MP4 (it is removed then), or the disk is full.
+        DownloadError: It is not a complete MP4, and was removed; or the disk is full.
     """
     with _disk_errors(part):
         with part.open("r+b") as file:
-            fault = find_defect(file)
+            defect = find_defect(file)
             os.fsync(file.fileno())
-        if fault:
+        if defect:
             part.unlink()
-            raise DownloadError(f"the file that came is no whole MP4: {fault}")
+            raise DownloadError(f"the downloaded file is not a complete MP4: {defect}")
         return SavedFile(part, part.stat().st_size, hash_file(part))
 
 
 def publish_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
-    """Give a checked part file its name, in one step.
+    """Rename a checked part file to its output in one step, and return its path.
 
-    A file that appeared under the name meanwhile is not replaced without ``force``: the video
-    then gets the job's id into its name. It has been paid for, so it is saved in any case.
+    Without ``force`` a file that has appeared under that name is not replaced. The video is then
+    saved under a name with the job's id, because it has been paid for.
 
     Raises:
         DownloadError: The folder cannot be written.
@@ -108,31 +111,32 @@ def publish_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
 
 
 def hash_file(path: Path) -> str:
-    """The sha256 of a file's content."""
+    """Return the sha256 of a file's content as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def prepare_output(output: Path, *, force: bool) -> None:
-    """Make sure, before anything is paid, that a file can be written there.
+    """Check, before anything is paid, that a file can be written.
 
     Raises:
-        OutputError: It is there already, is a folder, or the folder cannot be written.
+        OutputError: It exists already, it is a folder, or its folder cannot be written.
     """
     with _output_errors(output.parent):
         if output.is_dir():
-            raise OutputError(f"{output} is a folder", hint="Name a file in it.")
+            raise OutputError(f"{output} is a folder", hint="Give the name of a file.")
         if output.exists() and not force:
-            raise OutputError(f"{output} is there already", remedies=[Remedy("overwrite")])
+            raise OutputError(f"{output} already exists", remedies=[Remedy("overwrite")])
     prepare_folder(output.parent)
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make sure that a folder is there and can be written.
+    """Create a folder if necessary, and check that files can be written to it.
 
     Raises:
-        OutputError: It cannot.
+        OutputError: The folder cannot be created or written.
     """
+    # Only a real write tells: permissions, quotas and read-only mounts all count.
     probe = part_path(folder / "veo", str(os.getpid()))
     with _output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -153,8 +157,9 @@ def _move_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
         part.replace(output)
         return output
     try:
+        # Unlike a rename, a link fails if the name is taken, so it can never overwrite a file.
         os.link(part, output)
-    except OSError:  # the name is taken, or the file system has no hard links
+    except OSError:  # the name is taken, or the file system does not support hard links
         free = alternative_path(output, job) if os.path.lexists(output) else output
         part.replace(free)
         return free
@@ -163,8 +168,8 @@ def _move_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name durable, where the system can: the file itself is."""
-    with contextlib.suppress(OSError):
+    """Flush a new file name to disk; the content was flushed before."""
+    with contextlib.suppress(OSError):  # not every system can flush a folder
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

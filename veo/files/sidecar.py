@@ -1,4 +1,4 @@
-"""What a job looks like from outside: the object of ``--json`` and of the file beside a video."""
+"""A job as JSON: what ``--json`` prints, and the sidecar file beside each video."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def job_to_json(record: Record) -> dict[str, Any]:
-    """A job as ``--json`` prints it. Money is USD as text-free numbers, times are seconds."""
+    """Return a job as ``--json`` prints it. Money is in USD, times are in seconds."""
     failure = record.error_json()
     return {
         "job": record.id,
@@ -38,7 +38,7 @@ def job_to_json(record: Record) -> dict[str, Any]:
 
 
 def cost_to_json(record: Record) -> dict[str, Any]:
-    """What a job was quoted and charged, USD; ``certain`` is False where nobody can tell."""
+    """Return the quote and the charge of a job in USD; ``certain`` tells if the charge is known."""
     return {
         "quoted": float(record.parse_quote().amount),
         "charged": float(to_usd(record.charged)),
@@ -48,14 +48,14 @@ def cost_to_json(record: Record) -> dict[str, Any]:
 
 
 def sidecar_path(output: Path) -> Path:
-    """The sidecar of a video: the same name with ``.json`` behind it."""
+    """Return the path of a video's sidecar: the video's name and ``.json``."""
     return output.with_name(f"{output.name}.json")
 
 
 def write_sidecar(record: Record) -> None:
-    """Write the sidecar of a finished job; a disk that refuses it does not fail the job.
+    """Write the sidecar of a finished job. An error of the disk does not fail the job.
 
-    A file of that name that is no sidecar is somebody else's, and stays.
+    A file of that name that is not a sidecar belongs to the user and is not replaced.
     """
     body = job_to_json(record) | {
         "request": json.loads(record.request),
@@ -71,13 +71,13 @@ def write_sidecar(record: Record) -> None:
 
 
 def _format_json(body: dict[str, Any]) -> str:
-    """JSON with a line for each member: readable, and no work for the slow, indenting encoder."""
+    """Return JSON with one line per member; the indenting encoder of ``json`` is far slower."""
     lines = (f"  {_encode(name)}: {_encode(value)}" for name, value in body.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def read_job_id(output: Path) -> str | None:
-    """The job that a video's sidecar names; None where there is none that can be read."""
+    """Return the job that a video's sidecar names, or None without a readable sidecar."""
     try:
         body = json.loads(sidecar_path(output).read_text("utf-8"))
     except (OSError, ValueError):
@@ -87,14 +87,14 @@ def read_job_id(output: Path) -> str | None:
 
 
 def _durations_to_json(record: Record) -> dict[str, float | None]:
-    """How long a job was queued, generating, downloading; None for what did not begin."""
-
-    def between(start: float | None, end: float | None) -> float | None:
-        return round(end - start, 3) if start is not None and end is not None else None
-
-    done = record.ended_at if record.state is State.DONE else None
+    """Return the seconds of each phase of a job; None for a phase that has not ended."""
+    done_at = record.ended_at if record.state is State.DONE else None
+    phases = {
+        "queued": (record.created_at, record.submitted_at),
+        "generating": (record.submitted_at, record.ready_at),
+        "downloading": (record.ready_at, done_at),
+    }
     return {
-        "queued": between(record.created_at, record.submitted_at),
-        "generating": between(record.submitted_at, record.ready_at),
-        "downloading": between(record.ready_at, done),
+        name: round(end - start, 3) if start is not None and end is not None else None
+        for name, (start, end) in phases.items()
     }
