@@ -35,7 +35,7 @@ def test_a_wrong_key(
     monkeypatch.setenv("VEO_API_KEY", "another-key")
     ran = veo("generate", "a lion")
 
-    says(ran, 3, "the key was refused", "not charged")
+    says(ran, 3, "the provider rejected the key", "not charged")
     assert "another-key" not in ran.err + ran.out
 
 
@@ -43,7 +43,7 @@ def test_an_empty_balance(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """An account without money is an error of the setup; nothing was charged."""
     service.change(balance=0)
 
-    says(veo("generate", "a lion"), 3, "the balance does not suffice", "not charged")
+    says(veo("generate", "a lion"), 3, "the balance is too low", "not charged")
 
 
 def test_an_unknown_provider(veo: Veo) -> None:
@@ -208,7 +208,7 @@ def test_a_failed_generation(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     service.change(fail_rate=1.0)
     ran = veo("generate", "a lion")
 
-    says(ran, 1, "the provider could not make it", "not charged")
+    says(ran, 1, "the provider failed to make the video", "not charged")
 
 
 def test_an_unknown_outcome(veo: Veo, service: veo_sandbox.Sandbox) -> None:

@@ -1,4 +1,4 @@
-"""The command line: one file a verb, each as short as parse, call, show."""
+"""The command line: one module per command in ``veo_commands.commands``."""
 
 from veo_commands.entry_point import main
 

@@ -1,4 +1,4 @@
-"""``python -m veo_commands`` is ``veo``."""
+"""Run ``veo`` as ``python -m veo_commands``."""
 
 from veo_commands import main
 

@@ -1,4 +1,4 @@
-"""What the shell may complete. It never fails, and never says more than the values."""
+"""Values that the shell completes. Errors are suppressed: a shell must not print them."""
 
 from __future__ import annotations
 
@@ -8,45 +8,46 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_MAX_JOBS = 50
+
 
 def complete_providers(incomplete: str) -> list[str]:
-    """Names of installed providers."""
+    """Return installed providers. They are not imported: their entry points name them."""
     from importlib.metadata import entry_points
 
     from veo.provider import GROUP
 
-    return _fitting(incomplete, entry_points(group=GROUP).names)
+    return _filter_by_prefix(incomplete, entry_points(group=GROUP).names)
 
 
 def complete_models(incomplete: str) -> list[str]:
-    """Names of models of every provider."""
+    """Return the models of all providers."""
     from veo.provider import installed_providers
 
-    return _fitting(
-        incomplete, {name for cls in installed_providers().values() for name in cls.facts.models}
-    )
+    providers = installed_providers().values()
+    return _filter_by_prefix(incomplete, {name for each in providers for name in each.facts.models})
 
 
 def complete_jobs(incomplete: str) -> list[str]:
-    """Ids of the newest jobs, of the sandbox too."""
+    """Return the ids of the newest jobs of both ledgers, as ``--sandbox`` may follow."""
     from veo.ledger import Ledger
     from veo.paths import ledger_dir
 
-    found: list[str] = []
-    with suppress(Exception):  # a shell that completes must not print errors
+    ids: list[str] = []
+    with suppress(Exception):
         for sandbox in (False, True):
             home = ledger_dir(sandbox=sandbox)
             if home.is_dir():
-                found += [record.id for record in Ledger(home).list_jobs(limit=50)]
-    return _fitting(incomplete, found)
+                ids += [record.id for record in Ledger(home).list_jobs(limit=_MAX_JOBS)]
+    return _filter_by_prefix(incomplete, ids)
 
 
 def complete_states(incomplete: str) -> list[str]:
-    """The states of a job's life."""
+    """Return the states that a job can have."""
     from veo.ledger import State
 
-    return _fitting(incomplete, State)
+    return _filter_by_prefix(incomplete, State)
 
 
-def _fitting(incomplete: str, names: Iterable[str]) -> list[str]:
+def _filter_by_prefix(incomplete: str, names: Iterable[str]) -> list[str]:
     return sorted(name for name in names if name.startswith(incomplete))

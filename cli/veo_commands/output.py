@@ -1,6 +1,7 @@
-"""The one place that prints: results to stdout, everything else to stderr.
+"""Everything that commands print: results on stdout, messages on stderr.
 
-Three ways: for a person, as JSON (one object a line on stdout), or quiet (results and errors).
+There are three modes: text, ``--json`` (one JSON object per line on stdout) and ``--quiet``
+(results and errors only).
 """
 
 from __future__ import annotations
@@ -26,56 +27,58 @@ if TYPE_CHECKING:
 
     from veo.errors import VeoError
 
-# What a provider's own words, in whatever language, are about.
-_MEANINGS = {
-    "AuthError": "the key was refused",
-    "BalanceError": "the balance does not suffice",
+# The messages of these errors are the provider's own and may be in any language, so an English
+# phrase goes before them.
+_PREFIXES = {
+    "AuthError": "the provider rejected the key",
+    "BalanceError": "the balance is too low",
     "BusyError": "the provider is busy",
-    "GenerationError": "the provider could not make it",
-    "ModelUnavailableError": "the model cannot be had",
-    "ModeratedError": "a safety filter said no",
-    "RefusedError": "the provider refused the request",
-    "TooLargeError": "the pictures are too large",
+    "GenerationError": "the provider failed to make the video",
+    "ModelUnavailableError": "the model is not available",
+    "ModeratedError": "a safety filter rejected the request",
+    "RefusedError": "the provider rejected the request",
+    "TooLargeError": "the images are too large",
 }
-_CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
-_WIDE = 10_000
-_LEAST = 8
+# C0 controls except tab and newline, DEL, and C1 controls: all that can start an escape sequence.
+_CONTROL_CHARACTERS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
+_UNLIMITED_WIDTH = 10_000  # a file or pipe has no width, but rich needs a number
+_MIN_COLUMN_WIDTH = 8
+_COLUMN_GAP = 2
 
 
 def strip_control(text: str) -> str:
-    """Text from elsewhere made harmless for a terminal: no escape sequences."""
-    return text.translate(_CONTROL)
+    """Remove control characters, so that text from a server cannot control the terminal."""
+    return text.translate(_CONTROL_CHARACTERS)
 
 
 def shorten_line(text: str, width: int) -> str:
-    """Text on one line of at most so many characters."""
+    """Return text on one line, cut to at most ``width`` characters."""
     text = " ".join(strip_control(text).split())
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """What is printed, and how."""
+    """Options for what is printed, and how. Every command has them."""
 
     panel: ClassVar[str] = "General"
 
     json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
+        bool, typer.Option("--json", help="Print one JSON object per line on stdout.")
     ] = False
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress and no remarks on stderr.")
-    ] = False
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Tell what happens inside; tracebacks on errors.")
-    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")] = (
+        False
+    )
+    debug: Annotated[bool, typer.Option("--debug", help="Print debug logs and tracebacks.")] = False
 
 
 class Output:
-    """Where a command puts what it has to say.
+    """Prints the results and messages of a command.
 
     Attributes:
-        show: How; a command's options set it.
-        sandbox: Whether the hints have to name the sandbox's ledger.
+        options: The output options of the command.
+        sandbox: Whether the command works on the sandbox's ledger. Commands in hints need the
+            same option then.
     """
 
     def __init__(self) -> None:
@@ -83,65 +86,67 @@ class Output:
         self.sandbox = False
 
     def set_mode(self, options: OutputOptions) -> None:
-        """Print like this from now on."""
+        """Start a command with its output options."""
         self.options, self.sandbox = options, False
 
     def print_result(self, body: Mapping[str, Any], text: str | None) -> None:
-        """One result: the object for a program, the text for a person (None: no text)."""
+        """Print ``body`` with ``--json``, else ``text``. None prints nothing."""
         if self.options.json:
-            readable = (sys.stdout.encoding or "").lower() in {"utf-8", "utf8"}
-            text = json.dumps(body, ensure_ascii=not readable, default=str)
+            is_utf8 = (sys.stdout.encoding or "").lower() in {"utf-8", "utf8"}
+            text = json.dumps(body, ensure_ascii=not is_utf8, default=str)
         if text is not None:
-            typer.echo(text, color=_colours())
+            typer.echo(text, color=_color_setting())
 
     def print_table(self, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Rows for a person, the columns side by side; ``>`` before a title aligns it right.
+        """Print rows as text, in columns. A title that starts with ``>`` is aligned right.
 
-        On a terminal that is too narrow the last columns are cut or left out.
+        On a narrow terminal, the last columns are cut or omitted.
         """
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        cells = [[_cell(value) for value in row] for row in rows]
-        names = [Text(title.lstrip(">"), style="dim") for title in titles]
-        wide = get_terminal_size().columns if sys.stdout.isatty() else _WIDE
-        count = _columns([names, *cells], wide)
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for title, name in zip(titles[:count], names, strict=False):
-            table.add_column(name, justify="right" if title.startswith(">") else "left")
+        cells = [[_make_cell(value) for value in row] for row in rows]
+        headings = [Text(title.lstrip(">"), style="dim") for title in titles]
+        width = get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED_WIDTH
+        count = _count_fitting_columns([headings, *cells], width)
+        table = Table(box=None, pad_edge=False, padding=(0, _COLUMN_GAP, 0, 0))
+        for title, heading in zip(titles[:count], headings, strict=False):
+            table.add_column(heading, justify="right" if title.startswith(">") else "left")
         for row in cells:
             table.add_row(*row[:count])
-        console = Console(file=sys.stdout, width=wide, highlight=False)
-        with console.capture() as painted:
+        console = Console(file=sys.stdout, width=width, highlight=False)
+        with console.capture() as capture:
             console.print(table)
-        typer.echo("\n".join(line.rstrip() for line in painted.get().splitlines()))
-        if count < len(names):
-            missing = ", ".join(str(name) for name in names[count:])
-            self.info(f"The terminal is too narrow for: {missing}.", dim=True)
+        # rich pads every line to the full width, which would wrap in a smaller window.
+        typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+        if count < len(headings):
+            omitted = ", ".join(str(heading) for heading in headings[count:])
+            self.info(f"Columns omitted because the terminal is too narrow: {omitted}.", dim=True)
 
     @staticmethod
     def key_values(rows: Iterable[tuple[str, str]]) -> str:
-        """Names and values, one pair a line, the values in one column."""
-        known = list(rows)
-        wide = max((len(name) for name, _ in known), default=0)
+        """Return names and values as text, one pair per line, with the values aligned."""
+        pairs = list(rows)
+        width = max((len(name) for name, _ in pairs), default=0)
         return "\n".join(
-            f"{name:<{wide}}  {strip_control(value)}".rstrip() for name, value in known
+            f"{name:<{width}}  {strip_control(value)}".rstrip() for name, value in pairs
         )
 
     def info(self, text: str, **style: Any) -> None:
-        """A remark, on stderr; nothing when quiet."""
+        """Print a message on stderr, except with ``--quiet``."""
         if not self.options.quiet:
             self.notice(text, **style)
 
     def notice(self, text: str, **style: Any) -> None:
-        """A line on stderr, printed even when quiet; that nobody reads it is no reason to stop."""
-        with suppress(OSError, ValueError):
-            typer.secho(_fitted(strip_control(text)), err=True, color=_colours(), **style)
+        """Print a message on stderr, even with ``--quiet``."""
+        with suppress(OSError, ValueError):  # a closed stderr must not stop a job
+            message = _wrap_for_terminal(strip_control(text))
+            typer.secho(message, err=True, color=_color_setting(), **style)
 
     @contextmanager
     def show_spinner(self, text: str) -> Iterator[None]:
-        """Say on a terminal what is being done, for as long as it takes; nothing is left of it."""
+        """Show a message on a terminal until the block ends, then erase it."""
         if self.options.quiet or not sys.stderr.isatty():
             yield
             return
@@ -151,25 +156,25 @@ class Output:
             yield
 
     def warn(self, text: str) -> None:
-        """Something to know before or while it happens."""
+        """Print each line of ``text`` as a warning, except with ``--quiet``."""
         for line in text.splitlines():
             self.info(f"warning: {line}", fg="yellow")
 
     def hint(self, text: str) -> None:
-        """What can be done next."""
+        """Print what the user can do next, even with ``--quiet``."""
         self.notice(f"  {text}", dim=True)
 
     def suggest(self, text: str) -> None:
-        """A hint that nobody is lost without; nothing when quiet."""
+        """Print a hint that is not essential: nothing with ``--quiet``."""
         if not self.options.quiet:
             self.hint(text)
 
     def print_error(self, error: VeoError) -> None:
-        """What went wrong, why, and what to do next; a line for each problem."""
+        """Print an error, one line per problem, and what the user can do about it."""
         kind = type(error).__name__
-        meaning = f"{_MEANINGS[kind]}: " if kind in _MEANINGS else ""
+        prefix = f"{_PREFIXES[kind]}: " if kind in _PREFIXES else ""
         for line in error_lines(error):
-            self.notice(f"error: {meaning}{line}", fg="red")
+            self.notice(f"error: {prefix}{line}", fg="red")
         for line in self.advice(error):
             self.hint(line)
 
@@ -182,7 +187,8 @@ class Output:
         return veo_command(*words, sandbox=self.sandbox)
 
     def broken_pipe(self) -> int:
-        """Nobody reads the results any more: the rest goes nowhere; returns the exit code."""
+        """Discard further results because the reader has closed the pipe; return the exit code."""
+        # Otherwise the interpreter flushes stdout at exit and reports the error a second time.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.BROKEN_PIPE
 
@@ -190,8 +196,7 @@ class Output:
 out = Output()
 
 
-def _cell(value: Any) -> Text:
-    """A value as one line of a table."""
+def _make_cell(value: Any) -> Text:
     from rich.text import Text
 
     cell = value if isinstance(value, Text) else Text(strip_control(str(value)))
@@ -199,24 +204,24 @@ def _cell(value: Any) -> Text:
     return cell
 
 
-def _columns(rows: Sequence[Sequence[Text]], wide: int) -> int:
-    """How many columns fit whole, but for the last, which may be cut down to a little."""
+def _count_fitting_columns(rows: Sequence[Sequence[Text]], width: int) -> int:
+    """Return how many columns fit if the last one may be cut to ``_MIN_COLUMN_WIDTH``."""
     widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
     count = len(widths)
-    while count > 2 and sum(widths[: count - 1]) + 2 * count + _LEAST > wide:
+    while count > 2 and sum(widths[: count - 1]) + _COLUMN_GAP * count + _MIN_COLUMN_WIDTH > width:
         count -= 1
     return count
 
 
-def _fitted(text: str) -> str:
-    """Text wrapped between words where a terminal would break them; in a log it stays as it is."""
+def _wrap_for_terminal(text: str) -> str:
+    """Wrap text between words if stderr is a terminal; a log keeps its long lines."""
     if not sys.stderr.isatty():
         return text
-    wide = get_terminal_size().columns - 1
+    width = get_terminal_size().columns - 1
     return "\n".join(
         fill(
             line,
-            wide,
+            width,
             subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2),
             break_long_words=False,
             break_on_hyphens=False,
@@ -225,6 +230,6 @@ def _fitted(text: str) -> str:
     )
 
 
-def _colours() -> bool | None:
-    """False where nobody wants colours; None: as the stream is a terminal or not."""
+def _color_setting() -> bool | None:
+    """Return False if ``NO_COLOR`` is set; else None, for colors on a terminal only."""
     return False if os.environ.get("NO_COLOR") else None
