@@ -1,4 +1,4 @@
-"""``veo cost --reconcile``: the ledger beside a provider's list, and what is settled by it."""
+"""``veo cost --reconcile``: compare the ledger with a provider's list, and settle jobs."""
 
 import json
 from collections.abc import Callable
@@ -27,67 +27,70 @@ NOW = 1_790_000_000.0
 TASKLESS = frozenset({"laozhang-sync"})
 AT_ONCE = ("--settled-after", "0.001s")
 
-Unanswered = Callable[[str], str]
+MakeUnknown = Callable[[str], str]
 
 
 @pytest.fixture
 def bills(service: veo_sandbox.Sandbox) -> str:
-    """Where the sandbox lists its charges."""
+    """Return the URL of the sandbox's list of charges."""
     return f"{service.url}/sandbox/bills"
 
 
 @pytest.fixture
-def unanswered(veo: Veo, service: veo_sandbox.Sandbox) -> Unanswered:
-    """Make a job whose answer never came; after acceptance (paid), or before it (unpaid)."""
+def make_unknown(veo: Veo, service: veo_sandbox.Sandbox) -> MakeUnknown:
+    """Return a function that makes a job of unknown outcome.
 
-    def make(prompt: str) -> str:
+    The response is lost after acceptance if the prompt begins with ``paid``, before it otherwise.
+    """
+
+    def make_job(prompt: str) -> str:
         when = "drop_answer" if prompt.startswith("paid") else "http_502_html"
         service.fault(when, on="create", match=prompt)
         (job,) = veo("generate", prompt, "--json").objects
         assert job["state"] == "unknown"
         return str(job["job"])
 
-    return make
+    return make_job
 
 
-def summary(veo: Veo, *args: object) -> dict[str, Any]:
-    """The last line of a reconciliation."""
+def read_summary(veo: Veo, *args: object) -> dict[str, Any]:
+    """Return the last line of a reconciliation in JSON."""
     return veo("cost", "--json", "--reconcile", *args).objects[-1]
 
 
-def job(name: str) -> Record:
-    """A job as the ledger has it."""
+def read_job(name: str) -> Record:
+    """Return a job from the ledger."""
     ledger = Ledger(ledger_folder())
-    found = ledger.find_job(name)
+    result = ledger.find_job(name)
     ledger.close()
-    return found
+    return result
 
 
-def test_everything_matches(veo: Veo, service: veo_sandbox.Sandbox, bills: str) -> None:
-    """Jobs with tasks are found by them, those of the stream by model, amount and time."""
+def test_all_jobs_match(veo: Veo, service: veo_sandbox.Sandbox, bills: str) -> None:
+    """Jobs with tasks match by task id, jobs of the sync route by model, amount and time."""
     for route in ("laozhang-async", "laozhang-sync"):
         for prompt in ("one", "two"):
             veo("generate", prompt, "-p", route)
     ran = veo("cost", "--reconcile", bills)
-    told = summary(veo, bills)
+    summary = read_summary(veo, bills)
 
     assert ran.code == 0
     assert "4, $0.60 on both sides, 2 of them by model, amount and time" in ran.out
-    assert (told["matched"], told["matched_usd"], told["agrees"]) == (4, 0.60, True)
+    assert (summary["matched"], summary["matched_usd"], summary["agrees"]) == (4, 0.60, True)
 
 
-def test_a_paid_job_is_recovered(
-    veo: Veo, bills: str, unanswered: Unanswered, service: veo_sandbox.Sandbox
+def test_paid_job_is_recovered(
+    veo: Veo, bills: str, make_unknown: MakeUnknown, service: veo_sandbox.Sandbox
 ) -> None:
-    """The one charge that is nobody else's is the job's: settled, resumed, on disk, paid once."""
+    """A job with exactly one possible charge is settled, resumed and downloaded, and paid once."""
     veo("generate", "another")
-    name = unanswered("paid lion")
+    name = make_unknown("paid lion")
     offered = veo("cost", "--reconcile", bills)
     settled = veo("cost", "--reconcile", bills, "--settle")
     resumed = veo("resume", name, "--json")
-    done = job(name)
+    done = read_job(name)
 
-    assert (offered.code, job(name).submits) == (5, 1)
+    assert (offered.code, read_job(name).submits) == (5, 1)
     assert "--settle records these verdicts in the ledger: 1 paid, 0 unpaid" in offered.err
     assert settled.code == 0
     assert f"`veo resume {name}`" in settled.err
@@ -95,106 +98,112 @@ def test_a_paid_job_is_recovered(
     assert (done.state, done.charged, done.reserved) == (State.DONE, PRICE, 0)
     with Path(done.output).open("rb") as file:
         assert find_defect(file) is None
-    assert summary(veo, bills)["agrees"]
+    assert read_summary(veo, bills)["agrees"]
     assert "bills: it was charged $0.15" in veo("show", name).out
 
 
-def test_an_unpaid_job_is_released(veo: Veo, bills: str, unanswered: Unanswered) -> None:
-    """A job that no charge can be of has failed, and its money is free; its events say why."""
+def test_unpaid_job_is_released(veo: Veo, bills: str, make_unknown: MakeUnknown) -> None:
+    """A job without a possible charge fails and its reservation is released; an event says why."""
     veo("generate", "another")
-    name = unanswered("unpaid lion")
+    name = make_unknown("unpaid lion")
     veo("cost", "--reconcile", bills, "--settle", *AT_ONCE)
     ledger = Ledger(ledger_folder())
-    last = ledger.read_history(job(name).id)[-1]
+    last = ledger.read_history(read_job(name).id)[-1]
     lost = find_untraced(ledger)
     ledger.close()
 
-    assert (job(name).state, job(name).charged, job(name).reserved) == (State.FAILED, 0, 0)
+    assert (read_job(name).state, read_job(name).charged, read_job(name).reserved) == (
+        State.FAILED,
+        0,
+        0,
+    )
     assert (last.kind, last.reserved, last.data["verdict"]) == ("settled", -PRICE, "unpaid")
     assert lost == []
 
 
-def test_nothing_is_concluded_too_early(veo: Veo, bills: str, unanswered: Unanswered) -> None:
-    """A charge may still come, or the list may begin too late: the job stays as it is."""
-    name = unanswered("unpaid lion")
+def test_no_verdict_before_the_list_is_complete(
+    veo: Veo, bills: str, make_unknown: MakeUnknown
+) -> None:
+    """While a charge may still come, or the list may begin too late, the job stays unknown."""
+    name = make_unknown("unpaid lion")
     beginning = veo("cost", "--reconcile", bills, "--settle", *AT_ONCE)
     early = veo("cost", "--reconcile", bills, "--settle", "--since", "today")
 
     assert (beginning.code, early.code) == (5, 5)
     assert "`since` says from when it is complete" in beginning.out
     assert "one may still come" in early.out
-    assert job(name).state is State.UNKNOWN
+    assert read_job(name).state is State.UNKNOWN
     assert "--unpaid JOB" in early.err
 
 
-def test_what_is_ambiguous_is_asked(
-    veo: Veo, bills: str, unanswered: Unanswered, service: veo_sandbox.Sandbox
+def test_ambiguous_charges_are_left_to_the_user(
+    veo: Veo, bills: str, make_unknown: MakeUnknown, service: veo_sandbox.Sandbox
 ) -> None:
-    """Two jobs and two charges that are alike: only the user can say which is whose."""
-    names = [unanswered("paid lion"), unanswered("paid tiger")]
+    """Two jobs and two charges that are alike are settled only if the user assigns them."""
+    names = [make_unknown("paid lion"), make_unknown("paid tiger")]
     tasks = {task["request"]["prompt"]: task["task"] for task in service.tasks()}
     open_ = veo("cost", "--reconcile", bills, "--settle")
-    pairs = [f"{name}={tasks[job(name).parse_request().prompt]}" for name in names]
+    pairs = [f"{name}={tasks[read_job(name).parse_request().prompt]}" for name in names]
     said = veo("cost", "--reconcile", bills, "--settle", "--task", pairs[0], "--task", pairs[1])
     veo("resume")
 
     assert open_.code == 5
-    assert "2 charges can be its" in open_.out
+    assert "2 charges can belong to it" in open_.out
     assert said.code == 0
-    assert {job(name).state for name in names} == {State.DONE}
-    assert {job(name).task_id for name in names} == set(tasks.values())
+    assert {read_job(name).state for name in names} == {State.DONE}
+    assert {read_job(name).task_id for name in names} == set(tasks.values())
 
 
-def test_the_user_says_it_was_not_charged(veo: Veo, bills: str, unanswered: Unanswered) -> None:
-    """--unpaid needs no list that is old enough."""
-    name = unanswered("unpaid lion")
+def test_user_states_that_a_job_was_not_charged(
+    veo: Veo, bills: str, make_unknown: MakeUnknown
+) -> None:
+    """--unpaid settles a job at once, whatever the age of the list."""
+    name = make_unknown("unpaid lion")
     veo("cost", "--reconcile", bills, "--settle", "--unpaid", name)
 
-    assert job(name).state is State.FAILED
+    assert read_job(name).state is State.FAILED
 
 
-def test_an_uncertain_charge_is_confirmed(
-    veo: Veo, bills: str, service: veo_sandbox.Sandbox
-) -> None:
-    """Documents contradict each other on failed streams; the list ends the doubt."""
+def test_uncertain_charge_is_confirmed(veo: Veo, bills: str, service: veo_sandbox.Sandbox) -> None:
+    """The charge of a failed stream is uncertain until the list confirms it."""
     service.change(fail_rate=1.0)
     veo("generate", "a failure", "-p", "laozhang-sync")
     (before,) = veo("jobs", "--json").objects
-    told = summary(veo, bills, "--settle")
+    summary = read_summary(veo, bills, "--settle")
 
     assert not before["cost"]["certain"]
-    assert told["settled"] == [before["job"]]
-    assert job(before["job"]).certain
+    assert summary["settled"] == [before["job"]]
+    assert read_job(before["job"]).certain
     assert veo("cost", "--json").objects[-1]["uncertain"] == 0.0
 
 
-def test_a_failure_that_was_free_after_all(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A failed stream that a complete list does not have was not charged: the money is free."""
+def test_uncertain_charge_is_released(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A failed stream that is missing in a complete list was not charged."""
     service.change(fail_rate=1.0)
     (failed,) = veo("generate", "a failure", "-p", "laozhang-sync", "--json").objects
     Path("list.csv").write_text("task,amount\n")
     args = ("cost", "--reconcile", "list.csv", "--settle", "--since", "today")
     veo(*args, "--settled-after", "0.001s")
-    now = job(failed["job"])
+    now = read_job(failed["job"])
 
     assert failed["cost"]["charged"] == 0.15
     assert (now.state, now.charged, now.certain) == (State.FAILED, 0, True)
 
 
 def test_differences_are_listed(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Another amount, a charge that only one side knows: each is named, none is changed."""
+    """Different amounts, and charges on one side only, are listed and nothing is changed."""
     (one,) = veo("generate", "one", "--json").objects
     (two,) = veo("generate", "two", "--json").objects
     rows = ["Task ID;Cost (USD)", f"{one['task_id']};0,20", "stranger;$0.15"]
     Path("list.csv").write_text("\n".join(rows))
-    found = veo("cost", "--json", "--reconcile", "list.csv").objects
-    kinds = {line["kind"]: line for line in found}
+    result = veo("cost", "--json", "--reconcile", "list.csv").objects
+    kinds = {line["kind"]: line for line in result}
 
     assert (kinds["differing"]["ours"], kinds["differing"]["theirs"]) == (0.15, 0.20)
     assert kinds["ours"]["job"] == two["job"]
     assert kinds["theirs"]["task"] == "stranger"
     assert not kinds["summary"]["agrees"]
-    assert job(one["job"]).charged == PRICE
+    assert read_job(one["job"]).charged == PRICE
 
 
 @pytest.mark.parametrize(
@@ -208,21 +217,21 @@ def test_differences_are_listed(veo: Veo, service: veo_sandbox.Sandbox) -> None:
         (["--unpaid", "{done}"], "nothing to settle"),
     ],
 )
-def test_what_the_user_says_is_checked(
-    veo: Veo, bills: str, unanswered: Unanswered, args: list[str], says: str
+def test_statements_of_the_user_are_checked(
+    veo: Veo, bills: str, make_unknown: MakeUnknown, args: list[str], says: str
 ) -> None:
-    """A word that cannot be true settles nothing."""
+    """A statement that contradicts the list or the ledger is an error and settles nothing."""
     (done,) = veo("generate", "done", "--json").objects
-    unknown = unanswered("unpaid lion")
+    unknown = make_unknown("unpaid lion")
     names = {"done": done["job"], "unknown": unknown, "task": done["task_id"]}
     ran = veo("cost", "--reconcile", bills, "--settle", *(arg.format(**names) for arg in args))
 
     assert ran.code == 2
     assert says in ran.err
-    assert job(unknown).state is State.UNKNOWN
+    assert read_job(unknown).state is State.UNKNOWN
 
 
-# The reader of lists.
+# Parsing of lists.
 
 
 @pytest.mark.parametrize(
@@ -241,8 +250,8 @@ def test_what_the_user_says_is_checked(
         ('{"data": {"items": [{"task_id": "t1", "quota": 75000}]}}', 150_000),
     ],
 )
-def test_lists_of_many_forms(text: str, amount: int) -> None:
-    """Columns go by their usual names; refunds are taken off, holds are no charges."""
+def test_formats_of_lists(text: str, amount: int) -> None:
+    """Columns are found by their usual names; refunds are subtracted, holds are ignored."""
     assert [(bill.task, bill.amount) for bill in parse_charges(text, "list")] == [("t1", amount)]
 
 
@@ -250,27 +259,31 @@ def test_lists_of_many_forms(text: str, amount: int) -> None:
     ("at", "seconds"),
     [("1790000000", NOW), ("1790000000000", NOW), ("2026-09-21T13:33:20+00:00", 1789997600.0)],
 )
-def test_times_of_many_forms(at: str, seconds: float) -> None:
-    """Seconds, milliseconds, ISO."""
+def test_formats_of_times(at: str, seconds: float) -> None:
+    """Times are given in seconds, in milliseconds, or in ISO format."""
     assert parse_charges(f"task,amount,at\nt,1,{at}\n", "list")[0].at == seconds
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("name,colour\na,b\n", "no column tells the task nor the amount; there are: name, colour"),
-        ("task,colour\na,b\n", "no column tells the amount"),
-        ("task,amount\na,much\n", "line 2: 'much' is no amount"),
-        ("task,amount\na,nan\n", "'nan' is no amount"),
-        ('task,amount\na,"1,2,3"\n', "'1,2,3' is no amount"),
-        ("task,amount,at\na,1,soon\n", "'soon' is no time"),
-        ('{"error": "no"}', "no list of charges"),
-        ("[1, 2]", "no list of objects"),
-        ("[{", "is no JSON"),
+        (
+            "name,colour\na,b\n",
+            "cannot find a column for the task and the amount; the columns are: name, colour",
+        ),
+        ("task,colour\na,b\n", "cannot find a column for the amount"),
+        ("task,amount\na,much\n", "line 2: 'much' is not a valid amount"),
+        ("task,amount\na,nan\n", "'nan' is not a valid amount"),
+        ('task,amount\na,"1,2,3"\n', "'1,2,3' is not a valid amount"),
+        ("task,amount,at\na,1,soon\n", "'soon' is not a valid time"),
+        ('{"error": "no"}', "is not a list of charges"),
+        ('{"data": 5}', "is not a list of charges"),
+        ("[1, 2]", "is not a list of objects"),
+        ("[{", "is not valid JSON"),
     ],
 )
-def test_what_is_no_list_is_told(text: str, says: str) -> None:
-    """The message names the file, the line, and what is missing."""
+def test_invalid_list(text: str, says: str) -> None:
+    """The message names the file, the line, and the problem."""
     with pytest.raises(UsageError) as caught:
         parse_charges(text, "list.csv")
 
@@ -278,25 +291,25 @@ def test_what_is_no_list_is_told(text: str, says: str) -> None:
     assert says in caught.value.message
 
 
-def test_an_empty_list_is_a_list() -> None:
-    """Nothing was charged."""
+def test_empty_list_is_valid() -> None:
+    """An empty list has no charges."""
     assert parse_charges("[]", "list") == parse_charges("task,amount\n", "list") == []
 
 
-def test_a_url_that_does_not_answer(veo: Veo) -> None:
-    """One line, exit code 2."""
+def test_unreachable_url(veo: Veo) -> None:
+    """An unreachable URL is a usage error that names the host."""
     ran = veo("cost", "--reconcile", "http://127.0.0.1:9/bills")
 
     assert ran.code == 2
     assert "127.0.0.1" in ran.err
 
 
-# The comparison itself, on rows.
+# The comparison of records and charges.
 
 
-def row(name: str, state: State = State.DONE, **facts: Any) -> Record:
-    """A job of the stream, charged 0.15, done within a minute from ``NOW`` on."""
-    usual = {
+def make_record(name: str, state: State = State.DONE, **facts: Any) -> Record:
+    """Return a job of the sync route, charged $0.15, done one minute after ``NOW``."""
+    defaults = {
         "run": name,
         "provider": "laozhang-sync",
         "model": "veo-3.1-fast",
@@ -313,7 +326,7 @@ def row(name: str, state: State = State.DONE, **facts: Any) -> Record:
         "submitted_at": NOW,
         "ended_at": NOW + 60,
     }
-    return Record(id=name, state=state, **usual | facts)
+    return Record(id=name, state=state, **defaults | facts)
 
 
 QUOTE = {
@@ -328,102 +341,129 @@ QUOTE = {
 }
 
 
-def bill(
+def make_charge(
     task: str, at: float | None = NOW + 1, amount: int = PRICE, **facts: Any
 ) -> ProviderCharge:
-    """A charge."""
+    """Return a charge."""
     return ProviderCharge(task, amount, at, **{"model": "veo-3.1-fast", "label": "chat"} | facts)
 
 
-def compared(records: list[Record], bills: list[ProviderCharge], **terms: Any) -> Reconciliation:
-    """A list made long after everything, complete from long before on."""
-    listed = ChargeList("list", NOW + 1e6, bills)
-    return reconcile(records, listed, Assumptions(since=NOW - 1e6, taskless=TASKLESS, **terms))
+def reconcile_all(
+    records: list[Record], charges: list[ProviderCharge], **assumptions: Any
+) -> Reconciliation:
+    """Reconcile with a list that is complete, from long before ``NOW`` to long after."""
+    listed = ChargeList("list", NOW + 1e6, charges)
+    return reconcile(
+        records, listed, Assumptions(since=NOW - 1e6, taskless=TASKLESS, **assumptions)
+    )
 
 
-def test_jobs_that_are_alike_are_counted() -> None:
-    """Three jobs of the stream, two charges in their time: one is ours only, whichever it is."""
-    found = compared([row("a"), row("b"), row("c")], [bill("x"), bill("y", None)])
+def test_interchangeable_jobs_are_counted() -> None:
+    """Of three interchangeable jobs with two charges, one is in the ledger only."""
+    result = reconcile_all(
+        [make_record("a"), make_record("b"), make_record("c")],
+        [make_charge("x"), make_charge("y", None)],
+    )
 
-    assert (len(found.matched), len(found.ledger_only), found.provider_only) == (2, 1, [])
-
-
-def test_charges_of_another_time_or_model_are_not_taken() -> None:
-    """What a job cannot have caused stays theirs."""
-    found = compared([row("a")], [bill("late", NOW + 1e5), bill("other", model="veo-3.1")])
-
-    assert [each.task for each in found.provider_only] == ["late", "other"]
-    assert [each.id for each in found.ledger_only] == ["a"]
+    assert (len(result.matched), len(result.ledger_only), result.provider_only) == (2, 1, [])
 
 
-def test_a_certain_charge_is_matched_before_a_doubtful_one() -> None:
-    """With one charge for two jobs, the failed one is the one that was not charged."""
-    found = compared([row("failed", State.FAILED, certain=False), row("done")], [bill("x")])
+def test_time_and_model_must_match() -> None:
+    """A charge of another time or model stays with the provider."""
+    result = reconcile_all(
+        [make_record("a")], [make_charge("late", NOW + 1e5), make_charge("other", model="veo-3.1")]
+    )
 
-    assert [pair.record.id for pair in found.matched] == ["done"]
-    assert [(q.record.id, q.verdict, q.amount) for q in found.open_items] == [
+    assert [each.task for each in result.provider_only] == ["late", "other"]
+    assert [each.id for each in result.ledger_only] == ["a"]
+
+
+def test_certain_charges_are_matched_first() -> None:
+    """If two jobs share one charge, it belongs to the job whose charge is certain."""
+    result = reconcile_all(
+        [make_record("failed", State.FAILED, certain=False), make_record("done")],
+        [make_charge("x")],
+    )
+
+    assert [pair.record.id for pair in result.matched] == ["done"]
+    assert [(q.record.id, q.verdict, q.amount) for q in result.open_items] == [
         ("failed", "unpaid", PRICE)
     ]
 
 
-def test_a_charge_that_a_like_job_may_have_is_not_given_away() -> None:
-    """A job with a task never takes a charge that may be one of the stream's."""
-    unknown = row("u", State.UNKNOWN, provider="laozhang-async", reserved=PRICE, charged=0)
-    charges = [bill("x", label=None), bill("y", label=None)]
-    (question,) = compared([row("a"), unknown], charges).open_items
+def test_contested_charge_is_not_assigned() -> None:
+    """A job with a task is not assigned a charge that may belong to a job of the sync route."""
+    unknown = make_record("u", State.UNKNOWN, provider="laozhang-async", reserved=PRICE, charged=0)
+    charges = [make_charge("x", label=None), make_charge("y", label=None)]
+    (question,) = reconcile_all([make_record("a"), unknown], charges).open_items
 
     assert question.verdict == "open"
     assert {each.task for each in question.candidates} == {"x", "y"}
 
 
-def test_labels_are_learned_from_tasks() -> None:
-    """Once a job's task tells what the list calls its route, other routes' charges are not its."""
-    known = row("k", provider="laozhang-async", task_id="t1")
-    unknown = row("u", State.UNKNOWN, provider="laozhang-async", reserved=PRICE, charged=0)
-    charges = [bill("t1", label="videos"), bill("x"), bill("t2", label="videos")]
-    found = compared([known, row("a"), unknown], charges)
+def test_labels_are_learned_from_matches_by_task() -> None:
+    """A match by task tells the label of its provider; other labels no longer fit."""
+    known = make_record("k", provider="laozhang-async", task_id="t1")
+    unknown = make_record("u", State.UNKNOWN, provider="laozhang-async", reserved=PRICE, charged=0)
+    charges = [
+        make_charge("t1", label="videos"),
+        make_charge("x"),
+        make_charge("t2", label="videos"),
+    ]
+    result = reconcile_all([known, make_record("a"), unknown], charges)
 
-    assert [(q.verdict, q.charge and q.charge.task) for q in found.open_items] == [("paid", "t2")]
-    assert (found.provider_only, found.ledger_only) == ([], [])
+    assert [(q.verdict, q.charge and q.charge.task) for q in result.open_items] == [("paid", "t2")]
+    assert (result.provider_only, result.ledger_only) == ([], [])
 
 
-def test_streams_that_were_lost_are_all_paid_or_none_is_said() -> None:
-    """As many charges as lost streams: all paid. Fewer: which one is open."""
-    lost = [row(name, State.UNKNOWN, charged=PRICE) for name in ("a", "b")]
-    all_ = compared(lost, [bill("x"), bill("y")])
-    one = compared(lost, [bill("x")])
-    none = compared(lost, [])
+def test_lost_streams_are_paid_only_if_all_are() -> None:
+    """If there is a charge for each lost stream, all are paid; with fewer charges all are open."""
+    lost = [make_record(name, State.UNKNOWN, charged=PRICE) for name in ("a", "b")]
+    both = reconcile_all(lost, [make_charge("x"), make_charge("y")])
+    one = reconcile_all(lost, [make_charge("x")])
+    none = reconcile_all(lost, [])
 
-    assert [q.verdict for q in all_.open_items] == ["paid", "paid"]
+    assert [q.verdict for q in both.open_items] == ["paid", "paid"]
     assert [q.verdict for q in one.open_items] == ["open", "open"]
     assert [q.verdict for q in none.open_items] == ["unpaid", "unpaid"]
 
 
-def test_a_refund_is_no_charge() -> None:
-    """An unknown job whose one charge was given back was not paid."""
-    unknown = row("u", State.UNKNOWN, provider="laozhang-async", reserved=PRICE, charged=0)
-    (question,) = compared([unknown], [bill("x", amount=0)]).open_items
+def test_refunded_charge_is_unpaid() -> None:
+    """An unknown job whose only charge was refunded was not paid."""
+    unknown = make_record("u", State.UNKNOWN, provider="laozhang-async", reserved=PRICE, charged=0)
+    (question,) = reconcile_all([unknown], [make_charge("x", amount=0)]).open_items
 
     assert (question.verdict, question.charge and question.charge.task) == ("unpaid", "x")
 
 
-def test_jobs_of_before_the_list_are_no_difference() -> None:
-    """A list of this month says nothing about the last."""
-    old = row("old", submitted_at=NOW - 1e7, created_at=NOW - 1e7, ended_at=NOW - 1e7)
-    found = compared([old, row("a")], [bill("x")])
+def test_jobs_before_the_list_are_not_a_difference() -> None:
+    """Jobs that ended before the list begins are listed separately."""
+    old = make_record("old", submitted_at=NOW - 1e7, created_at=NOW - 1e7, ended_at=NOW - 1e7)
+    result = reconcile_all([old, make_record("a")], [make_charge("x")])
 
-    assert ([r.id for r in found.before_list], found.ledger_only) == (["old"], [])
+    assert ([r.id for r in result.before_list], result.ledger_only) == (["old"], [])
 
 
-def test_an_earlier_send_is_a_question_of_its_own() -> None:
-    """A job sent twice: its own task is matched, the other charge can only be the first send's."""
-    twice = row("t", provider="laozhang-async", task_id="t2", doubtful=PRICE)
-    found = compared([twice], [bill("t1"), bill("t2")])
+def test_earlier_send_is_judged_separately() -> None:
+    """If a job was sent twice, one charge matches its task, the other belongs to the first send."""
+    twice = make_record("t", provider="laozhang-async", task_id="t2", doubtful=PRICE)
+    result = reconcile_all([twice], [make_charge("t1"), make_charge("t2")])
 
-    assert len(found.matched) == 1
+    assert len(result.matched) == 1
     assert [
-        (q.is_earlier_send, q.verdict, q.charge and q.charge.task) for q in found.open_items
+        (q.is_earlier_send, q.verdict, q.charge and q.charge.task) for q in result.open_items
     ] == [(True, "paid", "t1")]
+
+
+def test_earlier_send_of_a_grouped_job_is_kept() -> None:
+    """A job that is paid as one of a group still has the open item of its earlier send."""
+    twice = make_record("u", State.UNKNOWN, reserved=PRICE, charged=0, doubtful=2 * PRICE)
+    items = reconcile_all([twice], [make_charge("x")]).open_items
+
+    assert [(item.is_earlier_send, item.verdict) for item in items] == [
+        (False, "paid"),
+        (True, "unpaid"),
+    ]
 
 
 _moments = st.floats(NOW - 1e5, NOW + 2e5)
@@ -444,28 +484,28 @@ _charges = st.lists(
 
 
 @given(_jobs, _charges)
-def test_every_bill_is_counted_once(jobs: list[Any], charges: list[Any]) -> None:
-    """Whatever is compared: no bill is lost, none is given to two jobs, no job asked twice."""
+def test_every_charge_is_counted_once(jobs: list[Any], charges: list[Any]) -> None:
+    """No charge is lost or assigned twice, and no job is listed twice, for any input."""
     records = [
-        row(f"j{n}", state, provider=provider, task_id=task, certain=sure, charged=charged)
+        make_record(f"j{n}", state, provider=provider, task_id=task, certain=sure, charged=charged)
         for n, (provider, state, task, sure, charged, _) in enumerate(jobs)
     ]
-    bills = [bill(f"t{n}", at, amount) for n, (amount, at) in enumerate(charges)]
-    found = compared(records, bills)
-    pairs = [*found.matched, *found.differing, *found.not_ended]
-    used = [pair.charge for pair in pairs] + [q.charge for q in found.open_items if q.charge]
-    told = [pair.record.id for pair in pairs] + [q.record.id for q in found.open_items]
-    told += [record.id for record in (*found.ledger_only, *found.before_list)]
+    bills = [make_charge(f"t{n}", at, amount) for n, (amount, at) in enumerate(charges)]
+    result = reconcile_all(records, bills)
+    pairs = [*result.matched, *result.differing, *result.not_ended]
+    used = [pair.charge for pair in pairs] + [q.charge for q in result.open_items if q.charge]
+    listed = [pair.record.id for pair in pairs] + [q.record.id for q in result.open_items]
+    listed += [record.id for record in (*result.ledger_only, *result.before_list)]
 
     assert len({each.task for each in used}) == len(used)
-    assert sum(b.amount for b in [*used, *found.provider_only]) == sum(b.amount for b in bills)
-    assert len(set(told)) == len(told)
+    assert sum(b.amount for b in [*used, *result.provider_only]) == sum(b.amount for b in bills)
+    assert len(set(listed)) == len(listed)
 
 
-def test_ten_thousand_jobs_are_compared() -> None:
-    """Each finds its charge, whatever the order of the list."""
+def test_ten_thousand_jobs_are_reconcile_all() -> None:
+    """Each of 10,000 jobs is matched, whatever the order of the list."""
     times = [NOW + number for number in range(10_000)]
-    records = [row(f"j{at}", submitted_at=at, ended_at=at + 60) for at in times]
-    charges = [bill(f"t{at}", at + 1) for at in reversed(times)]
+    records = [make_record(f"j{at}", submitted_at=at, ended_at=at + 60) for at in times]
+    charges = [make_charge(f"t{at}", at + 1) for at in reversed(times)]
 
-    assert len(compared(records, charges).matched) == 10_000
+    assert len(reconcile_all(records, charges).matched) == 10_000

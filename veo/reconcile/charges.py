@@ -1,8 +1,8 @@
-"""A provider's list of charges, read from JSON or CSV, a file or a URL.
+"""Read a provider's list of charges from CSV or JSON, from a file or a URL.
 
-Nobody documents the export of a console, so columns are found by their usual names: of a task,
-an amount (or a quota: 500000 of it are one USD, as new-api counts), and where there are such, a
-time, a model, a label for the route, and a state. The sandbox's ``/sandbox/bills`` is such a list.
+The providers' export formats are not documented, so columns are found by their usual names: a
+task, an amount in USD (or a quota), and optionally a time, a model, a label for the route, and a
+state. The sandbox's ``/sandbox/bills`` is such a list.
 """
 
 from __future__ import annotations
@@ -25,8 +25,14 @@ from veo.money import to_micros
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+# Gateways of the new-api family, as LaoZhang's, count in quota; 500000 of it are 1 USD.
 QUOTA_PER_USD = 500_000
-_NAMES = {
+MAX_BYTES = 200_000_000
+_TIMEOUT_S = 30
+# Seconds reach this in the year 5138, milliseconds passed it in 1973.
+_MIN_MILLISECONDS = 1e11
+# For each field the names of columns that may hold it, the most specific first.
+_COLUMN_NAMES = {
     "task": ("task", "task_id", "taskid", "video_id", "id"),
     "amount": ("amount", "amount_usd", "cost", "cost_usd", "usd", "price", "charge"),
     "quota": ("quota",),
@@ -35,24 +41,22 @@ _NAMES = {
     "label": ("route", "provider", "endpoint", "channel"),
     "state": ("state", "status", "kind", "type"),
 }
-_BACK = {"refunded", "refund", "returned", "reversed"}
-_HELD = {"held", "hold", "pending", "reserved"}
-_MILLISECONDS = 1e11
-_TIMEOUT_S = 30
-_MOST_BYTES = 200_000_000
+_REFUND_STATES = {"refunded", "refund", "returned", "reversed"}
+_HOLD_STATES = {"held", "hold", "pending", "reserved"}
+_LIST_KEYS = ("data", "items", "bills", "logs")
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderCharge:
-    """What a provider charged for one task, refunds taken off.
+    """The charge for one task, less its refunds.
 
     Attributes:
-        task: The provider's name for it; the line where the list has none.
-        amount: Millionths of a USD; 0 when all was given back.
-        at: When, Unix seconds, if the list tells.
-        model: Its model, if the list tells.
-        label: What the list calls the route, if anything.
-        named: Whether the list names the task.
+        task: The task id; the position in the list where the list names no task.
+        amount: Millionths of a USD; 0 after a full refund.
+        at: Unix seconds; None if not listed.
+        model: Name of the model; None if not listed.
+        label: What the list calls the provider's route; None if not listed.
+        has_task_id: Whether the list names the task.
     """
 
     task: str
@@ -65,12 +69,12 @@ class ProviderCharge:
 
 @dataclass(frozen=True, slots=True)
 class ChargeList:
-    """A whole list.
+    """A provider's list of charges.
 
     Attributes:
-        source: Where it came from.
-        taken_at: When it was made, Unix seconds: now for a URL, a file's time of writing.
-        bills: One for each task.
+        source: The path or URL.
+        taken_at: Unix seconds of the file's last change; of the download for a URL.
+        charges: One for each task.
     """
 
     source: str
@@ -79,168 +83,181 @@ class ChargeList:
 
     @property
     def starts_at(self) -> float | None:
-        """The time of its first charge; None when it tells no times."""
-        return min((bill.at for bill in self.charges if bill.at is not None), default=None)
+        """The time of the first charge, Unix seconds; None if the list has no times."""
+        return min((charge.at for charge in self.charges if charge.at is not None), default=None)
 
     def since(self, moment: float | None) -> ChargeList:
-        """The list without what is older than a moment, Unix seconds."""
-        kept = [b for b in self.charges if moment is None or b.at is None or b.at >= moment]
-        return replace(self, charges=kept)
+        """Return the list without the charges before a moment, Unix seconds."""
+        if moment is None:
+            return self
+        charges = [each for each in self.charges if each.at is None or each.at >= moment]
+        return replace(self, charges=charges)
 
 
-def load_charges(place: str) -> ChargeList:
-    """The list at a path or a URL.
+def load_charges(source: str) -> ChargeList:
+    """Read the list at a path or a URL.
 
     Raises:
-        UsageError: It cannot be read, or is no list of charges; says what is missing.
+        UsageError: It cannot be read, or it is not a list of charges.
     """
-    if re.match(r"https?://", place):
-        text, taken_at = _fetched(place), time.time()
+    if re.match(r"https?://", source):
+        text, taken_at = _download_text(source), time.time()
     else:
-        text, taken_at = _read(Path(place))
-    return ChargeList(place, taken_at, parse_charges(text, place))
+        text, taken_at = _read_text(Path(source))
+    return ChargeList(source, taken_at, parse_charges(text, source))
 
 
 def parse_charges(text: str, source: str) -> list[ProviderCharge]:
-    """The charges that a text lists, one for each task.
+    """Parse a list of charges; charges and refunds of the same task are added up.
 
     Raises:
-        UsageError: It is no such list; names ``source``, and the line.
+        UsageError: It is not a list of charges. The message names ``source`` and the line.
     """
-    rows = _json(text, source) if text.lstrip()[:1] in {"[", "{"} else _csv(text, source)
-    return _merged(_bill(row, f"{source}, {where}", where) for where, row in rows)
+    is_json = text.lstrip()[:1] in {"[", "{"}
+    rows = _parse_json(text, source) if is_json else _parse_csv(text, source)
+    return _merge_by_task(_parse_row(row, f"{source}, {line}", line) for line, row in rows)
 
 
-def _fetched(url: str) -> str:
-    import requests  # noqa: PLC0415 - 90 ms that a file has no use for
+def _download_text(url: str) -> str:
+    import requests  # noqa: PLC0415 - takes 90 ms, which a file does not need
 
     try:
-        answer = requests.get(url, timeout=_TIMEOUT_S)
-        answer.raise_for_status()
+        response = requests.get(url, timeout=_TIMEOUT_S)
+        response.raise_for_status()
     except requests.RequestException as error:
         raise UsageError(f"{url}: {error}") from None
-    return answer.content.decode("utf-8-sig", "replace")
+    return response.content.decode("utf-8-sig", "replace")
 
 
-def _read(path: Path) -> tuple[str, float]:
+def _read_text(path: Path) -> tuple[str, float]:
+    """Return a file's text and the time of its last change, Unix seconds."""
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"{path} is too large for a list of charges")
         return path.read_text("utf-8-sig"), path.stat().st_mtime
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is no text: save the list as CSV or JSON, in UTF-8") from None
+        raise UsageError(
+            f"{path} is not a text file: save the list as CSV or JSON, in UTF-8"
+        ) from None
 
 
-Located = tuple[str, dict[str, Any]]
+LocatedRow = tuple[str, dict[str, Any]]
 
 
-def _json(text: str, source: str) -> list[Located]:
+def _parse_json(text: str, source: str) -> list[LocatedRow]:
     try:
         body = json.loads(text, parse_float=Decimal)
     except ValueError as error:
-        raise UsageError(f"{source} is no JSON: {error}") from None
+        raise UsageError(f"{source} is not valid JSON: {error}") from None
     while isinstance(body, dict):
-        inner = next((body[key] for key in ("data", "items", "bills", "logs") if key in body), None)
-        if inner is None:
-            raise UsageError(f"{source}: the JSON is no list of charges")
-        body = inner
+        body = next((body[key] for key in _LIST_KEYS if key in body), None)
+    if not isinstance(body, list):
+        raise UsageError(f"{source}: the JSON is not a list of charges")
     if not all(isinstance(row, dict) for row in body):
-        raise UsageError(f"{source}: the JSON is no list of objects")
-    rows = [(f"entry {index + 1}", _known(row)) for index, row in enumerate(body)]
-    _check(set().union(*(row for _, row in rows)), [key for row in body for key in row], source)
+        raise UsageError(f"{source}: the JSON is not a list of objects")
+    rows = [(f"entry {index + 1}", _select_columns(row)) for index, row in enumerate(body)]
+    fields = set().union(*(row for _, row in rows))
+    _check_columns(fields, [key for row in body for key in row], source)
     return rows
 
 
-def _csv(text: str, source: str) -> list[Located]:
+def _parse_csv(text: str, source: str) -> list[LocatedRow]:
     try:
         head = text.split("\n", 1)[0]
         delimiter = max(",;\t|", key=head.count)
         reader = csv.DictReader(io.StringIO(text), delimiter=delimiter)
         titles = [title for title in reader.fieldnames or () if title]
-        _check(set(_known(dict.fromkeys(titles))), titles, source)
+        _check_columns(set(_select_columns(dict.fromkeys(titles))), titles, source)
         rows = []
         for row in reader:
-            values = row if delimiter == "," else {key: _point(row[key]) for key in row}
-            rows.append((f"line {reader.line_num}", _known(values)))
+            values = row if delimiter == "," else {key: _fix_comma(row[key]) for key in row}
+            rows.append((f"line {reader.line_num}", _select_columns(values)))
     except csv.Error as error:
-        raise UsageError(f"{source} is no CSV: {error}") from None
+        raise UsageError(f"{source} is not valid CSV: {error}") from None
     return rows
 
 
-def _point(value: Any) -> Any:
-    """A number with a decimal comma, as some countries' spreadsheets write it, with a point."""
+def _fix_comma(value: Any) -> Any:
+    """Replace a decimal comma, as spreadsheets of some countries write it, by a point."""
     return value.replace(",", ".") if re.fullmatch(r"\s*\$?-?\d+,\d+\s*", value or "") else value
 
 
-def _known(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A row by the names used here; of several columns that fit, the most telling one."""
-    plain = {re.sub(r"[^a-z0-9]+", "_", str(key).lower()).strip("_"): key for key in row if key}
-    found = {}
-    for ours, names in _NAMES.items():
-        name = next((name for name in names if name in plain), None)
+def _select_columns(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the known columns of a row under the names of ``_COLUMN_NAMES``."""
+    titles = {re.sub(r"[^a-z0-9]+", "_", str(key).lower()).strip("_"): key for key in row if key}
+    selected = {}
+    for field, names in _COLUMN_NAMES.items():
+        name = next((name for name in names if name in titles), None)
         if name:
-            found[ours] = row[plain[name]]
-    return found
+            selected[field] = row[titles[name]]
+    return selected
 
 
-def _check(found: set[str], titles: Sequence[str], source: str) -> None:
+def _check_columns(fields: set[str], titles: Sequence[str], source: str) -> None:
+    """Check that a list has a task and an amount.
+
+    Raises:
+        UsageError: A column is missing; the hint lists the names that are recognized.
+    """
     if not titles:
-        return  # an empty list is a list: nothing was charged
-    missing = ["task"] if "task" not in found else []
-    missing += ["amount"] if not found & {"amount", "quota"} else []
+        return  # an empty list is valid: nothing was charged
+    missing = ["task"] if "task" not in fields else []
+    missing += ["amount"] if not fields & {"amount", "quota"} else []
     if missing:
-        wanted = "; ".join(f"{name}: {', '.join(_NAMES[name])}" for name in missing)
-        has = ", ".join(dict.fromkeys(map(str, titles)))
+        known = "; ".join(f"{name}: {', '.join(_COLUMN_NAMES[name])}" for name in missing)
+        present = ", ".join(dict.fromkeys(map(str, titles)))
         raise UsageError(
-            f"{source}: no column tells the {' nor the '.join(missing)}; there are: {has}",
-            hint=f"Rename a column to one of these. {wanted}{' or quota' * ('amount' in missing)}.",
+            f"{source}: cannot find a column for the {' and the '.join(missing)}; "
+            f"the columns are: {present}",
+            hint=f"Rename a column to one of these. {known}{' or quota' * ('amount' in missing)}.",
         )
 
 
-def _bill(row: Mapping[str, Any], place: str, where: str) -> ProviderCharge | None:
-    """One entry; what is only held is no charge."""
+def _parse_row(row: Mapping[str, Any], location: str, line: str) -> ProviderCharge | None:
+    """Return the charge or refund of a row; None for an amount that is only held."""
     task = str(row.get("task") or "").strip()
     state = str(row.get("state") or "").strip().lower()
-    if state in _HELD:
+    if state in _HOLD_STATES:
         return None
-    amount = _amount(row, place)
-    if state in _BACK:
+    amount = _parse_amount(row, location)
+    if state in _REFUND_STATES:
         amount = -abs(amount)
     return ProviderCharge(
-        task=task or where,
+        task=task or line,
         amount=amount,
-        at=_moment(row.get("at"), place),
+        at=_parse_time(row.get("at"), location),
         model=str(row.get("model") or "").strip() or None,
         label=str(row.get("label") or "").strip() or None,
         has_task_id=bool(task),
     )
 
 
-def _amount(row: Mapping[str, Any], place: str) -> int:
+def _parse_amount(row: Mapping[str, Any], location: str) -> int:
+    """Return the amount or quota of a row, millionths of a USD."""
     name = "amount" if row.get("amount") not in {None, ""} else "quota"
-    said = row.get(name)
-    text = re.sub(r"[\s$]|usd", "", str(said if said is not None else ""), flags=re.IGNORECASE)
+    value = row.get(name)
+    text = re.sub(r"[\s$]|usd", "", str(value if value is not None else ""), flags=re.IGNORECASE)
     try:
-        value = Decimal(_plain(text))
+        number = Decimal(_normalize_number(text))
     except InvalidOperation:
-        raise UsageError(f"{place}: {said!r} is no amount") from None
-    if not value.is_finite():
-        raise UsageError(f"{place}: {said!r} is no amount")
-    return to_micros(value / QUOTA_PER_USD if name == "quota" else value)
+        number = Decimal("nan")
+    if not number.is_finite():
+        raise UsageError(f"{location}: {value!r} is not a valid amount")
+    return to_micros(number / QUOTA_PER_USD if name == "quota" else number)
 
 
-def _plain(number: str) -> str:
-    """A number without commas between thousands; a comma before decimals becomes a point."""
+def _normalize_number(number: str) -> str:
+    """Remove commas between thousands; replace a decimal comma by a point."""
     if re.fullmatch(r"-?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", number):
         return number.replace(",", "")
     return number.replace(",", ".") if re.fullmatch(r"-?\d+,\d+", number) else number
 
 
-def _moment(said: Any, place: str) -> float | None:
-    """A time in seconds, milliseconds, or ISO form; without a zone it is local."""
-    text = str(said if said is not None else "").strip()
+def _parse_time(value: Any, location: str) -> float | None:
+    """Return Unix seconds of seconds, milliseconds, or ISO text; without a zone it is local."""
+    text = str(value if value is not None else "").strip()
     if not text:
         return None
     try:
@@ -249,17 +266,17 @@ def _moment(said: Any, place: str) -> float | None:
         try:
             return datetime.fromisoformat(text).timestamp()
         except (ValueError, OverflowError):
-            raise UsageError(f"{place}: {text!r} is no time") from None
-    return number / 1000 if number > _MILLISECONDS else number
+            raise UsageError(f"{location}: {text!r} is not a valid time") from None
+    return number / 1000 if number > _MIN_MILLISECONDS else number
 
 
-def _merged(bills: Iterable[ProviderCharge | None]) -> list[ProviderCharge]:
-    """One bill a task: what was charged, less what was given back."""
-    same: dict[str, list[ProviderCharge]] = defaultdict(list)
-    for bill in bills:
-        if bill:
-            same[bill.task].append(bill)
+def _merge_by_task(rows: Iterable[ProviderCharge | None]) -> list[ProviderCharge]:
+    """Return one charge per task: the sum of its charges less its refunds, at least 0."""
+    by_task: dict[str, list[ProviderCharge]] = defaultdict(list)
+    for row in rows:
+        if row:
+            by_task[row.task].append(row)
     return [
-        replace(several[0], amount=max(0, sum(bill.amount for bill in several)))
-        for several in same.values()
+        replace(charges[0], amount=max(0, sum(each.amount for each in charges)))
+        for charges in by_task.values()
     ]

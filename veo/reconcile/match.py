@@ -1,10 +1,10 @@
-"""Jobs and bills put side by side. Pure: nothing is changed here, and nothing is guessed.
+"""Compare jobs with charges. Nothing is changed here, and nothing is guessed.
 
-A job that knows its task is compared by it. A job of a route without tasks is compared by model,
-amount and time: such jobs are alike, so it does not matter which is which, only how many there
-are. A job of unknown outcome is said to be paid only when exactly one bill can be its, and that
-bill nobody else's; it is said to be unpaid only when no bill can be its and the list is old
-enough and reaches back far enough to tell.
+A job with a task is compared by its task id. A job of a route without tasks is compared by model,
+amount and time; such jobs are interchangeable, so only their number matters. A job of unknown
+outcome counts as paid only if exactly one charge can be its, and that charge can belong to no
+other job. It counts as unpaid only if no charge can be its, and the list reaches back far enough
+and is recent enough to contain one.
 """
 
 from __future__ import annotations
@@ -28,68 +28,76 @@ if TYPE_CHECKING:
     from veo.reconcile.charges import ChargeList, ProviderCharge
 
 
-def reconcile(records: Sequence[Record], listed: ChargeList, terms: Assumptions) -> Reconciliation:
-    """Put jobs and bills side by side.
+def reconcile(
+    records: Sequence[Record], charges: ChargeList, assumptions: Assumptions
+) -> Reconciliation:
+    """Compare jobs with a list of charges.
 
     Args:
-        records: The jobs that the list may be about.
-        listed: The list.
-        terms: What may be concluded from it.
+        records: The jobs that the list may contain.
+        charges: The list.
+        assumptions: What may be assumed about the list and the jobs.
     """
-    found = Reconciliation()
-    left = {bill.task: bill for bill in listed.charges}
-    unsaid = [record for record in records if not _match_by_task(record, left, found, terms)]
-    fits = ChargeMatcher(learn_labels([*found.matched, *found.differing]), terms.taskless)
-    anonymous = [record for record in unsaid if _is_charged_without_task(record, terms)]
-    taken = match_similar(anonymous, left, found, fits)
-    judge = EvidenceRules(listed, terms, fits)
-    resolve_open_items(records, left, taken, found, judge)
-    _collect_unmatched(unsaid, listed, found, judge)
-    found.provider_only = [bill for bill in left.values() if bill.amount]
-    return found
+    result = Reconciliation()
+    unmatched = {charge.task: charge for charge in charges.charges}
+    remaining = [r for r in records if not _match_by_task(r, unmatched, result, assumptions)]
+    # The labels are known only now: the matches by task tell them.
+    labels = learn_labels([*result.matched, *result.differing])
+    matcher = ChargeMatcher(labels, assumptions.taskless)
+    taskless = [record for record in remaining if _is_charged_without_task(record, assumptions)]
+    matched = match_similar(taskless, unmatched, result, matcher)
+    rules = EvidenceRules(charges, assumptions, matcher)
+    resolve_open_items(records, unmatched, matched, result, rules)
+    _collect_unmatched(remaining, result, rules)
+    result.provider_only = [charge for charge in unmatched.values() if charge.amount]
+    return result
 
 
 def _match_by_task(
-    record: Record, left: dict[str, ProviderCharge], found: Reconciliation, terms: Assumptions
+    record: Record,
+    unmatched: dict[str, ProviderCharge],
+    result: Reconciliation,
+    assumptions: Assumptions,
 ) -> bool:
-    """Compare a job by its task; whether it could be."""
-    task = terms.tasks.get(record.id) or record.task_id
-    bill = left.pop(task, None) if task else None
-    if bill is None:
+    """Compare a job by its task id; return whether the list contains it."""
+    task = assumptions.tasks.get(record.id) or record.task_id
+    charge = unmatched.pop(task, None) if task else None
+    if charge is None:
         return False
-    if amount_in_doubt(record) or record.state is State.UNKNOWN:
-        said = "you said that this is its task" if record.id in terms.tasks else "by its task"
-        verdict: Verdict = "paid" if bill.amount else "unpaid"
-        found.open_items.append(OpenItem(record, amount_in_doubt(record), verdict, said, bill))
-    elif record.charged == bill.amount:
-        found.matched.append(Match(record, bill))
+    amount = amount_in_doubt(record)
+    if amount or record.state is State.UNKNOWN:
+        by_user = record.id in assumptions.tasks
+        why = "the task was assigned to it by the user" if by_user else "by its task"
+        verdict: Verdict = "paid" if charge.amount else "unpaid"
+        result.open_items.append(OpenItem(record, amount, verdict, why, charge))
+    elif record.charged == charge.amount:
+        result.matched.append(Match(record, charge))
     else:
-        place = found.not_ended if record.state in LIVE else found.differing
-        place.append(Match(record, bill))
+        matches = result.not_ended if record.state in LIVE else result.differing
+        matches.append(Match(record, charge))
     return True
 
 
-def _is_charged_without_task(record: Record, terms: Assumptions) -> bool:
-    """Whether a job was charged by a route that names no tasks."""
-    known = record.state is not State.UNKNOWN and record.charged > 0
-    return known and not record.task_id and record.provider in terms.taskless
+def _is_charged_without_task(record: Record, assumptions: Assumptions) -> bool:
+    """Return whether a provider without tasks has charged a job."""
+    is_charged = record.state is not State.UNKNOWN and record.charged > 0
+    return is_charged and not record.task_id and record.provider in assumptions.taskless
 
 
 def _collect_unmatched(
-    records: Iterable[Record], listed: ChargeList, found: Reconciliation, judge: EvidenceRules
+    records: Iterable[Record], result: Reconciliation, rules: EvidenceRules
 ) -> None:
-    """Jobs that were charged here, and that the list does not know."""
-    known = {pair.record.id for pair in found.matched} | {q.record.id for q in found.open_items}
+    """Sort the jobs that are charged in the ledger, but have no charge in the list."""
+    matched = {match.record.id for match in result.matched}
+    matched |= {item.record.id for item in result.open_items}
+    starts_at = rules.charges.starts_at
     for record in records:
-        if not record.charged or record.id in known:
+        if not record.charged or record.id in matched:
             continue
         if record.has_ended and not record.certain:
-            verdict, why = judge.judge_missing_charge(record)
-            found.open_items.append(OpenItem(record, record.charged, verdict, why))
-        elif (
-            listed.starts_at is not None
-            and latest_charge_at(record) + CLOCK_SKEW_S < listed.starts_at
-        ):
-            found.before_list.append(record)
+            verdict, why = rules.judge_missing_charge(record)
+            result.open_items.append(OpenItem(record, record.charged, verdict, why))
+        elif starts_at is not None and latest_charge_at(record) + CLOCK_SKEW_S < starts_at:
+            result.before_list.append(record)
         else:
-            found.ledger_only.append(record)
+            result.ledger_only.append(record)

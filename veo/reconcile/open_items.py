@@ -1,10 +1,10 @@
-"""What a list says of money of which the ledger does not know whether it was taken."""
+"""Judge money that may have been charged according to the ledger, by the list of charges."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from veo.ledger.record import LIVE, Record, State
 from veo.money import to_micros
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
     from veo.reconcile.charges import ChargeList, ProviderCharge
 
+MAX_CANDIDATES = 10
+
 
 def amount_in_doubt(record: Record) -> int:
-    """What may or may not have been taken for a job's last send, millionths of a USD.
+    """Return what may have been charged for a job's last send, millionths of a USD.
 
-    A job that was accepted and charged, and whose stream was then lost, is in doubt as well.
+    This includes a job that was accepted and charged before its stream was lost.
     """
     if record.state is State.UNKNOWN:
         return min(to_micros(record.parse_quote().amount), record.reserved + record.charged)
@@ -29,118 +31,150 @@ def amount_in_doubt(record: Record) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRules:
-    """What may be said of a question."""
+    """What can be concluded from a list of charges.
 
-    listed: ChargeList
-    terms: Assumptions
-    fits: ChargeMatcher
+    Attributes:
+        charges: The list.
+        assumptions: What may be assumed about the list and the jobs.
+        matcher: Decides whether a charge can belong to a job.
+    """
+
+    charges: ChargeList
+    assumptions: Assumptions
+    matcher: ChargeMatcher
 
     def find_candidates(
-        self, record: Record, amount: int, bills: Iterable[ProviderCharge]
+        self, record: Record, amount: int, charges: Iterable[ProviderCharge]
     ) -> list[ProviderCharge]:
-        """The bills that may be a job's."""
-        last = sent_at(record) + self.terms.settled_after
-        return [bill for bill in bills if self.fits(bill, record, amount, last)]
+        """Return the charges that can belong to a job."""
+        last = sent_at(record) + self.assumptions.settled_after
+        return [each for each in charges if self.matcher.can_match(each, record, amount, last)]
 
     def judge_missing_charge(self, record: Record) -> tuple[Verdict, str]:
-        """What it means that no bill can be a job's."""
-        begins = self.terms.since if self.terms.since is not None else self.listed.starts_at
-        if record.id in self.terms.unpaid:
-            return "unpaid", "you said that it was not charged"
-        if begins is None or sent_at(record) < begins:
+        """Return the verdict, and its reason, if no charge can belong to a job."""
+        since = self.assumptions.since
+        starts_at = since if since is not None else self.charges.starts_at
+        sent = sent_at(record)
+        if record.id in self.assumptions.unpaid:
+            return "unpaid", "not charged, according to the user"
+        if starts_at is None or sent < starts_at:
             return "open", "the list may begin after it: `since` says from when it is complete"
-        if self.listed.taken_at - sent_at(record) < self.terms.settled_after:
+        if self.charges.taken_at - sent < self.assumptions.settled_after:
             return "open", "no charge yet, but one may still come: `settled_after` says until when"
-        return "unpaid", "no charge in the list can be its"
+        return "unpaid", "no charge in the list can belong to it"
 
 
-Asked = tuple[Record, int, bool]
+class _Claim(NamedTuple):
+    """An amount that a job may have been charged, for its last or an earlier send."""
+
+    record: Record
+    amount: int
+    is_earlier_send: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """All there is to answer questions with.
+    """The charges that claims are judged by.
 
     Attributes:
-        judge: Knows what may be concluded.
-        free: Bills that are nobody's yet.
-        taken: Bills that were given to jobs that are all alike.
-        rivals: How many questions each free bill may answer, by its task.
+        rules: What can be concluded from the list.
+        unmatched: Charges that belong to no job yet.
+        matched: Charges that were matched with interchangeable jobs.
+        claims: Number of claims that each unmatched charge fits, by its task.
     """
 
-    judge: EvidenceRules
-    free: Sequence[ProviderCharge]
-    taken: Sequence[ProviderCharge]
-    rivals: Mapping[str, int]
+    rules: EvidenceRules
+    unmatched: Sequence[ProviderCharge]
+    matched: Sequence[ProviderCharge]
+    claims: Mapping[str, int]
 
-    def resolve(self, record: Record, amount: int, earlier: bool) -> OpenItem:
-        """What is known of one question."""
-        judge = self.judge
-        mine = judge.find_candidates(record, amount, self.free)
-        # Where the task matters, a bill that was given to a job like it might be its as well.
-        named = record.provider not in judge.terms.taskless
-        contested = judge.find_candidates(record, amount, self.taken) if named else []
-        if record.id in judge.terms.unpaid or not (mine or contested):
-            verdict, why = judge.judge_missing_charge(record)
+    def judge_claim(self, claim: _Claim) -> OpenItem:
+        """Return a claim with its verdict."""
+        record, amount, earlier = claim
+        assumptions = self.rules.assumptions
+        candidates = self.rules.find_candidates(record, amount, self.unmatched)
+        # Matches of interchangeable jobs are arbitrary. A job that needs to know its task may as
+        # well own one of their charges.
+        has_tasks = record.provider not in assumptions.taskless
+        contested = self.rules.find_candidates(record, amount, self.matched) if has_tasks else []
+        if record.id in assumptions.unpaid or not (candidates or contested):
+            verdict, why = self.rules.judge_missing_charge(record)
             return OpenItem(record, amount, verdict, why, is_earlier_send=earlier)
-        if len(mine) == 1 and not contested and self.rivals[mine[0].task] == 1:
-            verdict = "paid" if mine[0].amount else "unpaid"
-            why = "the one charge that can be its, and only its"
-            return OpenItem(record, amount, verdict, why, mine[0], is_earlier_send=earlier)
-        several = (*mine, *contested)
-        why = f"{len(several)} charges can be its, or one can be of several jobs"
+        if len(candidates) == 1 and not contested and self.claims[candidates[0].task] == 1:
+            verdict = "paid" if candidates[0].amount else "unpaid"
+            why = "the only charge that can belong to it, and to no other job"
+            return OpenItem(record, amount, verdict, why, candidates[0], is_earlier_send=earlier)
+        charges = (*candidates, *contested)
+        why = (
+            f"{len(charges)} charges can belong to it"
+            if len(charges) > 1
+            else "the charge can belong to several jobs"
+        )
         return OpenItem(
-            record, amount, "open", why, candidates=several[:10], is_earlier_send=earlier
+            record,
+            amount,
+            "open",
+            why,
+            candidates=charges[:MAX_CANDIDATES],
+            is_earlier_send=earlier,
         )
 
 
 def resolve_open_items(
     records: Sequence[Record],
-    left: dict[str, ProviderCharge],
-    taken: Sequence[ProviderCharge],
-    found: Reconciliation,
-    judge: EvidenceRules,
+    unmatched: dict[str, ProviderCharge],
+    matched: Sequence[ProviderCharge],
+    result: Reconciliation,
+    rules: EvidenceRules,
 ) -> None:
-    """Answer what can be answered of the questions that no task answers."""
-    answered = {question.record.id for question in found.open_items}
-    asked = [
-        (r, amount_in_doubt(r), False) for r in records if _is_open(r) and r.id not in answered
+    """Judge the open items that no task id has resolved, and add them to the result.
+
+    Charges that are found to belong to a job are removed from ``unmatched``.
+    """
+    resolved = {item.record.id for item in result.open_items}
+    claims = [
+        _Claim(record, amount_in_doubt(record), is_earlier_send=False)
+        for record in records
+        if _is_open(record) and record.id not in resolved
     ]
-    asked += [(r, r.doubtful, True) for r in records if r.doubtful]
-    evidence = _Evidence(
-        judge, list(left.values()), taken, _count_claims(asked, left.values(), judge)
-    )
-    together = _resolve_groups(asked, evidence)
-    found.open_items += together
-    answered = {question.record.id for question in together}
-    found.open_items += [evidence.resolve(*each) for each in asked if each[0].id not in answered]
-    for question in found.open_items:
-        if question.charge:
-            left.pop(question.charge.task, None)
+    claims += [_Claim(r, r.doubtful, is_earlier_send=True) for r in records if r.doubtful]
+    charges = list(unmatched.values())
+    evidence = _Evidence(rules, charges, matched, _count_claims(claims, charges, rules))
+    in_groups = _resolve_groups(claims, evidence)
+    resolved = {item.record.id for item in in_groups}
+    result.open_items += in_groups
+    result.open_items += [
+        evidence.judge_claim(claim)
+        for claim in claims
+        if claim.is_earlier_send or claim.record.id not in resolved
+    ]
+    for item in result.open_items:
+        if item.charge:
+            unmatched.pop(item.charge.task, None)
 
 
-def _resolve_groups(asked: Sequence[Asked], evidence: _Evidence) -> list[OpenItem]:
-    """Jobs without tasks that are all alike, when there is a bill for every one of them.
+def _resolve_groups(claims: Sequence[_Claim], evidence: _Evidence) -> list[OpenItem]:
+    """Return interchangeable jobs without tasks as paid if there is a charge for each of them.
 
-    Which is whose does not matter then: none of them has a task that could be fetched.
+    It does not matter which charge belongs to which job, as no job has a task to fetch.
     """
     groups: dict[tuple[str, str, int], list[Record]] = defaultdict(list)
-    for record, amount, earlier in asked:
-        if record.provider in evidence.judge.terms.taskless and not earlier:
+    for record, amount, earlier in claims:
+        if record.provider in evidence.rules.assumptions.taskless and not earlier:
             groups[record.provider, record.model, amount].append(record)
-    answers = []
-    for (_, _, amount), some in groups.items():
-        possible = [
-            evidence.judge.find_candidates(record, amount, evidence.free) for record in some
+    items = []
+    for (_, _, amount), jobs in groups.items():
+        candidates = [
+            evidence.rules.find_candidates(job, amount, evidence.unmatched) for job in jobs
         ]
-        bills = {bill.task: bill for fitting in possible for bill in fitting if bill.amount}
-        alone = all(evidence.rivals[task] == len(some) for task in bills)
-        alike = all(len(fitting) == len(bills) for fitting in possible)
-        if len(some) == len(bills) and alone and alike:
-            why = f"{len(some)} such jobs, and as many charges that can be theirs alone"
-            pairs = zip(some, bills.values(), strict=True)
-            answers += [OpenItem(job, amount, "paid", why, bill) for job, bill in pairs]
-    return answers
+        charges = {each.task: each for found in candidates for each in found if each.amount}
+        only_theirs = all(evidence.claims[task] == len(jobs) for task in charges)
+        interchangeable = all(len(found) == len(charges) for found in candidates)
+        if len(jobs) == len(charges) and only_theirs and interchangeable:
+            why = f"{len(jobs)} such jobs, and as many charges that can belong only to them"
+            pairs = zip(jobs, charges.values(), strict=True)
+            items += [OpenItem(job, amount, "paid", why, charge) for job, charge in pairs]
+    return items
 
 
 def _is_open(record: Record) -> bool:
@@ -148,10 +182,10 @@ def _is_open(record: Record) -> bool:
 
 
 def _count_claims(
-    asked: Sequence[Asked], bills: Iterable[ProviderCharge], judge: EvidenceRules
+    claims: Sequence[_Claim], charges: Sequence[ProviderCharge], rules: EvidenceRules
 ) -> dict[str, int]:
-    """How many questions each bill may answer."""
-    every, counts = list(bills), Counter[str]()
-    for record, amount, _ in asked:
-        counts.update(bill.task for bill in judge.find_candidates(record, amount, every))
+    """Return the number of claims that each charge fits, by its task."""
+    counts = Counter[str]()
+    for record, amount, _ in claims:
+        counts.update(each.task for each in rules.find_candidates(record, amount, charges))
     return counts

@@ -1,4 +1,4 @@
-"""What a comparison of jobs and bills finds."""
+"""The result of a reconciliation, and the assumptions it was made under."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ Verdict = Literal["paid", "unpaid", "open"]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A job and the bill for it."""
+    """A job and the charge for it.
+
+    Attributes:
+        record: The job.
+        charge: The charge.
+        by_task: Whether the task id connects them; otherwise model, amount and time do.
+    """
 
     record: Record
     charge: ProviderCharge
@@ -27,16 +33,16 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class OpenItem:
-    """Money of which the ledger does not know whether it was taken, and what the list says of it.
+    """Money that may have been charged according to the ledger, and the verdict of the list.
 
     Attributes:
         record: The job.
-        amount: Millionths of a USD that may have been taken.
-        verdict: ``paid``, ``unpaid``, or ``open``: the list does not tell.
-        why: For a person.
-        bill: What was charged, where that is known.
-        candidates: The bills that may be its, while that is open.
-        earlier: Whether it is about an earlier send, and not about the job's own outcome.
+        amount: Millionths of a USD that may have been charged.
+        verdict: ``paid``, ``unpaid``, or ``open`` if the list does not tell.
+        why: The reason for the verdict, for a person.
+        charge: The charge, if it is known.
+        candidates: The charges that may belong to the job, if the verdict is open.
+        is_earlier_send: Whether it is about an earlier send, not the job's own outcome.
     """
 
     record: Record
@@ -50,16 +56,16 @@ class OpenItem:
 
 @dataclass(slots=True)
 class Reconciliation:
-    """The ledger beside a list.
+    """The ledger compared with a list of charges.
 
     Attributes:
-        matched: The same amount on both sides.
-        differing: Another amount on each.
-        ours: Charged in the ledger, not in the list.
-        theirs: Charged in the list, by no job of the ledger's.
-        ahead: Charged in the list; the job has not ended yet here.
-        outside: Jobs that ended before the list begins.
-        questions: What the ledger did not know.
+        matched: Jobs with the same amount on both sides.
+        differing: Jobs with different amounts.
+        ledger_only: Jobs that are charged in the ledger, but not in the list.
+        provider_only: Charges in the list that belong to no job of the ledger.
+        not_ended: Jobs that are charged in the list, but have not ended in the ledger.
+        before_list: Jobs that ended before the list begins.
+        open_items: Money that may have been charged according to the ledger.
     """
 
     matched: list[Match] = field(default_factory=list)
@@ -72,21 +78,22 @@ class Reconciliation:
 
     @property
     def agrees(self) -> bool:
-        """Whether there is no difference and no open question."""
-        rest = [*self.differing, *self.ledger_only, *self.provider_only]
-        return not rest and all(question.verdict != "open" for question in self.open_items)
+        """Whether there is no difference and no open verdict."""
+        has_difference = self.differing or self.ledger_only or self.provider_only
+        return not has_difference and all(item.verdict != "open" for item in self.open_items)
 
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What may be concluded from a list.
+    """What may be assumed about a list and about jobs.
 
     Attributes:
-        since: The list is complete from here on, Unix seconds; None: from its first charge on.
-        settled_after: Seconds after a submit from which on no charge for it comes any more.
+        since: The list is complete from this moment on, Unix seconds; None means from its first
+            charge on.
+        settled_after: Seconds after a send after which the provider no longer charges for it.
         taskless: Providers whose jobs have no tasks.
-        tasks: Tasks that the user says jobs are, by job id.
-        unpaid: Ids of jobs that the user says were never charged.
+        tasks: Task ids that the user assigned to jobs, by job id.
+        unpaid: Ids of jobs that were not charged according to the user.
     """
 
     since: float | None = None

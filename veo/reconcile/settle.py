@@ -1,4 +1,4 @@
-"""Open questions settled in the ledger, each in one transaction with the event that says why."""
+"""Settle open items in the ledger, each in one transaction with the event that records why."""
 
 from __future__ import annotations
 
@@ -20,45 +20,44 @@ if TYPE_CHECKING:
 
 def settle_open_items(
     ledger: Ledger,
-    questions: Iterable[OpenItem],
+    items: Iterable[OpenItem],
     source: str,
     taskless: Collection[str] = (),
     clock: Callable[[], float] = time.time,
 ) -> list[Record]:
-    """Write down what was found out; what is open stays open.
+    """Record the verdicts of open items; items whose verdict is open stay as they are.
 
-    A paid job that has a task is submitted again, as far as the ledger goes: ``veo resume``
-    fetches its video. One of a route without tasks has failed, and was charged. An unpaid one has
-    failed, and its money is free.
+    A paid job with a task becomes ``submitted``, so that it can be resumed to fetch its video. A
+    paid job without a task has failed, and was charged. An unpaid job has failed, and its
+    reservation is released.
 
     Args:
-        ledger: Where the jobs are.
-        questions: As ``reconcile`` answered them.
-        source: The list, for the history.
+        ledger: The ledger.
+        items: The open items that ``reconcile`` found.
+        source: The list of charges, for the job's history.
         taskless: Providers whose jobs have no tasks.
-        clock: Unix seconds.
+        clock: Returns Unix seconds.
 
     Returns:
-        The jobs as they are now; without those that somebody else has changed meanwhile, or is
-        working on.
+        The settled jobs as they are now. Jobs that another process works on or has changed in the
+        meantime are left out.
     """
     settled = []
-    for question in questions:
-        if question.verdict == "open" or question.record.owner:
-            continue
-        state, changes = _settled_state(question, taskless, clock())
-        moved = _move_job(ledger, question.record, state, _settled_event(question, source), changes)
-        settled += moved
+    for item in items:
+        if item.verdict != "open" and not item.record.owner:
+            state, changes = _settled_state(item, taskless, clock())
+            event = _settled_event(item, source)
+            settled += _move_job(ledger, item.record, state, event, changes)
     return settled
 
 
-def confirm_charges(ledger: Ledger, pairs: Iterable[Match], source: str) -> list[Record]:
-    """Note that charges which were not beyond doubt are in the list with the same amount."""
+def confirm_charges(ledger: Ledger, matches: Iterable[Match], source: str) -> list[Record]:
+    """Mark uncertain charges that the list contains with the same amount as certain."""
     settled = []
-    for pair in pairs:
-        if not pair.record.certain and pair.record.has_ended and not pair.record.owner:
-            told = {"message": f"the charge is confirmed by {source}", "data": {"list": source}}
-            settled += _move_job(ledger, pair.record, None, told, {"certain": True})
+    event = {"message": f"the charge is confirmed by {source}", "data": {"list": source}}
+    for record in (match.record for match in matches):
+        if not record.certain and record.has_ended and not record.owner:
+            settled += _move_job(ledger, record, None, event, {"certain": True})
     return settled
 
 
@@ -66,28 +65,30 @@ def _move_job(
     ledger: Ledger,
     record: Record,
     state: State | None,
-    told: dict[str, Any],
+    event: dict[str, Any],
     changes: dict[str, Any],
 ) -> list[Record]:
+    """Return the changed job; nothing if another process has changed it in the meantime."""
     try:
-        return [ledger.move_job(record, state, kind="settled", **told, **changes)]
+        return [ledger.move_job(record, state, kind="settled", **event, **changes)]
     except LeaseLostError:
         return []
 
 
 def _settled_state(
-    question: OpenItem, taskless: Collection[str], now: float
+    item: OpenItem, taskless: Collection[str], now: float
 ) -> tuple[State | None, dict[str, Any]]:
-    """The state that a job reaches, and what changes with it."""
-    record, bill = question.record, question.charge
-    paid = bill.amount if bill and question.verdict == "paid" else 0
-    if question.is_earlier_send:
+    """Return the new state of a job, None if it stays, and the columns that change."""
+    record, charge = item.record, item.charge
+    paid = charge.amount if charge and item.verdict == "paid" else 0
+    if item.is_earlier_send:
         return None, {"doubtful": 0, "charged": record.charged + paid}
-    already = question.amount - record.reserved  # charged before its stream was lost
-    money = {"reserved": 0, "charged": record.charged - already + paid, "certain": True}
+    # What is in doubt beyond the reservation was charged when the job was accepted.
+    charged_before = item.amount - record.reserved
+    money = {"reserved": 0, "charged": record.charged - charged_before + paid, "certain": True}
     if record.state is not State.UNKNOWN:
         return None, money
-    task = record.task_id or (bill.task if bill and bill.has_task_id else None)
+    task = record.task_id or (charge.task if charge and charge.has_task_id else None)
     if paid and task and record.provider not in taskless:
         return State.SUBMITTED, {**money, "task_id": task, "error": None}
     error = json.dumps(_settled_error(paid).to_json(), ensure_ascii=False)
@@ -96,19 +97,17 @@ def _settled_state(
 
 def _settled_error(paid: int) -> VeoError:
     if paid:
-        return GenerationError(
-            "it was charged, but nobody can say where its video is", charged=True
-        )
-    return RefusedError("the provider's list of charges does not have it: nothing was paid")
+        return GenerationError("it was charged, but its video cannot be located", charged=True)
+    return RefusedError("not in the provider's list of charges: nothing was paid")
 
 
-def _settled_event(question: OpenItem, source: str) -> dict[str, Any]:
-    bill, what = question.charge, "an earlier send" if question.is_earlier_send else "it"
-    task = f", task {bill.task}" if bill else ""
-    amount = f" {format_amount(to_usd(bill.amount))}" if bill and bill.amount else ""
-    data = {"list": source, "verdict": question.verdict, "why": question.why}
-    if bill:
-        data |= {"task": bill.task, "listed": str(to_usd(bill.amount))}
-    verdict = "was charged" if question.verdict == "paid" else "was not charged"
-    message = f"{source}: {what} {verdict}{amount}{task} ({question.why})"
+def _settled_event(item: OpenItem, source: str) -> dict[str, Any]:
+    charge, subject = item.charge, "an earlier send" if item.is_earlier_send else "it"
+    task = f", task {charge.task}" if charge else ""
+    amount = f" {format_amount(to_usd(charge.amount))}" if charge and charge.amount else ""
+    data = {"list": source, "verdict": item.verdict, "why": item.why}
+    if charge:
+        data |= {"task": charge.task, "listed": str(to_usd(charge.amount))}
+    verdict = "was charged" if item.verdict == "paid" else "was not charged"
+    message = f"{source}: {subject} {verdict}{amount}{task} ({item.why})"
     return {"message": message, "data": data}

@@ -1,8 +1,9 @@
-"""Jobs and bills without a task between them: compared by model, amount, time and label."""
+"""Match jobs and charges without a common task id: by model, amount, time and label."""
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,89 +16,115 @@ if TYPE_CHECKING:
     from veo.ledger import Record
     from veo.reconcile.charges import ProviderCharge
 
+# The clocks of this machine and of the provider may differ by this much.
 CLOCK_SKEW_S = 300.0
 
 
-def learn_labels(pairs: Iterable[Match]) -> dict[str, set[str]]:
-    """Which labels the list puts on whose charges, learned from jobs that know their tasks."""
-    seen: dict[str, set[str]] = defaultdict(set)
-    for pair in pairs:
-        if pair.charge.label:
-            seen[pair.record.provider].add(pair.charge.label)
-    return dict(seen)
+def learn_labels(matches: Iterable[Match]) -> dict[str, set[str]]:
+    """Return the labels that the list uses for each provider, learned from matches by task."""
+    labels: dict[str, set[str]] = defaultdict(set)
+    for match in matches:
+        if match.charge.label:
+            labels[match.record.provider].add(match.charge.label)
+    return dict(labels)
 
 
 @dataclass(frozen=True, slots=True)
 class ChargeMatcher:
-    """Whether a bill can be a job's."""
+    """Decides whether a charge can belong to a job.
+
+    Attributes:
+        labels: The known labels of the list, by provider.
+        taskless: Providers whose jobs have no tasks.
+    """
 
     labels: Mapping[str, set[str]]
     taskless: frozenset[str]
 
-    def __call__(self, bill: ProviderCharge, record: Record, amount: int, last: float) -> bool:
-        """Whether a bill can be a job's, for an amount, charged until ``last`` (Unix seconds)."""
+    def can_match(self, charge: ProviderCharge, record: Record, amount: int, last: float) -> bool:
+        """Return whether a charge can belong to a job.
+
+        Args:
+            charge: The charge.
+            record: The job.
+            amount: Expected amount, millionths of a USD. A refunded charge of 0 matches too.
+            last: The latest possible time of the charge, Unix seconds.
+        """
         first = sent_at(record) - CLOCK_SKEW_S
         return (
-            bill.amount in {amount, 0}
-            and bill.model in {None, record.model}
-            and (bill.at is None or first <= bill.at <= last + CLOCK_SKEW_S)
-            and self._labelled(bill, record.provider)
+            charge.amount in {amount, 0}
+            and charge.model in {None, record.model}
+            and (charge.at is None or first <= charge.at <= last + CLOCK_SKEW_S)
+            and self._can_have_label(charge, record.provider)
         )
 
-    def _labelled(self, bill: ProviderCharge, provider: str) -> bool:
-        if bill.label is None:
+    def _can_have_label(self, charge: ProviderCharge, provider: str) -> bool:
+        if charge.label is None:
             return True
-        mine = self.labels.get(provider)
-        if mine is not None:
-            return bill.label in mine
-        return not any(bill.label in others for others in self.labels.values())
+        if provider in self.labels:
+            return charge.label in self.labels[provider]
+        return not any(charge.label in labels for labels in self.labels.values())
 
 
 def match_similar(
     records: Sequence[Record],
-    left: dict[str, ProviderCharge],
-    found: Reconciliation,
-    fits: ChargeMatcher,
+    unmatched: dict[str, ProviderCharge],
+    result: Reconciliation,
+    matcher: ChargeMatcher,
 ) -> list[ProviderCharge]:
-    """Pair jobs without tasks with bills that fit; certain charges first. The bills taken."""
-    taken: list[ProviderCharge] = []
-    for sure in (True, False):
+    """Match jobs without tasks with charges, and return those charges.
+
+    Jobs whose charge is certain come first. Matched charges are removed from ``unmatched``.
+    """
+    matched: list[ProviderCharge] = []
+    for is_certain in (True, False):
         groups: dict[tuple[str, int], list[Record]] = defaultdict(list)
         for record in records:
-            if record.certain is sure:
+            if record.certain is is_certain:
                 groups[record.model, record.charged].append(record)
-        for (model, amount), some in groups.items():
-            bills = [b for b in left.values() if b.amount == amount and b.model in {None, model}]
-            for record, bill in _assign_charges(some, bills, fits):
-                del left[bill.task]
-                taken.append(bill)
-                found.matched.append(Match(record, bill, by_task=False))
-    return taken
+        for (model, amount), group in groups.items():
+            charges = [
+                charge
+                for charge in unmatched.values()
+                if charge.amount == amount and charge.model in {None, model}
+            ]
+            for record, charge in _assign_charges(group, charges, matcher):
+                del unmatched[charge.task]
+                matched.append(charge)
+                result.matched.append(Match(record, charge, by_task=False))
+    return matched
 
 
 def _assign_charges(
-    records: Sequence[Record], bills: Sequence[ProviderCharge], fits: ChargeMatcher
+    records: Sequence[Record], charges: Sequence[ProviderCharge], matcher: ChargeMatcher
 ) -> list[tuple[Record, ProviderCharge]]:
-    """As many pairs as there can be: each bill, in time, to the job whose time ends first."""
+    """Return as many pairs as possible of jobs that are all alike.
+
+    This is interval scheduling: each charge, in the order of time, goes to the job whose interval
+    ends first among those that have begun. Charges without a time come last and fit all jobs.
+    """
     waiting = sorted(records, key=sent_at, reverse=True)
-    open_: list[tuple[float, str, Record]] = []
+    begun: list[tuple[float, str, Record]] = []
     pairs = []
-    for bill in sorted(bills, key=lambda bill: bill.at if bill.at is not None else float("inf")):
-        while waiting and (bill.at is None or sent_at(waiting[-1]) - CLOCK_SKEW_S <= bill.at):
+    for charge in sorted(charges, key=lambda each: each.at if each.at is not None else math.inf):
+        while waiting and (charge.at is None or sent_at(waiting[-1]) - CLOCK_SKEW_S <= charge.at):
             record = waiting.pop()
-            heapq.heappush(open_, (latest_charge_at(record), record.id, record))
-        while open_ and bill.at is not None and open_[0][0] + CLOCK_SKEW_S < bill.at:
-            heapq.heappop(open_)
-        if open_ and fits(bill, open_[0][2], bill.amount, latest_charge_at(open_[0][2])):
-            pairs.append((heapq.heappop(open_)[2], bill))
+            heapq.heappush(begun, (latest_charge_at(record), record.id, record))
+        while begun and charge.at is not None and begun[0][0] + CLOCK_SKEW_S < charge.at:
+            heapq.heappop(begun)
+        if begun:
+            last, _, record = begun[0]
+            if matcher.can_match(charge, record, charge.amount, last):
+                heapq.heappop(begun)
+                pairs.append((record, charge))
     return pairs
 
 
 def sent_at(record: Record) -> float:
-    """When a job was sent, or at least asked for, Unix seconds."""
+    """Return when a job was sent, or created if it was not sent, Unix seconds."""
     return record.submitted_at or record.created_at
 
 
 def latest_charge_at(record: Record) -> float:
-    """When a charge of a job that is known to be charged can have been made, at the latest."""
+    """Return the latest time at which a charged job can have been charged, Unix seconds."""
     return record.ended_at or record.ready_at or sent_at(record) + DAY_S
