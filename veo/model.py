@@ -1,7 +1,7 @@
-"""Facts about models and providers: rows read from ``models.toml``, never code.
+"""Facts about models and providers, as rows of ``models.toml``.
 
-A provider's package ships its rows; a user's configuration can add or override one. Every row
-says when it was true (``as_of``) and who said so (``source``).
+A provider's package ships its rows; a user's configuration can add or override some. Every row
+has the date (``as_of``) and the source (``source``) of its facts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Usd = Annotated[Decimal, Field(ge=0)]
 
 
 class FrozenFacts(BaseModel):
-    """A frozen row of facts; a key that it does not know is a mistake."""
+    """A frozen row of facts. An unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,12 +41,12 @@ class Price(FrozenFacts):
     """What one video costs.
 
     Attributes:
-        usd: USD for one ``per``; a table by resolution where the price depends on it.
+        usd: USD per ``per``; a table by resolution if the price depends on it.
         per: ``call``, or ``second`` of finished video.
-        charged: ``on_success`` when the video is made, ``on_accept`` as soon as the provider
-            answers with HTTP 200, whatever becomes of it.
-        as_of: When the price was read.
-        source: Who said so.
+        charged: ``on_success``: when the video is made. ``on_accept``: with the HTTP 200 response
+            to the request, even if the video fails later.
+        as_of: The date on which the price was read.
+        source: Where it was read.
     """
 
     usd: Usd | dict[str, Usd]
@@ -56,16 +56,20 @@ class Price(FrozenFacts):
     source: str
 
     def unit_price(self, resolution: str | None) -> Decimal | None:
-        """USD for one call or second at a resolution; None where it is not offered."""
+        """Return USD per call or second at a resolution; None if that is not offered."""
         if isinstance(self.usd, dict):
             return self.usd.get(resolution or "")
         return self.usd
 
 
 class Shutdown(FrozenFacts):
-    """The reported end of a model: from ``on`` on it is probably not callable.
+    """The reported end of a model, which is probably not available from the day ``on``.
 
-    ``earliest`` says that the day was only announced as the first on which it may end.
+    Attributes:
+        on: The day.
+        source: Who reported it.
+        earliest: Whether the day was announced as the earliest possible one.
+        replacements: Names of models to use instead.
     """
 
     on: date
@@ -75,12 +79,12 @@ class Shutdown(FrozenFacts):
 
 
 class ImageLimits(FrozenFacts):
-    """What a model takes as a picture; anything else is converted or refused before sending.
+    """The images that a model accepts. Others are converted or refused before sending.
 
     Attributes:
         types: Accepted MIME types.
-        max_bytes: Most bytes of one encoded picture.
-        max_side: Most pixels of the longer side.
+        max_bytes: The most bytes of one encoded image.
+        max_side: The most pixels of the longer side.
     """
 
     types: tuple[str, ...] = ("image/jpeg", "image/png", "image/webp")
@@ -89,11 +93,11 @@ class ImageLimits(FrozenFacts):
 
 
 class Rule(FrozenFacts):
-    """A combination that a model forbids, or that documents disagree about.
+    """A combination that a model forbids, or about which documents contradict each other.
 
-    ``when`` and ``require`` name request fields. A value may be a list of allowed values or a
-    bool (given, not given). The rule is broken when all of ``when`` hold and one of ``require``
-    does not.
+    ``when`` and ``require`` name request fields. A value is a list of allowed values, or a bool:
+    whether the field must be set. The rule is broken if all of ``when`` hold and one of
+    ``require`` does not.
     """
 
     when: dict[Subject, bool | list[str | int]]
@@ -106,18 +110,18 @@ class Rule(FrozenFacts):
 class Model(FrozenFacts):
     """One model at one provider.
 
-    In every tuple of allowed values the first is what the provider does when nothing is said.
+    In every tuple of allowed values the first is the provider's default.
 
     Attributes:
         name: The provider's own name.
         family: Models that differ only in what the request decides (orientation, frames).
         auto: Whether it may be chosen for a request that names no model.
-        features: Optional request fields that it takes.
-        needs: Request fields that it does not work without.
+        features: Optional request fields that it accepts.
+        needs: Request fields that it requires.
         max_prompt_tokens: Longer prompts are cut or refused; only the provider can count tokens.
-        retention_s: Seconds the finished file is kept.
+        retention_s: Seconds for which the provider stores the finished file.
         extend_s: Seconds that one extension adds.
-        extend_max_input_s: Seconds that the video to extend may have, at most.
+        extend_max_input_s: The longest video that can be extended, seconds.
         extend_max_times: How often one video can be extended.
         rules: Combinations that are forbidden or doubtful.
     """
@@ -149,20 +153,20 @@ class Model(FrozenFacts):
 
 
 class Facts(FrozenFacts):
-    """One provider: where it is, which key it wants, how hard it may be driven, what it offers.
+    """One provider: its address, its key, its limits and its models.
 
     Attributes:
-        key_env: Environment variables that may hold the key, the first that is set wins.
-        key_optional: Whether it can find credentials of its own when no variable is set.
-        tasks: Whether a submit returns a task that another process can follow; False where the
-            video comes within the call.
+        key_env: Environment variables that may hold the key; the first that is set counts.
+        key_optional: Whether it can find credentials of its own if no variable is set.
+        tasks: Whether a submit returns a task that another process can follow; False if the
+            response to the submit is the video.
         options: Keys of its configuration table that only it understands, with their meaning.
-        max_in_flight: Jobs accepted and not finished, at most.
-        submits_per_minute: Paid requests a minute, at most.
-        settle_s: Seconds after a submit during which an unknown task is only too new.
-        median_s: The usual time to make a video, seconds: where polling starts from.
-        spread: Sigma of the log of that time.
-        progress: Whether its tasks may tell how far they are; without it no poll is spent on that.
+        max_in_flight: The most jobs that are accepted and not finished.
+        submits_per_minute: The most paid requests per minute.
+        settle_s: Seconds after a submit during which the provider may not know the task yet.
+        median_s: The median time to make a video, seconds. The poll schedule starts from it.
+        spread: Sigma of the logarithm of that time.
+        progress: Whether its tasks may report progress; otherwise no poll asks for it.
     """
 
     name: str
@@ -183,13 +187,13 @@ class Facts(FrozenFacts):
 
 
 def load_facts(package: str, provider: str) -> Facts:
-    """The facts of one provider from its package's ``models.toml``.
+    """Return the facts of one provider from its package's ``models.toml``.
 
-    The file holds ``[providers.<name>]`` tables and ``[[models]]`` rows; a row belongs to every
-    provider that its ``providers`` table names, each with the terms that hold there.
-    ``[defaults]`` holds what all rows share, ``[defaults.providers.<name>]`` the terms that all
-    rows share there. Of these tables the later overrides the earlier: defaults, row, shared
-    terms, own terms. Price tables are merged, rules add up.
+    The file has ``[providers.<name>]`` tables and ``[[models]]`` rows. A row belongs to every
+    provider that its ``providers`` table names, with the terms of that provider. ``[defaults]``
+    has what all rows share, ``[defaults.providers.<name>]`` the terms that all rows share at one
+    provider. Later tables override earlier ones in the order defaults, row, shared terms, own
+    terms. Price tables are merged, and rules add up.
     """
     body = tomllib.loads(resources.files(package).joinpath("models.toml").read_text("utf-8"))
     shared = body.get("defaults", {})
@@ -215,9 +219,9 @@ def _build_model(tables: Sequence[Mapping[str, Any]], provider: str) -> Model:
 
 
 def find_similar(name: str, names: list[str]) -> str | None:
-    """The name that was probably meant: the same words in another order, else the closest."""
+    """Return the name with the same words in another order, else the most similar one."""
     words = sorted(name.lower().split("-"))
-    for known in names:
-        if sorted(known.split("-")) == words:
-            return known
+    for candidate in names:
+        if sorted(candidate.split("-")) == words:
+            return candidate
     return next(iter(difflib.get_close_matches(name, names, n=1)), None)

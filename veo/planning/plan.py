@@ -1,4 +1,4 @@
-"""From a request to a plan: the model, what is wrong, what it will cost. No I/O."""
+"""Plans: the model of a request, its problems, and its quote. No I/O."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from veo.request import Request
 
 _SLUG_WORDS = 6
-_SLUG_CHARACTERS = (
-    48  # of up to four bytes: job id, suffix and the sidecar's suffix find room in 255
-)
+# At four bytes each, they leave enough of the usual limit of 255 bytes for the job's id and the
+# suffixes of video and sidecar.
+_SLUG_CHARACTERS = 48
+_MAX_SIBLINGS = 2  # models of the same provider that are named first
+_MAX_OFFERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,10 @@ class Plan:
     """What would be sent, and what it would cost.
 
     Attributes:
-        request: The request, its model filled in.
-        model: The row that it was checked against.
-        quote: What it costs, and when.
-        warnings: Lines for a person before it is sent.
+        request: The request with its model set.
+        model: The facts of that model.
+        quote: The price, and when it is charged.
+        warnings: Lines to show to the user before the request is sent.
     """
 
     request: Request
@@ -52,21 +54,22 @@ def make_plan(
     retired: Literal["warn", "refuse", "ignore"] = "warn",
     today: date | None = None,
 ) -> Plan:
-    """Choose the model, check everything, and quote.
+    """Choose the model, check the request, and return the plan with its quote.
 
     Args:
-        request: What is asked for.
-        models: The provider's models by name, the preferred first.
-        preferred: The configured model: taken when the request names none and it fits, or the
-            one of its family that does.
-        catalogue: All models of all providers, to name alternatives; looked at only for that.
+        request: The request.
+        models: The provider's models by name, the default first.
+        preferred: The configured model. If the request names no model, it or a model of its
+            family is chosen, whichever accepts the request.
+        catalogue: All models of all providers, to name alternatives. It is iterated over only
+            if the request has problems.
         retired: What to do about a model past its reported shutdown date.
-        today: The date to compare with.
+        today: The date to compare with, UTC; the current one by default.
 
     Raises:
-        UnknownModelError: No such model; the message names the one that was probably meant.
-        InvalidRequestError: The request breaks rules; all of them are in the error.
-        ModelUnavailableError: The model is past its shutdown date and ``retired`` is refuse.
+        UnknownModelError: There is no such model; the hint names a similar one.
+        InvalidRequestError: The request breaks rules; the error lists all of them.
+        ModelUnavailableError: The model is past its shutdown date and ``retired`` is "refuse".
     """
     model = _choose_model(request, models, preferred, catalogue)
     problems = check(request, model)
@@ -76,12 +79,12 @@ def make_plan(
         siblings = _find_siblings(request, model, models)
         raise InvalidRequestError(_add_siblings(problem, siblings) for problem in problems)
     warnings = [str(problem) for problem in problems]
-    ended = _shutdown_notice(model, today or datetime.now(UTC).date())
-    surely = model.shutdown is not None and not model.shutdown.earliest
-    if ended and surely and retired == "refuse":
-        raise ModelUnavailableError(ended, hint='retired = "warn" sends it all the same.')
-    if ended and retired != "ignore":
-        warnings.append(ended)
+    notice = _shutdown_notice(model, today or datetime.now(UTC).date())
+    is_certain = model.shutdown is not None and not model.shutdown.earliest
+    if notice and is_certain and retired == "refuse":
+        raise ModelUnavailableError(notice, hint='With retired = "warn" the request is sent.')
+    if notice and retired != "ignore":
+        warnings.append(notice)
     complete = replace(request, model=model.name)
     return Plan(complete, model, quote(complete, model), tuple(warnings))
 
@@ -90,55 +93,57 @@ def _choose_model(
     request: Request,
     models: Mapping[str, Model],
     preferred: str | None,
-    everyone: Iterable[Model],
+    catalogue: Iterable[Model],
 ) -> Model:
-    """The model that was named, else of those that may be chosen the one with least against it."""
+    """Return the named model, else the first that accepts the request or has fewest problems."""
     if request.model is not None:
-        return _find_model(request.model, models, everyone)
+        return _find_model(request.model, models, catalogue)
     candidates = [model for model in models.values() if model.auto] or list(models.values())
     if preferred:
-        first = _find_model(preferred, models, everyone)
+        first = _find_model(preferred, models, catalogue)
         family = [model for model in candidates if model.family and model.family == first.family]
         candidates = [first, *family]
-    fits = (model for model in candidates if not errors(check(request, model)))
-    return next(fits, None) or min(candidates, key=lambda model: len(errors(check(request, model))))
+    fitting = (model for model in candidates if not errors(check(request, model)))
+    return next(fitting, None) or min(
+        candidates, key=lambda model: len(errors(check(request, model)))
+    )
 
 
-def _find_model(name: str, models: Mapping[str, Model], everyone: Iterable[Model]) -> Model:
+def _find_model(name: str, models: Mapping[str, Model], catalogue: Iterable[Model]) -> Model:
     if name in models:
         return models[name]
-    others = sorted({model.provider for model in everyone if model.name == name})
-    meant = find_similar(name, list(models))
-    hint = f"Did you mean {meant}?" if meant else ""
-    if others:
-        hint = f"It belongs to {' and '.join(others)}."
+    providers = sorted({model.provider for model in catalogue if model.name == name})
+    similar = find_similar(name, list(models))
+    hint = f"Did you mean {similar}?" if similar else ""
+    if providers:
+        hint = f"It belongs to {' and '.join(providers)}."
     raise UnknownModelError(f"there is no model {name!r} here", hint=hint or None)
 
 
 def _find_siblings(request: Request, model: Model, models: Mapping[str, Model]) -> list[str]:
-    """The provider's own models that take the whole request, those most like the model first."""
-    fits = [other for other in models.values() if not errors(check(request, other))]
-    fits.sort(key=lambda other: other.aspect_ratios != model.aspect_ratios)
-    fits.sort(key=lambda other: other.family != model.family)
-    return [f"{other.provider}/{other.name}" for other in fits]
+    """Return the provider's models that accept the whole request, the most similar first."""
+    fitting = [other for other in models.values() if not errors(check(request, other))]
+    fitting.sort(
+        key=lambda other: (other.family != model.family, other.aspect_ratios != model.aspect_ratios)
+    )
+    return [f"{other.provider}/{other.name}" for other in fitting]
 
 
 def _add_siblings(problem: Problem, siblings: Sequence[str]) -> Problem:
-    offers = dict.fromkeys([*siblings[:2], *problem.offered_by])
-    return replace(problem, offered_by=tuple(offers)[:4])
+    offers = dict.fromkeys([*siblings[:_MAX_SIBLINGS], *problem.offered_by])
+    return replace(problem, offered_by=tuple(offers)[:_MAX_OFFERS])
 
 
 def _shutdown_notice(model: Model, today: date) -> str | None:
     if model.shutdown is None or today < model.shutdown.on:
         return None
-    day, instead = model.shutdown.on.isoformat(), ", ".join(model.shutdown.replacements)
-    may = model.shutdown.earliest
-    what = f"may be shut down from {day} on" if may else f"is reported to be shut down since {day}"
-    told = f"{model.name} {what} ({model.shutdown.source})"
-    return f"{told}; instead: {instead}" if instead else told
+    verb = "may have been" if model.shutdown.earliest else "was reportedly"
+    notice = f"{model.name} {verb} shut down on {model.shutdown.on} ({model.shutdown.source})"
+    replacements = ", ".join(model.shutdown.replacements)
+    return f"{notice}; replaced by {replacements}" if replacements else notice
 
 
 def make_slug(prompt: str) -> str:
-    """A short file name out of a prompt: its first words, letters and digits of any script."""
+    """Return a short file name made from a prompt's first words, in any script."""
     words = re.findall(r"[^\W_]+", prompt.lower())[:_SLUG_WORDS]
     return "-".join(words)[:_SLUG_CHARACTERS].strip("-") or "video"
