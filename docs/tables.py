@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veo.provider import GROUP
+from veo.request import REQUEST_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -82,22 +83,17 @@ def _model(model: Model) -> tuple[str, ...]:
         " ".join(model.aspect_ratios),
         " ".join(model.resolutions),
         " ".join(map(str, sorted(model.durations))),
-        ", ".join(_takes(model)) or "text",
+        ", ".join(_features(model)) or "text",
         _price(model),
         model.shutdown.on.isoformat() if model.shutdown else "",
     )
 
 
-def _takes(model: Model) -> Iterable[str]:
-    words = {
-        "start_frame": "start frame",
-        "end_frame": "end frame",
-        "reference": f"{model.max_references} references",
-        "extend": "extension",
-        "negative_prompt": "negative prompt",
-        "seed": "seed",
-    }
-    return (word for name, word in words.items() if name in model.features)
+def _features(model: Model) -> Iterable[str]:
+    for name, row in REQUEST_FIELDS.items():
+        if name in model.features:
+            label = row.label or name.replace("_", " ")
+            yield f"{model.max_references} {label}s" if row.kind == "images" else label
 
 
 def _price(model: Model) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veo.batch.input import parse_items
-from veo.batch.item import Item, Keys, read_items
+from veo.batch.item import Item, ItemSchema, read_items
 
 if TYPE_CHECKING:
     from veo.problems import ItemProblem
@@ -53,7 +53,7 @@ def test_every_option_of_a_request_is_a_key() -> None:
     assert problems == []
     assert (item.provider, item.output) == ("gemini", "lion.mp4")
     assert said == {key: FULL[key] for key in said}
-    assert set(said) == set(Keys.model_fields) - {*pictures, "provider", "output"}
+    assert set(said) == set(ItemSchema.model_fields) - {*pictures, "provider", "output"}
     assert pictures["start_frame"]["source"] == "a.png"
     assert [picture["source"] for picture in pictures["reference"]] == ["c.png", "d.png"]
 

@@ -100,9 +100,9 @@ class TestOneProblem:
         assert check(Request(prompt="p", **companions, **{field: ALL[field]}), row) == ()
 
     def test_what_a_model_needs(self) -> None:
-        """A model from frames does not work without one."""
+        """A model that starts from a frame needs one."""
         row = model(needs={"start_frame"})
-        assert "does not work without" in only(check(Request(prompt="p"), row)).message
+        assert "needs one" in only(check(Request(prompt="p"), row)).message
 
     def test_an_extension_begins_where_its_video_ends(self) -> None:
         """It needs no start frame, whatever else its model takes."""
@@ -114,7 +114,7 @@ class TestOneProblem:
         request = Request(prompt="p", end_frame=Image("b.png"))
         for features in ({"start_frame", "end_frame"}, set()):
             problems = check(request, model(features=features))
-            assert "an end frame needs a start frame too" in [p.message for p in problems]
+            assert "an end frame needs a start frame" in [p.message for p in problems]
 
     def test_too_many_references(self) -> None:
         """The error says how many may be given."""

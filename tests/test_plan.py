@@ -157,8 +157,8 @@ class TestMistakes:
         assert offered["aspect_ratio"][0] == f"laozhang-async/veo-3.1{twin}-fast{end}"
 
     def test_an_end_frame_alone(self) -> None:
-        """The error says what is missing, not only that the first model takes none."""
-        with pytest.raises(InvalidRequestError, match="needs a start frame too"):
+        """The error says what is missing, not only that the first model does not accept it."""
+        with pytest.raises(InvalidRequestError, match="needs a start frame"):
             planned(end_frame="b.png")
 
     def test_a_request_that_no_model_takes(self) -> None:

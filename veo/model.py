@@ -15,19 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from veo.request import FEATURES, MODEL_VALUES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Feature = Literal[
-    "start_frame",
-    "end_frame",
-    "reference",
-    "negative_prompt",
-    "seed",
-    "person_generation",
-    "extend",
-]
-Subject = Literal[Feature, "aspect_ratio", "resolution", "duration"]
+if TYPE_CHECKING:
+    Feature = str
+    Subject = str
+else:  # derived from the request's fields, which a type checker cannot follow
+    Feature = Literal[FEATURES]
+    Subject = Literal[(*FEATURES, *MODEL_VALUES)]
 Usd = Annotated[Decimal, Field(ge=0)]
 
 

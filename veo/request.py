@@ -1,81 +1,156 @@
-"""What a person asks for."""
+"""A request for one video, and the table of its fields from which everything else is derived."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Unpack, get_type_hints
 
 from veo.image import Image
 from veo.update import RemoteVideo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     ImageSource = Image | str | Path | bytes
 
-IMAGE_FIELDS = ("start_frame", "end_frame", "reference")
+
+@dataclass(frozen=True, slots=True)
+class RequestField:
+    """What is true of a field of a request on every route.
+
+    ``check``, the names of a model's features, the keys of a batch item, the options of the
+    command line and the tables of the documentation are derived from it.
+
+    Attributes:
+        kind: The type of its value. A ``name`` is a text that must not be empty.
+        help: One line for a person.
+        metavar: What stands for its value in the help of the command line.
+        values: Its usual values. Where no ``model_values`` decide, only these are valid.
+        model_values: The attribute of ``Model`` that lists the values the model accepts, its
+            default first.
+        is_feature: Whether a model accepts the field only if its ``features`` name it.
+        is_option: Whether it can be given as an option of a command and as a key of an item.
+        label: Its name in tables; by default its own with spaces.
+    """
+
+    kind: Literal["text", "name", "integer", "flag", "image", "images", "video"]
+    help: str
+    metavar: str = ""
+    values: tuple[str, ...] = ()
+    model_values: str | None = None
+    is_feature: bool = False
+    is_option: bool = True
+    label: str = ""
 
 
 class RequestOptions(TypedDict, total=False):
     """The fields of a ``Request`` except its prompt, as keyword arguments of ``Client.submit``."""
 
     model: str | None
-    aspect_ratio: str | None
-    resolution: str | None
-    duration: int | None
-    negative_prompt: str | None
-    seed: int | None
-    person_generation: str | None
     start_frame: ImageSource | None
     end_frame: ImageSource | None
     reference: ImageSource | Sequence[ImageSource]
+    negative_prompt: str | None
+    aspect_ratio: str | None
+    resolution: str | None
+    duration: int | None
+    seed: int | None
+    person_generation: str | None
     extend: RemoteVideo | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One video, asked for. None means: not said, the model's own default applies.
+    """A request for one video. A field that is None is left to the model's default.
 
-    Pictures may be given as whatever ``Image.of`` takes: paths, URLs, data URIs, bytes.
+    Images may be given as anything that ``Image.of`` accepts: paths, URLs, data URIs, bytes.
 
     Attributes:
         prompt: What the video shows.
         model: The provider's name of the model; chosen from the request when None.
+        start_frame: The image that the video starts with.
+        end_frame: The image that the video ends with.
+        reference: Images of things that the video shows.
+        negative_prompt: What the video must not show.
         aspect_ratio: ``"16:9"`` or ``"9:16"``.
         resolution: ``"720p"``, ``"1080p"`` or ``"4k"``.
         duration: Seconds of video.
-        negative_prompt: What the video must not show.
-        seed: For more alike results; no provider promises the same video twice.
+        seed: Makes results more alike; no provider promises the same video twice.
         person_generation: ``"allow_all"``, ``"allow_adult"`` or ``"dont_allow"``.
-        start_frame: The picture the video starts on.
-        end_frame: The picture the video ends on.
-        reference: Pictures of things the video is to show.
         extend: The provider's video that this one continues.
+
+    Raises:
+        ImageError: A data URI cannot be decoded.
     """
 
-    prompt: str
-    model: str | None = None
-    aspect_ratio: str | None = None
-    resolution: str | None = None
-    duration: int | None = None
-    negative_prompt: str | None = None
-    seed: int | None = None
-    person_generation: str | None = None
-    start_frame: Image | None = None
-    end_frame: Image | None = None
-    reference: tuple[Image, ...] = ()
-    extend: RemoteVideo | None = None
+    prompt: Annotated[str, RequestField("text", "What the video shows.", is_option=False)]
+    model: Annotated[
+        str | None, RequestField("name", "Chosen from the request by default.", "NAME")
+    ] = None
+    start_frame: Annotated[
+        Image | None,
+        RequestField("image", "Image to start with: a file or a URL.", "IMAGE", is_feature=True),
+    ] = None
+    end_frame: Annotated[
+        Image | None,
+        RequestField("image", "Image to end with; needs a start frame.", "IMAGE", is_feature=True),
+    ] = None
+    reference: Annotated[
+        tuple[Image, ...],
+        RequestField("images", "Image of something to show; repeatable.", "IMAGE", is_feature=True),
+    ] = ()
+    negative_prompt: Annotated[
+        str | None, RequestField("text", "What not to show.", "TEXT", is_feature=True)
+    ] = None
+    aspect_ratio: Annotated[
+        str | None,
+        RequestField(
+            "name", "16:9 or 9:16.", "W:H", values=("16:9", "9:16"), model_values="aspect_ratios"
+        ),
+    ] = None
+    resolution: Annotated[
+        str | None,
+        RequestField(
+            "name",
+            "720p, 1080p or 4k.",
+            "SIZE",
+            values=("720p", "1080p", "4k"),
+            model_values="resolutions",
+        ),
+    ] = None
+    duration: Annotated[
+        int | None, RequestField("integer", "Seconds of video.", "S", model_values="durations")
+    ] = None
+    seed: Annotated[
+        int | None, RequestField("integer", "Makes results more alike.", "NUMBER", is_feature=True)
+    ] = None
+    person_generation: Annotated[
+        str | None,
+        RequestField(
+            "name",
+            "allow_all, allow_adult or dont_allow.",
+            "RULE",
+            values=("allow_all", "allow_adult", "dont_allow"),
+            is_feature=True,
+        ),
+    ] = None
+    extend: Annotated[
+        RemoteVideo | None,
+        RequestField(
+            "video", "The video to extend.", is_feature=True, is_option=False, label="extension"
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
-        for name in ("start_frame", "end_frame"):
+        for name in _names_of_kind("image"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Image.of(getattr(self, name)))
-        given: Any = self.reference or ()
-        several = given if isinstance(given, tuple | list) else (given,)
-        object.__setattr__(self, "reference", tuple(map(Image.of, several)))
+        for name in _names_of_kind("images"):
+            object.__setattr__(self, name, _to_images(getattr(self, name)))
 
     @classmethod
     def of(cls, request: Request | str, **options: Unpack[RequestOptions]) -> Request:
@@ -87,48 +162,79 @@ class Request:
 
     @property
     def frames(self) -> tuple[Image, ...]:
-        """The start and the end frame, as far as given, in this order."""
+        """The start frame and the end frame, as far as given."""
         return tuple(frame for frame in (self.start_frame, self.end_frame) if frame)
 
     @property
     def images(self) -> tuple[Image, ...]:
         """Every image of the request: start frame, end frame, references."""
-        return self.frames + self.reference
+        return tuple(image for _, image in self.named_images())
+
+    def named_images(self) -> Iterator[tuple[str, Image]]:
+        """Yield every image with the name of its field, as in ``reference[0]``."""
+        for name in _names_of_kind("image"):
+            if image := getattr(self, name):
+                yield name, image
+        for name in _names_of_kind("images"):
+            for number, image in enumerate(getattr(self, name)):
+                yield f"{name}[{number}]", image
 
     def map_images(self, change: Callable[[Image], Image]) -> Request:
-        """The same request with every image put through ``change``."""
-        return replace(
-            self,
-            start_frame=self.start_frame and change(self.start_frame),
-            end_frame=self.end_frame and change(self.end_frame),
-            reference=tuple(change(image) for image in self.reference),
-        )
+        """Return the request with every image replaced by ``change(image)``."""
+        changes: dict[str, Any] = {}
+        for name in _names_of_kind("image"):
+            image = getattr(self, name)
+            changes[name] = image and change(image)
+        for name in _names_of_kind("images"):
+            changes[name] = tuple(map(change, getattr(self, name)))
+        return replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
-        """What was said, without what was not; images by source and sha256, never their bytes."""
-        said: dict[str, Any] = {}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if value is not None and value != ():
-                said[item.name] = _plain(value)
-        return said
+        """Return the fields that are given; images as source and sha256, without their bytes."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: _plain(value) for name, value in values.items() if is_given(value)}
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Request:
-        """The request that ``to_json`` described; images come back by reference."""
-        said = dict(body)
-        for name in ("start_frame", "end_frame"):
-            if name in said:
-                said[name] = Image(**said[name])
-        said["reference"] = tuple(Image(**image) for image in said.get("reference", ()))
-        if "extend" in said:
-            said["extend"] = RemoteVideo(**said["extend"])
-        return cls(**said)
+        """Return the request that ``to_json`` described; its images are references to files."""
+        values = dict(body)
+        for name in values.keys() & set(_names_of_kind("image")):
+            values[name] = Image(**values[name])
+        for name in values.keys() & set(_names_of_kind("images")):
+            values[name] = tuple(Image(**image) for image in values[name])
+        if "extend" in values:
+            values["extend"] = RemoteVideo(**values["extend"])
+        return cls(**values)
 
     def fingerprint(self) -> str:
-        """A sha256 over what was asked for, the pictures by content, not by place."""
-        said = self.map_images(lambda image: Image(image.sha256 or image.source)).to_json()
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        """Return a sha256 of the request; an image counts by its content, not by its path."""
+        body = self.map_images(lambda image: Image(image.sha256 or image.source)).to_json()
+        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+REQUEST_FIELDS: Mapping[str, RequestField] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Request, include_extras=True).items()
+}
+FEATURES = tuple(name for name, row in REQUEST_FIELDS.items() if row.is_feature)
+OPTIONS = {name: row for name, row in REQUEST_FIELDS.items() if row.is_option}
+# The attribute of a model that lists the allowed values of a field, by the field's name.
+MODEL_VALUES = {name: row.model_values for name, row in REQUEST_FIELDS.items() if row.model_values}
+
+
+def is_given(value: Any) -> bool:
+    """Return whether a field has a value; a ``False`` or a 0 is one."""
+    return value is not None and value != ()
+
+
+@cache
+def _names_of_kind(kind: str) -> tuple[str, ...]:
+    return tuple(name for name, row in REQUEST_FIELDS.items() if row.kind == kind)
+
+
+def _to_images(sources: Any) -> tuple[Image, ...]:
+    several = sources if isinstance(sources, tuple | list) else (sources,)
+    return tuple(Image.of(source) for source in several if source is not None)
 
 
 def _plain(value: Any) -> Any:

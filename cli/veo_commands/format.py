@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from veo_commands.output import shorten_line
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from veo.request import Request
 
 STATE_STYLES = {"done": "green", "failed": "red", "expired": "red", "unknown": "yellow"}
+_MAX_WIDTH = 200  # characters of a prompt in a table of facts
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -131,21 +132,26 @@ def shorten_path(output: str) -> str:
 
 
 def request_fields(request: Request, model: Model | None = None) -> list[tuple[str, str]]:
-    """A request as names and values; with its model's own defaults for what was not said."""
-    chosen = {
-        "ratio": request.aspect_ratio or (model and model.aspect_ratios[0]),
-        "resolution": request.resolution or (model and model.resolutions[0]),
-        "duration": request.duration or (model and not request.extend and model.durations[0]),
-    }
-    facts = [("prompt", shorten_line(request.prompt, 200))]
-    facts += [(name, str(value)) for name, value in chosen.items() if value]
-    for name in ("negative_prompt", "seed", "person_generation"):
-        if (value := getattr(request, name)) is not None:
-            facts.append((name.replace("_", " "), shorten_line(str(value), 200)))
-    for name in ("start_frame", "end_frame"):
-        if image := getattr(request, name):
-            facts.append((name.replace("_", " "), shorten_path(image.source)))
-    facts += [("reference", shorten_path(image.source)) for image in request.reference]
-    if request.extend:
-        facts.append(("extends", shorten_line(request.extend.uri, 200)))
-    return facts
+    """Return the fields of a request as labels and texts, with the defaults of its model."""
+    from veo.request import REQUEST_FIELDS
+
+    rows = []
+    for name, row in REQUEST_FIELDS.items():
+        value = getattr(request, name)
+        if value is None and row.model_values and model:
+            value = getattr(model, row.model_values)[0]
+        # The model has a line of its own; how long an extension is the provider decides.
+        if name == "model" or value is None or (name == "duration" and request.extend):
+            continue
+        values = value if isinstance(value, tuple) else (value,)
+        rows += [(row.label or name.replace("_", " "), _format_value(part)) for part in values]
+    return rows
+
+
+def _format_value(value: Any) -> str:
+    from veo.image import Image
+    from veo.update import RemoteVideo
+
+    if isinstance(value, Image):
+        return shorten_path(value.source)
+    return shorten_line(value.uri if isinstance(value, RemoteVideo) else str(value), _MAX_WIDTH)

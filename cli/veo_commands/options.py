@@ -4,19 +4,19 @@ A command takes a group as one parameter; ``veo_commands.framework`` spreads it 
 """
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import typer
 
+from veo.request import OPTIONS, Request
 from veo_commands.completion import complete_models, complete_providers
 
-if TYPE_CHECKING:
-    from veo.request import Request
-
+Group = TypeVar("Group")
 _DURATION_UNITS_S = {"s": 1, "m": 60, "h": 3600}
 _AGE_UNITS_S = {"h": 3600, "d": 86_400, "w": 604_800}  # no "m": minutes or months?
 
@@ -76,9 +76,36 @@ def check_dependent_options(group: Any, switch: str) -> None:
             raise UsageError(f"--{option.name.replace('_', '-')} requires --{switch}")
 
 
+_TYPES: dict[str, Any] = {
+    "text": str,
+    "name": str,
+    "integer": int,
+    "flag": bool,
+    "image": str,
+    "images": list[str],
+}
+
+
+def _add_request_fields(group: type[Group]) -> type[Group]:
+    """Add an option to a group for each field of a request that it does not define itself."""
+    for name, row in OPTIONS.items():
+        if name not in group.__annotations__:
+            option = typer.Option(
+                help=row.help, metavar=row.metavar, autocompletion=_complete(row.values)
+            )
+            group.__annotations__[name] = Annotated[_TYPES[row.kind] | None, option]
+            setattr(group, name, None)
+    return group
+
+
+def _complete(values: Sequence[str]) -> Callable[[], list[str]] | None:
+    return (lambda: list(values)) if values else None
+
+
 @dataclass(frozen=True, kw_only=True)
+@_add_request_fields
 class RequestOptions:
-    """What the video is to be: the options of a request, the same on every command."""
+    """The options of a request, the same on every command."""
 
     panel: ClassVar[str] = "Request"
 
@@ -87,7 +114,7 @@ class RequestOptions:
         typer.Option(
             "--provider",
             "-p",
-            help="Whose Veo; see `veo providers`.",
+            help="The provider to use; see `veo providers`.",
             metavar="NAME",
             autocompletion=complete_providers,
         ),
@@ -97,73 +124,24 @@ class RequestOptions:
         typer.Option(
             "--model",
             "-m",
-            help="Chosen from the request when not given; see `veo models`.",
+            help="Chosen from the request by default; see `veo models`.",
             metavar="NAME",
             autocompletion=complete_models,
         ),
     ] = None
-    start_frame: Annotated[
-        str | None,
-        typer.Option(help="Picture to start on: a file or a URL.", metavar="IMAGE"),
-    ] = None
-    end_frame: Annotated[
-        str | None,
-        typer.Option(help="Picture to end on; needs a start frame.", metavar="IMAGE"),
-    ] = None
-    reference: Annotated[
-        list[str] | None,
-        typer.Option(help="Picture of something to show; may be repeated.", metavar="IMAGE"),
-    ] = None
-    negative_prompt: Annotated[
-        str | None, typer.Option(help="What not to show.", metavar="TEXT")
-    ] = None
-    aspect_ratio: Annotated[
-        str | None,
-        typer.Option(help="16:9 or 9:16.", metavar="W:H", autocompletion=lambda: ["16:9", "9:16"]),
-    ] = None
-    resolution: Annotated[
-        str | None,
-        typer.Option(
-            help="720p, 1080p or 4k.",
-            metavar="SIZE",
-            autocompletion=lambda: ["720p", "1080p", "4k"],
-        ),
-    ] = None
-    duration: Annotated[int | None, typer.Option(help="Seconds of video.", metavar="S")] = None
-    seed: Annotated[int | None, typer.Option(help="For more alike results.", metavar="NUMBER")] = (
-        None
-    )
-    person_generation: Annotated[
-        str | None,
-        typer.Option(
-            help="allow_all, allow_adult or dont_allow.",
-            metavar="RULE",
-            autocompletion=lambda: ["allow_all", "allow_adult", "dont_allow"],
-        ),
-    ] = None
 
-    def build_request(self, prompt: str) -> "Request":
-        """The request for a prompt with these options.
+    def request_values(self) -> dict[str, Any]:
+        """Return the fields of the request that were given."""
+        values = {name: getattr(self, name) for name in OPTIONS}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def build_request(self, prompt: str) -> Request:
+        """Return the request for a prompt with these options.
 
         Raises:
             ImageError: A data URI cannot be decoded.
         """
-        from veo.image import Image
-        from veo.request import Request
-
-        return Request(
-            prompt=prompt,
-            model=self.model,
-            aspect_ratio=self.aspect_ratio,
-            resolution=self.resolution,
-            duration=self.duration,
-            negative_prompt=self.negative_prompt,
-            seed=self.seed,
-            person_generation=self.person_generation,
-            start_frame=Image.of(self.start_frame) if self.start_frame else None,
-            end_frame=Image.of(self.end_frame) if self.end_frame else None,
-            reference=tuple(Image.of(source) for source in self.reference or ()),
-        )
+        return Request(prompt=prompt, **self.request_values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    create_model,
+)
 from pydantic_core import PydanticCustomError
 
 from veo.batch.input import describe_value
@@ -13,7 +20,7 @@ from veo.errors import ImageError
 from veo.image import Image
 from veo.model import find_similar
 from veo.problems import ItemLocation, ItemProblem
-from veo.request import Request
+from veo.request import OPTIONS, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -66,24 +73,31 @@ Text = Annotated[str, AfterValidator(_sound)]
 Name = Annotated[Text, AfterValidator(_named)]
 
 
-class Keys(BaseModel):
-    """The keys that an item may have, and their types; null is as good as not said."""
+_TYPES: dict[str, Any] = {
+    "text": Text,
+    "name": Name,
+    "integer": int,
+    "flag": bool,
+    "image": Name,
+    "images": Annotated[list[Name], BeforeValidator(_listed)],
+}
+
+
+class _ItemKeys(BaseModel):
+    """The keys of an item that are no options of a request."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     prompt: Text
     provider: Name | None = None
-    model: Name | None = None
     output: Name | None = None
-    start_frame: Name | None = None
-    end_frame: Name | None = None
-    reference: Annotated[list[Name] | None, BeforeValidator(_listed)] = None
-    negative_prompt: Text | None = None
-    aspect_ratio: Name | None = None
-    resolution: Name | None = None
-    duration: int | None = None
-    seed: int | None = None
-    person_generation: Name | None = None
+
+
+# ``null`` is as good as a key that is not given.
+_OPTION_KEYS: dict[str, Any] = {
+    name: (_TYPES[row.kind] | None, None) for name, row in OPTIONS.items()
+}
+ItemSchema = create_model("ItemSchema", __base__=_ItemKeys, **_OPTION_KEYS)
 
 
 def read_item(raw: RawItem, defaults: Mapping[str, Any]) -> tuple[Item | None, list[ItemProblem]]:
@@ -95,7 +109,7 @@ def read_item(raw: RawItem, defaults: Mapping[str, Any]) -> tuple[Item | None, l
     """
     said = {key: value for key, value in raw.body.items() if value is not None or key == "prompt"}
     try:
-        keys = Keys.model_validate({**defaults, **said})
+        keys = ItemSchema.model_validate({**defaults, **said})
     except ValidationError as error:
         return None, list(_problems(raw.location, error))
     return _item(raw.location, keys)
@@ -114,35 +128,28 @@ def read_items(
     return items, problems
 
 
-def _item(location: ItemLocation, keys: Keys) -> tuple[Item | None, list[ItemProblem]]:
+def _item(location: ItemLocation, keys: _ItemKeys) -> tuple[Item | None, list[ItemProblem]]:
+    values = {name: value for name, value in keys if value is not None}
+    provider, output = values.pop("provider", None), values.pop("output", None)
     problems: list[ItemProblem] = []
-
-    def image(key: str, source: str | None) -> Image | None:
-        try:
-            return Image.of(source) if source is not None else None
-        except ImageError as error:
-            problems.extend(error.to_item_problems(location, key))
-            return None
-
-    start, end = image("start_frame", keys.start_frame), image("end_frame", keys.end_frame)
-    sources = enumerate(keys.reference or ())
-    reference = [image(f"reference[{number}]", source) for number, source in sources]
+    for name, row in OPTIONS.items():
+        if row.kind in {"image", "images"} and name in values:
+            problems += _find_image_problems(location, name, values[name])
     if problems:
         return None, problems
-    request = Request(
-        prompt=keys.prompt,
-        model=keys.model,
-        aspect_ratio=keys.aspect_ratio,
-        resolution=keys.resolution,
-        duration=keys.duration,
-        negative_prompt=keys.negative_prompt,
-        seed=keys.seed,
-        person_generation=keys.person_generation,
-        start_frame=start,
-        end_frame=end,
-        reference=tuple(picture for picture in reference if picture),
-    )
-    return Item(location, request, keys.provider, keys.output), []
+    return Item(location, Request(**values), provider, output), []
+
+
+def _find_image_problems(
+    location: ItemLocation, name: str, sources: str | list[str]
+) -> Iterator[ItemProblem]:
+    """Yield a problem for each source that ``Request`` would refuse."""
+    keys = {f"{name}[{number}]": source for number, source in enumerate(sources)}
+    for key, source in ({name: sources} if isinstance(sources, str) else keys).items():
+        try:
+            Image.of(source)
+        except ImageError as error:
+            yield from error.to_item_problems(location, key)
 
 
 def _problems(location: ItemLocation, error: ValidationError) -> Iterator[ItemProblem]:
@@ -155,7 +162,8 @@ def _problems(location: ItemLocation, error: ValidationError) -> Iterator[ItemPr
 _WANTED = {
     "string_type": "text",
     "int_type": "a whole number",
-    "list_type": "a list of pictures",
+    "bool_type": "true or false",
+    "list_type": "a list of images",
 }
 
 
@@ -163,7 +171,7 @@ def _words(key: str, problem: Mapping[str, Any]) -> str:
     if problem["type"] == "missing":
         return "is missing"
     if problem["type"] == "extra_forbidden":
-        meant = find_similar(key, list(Keys.model_fields))
+        meant = find_similar(key, list(ItemSchema.model_fields))
         return "there is no such key" + (f"; did you mean {meant}?" if meant else "")
     if wanted := _WANTED.get(problem["type"]):
         return f"must be {wanted}, not {describe_value(problem['input'])}"

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from veo.ledger import Record
     from veo.money import Quote
     from veo.planning.plan import Plan
-    from veo.request import Request
 
 
 @dataclass(slots=True)
@@ -88,7 +87,7 @@ class _Validator:
     def _plan_item(self, item: Item) -> Plan | None:
         """Return the plan of an item with stored images; None if the item has problems."""
         count_before = len(self._problems)
-        for key, image in _named_images(item.request):
+        for key, image in item.request.named_images():
             checked = self._images[image]
             if isinstance(checked, ImageError):
                 self._problems += checked.to_item_problems(item.location, key)
@@ -165,15 +164,6 @@ def _find_moved(output: str, records: Iterable[Record]) -> Record | None:
     """Return the job that made the file under another path, before its folder was moved."""
     moved = (replace(record, output=output) for record in records if record.state is State.DONE)
     return next((record for record in moved if is_own_file(record)), None)
-
-
-def _named_images(request: Request) -> Iterator[tuple[str, Image]]:
-    """Yield each image of a request with its key."""
-    for key in ("start_frame", "end_frame"):
-        if image := getattr(request, key):
-            yield key, image
-    for number, image in enumerate(request.reference):
-        yield f"reference[{number}]", image
 
 
 def check_images(

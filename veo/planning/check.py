@@ -1,4 +1,4 @@
-"""All that is wrong with a request, at once, before a quote, a reservation or a byte."""
+"""Find every problem of a request at once, before anything is quoted, reserved or sent."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from veo.problems import Problem
+from veo.request import FEATURES, MODEL_VALUES, REQUEST_FIELDS, is_given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -13,138 +14,124 @@ if TYPE_CHECKING:
     from veo.model import Model, Rule
     from veo.request import Request
 
-_CHOICES = {
-    "aspect_ratio": "aspect_ratios",
-    "resolution": "resolutions",
-    "duration": "durations",
-}
-_OPTIONAL = (
-    "start_frame",
-    "end_frame",
-    "reference",
-    "negative_prompt",
-    "seed",
-    "person_generation",
-    "extend",
-)
 _CHARS_PER_TOKEN = 4  # of English text, as Google's documentation estimates
-_NO_TEXT = re.compile("[\ud800-\udfff]")
-_PERSON = ("allow_all", "allow_adult", "dont_allow")
+_MAX_OFFERS = 4
+_SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are not UTF-8
+_TEXTS = tuple(name for name, row in REQUEST_FIELDS.items() if row.kind == "text")
+_FIXED_VALUES = {
+    name: row.values for name, row in REQUEST_FIELDS.items() if row.values and not row.model_values
+}
 
 
 def check(request: Request, model: Model, catalogue: Iterable[Model] = ()) -> tuple[Problem, ...]:
-    """Every problem that a request has with a model; empty when there is none.
+    """Return every problem that a request has with a model.
 
     Args:
-        request: What is asked for.
-        model: Whose rules count.
-        catalogue: All models there are, to name those that could do what this one cannot.
+        request: The request.
+        model: The model whose rules apply.
+        catalogue: All models, to name those that accept what this one does not.
     """
-    found = list(_problems(request, model))
+    problems = list(_find_problems(request, model))
     others = list(catalogue)
-    return tuple(_with_offers(problem, request, model, others) for problem in found)
+    return tuple(_add_offers(problem, request, model, others) for problem in problems)
 
 
 def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Those problems that keep a request from being sent."""
+    """Return the problems that stop a request; the others are warnings."""
     return tuple(problem for problem in problems if problem.severity == "error")
 
 
 def values(request: Request, model: Model) -> dict[str, Any]:
-    """The request as its model will take it: what was said, and the defaults for the rest."""
+    """Return what the model will use: the request's values, and its own defaults for the rest."""
     chosen = {
-        name: getattr(request, name) or getattr(model, offered)[0]
-        for name, offered in _CHOICES.items()
+        name: getattr(request, name) or getattr(model, attribute)[0]
+        for name, attribute in MODEL_VALUES.items()
     }
-    return chosen | {name: getattr(request, name) for name in _OPTIONAL}
+    return chosen | {name: getattr(request, name) for name in FEATURES}
 
 
-def _problems(request: Request, model: Model) -> Iterable[Problem]:
-    yield from _prompt(request, model)
-    yield from _choices(request, model)
-    yield from _features(request, model)
-    yield from _needs(request, model)
-    yield from _counts(request, model)
+def _find_problems(request: Request, model: Model) -> Iterable[Problem]:
+    yield from _check_texts(request, model)
+    yield from _check_values(request, model)
+    yield from _check_features(request, model)
+    yield from _check_needs(request, model)
     facts = values(request, model)
     for rule in model.rules:
-        yield from _rule(rule, facts)
+        yield from _check_rule(rule, facts)
 
 
-def _prompt(request: Request, model: Model) -> Iterable[Problem]:
+def _check_texts(request: Request, model: Model) -> Iterable[Problem]:
     if not request.prompt.strip():
         yield Problem("prompt", "a video needs a prompt")
-    for name in ("prompt", "negative_prompt"):
-        if _NO_TEXT.search(getattr(request, name) or ""):
-            yield Problem(name, "it holds bytes that are no text; save it as UTF-8")
-    limit = model.max_prompt_chars
-    if limit and len(request.prompt) > limit:
-        yield Problem(
-            "prompt", f"{len(request.prompt)} characters are too many", (f"at most {limit}",)
-        )
-    tokens = model.max_prompt_tokens
-    if tokens and len(request.prompt) > _CHARS_PER_TOKEN * tokens:
-        about = len(request.prompt) // _CHARS_PER_TOKEN
-        allowed = (f"at most {tokens} tokens",)
-        says = f"about {about} tokens are probably too many"
-        yield Problem("prompt", says, allowed, severity="warning")
+    for name in _TEXTS:
+        if _SURROGATES.search(getattr(request, name) or ""):
+            yield Problem(name, "the text contains bytes that are not UTF-8")
+    length, limit = len(request.prompt), model.max_prompt_chars
+    if limit and length > limit:
+        yield Problem("prompt", f"{length} characters are too many", (f"at most {limit}",))
+    tokens, max_tokens = length // _CHARS_PER_TOKEN, model.max_prompt_tokens
+    if max_tokens and length > _CHARS_PER_TOKEN * max_tokens:
+        message = f"about {tokens} tokens are probably too many"
+        allowed = (f"at most {max_tokens} tokens",)
+        # A warning only, because the estimate may be wrong.
+        yield Problem("prompt", message, allowed, severity="warning")
 
 
-def _choices(request: Request, model: Model) -> Iterable[Problem]:
-    for name, offered in _CHOICES.items():
-        value, allowed = getattr(request, name), getattr(model, offered)
+def _check_values(request: Request, model: Model) -> Iterable[Problem]:
+    for name, attribute in MODEL_VALUES.items():
+        value, allowed = getattr(request, name), getattr(model, attribute)
         if value is not None and value not in allowed:
             yield Problem(name, f"{model.name} has no {value}", tuple(map(str, allowed)))
+    for name, allowed in _FIXED_VALUES.items():
+        value = getattr(request, name)
+        if value and value not in allowed:
+            yield Problem(name, f"{value!r} is not a valid value", allowed)
 
 
-def _features(request: Request, model: Model) -> Iterable[Problem]:
-    for name in _OPTIONAL:
-        given = getattr(request, name)
-        if given is not None and given != () and name not in model.features:
-            yield Problem(name, f"{model.name} takes none")
-    if request.person_generation and request.person_generation not in _PERSON:
-        yield Problem("person_generation", f"there is no {request.person_generation!r}", _PERSON)
+def _check_features(request: Request, model: Model) -> Iterable[Problem]:
+    for name in FEATURES:
+        if is_given(getattr(request, name)) and name not in model.features:
+            yield Problem(name, f"{model.name} does not accept it")
+    count, limit = len(request.reference), model.max_references
+    if "reference" in model.features and count > limit:
+        yield Problem("reference", f"{count} images are too many", (f"at most {limit}",))
 
 
-def _needs(request: Request, model: Model) -> Iterable[Problem]:
+def _check_needs(request: Request, model: Model) -> Iterable[Problem]:
     for name in sorted(model.needs):
-        if not (getattr(request, name) or request.extend):  # which begins where the video ends
-            yield Problem(name, f"{model.name} does not work without one")
+        # An extension needs no start frame: it begins where the video ends.
+        if not (getattr(request, name) or request.extend):
+            yield Problem(name, f"{model.name} needs one")
     if request.end_frame and not request.start_frame:
-        yield Problem("end_frame", "an end frame needs a start frame too")
+        yield Problem("end_frame", "an end frame needs a start frame")
 
 
-def _counts(request: Request, model: Model) -> Iterable[Problem]:
-    count = len(request.reference)
-    if "reference" in model.features and count > model.max_references:
-        yield Problem(
-            "reference", f"{count} pictures are too many", (f"at most {model.max_references}",)
-        )
-
-
-def _rule(rule: Rule, facts: Mapping[str, Any]) -> Iterable[Problem]:
-    if all(_holds(facts[name], wanted) for name, wanted in rule.when.items()):
-        for name, wanted in rule.require.items():
-            if not _holds(facts[name], wanted):
-                allowed = tuple(map(str, wanted)) if isinstance(wanted, list) else ()
+def _check_rule(rule: Rule, facts: Mapping[str, Any]) -> Iterable[Problem]:
+    if all(_holds(facts[name], condition) for name, condition in rule.when.items()):
+        for name, condition in rule.require.items():
+            if not _holds(facts[name], condition):
+                allowed = tuple(map(str, condition)) if isinstance(condition, list) else ()
                 yield Problem(name, rule.says, allowed, severity=rule.severity)
 
 
-def _holds(value: Any, wanted: bool | list[str | int]) -> bool:
-    given = value is not None and value != ()
-    return given is wanted if isinstance(wanted, bool) else value in wanted
+def _holds(value: Any, condition: bool | list[str | int]) -> bool:
+    if isinstance(condition, bool):
+        return is_given(value) is condition
+    return value in condition
 
 
-def _with_offers(
+def _add_offers(
     problem: Problem, request: Request, model: Model, catalogue: list[Model]
 ) -> Problem:
     offers = [
         f"{other.provider}/{other.name}"
         for other in sorted(catalogue, key=lambda other: other.provider != model.provider)
-        if other != model and not _has(problem.field, request, other)
+        if other != model and not _has_problem(problem.field, request, other)
     ]
-    shown = tuple(offers[:4]) if problem.field != "prompt" else ()
+    # A prompt is better shortened than sent to another model.
+    shown = tuple(offers[:_MAX_OFFERS]) if problem.field != "prompt" else ()
     return Problem(problem.field, problem.message, problem.allowed, shown, problem.severity)
 
 
-def _has(field: str, request: Request, model: Model) -> bool:
-    return any(problem.field == field for problem in errors(_problems(request, model)))
+def _has_problem(field: str, request: Request, model: Model) -> bool:
+    return any(problem.field == field for problem in errors(_find_problems(request, model)))

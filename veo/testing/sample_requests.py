@@ -10,7 +10,7 @@ from PIL import Image as Pil
 
 from veo.image import Image
 from veo.planning.check import check
-from veo.request import Request
+from veo.request import FEATURES, REQUEST_FIELDS, Request
 from veo.update import RemoteVideo
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def shapes(model: Model) -> list[Request]:
 
 def using(model: Model, feature: Feature) -> Request:
     """A request with one feature more, in the form that raises the fewest problems."""
-    forms = [{feature: SAID[feature]}, {feature: SAID[feature], "start_frame": SAID["start_frame"]}]
-    if feature == "person_generation":
-        forms += [{feature: "allow_adult"}]
+    values = REQUEST_FIELDS[feature].values or (SAID[feature],)
+    forms = [{feature: value} for value in values]
+    forms.append({feature: values[0], "start_frame": SAID["start_frame"]})
     return min((asking(model, **form) for form in forms), key=lambda one: len(check(one, model)))
 
 
@@ -49,11 +49,16 @@ def picture(colour: str) -> Image:
     return Image.of(data.getvalue())
 
 
-WORDS: dict[str, Any] = {"negative_prompt": "no fog at all", "seed": 421_337}
-SAID: dict[str, Any] = WORDS | {
-    "start_frame": picture("orange"),
-    "end_frame": picture("navy"),
-    "reference": (picture("green"),),
-    "person_generation": "allow_all",
-    "extend": RemoteVideo("videos/of-somebody-else"),
-}
+def _sample_value(name: str) -> Any:
+    """Return a value of a field that any model with that feature accepts."""
+    row = REQUEST_FIELDS[name]
+    image = picture(_COLOURS.get(name, "gray"))
+    by_kind = {"text": "no fog at all", "integer": 421_337, "flag": True, "image": image}
+    by_kind |= {"images": (image,), "video": RemoteVideo("videos/of-somebody-else")}
+    return row.values[0] if row.values else by_kind[row.kind]
+
+
+_COLOURS = {"start_frame": "orange", "end_frame": "navy", "reference": "green"}
+SAID: dict[str, Any] = {name: _sample_value(name) for name in FEATURES}
+# Values that can be found in the body of a paid request as they are.
+WORDS = {name: SAID[name] for name in FEATURES if REQUEST_FIELDS[name].kind in {"text", "integer"}}

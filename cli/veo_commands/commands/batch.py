@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
+from veo.request import OPTIONS
 from veo_commands.commands.generate import check_detachable
 from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions
 from veo_commands.output import out
@@ -121,10 +122,10 @@ def _item_defaults(request: RequestOptions) -> dict[str, Any]:
         by_value = source.lower().startswith(("http://", "https://", "data:"))
         return source if by_value else str(to_absolute(source))
 
-    defaults = {field.name: getattr(request, field.name) for field in fields(request)}
-    del defaults["provider"]  # passed as an option of the whole batch
-    for key in ("start_frame", "end_frame"):
-        if defaults[key]:
-            defaults[key] = resolve_image(defaults[key])
-    defaults["reference"] = [resolve_image(source) for source in request.reference or ()] or None
-    return {key: value for key, value in defaults.items() if value is not None}
+    values = request.request_values()
+    for name in values:
+        if OPTIONS[name].kind == "image":
+            values[name] = resolve_image(values[name])
+        elif OPTIONS[name].kind == "images":
+            values[name] = list(map(resolve_image, values[name]))
+    return values
