@@ -199,7 +199,7 @@ def test_a_cap_of_nothing(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """--max-cost 0 is a cap like any other: no request that costs money is sent."""
     ran = veo("generate", "a lion", "--max-cost", "0")
 
-    says(ran, 4, "$0.15", "--max-cost of $0.00")
+    says(ran, 4, "$0.15", "of $0.00")
     assert service.tasks() == []
 
 

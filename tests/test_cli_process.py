@@ -98,7 +98,7 @@ def test_ctrl_c_waits_for_a_payment(service: veo_sandbox.Sandbox) -> None:
     (job,) = jobs()
 
     assert running.returncode == 130
-    assert "waiting for the answer to 1 paid request" in err
+    assert "waiting for the response to 1 paid request" in err
     assert job.state == "submitted"
     assert [job.task_id] == [task["task"] for task in service.tasks()]
 
@@ -113,7 +113,7 @@ def test_ctrl_c_waits_for_a_stream(veo: Veo, service: veo_sandbox.Sandbox) -> No
     (job,) = jobs()
 
     assert running.returncode == 130
-    assert "waiting for the answer to 1 paid request" in err
+    assert "waiting for the response to 1 paid request" in err
     assert job.state == "ready"
     assert veo("resume", job.id).code == 0
     assert len(service.bills()) == 1
@@ -126,7 +126,7 @@ def test_a_second_ctrl_c_leaves_at_once(veo: Veo, service: veo_sandbox.Sandbox) 
         until(lambda: [job for job in jobs() if job.state == "submitting"])
         running.send_signal(signal.SIGINT)
         told = ""
-        while "waiting for the answer" not in told:
+        while "waiting for the response" not in told:
             told += running.stderr.readline() if running.stderr else ""
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=10)
@@ -169,7 +169,7 @@ def test_stdout_on_a_full_disk() -> None:
         _, err = running.communicate(timeout=30)
 
     assert running.returncode == 2
-    assert err == "error: the output: No space left on device\n"
+    assert err == "error: cannot write the output: No space left on device\n"
 
 
 def test_messages_that_nobody_reads_stop_nothing(service: veo_sandbox.Sandbox) -> None:

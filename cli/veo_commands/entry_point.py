@@ -1,4 +1,4 @@
-"""The command's first and last line: every error becomes a message and an exit code here."""
+"""Run the command line, and turn every error into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from veo_commands import exit_codes
 from veo_commands.output import OutputOptions, out
@@ -14,33 +14,37 @@ from veo_commands.output import OutputOptions, out
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_ENDINGS = ("SIGTERM", "SIGHUP")  # what ends a process from outside ends it like Ctrl-C
+    from veo.errors import VeoError
+
+# These end a command as Ctrl-C does: jobs stay resumable. Windows has no SIGHUP.
+_STOP_SIGNALS = ("SIGTERM", "SIGHUP")
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line.
 
     Args:
-        args: What follows the command's name; ``sys.argv`` by default.
+        args: The arguments after the program name; those of ``sys.argv`` by default.
 
     Raises:
-        SystemExit: Always, with the exit code that ``veo --help`` documents.
+        SystemExit: Always, with one of the exit codes that ``veo --help`` lists.
     """
-    _end_gently()
+    _handle_stop_signals()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # what an old encoding cannot print is no error
+        if isinstance(stream, TextIOWrapper):
+            # A prompt may contain characters that the terminal's encoding does not have.
             stream.reconfigure(errors="backslashreplace")
     code = run(sys.argv[1:] if args is None else list(args))
     try:
         sys.stdout.flush()
-    except OSError:  # said already; the interpreter would say it again
+    except OSError:  # ``run`` has reported it already
         out.broken_pipe()
     sys.exit(code)
 
 
 def run(args: list[str]) -> int:
     """Run one command, and return its exit code."""
-    # Until the options are read, which may fail, only a look at them tells how to say so.
+    # The mode is needed to report an error in the options themselves, before Typer has read them.
     out.options = OutputOptions(json="--json" in args, debug="--debug" in args)
     try:
         from veo_commands.app import app
@@ -51,45 +55,48 @@ def run(args: list[str]) -> int:
         return out.broken_pipe()
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a line and a code
+    except Exception as error:  # noqa: BLE001 - a user sees a message, never a traceback
         return report_failure(error)
     return int(code)
 
 
 def report_failure(error: Exception) -> int:
-    """Say what went wrong where no job can; returns the exit code."""
+    """Print an error that is not the error of a job, and return its exit code."""
     from veo.errors import VeoError
 
-    known = error if isinstance(error, VeoError) else _named(error)
+    known = error if isinstance(error, VeoError) else _convert_error(error)
     if out.options.debug:
         import traceback
 
         out.notice("".join(traceback.format_exception(error)))
     out.print_error(known)
-    with suppress(OSError):
+    with suppress(OSError):  # the error may be that stdout cannot be written
         out.print_result({"job": None, "error": known.to_public_json()}, None)
     return known.exit_code
 
 
-def _named(error: Exception) -> Any:
-    """An error from outside the library as one of its own."""
+def _convert_error(error: Exception) -> VeoError:
+    """Return an error of another library as one of ours."""
     from veo.errors import OutputError, UsageError, VeoError
 
-    if hasattr(error, "format_message"):  # of Typer: the command line cannot be read
+    if hasattr(error, "format_message"):  # Typer cannot parse the arguments
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "veo"
-        return UsageError(error.format_message(), hint=f"`{path} --help` shows how.")
+        return UsageError(error.format_message(), hint=f"See `{path} --help`.")
     if isinstance(error, OSError):
-        return OutputError(f"{error.filename or 'the output'}: {error.strerror or error}")
+        return OutputError(
+            f"cannot write {error.filename or 'the output'}: {error.strerror or error}"
+        )
     return VeoError(
-        f"a bug in veo: {type(error).__name__}: {error}",
-        hint=f"Jobs are safe: {out.command('jobs')} lists them. --debug shows where it happened.",
+        f"this is a bug in veo: {type(error).__name__}: {error}",
+        hint=f"No job is lost: {out.command('jobs')} lists them. --debug prints a traceback.",
         charged=None,
     )
 
 
-def _end_gently() -> None:
-    for name in _ENDINGS:
+def _handle_stop_signals() -> None:
+    for name in _STOP_SIGNALS:
         number = getattr(signal, name, None)
-        if number and signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has it ignored
+        # Only the default is replaced: `nohup` starts a process with SIGHUP ignored.
+        if number and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)

@@ -20,13 +20,13 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 BROKEN_PIPE = 141  # 128 + SIGPIPE; not in the help, because no reader is left to see it
 
 MEANINGS = {
-    DONE: "done",
-    FAILED: "the provider could not make it",
-    USAGE: "the request or the usage is wrong",
-    SETUP: "configuration, key, balance, ledger",
-    BudgetError.exit_code: "over the cap",
-    UNKNOWN: "outcome unknown: sent, no answer, it may have been paid for",
-    STILL_RUNNING: "still running: `veo resume` carries on",
-    DownloadError.exit_code: "made, but not downloaded yet: `veo resume` tries again",
-    INTERRUPTED: "interrupted; jobs stay resumable",
+    DONE: "success",
+    FAILED: "the provider did not make the video",
+    USAGE: "invalid request or options",
+    SETUP: "problem with the configuration, key, balance or ledger",
+    BudgetError.exit_code: "over a cost limit; nothing was sent",
+    UNKNOWN: "outcome unknown: sent without a response, may have been charged",
+    STILL_RUNNING: "still running; `veo resume` continues",
+    DownloadError.exit_code: "made but not downloaded; `veo resume` tries again",
+    INTERRUPTED: "interrupted; `veo resume` continues",
 }

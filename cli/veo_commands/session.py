@@ -1,4 +1,4 @@
-"""The configuration, the ledger and the client that a command works with."""
+"""Open the configuration, ledger or client that a command works with."""
 
 from __future__ import annotations
 
@@ -18,76 +18,81 @@ if TYPE_CHECKING:
     from veo_commands.options import ConfigOptions, RequestOptions, WaitOptions
 
 
-def load_config(place: ConfigOptions, *groups: RequestOptions | WaitOptions) -> LoadedConfig:
-    """The configuration, what the command line says laid over it.
+def load_config(
+    config_options: ConfigOptions, *overrides: RequestOptions | WaitOptions
+) -> LoadedConfig:
+    """Read the configuration, overridden by options of the command.
 
     Raises:
-        ConfigError: A file or value is broken.
+        ConfigError: A file or value is not valid.
     """
     from veo.config import read_config
 
-    out.sandbox = place.sandbox
+    out.sandbox = config_options.sandbox
     flags = {
         name: value
-        for group in groups
+        for group in overrides
         for name in ("provider", "max_cost", "timeout")
-        if (value := getattr(group, name, None)) is not None  # --max-cost 0 is a cap, too
+        if (value := getattr(group, name, None)) is not None  # --max-cost 0 is a limit, too
     }
-    return read_config(place.config, flags=flags)
+    return read_config(config_options.config, flags=flags)
 
 
 @contextmanager
-def open_ledger(place: ConfigOptions) -> Iterator[tuple[Config, Ledger]]:
-    """Open the configured ledger for commands that need no provider.
+def open_ledger(config_options: ConfigOptions) -> Iterator[tuple[Config, Ledger]]:
+    """Open the ledger for a command that needs no provider.
 
-    A client would import the engine and batches, a fifth of the time of ``veo jobs``.
+    A client would also import the engine and batches, a fifth of the time of ``veo jobs``.
 
     Raises:
-        ConfigError, LedgerError: They cannot be used.
+        ConfigError, LedgerError: The configuration or the ledger cannot be used.
     """
     from veo.ledger import Ledger
     from veo.paths import ledger_dir
 
-    config = load_config(place).config
-    with closing(Ledger(ledger_dir(sandbox=place.sandbox))) as ledger:
+    config = load_config(config_options).config
+    with closing(Ledger(ledger_dir(sandbox=config_options.sandbox))) as ledger:
         yield config, ledger
 
 
 @contextmanager
-def open_client(place: ConfigOptions, *groups: RequestOptions | WaitOptions) -> Iterator[Client]:
-    """A client on the configured ledger; what it works on stays resumable when it closes.
+def open_client(
+    config_options: ConfigOptions, *overrides: RequestOptions | WaitOptions
+) -> Iterator[Client]:
+    """Open a client. When it closes, unfinished jobs stay resumable.
 
-    With ``--sandbox`` a sandbox is started in this process as soon as a provider is needed.
+    With ``--sandbox``, a sandbox starts in this process on the first connection to a provider.
 
     Args:
-        place: Which configuration and ledger.
-        groups: Options of the command that override the configuration.
+        config_options: Which configuration and ledger to use.
+        overrides: Options of the command that override the configuration.
 
     Raises:
-        ConfigError, LedgerError: They cannot be used.
+        ConfigError, LedgerError: The configuration or the ledger cannot be used.
     """
     from veo.client import Client
     from veo.paths import ledger_dir
 
-    config = load_config(place, *groups).config
-    home = ledger_dir(sandbox=place.sandbox)
+    config = load_config(config_options, *overrides).config
+    home = ledger_dir(sandbox=config_options.sandbox)
     with ExitStack() as servers:
         start = cache(lambda: servers.enter_context(start_sandbox(config, home)))
-        with Client(config, home=home, endpoint=start if place.sandbox else None) as client:
+        endpoint = start if config_options.sandbox else None
+        with Client(config, home=home, endpoint=endpoint) as client:
             try:
                 yield client
             except KeyboardInterrupt:
                 out.notice("interrupted", fg="yellow")
-                out.hint(f"{out.command('resume')} carries on with what was begun.")
+                out.hint(f"{out.command('resume')} continues unfinished jobs.")
                 raise
 
 
 @contextmanager
 def start_sandbox(config: Config, home: Path) -> Iterator[Endpoint]:
-    """A sandbox in this process, as configured, its tasks and files under ``home``.
+    """Start the configured sandbox in this process, with its files in ``home``.
 
     Raises:
-        ConfigError: It does not start like that.
+        ConfigError: The sandbox cannot start with this configuration.
     """
     from veo.client import Endpoint
     from veo.errors import ConfigError
@@ -97,15 +102,16 @@ def start_sandbox(config: Config, home: Path) -> Iterator[Endpoint]:
     try:
         sandbox = Sandbox(home / "server", **config.sandbox.model_dump())
     except (ValueError, OSError) as error:
-        raise ConfigError(f"the sandbox cannot start: {error}") from error
+        raise ConfigError(f"cannot start the sandbox: {error}") from error
     with sandbox:
-        yield Endpoint(sandbox.url, Key(sandbox.key), _usual_s(config.sandbox))
+        yield Endpoint(sandbox.url, Key(sandbox.key), _typical_latency_s(config.sandbox))
 
 
-def _usual_s(config: SandboxConfig) -> float:
-    """Real seconds that a video of the sandbox usually takes: when to ask for it."""
+def _typical_latency_s(config: SandboxConfig) -> float:
+    """Return how long the sandbox takes for a video in real seconds, to schedule the first poll."""
     from veo_sandbox.state.latency import Latency
 
     latency = Latency.parse(config.latency)
-    spread = latency.values if latency.kind == "uniform" else latency.values[:1]
-    return sum(spread) / len(spread) / config.speed
+    # The middle of uniform:FROM,TO; the median of lognormal:MEDIAN,SIGMA; a constant itself.
+    values = latency.values if latency.kind == "uniform" else latency.values[:1]
+    return sum(values) / len(values) / config.speed

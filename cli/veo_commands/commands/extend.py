@@ -82,7 +82,9 @@ def _in_turn(
     code, made, left = 0, extension.source.record, extension.times
     try:
         for job in jobs:
-            code = follow_jobs(client, [job], detach=detach, tell=_kept if left > 1 else report_job)
+            code = follow_jobs(
+                client, [job], detach=detach, report=_kept if left > 1 else report_job
+            )
             if code == 0 or not job.record.has_ended:
                 made, left = job.record, left - 1
             if code:

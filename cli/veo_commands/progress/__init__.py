@@ -1,1 +1,1 @@
-"""Live progress on stderr."""
+"""The progress of jobs on stderr."""

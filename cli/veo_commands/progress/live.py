@@ -1,4 +1,4 @@
-"""The live view: a line for every job that moves, and one that sums up when there are many."""
+"""The live view on a terminal: one line per running job, and a summary line for several jobs."""
 
 from __future__ import annotations
 
@@ -23,22 +23,21 @@ if TYPE_CHECKING:
 
     from veo.job import Job
 
-MAX_ROWS = 12
-_MOVING = ("downloading", "ready", "running", "submitted", "submitting", "planned")
-_PER_SECOND = 8
-_MANY_PER_SECOND = 2
+MAX_ROWS = 12  # fits a terminal of 24 lines beside what was printed before
+_ROW_ORDER = ("downloading", "ready", "running", "submitted", "submitting", "planned")
+_BAR_WIDTH = 24
+_PROMPT_WIDTH = 60
+_FRAMES_PER_SECOND = 8
+_FRAMES_PER_SECOND_OF_MANY = 2  # reading many jobs takes CPU from the engine
 
 
 class LiveView:
-    """Shows jobs on a terminal, on stderr, and erases itself in the end.
-
-    It reads the jobs each time it paints; nobody has to tell it anything.
-    """
+    """Shows jobs on stderr, and erases itself at the end. It reads the jobs for each frame."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = list(jobs)
         self._spinner = Spinner("dots", style="cyan")
-        self._noted: set[tuple[str, str]] = set()
+        self._printed_notes: set[tuple[str, str]] = set()
         self._console = Console(stderr=True, highlight=False)
         self._live: RichLive | None = None
 
@@ -51,30 +50,31 @@ class LiveView:
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Erase everything until the block is over."""
+        """Erase the view until the block ends."""
         self._stop()
         yield
         if self.is_active():
             self._start()
 
     def is_active(self) -> bool:
-        """Whether there is still something to show."""
         return not all(job.done() for job in self._jobs)
 
     def refresh(self) -> None:
-        """Print remarks above the live lines, each once."""
+        """Print notes above the view, each of them once."""
         for job in self._jobs:
             note = job_note(job)
-            if note and (job.id, note) not in self._noted:
-                self._noted.add((job.id, note))
+            if note and (job.id, note) not in self._printed_notes:
+                self._printed_notes.add((job.id, note))
                 self._console.print(Text(note, style="dim"))
 
     def _start(self) -> None:
-        # A new one each time: a used one remembers its height, and erases what came after it.
+        # A stopped view cannot start again: it would erase lines that were printed since.
+        is_small = len(self._jobs) <= MAX_ROWS
+        rate = _FRAMES_PER_SECOND if is_small else _FRAMES_PER_SECOND_OF_MANY
         self._live = RichLive(
             get_renderable=self.render,
             console=self._console,
-            refresh_per_second=_PER_SECOND if len(self._jobs) <= MAX_ROWS else _MANY_PER_SECOND,
+            refresh_per_second=rate,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
@@ -87,13 +87,13 @@ class LiveView:
             live.stop()
 
     def render(self) -> RenderableType:
-        """What is on the screen now."""
         rows = self.job_table([job for job in self._jobs if not job.done()])
         return rows if len(self._jobs) == 1 else Group(self._summary_line(), rows)
 
     def job_table(self, jobs: list[Job]) -> RenderableType:
-        """A line for each of the jobs that are nearest to their end."""
-        jobs.sort(key=lambda job: _MOVING.index(job.state) if job.state in _MOVING else 99)
+        """Return lines for the jobs that are closest to their end."""
+        ranks = {state: rank for rank, state in enumerate(_ROW_ORDER)}
+        jobs.sort(key=lambda job: ranks.get(job.state, len(ranks)))
         rows = Table.grid(padding=(0, 1))
         for job in jobs[:MAX_ROWS]:
             rows.add_row(*self._job_cells(job))
@@ -103,30 +103,36 @@ class LiveView:
         share = progress_share(job)
         record, status = job.record, job.status
         since = record.submitted_at or record.created_at
-        told = format_bytes(status.received) if status.state == "downloading" else ""
+        is_downloading = status.state == "downloading"
+        prompt = shorten_line(record.parse_request().prompt, _PROMPT_WIDTH)
+        details = format_bytes(status.received) if is_downloading else prompt
         return [
             Text(" ") if status.state == "planned" else self._spinner,
             Text(str(status.state), style="cyan"),
-            ProgressBar(total=1.0, completed=share, width=24) if share is not None else Text(""),
+            ProgressBar(total=1.0, completed=share, width=_BAR_WIDTH)
+            if share is not None
+            else Text(""),
             Text(f"{share:4.0%}" if share is not None else ""),
             Text(format_clock(time.time() - since), style="bold"),
             Text(describe_charge(record)),
-            Text(
-                told or shorten_line(record.parse_request().prompt, 60), style="dim", no_wrap=True
-            ),
+            Text(details, style="dim", no_wrap=True),
         ]
 
     def _summary_line(self) -> RenderableType:
         states = Counter(str(job.state) for job in self._jobs)
-        over = sum(job.done() for job in self._jobs)
+        ended = sum(job.done() for job in self._jobs)
         charged = sum(job.record.charged for job in self._jobs)
         reserved = sum(job.record.reserved for job in self._jobs)
         counts = ", ".join(f"{count} {state}" for state, count in states.items())
         line = Table.grid(padding=(0, 1))
         line.add_row(
-            Text(f"{over}/{len(self._jobs)}", style="bold"),
-            ProgressBar(total=len(self._jobs), completed=over, width=24),
+            Text(f"{ended}/{len(self._jobs)}", style="bold"),
+            _render_bar(ended, len(self._jobs)),
             Text(counts),
             Text(f"charged {format_usd(charged)}, reserved {format_usd(reserved)}", style="dim"),
         )
         return line
+
+
+def _render_bar(completed: float, total: float) -> ProgressBar:
+    return ProgressBar(total=total, completed=completed, width=_BAR_WIDTH)

@@ -1,4 +1,4 @@
-"""How jobs on their way are shown: alive on a terminal, as lines in a log, or not at all."""
+"""The progress of jobs: a live view on a terminal, lines in a log, or nothing when quiet."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ if TYPE_CHECKING:
 
     from veo.job import Job
 
+# Steps of progress that get a line of their own; coarser for several jobs, to keep a log short.
+_STEP_PERCENT = 10
+_STEP_PERCENT_OF_MANY = 50
+
 
 class View(Protocol):
-    """What shows jobs."""
-
     def refresh(self) -> None:
-        """Look at the jobs, and show what has changed."""
+        """Show what has changed."""
 
     def pause(self) -> AbstractContextManager[None]:
-        """Leave the screen to somebody else for a while."""
+        """Clear the screen, so that the block can print."""
 
 
 @contextmanager
 def open_view(jobs: Sequence[Job]) -> Iterator[View]:
-    """The view that fits: quiet, a terminal, or a log."""
+    """Yield the view for the output mode and for what stderr is."""
     if out.options.quiet:
         yield QuietView()
     elif sys.stderr.isatty():
@@ -42,33 +44,30 @@ def open_view(jobs: Sequence[Job]) -> Iterator[View]:
 class QuietView:
     """Shows nothing."""
 
-    def refresh(self) -> None:
-        """Nothing."""
+    def refresh(self) -> None: ...
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Always."""
         yield
 
 
 class LogView(QuietView):
-    """A line for each change of state, each tenth of the way, each remark about the request."""
+    """Prints a line for each change of state, step of progress, or note."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = list(jobs)
-        self._said: dict[str, str] = {}
-        self._step = 10 if len(self._jobs) == 1 else 50
+        self._last_lines: dict[str, str] = {}
+        self._step = _STEP_PERCENT if len(self._jobs) == 1 else _STEP_PERCENT_OF_MANY
 
     def refresh(self) -> None:
-        """Print what has changed since the last look."""
         self._jobs = [job for job in self._jobs if not job.done()]
         for job in self._jobs:
-            line = self._line(job)
-            if self._said.get(job.id) != line:
-                self._said[job.id] = line
+            line = self._status_line(job)
+            if self._last_lines.get(job.id) != line:
+                self._last_lines[job.id] = line
                 out.info(f"{job.id} {line}")
 
-    def _line(self, job: Job) -> str:
+    def _status_line(self, job: Job) -> str:
         share, note = progress_share(job), job_note(job)
         percent = f" {int(share * 100) // self._step * self._step} %" if share is not None else ""
         return f"{job.state}{percent}{f': {note}' if note else ''}"
