@@ -1,4 +1,4 @@
-"""The same batch run again: what is made costs nothing, what is not is made."""
+"""A batch that is run again: finished videos cost nothing, and the missing ones are made."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 pytest_plugins = ("veo_fixtures",)
 
 
-def test_what_is_made_costs_nothing(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A second run sends nothing, changes nothing, and needs no key."""
+def test_finished_items_cost_nothing(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A second run sends nothing, creates no jobs and needs no key."""
     veo("batch", write_batch(*make_items(4)))
     del os.environ["VEO_API_KEY"]
     before = len(service.requests())
@@ -44,8 +44,8 @@ def test_what_is_made_costs_nothing(veo: Veo, service: veo_sandbox.Sandbox) -> N
     assert (len(service.requests()), len(list_jobs())) == (before, 4)
 
 
-def test_only_what_is_new_is_made(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Items put before, between and after the made ones are the only ones that are sent."""
+def test_only_new_items_are_sent(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """New items before, between and after the finished ones are sent, and no others."""
     veo("batch", write_batch("lion", {"prompt": "tiger"}))
     veo("batch", write_batch("bear", "lion", "wolf", {"prompt": "tiger"}, "fox"))
 
@@ -64,15 +64,15 @@ def test_only_what_is_new_is_made(veo: Veo, service: veo_sandbox.Sandbox) -> Non
 def test_another_request_is_another_video(
     veo: Veo, service: veo_sandbox.Sandbox, other: dict[str, str]
 ) -> None:
-    """A change of what is asked for, or where it goes, is a new item."""
+    """A different request or output is a new item."""
     veo("batch", write_batch("lion"))
     veo("batch", write_batch(other), "--force")
 
     assert len(accepted_prompts(service)) == 2
 
 
-def test_frames_count_by_content(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A renamed picture is the same request, a repainted one is another."""
+def test_images_are_compared_by_content(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """The same image under another name is the same request; other content is another one."""
     item = {"prompt": "lion", "output": "lion.mp4"}
     Pil.new("RGB", (64, 64), "red").save("a.png")
     veo("batch", write_batch({**item, "start_frame": "a.png"}))
@@ -85,17 +85,17 @@ def test_frames_count_by_content(veo: Veo, service: veo_sandbox.Sandbox) -> None
     assert len(accepted_prompts(service)) == 2
 
 
-def test_what_another_command_made_is_recognised(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A video of ``veo generate`` under the same name is the item's."""
+def test_a_video_of_another_command_is_recognised(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A video that ``veo generate`` made at the same path is not made again."""
     veo("generate", "lion", "-o", "lion.mp4")
-    ran = veo("batch", write_batch("lion"))
+    result = veo("batch", write_batch("lion"))
 
-    assert ran.code == 0, ran.err
+    assert result.code == 0, result.err
     assert accepted_prompts(service) == ["lion"]
 
 
-def test_a_failed_item_gets_a_new_try(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """What failed is sent again by the next run, once, as a new job."""
+def test_a_failed_item_is_retried(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """The next run sends a failed item once more, as a new job."""
     service.change(fail_rate=1.0)
     first = veo("batch", write_batch("lion", "tiger"))
     service.change(fail_rate=0.0)
@@ -107,22 +107,22 @@ def test_a_failed_item_gets_a_new_try(veo: Veo, service: veo_sandbox.Sandbox) ->
 
 
 def test_an_unknown_item_waits_for_a_decision(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """An answer that was lost is not asked for again; --resubmit-unknown does, and may pay."""
+    """An item of unknown outcome is sent again with --resubmit-unknown only, and may pay twice."""
     service.fault("drop_answer", first=1)
     first = veo("batch", write_batch("lion"))
     second = veo("batch", write_batch("lion"))
-    sent = len(accepted_prompts(service))
+    sent_before = len(accepted_prompts(service))
     third = veo("batch", write_batch("lion"), "--resubmit-unknown")
 
     (job,) = list_jobs()
     assert [first.code, second.code, third.code] == [5, 5, 0]
     assert "--resubmit-unknown" in second.err
-    assert (sent, len(accepted_prompts(service))) == (1, 2)
+    assert (sent_before, len(accepted_prompts(service))) == (1, 2)
     assert (job.charged, job.doubtful) == (PRICE, PRICE)
 
 
-def test_a_lost_file_is_fetched_again(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A video that is gone from the disk is fetched from the provider, for nothing."""
+def test_a_deleted_file_is_downloaded_again(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A video that was deleted is downloaded from the provider, at no cost."""
     veo("batch", write_batch("lion", "tiger"))
     Path("lion.mp4").unlink()
     again = veo("batch", write_batch("lion", "tiger"))
@@ -133,26 +133,26 @@ def test_a_lost_file_is_fetched_again(veo: Veo, service: veo_sandbox.Sandbox) ->
     assert (len(accepted_prompts(service)), sum_charges(service)) == (2, 2 * PRICE)
 
 
-def test_a_video_gone_everywhere_is_paid_again_only_on_request(
-    veo: Veo, service: veo_sandbox.Sandbox
-) -> None:
-    """Gone here and at the provider: told of in every run, made anew with --remake alone."""
+def test_a_lost_video_is_paid_again_only_on_request(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A video that no longer exists anywhere is reported, and made again with --remake only."""
     veo("batch", write_batch("lion", "tiger"))
     Path("lion.mp4").unlink()
     service.advance(3 * 86400)
     first = veo("batch", write_batch("lion", "tiger"))
     second = veo("batch", write_batch("lion", "tiger"))
-    sent = len(accepted_prompts(service))
+    sent_before = len(accepted_prompts(service))
     third = veo("batch", write_batch("lion", "tiger"), "--remake")
 
     assert [first.code, second.code, third.code] == [1, 1, 0]
     assert "--remake makes it again" in second.err
-    assert (sent, len(accepted_prompts(service))) == (2, 3)
+    assert (sent_before, len(accepted_prompts(service))) == (2, 3)
     assert find_videos() == {"lion.mp4", "tiger.mp4"}
 
 
-def test_remake_asks_the_provider_first(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """With --remake, too, what the provider still has is fetched and not paid for."""
+def test_remake_downloads_what_the_provider_still_has(
+    veo: Veo, service: veo_sandbox.Sandbox
+) -> None:
+    """--remake pays for a new video only if the old one cannot be downloaded."""
     veo("batch", write_batch("lion"))
     Path("lion.mp4").unlink()
     veo("batch", write_batch("lion"), "--remake")
@@ -160,45 +160,47 @@ def test_remake_asks_the_provider_first(veo: Veo, service: veo_sandbox.Sandbox) 
     assert accepted_prompts(service) == ["lion"]
 
 
-def test_remake_in_one_go(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """What turns out to be gone is made anew in the same run."""
+def test_remake_needs_one_run(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A video that turns out to be lost is made again in the same run."""
     veo("batch", write_batch("lion"))
     Path("lion.mp4").unlink()
     service.advance(3 * 86400)
-    ran = veo("batch", write_batch("lion"), "--remake")
+    result = veo("batch", write_batch("lion"), "--remake")
 
-    assert ran.code == 0, ran.err
+    assert result.code == 0, result.err
     assert accepted_prompts(service) == ["lion", "lion"]
 
 
 def test_a_changed_file_is_kept(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A video that was worked on since is not replaced, unless --force wants the original."""
+    """A video that was edited is replaced by the original with --force only."""
     veo("batch", write_batch("lion"))
     original = Path("lion.mp4").read_bytes()
     Path("lion.mp4").write_bytes(b"edited")
-    kept = veo("batch", write_batch("lion"))
+    unforced = veo("batch", write_batch("lion"))
     edited = Path("lion.mp4").read_bytes()
     forced = veo("batch", write_batch("lion"), "--force")
 
-    assert (kept.code, forced.code, edited) == (0, 0, b"edited")
-    assert "was changed after the download" in kept.err
+    assert (unforced.code, forced.code, edited) == (0, 0, b"edited")
+    assert "was changed after the download" in unforced.err
     assert Path("lion.mp4").read_bytes() == original
     assert accepted_prompts(service) == ["lion"]
 
 
-def test_a_folder_that_was_moved(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Videos that lie where the batch wants them are recognised by their content."""
+def test_a_moved_folder_is_recognised(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """Videos at the expected path are recognised by content, whichever path they were made at."""
     veo("batch", write_batch("lion", "tiger"), "--output-dir", "here")
     Path("here").rename("there")
-    ran = veo("batch", write_batch("lion", "tiger"), "--output-dir", "there")
+    result = veo("batch", write_batch("lion", "tiger"), "--output-dir", "there")
 
-    assert ran.code == 0, ran.err
-    assert "2 skipped" in ran.err
+    assert result.code == 0, result.err
+    assert "2 skipped" in result.err
     assert sorted(accepted_prompts(service)) == ["lion", "tiger"]
 
 
-def test_a_file_touched_is_read(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """One that was written to since is judged by its content, whatever its length."""
+def test_a_file_written_to_since_is_compared_by_content(
+    veo: Veo, service: veo_sandbox.Sandbox
+) -> None:
+    """Equal length is not enough for a file that was written to after the job ended."""
     veo("batch", write_batch("lion"))
     (job,) = list_jobs()
     path = Path(job.output)
@@ -211,30 +213,28 @@ def test_a_file_touched_is_read(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert (same, copied, is_own_file(job)) == (True, True, False)
 
 
-def test_what_an_edited_file_does_not_ask_for_is_given_up(
+def test_planned_jobs_of_removed_items_are_withdrawn(
     veo: Veo, service: veo_sandbox.Sandbox
 ) -> None:
-    """Jobs that an earlier run planned and never sent hold no money once they are not wanted."""
+    """Unsent jobs of an earlier run release their money when the file no longer has the item."""
     veo("batch", write_batch("lion"))
     ledger = Ledger(ledger_folder())
     (done,) = ledger.list_jobs()
-    with ledger.database.write() as connection:  # as a process that was killed leaves them
+    with ledger.database.write() as connection:  # the state after a kill
         connection.exec_driver_sql(
             "UPDATE jobs SET state = 'planned', charged = 0, reserved = 150000, version = 9"
         )
-    ran = veo("batch", write_batch("tiger"))
+    result = veo("batch", write_batch("tiger"))
     left = ledger.find_job(done.id)
     ledger.close()
 
-    assert ran.code == 0, ran.err
+    assert result.code == 0, result.err
     assert (left.state, left.reserved) == ("failed", 0)
     assert sorted(accepted_prompts(service)) == ["lion", "tiger"]
 
 
-def test_planned_jobs_of_a_dead_process_are_carried_on_with(
-    veo: Veo, service: veo_sandbox.Sandbox
-) -> None:
-    """A job that was planned and not sent when its process died is sent by the next run."""
+def test_planned_jobs_of_a_dead_process_are_sent(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """The next run sends a job that was planned, but not sent, when its process died."""
     service.change(latency="3")
     veo("batch", write_batch("lion"), "--detach")
     service.change(latency="0")
@@ -244,8 +244,8 @@ def test_planned_jobs_of_a_dead_process_are_carried_on_with(
             "UPDATE jobs SET state = 'planned', task_id = NULL, owner = 'dead-1', version = 9"
         )
     ledger.close()
-    ran = veo("batch", write_batch("lion"))
+    result = veo("batch", write_batch("lion"))
 
-    assert ran.code == 0, ran.err
-    assert "1 in progress" in ran.err
+    assert result.code == 0, result.err
+    assert "1 in progress" in result.err
     assert count_states() == {"done": 1}

@@ -1,4 +1,4 @@
-"""Batches killed on the way and run again: every item is made once, or its outcome is unknown."""
+"""Batches that are killed and run again: each item is made once, or its outcome is unknown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytest_plugins = ("veo_fixtures",)
 
 ITEMS = 60
 KILLS = 5
-BAD_GETS: tuple[dict[str, Any], ...] = (
+GET_FAULTS: tuple[dict[str, Any], ...] = (
     {"fault": "http_429", "retry_after": 1},
     {"fault": "http_500"},
     {"fault": "reset"},
@@ -42,11 +42,11 @@ BAD_GETS: tuple[dict[str, Any], ...] = (
 
 
 @pytest.fixture
-def rough(service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
-    """A service that is slow to answer; a tenth of its GETs and POSTs go wrong."""
+def faulty_service(service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
+    """A slow service; a tenth of its responses to GETs and POSTs are errors."""
     limit_in_flight(16)
     service.change(latency="uniform:0.05,0.3", delay=0.03, seed=4)
-    for fault in BAD_GETS:
+    for fault in GET_FAULTS:
         service.fault(**fault, on=["poll", "content", "file"], rate=0.025)
     service.fault("http_429", on=["create"], every=20, retry_after=1)
     service.fault("http_503_overload", on=["create"], every=20, after=10, retry_after=1)
@@ -54,7 +54,7 @@ def rough(service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
 
 
 def kill_after(running: subprocess.Popen[str], videos: int) -> bool:
-    """Kill a batch when all its lives have made so many videos; whether it still ran."""
+    """Kill a batch when so many videos exist, and return whether it was still running."""
     wait_until(lambda: running.poll() is not None or len(list(Path().glob("*.mp4"))) >= videos)
     running.kill()
     running.communicate()
@@ -62,76 +62,80 @@ def kill_after(running: subprocess.Popen[str], videos: int) -> bool:
 
 
 def check_batch(service: veo_sandbox.Sandbox, count: int) -> dict[str, Record]:
-    """What must hold of a batch that was run to its end; the unknown jobs, by prompt."""
-    known = list_jobs()
-    done = {job.task_id: job for job in known if job.state is State.DONE}
-    unknown = [job for job in known if job.state is State.UNKNOWN]
+    """Check a batch that ran to its end, and return the unknown jobs by prompt."""
+    records = list_jobs()
+    done = {job.task_id: job for job in records if job.state is State.DONE}
+    unknown = [job for job in records if job.state is State.UNKNOWN]
     tasks = {task["task"]: task["request"]["prompt"] for task in service.tasks()}
-    unheard = Counter(prompt for task, prompt in tasks.items() if task not in done)
-    undecided = {job.parse_request().prompt: job for job in unknown}
+    unanswered = Counter(prompt for task, prompt in tasks.items() if task not in done)
+    unknown_by_prompt = {job.parse_request().prompt: job for job in unknown}
     bills = [bill for bill in service.bills() if bill["task"] in done]
 
-    assert len(known) == len(done) + len(unknown) == count
-    assert sorted(job.output for job in known) == sorted(
+    assert len(records) == len(done) + len(unknown) == count
+    assert sorted(job.output for job in records) == sorted(
         str(Path(item["output"]).absolute()) for item in make_items(count)
     )
     assert max(Counter(accepted_prompts(service)).values()) == 1
-    assert set(unheard) <= set(undecided)
+    assert set(unanswered) <= set(unknown_by_prompt)
     assert Counter({bill["task"]: round(bill["amount"] * 1_000_000) for bill in bills}) == {
         task: job.charged for task, job in done.items()
     }
-    assert sum_charges(service) <= sum(job.charged + job.reserved for job in known)
+    assert sum_charges(service) <= sum(job.charged + job.reserved for job in records)
     assert find_videos() == {Path(job.output).name for job in done.values()}
-    return undecided
+    return unknown_by_prompt
 
 
-def test_killed_five_times(rough: veo_sandbox.Sandbox) -> None:
-    """Sixty items with a tenth of all exchanges going wrong, killed five times: each made once."""
+def test_five_kills_and_faults(faulty_service: veo_sandbox.Sandbox) -> None:
+    """Sixty items, a tenth of all exchanges faulty, five kills: each item is made once."""
     file = write_batch(*make_items(ITEMS))
     kills = 0
     for number in range(KILLS):
         kills += kill_after(start_process("batch", file), 6 * (number + 1))
     last = run_process("batch", file, "--json")
-    unknown = check_batch(rough, ITEMS)
-    told = Counter(json.loads(line)["state"] for line in last.out.splitlines())
+    unknown = check_batch(faulty_service, ITEMS)
+    states = Counter(json.loads(line)["state"] for line in last.out.splitlines())
 
     assert kills == KILLS
     assert last.code == (5 if unknown else 0), last.err
-    assert told["unknown"] == len(unknown)
-    assert told.total() == ITEMS
+    assert states["unknown"] == len(unknown)
+    assert states.total() == ITEMS
 
 
-def test_lost_answers_are_listed(veo: Veo, rough: veo_sandbox.Sandbox) -> None:
-    """With every tenth answer to a POST lost, exactly those items are unknown."""
-    rough.fault("drop_answer", every=10)
-    ran = veo("batch", write_batch(*make_items(ITEMS)), "--json")
-    unknown = check_batch(rough, ITEMS)
-    unheard = {task["request"]["prompt"] for task in rough.tasks() if not task["answered"]}
+def test_lost_responses_are_listed(veo: Veo, faulty_service: veo_sandbox.Sandbox) -> None:
+    """Every tenth response to a POST is lost: exactly those items are unknown."""
+    faulty_service.fault("drop_answer", every=10)
+    result = veo("batch", write_batch(*make_items(ITEMS)), "--json")
+    unknown = check_batch(faulty_service, ITEMS)
+    unanswered = {
+        task["request"]["prompt"] for task in faulty_service.tasks() if not task["answered"]
+    }
 
-    assert ran.code == 5
-    assert unheard
-    assert set(unknown) == unheard
-    assert {job["index"] for job in ran.objects if job["state"] == "unknown"} == {
-        int(prompt.split()[1]) for prompt in unheard
+    assert result.code == 5
+    assert unanswered
+    assert set(unknown) == unanswered
+    assert {job["index"] for job in result.objects if job["state"] == "unknown"} == {
+        int(prompt.split()[1]) for prompt in unanswered
     }
 
 
-def test_lost_answers_and_kills(rough: veo_sandbox.Sandbox) -> None:
-    """Both at once: nothing is sent twice, and every lost answer is listed."""
-    rough.fault("drop_answer", every=10)
+def test_lost_responses_and_kills(faulty_service: veo_sandbox.Sandbox) -> None:
+    """With lost responses and kills nothing is sent twice, and each unknown item is listed."""
+    faulty_service.fault("drop_answer", every=10)
     file = write_batch(*make_items(ITEMS))
     for number in range(KILLS):
         kill_after(start_process("batch", file), 6 * (number + 1))
     last = run_process("batch", file)
-    unknown = check_batch(rough, ITEMS)
-    unheard = {task["request"]["prompt"] for task in rough.tasks() if not task["answered"]}
+    unknown = check_batch(faulty_service, ITEMS)
+    unanswered = {
+        task["request"]["prompt"] for task in faulty_service.tasks() if not task["answered"]
+    }
 
     assert last.code == 5, last.err
-    assert unheard <= set(unknown)
+    assert unanswered <= set(unknown)
 
 
-def test_interrupted(service: veo_sandbox.Sandbox) -> None:
-    """Ctrl-C: what was sent goes on, what was not holds no money; the same command goes on."""
+def test_ctrl_c_stops_a_batch(service: veo_sandbox.Sandbox) -> None:
+    """After Ctrl-C sent jobs go on, unsent ones hold no money, and the next run continues."""
     service.change(latency="2", delay=0.02)
     file = write_batch(*make_items(ITEMS))
     running = start_process("batch", file, "--json")
@@ -140,20 +144,20 @@ def test_interrupted(service: veo_sandbox.Sandbox) -> None:
     out, err = running.communicate(timeout=30)
     states = Counter(job.state for job in list_jobs())
     sent = len(service.tasks())
-    again = run_process("batch", file)
+    second = run_process("batch", file)
 
     assert running.returncode == 130
     assert "in progress: `veo resume` or the same command fetches them" in err
     assert len(out.splitlines()) == ITEMS
     assert states[State.SUBMITTED] + states[State.RUNNING] == sent
     assert set(states) <= {State.SUBMITTED, State.RUNNING, State.FAILED}
-    assert again.code == 0, again.err
+    assert second.code == 0, second.err
     assert sorted(accepted_prompts(service)) == sorted(item["prompt"] for item in make_items(ITEMS))
     assert len(find_videos()) == ITEMS
 
 
-def test_interrupted_while_another_follows(service: veo_sandbox.Sandbox) -> None:
-    """What one process gives up unsent, another that waits for it sends itself."""
+def test_ctrl_c_while_another_process_follows(service: veo_sandbox.Sandbox) -> None:
+    """Jobs that one process withdraws unsent are sent by another that follows them."""
     limit_in_flight(8)
     service.change(latency="1")
     file = write_batch(*make_items(40))
@@ -170,8 +174,8 @@ def test_interrupted_while_another_follows(service: veo_sandbox.Sandbox) -> None
     assert len(find_videos()) == 40
 
 
-def test_killed_while_another_follows(service: veo_sandbox.Sandbox) -> None:
-    """The jobs of a process that dies are taken over by the one that follows them."""
+def test_a_kill_while_another_process_follows(service: veo_sandbox.Sandbox) -> None:
+    """The jobs of a killed process are taken over by the process that follows them."""
     service.change(latency="3")
     file = write_batch(*make_items(20))
     first = start_process("batch", file)

@@ -1,4 +1,4 @@
-"""What loses money elsewhere, forty jobs each: one request a job, no broken file, nothing lost."""
+"""Faults that make other clients lose money, with forty jobs each: one paid request a job."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ JOBS = 40
 
 
 def count_posts(service: veo_sandbox.Sandbox) -> int:
-    """How many paid requests reached the sandbox."""
+    """Return the number of paid requests that reached the sandbox."""
     return sum(seen["method"] == "POST" for seen in service.requests())
 
 
 def configure_provider(service: veo_sandbox.Sandbox, **settings: Any) -> None:
-    """Add settings to the configured provider."""
+    """Add settings to the configuration of the provider."""
     config = Path("veo.toml")
     table = "[providers.laozhang-async]\n"
     lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
@@ -43,58 +43,60 @@ def configure_provider(service: veo_sandbox.Sandbox, **settings: Any) -> None:
 
 
 @pytest.fixture
-def impatient(service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
-    """A service whose answers to paid requests come after the client has given up."""
+def slow_service(service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
+    """A service that responds to paid requests after the client's read timeout."""
     configure_provider(service, read_s=0.4)
     service.fault("slow_answer", seconds=1.5)
     return service
 
 
-def test_answers_dropped(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Every answer lost: one request a job, all of them listed, their money held."""
+def test_lost_responses_leave_unknown_jobs(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """Every response is lost: one request a job, all jobs unknown, their money reserved."""
     service.fault("drop_answer")
-    ran = veo("batch", write_batch(*make_items(JOBS)))
+    result = veo("batch", write_batch(*make_items(JOBS)))
 
-    assert ran.code == 5
+    assert result.code == 5
     assert count_posts(service) == len(accepted_prompts(service)) == JOBS
     assert count_states() == {"unknown": JOBS}
     assert sum(job.reserved for job in list_jobs()) == sum_charges(service) == JOBS * PRICE
 
 
-def test_answers_after_the_read_timeout(veo: Veo, impatient: veo_sandbox.Sandbox) -> None:
-    """A request that is answered too late is not made again."""
-    ran = veo("batch", write_batch(*make_items(JOBS)))
+def test_a_late_response_is_not_sent_again(veo: Veo, slow_service: veo_sandbox.Sandbox) -> None:
+    """A paid request whose response comes too late is not repeated."""
+    result = veo("batch", write_batch(*make_items(JOBS)))
 
-    assert ran.code == 5
-    assert count_posts(impatient) == JOBS
+    assert result.code == 5
+    assert count_posts(slow_service) == JOBS
     assert count_states() == {"unknown": JOBS}
 
 
-def test_bad_polls(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A tenth of the polls answered with nonsense: every job survives."""
+def test_bad_poll_responses_are_survived(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A tenth of the polls get invalid responses: every video is made."""
     service.change(latency="uniform:0.1,0.5", seed=3)
     for fault in ("garbage_json", "html_200", "http_500", "reset"):
         service.fault(fault, on=["poll"], rate=0.025)
-    ran = veo("batch", write_batch(*make_items(JOBS)))
+    result = veo("batch", write_batch(*make_items(JOBS)))
 
-    assert ran.code == 0, ran.err
+    assert result.code == 0, result.err
     assert count_posts(service) == JOBS
     assert len(find_videos()) == JOBS
 
 
 @pytest.mark.parametrize("fault", ["cut", "cut_unframed", "short_file"])
-def test_truncated_downloads(veo: Veo, service: veo_sandbox.Sandbox, fault: str) -> None:
-    """Every first download cut short: no broken file under a final name, all of them whole."""
+def test_truncated_downloads_are_completed(
+    veo: Veo, service: veo_sandbox.Sandbox, fault: str
+) -> None:
+    """Every first download is cut short: each file is complete under its final name."""
     service.fault(fault, on=["content", "file"], first=1)
-    ran = veo("batch", write_batch(*make_items(JOBS)))
+    result = veo("batch", write_batch(*make_items(JOBS)))
 
-    assert ran.code == 0, ran.err
+    assert result.code == 0, result.err
     assert count_posts(service) == JOBS
     assert len(find_videos()) == JOBS
 
 
-def test_killed_and_run_again(service: veo_sandbox.Sandbox) -> None:
-    """Killed while all jobs run: the second run sends nothing."""
+def test_a_killed_batch_is_continued_for_free(service: veo_sandbox.Sandbox) -> None:
+    """After a kill while all jobs run, the second run sends no paid request."""
     service.change(latency="2")
     configure_provider(service, max_in_flight=JOBS)
     file = write_batch(*make_items(JOBS))
@@ -111,18 +113,20 @@ def test_killed_and_run_again(service: veo_sandbox.Sandbox) -> None:
     assert sum_charges(service) == JOBS * PRICE
 
 
-def test_each_trouble_has_its_own_end(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Garbage for a while, never finished, file gone: three outcomes, the rest untouched."""
+def test_each_fault_has_its_own_outcome(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """Invalid polls, a task that never ends, a lost file: three outcomes; the rest is made."""
     service.fault("garbage_json", on=["poll"], match="take 1.", first=2)
     service.fault("never_finishes", match="take 2.")
     service.fault("file_404", match="take 3.")
     items = [item | {"prompt": f"{item['prompt']}."} for item in make_items(8)]
-    ran = veo("batch", write_batch(*items), "--timeout", "9", "--json")
+    result = veo("batch", write_batch(*items), "--timeout", "9", "--json")
 
-    told = {job["index"]: (job["state"], (job["error"] or {}).get("type")) for job in ran.objects}
-    assert told == dict.fromkeys(range(8), ("done", None)) | {
+    outcomes = {
+        job["index"]: (job["state"], (job["error"] or {}).get("type")) for job in result.objects
+    }
+    assert outcomes == dict.fromkeys(range(8), ("done", None)) | {
         2: ("running", "StillRunningError"),
         3: ("expired", "GoneError"),
     }
-    assert ran.code == 6
+    assert result.code == 6
     assert Counter(job.state for job in list_jobs())[State.DONE] == len(find_videos()) == 6

@@ -1,4 +1,4 @@
-"""Batch files read: what an item may be, and that every problem of every item is told."""
+"""Reading of batch files: what an item may hold, and that every problem is reported."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo.batch.input import parse_items
+from veo.batch.input import RawItem, parse_items
 from veo.batch.item import Item, ItemSchema, read_items
+from veo.problems import ItemLocation
 
 if TYPE_CHECKING:
     from veo.problems import ItemProblem
@@ -33,38 +34,38 @@ FULL = {
 
 
 def read_all(data: bytes, **defaults: Any) -> tuple[list[Item], list[str]]:
-    """The items of a file, and its problems as they are printed."""
+    """Return the items of a file, and its problems as they are printed."""
     raws, unread = parse_items(data)
-    items, wrong = read_items(raws, defaults)
-    return items, [str(problem) for problem in unread + wrong]
+    items, invalid = read_items(raws, defaults)
+    return items, [str(problem) for problem in unread + invalid]
 
 
 def json_list(*values: Any) -> bytes:
-    """A JSON list."""
+    """Return the values as a JSON list."""
     return json.dumps(values).encode()
 
 
 def test_every_option_of_a_request_is_a_key() -> None:
-    """An item says all that a request can say, and where its video goes."""
+    """An item can set every field of a request, the provider and the output."""
     (item,), problems = read_all(json_list(FULL))
 
-    said = item.request.to_json()
-    pictures = {key: said.pop(key) for key in ("start_frame", "end_frame", "reference")}
+    body = item.request.to_json()
+    images = {key: body.pop(key) for key in ("start_frame", "end_frame", "reference")}
     assert problems == []
     assert (item.provider, item.output) == ("gemini", "lion.mp4")
-    assert said == {key: FULL[key] for key in said}
-    assert set(said) == set(ItemSchema.model_fields) - {*pictures, "provider", "output"}
-    assert pictures["start_frame"]["source"] == "a.png"
-    assert [picture["source"] for picture in pictures["reference"]] == ["c.png", "d.png"]
+    assert body == {key: FULL[key] for key in body}
+    assert set(body) == set(ItemSchema.model_fields) - {*images, "provider", "output"}
+    assert images["start_frame"]["source"] == "a.png"
+    assert [image["source"] for image in images["reference"]] == ["c.png", "d.png"]
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [("negative-prompt", "rain"), ("reference", "c.png"), ("seed", None)],
-    ids=["as the option is spelt", "one picture without a list", "null"],
+    ids=["spelled like the option", "one image without a list", "null"],
 )
-def test_what_is_as_good(key: str, value: Any) -> None:
-    """Spellings that can only mean one thing are taken."""
+def test_lenient_spellings(key: str, value: Any) -> None:
+    """Spellings that can only mean one thing are accepted."""
     (item,), problems = read_all(json_list({"prompt": "a lion", key: value}))
 
     assert problems == []
@@ -77,9 +78,9 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
     "a prompt of null": ({"prompt": None}, "prompt: must be text, not null"),
     "a number as text": ({"duration": "8"}, 'duration: must be a whole number, not "8"'),
     "a fraction": ({"duration": 8.5}, "duration: must be a whole number, not 8.5"),
-    "a truth as a number": ({"seed": True}, "seed: must be a whole number, not true"),
+    "a boolean as a number": ({"seed": True}, "seed: must be a whole number, not true"),
     "a list as text": ({"prompt": ["a"]}, "prompt: must be text, not a list"),
-    "an object as a picture": ({"start_frame": {}}, "start_frame: must be text, not an object"),
+    "an object as an image": ({"start_frame": {}}, "start_frame: must be text, not an object"),
     "a wrong reference": ({"reference": ["b", 3]}, "reference[1]: must be text, not 3"),
     "an empty name": ({"output": ""}, "output: must not be empty"),
     "half a character": ({"prompt": "\ud800"}, "prompt: holds a character that is none"),
@@ -88,27 +89,27 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("value", "said"), PROBLEMS.values(), ids=PROBLEMS)
-def test_what_is_wrong_is_told_with_its_place(value: dict[str, Any], said: str) -> None:
-    """A wrong item is told of with its index and key; the others are read all the same."""
-    wrong = {"prompt": "a"} | value
-    items, problems = read_all(json_list({"prompt": "fine"}, wrong, {"prompt": "fine too"}))
+@pytest.mark.parametrize(("value", "message"), PROBLEMS.values(), ids=PROBLEMS)
+def test_a_problem_names_item_and_key(value: dict[str, Any], message: str) -> None:
+    """A problem is reported with the index and key; the other items are read."""
+    invalid = {"prompt": "a"} | value
+    items, problems = read_all(json_list({"prompt": "fine"}, invalid, {"prompt": "fine too"}))
 
     assert [item.location.index for item in items] == [0, 2]
     assert len(problems) == 1
-    assert problems[0].startswith(f"item[1]: {said}")
+    assert problems[0].startswith(f"item[1]: {message}")
 
 
-def test_all_problems_of_an_item_at_once() -> None:
-    """One item with three mistakes has three problems."""
+def test_all_problems_of_an_item_are_reported() -> None:
+    """Each invalid or missing key of one item is a problem of its own."""
     _, problems = read_all(json_list({"duration": "8", "seed": "1", "x": 1}))
 
     assert len(problems) == 4
     assert "item[0]: prompt: is missing" in problems
 
 
-def test_a_key_that_is_said_twice() -> None:
-    """JSON would keep the last of two prompts and say nothing."""
+def test_a_duplicate_key_is_a_problem() -> None:
+    """A duplicate key is reported, where a JSON parser silently keeps the last value."""
     _, problems = read_all(
         b'[{"prompt": "a", "prompt": "b", "start-frame": "", "start_frame": ""}]'
     )
@@ -117,7 +118,7 @@ def test_a_key_that_is_said_twice() -> None:
 
 
 def test_json_lines_have_line_numbers() -> None:
-    """One object a line, empty lines do not count as items but as lines."""
+    """Items of JSON Lines have a line number; empty lines count as lines, not as items."""
     data = b'{"prompt": "a"}\n\n{"prompt": 1}\r\n{"prompt":\n[1]\n{"prompt": "b"}'
     items, problems = read_all(data)
 
@@ -129,25 +130,25 @@ def test_json_lines_have_line_numbers() -> None:
     ]
 
 
-WHOLES = {
+UNREADABLE_FILES = {
     "nothing": (b"", "contains no items"),
     "an empty list": (b" [] ", "contains no items"),
     "half a list": (b'[{"prompt": "a"}', "is not valid JSON: expecting ','"),
     "not text": (b'[{"prompt": "\xff"}]', "line 1: is not UTF-8"),
     "not JSON": (b"[{'prompt': 'a'}]", "is not valid JSON: expecting property name"),
-    "no number": (b'[{"prompt": "a", "seed": NaN}]', "is not valid JSON: NaN is not JSON"),
-    "a deep pit": (b"[" * 100_000, "is not valid JSON: it is nested too deeply"),
+    "not a number": (b'[{"prompt": "a", "seed": NaN}]', "is not valid JSON: NaN is not JSON"),
+    "too deeply nested": (b"[" * 100_000, "is not valid JSON: it is nested too deeply"),
 }
 
 
-@pytest.mark.parametrize(("data", "said"), WHOLES.values(), ids=WHOLES)
-def test_a_file_that_cannot_be_read(data: bytes, said: str) -> None:
-    """What is wrong with the whole file is one problem without an index."""
+@pytest.mark.parametrize(("data", "message"), UNREADABLE_FILES.values(), ids=UNREADABLE_FILES)
+def test_an_unreadable_file_is_one_problem(data: bytes, message: str) -> None:
+    """A problem of the whole file is one problem without an index."""
     items, problems = read_all(data)
 
     assert items == []
     assert len(problems) == 1
-    assert problems[0].startswith(said)
+    assert problems[0].startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -158,23 +159,32 @@ def test_a_file_that_cannot_be_read(data: bytes, said: str) -> None:
         b'{\n  "prompt":\n  "a"\n}\n',
         '{"prompt": "a", "negative_prompt": "\u2028"}\n'.encode(),
     ],
-    ids=["a byte order mark", "one line", "one object over lines", "an odd line separator"],
+    ids=["byte order mark", "one line", "one object over several lines", "U+2028 in a text"],
 )
-def test_other_ways_to_write_one_item(data: bytes) -> None:
-    """What editors and programs make of one item is read as one item."""
+def test_other_spellings_of_one_item(data: bytes) -> None:
+    """One item is read as such however editors and programs lay it out."""
     items, problems = read_all(data)
 
     assert problems == []
     assert [item.request.prompt for item in items] == ["a"]
 
 
-def test_defaults_hold_for_what_is_not_said() -> None:
-    """What an item says counts more than a default; null says nothing."""
+def test_defaults_apply_to_unset_keys() -> None:
+    """The value of an item takes precedence over a default; null counts as unset."""
     values = json_list({"prompt": "a", "seed": 1}, {"prompt": "b", "seed": None}, {"prompt": "c"})
     items, _ = read_all(values, seed=5, aspect_ratio="9:16")
 
     assert [item.request.seed for item in items] == [1, 5, 5]
     assert {item.request.aspect_ratio for item in items} == {"9:16"}
+
+
+def test_a_value_that_json_cannot_hold_is_a_problem() -> None:
+    """A mapping from Python may hold any object; one that is not text is reported."""
+    _, problems = read_items([RawItem(ItemLocation(0), {"prompt": "a", "model": object()})])
+
+    assert [problem.message for problem in problems] == [
+        "model: must be text, not an object of type object"
+    ]
 
 
 JSON = st.recursive(
@@ -189,8 +199,8 @@ JSON = st.recursive(
 
 
 @given(st.binary())
-def test_no_bytes_break_the_reader(data: bytes) -> None:
-    """Whatever a file holds, it becomes items and problems."""
+def test_any_bytes_are_read(data: bytes) -> None:
+    """Any content of a file gives items or problems, never an exception."""
     items, problems = read_all(data)
 
     assert items or problems
@@ -198,23 +208,26 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
 
 @given(st.lists(JSON))
 def test_every_value_is_an_item_or_a_problem(values: list[Any]) -> None:
-    """Nothing of a list is lost: each index is read, or told of."""
+    """Each index of a list is an item or has a problem."""
     raws, unread = parse_items(json_list(*values))
-    items, wrong = read_items(raws)
-    told: list[ItemProblem] = unread + wrong
+    items, invalid = read_items(raws)
+    problems: list[ItemProblem] = unread + invalid
 
-    indexes = {item.location.index for item in items} | {problem.location.index for problem in told}
+    indexes = {item.location.index for item in items} | {
+        problem.location.index for problem in problems
+    }
     assert indexes == (set(range(len(values))) or {None})
-    assert all(str(problem).encode() for problem in told)
+    assert all(str(problem).encode() for problem in problems)
 
 
 ITEMS = st.fixed_dictionaries({"prompt": st.text()}, optional={"seed": st.integers()})
 
 
 @given(st.lists(ITEMS, min_size=1))
-def test_a_list_and_lines_say_the_same(values: list[dict[str, Any]]) -> None:
+def test_a_list_and_json_lines_are_equivalent(values: list[dict[str, Any]]) -> None:
     """The same objects as a JSON list and as JSON Lines are the same requests."""
     lines = "\n".join(json.dumps(value) for value in values).encode()
-    whole, parts = read_all(json_list(*values)), read_all(lines)
+    from_list, _ = read_all(json_list(*values))
+    from_lines, _ = read_all(lines)
 
-    assert [item.request for item in whole[0]] == [item.request for item in parts[0]]
+    assert [item.request for item in from_list] == [item.request for item in from_lines]

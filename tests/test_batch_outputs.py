@@ -1,4 +1,4 @@
-"""Where the videos of a batch go, and where its pictures are found."""
+"""Output paths of a batch, and the lookup of its images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LION = Request(prompt="A lion, roaring")
 
 
 def test_outputs_are_below_the_folder(tmp_path: Path) -> None:
-    """A relative name, folders in it included, is a file below the output folder."""
+    """A relative path, with subfolders too, is a file below the output folder."""
     outputs = OutputPaths(tmp_path / "videos")
 
     assert outputs.claim_path("a/b.mp4", ItemLocation(0)) == tmp_path / "videos/a/b.mp4"
@@ -29,14 +29,14 @@ def test_outputs_are_below_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["../a.mp4", "a/../../b.mp4", "/tmp/a.mp4", "a/../b.mp4", ".", "a/", "x" * 300]
 )
-def test_nothing_leads_outside(tmp_path: Path, name: str) -> None:
-    """Absolute names, steps upwards, folders and impossible names are refused."""
+def test_paths_outside_the_folder_are_refused(tmp_path: Path, name: str) -> None:
+    """Absolute paths, parent folders, folders and names that are too long are refused."""
     with pytest.raises(OutputError):
         OutputPaths(tmp_path).claim_path(name, ItemLocation(0))
 
 
-def test_a_symbolic_link_leads_nowhere(tmp_path: Path) -> None:
-    """A link inside the folder to somewhere else is no way out."""
+def test_a_symbolic_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    """A symbolic link inside the folder cannot lead to a file outside."""
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos/link").symlink_to(tmp_path)
 
@@ -44,8 +44,8 @@ def test_a_symbolic_link_leads_nowhere(tmp_path: Path) -> None:
         OutputPaths(tmp_path / "videos").claim_path("link/a.mp4", ItemLocation(0))
 
 
-def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
-    """The same folder under another name gives the same files."""
+def test_the_folder_may_be_a_symbolic_link(tmp_path: Path) -> None:
+    """A symbolic link to the folder gives the same paths as the folder."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
 
@@ -56,7 +56,7 @@ def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("second", ["a.mp4", "./a.mp4", "a.mp4.json", RESULT_FILE, "a.mp4/b.mp4"])
 def test_no_two_items_share_a_file(tmp_path: Path, second: str) -> None:
-    """Nor does one take another's sidecar, or the batch's own result."""
+    """An item cannot take the video or sidecar of another, or the result file of the batch."""
     outputs = OutputPaths(tmp_path)
     outputs.claim_path("a.mp4", ItemLocation(0))
 
@@ -64,8 +64,8 @@ def test_no_two_items_share_a_file(tmp_path: Path, second: str) -> None:
         outputs.claim_path(second, ItemLocation(1))
 
 
-def test_a_folder_of_others_is_no_file(tmp_path: Path) -> None:
-    """What holds another item's video cannot be a video."""
+def test_a_folder_of_outputs_is_not_an_output(tmp_path: Path) -> None:
+    """A folder that holds the output of an item cannot be the output of another."""
     outputs = OutputPaths(tmp_path)
     outputs.claim_path("a/b.mp4", ItemLocation(0))
 
@@ -73,8 +73,8 @@ def test_a_folder_of_others_is_no_file(tmp_path: Path) -> None:
         outputs.claim_path("a", ItemLocation(1))
 
 
-def test_names_stay_the_same(tmp_path: Path) -> None:
-    """A name comes from what is asked for, not from the place in the file."""
+def test_generated_paths_are_stable(tmp_path: Path) -> None:
+    """A generated path depends on the request, not on the place in the file."""
     first, second = OutputPaths(tmp_path), OutputPaths(tmp_path)
     other = second.generate_path(Request(prompt="something else"), ItemLocation(0))
 
@@ -86,8 +86,8 @@ def test_names_stay_the_same(tmp_path: Path) -> None:
     assert first.generate_path(LION, ItemLocation(0)).name.startswith("a-lion-roaring-")
 
 
-def test_the_very_same_asked_for_twice(tmp_path: Path) -> None:
-    """Two items that ask for the same get two files, numbered in their order."""
+def test_equal_requests_are_numbered(tmp_path: Path) -> None:
+    """Items with equal requests get paths of their own, numbered in order."""
     outputs = OutputPaths(tmp_path)
     names = [outputs.generate_path(LION, ItemLocation(index)).stem for index in range(3)]
 
@@ -95,8 +95,8 @@ def test_the_very_same_asked_for_twice(tmp_path: Path) -> None:
 
 
 @given(st.text())
-def test_any_prompt_makes_a_name(prompt: str) -> None:
-    """Whatever the prompt, the name is a file directly in the folder."""
+def test_any_prompt_gives_a_path(prompt: str) -> None:
+    """Any prompt gives a path directly in the folder."""
     folder = Path("/videos")
     name = OutputPaths(folder).generate_path(Request(prompt=prompt), ItemLocation(0))
 
@@ -104,46 +104,46 @@ def test_any_prompt_makes_a_name(prompt: str) -> None:
     assert len(name.name.encode()) < 255
 
 
-def test_frames_are_found_beside_the_file_first(tmp_path: Path) -> None:
-    """Then in the working folder; an absolute path needs no folder."""
+def test_images_are_found_beside_the_file_first(tmp_path: Path) -> None:
+    """Images are looked up beside the file, then in the current folder; URLs are not."""
     beside, here = tmp_path / "beside", tmp_path / "here"
     for folder in (beside, here):
         folder.mkdir()
         (folder / "both.png").touch()
     (here / "only.png").touch()
 
-    def found(source: str) -> str:
+    def find_source(source: str) -> str:
         return find_image(Image(source), (beside, here)).source
 
-    assert found("both.png") == str(beside / "both.png")
-    assert found("only.png") == str(here / "only.png")
-    assert found(str(here / "both.png")) == str(here / "both.png")
-    assert found("https://example.com/a.png") == "https://example.com/a.png"
+    assert find_source("both.png") == str(beside / "both.png")
+    assert find_source("only.png") == str(here / "only.png")
+    assert find_source(str(here / "both.png")) == str(here / "both.png")
+    assert find_source("https://example.com/a.png") == "https://example.com/a.png"
 
 
 @pytest.mark.parametrize("source", ["missing.png", "x" * 300, "~nobody-of-that-name/a.png", "."])
-def test_a_missing_frame_is_told_with_its_places(tmp_path: Path, source: str) -> None:
-    """The message names every folder that was looked in."""
+def test_a_missing_image_names_the_folders(tmp_path: Path, source: str) -> None:
+    """The message names every folder in which the image was looked up."""
     with pytest.raises(ImageError, match=f"no such file in {tmp_path}"):
         find_image(Image(source), (tmp_path,))
 
 
-def test_a_shared_frame_is_looked_at_once(tmp_path: Path) -> None:
-    """However many items name a picture, it is read and decoded once, broken or not."""
+def test_a_shared_image_is_checked_once(tmp_path: Path) -> None:
+    """An image that many items name is stored once, valid or not."""
     (tmp_path / "a.png").touch()
     (tmp_path / "broken.png").touch()
-    seen: list[str] = []
+    stored: list[str] = []
     lock = threading.Lock()
 
-    def keep(image: Image) -> Image:
+    def store_image(image: Image) -> Image:
         with lock:
-            seen.append(Path(image.source).name)
+            stored.append(Path(image.source).name)
         if "broken" in image.source:
             raise ImageError("broken")
         return image
 
     names = ["a.png", "broken.png", "missing.png"] * 50
-    looked = check_images([Image(name) for name in names], (tmp_path,), keep)
+    checked = check_images([Image(name) for name in names], (tmp_path,), store_image)
 
-    assert sorted(seen) == ["a.png", "broken.png"]
-    assert [type(looked[Image(name)]) for name in names[:3]] == [Image, ImageError, ImageError]
+    assert sorted(stored) == ["a.png", "broken.png"]
+    assert [type(checked[Image(name)]) for name in names[:3]] == [Image, ImageError, ImageError]

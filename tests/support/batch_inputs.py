@@ -1,4 +1,4 @@
-"""What tests of ``veo batch`` share: files of items, and what the ledger and the sandbox say."""
+"""Helpers for tests of ``veo batch``: files of items, and what ledger and sandbox hold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRICE = 150_000
 
 
 def write_batch(*items: dict[str, Any] | str, name: str = "batch.json") -> Path:
-    """A batch file in the working folder; a text is an item with that prompt and output."""
+    """Write a batch file into the current folder; a text is an item with that prompt and output."""
     path = Path(name)
     values = [
         {"prompt": item, "output": f"{item}.mp4"} if isinstance(item, str) else item
@@ -32,12 +32,12 @@ def write_batch(*items: dict[str, Any] | str, name: str = "batch.json") -> Path:
 
 
 def make_items(count: int) -> list[dict[str, Any]]:
-    """So many items."""
+    """Return so many different items."""
     return [{"prompt": f"take {index}", "output": f"{index:03}.mp4"} for index in range(count)]
 
 
 def list_jobs() -> list[Record]:
-    """The jobs of the test's ledger, the oldest first."""
+    """Return the jobs of the test's ledger, the oldest first."""
     ledger = Ledger(ledger_folder())
     found = ledger.list_jobs()
     ledger.close()
@@ -45,45 +45,45 @@ def list_jobs() -> list[Record]:
 
 
 def count_states() -> Counter[str]:
-    """How many jobs are in which state."""
+    """Return the number of jobs by state."""
     return Counter(str(job.state) for job in list_jobs())
 
 
 def accepted_prompts(service: veo_sandbox.Sandbox) -> list[str]:
-    """The prompt of every task that the sandbox accepted."""
+    """Return the prompt of every task that the sandbox accepted."""
     return [task["request"]["prompt"] for task in service.tasks()]
 
 
 def sum_charges(service: veo_sandbox.Sandbox) -> int:
-    """What the sandbox billed in all, millionths of a USD."""
-    kept = [bill for bill in service.bills() if bill["state"] == "charged"]
-    return sum(round(bill["amount"] * 1_000_000) for bill in kept)
+    """Return the sum of the sandbox's charges, in millionths of a USD."""
+    charges = [bill for bill in service.bills() if bill["state"] == "charged"]
+    return sum(round(bill["amount"] * 1_000_000) for bill in charges)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
+    """Wait until a condition is true."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it never came about"
+        assert time.monotonic() < deadline, f"not true after {seconds} s"
         time.sleep(0.005)
 
 
 def count_workers() -> int:
-    """How many processes there are that work on jobs of the test's ledger."""
+    """Return the number of processes that work on jobs of the test's ledger."""
     return len(list((ledger_folder() / "workers").glob("*.lock")))
 
 
 def limit_in_flight(in_flight: int) -> None:
-    """Let the configured provider take only so many jobs at once."""
+    """Limit the jobs that the configured provider may have in flight."""
     config = Path("veo.toml")
     table = "[providers.laozhang-async]\n"
     config.write_text(config.read_text().replace(table, f"{table}max_in_flight = {in_flight}\n"))
 
 
 def find_videos(folder: Path | str = ".") -> set[str]:
-    """The names of the videos in a folder, each of which is a whole MP4."""
-    found = sorted(Path(folder).glob("*.mp4"))
-    for path in found:
+    """Return the names of the videos in a folder, after checking that each is a complete MP4."""
+    paths = sorted(Path(folder).glob("*.mp4"))
+    for path in paths:
         with path.open("rb") as file:
             assert find_defect(file) is None, path
-    return {path.name for path in found}
+    return {path.name for path in paths}

@@ -63,7 +63,7 @@ def describe_value(value: object) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):  # items from Python may hold any object
-        return f"a {type(value).__name__}"
+        return f"an object of type {type(value).__name__}"
     return text if len(text) <= _MAX_SHOWN_CHARS else "a long text"
 
 
