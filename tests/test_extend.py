@@ -67,13 +67,13 @@ def test_nothing_speaks_against_a_fresh_video(lion: Record) -> None:
         ({"expires_at": NOW - 1}, FAST, 1, "gemini has deleted the video"),
         ({"seconds": 148.0}, FAST, 1, "148.0 s long"),
         ({"seconds": 141.6}, FAST, 1, "at most 141 s"),
-        ({"seconds": None, "times": 20}, FAST, 1, "this one has been 20 times"),
+        ({"seconds": None, "times": 20}, FAST, 1, "this one was extended 20 times"),
         ({}, FAST, 21, "at most 20"),
         ({"seconds": 134.0}, FAST, 3, "times: 3 steps are too many"),
         ({"seconds": 134.0}, FAST, 3, "at most 2"),
         ({"seconds": 120.0, "times": 19}, FAST, 2, "at most 1"),
         ({}, FAST, 0, "at least 1"),
-        ({"model": LITE}, LITE, 1, f"{LITE.name} cannot continue a video"),
+        ({"model": LITE}, LITE, 1, f"{LITE.name} cannot extend a video"),
         ({"model": LITE}, LITE, 1, f"Possible with: gemini/{FAST.name}, gemini/{STANDARD.name}."),
     ],
 )
@@ -104,7 +104,7 @@ def test_a_route_that_continues_nothing_names_those_that_do(ledger: Ledger, tmp_
     record = made(ledger, PORTRAIT, tmp_path / "a.mp4")
     (problem,) = check_extension(source(record, model=PORTRAIT), PORTRAIT, 1, NOW, CATALOGUE)
 
-    assert "laozhang-async cannot continue its videos" in problem.message
+    assert "laozhang-async cannot extend videos" in problem.message
     assert problem.offered_by == (
         f"vertex/{PLATFORM.name}",
         f"gemini/{FAST.name}",
@@ -122,7 +122,7 @@ def test_every_reason_is_told_at_once(lion: Record) -> None:
 
 @pytest.mark.parametrize(
     ("state", "says"),
-    [(None, "still submitted"), (State.FAILED, "failed: there is no"), (State.UNKNOWN, "unknown")],
+    [(None, "still submitted"), (State.FAILED, "failed: it has no"), (State.UNKNOWN, "unknown")],
 )
 def test_a_job_without_a_video_cannot_be_continued(
     ledger: Ledger, tmp_path: Path, state: State | None, says: str
@@ -183,8 +183,8 @@ def test_another_shape_is_refused(lion: Record) -> None:
     both = told(lion, Request(prompt="on", aspect_ratio="9:16", resolution="1080p"))
 
     assert both == [
-        "aspect_ratio: the video is 16:9, and so is what continues it. Allowed: 16:9.",
-        "resolution: the video is 720p, and so is what continues it. Allowed: 720p.",
+        "aspect_ratio: the video is 16:9, and so is its extension. Allowed: 16:9.",
+        "resolution: the video is 720p, and so is its extension. Allowed: 720p.",
     ]
 
 

@@ -143,7 +143,7 @@ def test_a_file_of_nobody(client: Client) -> None:
     for name, says in (
         ("mine.mp4", "no job of this ledger made"),
         ("other.mp4", "which this ledger does not know"),
-        ("none.mp4", "there is no such file"),
+        ("none.mp4", "no such file"),
         ("none", "there is no job"),
     ):
         with pytest.raises(UnknownJobError, match=says):

@@ -1,7 +1,7 @@
-"""Videos continued: found by job or file, checked, and then one step after the other.
+"""Extending videos: find the source, check and plan the extension, run its steps in order.
 
-A provider continues only its own video, which it still has to hold. It gives back one merged
-file, so that the file of the last of several steps holds everything before it.
+A provider extends only a video that it made and still stores. It returns one merged file, so the
+file of the last step contains all steps before it.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Extension:
     """What would be sent, and what it would cost.
 
     Attributes:
-        source: The video that is continued.
-        plan: The first step; the others differ only in the video that they continue.
-        times: How many steps.
+        source: The video to extend.
+        plan: The first step. The other steps differ only in the video that they extend.
+        times: The number of steps.
     """
 
     source: ExtensionSource
@@ -56,93 +56,93 @@ class Extension:
 
     @property
     def total_usd(self) -> Decimal:
-        """USD for all steps."""
+        """The quote of all steps, USD."""
         return self.plan.quote.amount * self.times
 
     @property
     def total_seconds(self) -> float | None:
-        """How long the video will be in the end; None where nobody can tell."""
+        """The length of the extended video; None if unknown."""
         before, step = self.source.seconds, self.plan.model.extend_s
         return None if before is None or step is None else before + step * self.times
 
 
-def find_source(client: Session, name: str) -> ExtensionSource:
-    """The video of a job, or the one in a file that a job made.
+def find_source(session: Session, name: str) -> ExtensionSource:
+    """Find a video by its job or by its file.
 
     Args:
-        client: Whose ledger is asked.
-        name: A path, or the id of a job or an unambiguous beginning of one.
+        session: The session, whose ledger is searched.
+        name: A path, a job id, or an unambiguous beginning of a job id.
 
     Raises:
-        UnknownJobError: No job of this ledger made it, or there is no such file.
+        UnknownJobError: No job of this ledger made it, or the file does not exist.
         UnknownProviderError: The provider that made it is not installed.
         UsageError: The file cannot be read.
     """
     path = to_absolute(name)
     if path.suffix and not path.is_file():
-        raise UnknownJobError(f"{path}: there is no such file")
+        raise UnknownJobError(f"{path}: no such file")
     record = (
-        _find_job_of_file(client.ledger, path) if path.is_file() else client.ledger.find_job(name)
+        _find_job_of_file(session.ledger, path) if path.is_file() else session.ledger.find_job(name)
     )
-    models = client.models(record.provider)
-    links = lineage.extension_chain(client.ledger, record)
+    models = session.models(record.provider)
+    links = lineage.extension_chain(session.ledger, record)
     model = models.get(record.model)
     return ExtensionSource(
         record=record,
         model=model,
         seconds=_measure_s(record) or _sum_requested_s(links, models),
         times=sum(link.parse_request().extend is not None for link in links),
-        expires_at=_find_expiry(client.ledger, record, model),
+        expires_at=_find_expiry(session.ledger, record, model),
     )
 
 
 def plan_extension(
-    client: Session,
+    session: Session,
     source: ExtensionSource,
     request: Request,
     times: int = 1,
     *,
     provider: str | None = None,
 ) -> Extension:
-    """What continuing a video would send and cost; nothing is sent, kept or reserved.
+    """Return what extending a video would send and cost. Nothing is sent, stored or reserved.
 
     Args:
-        client: Whose models and prices count.
+        session: The session, whose models and prices count.
         source: The video.
         request: What comes next. Its model is that of the video unless it names another of the
-            same provider; its aspect ratio and resolution are the video's.
-        times: How many steps, each of which continues the one before.
-        provider: Who is expected to do it; only the video's own provider can.
+            same provider; its aspect ratio and resolution are those of the video.
+        times: The number of steps, each of which extends the one before.
+        provider: The provider that the user named; only the one that made the video is valid.
 
     Raises:
-        InvalidRequestError: With every problem of the request and of the video.
+        InvalidRequestError: The video cannot be extended like this; the error lists every problem.
         UnknownModelError: The provider has no such model.
     """
     problems: list[Problem] = []
-    home = source.record.provider
+    own_provider = source.record.provider
     name = request.model or source.record.model
-    model = client.models(home).get(name)
-    wanted = replace(request, model=name)
+    model = session.models(own_provider).get(name)
+    complete = replace(request, model=name)
     if model:
-        problems += check_extension(source, model, times, time.time(), client.catalogue)
-        wanted = extension_request(source, request, model)
-    if provider not in {None, home}:
-        says = f"{home} made the video, and nobody else can continue it"
-        problems.append(Problem("provider", says, (home,)))
+        problems += check_extension(source, model, times, time.time(), session.catalogue)
+        complete = extension_request(source, request, model)
+    if provider not in {None, own_provider}:
+        message = f"{own_provider} made the video, and only it can extend it"
+        problems.append(Problem("provider", message, (own_provider,)))
     try:
-        planned = client.plan(wanted, home)
+        plan = session.plan(complete, own_provider)
     except InvalidRequestError as error:
-        found: Sequence[Problem] = error.problems
-    else:
-        found = ()
-    problems += adapt_problems(source, request, found)
+        raise InvalidRequestError(
+            [*problems, *adapt_problems(source, request, error.problems)]
+        ) from None
+    problems += adapt_problems(source, request, ())
     if errors(problems):
         raise InvalidRequestError(problems)
-    return Extension(source, planned, times)
+    return Extension(source, plan, times)
 
 
 def run_steps(
-    client: Session,
+    session: Session,
     extension: Extension,
     *,
     output: Path | str | None = None,
@@ -150,55 +150,57 @@ def run_steps(
     max_cost: Decimal | None = None,
     timeout: float | None = None,
 ) -> Iterator[Job]:
-    """The jobs that continue a video, each sent once the one before has its video on disk.
+    """Run the steps: return an iterator over jobs, each sent when the one before has its video.
 
-    All steps count as one run against a cap. What a step has made stays when a later one fails:
-    its file is whole, and its job can be continued.
+    All steps belong to one run, whose cost ``max_cost`` limits. If a step fails, the videos of
+    the steps before it stay, and can be extended.
 
     Args:
-        client: Works on them.
-        extension: What ``plan`` gave.
-        output: The file of the last step. Those of the steps before it lie beside it, with
-            ``.step1``, ``.step2`` in their names, counted from the video that was continued
-            first. Named after prompt and job by default.
+        session: The session that works on the jobs.
+        extension: What ``plan_extension`` returned.
+        output: The file of the last step. The files of the steps before it are in the same
+            folder, with ``.step1``, ``.step2`` in their names, counted from the first video of
+            the chain. By default the files are named after prompt and job.
         force: Replace existing files.
-        max_cost: USD that all steps together may cost at most.
+        max_cost: The most that all steps together may cost, USD.
         timeout: Seconds to wait for each step.
 
     Raises:
-        OutputError: A file is in the way, or cannot be written; nothing was sent.
-        BudgetError: All steps together do not fit under a cap; nothing was sent.
-        VeoError: While iterating: a step has no video, so that there is nothing to continue.
+        OutputError: A file exists already or cannot be written. Nothing was sent.
+        BudgetError: The cost of all steps together exceeds a limit. Nothing was sent.
+        VeoError: While iterating: a step has no video, so there is nothing to extend.
     """
-    run, places = make_job_id(), _output_paths(output, extension)
-    for place in filter(None, places):
-        download.prepare_output(place, force=force)
-    for cap in client.list_caps(run, max_cost):
-        spent = client.ledger.count_spent(cap)
+    run, outputs = make_job_id(), _output_paths(output, extension)
+    for path in filter(None, outputs):
+        download.prepare_output(path, force=force)
+    # Each step reserves only its own money, so the sum is checked before the first is sent.
+    for cap in session.list_caps(run, max_cost):
+        spent = session.ledger.count_spent(cap)
         if spent + to_micros(extension.total_usd) > cap.limit:
             raise over_cap_error(cap, spent, to_micros(extension.total_usd))
 
-    def begin(planned: Plan, place: Path | None) -> Job:
-        home = extension.source.record.provider
-        new = client.prepare_job(planned, home, run=run, output=place, force=force)
-        return client.start_jobs([new], run, max_cost, timeout)[0]
+    def start_step(plan: Plan, path: Path | None) -> Job:
+        provider = extension.source.record.provider
+        new = session.prepare_job(plan, provider, run=run, output=path, force=force)
+        return session.start_jobs([new], run, max_cost, timeout)[0]
 
-    return _run_in_order(extension.plan, places, begin)
+    # The checks above run now; a generator function would run them with the first step.
+    return _run_in_order(extension.plan, outputs, start_step)
 
 
 def _run_in_order(
-    planned: Plan, places: Sequence[Path | None], begin: Callable[[Plan, Path | None], Job]
+    plan: Plan, outputs: Sequence[Path | None], start_step: Callable[[Plan, Path | None], Job]
 ) -> Iterator[Job]:
-    for number, place in enumerate(places, 1):
-        job = begin(planned, place)
+    for number, path in enumerate(outputs, 1):
+        job = start_step(plan, path)
         yield job
-        if number < len(places):
-            made = job.result().record.remote_video()
-            planned = replace(planned, request=replace(planned.request, extend=made))
+        if number < len(outputs):
+            video = job.result().record.remote_video()
+            plan = replace(plan, request=replace(plan.request, extend=video))
 
 
 def _output_paths(output: Path | str | None, extension: Extension) -> list[Path | None]:
-    """The files of the steps; None for a name of its own."""
+    """Return the file of each step; None for a file named after prompt and job."""
     if output is None:
         return [None] * extension.times
     last, first = to_absolute(output), extension.source.times + 1
@@ -207,38 +209,38 @@ def _output_paths(output: Path | str | None, extension: Extension) -> list[Path 
 
 
 def _find_job_of_file(ledger: Ledger, path: Path) -> Record:
-    """The job that made a file: the one named beside it, else the newest of that content."""
+    """Return the job that made a file: the one that its sidecar names, else the newest."""
     try:
-        made = lineage.jobs_by_file(ledger, download.hash_file(path))
+        records = lineage.jobs_by_file(ledger, download.hash_file(path))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
-    named = sidecar.read_job_id(path)
-    if made:
-        return next((record for record in made if record.id == named), made[0])
-    raise _unknown_file_error(ledger, path, named)
+    job = sidecar.read_job_id(path)
+    if records:
+        return next((record for record in records if record.id == job), records[0])
+    raise _unknown_file_error(ledger, path, job)
 
 
-def _unknown_file_error(ledger: Ledger, path: Path, named: str | None) -> UnknownJobError:
-    if named is None:
+def _unknown_file_error(ledger: Ledger, path: Path, job: str | None) -> UnknownJobError:
+    if job is None:
         return UnknownJobError(
             f"no job of this ledger made {path}",
             hint="Only a video that a provider made can be extended.",
             remedies=[Remedy("list_jobs")],
         )
-    if ledger.list_jobs(ids=[named]):
+    if ledger.list_jobs(ids=[job]):
         return UnknownJobError(
-            f"{path} has changed since job {named} made it: the provider has another video",
+            f"{path} has changed since job {job} made it: the provider has the original video",
             hint="Extend the job instead of the file.",
-            remedies=[Remedy("extend", named)],
+            remedies=[Remedy("extend", job)],
         )
     return UnknownJobError(
-        f"{path} was made by job {named}, which this ledger does not know",
+        f"{path} was made by job {job}, which this ledger does not know",
         hint="VEO_HOME selects the ledger, and the sandbox has a ledger of its own.",
     )
 
 
 def _measure_s(record: Record) -> float | None:
-    """The length of a job's own file, seconds; None if it is not there or another one is."""
+    """Return the length of a job's file in seconds; None if the file is missing or changed."""
     path = Path(record.output)
     if record.bytes is None or download.size_on_disk(path) != record.bytes:
         return None
@@ -246,28 +248,29 @@ def _measure_s(record: Record) -> float | None:
 
 
 def _sum_requested_s(links: Sequence[Record], models: Mapping[str, Model]) -> int | None:
-    """The length that a chain of jobs was asked for, seconds; None where a link is not known."""
+    """Return the requested length of a chain of jobs, seconds; None if a link is not known."""
     lengths = [_requested_s(link, models.get(link.model)) for link in links]
     known = [length for length in lengths if length]
-    whole = links[-1].parse_request().extend is None and len(known) == len(links)
-    return sum(known) if whole else None
+    is_complete = links[-1].parse_request().extend is None and len(known) == len(links)
+    return sum(known) if is_complete else None
 
 
 def _requested_s(record: Record, model: Model | None) -> int | None:
-    said = record.parse_request()
-    if said.extend:
+    request = record.parse_request()
+    if request.extend:
         return model.extend_s if model else None
-    return said.duration or (model.durations[0] if model else None)
+    return request.duration or (model.durations[0] if model else None)
 
 
 def _find_expiry(ledger: Ledger, record: Record, model: Model | None) -> float | None:
-    """When the provider deletes a video: its days begin anew whenever it is continued.
+    """Return when the provider deletes a video, Unix seconds; None if unknown.
 
-    Documented for the Gemini Developer API; of other providers the milder reading.
+    The retention starts again whenever the video is extended. That is documented for the Gemini
+    Developer API only; other providers get the same benefit of the doubt.
     """
     video = record.remote_video()
     if video is None or record.ready_at is None or model is None:
         return None
-    used = [again.submitted_at for again in lineage.extensions_of(ledger, video) if again.task_id]
-    told = video.expires_at or record.ready_at + model.retention_s
-    return max([told, *(at + model.retention_s for at in used if at)])
+    uses = [each.submitted_at for each in lineage.extensions_of(ledger, video) if each.task_id]
+    first_expiry = video.expires_at or record.ready_at + model.retention_s
+    return max([first_expiry, *(at + model.retention_s for at in uses if at)])
