@@ -71,7 +71,7 @@ def test_type_checkers_see_what_there_is() -> None:
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("veo.")
         for alias in node.names
     }
-    assert checked == {(home, name) for name, home in veo._HOME_OF.items()}
+    assert checked == {(home, name) for name, home in veo._MODULE_OF.items()}
     assert {name for _, name in checked} == set(NAMES)
 
 

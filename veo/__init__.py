@@ -1,4 +1,4 @@
-"""Veo 3.1 video over interchangeable backends.
+"""Google's Veo 3.1 video models over several providers.
 
     import veo
 
@@ -6,7 +6,7 @@
         video = client.submit("a lion in the savannah", output="lion.mp4").result()
         print(video.path, video.charged)
 
-Names are imported when they are first used, so that ``import veo`` costs next to nothing.
+Names are imported on first use, so that ``import veo`` takes almost no time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from veo.request import Request
     from veo.update import RemoteVideo, Stage, Update
 
-_HOMES = {
+_NAMES_BY_MODULE = {
     "veo.batch.batch": ("Batch",),
     "veo.problems": ("Problem",),
     "veo.client": ("Client", "Endpoint"),
@@ -46,7 +46,7 @@ _HOMES = {
     "veo.request": ("Request",),
     "veo.update": ("RemoteVideo", "Stage", "Update"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 
 __all__ = [
     "Batch",
@@ -78,9 +78,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'veo' has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
+    return getattr(import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
-from veo import extend, resume
+from veo import extend
 from veo.batch.load import load_batch
 from veo.batch.options import BatchOptions
-from veo.errors import InvalidBatchError, UsageError
+from veo.errors import (
+    ConfigError,
+    InvalidBatchError,
+    UnknownOutcomeError,
+    UsageError,
+    WithdrawnError,
+)
+from veo.ledger import State
+from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
+from veo.money import to_micros
 from veo.problems import ItemLocation, ItemProblem
 from veo.request import Request
 from veo.runtime.providers import Endpoint
@@ -123,23 +132,23 @@ class Client(Session):
         problems: list[ItemProblem] = []
         outputs: dict[str, ItemLocation] = {}
         for index, (request, output) in enumerate(pairs):
-            spot = ItemLocation(index)
+            location = ItemLocation(index)
             try:
                 plan = self.plan(request, provider)
                 job = self.prepare_job(plan, provider, run=run, output=output, force=force)
             except UsageError as error:
-                problems += error.to_item_problems(spot)
+                problems += error.to_item_problems(location)
                 continue
             new.append(job)
-            first = outputs.setdefault(job.output, spot)
-            if first is not spot:
+            first = outputs.setdefault(job.output, location)
+            if first is not location:
                 text = f"output: {job.output} is already the output of {first}"
-                problems.append(ItemProblem(spot, text))
+                problems.append(ItemProblem(location, text))
         if problems:
             raise InvalidBatchError(problems)
         return new
 
-    def batch(self, source: Source, **rules: Any) -> Batch:
+    def batch(self, source: Source, **options: Any) -> Batch:
         """Read and check a batch: many requests, each of which is made exactly once.
 
         A batch may be run again, or in several processes at a time; it makes only what is
@@ -148,13 +157,13 @@ class Client(Session):
         Args:
             source: A file (a JSON list or JSON Lines), the content of one, or items: requests, or
                 mappings with the keys of an item in a file.
-            **rules: Fields of ``veo.batch.options.BatchOptions``: ``output_dir``, ``max_cost``, ...
+            **options: Fields of ``veo.batch.options.BatchOptions``, such as ``output_dir``.
 
         Raises:
             InvalidBatchError: Items are not valid; the error lists every problem.
             UsageError, SetupError: The file or the configuration cannot be used.
         """
-        return load_batch(self, source, BatchOptions(**rules))
+        return load_batch(self, source, BatchOptions(**options))
 
     def extend(  # noqa: PLR0913 - the arguments of `submit`, the video and the number of steps
         self,
@@ -216,7 +225,27 @@ class Client(Session):
             UnknownJobError: The ledger has no such job.
             UnknownOutcomeError: A named job has an unknown outcome and ``resubmit`` is not set.
         """
-        return resume.resume_jobs(self, names, resubmit=resubmit, timeout=timeout)
+        records = [self.ledger.find_job(name) for name in names] or self.ledger.list_unfinished()
+        # Without names, jobs of unknown outcome are left alone: sending them again may cost money.
+        unknown = [record for record in records if record.state is State.UNKNOWN and names]
+        if unknown and not resubmit:
+            raise UnknownOutcomeError(unknown[0].id)
+        resubmitted = [self._resubmit_job(record) for record in unknown]
+        live = [r for r in records if not r.has_ended and r.state is not State.UNKNOWN]
+        return self.work_on([*resubmitted, *self.take_leases(live)], timeout)
+
+    def _resubmit_job(self, record: Record) -> Record:
+        """Plan a job of unknown outcome again, which may pay a second time.
+
+        Raises:
+            BudgetError: A limit would be exceeded.
+            LeaseLostError: Another process has decided about the job.
+        """
+        planned = self.ledger.plan_resubmit(record, self.list_caps(record.run), self.worker)
+        if planned.stopped_by:
+            amount = to_micros(record.parse_quote().amount)
+            raise over_cap_error(planned.stopped_by, planned.spent, amount)
+        return planned.records[0]
 
     def cancel(self, records: Sequence[Record]) -> list[Record]:
         """Withdraw jobs that were never sent and that no process works on; free their money.
@@ -224,7 +253,11 @@ class Client(Session):
         Returns:
             The withdrawn jobs, now failed. A job that was sent cannot be withdrawn.
         """
-        return resume.withdraw_jobs(self, records)
+        leased = self.take_leases([each for each in records if each.state is State.PLANNED])
+        error = WithdrawnError("withdrawn before it was sent")
+        withdrawn = self.ledger.withdraw_jobs(leased, error)
+        self.ledger.release_leases(self.worker, [record.id for record in leased])
+        return withdrawn
 
     def adopt(self, name: str, task_id: str) -> Record:
         """Record the task id of a job whose outcome is unknown.
@@ -233,4 +266,7 @@ class Client(Session):
             UnknownJobError: The ledger has no such job.
             ConfigError: The outcome of the job is known.
         """
-        return resume.adopt_task(self, name, task_id)
+        record = self.ledger.find_job(name)
+        if not self.ledger.adopt_late_response(record.id, task_id, None):
+            raise ConfigError(f"job {record.id} is {record.state}: it needs no task id")
+        return self.ledger.find_job(record.id)

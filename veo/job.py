@@ -1,4 +1,4 @@
-"""A handle on a job: blocking, awaitable, iterable. One class for sync and async code."""
+"""Handles on jobs: one class for blocking calls, ``await`` and iteration."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ if TYPE_CHECKING:
     from veo.engine.context import ActiveJob
     from veo.ledger import Record
 
+# One lock for all handles: it is held for microseconds, and one per handle would cost memory.
 _lock = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a job is doing at one moment.
+    """The status of a job at one moment.
 
     Attributes:
-        state: Where it is in its life.
-        progress: 0..1, or None where the provider does not say.
-        message: The newest line about it, if there is one.
-        received: Bytes on disk so far, while it downloads.
+        state: The state of the job.
+        progress: From 0 to 1, or None if the provider does not report it.
+        message: The latest message about the job, if any.
+        received: Bytes on disk, while the video is downloaded.
         total: Bytes of the whole file, if known.
     """
 
@@ -50,7 +51,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A finished video on disk."""
+    """A finished video on disk; ``charged`` is in USD."""
 
     path: Path
     bytes: int
@@ -60,21 +61,20 @@ class Video:
 
     @property
     def sidecar(self) -> Path:
-        """The file beside it that says how it was made."""
+        """The JSON file beside the video, which describes its job."""
         return sidecar.sidecar_path(self.path)
 
 
 class Job:
-    """One request on its way, as this process sees it. Safe to use from any thread."""
+    """A handle on one job, as this process knows it. Safe to use from any thread."""
 
     __slots__ = ("_callbacks", "_finished", "_finished_event", "_watchers", "_work")
 
     def __init__(self, work: ActiveJob) -> None:
         self._work = work
         self._finished = False
-        self._finished_event: threading.Event | None = (
-            None  # a kilobyte that few of many handles need
-        )
+        # An event takes a kilobyte, so it is made only for a caller that waits.
+        self._finished_event: threading.Event | None = None
         self._callbacks: tuple[Callable[[Job], object], ...] = ()
         self._watchers: tuple[Callable[[Status], object], ...] = ()
         work.on_change = self._notify_watchers
@@ -86,50 +86,48 @@ class Job:
 
     @property
     def record(self) -> Record:
-        """The row of the ledger, as this process knows it."""
+        """The ledger's record, as this process last read or wrote it."""
         return self._work.record
 
     @property
     def work(self) -> ActiveJob:
-        """What this process knows of it beyond its row."""
+        """What this process knows about the job beyond its record."""
         return self._work
 
     @property
     def state(self) -> State:
-        """Where it is in its life."""
         return self._work.record.state
 
     @property
     def status(self) -> Status:
-        """How it is doing right now."""
         work = self._work
         return Status(work.record.state, work.progress, work.message, work.received, work.total)
 
     @property
     def error(self) -> VeoError | None:
-        """Why there is no video; None while there may still be one."""
+        """The reason why there is no video; None while there may still be one."""
         if self._work.error:
             return self._work.error
         failure = self._work.record.error_json()
         return VeoError.from_json(failure) if failure else None
 
     def done(self) -> bool:
-        """Whether this process has nothing more to do for it, with or without a video."""
+        """Return whether this process has finished its work on the job, with or without a video."""
         return self._finished
 
     def result(self, timeout: float | None = None) -> Video:
         """Wait for the video.
 
         Args:
-            timeout: Seconds; when they are over the job goes on all the same.
+            timeout: Seconds to wait; the job continues afterwards.
 
         Raises:
-            StillRunningError: The time is over.
+            StillRunningError: The job has not finished in time.
             VeoError: There is no video; the error says why, and whether it was charged.
         """
         with _lock:
-            waited = self._finished_event = self._finished_event or threading.Event()
-        if not self._finished and not waited.wait(_clamp_timeout(timeout)):
+            event = self._finished_event = self._finished_event or threading.Event()
+        if not self._finished and not event.wait(_clamp_timeout(timeout)):
             raise StillRunningError(
                 f"job {self.id} is still {self.state} after {timeout} s",
                 hint="The job continues.",
@@ -140,28 +138,28 @@ class Job:
     def __await__(self) -> Generator[Any, None, Video]:
         """Await the video; raises what ``result`` raises."""
         loop = asyncio.get_running_loop()
-        waited: asyncio.Future[None] = loop.create_future()
+        future: asyncio.Future[None] = loop.create_future()
 
-        def wake() -> None:
-            if not waited.done():
-                waited.set_result(None)
+        def set_done() -> None:
+            if not future.done():  # it is, if the awaiting task was cancelled
+                future.set_result(None)
 
-        self.add_done_callback(lambda _: _call_in_loop(loop, wake))
-        yield from waited
+        self.add_done_callback(lambda _: _call_in_loop(loop, set_done))
+        yield from future
         return self._get_video()
 
     def updates(self) -> Iterator[Status]:
-        """Every change, from the present state on, until the job is over."""
-        news: SimpleQueue[Status | None] = SimpleQueue()
+        """Return an iterator over the present status and every change, until the job finishes."""
+        statuses: SimpleQueue[Status | None] = SimpleQueue()
         with _lock:
-            self._watchers += (news.put,)
-        self.add_done_callback(lambda _: news.put(None))
+            self._watchers += (statuses.put,)
+        self.add_done_callback(lambda _: statuses.put(None))
         yield self.status
-        while (status := news.get()) is not None:
+        while (status := statuses.get()) is not None:
             yield status
 
     def add_done_callback(self, callback: Callable[[Job], object]) -> None:
-        """Have a function called with the job when it is over; at once if it is already."""
+        """Call a function with the job when it finishes; at once if it has finished already."""
         with _lock:
             if not self._finished:
                 self._callbacks += (callback,)
@@ -169,7 +167,7 @@ class Job:
         self._run_callback(callback)
 
     def finish(self) -> None:
-        """The engine's word that there is nothing more to do."""
+        """Mark the job as finished in this process, and wake everything that waits for it."""
         with _lock:
             self._finished = True
             callbacks, self._callbacks, self._watchers = self._callbacks, (), ()
@@ -181,8 +179,8 @@ class Job:
     def _run_callback(self, callback: Callable[[Job], object]) -> None:
         try:
             callback(self)
-        except Exception:  # noqa: BLE001 - as concurrent.futures does: it must not end the engine
-            _log.exception("a callback of job %s broke", self.id)
+        except Exception:  # noqa: BLE001 - as in concurrent.futures: it must not stop the engine
+            _log.exception("a callback of job %s failed", self.id)
 
     def _notify_watchers(self, _: ActiveJob) -> None:
         watchers = self._watchers
@@ -208,43 +206,47 @@ class Job:
 
 
 def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[Job]:
-    """The jobs, each as soon as it is over, whatever its outcome.
+    """Return an iterator over jobs in the order in which they finish, whatever their outcome.
+
+    Args:
+        jobs: The jobs.
+        timeout: Seconds to wait for all of them together.
 
     Raises:
-        StillRunningError: The time (seconds) is over and some are not.
+        StillRunningError: Some have not finished in time.
     """
-    over: SimpleQueue[Job] = SimpleQueue()
-    awaited = list(jobs)
-    for job in awaited:
-        job.add_done_callback(over.put)
-    most = _clamp_timeout(timeout)
-    end = None if most is None else monotonic() + most
-    for left in range(len(awaited), 0, -1):
+    finished: SimpleQueue[Job] = SimpleQueue()
+    jobs = list(jobs)
+    for job in jobs:
+        job.add_done_callback(finished.put)
+    seconds = _clamp_timeout(timeout)
+    deadline = None if seconds is None else monotonic() + seconds
+    for left in range(len(jobs), 0, -1):
         try:
-            yield over.get(timeout=None if end is None else max(0.0, end - monotonic()))
+            yield finished.get(timeout=deadline and max(0.0, deadline - monotonic()))
         except Empty:
-            text = f"{left} of {len(awaited)} jobs are still running"
+            text = f"{left} of {len(jobs)} jobs are still running"
             raise StillRunningError(text) from None
 
 
 async def completed(jobs: Iterable[Job]) -> AsyncIterator[Job]:
-    """``as_completed`` for ``async for``."""
+    """Return an asynchronous iterator over jobs in the order in which they finish."""
     loop = asyncio.get_running_loop()
-    over: asyncio.Queue[Job] = asyncio.Queue()
-    awaited = list(jobs)
-    for job in awaited:
-        job.add_done_callback(lambda job: _call_in_loop(loop, over.put_nowait, job))
-    for _ in awaited:
-        yield await over.get()
+    finished: asyncio.Queue[Job] = asyncio.Queue()
+    jobs = list(jobs)
+    for job in jobs:
+        job.add_done_callback(lambda job: _call_in_loop(loop, finished.put_nowait, job))
+    for _ in jobs:
+        yield await finished.get()
 
 
 def _call_in_loop(
     loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object
 ) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits there
+    with contextlib.suppress(RuntimeError):  # the loop is closed, so no task waits in it
         loop.call_soon_threadsafe(function, *args)
 
 
 def _clamp_timeout(timeout: float | None) -> float | None:
-    """Seconds that the system can wait; infinity is more than it takes."""
+    """Return None for more seconds than the platform can wait, for example infinity."""
     return None if timeout is None or timeout > threading.TIMEOUT_MAX else timeout

@@ -1,1 +1,1 @@
-"""From a request to a plan: what is wrong with it, which model takes it, what it costs."""
+"""Plans: the problems of a request, its model, and what it costs."""
