@@ -23,8 +23,8 @@ from veo.errors import (
 from veo.provider import Connection
 from veo.update import RemoteVideo, Stage, Update
 from veo_laozhang import LaoZhangSync
-from veo_laozhang.chat_stream import ChatReader
-from veo_laozhang.chat_text import last_line, outside_echo, progress, video_url
+from veo_laozhang.chat_stream import ChatStreamParser
+from veo_laozhang.chat_text import find_last_line, find_video_url, parse_progress, strip_echo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -56,7 +56,7 @@ def listen(*pieces: bytes, breaks: bool = False) -> tuple[Update, list[Update]]:
     """What a stream comes to, and what was reported on the way."""
     told: list[Update] = []
     canned: Any = Canned(pieces, breaks)
-    return ROUTE._listen(canned, told.append, math.inf), told
+    return ROUTE._read_stream(canned, told.append, math.inf), told
 
 
 def fails(*pieces: bytes, breaks: bool = False) -> VeoError:
@@ -67,12 +67,12 @@ def fails(*pieces: bytes, breaks: bool = False) -> VeoError:
     return caught.value
 
 
-def heard(*pieces: bytes) -> ChatReader:
+def heard(*pieces: bytes) -> ChatStreamParser:
     """A reader that was fed to the end."""
-    reader = ChatReader()
+    reader = ChatStreamParser()
     for piece in pieces:
         reader.feed(piece)
-    reader.end()
+    reader.close()
     return reader
 
 
@@ -198,7 +198,7 @@ def test_the_connection_may_stay_open_behind_the_end() -> None:
         pytest.fail("asked for more")
 
     canned: Any = Canned(endless())
-    assert ROUTE._listen(canned, lambda _: None, math.inf).video == RemoteVideo(FILE)
+    assert ROUTE._read_stream(canned, lambda _: None, math.inf).video == RemoteVideo(FILE)
 
 
 # ---- failures after HTTP 200
@@ -270,7 +270,7 @@ def test_too_long_and_too_late_are_ends() -> None:
     """A stream is left when its time is over, or when it says more than any chat would."""
     canned: Any = Canned([STREAM[:500], STREAM[500:]])
     with pytest.raises(AnswerLostError, match="took too long") as caught:
-        ROUTE._listen(canned, lambda _: None, -math.inf)
+        ROUTE._read_stream(canned, lambda _: None, -math.inf)
     assert caught.value.charged is True
     assert "longer than" in fails(b": " + b"x" * 8_000_000 + b"\n", b": y\n").message
 
@@ -311,7 +311,7 @@ LINKS = {
 @pytest.mark.parametrize(("text", "url"), LINKS.values(), ids=LINKS)
 def test_the_right_link_is_taken(text: str, url: str | None) -> None:
     """The order of trust, the trimming, and what is no video at all."""
-    assert video_url(text) == url
+    assert find_video_url(text) == url
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_the_right_link_is_taken(text: str, url: str | None) -> None:
 )
 def test_half_a_url_is_none(text: str, url: str | None) -> None:
     """Where the text was cut off, a URL that nothing ends may go on."""
-    assert video_url(text, finished=False) == url
+    assert find_video_url(text, finished=False) == url
 
 
 @pytest.mark.parametrize(
@@ -345,16 +345,16 @@ def test_half_a_url_is_none(text: str, url: str | None) -> None:
 )
 def test_progress_in_the_text(text: str, share: float | None) -> None:
     """The last one counts, in either language; a percentage in the prompt is none."""
-    assert progress(text) == share
+    assert parse_progress(text) == share
 
 
 def test_the_echo_is_never_part_of_the_answer() -> None:
     """Not when it is whole, not while it is still open, not with a fence inside the prompt."""
     fenced = '```json\n{"prompt": "a ``` b \\n```\\n https://example.com/x.mp4"}\n```\nrest'
-    assert outside_echo(fenced).strip() == "rest"
-    assert last_line(fenced) == "rest"
-    assert last_line(ECHO) is None
-    assert last_line("> \n> ⌛️ wait\n\n") == "⌛️ wait"
+    assert strip_echo(fenced).strip() == "rest"
+    assert find_last_line(fenced) == "rest"
+    assert find_last_line(ECHO) is None
+    assert find_last_line("> \n> ⌛️ wait\n\n") == "⌛️ wait"
 
 
 # ---- whatever comes
@@ -388,9 +388,9 @@ def test_any_events_end_in_a_video_or_an_error_of_ours(bodies: list[Any]) -> Non
 def test_any_text_is_read(text: str, finished: bool) -> None:
     """No text breaks the readers of the text."""
     for said in (text, f"✅ [x]({text})", f"https://a.mp4{text}"):
-        url = video_url(said, finished=finished)
+        url = find_video_url(said, finished=finished)
         assert url is None or url.startswith(("http://", "https://"))
-        assert progress(said) is None or last_line(said) is not None
+        assert parse_progress(said) is None or find_last_line(said) is not None
 
 
 def _only_ours(*pieces: bytes, breaks: bool = False) -> None:

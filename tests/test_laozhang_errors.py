@@ -27,8 +27,8 @@ from veo.errors import (
     VeoError,
 )
 from veo_laozhang import LaoZhangAsync
-from veo_laozhang.error_body import Said, read, read_answer, retry_after
-from veo_laozhang.error_table import failure, refusal, trouble
+from veo_laozhang.error_body import ErrorBody, parse_error, parse_retry_after, read_error
+from veo_laozhang.error_table import generation_error, get_error, submit_error
 
 PAGE = b"<!DOCTYPE html><html><head><title>413 Request Entity Too Large</title></head></html>"
 
@@ -104,7 +104,7 @@ REFUSED = [
 @pytest.mark.parametrize(("status", "body", "kind"), REFUSED, ids=lambda value: repr(value)[:50])
 def test_a_listed_refusal_costs_nothing(status: int, body: Any, kind: type[VeoError]) -> None:
     """The text decides before the status; none of these is sent again by itself."""
-    error = refusal(answer(body, status))
+    error = submit_error(answer(body, status))
     assert type(error) is kind
     assert (error.charged, error.retryable) == (False, False)
 
@@ -124,7 +124,7 @@ BUSY = [
 @pytest.mark.parametrize(("status", "body"), BUSY, ids=lambda value: repr(value)[:50])
 def test_overload_is_refused_too_and_may_be_tried_later(status: int, body: Any) -> None:
     """Not accepted, so free; half a minute is what the vendor advises to wait."""
-    error = refusal(answer(body, status))
+    error = submit_error(answer(body, status))
     assert type(error) is BusyError
     assert (error.charged, error.retryable, error.retry_after) == (False, True, 30.0)
 
@@ -149,7 +149,7 @@ UNKNOWN = [
 @pytest.mark.parametrize(("status", "body"), UNKNOWN, ids=lambda value: repr(value)[:50])
 def test_what_is_not_listed_may_have_been_accepted(status: int, body: Any) -> None:
     """A gateway's error page says nothing about what became of the request behind it."""
-    error = refusal(answer(body, status))
+    error = submit_error(answer(body, status))
     assert type(error) is AnswerLostError
     assert error.charged is None
     assert error.hint is not None
@@ -157,7 +157,7 @@ def test_what_is_not_listed_may_have_been_accepted(status: int, body: Any) -> No
 
 def test_200_with_an_unlisted_error_may_have_been_accepted() -> None:
     """Words that only mean something beside a refusing status are not believed at 200."""
-    error = refusal(answer(api("something about your balance"), 200))
+    error = submit_error(answer(api("something about your balance"), 200))
     assert type(error) is ProtocolError
     assert error.charged is None
 
@@ -165,7 +165,8 @@ def test_200_with_an_unlisted_error_may_have_been_accepted() -> None:
 def test_every_refusal_says_what_to_do() -> None:
     """A person is told what to mend: the balance, the token, the picture, the base URL."""
     hints = {
-        kind: refusal(answer(body, status)).hint or "" for status, body, kind in reversed(REFUSED)
+        kind: submit_error(answer(body, status)).hint or ""
+        for status, body, kind in reversed(REFUSED)
     }
     assert "Top up" in hints[BalanceError]
     assert "token" in hints[AuthError]
@@ -178,7 +179,7 @@ def test_every_refusal_says_what_to_do() -> None:
 def test_a_retired_model_names_what_to_use_instead() -> None:
     """The date, who reported it, and the replacements come from the model's row."""
     model = LaoZhangAsync.facts.models["veo-3.1-generate-preview"]
-    error = refusal(answer(api("models/veo is no longer available"), 404), model)
+    error = submit_error(answer(api("models/veo is no longer available"), 404), model)
     assert error.hint is not None
     assert "2026-10-22" in error.hint
     assert "vertex/veo-3.1-generate-001" in error.hint
@@ -209,7 +210,7 @@ def test_a_get_may_be_repeated_unless_somebody_has_to_mend_something(
     status: int, body: Any, kind: type[VeoError], *, retryable: bool
 ) -> None:
     """Only the key, the balance and the configuration stop the asking."""
-    error = trouble(answer(body, status))
+    error = get_error(answer(body, status))
     assert type(error) is kind
     assert error.retryable is retryable
 
@@ -230,12 +231,12 @@ def test_a_get_may_be_repeated_unless_somebody_has_to_mend_something(
 )
 def test_retry_after_is_seconds_or_a_date(header: str, wait: float) -> None:
     """Bounded to an hour; without a readable one it is half a minute."""
-    assert refusal(answer(b"", 429, Retry_After=header)).retry_after == wait
+    assert submit_error(answer(b"", 429, Retry_After=header)).retry_after == wait
 
 
 def test_retry_after_counts_a_date_from_now() -> None:
     """A date a minute ahead is about a minute."""
-    wait = retry_after({"Retry-After": formatdate(time.time() + 60, usegmt=True)})
+    wait = parse_retry_after({"Retry-After": formatdate(time.time() + 60, usegmt=True)})
     assert wait is not None
     assert 0 < wait <= 60
 
@@ -256,15 +257,15 @@ def test_the_request_id_is_kept_and_taken_out_of_the_message(
     body: Any, headers: dict[str, str], name: str | None
 ) -> None:
     """Support asks for it; a person does not want to read it."""
-    error = refusal(answer(body, 400, **headers))
+    error = submit_error(answer(body, 400, **headers))
     assert (error.request_id, error.message) == (name, "no (HTTP 400)")
 
 
 def test_an_echoed_key_is_taken_out() -> None:
     """Some services repeat the key that they refuse."""
     for body in (api(f"bad key {KEY.reveal()}"), f"bad key {KEY.reveal()}".encode()):
-        assert refusal(answer(body, 401)).message == "bad key [key] (HTTP 401)"
-    assert "[key]" in trouble(answer(api(f"bad key {KEY.reveal()}"), 500)).message
+        assert submit_error(answer(body, 401)).message == "bad key [key] (HTTP 401)"
+    assert "[key]" in get_error(answer(api(f"bad key {KEY.reveal()}"), 500)).message
 
 
 @pytest.mark.parametrize(
@@ -288,23 +289,25 @@ def test_an_echoed_key_is_taken_out() -> None:
 )
 def test_a_message_is_found_wherever_it_is(body: Any, message: str) -> None:
     """The places are asked in order, also inside JSON in a string."""
-    assert read(body).message == message
+    assert parse_error(body).message == message
 
 
 def test_pages_are_told_by_their_title() -> None:
     """A proxy's page is no message, and its words mean nothing."""
-    said = read_answer(answer(PAGE, 413))
+    said = read_error(answer(PAGE, 413))
     assert said.message == "a web page came back: 413 Request Entity Too Large"
-    assert said.haystack == ""
+    assert said.searchable_text == ""
 
 
 def test_a_failure_after_acceptance_that_was_charged_is_never_repeated() -> None:
     """What may pass may only be tried again where it costs nothing."""
-    said = Said("We're under heavy load")
-    assert failure(said).retryable is True
-    assert failure(said, charged=True).retryable is False
-    assert type(failure(Said("x", ("content_filter",)), charged=True)) is ModeratedError
-    assert type(failure(Said("x"))) is GenerationError
+    said = ErrorBody("We're under heavy load")
+    assert generation_error(said).retryable is True
+    assert generation_error(said, charged=True).retryable is False
+    assert (
+        type(generation_error(ErrorBody("x", ("content_filter",)), charged=True)) is ModeratedError
+    )
+    assert type(generation_error(ErrorBody("x"))) is GenerationError
 
 
 @given(st.text(max_size=80), st.integers(100, 599), st.text(max_size=30))
@@ -312,5 +315,5 @@ def test_any_text_is_classified(text: str, status: int, header: str) -> None:
     """Whatever a body says, it becomes an error of ours with a message."""
     for body in (text.encode(), api(text), task(text)):
         whole = answer(body, status, Retry_After=header)
-        for error in (refusal(whole), trouble(whole), failure(read_answer(whole))):
+        for error in (submit_error(whole), get_error(whole), generation_error(read_error(whole))):
             assert error.message

@@ -23,17 +23,17 @@ from veo.errors import (
 from veo.image import Image
 from veo.update import RemoteVideo, Stage
 from veo_laozhang import LaoZhangAsync, LaoZhangSync
-from veo_laozhang.lenient_json import moment, progress
+from veo_laozhang.lenient_json import parse_progress, parse_timestamp
 from veo_laozhang.request_bodies import (
-    chat_body,
+    build_chat_body,
+    build_form_fields,
+    build_form_files,
+    build_task_body,
     content_path,
-    is_form,
-    task_body,
-    task_fields,
-    task_files,
     task_path,
+    uses_form,
 )
-from veo_laozhang.responses import STAGES, read_created, read_poll, read_task
+from veo_laozhang.responses import STAGES, read_poll, read_submit_response, read_task
 
 PNG = Image.of(b"\x89PNG\r\n\x1a\n start")
 JPEG = Image.of(b"\xff\xd8\xff end")
@@ -45,16 +45,16 @@ OFFICIAL = MODELS["veo-3.1-fast-generate-preview"]
 
 def test_text_to_video_says_model_and_prompt_only() -> None:
     """The legacy names decide length and orientation, so nothing else is sent."""
-    assert task_body(request()) == {"model": "veo-3.1-fast", "prompt": "a cat"}
-    assert not is_form(request(), MODELS["veo-3.1-fast"])
+    assert build_task_body(request()) == {"model": "veo-3.1-fast", "prompt": "a cat"}
+    assert not uses_form(request(), MODELS["veo-3.1-fast"])
 
 
 def test_frames_are_uploaded_under_one_name_start_first() -> None:
     """The order of two parts of the same name is what tells start from end."""
     asked = request(model="veo-3.1-fast-fl", start_frame=PNG, end_frame=JPEG)
-    assert is_form(asked, MODELS["veo-3.1-fast-fl"])
-    assert task_fields(asked, MODELS["veo-3.1-fast-fl"]) == task_body(asked)
-    assert task_files(asked) == [
+    assert uses_form(asked, MODELS["veo-3.1-fast-fl"])
+    assert build_form_fields(asked, MODELS["veo-3.1-fast-fl"]) == build_task_body(asked)
+    assert build_form_files(asked) == [
         ("input_reference", ("image.png", PNG.data, "image/png")),
         ("input_reference", ("image.jpg", JPEG.data, "image/jpeg")),
     ]
@@ -70,7 +70,7 @@ def test_official_models_get_every_option_as_form_text() -> None:
         negative_prompt="rain",
         seed=0,
     )
-    fields = task_fields(asked, OFFICIAL)
+    fields = build_form_fields(asked, OFFICIAL)
     metadata = json.loads(fields.pop("metadata"))
     assert fields == {
         "model": OFFICIAL.name,
@@ -94,15 +94,15 @@ def test_official_models_get_every_option_as_form_text() -> None:
 def test_official_models_are_told_the_defaults_too() -> None:
     """Nothing is left to a default of the service; even text alone goes as a form."""
     asked = request(model=OFFICIAL.name)
-    assert is_form(asked, OFFICIAL)
-    fields = task_fields(asked, OFFICIAL)
+    assert uses_form(asked, OFFICIAL)
+    fields = build_form_fields(asked, OFFICIAL)
     assert (fields["seconds"], fields["size"]) == ("8", "1280x720")
     assert {"negativePrompt", "seed"}.isdisjoint(fields)
 
 
 def test_chat_carries_a_list_and_data_uris() -> None:
     """The content is never a plain string, a picture never a URL, and one video is asked for."""
-    body = chat_body(request(model="veo-3.1-fast-fl", start_frame=PNG, end_frame=JPEG))
+    body = build_chat_body(request(model="veo-3.1-fast-fl", start_frame=PNG, end_frame=JPEG))
     (message,) = body.pop("messages")
     assert body == {"model": "veo-3.1-fast-fl", "stream": True, "n": 1}
     assert message["role"] == "user"
@@ -144,13 +144,13 @@ def test_ids_are_encoded_in_paths() -> None:
 )
 def test_the_id_is_found_wherever_it_is(body: Any) -> None:
     """Every documented, captured and gateway shape of a create answer gives its id."""
-    update = read_created(answer(body))
+    update = read_submit_response(answer(body))
     assert (update.stage, update.task_id) == (Stage.SUBMITTED, "video_1")
 
 
 def test_a_number_will_do_as_id_if_there_is_nothing_better() -> None:
     """Ids are opaque, so a number is taken, as text."""
-    assert read_created(answer({"id": 42})).task_id == "42"
+    assert read_submit_response(answer({"id": 42})).task_id == "42"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_number_will_do_as_id_if_there_is_nothing_better() -> None:
 def test_200_without_an_id_may_have_been_accepted(body: Any) -> None:
     """Nobody can tell what became of the request, so nobody says that it was free."""
     with pytest.raises(ProtocolError) as caught:
-        read_created(answer(body))
+        read_submit_response(answer(body))
     assert caught.value.charged is None
 
 
@@ -179,7 +179,7 @@ def test_200_with_a_listed_error_is_a_refusal() -> None:
     """An id beside an error is not believed; the table decides."""
     body = {"code": "invalid_request", "message": "prompt is required", "data": {"id": "x"}}
     with pytest.raises(RefusedError) as caught:
-        read_created(answer(body))
+        read_submit_response(answer(body))
     assert caught.value.charged is False
 
 
@@ -337,12 +337,12 @@ PROGRESS = [
 @pytest.mark.parametrize(("said", "share"), PROGRESS, ids=lambda value: repr(value)[:30])
 def test_progress_is_a_share_or_unknown(said: Any, share: float | None) -> None:
     """Percent in any notation, clamped; a fraction only as a float, and only while running."""
-    assert progress(said, running=True) == share
+    assert parse_progress(said, running=True) == share
 
 
 def test_a_fraction_counts_only_while_running() -> None:
     """A queued task at 0.5 is at half a percent."""
-    assert progress(0.5, running=False) == 0.005
+    assert parse_progress(0.5, running=False) == 0.005
     assert read_task({"id": "x", "status": "queued", "progress": 0.5}).progress == 0.005
 
 
@@ -377,7 +377,7 @@ def test_progress_never_decides_the_stage() -> None:
 )
 def test_times_come_in_many_notations(said: Any, when: float | None) -> None:
     """Seconds, milliseconds, either as text, ISO 8601; everything else is no time."""
-    assert moment(said) == when
+    assert parse_timestamp(said) == when
 
 
 def test_the_end_of_a_file_is_told() -> None:
@@ -509,7 +509,7 @@ statuses = st.sampled_from([200, 201, 204, 400, 401, 402, 403, 404, 413, 429, 50
 @given(anything, statuses)
 def test_any_json_gives_an_update_or_an_error_of_ours(body: Any, status: int) -> None:
     """No shape of JSON breaks a reader."""
-    for read in (read_created, lambda whole: read_poll(whole, "x")):
+    for read in (read_submit_response, lambda whole: read_poll(whole, "x")):
         _only_ours(read, answer(body, status))
 
 
@@ -517,7 +517,7 @@ def test_any_json_gives_an_update_or_an_error_of_ours(body: Any, status: int) ->
 def test_any_bytes_give_an_update_or_an_error_of_ours(body: bytes, status: int, wait: str) -> None:
     """No bytes and no header break a reader."""
     whole = answer(body, status, Retry_After=wait, openai_poll_after_ms=wait)
-    for read in (read_created, lambda whole: read_poll(whole, "x")):
+    for read in (read_submit_response, lambda whole: read_poll(whole, "x")):
         _only_ours(read, whole)
 
 
@@ -531,7 +531,7 @@ def test_deep_nesting_breaks_nothing() -> None:
 def test_half_a_surrogate_pair_breaks_nothing() -> None:
     """JSON may hold what no database takes: ids, words and reasons come out encodable."""
     half = rb'{"id":"a\ud83d","status":"odd\udc00","url":"/\ud83d"}'
-    name = str(read_created(answer(half)).task_id)
+    name = str(read_submit_response(answer(half)).task_id)
     failed = read_poll(answer(half.replace(b"odd", b"failed").replace(rb"\udc00", b"")), name)
     reason = read_poll(answer(rb'{"status":"failed","error":"no \ud83d\ude00 \ud83d"}'), name)
     assert name.encode() == b"a?"

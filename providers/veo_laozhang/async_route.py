@@ -23,7 +23,9 @@ class LaoZhangAsync(Route):
 
     def submit(self, request: Request, report: Report) -> Update:  # noqa: ARG002 - the interface
         """Create a task; what an error says in ``charged`` is the table's word."""
-        return wire.read_created(self._create(request), self.models.get(request.model or ""))
+        return wire.read_submit_response(
+            self._create(request), self.models.get(request.model or "")
+        )
 
     def poll(self, task_id: str) -> Update:
         """One GET of the task."""
@@ -35,10 +37,10 @@ class LaoZhangAsync(Route):
 
     def _create(self, request: Request) -> Response:
         model = self.models[request.model or ""]
-        if not bodies.is_form(request, model):
-            return self._http.post_json("videos", bodies.task_body(request))
+        if not bodies.uses_form(request, model):
+            return self._http.post_json("videos", bodies.build_task_body(request))
         return self._http.post_form(
-            "videos", bodies.task_fields(request, model), bodies.task_files(request)
+            "videos", bodies.build_form_fields(request, model), bodies.build_form_files(request)
         )
 
 

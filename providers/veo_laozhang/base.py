@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, ClassVar
 
 from veo.errors import ConfigError, KeyMissingError, ProtocolError
-from veo_laozhang.error_table import trouble
-from veo_laozhang.lenient_json import dig, loads, text
+from veo_laozhang.error_table import get_error
+from veo_laozhang.lenient_json import get_path, get_text, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from veo.provider import ByteStream, Connection
     from veo.update import RemoteVideo
 
-READ_S = 120.0  # a create that answers late is worse lost than waited for
+READ_TIMEOUT_S = 120.0  # a create that answers late is worse lost than waited for
 
 
 class Route:
@@ -32,15 +32,15 @@ class Route:
     def __init__(self, connection: Connection) -> None:
         from veo.http.client import ApiClient  # noqa: PLC0415 - 90 ms that a list of models has no use for
 
-        key = _usable(connection.key, self.facts)
+        key = _check_key(connection.key, self.facts)
         self.name = self.facts.name
         self.models: Mapping[str, Model] = connection.models
         self._http = ApiClient(
             connection.base_url,
             auth={"Authorization": f"Bearer {key.reveal()}"},
             key=key,
-            connect_s=seconds(connection, "connect_s", 10.0),
-            read_s=seconds(connection, "read_s", READ_S),
+            connect_s=read_seconds(connection, "connect_s", 10.0),
+            read_s=read_seconds(connection, "read_s", READ_TIMEOUT_S),
         )
 
     def open(self, video: RemoteVideo, offset: int = 0) -> ByteStream:
@@ -52,12 +52,12 @@ class Route:
     def ping(self) -> str:
         """What ``GET /models`` says, which is free of charge."""
         answer = self._http.get("models")
-        listed = dig(loads(answer.body), "data")
+        listed = get_path(parse_json(answer.body), "data")
         if not answer.ok:
-            raise trouble(answer)
+            raise get_error(answer)
         if not isinstance(listed, list):
             raise ProtocolError("the list of models is none", hint="Look at base_url.")
-        names = sorted(text(dig(row, "id")) for row in listed)
+        names = sorted(get_text(get_path(row, "id")) for row in listed)
         offered = [name for name in names if name in self.models]
         return (
             f"the key is accepted; {len(names)} models, "
@@ -65,7 +65,7 @@ class Route:
         )
 
 
-def seconds(connection: Connection, option: str, usual: float) -> float:
+def read_seconds(connection: Connection, option: str, usual: float) -> float:
     """A time of the configuration table, seconds.
 
     Raises:
@@ -77,7 +77,7 @@ def seconds(connection: Connection, option: str, usual: float) -> float:
     return float(value)
 
 
-def _usable(key: Key | None, facts: Facts) -> Key:
+def _check_key(key: Key | None, facts: Facts) -> Key:
     if key is None:
         raise KeyMissingError(
             f"no API key for {facts.name}: set {' or '.join(facts.key_env)}", hint=facts.key_help

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from veo_laozhang.lenient_json import dig, loads, text
+from veo_laozhang.lenient_json import get_path, get_text, parse_json
 
-_SILENT = ("", "event", "id", "retry")  # fields of an event stream that say nothing here
+_IGNORED_FIELDS = ("", "event", "id", "retry")  # fields of an event stream that say nothing here
 
 
 @dataclass(slots=True)
-class ChatReader:
+class ChatStreamParser:
     """What a chat answer has said so far: an event stream, or JSON that ignored ``stream``.
 
     Attributes:
@@ -32,63 +32,65 @@ class ChatReader:
     """
 
     content: str = ""
-    heard: str = ""
+    transcript: str = ""
     error: Any = None
-    reason: str = ""
-    done: bool = False
-    events: int = 0
-    junk: list[str] = field(default_factory=list)
-    cut: str = ""
-    _rest: bytes = b""
+    finish_reason: str = ""
+    is_done: bool = False
+    event_count: int = 0
+    stray_lines: list[str] = field(default_factory=list)
+    interruption: str = ""
+    _buffer: bytes = b""
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether the answer came to an end of its own, so that no word of it can be half."""
-        return self.done or bool(self.reason)
+        return self.is_done or bool(self.finish_reason)
 
     def feed(self, data: bytes) -> None:
         """Take in the next bytes, cut anywhere."""
         # Lines are cut before they are decoded: no byte of a longer UTF-8 sign is a line feed.
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
-            self._line(line)
+            self._parse_line(line)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """No more bytes will come."""
-        self._line(self._rest)
-        self._rest = b""
-        self._event(loads("\n".join(self.junk)))
+        self._parse_line(self._buffer)
+        self._buffer = b""
+        self._parse_event(parse_json("\n".join(self.stray_lines)))
 
-    def _line(self, raw: bytes) -> None:
+    def _parse_line(self, raw: bytes) -> None:
         line = raw.decode("utf-8", "replace").removeprefix("\ufeff").rstrip("\r")
         name, _, value = line.partition(":")
-        if self.done or not line.strip():
+        if self.is_done or not line.strip():
             return
         if name != "data":
-            self.junk += [] if name in _SILENT else [line]
+            self.stray_lines += [] if name in _IGNORED_FIELDS else [line]
         elif value.strip() == "[DONE]":
-            self.done = True
+            self.is_done = True
         else:
-            self._event(loads(value))
+            self._parse_event(parse_json(value))
 
-    def _event(self, event: Any) -> None:
-        choices = dig(event, "choices")
-        if dig(event, "error") or (choices is None and dig(event, "message")):
+    def _parse_event(self, event: Any) -> None:
+        choices = get_path(event, "choices")
+        if get_path(event, "error") or (choices is None and get_path(event, "message")):
             self.error = self.error or event
-        self.events += choices is not None
+        self.event_count += choices is not None
         for choice in choices if isinstance(choices, list) else ():
-            self._choice(choice)
+            self._parse_choice(choice)
 
-    def _choice(self, choice: Any) -> None:
-        for part in (dig(choice, "delta"), dig(choice, "message")):
-            thought, said = (_spoken(dig(part, key)) for key in ("reasoning_content", "content"))
+    def _parse_choice(self, choice: Any) -> None:
+        for part in (get_path(choice, "delta"), get_path(choice, "message")):
+            thought, said = (
+                _content_text(get_path(part, key)) for key in ("reasoning_content", "content")
+            )
             self.content += said
-            self.heard += thought + said
-        self.reason = text(dig(choice, "finish_reason")) or self.reason
+            self.transcript += thought + said
+        self.finish_reason = get_text(get_path(choice, "finish_reason")) or self.finish_reason
 
 
-def _spoken(content: Any) -> str:
+def _content_text(content: Any) -> str:
     """The text of a content that may be a string, null, or a list of parts."""
     if isinstance(content, list):
-        return "".join(_spoken(dig(part, "text") or part) for part in content)
+        return "".join(_content_text(get_path(part, "text") or part) for part in content)
     return content if isinstance(content, str) else ""

@@ -37,25 +37,25 @@ _ENDS = " \t\r\n<>\"')"
 _TRAILING = ")]}>\"'`*_~.,;!。\uff0c\uff1b\uff01"
 
 
-def outside_echo(text: str) -> str:
+def strip_echo(text: str) -> str:
     """The text without the JSON block that repeats the prompt, also while that is still open."""
     return _ECHO.sub("", text, count=1)
 
 
-def progress(text: str) -> float | None:
+def parse_progress(text: str) -> float | None:
     """The last progress told, 0..1; it never reaches 1, success comes at 31 to 46 %."""
-    told = _PROGRESS.findall(outside_echo(text))
+    told = _PROGRESS.findall(strip_echo(text))
     return min(float(told[-1]) / 100, 1.0) if told else None
 
 
-def last_line(text: str) -> str | None:
+def find_last_line(text: str) -> str | None:
     """The last line that says something, for a person."""
-    lines = (line.strip(" >\t\r") for line in outside_echo(text).splitlines())
+    lines = (line.strip(" >\t\r") for line in strip_echo(text).splitlines())
     said = [line for line in lines if line and not line.startswith("```")]
     return said[-1][:200] if said else None
 
 
-def video_url(text: str, *, finished: bool = True) -> str | None:
+def find_video_url(text: str, *, finished: bool = True) -> str | None:
     """Where the video is, or None.
 
     In this order: a Markdown link in a line that tells success, the last Markdown link, a video
@@ -66,36 +66,36 @@ def video_url(text: str, *, finished: bool = True) -> str | None:
         text: All that was said.
         finished: Whether it came to its end; else a URL at the very end may be half a URL.
     """
-    text = outside_echo(text)
+    text = strip_echo(text)
     if not finished:
-        text = _without_half(text)
-    lines = [line for line in text.splitlines() if not _tells_failure(line)]
+        text = _strip_partial_url(text)
+    lines = [line for line in text.splitlines() if not _reports_failure(line)]
     happy = [line for line in lines if _SUCCESS.search(line)]
-    bare = _found(_BARE, lines)
+    bare = _find_urls(_BARE, lines)
     ways = (
-        _found(_LINK, happy),
-        _found(_LINK, lines),
-        _found(_TAG, ["\n".join(lines)]),
+        _find_urls(_LINK, happy),
+        _find_urls(_LINK, lines),
+        _find_urls(_TAG, ["\n".join(lines)]),
         [url for url in bare if _VIDEO.match(url)],
-        _found(_BARE, happy),
+        _find_urls(_BARE, happy),
         [url for url in bare if _STORAGE.match(url)],
     )
     return next((urls[-1] for urls in ways if urls), None)
 
 
-def _without_half(text: str) -> str:
+def _strip_partial_url(text: str) -> str:
     """The text without a URL that nothing ends."""
     start = 1 + max(text.rfind(end) for end in _ENDS)
     half = text.find("http", start)
     return text if half < 0 else text[:half]
 
 
-def _tells_failure(line: str) -> bool:
+def _reports_failure(line: str) -> bool:
     """A success that mentions what to do if something failed is still a success."""
     return bool(_FAILURE.search(line)) and ("❌" in line or not _SUCCESS.search(line))
 
 
-def _found(pattern: re.Pattern[str], lines: Iterable[str]) -> list[str]:
+def _find_urls(pattern: re.Pattern[str], lines: Iterable[str]) -> list[str]:
     matches = (match for line in lines for match in pattern.finditer(line))
     urls = (next(filter(None, match.groups()), match[0]) for match in matches)
     cleaned = (html.unescape(url).rstrip(_TRAILING) for url in urls)

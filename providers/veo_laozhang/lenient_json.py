@@ -13,7 +13,7 @@ _MILLISECONDS = 1e11
 _LATEST = 253402300799.0  # the end of the year 9999
 
 
-def loads(data: bytes | str) -> Any:
+def parse_json(data: bytes | str) -> Any:
     """The JSON value of a text, or None where it holds none; every string in it can be encoded."""
     raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
     try:
@@ -26,7 +26,7 @@ def loads(data: bytes | str) -> Any:
         return None
 
 
-def dig(node: Any, *path: str | int) -> Any:
+def get_path(node: Any, *path: str | int) -> Any:
     """What lies at a path of keys and positions, or None."""
     for step in path:
         if isinstance(step, str) and isinstance(node, dict):
@@ -38,12 +38,12 @@ def dig(node: Any, *path: str | int) -> Any:
     return node
 
 
-def text(value: Any) -> str:
+def get_text(value: Any) -> str:
     """A string without the space around it; empty for whatever is no string."""
     return value.strip() if isinstance(value, str) else ""
 
 
-def progress(value: Any, *, running: bool) -> float | None:
+def parse_progress(value: Any, *, running: bool) -> float | None:
     """Progress as 0..1 from ``45``, ``45.0``, ``"45%"`` or ``"45"``; clamped, None if unreadable.
 
     A float of at most 1 counts as a fraction while the task runs, everything else as percent.
@@ -65,7 +65,7 @@ def _clamped(share: float) -> float:
     return min(max(share, 0.0), 1.0)
 
 
-def moment(value: Any) -> float | None:
+def parse_timestamp(value: Any) -> float | None:
     """Unix seconds from seconds, milliseconds, either as text, or an ISO 8601 text."""
     if isinstance(value, str):
         value = _number(value) if re.fullmatch(r"\s*\d{1,16}(\.\d*)?\s*", value) else _iso(value)

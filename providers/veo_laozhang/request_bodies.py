@@ -28,7 +28,7 @@ def content_path(task_id: str) -> str:
     return f"{task_path(task_id)}/content"
 
 
-def is_form(request: Request, model: Model) -> bool:
+def uses_form(request: Request, model: Model) -> bool:
     """Whether a task is created by a multipart form: frames are uploaded, and options are read.
 
     In JSON the gateway ignores options outside ``metadata``; image URLs in JSON were accepted
@@ -44,14 +44,14 @@ def has_options(model: Model) -> bool:
     )
 
 
-def task_body(request: Request) -> dict[str, str]:
+def build_task_body(request: Request) -> dict[str, str]:
     """The JSON body for a text-to-video task of a legacy model."""
     return {"model": str(request.model), "prompt": request.prompt}
 
 
-def task_fields(request: Request, model: Model) -> dict[str, str]:
+def build_form_fields(request: Request, model: Model) -> dict[str, str]:
     """The text fields of the form; every option is said, so that no default decides a price."""
-    fields = task_body(request)
+    fields = build_task_body(request)
     if not has_options(model):
         return fields
     chosen = values(request, model)
@@ -62,13 +62,13 @@ def task_fields(request: Request, model: Model) -> dict[str, str]:
         "seed": request.seed,
     }
     said = {name: value for name, value in named.items() if value is not None}
-    fields |= {"seconds": str(chosen["duration"]), **_size(chosen)}
+    fields |= {"seconds": str(chosen["duration"]), **_build_size(chosen)}
     fields |= {name: str(value) for name, value in said.items()}
     metadata = {"durationSeconds": chosen["duration"], **said}
     return fields | {"metadata": json.dumps(metadata, ensure_ascii=False)}
 
 
-def _size(chosen: Mapping[str, Any]) -> dict[str, str]:
+def _build_size(chosen: Mapping[str, Any]) -> dict[str, str]:
     sides = _SIZES.get(chosen["resolution"])
     if not sides:
         return {}
@@ -76,7 +76,7 @@ def _size(chosen: Mapping[str, Any]) -> dict[str, str]:
     return {"size": f"{width}x{height}"}
 
 
-def task_files(request: Request) -> list[Upload]:
+def build_form_files(request: Request) -> list[Upload]:
     """The frames of the form: one field name, repeated, the start first."""
     return [
         ("input_reference", (frame.filename, frame.data or b"", frame.mime))
@@ -84,7 +84,7 @@ def task_files(request: Request) -> list[Upload]:
     ]
 
 
-def chat_body(request: Request) -> dict[str, Any]:
+def build_chat_body(request: Request) -> dict[str, Any]:
     """The body of the streaming chat; the content is a list, as the vendor's pages insist.
 
     Pictures go as data URIs: URLs worked once, and are documented as refused since.

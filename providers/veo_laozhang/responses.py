@@ -15,9 +15,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from veo.update import RemoteVideo, Stage, Update
-from veo_laozhang.error_body import read, read_answer, redacted
-from veo_laozhang.error_table import failure, refusal, trouble
-from veo_laozhang.lenient_json import dig, loads, moment, progress, text
+from veo_laozhang.error_body import parse_error, read_error, redact_message
+from veo_laozhang.error_table import generation_error, get_error, submit_error
+from veo_laozhang.lenient_json import (
+    get_path,
+    get_text,
+    parse_json,
+    parse_progress,
+    parse_timestamp,
+)
 from veo_laozhang.request_bodies import content_path
 
 if TYPE_CHECKING:
@@ -66,11 +72,11 @@ _URLS: tuple[tuple[str | int, ...], ...] = (
 _BACKEND = re.compile(
     r"\b(sql\w*|database|dial tcp|bad connection|connection refused)\b", re.IGNORECASE
 )
-_FINE = ((str, "success"), (str, "0"), (str, "200"), (int, 0), (int, 200))
+_SUCCESS_CODES = ((str, "success"), (str, "0"), (str, "200"), (int, 0), (int, 200))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class TaskStatus:
     """A task as one answer tells it.
 
     Attributes:
@@ -83,110 +89,110 @@ class Task:
     """
 
     stage: Stage | None
-    word: str
+    status: str
     progress: float | None
     url: str | None = None
     expires_at: float | None = None
 
 
-def read_task(body: Any) -> Task:
+def read_task(body: Any) -> TaskStatus:
     """A task from a decoded body of any shape."""
-    body = unwrap(body)
-    word = _word(body)
-    stage = stage_of(word) if word else _unsaid(body)
-    share = progress(dig(body, "progress"), running=stage is Stage.RUNNING)
+    body = unwrap_envelope(body)
+    word = _read_status(body)
+    stage = parse_stage(word) if word else _infer_stage(body)
+    share = parse_progress(get_path(body, "progress"), running=stage is Stage.RUNNING)
     if stage is not Stage.READY:
-        return Task(stage=stage, word=word, progress=share)
-    expires_at = moment(dig(body, "expires_at"))
-    url = read_url(body) or _old_place(body)
-    return Task(stage=stage, word=word, progress=share, url=url, expires_at=expires_at)
+        return TaskStatus(stage=stage, status=word, progress=share)
+    expires_at = parse_timestamp(get_path(body, "expires_at"))
+    url = read_video_url(body) or _read_legacy_url(body)
+    return TaskStatus(stage=stage, status=word, progress=share, url=url, expires_at=expires_at)
 
 
-def unwrap(body: Any) -> Any:
+def unwrap_envelope(body: Any) -> Any:
     """What lies inside ``{"code": "success", "data": {...}}`` and ``{"success": true, ...}``."""
-    while _is_envelope(body) and isinstance(dig(body, "data"), dict):
+    while _is_envelope(body) and isinstance(get_path(body, "data"), dict):
         body = body["data"]
     return body
 
 
 def _is_envelope(body: Any) -> bool:
-    code = dig(body, "code")
-    return dig(body, "success") is True or (type(code), code) in _FINE
+    code = get_path(body, "code")
+    return get_path(body, "success") is True or (type(code), code) in _SUCCESS_CODES
 
 
-def read_id(body: Any) -> str | None:
+def read_task_id(body: Any) -> str | None:
     """The task's id: the first that is a text, else the first number; none beside a no."""
-    if _says_no(body):
+    if _is_error_envelope(body):
         return None
-    found = [dig(body, *path) for path in _IDS]
-    found += [dig(body, "data")] if _is_envelope(body) else []
-    words = (text(value) for value in found)
+    found = [get_path(body, *path) for path in _IDS]
+    found += [get_path(body, "data")] if _is_envelope(body) else []
+    words = (get_text(value) for value in found)
     numbers = (str(value) for value in found if type(value) is int)
     return next(filter(None, words), None) or next(numbers, None)
 
 
-def read_url(body: Any) -> str | None:
+def read_video_url(body: Any) -> str | None:
     """Where the file is: the first place that holds a URL or a path; empty and null count not."""
-    places = (text(dig(body, *path)) for path in _URLS)
-    return next((place for place in places if _is_place(place)), None)
+    places = (get_text(get_path(body, *path)) for path in _URLS)
+    return next((place for place in places if _is_location(place)), None)
 
 
-def _old_place(body: Any) -> str | None:
+def _read_legacy_url(body: Any) -> str | None:
     """Where older gateways put it."""
-    reason = text(dig(body, "fail_reason"))
-    return reason if _is_place(reason) else None
+    reason = get_text(get_path(body, "fail_reason"))
+    return reason if _is_location(reason) else None
 
 
-def _is_place(place: str) -> bool:
+def _is_location(place: str) -> bool:
     return place.startswith(("http://", "https://", "/"))
 
 
-def _word(body: Any) -> str:
-    status = dig(body, "status")
+def _read_status(body: Any) -> str:
+    status = get_path(body, "status")
     return str(status).strip()[:40] if status is not None and status != "" else ""
 
 
-def stage_of(word: str) -> Stage:
+def parse_stage(word: str) -> Stage:
     """The stage that a status word tells; a word that nobody knows ends nothing."""
     known = STAGES.get(word.casefold().replace("-", "_").replace(" ", "_"))
     if known is None:
-        _wonder(word)
+        _warn_unknown_status(word)
     return known or Stage.RUNNING
 
 
 @lru_cache(maxsize=64)
-def _wonder(word: str) -> None:
+def _warn_unknown_status(word: str) -> None:
     _log.warning("unknown task status %r: taken as still running", word)
 
 
-def _unsaid(body: Any) -> Stage | None:
+def _infer_stage(body: Any) -> Stage | None:
     """The stage of a task whose status is not told."""
-    if read_url(body):
+    if read_video_url(body):
         return Stage.READY
-    known = read_id(body) or dig(body, "progress")
-    if dig(body, "error"):
+    known = read_task_id(body) or get_path(body, "progress")
+    if get_path(body, "error"):
         return Stage.FAILED if known else None
     return Stage.SUBMITTED if known is not None else None
 
 
-def read_created(answer: Response, model: Model | None = None) -> Update:
+def read_submit_response(answer: Response, model: Model | None = None) -> Update:
     """The task that an answer to the paid POST promises.
 
     Raises:
         VeoError: There is none; ``charged`` says whether that is certain.
     """
-    body = loads(answer.body)
-    name = read_id(unwrap(body)) if answer.ok else None
+    body = parse_json(answer.body)
+    name = read_task_id(unwrap_envelope(body)) if answer.ok else None
     if not name:
-        raise refusal(answer, model)
+        raise submit_error(answer, model)
     return Update(stage=Stage.SUBMITTED, task_id=name)
 
 
-def _says_no(body: Any) -> bool:
+def _is_error_envelope(body: Any) -> bool:
     """Whether it is an error envelope: ``{"code": "<error>", "data": ...}`` and its like."""
-    code = dig(body, "code")
+    code = get_path(body, "code")
     failed = isinstance(code, str) and code not in ("", "ok", "success", "0", "200")
-    return failed or dig(body, "success") is False
+    return failed or get_path(body, "success") is False
 
 
 def read_poll(answer: Response, task_id: str) -> Update:
@@ -196,27 +202,29 @@ def read_poll(answer: Response, task_id: str) -> Update:
         TaskNotFoundError: The service does not know it, or not yet.
         VeoError: The answer says nothing about the task.
     """
-    body = loads(answer.body) if answer.ok else None
+    body = parse_json(answer.body) if answer.ok else None
     task = read_task(body)
     if task.stage is None:
-        return _refused_poll(answer, task_id)
+        return _read_poll_error(answer, task_id)
     return Update(
         stage=task.stage,
         task_id=task_id,
         progress=task.progress,
-        video=_video(task, task_id) if task.stage is Stage.READY else None,
-        error=_failure(body, task.word, answer) if task.stage is Stage.FAILED else None,
-        poll_after=_poll_after(answer.headers),
+        video=_remote_video(task, task_id) if task.stage is Stage.READY else None,
+        error=_task_error(body, task.status, answer) if task.stage is Stage.FAILED else None,
+        poll_after=_read_poll_delay(answer.headers),
     )
 
 
-def _failure(body: Any, word: str, answer: Response) -> VeoError:
-    body = unwrap(body)
-    told = f"the task is {word or 'failed'}", text(dig(body, "error", "code"))
-    return failure(redacted(read(body, ": ".join(filter(None, told))), answer))
+def _task_error(body: Any, word: str, answer: Response) -> VeoError:
+    body = unwrap_envelope(body)
+    told = f"the task is {word or 'failed'}", get_text(get_path(body, "error", "code"))
+    return generation_error(
+        redact_message(parse_error(body, ": ".join(filter(None, told))), answer)
+    )
 
 
-def _video(task: Task, task_id: str) -> RemoteVideo:
+def _remote_video(task: TaskStatus, task_id: str) -> RemoteVideo:
     """The file's own URL, else the task's content.
 
     A URL of the content is taken as the path that it is, whatever host it names: gateways name
@@ -227,15 +235,15 @@ def _video(task: Task, task_id: str) -> RemoteVideo:
     return RemoteVideo(named or own, expires_at=task.expires_at)
 
 
-def _refused_poll(answer: Response, task_id: str) -> Update:
+def _read_poll_error(answer: Response, task_id: str) -> Update:
     """A failed task can show as a failed GET: seen as the code ``get_task_failed``."""
-    said = read_answer(answer)
-    if "get_task_failed" not in said.haystack or _BACKEND.search(said.message):
-        raise trouble(answer)
-    return Update(stage=Stage.FAILED, task_id=task_id, error=failure(said))
+    said = read_error(answer)
+    if "get_task_failed" not in said.searchable_text or _BACKEND.search(said.message):
+        raise get_error(answer)
+    return Update(stage=Stage.FAILED, task_id=task_id, error=generation_error(said))
 
 
-def _poll_after(headers: Mapping[str, str]) -> float | None:
+def _read_poll_delay(headers: Mapping[str, str]) -> float | None:
     """Seconds, from the header that the OpenAI clients heed."""
     value = headers.get("openai-poll-after-ms", "")
     return int(value) / 1000 if re.fullmatch(r"\d{1,6}", value) else None

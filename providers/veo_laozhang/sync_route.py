@@ -12,10 +12,10 @@ from veo.model import Facts, load_facts
 from veo.update import RemoteVideo, Stage, Update
 from veo_laozhang import chat_text as prose
 from veo_laozhang import request_bodies as bodies
-from veo_laozhang.base import Route, seconds
-from veo_laozhang.chat_stream import ChatReader
-from veo_laozhang.error_body import Said, read, request_id
-from veo_laozhang.error_table import failure, refusal
+from veo_laozhang.base import Route, read_seconds
+from veo_laozhang.chat_stream import ChatStreamParser
+from veo_laozhang.error_body import ErrorBody, parse_error, read_request_id
+from veo_laozhang.error_table import generation_error, submit_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from veo.request import Request
     from veo.update import Report
 
-DEADLINE_S = 600.0  # 189 and 352 s were measured; the vendor's pages advise 300 to 600
-SILENCE_S = 300.0
-MOST_BYTES = 8_000_000
-_LONGEST = 4_000
-_SNIPPET = 500
+STREAM_DEADLINE_S = 600.0  # 189 and 352 s were measured; the vendor's pages advise 300 to 600
+MAX_SILENCE_S = 300.0
+MAX_STREAM_BYTES = 8_000_000
+_MAX_TRANSCRIPT_CHARS = 4_000
+_MAX_STRAY_CHARS = 500
 _HINT = "It is not sent again unasked: it may have been charged, and may be in the usage log."
 
 _log = logging.getLogger(__name__)
@@ -52,20 +52,22 @@ class LaoZhangSync(Route):
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
-        self._deadline_s = seconds(connection, "deadline_s", DEADLINE_S)
-        self._silence_s = min(seconds(connection, "silence_s", SILENCE_S), self._deadline_s)
+        self._deadline_s = read_seconds(connection, "deadline_s", STREAM_DEADLINE_S)
+        self._silence_s = min(
+            read_seconds(connection, "silence_s", MAX_SILENCE_S), self._deadline_s
+        )
 
     def submit(self, request: Request, report: Report) -> Update:
         """Have a video made, and return when it is."""
         end = time.monotonic() + self._deadline_s
         answer = self._http.start_json(
-            "chat/completions", bodies.chat_body(request), silence_s=self._silence_s
+            "chat/completions", bodies.build_chat_body(request), silence_s=self._silence_s
         )
         if not 200 <= answer.status < 300:
-            raise refusal(answer.read(), self.models.get(request.model or ""))
+            raise submit_error(answer.read(), self.models.get(request.model or ""))
         try:
             report(Update(stage=Stage.SUBMITTED, message="accepted, and charged from here on"))
-            return self._listen(answer, report, end)
+            return self._read_stream(answer, report, end)
         finally:
             answer.close()
 
@@ -80,80 +82,83 @@ class LaoZhangSync(Route):
             hint="laozhang-async has tasks that survive a lost connection.",
         )
 
-    def _listen(self, answer: StreamingResponse, report: Report, end: float) -> Update:
-        reader, told = ChatReader(), None
-        for piece in _pieces(answer, reader, end):
+    def _read_stream(self, answer: StreamingResponse, report: Report, end: float) -> Update:
+        reader, told = ChatStreamParser(), None
+        for piece in _read_chunks(answer, reader, end):
             reader.feed(piece)
-            if (news := self._news(reader)) != told:
+            if (news := self._read_progress(reader)) != told:
                 told = news
                 report(news)
-            if reader.done or (reader.finished and _url(reader)):
+            if reader.is_done or (reader.is_finished and _find_url(reader)):
                 break
-        reader.end()
-        url = _url(reader)
+        reader.close()
+        url = _find_url(reader)
         if not url:
-            raise _no_video(reader, answer)
-        if reader.cut:
-            _log.warning("the stream was cut behind the video's link: %s", reader.cut)
+            raise _no_video_error(reader, answer)
+        if reader.interruption:
+            _log.warning("the stream was cut behind the video's link: %s", reader.interruption)
         return Update(stage=Stage.READY, progress=1.0, video=RemoteVideo(url))
 
-    def _news(self, reader: ChatReader) -> Update:
-        line = prose.last_line(reader.heard)
+    def _read_progress(self, reader: ChatStreamParser) -> Update:
+        line = prose.find_last_line(reader.transcript)
         return Update(
             stage=Stage.RUNNING,
-            progress=prose.progress(reader.heard),
+            progress=prose.parse_progress(reader.transcript),
             message=self._http.key.redact(line) if line else None,
         )
 
 
-def _pieces(answer: StreamingResponse, reader: ChatReader, end: float) -> Iterator[bytes]:
+def _read_chunks(
+    answer: StreamingResponse, reader: ChatStreamParser, end: float
+) -> Iterator[bytes]:
     """The stream as it comes; what cuts it short is noted, for the link may have come before."""
     size = 0
     try:
         for piece in answer.chunks(None):
             size += len(piece)
             yield piece
-            reader.cut = _enough(size, end)
-            if reader.cut:
+            reader.interruption = _check_limits(size, end)
+            if reader.interruption:
                 return
     except AnswerLostError as error:
-        reader.cut = error.message
+        reader.interruption = error.message
 
 
-def _enough(size: int, end: float) -> str:
-    if size > MOST_BYTES:
-        return f"the stream is longer than {MOST_BYTES} bytes"
+def _check_limits(size: int, end: float) -> str:
+    if size > MAX_STREAM_BYTES:
+        return f"the stream is longer than {MAX_STREAM_BYTES} bytes"
     return "the stream took too long, and was left" if time.monotonic() > end else ""
 
 
-def _url(reader: ChatReader) -> str | None:
+def _find_url(reader: ChatStreamParser) -> str | None:
     urls = (
-        prose.video_url(said, finished=reader.finished) for said in (reader.content, reader.heard)
+        prose.find_video_url(said, finished=reader.is_finished)
+        for said in (reader.content, reader.transcript)
     )
     return next(filter(None, urls), None)
 
 
-def _no_video(reader: ChatReader, answer: StreamingResponse) -> VeoError:
+def _no_video_error(reader: ChatStreamParser, answer: StreamingResponse) -> VeoError:
     """Why a stream brought no video, with what it said."""
-    words = prose.outside_echo(reader.heard).strip()[-_LONGEST:]
-    name = request_id(answer.headers)
+    words = prose.strip_echo(reader.transcript).strip()[-_MAX_TRANSCRIPT_CHARS:]
+    name = read_request_id(answer.headers)
     if reader.error:
-        said = read(reader.error)
+        said = parse_error(reader.error)
         told = f"{said.message}; before that: {words}" if words else said.message
         said = replace(said, message=told, request_id=said.request_id or name)
-    elif reader.cut:
-        told = f"{reader.cut}; the stream had said: {words or 'nothing'}"
-        return _final(AnswerLostError, answer.key.redact(told), name)
-    elif reader.junk and not reader.events:
-        told = f"the answer is no chat: {' '.join(reader.junk)[:_SNIPPET]}"
-        return _final(ProtocolError, answer.key.redact(told), name)
+    elif reader.interruption:
+        told = f"{reader.interruption}; the stream had said: {words or 'nothing'}"
+        return _stream_error(AnswerLostError, answer.key.redact(told), name)
+    elif reader.stray_lines and not reader.event_count:
+        told = f"the answer is no chat: {' '.join(reader.stray_lines)[:_MAX_STRAY_CHARS]}"
+        return _stream_error(ProtocolError, answer.key.redact(told), name)
     else:
         told = f"the stream ended without a video: {words or 'without a word'}"
-        said = Said(told, (reader.reason,), name)
-    return failure(replace(said, message=answer.key.redact(said.message)), charged=True)
+        said = ErrorBody(told, (reader.finish_reason,), name)
+    return generation_error(replace(said, message=answer.key.redact(said.message)), charged=True)
 
 
-def _final(kind: type[VeoError], told: str, name: str | None) -> VeoError:
+def _stream_error(kind: type[VeoError], told: str, name: str | None) -> VeoError:
     return kind(told, charged=True, retryable=False, hint=_HINT, request_id=name)
 
 
