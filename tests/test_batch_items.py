@@ -74,7 +74,7 @@ def test_lenient_spellings(key: str, value: Any) -> None:
 
 
 PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
-    "an unknown key": ({"promptt": 1}, "promptt: there is no such key; did you mean prompt?"),
+    "an unknown key": ({"promptt": 1}, "promptt: is not a known key; did you mean prompt?"),
     "a prompt of null": ({"prompt": None}, "prompt: must be text, not null"),
     "a number as text": ({"duration": "8"}, 'duration: must be a whole number, not "8"'),
     "a fraction": ({"duration": 8.5}, "duration: must be a whole number, not 8.5"),
@@ -83,8 +83,8 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
     "an object as an image": ({"start_frame": {}}, "start_frame: must be text, not an object"),
     "a wrong reference": ({"reference": ["b", 3]}, "reference[1]: must be text, not 3"),
     "an empty name": ({"output": ""}, "output: must not be empty"),
-    "half a character": ({"prompt": "\ud800"}, "prompt: holds a character that is none"),
-    "a NUL": ({"output": "a\0b"}, "output: holds a character that is none"),
+    "half a character": ({"prompt": "\ud800"}, "prompt: contains an invalid character"),
+    "a NUL": ({"output": "a\0b"}, "output: contains an invalid character"),
     "a broken data URI": ({"end_frame": "data:image/png"}, "end_frame: the data URI has no comma"),
 }
 

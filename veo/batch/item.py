@@ -1,4 +1,4 @@
-"""One item of a batch: its keys, their types, the request that it asks for. Pure."""
+"""Turns the raw items of a batch into requests, and names every problem of their keys. No I/O."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Item:
     """One request of a batch.
 
     Attributes:
-        location: Where it stands.
-        request: What is asked for; images as they were written, not looked at yet.
-        provider: Its route; None for the batch's.
-        output: Its file, under the batch's output folder; None for a name of its own making.
+        location: Where the item stands.
+        request: The request; its images were not read yet.
+        provider: Name of the provider; that of the batch when None.
+        output: Path below the output folder; generated from the request when None.
     """
 
     location: ItemLocation
@@ -45,19 +45,21 @@ class Item:
     output: str | None = None
 
 
-def _sound(text: str) -> str:
-    if "\0" in text or not _encodes(text):
-        raise PydanticCustomError("unsound", "holds a character that is none")
+def _check_characters(text: str) -> str:
+    # JSON escapes can spell a NUL, which no path may hold, and half of a surrogate pair, which
+    # cannot be encoded in UTF-8.
+    if "\0" in text or not _is_encodable(text):
+        raise PydanticCustomError("invalid_character", "contains an invalid character")
     return text
 
 
-def _named(text: str) -> str:
+def _check_not_empty(text: str) -> str:
     if not text:
-        raise PydanticCustomError("unnamed", "must not be empty")
+        raise PydanticCustomError("empty", "must not be empty")
     return text
 
 
-def _encodes(text: str) -> bool:
+def _is_encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -65,13 +67,12 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _listed(value: Any) -> Any:
+def _wrap_single(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Text = Annotated[str, AfterValidator(_sound)]
-Name = Annotated[Text, AfterValidator(_named)]
-
+Text = Annotated[str, AfterValidator(_check_characters)]
+Name = Annotated[Text, AfterValidator(_check_not_empty)]
 
 _TYPES: dict[str, Any] = {
     "text": Text,
@@ -79,12 +80,18 @@ _TYPES: dict[str, Any] = {
     "integer": int,
     "flag": bool,
     "image": Name,
-    "images": Annotated[list[Name], BeforeValidator(_listed)],
+    "images": Annotated[list[Name], BeforeValidator(_wrap_single)],
+}
+_TYPE_NAMES = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "list_type": "a list of images",
 }
 
 
 class _ItemKeys(BaseModel):
-    """The keys of an item that are no options of a request."""
+    """The keys of an item that are not options of a request."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -93,7 +100,6 @@ class _ItemKeys(BaseModel):
     output: Name | None = None
 
 
-# ``null`` is as good as a key that is not given.
 _OPTION_KEYS: dict[str, Any] = {
     name: (_TYPES[row.kind] | None, None) for name, row in OPTIONS.items()
 }
@@ -101,34 +107,35 @@ ItemSchema = create_model("ItemSchema", __base__=_ItemKeys, **_OPTION_KEYS)
 
 
 def read_item(raw: RawItem, defaults: Mapping[str, Any]) -> tuple[Item | None, list[ItemProblem]]:
-    """An item, or every problem of its keys.
+    """Return the item, or every problem of its keys.
 
     Args:
-        raw: As it was written.
-        defaults: Values of keys that it does not say.
+        raw: The keys and values as they were written; null counts as not set.
+        defaults: Values of the keys that the item does not set.
     """
-    said = {key: value for key, value in raw.body.items() if value is not None or key == "prompt"}
+    # A prompt has no default, so that its null stays, and is reported as such.
+    values = {key: value for key, value in raw.body.items() if value is not None or key == "prompt"}
     try:
-        keys = ItemSchema.model_validate({**defaults, **said})
+        keys = ItemSchema.model_validate({**defaults, **values})
     except ValidationError as error:
-        return None, list(_problems(raw.location, error))
-    return _item(raw.location, keys)
+        return None, list(_convert_problems(raw.location, error))
+    return _build_item(raw.location, keys)
 
 
 def read_items(
-    raws: Iterable[RawItem], defaults: Mapping[str, Any] | None = None
+    raw_items: Iterable[RawItem], defaults: Mapping[str, Any] | None = None
 ) -> tuple[list[Item], list[ItemProblem]]:
-    """All items that can be read, and every problem of the others."""
+    """Return all valid items, and every problem of the others."""
     items, problems = [], []
-    for raw in raws:
-        item, found = read_item(raw, defaults or {})
-        problems += found
+    for raw in raw_items:
+        item, item_problems = read_item(raw, defaults or {})
+        problems += item_problems
         if item:
             items.append(item)
     return items, problems
 
 
-def _item(location: ItemLocation, keys: _ItemKeys) -> tuple[Item | None, list[ItemProblem]]:
+def _build_item(location: ItemLocation, keys: _ItemKeys) -> tuple[Item | None, list[ItemProblem]]:
     values = {name: value for name, value in keys if value is not None}
     provider, output = values.pop("provider", None), values.pop("output", None)
     problems: list[ItemProblem] = []
@@ -152,27 +159,19 @@ def _find_image_problems(
             yield from error.to_item_problems(location, key)
 
 
-def _problems(location: ItemLocation, error: ValidationError) -> Iterator[ItemProblem]:
-    for problem in error.errors(include_url=False):
-        key, *rest = problem["loc"]
+def _convert_problems(location: ItemLocation, error: ValidationError) -> Iterator[ItemProblem]:
+    for details in error.errors(include_url=False):
+        key, *rest = details["loc"]
         name = str(key) + "".join(f"[{part}]" for part in rest)
-        yield ItemProblem(location, f"{name}: {_words(str(key), dict(problem))}")
+        yield ItemProblem(location, f"{name}: {_describe_problem(str(key), dict(details))}")
 
 
-_WANTED = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "bool_type": "true or false",
-    "list_type": "a list of images",
-}
-
-
-def _words(key: str, problem: Mapping[str, Any]) -> str:
-    if problem["type"] == "missing":
+def _describe_problem(key: str, details: Mapping[str, Any]) -> str:
+    if details["type"] == "missing":
         return "is missing"
-    if problem["type"] == "extra_forbidden":
-        meant = find_similar(key, list(ItemSchema.model_fields))
-        return "there is no such key" + (f"; did you mean {meant}?" if meant else "")
-    if wanted := _WANTED.get(problem["type"]):
-        return f"must be {wanted}, not {describe_value(problem['input'])}"
-    return str(problem["msg"])
+    if details["type"] == "extra_forbidden":
+        similar = find_similar(key, list(ItemSchema.model_fields))
+        return "is not a known key" + (f"; did you mean {similar}?" if similar else "")
+    if type_name := _TYPE_NAMES.get(details["type"]):
+        return f"must be {type_name}, not {describe_value(details['input'])}"
+    return str(details["msg"])
