@@ -1,1 +1,1 @@
-"""Many requests as one piece of work: read, checked, made once each, and carried on with."""
+"""Many requests that are read, checked, planned and run together."""
