@@ -40,12 +40,7 @@ __all__ = ["Client", "Endpoint"]
 class Client(Session):
     """Makes videos. Use it as a context manager, or call ``close``.
 
-    Args:
-        config: The configuration, as ``veo.config.load`` returns it; read from files and
-            environment by default.
-        home: The ledger's folder; ``$VEO_HOME`` or the platform's data folder by default.
-        endpoint: A sandbox that replaces the live services, or a function that starts one. The
-            function is called on the first connection to a provider.
+    ``Session`` describes the arguments of the constructor.
     """
 
     def submit(
@@ -77,7 +72,7 @@ class Client(Session):
         """
         name = provider or self.config.provider
         plan = self.plan(request, name, **options)
-        job = make_job_id()
+        job = make_job_id()  # a single job is also a run, so that `max_cost` limits it alone
         new = self.prepare_job(plan, name, run=job, job=job, output=output, force=force)
         return self.start_jobs([new], job, max_cost, timeout)[0]
 
@@ -97,12 +92,11 @@ class Client(Session):
 
         Args:
             requests: Requests or prompts.
-            provider: The provider's name; the configured one by default.
+            provider: As for ``submit``.
+            force: As for ``submit``.
+            timeout: As for ``submit``.
             outputs: One file for each request; named after prompt and job by default.
-            force: Replace existing files.
             max_cost: The most that all jobs together may cost, USD.
-            timeout: Seconds after which ``Job.result`` stops waiting; the configured time by
-                default.
 
         Raises:
             InvalidBatchError: Requests are not valid; the error lists every problem.
@@ -184,11 +178,11 @@ class Client(Session):
             request: The request for what comes next, or its prompt.
             times: The number of steps.
             output: The file of the last step, which holds the whole video; see
-                ``veo.extend.steps``.
-            force: Replace existing files.
+                ``veo.extend.run_steps``.
             max_cost: The most that all steps together may cost, USD.
-            timeout: Seconds to wait for each step; the configured time by default.
-            **options: Fields of the request, as for ``submit``.
+            force: As for ``submit``.
+            timeout: As for ``submit``.
+            **options: As for ``submit``.
 
         Raises:
             UnknownJobError: No job of this ledger made the video.
@@ -214,12 +208,10 @@ class Client(Session):
         Args:
             names: Job ids, or unambiguous beginnings of them.
             resubmit: Send jobs of unknown outcome again, which may pay a second time.
-            timeout: Seconds after which ``Job.result`` stops waiting; the configured time by
-                default.
+            timeout: As for ``submit``.
 
         Returns:
-            The jobs that this process works on now. Jobs of other processes and finished jobs
-            are not among them.
+            The jobs that this process works on now, without those of other processes.
 
         Raises:
             UnknownJobError: The ledger has no such job.

@@ -79,6 +79,7 @@ def find_source(session: Session, name: str) -> ExtensionSource:
         UsageError: The file cannot be read.
     """
     path = to_absolute(name)
+    # A job id has no suffix, so a name with one is meant as a file.
     if path.suffix and not path.is_file():
         raise UnknownJobError(f"{path}: no such file")
     record = (
@@ -214,6 +215,7 @@ def _find_job_of_file(ledger: Ledger, path: Path) -> Record:
         records = lineage.jobs_by_file(ledger, download.hash_file(path))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
+    # Several jobs can have made equal files; only the sidecar tells which of them made this one.
     job = sidecar.read_job_id(path)
     if records:
         return next((record for record in records if record.id == job), records[0])
@@ -242,6 +244,7 @@ def _unknown_file_error(ledger: Ledger, path: Path, job: str | None) -> UnknownJ
 def _measure_s(record: Record) -> float | None:
     """Return the length of a job's file in seconds; None if the file is missing or changed."""
     path = Path(record.output)
+    # A file of another size was replaced, and its length is not that of the provider's video.
     if record.bytes is None or download.size_on_disk(path) != record.bytes:
         return None
     return mp4.read_duration_s(path)

@@ -178,6 +178,7 @@ class Facts(FrozenFacts):
     max_in_flight: int
     submits_per_minute: int
     settle_s: float = 0.0
+    # Defaults for a provider without measurements: the ledger soon replaces them.
     median_s: float = 180.0
     spread: float = 0.35
     progress: bool = True
@@ -208,6 +209,7 @@ def load_facts(package: str, provider: str) -> Facts:
 
 
 def _build_model(tables: Sequence[Mapping[str, Any]], provider: str) -> Model:
+    # Terms of one provider are more specific than any row, so they come after all rows.
     terms = [table.get("providers", {}).get(provider, {}) for table in tables]
     layers = [*tables, *terms]
     row = {key: value for layer in layers for key, value in layer.items() if key != "providers"}
@@ -218,6 +220,7 @@ def _build_model(tables: Sequence[Mapping[str, Any]], provider: str) -> Model:
 
 def find_similar(name: str, names: list[str]) -> str | None:
     """Return the name with the same words in another order, else the most similar one."""
+    # Names of models have many parts, and users often swap two of them.
     words = sorted(name.lower().split("-"))
     for candidate in names:
         if sorted(candidate.split("-")) == words:

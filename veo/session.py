@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 class Session:
     """Plans, starts and follows jobs. ``Client`` adds what a user calls.
 
-    Batches, extensions and comparisons depend on this class only, so that they can be used by
-    ``Client`` without an import cycle.
+    Batches, extensions and comparisons depend on this class only, so that ``Client`` can import
+    them.
 
     Args:
         config: The configuration; read from files and environment by default.
@@ -55,7 +55,8 @@ class Session:
         self.config = config or read_config().config
         self.home = home or default_home()
         self.ledger = Ledger(self.home)
-        self.images = ImageStore(self.home / "pictures")
+        self.images = ImageStore(self.home / "images")
+        # The wall clock, because the times in the ledger must be valid after a restart.
         context = StepContext(self.ledger, self.images, self.connect, time.time)
         self._runner = JobRunner(context, self.config.timeout)
         self._registry = ProviderRegistry(self.config, endpoint, self._runner.on_capacity)
@@ -86,6 +87,7 @@ class Session:
             Request.of(request, **options),
             self.models(name),
             preferred=self.config.model or provider_config.model,
+            # An iterator: other providers are imported only if the request has problems.
             catalogue=self._registry.offers(),
             retired=self.config.retired,
         )
@@ -115,7 +117,7 @@ class Session:
             ImageError: An image cannot be used.
             SetupError: The provider cannot be used.
         """
-        self.connect(provider)
+        self.connect(provider)  # first, so that a missing key is reported before anything is stored
         job = job or make_job_id()
         request = plan.request.map_images(self.images.store)
         default = self.config.output_dir / f"{planning.make_slug(request.prompt)}-{job}.mp4"
@@ -145,8 +147,7 @@ class Session:
             new: What ``new_job`` returned; the jobs may belong to several providers.
             run: The run of the jobs; ``max_cost`` limits the sum of a run.
             max_cost: Limit in USD; the configured one by default.
-            timeout: Seconds after which ``Job.result`` stops waiting; the configured time by
-                default.
+            timeout: Seconds after which ``Job.result`` stops waiting; the configured ones if None.
 
         Raises:
             BudgetError: A limit would be exceeded. Nothing was sent or reserved.

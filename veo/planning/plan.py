@@ -73,7 +73,7 @@ def make_plan(
     """
     model = _choose_model(request, models, preferred, catalogue)
     problems = check(request, model)
-    if problems:
+    if problems:  # again with alternatives, which takes far longer
         problems = check(request, model, list(catalogue) or models.values())
     if errors(problems):
         siblings = _find_siblings(request, model, models)
@@ -98,6 +98,7 @@ def _choose_model(
     """Return the named model, else the first that accepts the request or has fewest problems."""
     if request.model is not None:
         return _find_model(request.model, models, catalogue)
+    # If every model must be chosen by name, any of them is better than no plan.
     candidates = [model for model in models.values() if model.auto] or list(models.values())
     if preferred:
         first = _find_model(preferred, models, catalogue)
