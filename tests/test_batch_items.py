@@ -12,24 +12,24 @@ from hypothesis import strategies as st
 from veo.batch.input import RawItem, parse_items
 from veo.batch.item import Item, ItemSchema, read_items
 from veo.problems import ItemLocation
+from veo.request import OPTIONS
 
 if TYPE_CHECKING:
     from veo.problems import ItemProblem
 
+SAMPLES = {
+    "text": "rain",
+    "name": "allow_adult",
+    "integer": 7,
+    "flag": True,
+    "image": "https://example.com/a.png",
+    "images": ["c.png", "d.png"],
+}
 FULL = {
     "prompt": "a lion",
     "provider": "gemini",
-    "model": "veo-3.1",
     "output": "lion.mp4",
-    "start_frame": "a.png",
-    "end_frame": "https://example.com/b.png",
-    "reference": ["c.png", "d.png"],
-    "negative_prompt": "rain",
-    "aspect_ratio": "16:9",
-    "resolution": "720p",
-    "duration": 8,
-    "seed": 7,
-    "person_generation": "allow_adult",
+    **{name: SAMPLES[row.kind] for name, row in OPTIONS.items()},
 }
 
 
@@ -55,7 +55,7 @@ def test_every_option_of_a_request_is_a_key() -> None:
     assert (item.provider, item.output) == ("gemini", "lion.mp4")
     assert body == {key: FULL[key] for key in body}
     assert set(body) == set(ItemSchema.model_fields) - {*images, "provider", "output"}
-    assert images["start_frame"]["source"] == "a.png"
+    assert images["start_frame"]["source"] == "https://example.com/a.png"
     assert [image["source"] for image in images["reference"]] == ["c.png", "d.png"]
 
 
