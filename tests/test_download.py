@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sample_videos import film
 
 from veo import paths
-from veo.errors import AnswerLostError, DownloadError, OutputError
+from veo.errors import DownloadError, OutputError, ResponseLostError
 from veo.files import output as download
 from veo.provider import ByteStream
 
@@ -94,8 +94,8 @@ class TestReceive:
 
     def test_what_came_before_a_break_is_kept(self, part: Path) -> None:
         """So that the next try can go on from there."""
-        with pytest.raises(AnswerLostError):
-            received(part, breaking(DATA[:50], AnswerLostError("cut"), total=200))
+        with pytest.raises(ResponseLostError):
+            received(part, breaking(DATA[:50], ResponseLostError("cut"), total=200))
         assert download.size_on_disk(part) == 50
 
     def test_too_few_bytes_are_kept_and_told(self, part: Path) -> None:
@@ -110,12 +110,12 @@ class TestReceive:
             received(part, stream(DATA, total=150))
         assert download.size_on_disk(part) == 0
 
-    @pytest.mark.parametrize("error", [None, AnswerLostError("cut"), OSError("disk")])
+    @pytest.mark.parametrize("error", [None, ResponseLostError("cut"), OSError("disk")])
     def test_the_stream_is_closed(self, part: Path, error: Exception | None) -> None:
         """Whatever happens."""
         one = breaking(b"", error) if error else stream(DATA)
         one.close = Mock()
-        with pytest.raises((AnswerLostError, DownloadError)) if error else nullcontext():
+        with pytest.raises((ResponseLostError, DownloadError)) if error else nullcontext():
             received(part, one)
         one.close.assert_called_once_with()
 

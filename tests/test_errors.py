@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from veo import errors
 from veo.errors import (
-    AnswerLostError,
     BusyError,
     InvalidRequestError,
     ProviderError,
+    ResponseLostError,
     UsageError,
     VeoError,
 )
@@ -69,7 +69,7 @@ def test_a_fact_of_one_error_overrides_that_of_its_class() -> None:
     """None is a fact too: nobody can tell."""
     error = BusyError("busy", charged=None, retryable=False, retry_after=3.0, request_id="r")
     assert (error.charged, error.retryable, error.retry_after) == (None, False, 3.0)
-    assert (BusyError("busy").charged, AnswerLostError("lost").charged) == (False, None)
+    assert (BusyError("busy").charged, ResponseLostError("lost").charged) == (False, None)
 
 
 TEXT = st.none() | st.text()

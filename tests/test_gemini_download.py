@@ -5,12 +5,12 @@ from google_routes import CLIP, HOME, fetch, gemini
 from recording_server import Asked, RecordingServer, Reply
 
 from veo.errors import (
-    AnswerLostError,
     AuthError,
     BusyError,
     GoneError,
     KeyMissingError,
     ProtocolError,
+    ResponseLostError,
     VeoError,
 )
 from veo.update import RemoteVideo
@@ -120,7 +120,7 @@ def test_a_file_that_google_denies_is_gone(status: int) -> None:
         (401, AuthError),
         (429, BusyError),
         (503, BusyError),
-        (500, AnswerLostError),
+        (500, ResponseLostError),
         (418, ProtocolError),
     ],
 )
@@ -133,7 +133,7 @@ def test_other_refusals_of_a_download_are_not_its_end(status: int, kind: type[Ve
 
 def test_a_broken_download_is_told() -> None:
     """Fewer bytes than announced are no whole file."""
-    assert isinstance(refused(Reply(DATA, missing=10)), AnswerLostError)
+    assert isinstance(refused(Reply(DATA, missing=10)), ResponseLostError)
 
 
 def test_a_video_inside_an_operation_is_asked_for_again() -> None:

@@ -66,11 +66,11 @@ REFUSALS = [
     (302, "", errors.RefusedError, False),
 ]
 MAYBE_ACCEPTED = [
-    (500, "Internal error encountered.", errors.AnswerLostError),
-    (502, "Bad gateway", errors.AnswerLostError),
-    (504, "Deadline expired", errors.AnswerLostError),
-    (408, "Request timeout", errors.AnswerLostError),
-    (499, "The operation was cancelled.", errors.AnswerLostError),
+    (500, "Internal error encountered.", errors.ResponseLostError),
+    (502, "Bad gateway", errors.ResponseLostError),
+    (504, "Deadline expired", errors.ResponseLostError),
+    (408, "Request timeout", errors.ResponseLostError),
+    (499, "The operation was cancelled.", errors.ResponseLostError),
     (204, "", errors.ProtocolError),
 ]
 
@@ -165,7 +165,7 @@ def test_a_poll_that_is_refused_says_nothing_about_money() -> None:
         403: errors.AuthError,
         404: errors.TaskNotFoundError,
         429: errors.BusyError,
-        500: errors.AnswerLostError,
+        500: errors.ResponseLostError,
         503: errors.BusyError,
     }
 
@@ -223,7 +223,7 @@ def test_a_lost_answer_may_have_been_charged(reply: Reply, monkeypatch: pytest.M
 
     error = refused(reply)
 
-    assert (errors.AnswerLostError, None) == (type(error), error.charged)
+    assert (errors.ResponseLostError, None) == (type(error), error.charged)
 
 
 @pytest.mark.parametrize(
@@ -242,9 +242,9 @@ def test_an_unreadable_acceptance_may_have_been_charged(body: Any) -> None:
         (httpx.ConnectTimeout("slow"), errors.UnreachableError),
         (httpx.PoolTimeout("full"), errors.UnreachableError),
         (httpx.ProxyError("407"), errors.UnreachableError),
-        (httpx.ReadTimeout("slow"), errors.AnswerLostError),
-        (httpx.WriteError("broken"), errors.AnswerLostError),
-        (httpx.RemoteProtocolError("what"), errors.AnswerLostError),
+        (httpx.ReadTimeout("slow"), errors.ResponseLostError),
+        (httpx.WriteError("broken"), errors.ResponseLostError),
+        (httpx.RemoteProtocolError("what"), errors.ResponseLostError),
         (google_auth.TransportError("down"), errors.UnreachableError),
         (google_auth.RefreshError("invalid_grant"), errors.AuthError),
     ],

@@ -16,11 +16,11 @@ from raw_server import ANSWER, RawServer, answering, closed_port
 from recording_server import RecordingServer, Reply
 
 from veo.errors import (
-    AnswerLostError,
     ConfigError,
     GoneError,
     ProtocolError,
     RefusedError,
+    ResponseLostError,
     UnreachableError,
     VeoError,
 )
@@ -187,7 +187,7 @@ class TestTheKey:
     ) -> None:
         """Neither the error, nor its causes, nor a log at any level."""
         caplog.set_level(logging.DEBUG)
-        with answering(answer) as server, pytest.raises(AnswerLostError) as caught:
+        with answering(answer) as server, pytest.raises(ResponseLostError) as caught:
             api(server.url).post_json("videos", {"prompt": "a lion"})
         told = "".join(traceback.format_exception(caught.value, chain=False)) + caplog.text
         assert "sandbox-key" not in told + repr(caught.value) + str(caught.value.to_json())
@@ -244,7 +244,7 @@ class TestWhatAFailureProves:
 
     def test_a_closed_connection_may_have_been_an_acceptance(self) -> None:
         """Heard, then hung up: nobody can tell whether it was charged."""
-        with answering(b"") as server, pytest.raises(AnswerLostError) as caught:
+        with answering(b"") as server, pytest.raises(ResponseLostError) as caught:
             api(server.url).post_json("videos", {})
         assert caught.value.charged is None
         assert server.connections == 1
@@ -255,7 +255,7 @@ class TestWhatAFailureProves:
         def hang_up(connection: socket.socket) -> None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
-        with RawServer(hang_up) as server, pytest.raises((AnswerLostError, UnreachableError)):
+        with RawServer(hang_up) as server, pytest.raises((ResponseLostError, UnreachableError)):
             api(server.url).post_json("videos", {"prompt": "x" * 1_000_000})
         assert server.connections == 1
 
@@ -263,7 +263,7 @@ class TestWhatAFailureProves:
         """A read time-out says so, and is not sent again."""
         with (
             RecordingServer(Reply(hold=True)) as server,
-            pytest.raises(AnswerLostError, match="silence") as caught,
+            pytest.raises(ResponseLostError, match="silence") as caught,
         ):
             api(server.url, read_s=0.1).post_json("videos", {})
         assert caught.value.charged is None
@@ -279,7 +279,7 @@ class TestWhatAFailureProves:
             over.wait(10)
 
         with RawServer(stall) as server:
-            with pytest.raises(AnswerLostError, match="silence"):
+            with pytest.raises(ResponseLostError, match="silence"):
                 api(server.url, read_s=0.1).post_json("videos", {})
             over.set()
 
@@ -299,7 +299,7 @@ class TestWhatAFailureProves:
         """However it is read: in pieces, or as it arrives."""
         with answering(answer) as server:
             opened = api(server.url).open("file")
-            with pytest.raises(AnswerLostError):
+            with pytest.raises(ResponseLostError):
                 b"".join(opened.chunks(size))
             opened.close()
 
@@ -317,7 +317,7 @@ class TestWhatAFailureProves:
             api("http://api.test").open(f"http://127.0.0.1:{closed_port()}/a.mp4")
         with RawServer(lambda net: net.sendall(ANSWER)) as plain, pytest.raises(UnreachableError):
             api("http://api.test").open(f"https://127.0.0.1:{plain.port}/a.mp4")
-        with answering(b"") as server, pytest.raises(AnswerLostError):
+        with answering(b"") as server, pytest.raises(ResponseLostError):
             api(server.url).get("videos/1")
 
 
@@ -562,7 +562,7 @@ class TestProxies:
         """A plain proxy had the whole request in its hands."""
         with answering(b"") as proxy:
             monkeypatch.setenv("http_proxy", proxy.url)
-            with pytest.raises(AnswerLostError):
+            with pytest.raises(ResponseLostError):
                 api("http://api.test/v1").post_json("videos", {})
 
     @pytest.mark.parametrize("proxy", ["http://", "socks5://me:secret@127.0.0.1:1"])

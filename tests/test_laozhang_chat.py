@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from laozhang import FILE, KEY, LINES, PROMPT, STREAM, chunk, event, stream
 
 from veo.errors import (
-    AnswerLostError,
     GenerationError,
     ModeratedError,
     ProtocolError,
+    ResponseLostError,
     VeoError,
 )
 from veo.provider import Connection
@@ -49,7 +49,7 @@ class Canned:
         """The pieces, then the break."""
         yield from self.pieces
         if self.breaks:
-            raise AnswerLostError("the connection broke")
+            raise ResponseLostError("the connection broke")
 
 
 def listen(*pieces: bytes, breaks: bool = False) -> tuple[Update, list[Update]]:
@@ -108,7 +108,7 @@ def test_a_stream_cut_at_any_byte_is_a_video_or_a_clear_error(*, breaks: bool) -
         else:
             whatever = ProtocolError if 0 < cut < len("data") else GenerationError
             error = fails(STREAM[:cut], breaks=breaks)
-            assert type(error) is (AnswerLostError if breaks else whatever)
+            assert type(error) is (ResponseLostError if breaks else whatever)
 
 
 def test_any_split_into_pieces_reads_the_same() -> None:
@@ -269,7 +269,7 @@ def test_the_text_in_an_error_is_bounded_and_has_no_key() -> None:
 def test_too_long_and_too_late_are_ends() -> None:
     """A stream is left when its time is over, or when it says more than any chat would."""
     canned: Any = Canned([STREAM[:500], STREAM[500:]])
-    with pytest.raises(AnswerLostError, match="took too long") as caught:
+    with pytest.raises(ResponseLostError, match="took too long") as caught:
         ROUTE._read_stream(canned, lambda _: None, -math.inf)
     assert caught.value.charged is True
     assert "longer than" in fails(b": " + b"x" * 8_000_000 + b"\n", b": y\n").message

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from laozhang import KEY, answer
 
 from veo.errors import (
-    AnswerLostError,
     AuthError,
     BalanceError,
     BusyError,
@@ -22,6 +21,7 @@ from veo.errors import (
     ModeratedError,
     ProtocolError,
     RefusedError,
+    ResponseLostError,
     TaskNotFoundError,
     TooLargeError,
     VeoError,
@@ -150,7 +150,7 @@ UNKNOWN = [
 def test_what_is_not_listed_may_have_been_accepted(status: int, body: Any) -> None:
     """A gateway's error page says nothing about what became of the request behind it."""
     error = submit_error(answer(body, status))
-    assert type(error) is AnswerLostError
+    assert type(error) is ResponseLostError
     assert error.charged is None
     assert error.hint is not None
 

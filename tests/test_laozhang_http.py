@@ -11,7 +11,6 @@ from laozhang import FILE, KEY, chat_at, ignore, picture, request, tasks_at
 from recording_server import RecordingServer, Reply
 
 from veo.errors import (
-    AnswerLostError,
     AuthError,
     BalanceError,
     BusyError,
@@ -22,6 +21,7 @@ from veo.errors import (
     NotReadyError,
     ProtocolError,
     RefusedError,
+    ResponseLostError,
     TaskNotFoundError,
     TooLargeError,
     UnreachableError,
@@ -132,13 +132,13 @@ CREATE = {
     "http_429_quota": (BalanceError, False),
     "http_503_overload": (BusyError, False),
     "http_503_model": (ModelUnavailableError, False),
-    "http_408": (AnswerLostError, None),
-    "http_500": (AnswerLostError, None),
-    "http_500_task": (AnswerLostError, None),
-    "http_502_html": (AnswerLostError, None),
-    "http_504_html": (AnswerLostError, None),
-    "reset": (AnswerLostError, None),
-    "drop_answer": (AnswerLostError, None),
+    "http_408": (ResponseLostError, None),
+    "http_500": (ResponseLostError, None),
+    "http_500_task": (ResponseLostError, None),
+    "http_502_html": (ResponseLostError, None),
+    "http_504_html": (ResponseLostError, None),
+    "reset": (ResponseLostError, None),
+    "drop_answer": (ResponseLostError, None),
     "garbage_json": (ProtocolError, None),
     "garbage_bytes": (ProtocolError, None),
     "html_200": (ProtocolError, None),
@@ -161,7 +161,7 @@ def test_a_create_without_an_answer_is_left_in_time(sandbox: Start) -> None:
     """A server that never answers is left after `read_s`, the outcome unknown."""
     box = sandbox()
     box.fault("stuck", on="create")
-    with pytest.raises(AnswerLostError, match="silence") as caught:
+    with pytest.raises(ResponseLostError, match="silence") as caught:
         tasks_at(box.url, read_s=0.2).submit(request(), ignore)
     assert caught.value.charged is None
 
@@ -183,7 +183,7 @@ def test_no_connection_means_nothing_was_sent() -> None:
         ("html_200", ProtocolError),
         ("http_429", BusyError),
         ("http_502_html", ProtocolError),
-        ("reset", AnswerLostError),
+        ("reset", ResponseLostError),
     ],
 )
 def test_a_poll_that_fails_says_nothing_about_the_task(
@@ -369,7 +369,7 @@ def test_an_offset_behind_the_end_starts_over(storage: RecordingServer) -> None:
 def test_a_file_cut_before_its_first_byte_is_a_lost_answer(storage: RecordingServer) -> None:
     """Nothing came, so nothing can be told of it."""
     storage.reply = Reply(b"", missing=100)
-    with pytest.raises(AnswerLostError):
+    with pytest.raises(ResponseLostError):
         tasks_at("http://127.0.0.1:9").open(RemoteVideo(f"{storage.url}/v.mp4"))
 
 

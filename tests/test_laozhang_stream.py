@@ -12,12 +12,12 @@ from laozhang import FILE, KEY, LINES, STREAM, chat_at, ignore, picture, request
 from recording_server import RecordingServer, Reply
 
 from veo.errors import (
-    AnswerLostError,
     AuthError,
     BalanceError,
     BusyError,
     LeaseLostError,
     ModelUnavailableError,
+    ResponseLostError,
     TaskNotFoundError,
     TooLargeError,
     VeoError,
@@ -136,7 +136,7 @@ def test_a_stream_that_breaks_has_cost_its_price(head: bytes, *, reset: bool) ->
     body = framed(BEGUN) if head is CHUNKED else BEGUN
     with (
         Drip([head, body, lambda: time.sleep(0.1)], reset=reset) as server,
-        pytest.raises(AnswerLostError, match=r"9\.0%") as caught,
+        pytest.raises(ResponseLostError, match=r"9\.0%") as caught,
     ):
         chat_at(server.url).submit(request(), ignore)
     assert (caught.value.charged, caught.value.retryable) == (True, False)
@@ -153,7 +153,7 @@ def test_silence_after_acceptance_ends_the_waiting() -> None:
     """`silence_s` without a byte; charged."""
     left = threading.Event()
     with Drip([CHUNKED, framed(BEGUN), lambda: left.wait(10)]) as server:
-        with pytest.raises(AnswerLostError, match="silence") as caught:
+        with pytest.raises(ResponseLostError, match="silence") as caught:
             chat_at(server.url, silence_s=0.2).submit(request(), ignore)
         left.set()
     assert caught.value.charged is True
@@ -163,7 +163,7 @@ def test_silence_before_any_answer_is_an_unknown_outcome() -> None:
     """Before HTTP 200 nobody can tell."""
     left = threading.Event()
     with Drip([lambda: left.wait(10)]) as server:
-        with pytest.raises(AnswerLostError) as caught:
+        with pytest.raises(ResponseLostError) as caught:
             chat_at(server.url, silence_s=0.2).submit(request(), ignore)
         left.set()
     assert caught.value.charged is None
@@ -180,7 +180,7 @@ def test_pings_do_not_keep_a_stream_alive_for_ever() -> None:
             yield lambda: left.wait(0.02)
 
     with Drip(trickle()) as server:
-        with pytest.raises(AnswerLostError, match="took too long") as caught:
+        with pytest.raises(ResponseLostError, match="took too long") as caught:
             chat_at(server.url, deadline_s=0.3).submit(request(), ignore)
         left.set()
     assert caught.value.charged is True
@@ -199,8 +199,8 @@ def test_pings_do_not_keep_a_stream_alive_for_ever() -> None:
             False,
         ),
         (413, b"<html></html>", TooLargeError, False),
-        (500, {"error": {"code": "server_error"}}, AnswerLostError, None),
-        (502, b"<html></html>", AnswerLostError, None),
+        (500, {"error": {"code": "server_error"}}, ResponseLostError, None),
+        (502, b"<html></html>", ResponseLostError, None),
     ],
 )
 def test_before_200_the_table_decides(
@@ -217,7 +217,7 @@ def test_before_200_the_table_decides(
 def test_no_answer_at_all_is_an_unknown_outcome(api: RecordingServer) -> None:
     """The connection closes without a word."""
     api.reply = Reply(silent=True)
-    with pytest.raises(AnswerLostError) as caught:
+    with pytest.raises(ResponseLostError) as caught:
         chat_at(api.url).submit(request(), ignore)
     assert caught.value.charged is None
 

@@ -14,7 +14,7 @@ import pytest
 from raw_server import ANSWER, RawServer, answering
 from recording_server import RecordingServer, Reply
 
-from veo.errors import AnswerLostError, UnreachableError
+from veo.errors import ResponseLostError, UnreachableError
 from veo.http.client import ApiClient, Asked, Response
 from veo.http.sent import Connections, whole
 from veo.key import Key
@@ -142,7 +142,7 @@ def test_an_answer_cut_short_is_a_lost_answer(answer: bytes) -> None:
     with answering(answer) as server:
         get = asked(ApiClient(server.url))
         come(get)
-        with pytest.raises(AnswerLostError):
+        with pytest.raises(ResponseLostError):
             get.read()
 
 
@@ -153,7 +153,7 @@ def test_an_answer_without_end_is_cut_short() -> None:
         get = asked(ApiClient(endless.server.url))
         endless.go_on()
         come(get)
-        with pytest.raises(AnswerLostError):
+        with pytest.raises(ResponseLostError):
             get.read()
 
 
@@ -168,7 +168,7 @@ def test_silence_is_a_lost_answer(first: bytes) -> None:
             assert not get.ready()
         with (
             patch("urllib3.connection.HTTPConnection.getresponse", side_effect=AssertionError),
-            pytest.raises(AnswerLostError, match="silence"),
+            pytest.raises(ResponseLostError, match="silence"),
         ):
             get.read()
         said.end()

@@ -13,7 +13,6 @@ from scripted import ACCEPTED, READY, RUNNING, VIDEO, WHOLE, Bench
 from veo.engine.context import WAIT_FOR_CAPACITY, ActiveJob
 from veo.engine.step import step
 from veo.errors import (
-    AnswerLostError,
     AuthError,
     BusyError,
     DownloadError,
@@ -23,6 +22,7 @@ from veo.errors import (
     NotReadyError,
     ProtocolError,
     RefusedError,
+    ResponseLostError,
     StillRunningError,
     TaskNotFoundError,
     TooLargeError,
@@ -177,7 +177,7 @@ def replace_wait(work: ActiveJob, wait: float | None) -> ActiveJob:
 @pytest.mark.parametrize(
     "error",
     [
-        AnswerLostError("reset"),
+        ResponseLostError("reset"),
         ProtocolError("<html>"),
         RefusedError("502", charged=None),
         KeyError("a bug of the provider"),
@@ -274,7 +274,8 @@ def test_a_failed_task_is_released_where_only_success_is_charged(bench: Bench) -
 
 
 @pytest.mark.parametrize(
-    "trouble", [AnswerLostError("reset"), ProtocolError("garbage"), BusyError("503"), KeyError("x")]
+    "trouble",
+    [ResponseLostError("reset"), ProtocolError("garbage"), BusyError("503"), KeyError("x")],
 )
 def test_bad_polls_do_not_kill_a_job(bench: Bench, trouble: Exception) -> None:
     """GETs are repeated as often as it takes."""
@@ -339,7 +340,7 @@ def test_a_cut_download_goes_on_where_it_stopped(bench: Bench) -> None:
 
     def cut() -> Iterator[bytes]:
         yield WHOLE[:10]
-        raise AnswerLostError("cut")
+        raise ResponseLostError("cut")
 
     bench.happy()
     bench.script("open", ByteStream(cut(), 0, len(WHOLE), "tag"), WHOLE)
@@ -355,7 +356,7 @@ def test_another_file_under_the_same_link_is_fetched_from_the_start(bench: Bench
 
     def cut() -> Iterator[bytes]:
         yield b"\x00" * 10
-        raise AnswerLostError("cut")
+        raise ResponseLostError("cut")
 
     bench.happy()
     bench.script("open", ByteStream(cut(), 0, len(WHOLE), "old"), WHOLE)
@@ -371,7 +372,7 @@ def test_an_offset_that_the_server_refuses_leads_to_the_start(bench: Bench) -> N
 
     def cut() -> Iterator[bytes]:
         yield WHOLE[:10]
-        raise AnswerLostError("cut")
+        raise ResponseLostError("cut")
 
     bench.happy()
     refused = GoneError("416", retryable=True)

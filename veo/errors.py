@@ -21,7 +21,7 @@ can tell). The exit code of the command line is a fourth, and belongs to the bra
     │   │   └── ModelUnavailableError   no such model there, not for this key, or retired
     │   ├── BusyError               overload or rate limit: not accepted, later it may be
     │   ├── UnreachableError        no connection: nothing was sent
-    │   ├── AnswerLostError         sent, but no answer that says anything
+    │   ├── ResponseLostError         sent, but no answer that says anything
     │   ├── GenerationError         accepted, then failed
     │   │   └── ModeratedError          a safety filter said no
     │   ├── TaskNotFoundError       the provider does not know the task (any more)
@@ -285,7 +285,7 @@ class UnreachableError(ProviderError):
     retryable = True
 
 
-class AnswerLostError(ProviderError):
+class ResponseLostError(ProviderError):
     """Sent, but no answer arrived that says what became of it."""
 
     retryable = True

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from veo.errors import (
-    AnswerLostError,
     AuthError,
     BalanceError,
     BusyError,
@@ -21,6 +20,7 @@ from veo.errors import (
     NotReadyError,
     ProtocolError,
     RefusedError,
+    ResponseLostError,
     TaskNotFoundError,
     TooLargeError,
     VeoError,
@@ -96,10 +96,10 @@ CASES = (
     Case({400}, TooLargeError, ("request payload size exceeds",)),
     Case({400}, ModeratedError, _FILTER_TEXTS, ("submit",)),
     # The server gave up waiting for something: nobody can tell what became of the request.
-    Case({408, 499}, AnswerLostError),
+    Case({408, 499}, ResponseLostError),
     Case(range(300, 400), RefusedError, verbs=("submit",), hint="Set base_url to that place."),
     Case(range(400, 500), RefusedError, verbs=("submit",)),
-    Case(range(500, 600), AnswerLostError),
+    Case(range(500, 600), ResponseLostError),
 )
 _UNKNOWN = Case(range(1000), ProtocolError)
 

@@ -19,9 +19,9 @@ from google.auth.exceptions import GoogleAuthError
 from google.genai import types
 
 from veo.errors import (
-    AnswerLostError,
     ConfigError,
     ProtocolError,
+    ResponseLostError,
     UnreachableError,
     VeoError,
 )
@@ -189,4 +189,4 @@ def _transport(error: Exception, base_url: str) -> VeoError:
         return UnreachableError(f"no connection to {base_url}: {str(error) or kind}")
     if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
         return ConfigError(f"base_url is no http(s) URL: {error}")
-    return AnswerLostError(f"the connection broke before a whole answer came ({kind})")
+    return ResponseLostError(f"the connection broke before a whole answer came ({kind})")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from veo.errors import (
-    AnswerLostError,
     AuthError,
     BalanceError,
     BusyError,
@@ -22,6 +21,7 @@ from veo.errors import (
     ModeratedError,
     ProtocolError,
     RefusedError,
+    ResponseLostError,
     SetupError,
     TaskNotFoundError,
     TooLargeError,
@@ -125,7 +125,7 @@ def submit_error(answer: Response, model: Model | None = None) -> VeoError:
     row = find_rule(said, answer.status)
     if row:
         return _rule_error(row, said, answer, model)
-    kind = ProtocolError if answer.ok else AnswerLostError
+    kind = ProtocolError if answer.ok else ResponseLostError
     return kind(_describe_error(said, answer), request_id=said.request_id, hint=_UNKNOWN)
 
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
-from veo.errors import AnswerLostError, ProtocolError, TaskNotFoundError
+from veo.errors import ProtocolError, ResponseLostError, TaskNotFoundError
 from veo.model import Facts, load_facts
 from veo.update import RemoteVideo, Stage, Update
 from veo_laozhang import chat_text as prose
@@ -120,7 +120,7 @@ def _read_chunks(
             reader.interruption = _check_limits(size, end)
             if reader.interruption:
                 return
-    except AnswerLostError as error:
+    except ResponseLostError as error:
         reader.interruption = error.message
 
 
@@ -148,7 +148,7 @@ def _no_video_error(reader: ChatStreamParser, answer: StreamingResponse) -> VeoE
         said = replace(said, message=told, request_id=said.request_id or name)
     elif reader.interruption:
         told = f"{reader.interruption}; the stream had said: {words or 'nothing'}"
-        return _stream_error(AnswerLostError, answer.key.redact(told), name)
+        return _stream_error(ResponseLostError, answer.key.redact(told), name)
     elif reader.stray_lines and not reader.event_count:
         told = f"the answer is no chat: {' '.join(reader.stray_lines)[:_MAX_STRAY_CHARS]}"
         return _stream_error(ProtocolError, answer.key.redact(told), name)

@@ -52,7 +52,7 @@ def write_stream(
         on_progress: Called for each chunk with the bytes so far and the total, if known.
 
     Raises:
-        AnswerLostError: The connection broke; the bytes so far stay.
+        ResponseLostError: The connection broke; the bytes so far stay.
         DownloadError: The server sent fewer or more bytes than announced, the stream starts after
             the end of the part file, or the disk is full.
     """

@@ -2,7 +2,7 @@
 
 A key goes only to the origin (scheme, host, port) of the API's base URL: never to the host of a
 video, never across a redirect. Transport failures become one of two errors: ``UnreachableError``
-(nothing that could be acted upon was sent) and ``AnswerLostError`` (sent, no answer). Nothing is
+(nothing that could be acted upon was sent) and ``ResponseLostError`` (sent, no answer). Nothing is
 ever retried here.
 """
 

@@ -95,7 +95,7 @@ class StreamingResponse:
         """The body in pieces; with None as they arrive.
 
         Raises:
-            AnswerLostError: The connection broke, fell silent, or ended too early.
+            ResponseLostError: The connection broke, fell silent, or ended too early.
         """
         response = self.response
         packed = bool(self.headers.get("Content-Encoding"))  # what is not is copied once less

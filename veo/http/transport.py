@@ -27,7 +27,7 @@ from urllib3.exceptions import (
 )
 from urllib3.util import create_urllib3_context
 
-from veo.errors import AnswerLostError, ConfigError, ProtocolError, UnreachableError
+from veo.errors import ConfigError, ProtocolError, ResponseLostError, UnreachableError
 from veo.http.sent import Connections, Sent, closed_if_broken
 
 if TYPE_CHECKING:
@@ -204,13 +204,13 @@ def origin(url: str) -> str:
 
 @contextmanager
 def lost() -> Iterator[None]:
-    """Turn whatever breaks while an answer is awaited or read into an ``AnswerLostError``."""
+    """Turn whatever breaks while an answer is awaited or read into an ``ResponseLostError``."""
     try:
         yield
     except _BROKEN as error:
         cause = _innermost(error)
         kind = "silence" if isinstance(cause, TimeoutError) else type(cause).__name__
-        raise AnswerLostError(
+        raise ResponseLostError(
             f"the connection broke before a whole answer came ({kind})"
         ) from error
 
