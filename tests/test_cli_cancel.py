@@ -32,5 +32,5 @@ def test_a_job_that_was_sent_is_left_alone(veo: Veo, service: veo_sandbox.Sandbo
     ran = veo("cancel", sent["job"], done["job"])
 
     assert ran.code == 2
-    assert f"{sent['job']} is {sent['state']}: it was sent" in ran.err
-    assert f"{done['job']} is done already" in ran.err
+    assert f"cannot cancel {sent['job']}: it is {sent['state']}: it was sent" in ran.err
+    assert f"cannot cancel {done['job']}: it is done already" in ran.err

@@ -193,6 +193,6 @@ def test_somebody_elses_job_is_left_alone(veo: Veo, service: veo_sandbox.Sandbox
     ledger.close()
 
     assert everything.code == 0
-    assert "another process works on it" in everything.err
+    assert "another process is working on it" in everything.err
     assert named.code == 6
     assert named.objects[0]["state"] in {State.SUBMITTED, State.RUNNING}

@@ -116,7 +116,7 @@ def test_an_empty_ledger(veo: Veo) -> None:
     ("args", "says"),
     [
         (["--by", "colour"], "there is no 'colour'"),
-        (["--since", "yesteryear"], "is no moment"),
+        (["--since", "yesteryear"], "is not a valid date"),
         (["-p", "nobody"], "there is no provider 'nobody'"),
         (["--report", "no/such/folder/x.html"], "cannot write a file there"),
         (["--settle"], "requires --reconcile"),

@@ -77,7 +77,7 @@ def test_the_total_is_told_before_the_first_step(veo: Veo, lion: str) -> None:
     """What all steps come to is on stderr before a job begins."""
     ran = veo("extend", "lion.mp4", "on", "--times", "2")
 
-    told = ran.err.index("8.0 s become 22.0 s in 2 steps, $1.40 in all")
+    told = ran.err.index("8.0 s become 22.0 s in 2 steps, $1.40 in total")
     assert told < ran.err.index("done in")
 
 
@@ -95,7 +95,7 @@ def test_a_dry_run_sends_nothing(veo: Veo, lion: str, google: veo_sandbox.Sandbo
     shown = veo("extend", lion, "on", "--times", "3", "--dry-run")
     (plan,) = veo("extend", lion, "on", "--times", "3", "--dry-run", "--json").objects
 
-    assert "8.0 s become 29.0 s in 3 steps, $2.10 in all" in shown.out
+    assert "8.0 s become 29.0 s in 3 steps, $2.10 in total" in shown.out
     assert plan["quote"]["amount"] == "0.70"
     assert plan["extension"] == {
         "job": lion,
@@ -144,7 +144,9 @@ def test_a_failure_in_the_middle_tells_how_to_go_on(
     done, failed = ran.objects
 
     assert (ran.code, done["state"], failed["state"]) == (1, "done", "failed")
-    assert f"`veo extend {done['job']} PROMPT --times 2 -o roar.mp4` goes on from there" in ran.err
+    assert (
+        f"`veo extend {done['job']} PROMPT --times 2 -o roar.mp4` continues from there" in ran.err
+    )
     again = veo("extend", done["job"], "on", "--times", "2", "-o", "roar.mp4")
     assert again.code == 0, again.err
     assert read_duration_s(Path("roar.step2.mp4")) == 22.0
@@ -158,7 +160,7 @@ def test_an_end_of_patience_in_the_middle(veo: Veo, lion: str, google: veo_sandb
     (step,) = ran.objects
 
     assert ran.code == 6
-    assert f"`veo extend {step['job']} PROMPT` goes on once that job has its video" in ran.err
+    assert f"`veo extend {step['job']} PROMPT` continues once that job has its video" in ran.err
     assert veo("resume", step["job"]).code == 0
     assert veo("extend", step["job"], "on").code == 0
 

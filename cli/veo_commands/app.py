@@ -12,27 +12,27 @@ from veo_commands.framework import LazyGroup
 COMMANDS = {
     "generate": "Make one video, and print its path.",
     "batch": "Make a video of every item of a file; run it again to continue.",
-    "extend": "Continue a video where it ends, and print the path of the whole.",
-    "jobs": "List jobs, the newest first.",
-    "show": "Show a job, its history, and its money line by line.",
-    "resume": "Carry on with jobs that an earlier command left behind.",
-    "cancel": "Give up jobs that were never sent, and free the money held for them.",
-    "cost": "Tell what was spent; compare it with a provider's own list.",
+    "extend": "Continue a video where it ends, and print the path of the whole video.",
+    "jobs": "List jobs, newest first.",
+    "show": "Show a job with its history and charges.",
+    "resume": "Continue unfinished jobs of earlier commands.",
+    "cancel": "Cancel jobs that were never sent, and release their reserved money.",
+    "cost": "Show what was spent, or reconcile it with a provider's list of charges.",
     "compare": "Send the same request to several providers, and compare results and costs.",
-    "models": "List models: what they take, what they cost, when they end.",
-    "providers": "List providers: how they bill, and whether their key is set.",
-    "doctor": "Check the installation: configuration, ledger, sandbox, keys.",
-    "config": "Show the settings in force, and where each comes from.",
-    "sandbox": "Serve a stand-in for the services on this machine, until Ctrl-C.",
+    "models": "List models with their limits and prices.",
+    "providers": "List providers, how they bill, and whether a key is set.",
+    "doctor": "Check the configuration, ledger, sandbox and keys.",
+    "config": "Show the settings in effect, and where each one comes from.",
+    "sandbox": "Run a local server that imitates the providers, until Ctrl-C.",
 }
 
 _CODES = "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items())
 _EPILOG = f"""\b
-Exit codes (of several jobs the highest counts):
+Exit codes (for several jobs, the highest one):
 {_CODES}
 
 \b
-Try it, without a key and without cost:
+Try it without a key and at no cost:
   veo generate "A lion in the savannah" --sandbox -o lion.mp4
 """
 
@@ -44,7 +44,7 @@ class Commands(LazyGroup):
 app = typer.Typer(
     name="veo",
     cls=Commands,
-    help="Veo 3.1 video over interchangeable backends: never paid twice, never lost.",
+    help="Make Veo 3.1 videos with interchangeable providers: never pay twice, never lose a video.",
     epilog=_EPILOG,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -65,10 +65,12 @@ def veo(
     context: typer.Context,
     _: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Veo 3.1 video over interchangeable backends: never paid twice, never lost."""
+    """Make Veo 3.1 videos with interchangeable providers: never pay twice, never lose a video."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(USAGE)

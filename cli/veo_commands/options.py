@@ -1,6 +1,6 @@
-"""Options that commands share, in groups: each option is written once, here.
+"""Options that several commands share, in groups.
 
-A command takes a group as one parameter; ``veo_commands.framework`` spreads it out for Typer.
+A command takes a group as one parameter; ``veo_commands.framework`` passes its options to Typer.
 """
 
 import time
@@ -22,43 +22,41 @@ _AGE_UNITS_S = {"h": 3600, "d": 86_400, "w": 604_800}  # no "m": minutes or mont
 
 
 def parse_usd(text: str) -> Decimal:
-    """An amount of money from the command line: ``0.5``, ``$0.50``."""
+    """Return an amount in USD: ``0.5`` or ``$0.50``."""
     try:
         amount = Decimal(text.strip().removeprefix("$"))
     except InvalidOperation:
         amount = Decimal("nan")
     if not amount.is_finite() or amount < 0:
-        raise typer.BadParameter(f"{text!r} is no amount in USD such as 0.50")
+        raise typer.BadParameter(f"{text!r} is not a valid amount in USD; example: 0.50")
     return amount
 
 
 def parse_seconds(text: str) -> float:
-    """A length of time from the command line: seconds above 0, or ``90s``, ``10m``, ``2h``."""
+    """Return a time in seconds, above 0: ``600``, ``90s``, ``10m`` or ``2h``."""
     unit = _DURATION_UNITS_S.get(text[-1:].lower())
     try:
         value = float(text[:-1] if unit else text) * (unit or 1)
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise typer.BadParameter(f"{text!r} is no time such as 600, 90s, 10m or 2h")
+        raise typer.BadParameter(f"{text!r} is not a valid time; examples: 600, 90s, 10m, 2h")
     return value
 
 
 def parse_moment(text: str) -> float:
-    """Unix seconds of ``2026-11-01``, ``2026-11-01T14:30``, ``today``, or ``7d`` ago."""
+    """Return Unix seconds for ``2026-11-01``, ``2026-11-01T14:30``, ``today``, or ``7d`` ago."""
     text = text.strip().lower()
     try:
         if text == "today":
-            return datetime.combine(
-                datetime.now().astimezone().date(), datetime.min.time()
-            ).timestamp()
+            today = datetime.now().astimezone().date()
+            return datetime.combine(today, datetime.min.time()).timestamp()
         if text[-1:] in _AGE_UNITS_S:
             return time.time() - float(text[:-1]) * _AGE_UNITS_S[text[-1]]
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"{text!r} is no moment such as 2026-11-01, today, or 7d (ago)"
-        ) from None
+        message = f"{text!r} is not a valid date; examples: 2026-11-01, today, 7d (ago)"
+        raise typer.BadParameter(message) from None
 
 
 def check_dependent_options(group: Any, switch: str) -> None:
@@ -114,7 +112,7 @@ class RequestOptions:
         typer.Option(
             "--provider",
             "-p",
-            help="The provider to use; see `veo providers`.",
+            help="Provider to use (see `veo providers`).",
             metavar="NAME",
             autocompletion=complete_providers,
         ),
@@ -124,7 +122,7 @@ class RequestOptions:
         typer.Option(
             "--model",
             "-m",
-            help="Chosen from the request by default; see `veo models`.",
+            help="Model to use (see `veo models`); by default one that fits the request.",
             metavar="NAME",
             autocompletion=complete_models,
         ),
@@ -146,7 +144,7 @@ class RequestOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class WaitOptions:
-    """How long to wait; the jobs themselves go on."""
+    """How long to wait for jobs."""
 
     panel: ClassVar[str] = "Run"
 
@@ -154,7 +152,7 @@ class WaitOptions:
         float | None,
         typer.Option(
             parser=parse_seconds,
-            help="Wait so long for a job (600 unless configured); it goes on all the same.",
+            help="Stop waiting after this long (default 600 s); the job continues.",
             metavar="SECONDS",
         ),
     ] = None
@@ -162,37 +160,37 @@ class WaitOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SubmitOptions(WaitOptions):
-    """How paid work is to be done: the options of every command that sends requests."""
+    """How to send paid requests."""
 
     max_cost: Annotated[
         Decimal | None,
-        typer.Option(parser=parse_usd, help="Send nothing that would cost more.", metavar="USD"),
+        typer.Option(parser=parse_usd, help="Send nothing that would exceed this.", metavar="USD"),
     ] = None
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan and the quote; send nothing.")
+        bool, typer.Option("--dry-run", help="Show the plan and the price; send nothing.")
     ] = False
     detach: Annotated[
         bool,
-        typer.Option("--detach", help="Return once it is accepted; `veo resume` fetches it."),
+        typer.Option("--detach", help="Exit once accepted; `veo resume` downloads the video."),
     ] = False
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigOptions:
-    """Which configuration, which ledger."""
+    """Which configuration and which ledger to use."""
 
     panel: ClassVar[str] = "General"
 
     config: Annotated[
         Path | None,
-        typer.Option(help="Read this instead of ./veo.toml.", metavar="FILE"),
+        typer.Option(help="Configuration file to use instead of ./veo.toml.", metavar="FILE"),
     ] = None
     sandbox: Annotated[
         bool,
         typer.Option(
             "--sandbox",
             envvar="VEO_SANDBOX",
-            help="A local stand-in for the services: no key, no network, play money.",
+            help="Use a local sandbox: no key, no network, play money.",
         ),
     ] = False

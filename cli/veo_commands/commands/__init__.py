@@ -1,1 +1,1 @@
-"""The commands, one file each, and the helpers only they use."""
+"""The commands, one module per command."""

@@ -1,4 +1,6 @@
-"""``veo cancel``: give up jobs that were never sent."""
+"""``veo cancel``: cancel jobs that were never sent."""
+
+from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,35 +20,34 @@ def cancel(
     jobs: Annotated[
         list[str],
         typer.Argument(
-            help="Ids, or beginnings of them.", metavar="JOB...", autocompletion=complete_jobs
+            help="Job ids or unique prefixes.", metavar="JOB...", autocompletion=complete_jobs
         ),
     ],
     *,
-    place: ConfigOptions,
+    config: ConfigOptions,
 ) -> int:
-    """Give up jobs that were never sent, and free the money held for them."""
+    """Cancel jobs that were never sent, and release their reserved money."""
     from veo.files.sidecar import job_to_json
 
-    with open_client(place) as client:
+    with open_client(config) as client:
         records = [client.ledger.find_job(name) for name in dict.fromkeys(jobs)]
-        given_up = {record.id: record for record in client.cancel(records)}
+        cancelled = {record.id: record for record in client.cancel(records)}
     for record in records:
-        if record.id in given_up:
-            out.print_result(
-                job_to_json(given_up[record.id]), f"{record.id} is given up, nothing was paid"
-            )
+        if record.id in cancelled:
+            text = f"{record.id} is cancelled; nothing was charged"
+            out.print_result(job_to_json(cancelled[record.id]), text)
         else:
-            out.notice(_why_not(record))
-    return exit_codes.DONE if len(given_up) == len(records) else exit_codes.USAGE
+            out.notice(f"cannot cancel {record.id}: {_refusal_reason(record)}")
+    return exit_codes.DONE if len(cancelled) == len(records) else exit_codes.USAGE
 
 
-def _why_not(record: "Record") -> str:
+def _refusal_reason(record: Record) -> str:
     from veo.ledger import State
 
     if record.has_ended:
-        return f"{record.id} is {record.state} already"
+        return f"it is {record.state} already"
     if record.doubtful:
-        return f"{record.id} waits to be sent again: its first send may have been paid for"
+        return "its first request may have been charged, and it waits to be sent again"
     if record.state is State.PLANNED:
-        return f"{record.id} is in the hands of another process"
-    return f"{record.id} is {record.state}: it was sent, and no provider here takes that back"
+        return "another process is working on it"
+    return f"it is {record.state}: it was sent, and no provider can take a request back"

@@ -22,11 +22,11 @@ def config(
     init: Annotated[
         bool, typer.Option("--init", help="Write a commented veo.toml here (or --config FILE).")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     *,
     place: ConfigOptions,
 ) -> None:
-    """Show the settings in force, and where each comes from."""
+    """Show the settings in effect, and where each one comes from."""
     if init:
         _write(place.config or Path("veo.toml"), force=force)
     elif path:

@@ -68,7 +68,7 @@ def cost(
     reconciling: ReconcileOptions,
     place: ConfigOptions,
 ) -> int:
-    """Tell what was spent; compare it with a provider's own list."""
+    """Show what was spent, or reconcile it with a provider's list of charges."""
     from veo.ledger.spending import JobFilter, group_spending, sum_spending
 
     chosen = dimensions(by)

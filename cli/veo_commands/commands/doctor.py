@@ -22,7 +22,7 @@ def doctor(
     *,
     place: ConfigOptions,
 ) -> int:
-    """Check the installation: configuration, ledger, sandbox, keys."""
+    """Check the configuration, ledger, sandbox and keys."""
     from veo_commands.commands.checks import examine
 
     statuses = [_told(check) for check in examine(place, ping=ping)]

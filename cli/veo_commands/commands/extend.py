@@ -1,12 +1,15 @@
-"""``veo extend``: a video continued."""
+"""``veo extend``: continue a video."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from veo_commands import exit_codes
-from veo_commands.commands import plan_output as plans
+from veo_commands.commands.plan_output import announce_plan, print_plan_result
 from veo_commands.completion import complete_jobs
 from veo_commands.format import describe_outcome, shorten_path
 from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions
@@ -15,8 +18,6 @@ from veo_commands.progress.follow import follow_jobs, report_job
 from veo_commands.session import open_client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from veo.client import Client
     from veo.extend import Extension
     from veo.job import Job
@@ -27,76 +28,79 @@ def extend(
     video: Annotated[
         str,
         typer.Argument(
-            help="The job that made the video, or the file that it made.",
+            help="Video to continue: a job or its file.",
             metavar="JOB|FILE",
             autocompletion=complete_jobs,
         ),
     ],
-    prompt: Annotated[str, typer.Argument(help="What happens next.", metavar="PROMPT")],
+    prompt: Annotated[
+        str, typer.Argument(help="Description of what happens next.", metavar="PROMPT")
+    ],
     times: Annotated[
-        int,
-        typer.Option(min=1, help="Continue what comes out, so often.", metavar="NUMBER"),
+        int, typer.Option(min=1, help="Number of extensions in a row.", metavar="NUMBER")
     ] = 1,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="The file to make; those of earlier steps get .step1, .step2 in their names.",
+            help="File to write; earlier extensions add .step1, .step2 to its name.",
             metavar="FILE",
             rich_help_panel="Request",
         ),
     ] = None,
     *,
-    asked: RequestOptions,
-    run: SubmitOptions,
-    place: ConfigOptions,
+    request_options: RequestOptions,
+    submit: SubmitOptions,
+    config: ConfigOptions,
 ) -> int:
-    """Continue a video where it ends, and print the path of the whole.
+    """Continue a video where it ends, and print the path of the whole video.
 
     Provider, model, aspect ratio and resolution are those of the video.
     """
-    from veo import extend as extending
+    from veo.extend import find_source, plan_extension, run_steps
 
-    with open_client(place, run) as client:
-        source = extending.find_source(client, video)
-        request = asked.build_request(prompt)
-        extension = extending.plan_extension(
-            client, source, request, times, provider=asked.provider
-        )
-        if run.dry_run:
-            return _rehearse(extension)
-        if run.detach:
-            _check_detachable(times)
-        plans.announce_plan(extension.plan)
-        out.info(_outlook(extension), dim=True)
-        jobs = extending.run_steps(client, extension, output=output, force=run.force)
-        named = f" -o {output}" if output else ""
-        return _in_turn(client, extension, jobs, detach=run.detach, named=named)
+    with open_client(config, submit) as client:
+        source, request = find_source(client, video), request_options.build_request(prompt)
+        provider = request_options.provider
+        extension = plan_extension(client, source, request, times, provider=provider)
+        if submit.dry_run:
+            return _print_extension(extension)
+        if submit.detach:
+            _check_single_step(times)
+        announce_plan(extension.plan)
+        out.info(_summarize(extension), dim=True)
+        jobs = run_steps(client, extension, output=output, force=submit.force)
+        return _follow_steps(client, extension, jobs, output, detach=submit.detach)
 
 
-def _in_turn(
-    client: "Client", extension: "Extension", jobs: "Iterable[Job]", *, detach: bool, named: str
+def _follow_steps(
+    client: Client,
+    extension: Extension,
+    jobs: Iterable[Job],
+    output: Path | None,
+    *,
+    detach: bool,
 ) -> int:
-    """Follow each step until one has no video; then say how to go on."""
-    code, made, left = 0, extension.source.record, extension.times
+    """Follow one step after the other until one fails; then say how to continue."""
+    code, latest, remaining = exit_codes.DONE, extension.source.record, extension.times
     try:
         for job in jobs:
-            code = follow_jobs(
-                client, [job], detach=detach, report=_kept if left > 1 else report_job
-            )
-            if code == 0 or not job.record.has_ended:
-                made, left = job.record, left - 1
+            report = _report_step if remaining > 1 else report_job
+            code = follow_jobs(client, [job], detach=detach, report=report)
+            # A step that still runs counts as made: to send it again would pay twice.
+            if code == exit_codes.DONE or not job.record.has_ended:
+                latest, remaining = job.record, remaining - 1
             if code:
                 break
     finally:
-        if 0 < left < extension.times:
-            out.hint(_way_on(made, left, named))
+        if 0 < remaining < extension.times:
+            out.hint(_continuation_hint(latest, remaining, output))
     return code
 
 
-def _kept(job: "Job") -> int:
-    """Tell of a step whose video the next one continues; its path is no result yet."""
+def _report_step(job: Job) -> int:
+    """Report a step that another one continues: its file is not the result."""
     from veo.files.sidecar import job_to_json
 
     if job.record.state != "done":
@@ -106,43 +110,41 @@ def _kept(job: "Job") -> int:
     return exit_codes.DONE
 
 
-def _way_on(record: "Record", left: int, named: str) -> str:
-    steps = f"--times {left}" if left > 1 else ""
+def _continuation_hint(record: Record, remaining: int, output: Path | None) -> str:
+    times = f"--times {remaining}" if remaining > 1 else ""
+    command = out.command("extend", record.id, "PROMPT", times, f"-o {output}" if output else "")
     when = "from there" if record.state == "done" else "once that job has its video"
-    return f"{out.command('extend', record.id, 'PROMPT', steps, named.strip())} goes on {when}."
+    return f"{command} continues {when}."
 
 
-def _check_detachable(times: int) -> None:
+def _check_single_step(times: int) -> None:
     from veo.errors import UsageError
 
     if times > 1:
         raise UsageError(
-            "--detach: every step needs the video of the one before, so that nobody may leave",
-            hint="Without --times it can be left after the first.",
+            "--detach cannot be used with --times: each extension needs the video before it",
+            hint="Use --detach without --times, or wait.",
         )
 
 
-def _rehearse(extension: "Extension") -> int:
-    """``--dry-run``: print the plan of all steps, send nothing."""
-    plan, source = extension.plan, extension.source
-    for warning in plan.warnings:
-        out.warn(warning)
-    steps = {
+def _print_extension(extension: Extension) -> int:
+    """Print the plan of all steps (``--dry-run``)."""
+    source = extension.source
+    body = {
         "job": source.record.id,
         "times": extension.times,
         "seconds": {"before": source.seconds, "after": extension.total_seconds},
         "total": str(extension.total_usd),
     }
-    facts = [*plans.plan_fields(plan), ("steps", _outlook(extension)), plans.NOTHING_SENT]
-    out.print_result({**plans.plan_to_json(plan), "extension": steps}, out.key_values(facts))
-    return exit_codes.DONE
+    rows = [("steps", _summarize(extension))]
+    return print_plan_result(extension.plan, rows, {"extension": body})
 
 
-def _outlook(extension: "Extension") -> str:
-    """What all steps come to: ``8.0 s become 22.0 s in 2 steps, $1.40 in all``."""
+def _summarize(extension: Extension) -> str:
+    """Return a text like ``8.0 s become 22.0 s in 2 steps, $1.40 in total``."""
     from veo.money import format_amount
 
     before, after = extension.source.seconds, extension.total_seconds
-    grown = f"{before:.1f} s become {after:.1f} s" if before and after else "the video grows"
-    times = "1 step" if extension.times == 1 else f"{extension.times} steps"
-    return f"{grown} in {times}, {format_amount(extension.total_usd)} in all"
+    growth = f"{before:.1f} s become {after:.1f} s" if before and after else "the video grows"
+    steps = "1 step" if extension.times == 1 else f"{extension.times} steps"
+    return f"{growth} in {steps}, {format_amount(extension.total_usd)} in total"

@@ -1,65 +1,66 @@
-"""``veo generate``: one video."""
+"""``veo generate``: make one video."""
+
+from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from veo_commands.commands import plan_output as plans
+from veo_commands.commands.plan_output import announce_plan, print_plan
 from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions
 from veo_commands.progress.follow import follow_jobs
 from veo_commands.session import open_client
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def generate(
     prompt: Annotated[
         str,
-        typer.Argument(help="What the video shows; - reads it from stdin.", metavar="PROMPT"),
+        typer.Argument(help="Description of the video; - reads it from stdin.", metavar="PROMPT"),
     ],
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="The file to make; named after prompt and job when not given.",
+            help="File to write; by default named after the prompt and the job.",
             metavar="FILE",
             rich_help_panel="Request",
         ),
     ] = None,
     *,
-    asked: RequestOptions,
-    run: SubmitOptions,
-    place: ConfigOptions,
+    request_options: RequestOptions,
+    submit: SubmitOptions,
+    config: ConfigOptions,
 ) -> int:
     """Make one video, and print its path."""
-    with open_client(place, asked, run) as client:
-        request = asked.build_request(sys.stdin.read().strip() if prompt == "-" else prompt)
+    with open_client(config, request_options, submit) as client:
+        text = sys.stdin.read().strip() if prompt == "-" else prompt
+        request = request_options.build_request(text)
         plan = client.plan(request)
-        if run.dry_run:
-            return plans.print_plan(plan)
-        if run.detach:
+        if submit.dry_run:
+            return print_plan(plan)
+        if submit.detach:
             check_detachable([client.config.provider])
-        plans.announce_plan(plan)
-        job = client.submit(request, output=output, force=run.force)
-        return follow_jobs(client, [job], detach=run.detach)
+        announce_plan(plan)
+        job = client.submit(request, output=output, force=submit.force)
+        return follow_jobs(client, [job], detach=submit.detach)
 
 
-def check_detachable(providers: "Iterable[str]") -> None:
-    """Make sure that jobs of some providers can go on without this process.
+def check_detachable(providers: Iterable[str]) -> None:
+    """Check that jobs of these providers continue without this process.
 
     Raises:
-        UsageError: One makes the video within the paid call.
+        UsageError: A provider makes the video during the request itself.
     """
     from veo.errors import UsageError
     from veo.provider import installed_providers
 
-    others = [name for name, cls in installed_providers().items() if cls.facts.tasks]
-    for name in sorted(set(providers) - set(others)):
+    detachable = [name for name, each in installed_providers().items() if each.facts.tasks]
+    for name in sorted(set(providers) - set(detachable)):
         raise UsageError(
-            f"--detach: {name} makes the video within the call: nobody may leave",
-            hint=f"Possible with: {', '.join(others)}.",
+            f"--detach: {name} makes the video during the request, so the command must wait",
+            hint=f"Providers that allow --detach: {', '.join(detachable)}.",
         )

@@ -39,7 +39,7 @@ def jobs(
     *,
     place: ConfigOptions,
 ) -> None:
-    """List jobs, the newest first."""
+    """List jobs, newest first."""
     wanted = _states(state)
     with open_ledger(place) as (config, ledger):
         if cost:

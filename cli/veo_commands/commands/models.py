@@ -50,7 +50,7 @@ def models(
     *,
     place: ConfigOptions,
 ) -> None:
-    """List models: what they take, what they cost, when they end."""
+    """List models with their limits and prices."""
     rows = list(known(load_config(place).config, provider))
     if prices:
         listed(rows)

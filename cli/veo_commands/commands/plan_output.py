@@ -1,4 +1,4 @@
-"""What would be sent and what it costs, told before anything is sent."""
+"""Print a plan: what would be sent, and the price."""
 
 from __future__ import annotations
 
@@ -9,38 +9,48 @@ from veo_commands.format import describe_plan, describe_quote, request_fields
 from veo_commands.output import out
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from veo.planning.plan import Plan
     from veo.request import Request
 
-NOTHING_SENT = ("", "nothing was sent")
-
 
 def announce_plan(plan: Plan) -> None:
-    """Tell the model, the price and the warnings of a plan, on stderr."""
-    played = "; play money in the sandbox" if out.sandbox else ""
-    out.info(f"{describe_plan(plan)}{played}", dim=True)
+    """Print the model, the price and the warnings before a request is sent."""
+    play_money = "; play money in the sandbox" if out.sandbox else ""
+    out.info(f"{describe_plan(plan)}{play_money}", dim=True)
     for warning in plan.warnings:
         out.warn(warning)
 
 
 def print_plan(plan: Plan) -> int:
-    """``--dry-run``: look at the pictures, print the plan, send nothing.
+    """Check the images, and print the plan (``--dry-run``).
 
     Raises:
-        ImageError: A picture on this machine cannot be used.
+        ImageError: A local image cannot be used.
     """
-    check_images(plan.request)
+    _check_images(plan.request)
+    return print_plan_result(plan)
+
+
+def print_plan_result(
+    plan: Plan,
+    extra_rows: Sequence[tuple[str, str]] = (),
+    extra_json: Mapping[str, Any] | None = None,
+) -> int:
+    """Print a plan with further rows and keys, and return the exit code."""
     for warning in plan.warnings:
         out.warn(warning)
-    out.print_result(plan_to_json(plan), out.key_values([*plan_fields(plan), NOTHING_SENT]))
+    rows = [*_plan_rows(plan), *extra_rows, ("", "nothing was sent")]
+    out.print_result({**_plan_json(plan), **(extra_json or {})}, out.key_values(rows))
     return exit_codes.DONE
 
 
-def check_images(request: Request) -> None:
-    """Decode the request's local pictures to their ends, as sending it would.
+def _check_images(request: Request) -> None:
+    """Decode local images completely, as sending them would.
 
     Raises:
-        ImageError: One is missing, broken, or of a kind that no model takes.
+        ImageError: An image is missing, broken, or of a type that no model accepts.
     """
     from veo.files.images import verify_image
 
@@ -49,8 +59,7 @@ def check_images(request: Request) -> None:
             verify_image(image.source, image.read())
 
 
-def plan_to_json(plan: Plan) -> dict[str, Any]:
-    """The plan as ``--json`` prints it; amounts as in the ledger's quotes."""
+def _plan_json(plan: Plan) -> dict[str, Any]:
     return {
         "job": None,
         "provider": plan.model.provider,
@@ -61,12 +70,11 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def plan_fields(plan: Plan) -> list[tuple[str, str]]:
-    """The plan as names and values."""
+def _plan_rows(plan: Plan) -> list[tuple[str, str]]:
     quote = plan.quote
-    mine = ", from your configuration" if quote.overridden else ""
+    override = ", from your configuration" if quote.overridden else ""
     return [
         ("model", f"{plan.model.provider}/{plan.model.name}"),
         *request_fields(plan.request, plan.model),
-        ("price", f"{describe_quote(quote)}; {quote.source}, {quote.as_of}{mine}"),
+        ("price", f"{describe_quote(quote)}; {quote.source}, {quote.as_of}{override}"),
     ]

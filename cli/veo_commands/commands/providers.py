@@ -14,7 +14,7 @@ _TITLES = ("PROVIDER", "BILLED", "KEY", "ADDRESS", "WHAT IT IS")
 
 
 def providers(*, place: ConfigOptions) -> None:
-    """List providers: how they bill, and whether their key is set."""
+    """List providers, how they bill, and whether a key is set."""
     from veo.provider import installed_providers
 
     config = load_config(place).config

@@ -1,4 +1,6 @@
-"""``veo resume``: carry on with what an earlier command left behind."""
+"""``veo resume``: continue unfinished jobs."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +23,7 @@ def resume(
     jobs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Ids, or beginnings of them; all that can be carried on when none is named.",
+            help="Job ids or unique prefixes; by default all unfinished jobs.",
             metavar="[JOB]...",
             autocompletion=complete_jobs,
         ),
@@ -29,82 +31,84 @@ def resume(
     resubmit: Annotated[
         bool,
         typer.Option(
-            "--resubmit", help="Send named jobs of unknown outcome again; this may pay twice."
+            "--resubmit",
+            help="Send the named jobs again if their outcome is unknown; this may pay twice.",
         ),
     ] = False,
     task_id: Annotated[
         str | None,
-        typer.Option(help="The task that a job of unknown outcome turned out to be.", metavar="ID"),
+        typer.Option(
+            help="The provider's task of the named job, if its outcome is unknown.", metavar="ID"
+        ),
     ] = None,
     *,
     wait: WaitOptions,
-    place: ConfigOptions,
+    config: ConfigOptions,
 ) -> int:
-    """Carry on with jobs that an earlier command left behind."""
+    """Continue unfinished jobs of earlier commands."""
     names = list(dict.fromkeys(jobs or ()))
-    _check(names, resubmit=resubmit, task_id=task_id)
-    with open_client(place, wait) as client:
+    _check_options(names, resubmit=resubmit, task_id=task_id)
+    with open_client(config, wait) as client:
         if task_id:
             client.adopt(names[0], task_id)
-        if names:
-            return _named(
-                client, [client.ledger.find_job(name) for name in names], resubmit=resubmit
-            )
-        return _all(client)
+        if not names:
+            return _resume_all(client)
+        records = [client.ledger.find_job(name) for name in names]
+        return _resume_named(client, records, resubmit=resubmit)
 
 
-def _all(client: "Client") -> int:
-    """Carry on with all that can be, and tell what else there is."""
+def _resume_all(client: Client) -> int:
+    """Continue all jobs that this process may continue, and print the others."""
     from veo.ledger import State
 
     unfinished = client.ledger.list_unfinished()
     jobs = client.resume()
-    mine = {job.id for job in jobs}
+    resumed = {job.id for job in jobs}
     for record in unfinished:
-        if record.id not in mine:
-            out.info(_busy(record))
-    _undecided(client.ledger.list_jobs(states=[State.UNKNOWN]))
+        if record.id not in resumed:
+            out.info(_describe_busy(record))
+    _print_unknown(client.ledger.list_jobs(states=[State.UNKNOWN]))
     if not jobs:
         out.info("There is nothing to resume.")
     return follow_jobs(client, jobs)
 
 
-def _named(client: "Client", records: "Sequence[Record]", *, resubmit: bool) -> int:
-    """Carry on with these, and tell how the others stand; returns the highest exit code."""
-    ready = [record for record in records if _movable(record, resubmit=resubmit)]
-    codes = [_standing(record) for record in records if record not in ready]
+def _resume_named(client: Client, records: Sequence[Record], *, resubmit: bool) -> int:
+    """Continue some jobs, print those that cannot continue, and return the highest exit code."""
+    ready = [record for record in records if _can_resume(record, resubmit=resubmit)]
+    codes = [_print_record(record) for record in records if record not in ready]
     jobs = client.resume([record.id for record in ready], resubmit=resubmit) if ready else []
-    mine = {job.id for job in jobs}
+    resumed = {job.id for job in jobs}
     for record in ready:
-        if record.id not in mine:
-            codes.append(_standing(record))
-            out.notice(_busy(record))
+        if record.id not in resumed:
+            codes.append(_print_record(record))
+            out.notice(_describe_busy(record))
     return max([*codes, follow_jobs(client, jobs)])
 
 
-def _movable(record: "Record", *, resubmit: bool) -> bool:
+def _can_resume(record: Record, *, resubmit: bool) -> bool:
     return not record.has_ended and (resubmit or record.state != "unknown")
 
 
-def _standing(record: "Record") -> int:
-    """Print a job that is not carried on with; returns its exit code."""
+def _print_record(record: Record) -> int:
+    """Print a job that does not continue, and return its exit code."""
     from veo.errors import VeoError
     from veo.files.sidecar import job_to_json
 
-    failure = record.error_json()
-    error = VeoError.from_json(failure) if failure else None
+    body = record.error_json()
+    error = VeoError.from_json(body) if body else None
     if error:
         out.print_error(error)
     print_job(record, job_to_json(record))
     return exit_code_of(record, error)
 
 
-def _busy(record: "Record") -> str:
-    return f"{record.id} is {record.state}: another process works on it, it is left alone"
+def _describe_busy(record: Record) -> str:
+    return f"{record.id} is {record.state}; skipped because another process is working on it"
 
 
-def _undecided(records: "Sequence[Record]") -> None:
-    """Tell of jobs of unknown outcome, and what can be done about them."""
+def _print_unknown(records: Sequence[Record]) -> None:
+    """Print jobs of unknown outcome, and what the user can do about them."""
     from veo.errors import UnknownOutcomeError
 
     for record in records:
@@ -114,13 +118,13 @@ def _undecided(records: "Sequence[Record]") -> None:
             out.suggest(line)
 
 
-def _check(names: Sequence[str], *, resubmit: bool, task_id: str | None) -> None:
+def _check_options(names: Sequence[str], *, resubmit: bool, task_id: str | None) -> None:
     from veo.errors import UsageError
 
     if resubmit and not names:
         raise UsageError(
-            "--resubmit may pay twice, so it wants the jobs named",
+            "--resubmit may pay twice, so it requires the names of jobs",
             hint=f"{out.command('jobs', '--state unknown')} lists them.",
         )
     if task_id and (len(names) != 1 or resubmit):
-        raise UsageError("--task-id belongs to one job, and is no --resubmit")
+        raise UsageError("--task-id requires exactly one job, and cannot be used with --resubmit")

@@ -52,7 +52,7 @@ def sandbox(
         float | None, typer.Option(min=0, help="USD on the account.", metavar="USD")
     ] = None,
 ) -> None:
-    """Serve a stand-in for the services on this machine, until Ctrl-C."""
+    """Run a local server that imitates the providers, until Ctrl-C."""
     from veo.errors import UsageError
     from veo.paths import ledger_dir
     from veo_sandbox import serve

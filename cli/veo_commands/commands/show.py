@@ -39,7 +39,7 @@ def show(
     *,
     place: ConfigOptions,
 ) -> None:
-    """Show a job, its history, and its money line by line."""
+    """Show a job with its history and charges."""
     with open_ledger(place) as (_, ledger):
         record = ledger.find_job(job)
         history = ledger.read_history(record.id)
