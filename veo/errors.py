@@ -1,37 +1,37 @@
-"""What can go wrong, as one tree.
+"""The tree of errors.
 
-Three facts are kept apart on every error: *what happened* (the class), *may the same call be
-made again* (``retryable``), and *was money taken* (``charged``: True, False, or None where nobody
-can tell). The exit code of the command line is a fourth, and belongs to the branch::
+Every error holds three independent facts: *what happened* (its class), *whether the same call may
+be repeated* (``retryable``), and *whether money was charged* (``charged``: True, False, or None
+where that is unknown). The number beside a branch is the exit code of the command line::
 
     VeoError
-    ├── UsageError 2            what was asked for cannot be done as asked
-    │   ├── InvalidRequestError     every problem of a request at once
+    ├── UsageError 2            the request, an argument or a file is not valid
+    │   ├── InvalidRequestError     every problem of a request
     │   ├── InvalidBatchError       every problem of every item of a batch
-    │   ├── ImageError              a frame or reference that cannot be used
+    │   ├── ImageError              a frame or reference cannot be used
     │   ├── UnknownModelError  UnknownProviderError  UnknownJobError
-    │   └── OutputError             the output file cannot be written, or is there already
+    │   └── OutputError             the output file exists or cannot be written
     ├── SetupError 3            configuration, key, balance, the ledger
     │   ├── ConfigError  KeyMissingError  AuthError  BalanceError  LedgerError
-    ├── BudgetError 4           over a cap
-    ├── WithdrawnError 1        planned, then given up before it was sent
+    ├── BudgetError 4           over a cost limit
+    ├── WithdrawnError 1        planned, then withdrawn before it was sent
     ├── ProviderError 1         the provider did not make the video
     │   ├── RefusedError            certainly not accepted
-    │   │   ├── TooLargeError           the upload is too large: a smaller one may do
-    │   │   └── ModelUnavailableError   no such model there, not for this key, or retired
-    │   ├── BusyError               overload or rate limit: not accepted, later it may be
+    │   │   ├── TooLargeError           the upload is too large; a smaller one may pass
+    │   │   └── ModelUnavailableError   unknown to the provider, not for this key, or retired
+    │   ├── BusyError               overload or rate limit: not accepted now
     │   ├── UnreachableError        no connection: nothing was sent
-    │   ├── ResponseLostError         sent, but no answer that says anything
+    │   ├── ResponseLostError       sent, but no usable response arrived
     │   ├── GenerationError         accepted, then failed
-    │   │   └── ModeratedError          a safety filter said no
-    │   ├── TaskNotFoundError       the provider does not know the task (any more)
-    │   ├── NotReadyError           the file is not there yet
-    │   ├── GoneError               the file is not there any more
-    │   └── ProtocolError           an answer that nobody can read
-    ├── UnknownOutcomeError 5   sent, no answer: it may have been paid for
-    ├── StillRunningError 6     a deadline ended the waiting, not the job
+    │   │   └── ModeratedError          blocked by a safety filter
+    │   ├── TaskNotFoundError       the provider does not know the task
+    │   ├── NotReadyError           the file does not exist yet
+    │   ├── GoneError               the file no longer exists
+    │   └── ProtocolError           a response that cannot be interpreted
+    ├── UnknownOutcomeError 5   sent without a response: it may have been charged
+    ├── StillRunningError 6     the wait has ended, the job has not
     ├── LeaseLostError 6        another process works on the job now
-    └── DownloadError 7         the video is made, but not on disk yet
+    └── DownloadError 7         the video is made, but not downloaded yet
 """
 
 from __future__ import annotations
@@ -44,22 +44,21 @@ from veo.problems import ItemLocation, ItemProblem, Problem, Remedy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# What ``--json`` and the sidecar publish of an error; the ledger stores all of ``to_json``.
+# The keys that JSON output and sidecars show; the ledger stores all of ``to_json``.
 PUBLIC_KEYS = ("type", "message", "retryable", "charged", "request_id")
 
 
 class VeoError(Exception):
-    """The root of everything that this library raises on purpose.
+    """The base class of all errors of this library.
 
     Args:
-        message: One plain sentence: what happened and why. Never contains a key.
-        hint: What to do next, or None.
-        remedies: What the user can do, as data, for callers that offer it; the class knows the
-            usual ones.
-        retryable: Whether the same call may be made again; the class knows the usual answer.
-        charged: True, False, or None where it is unknown; the class knows the usual answer.
-        retry_after: Seconds to wait before the same call, if the server said so.
-        request_id: The provider's name for the exchange, if it gave one.
+        message: One sentence: what happened and why. It never contains a key.
+        hint: What the user can do, as text.
+        remedies: What the user can do, as data. The default is that of the class.
+        retryable: Whether the same call may be repeated. The default is that of the class.
+        charged: Whether money was charged; None if unknown. The default is that of the class.
+        retry_after: Seconds to wait before the call is repeated, as the server says.
+        request_id: The id that the provider gave the exchange.
     """
 
     exit_code: ClassVar[int] = 1
@@ -96,7 +95,7 @@ class VeoError(Exception):
             self.charged = charged
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By attributes, because some classes take other arguments than a message.
+        # Restored from its attributes, because some classes take more than a message.
         return _restore, (type(self), self.args, vars(self))
 
     def to_item_problems(self, location: ItemLocation, key: str = "") -> list[ItemProblem]:
@@ -116,7 +115,7 @@ class VeoError(Exception):
         }
 
     def to_public_json(self) -> dict[str, Any]:
-        """Return what ``--json`` prints."""
+        """Return the part of ``to_json`` that JSON output shows."""
         body = self.to_json()
         return {key: body[key] for key in PUBLIC_KEYS}
 
@@ -129,7 +128,7 @@ class VeoError(Exception):
             error,
             str(body.get("message", "")),
             hint=body.get("hint"),
-            # Earlier versions stored none: their hint holds the commands.
+            # Ledgers of earlier versions hold none; commands are part of their hints.
             remedies=[Remedy(**remedy) for remedy in body.get("remedies", ())],
             retryable=body.get("retryable"),
             charged=body.get("charged"),
@@ -146,16 +145,13 @@ def _restore(cls: type[VeoError], args: tuple[Any, ...], facts: dict[str, Any]) 
 
 
 class UsageError(VeoError):
-    """What was asked for cannot be done as asked; nothing was sent."""
+    """A request, an argument or a file is not valid; nothing was sent."""
 
     exit_code = 2
 
 
 class InvalidRequestError(UsageError):
-    """A request breaks rules of its model.
-
-    ``problems`` holds every one of them, so that they can be mended in one go.
-    """
+    """A request breaks rules of its model; ``problems`` holds all of them."""
 
     problems: tuple[Problem, ...] = ()
 
@@ -164,7 +160,7 @@ class InvalidRequestError(UsageError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     def to_item_problems(self, location: ItemLocation, key: str = "") -> list[ItemProblem]:
-        del key  # each problem names its own field
+        del key  # every problem names its own field
         return [
             ItemProblem(location, f"{problem.field}: {problem.explanation}")
             for problem in self.problems
@@ -172,10 +168,7 @@ class InvalidRequestError(UsageError):
 
 
 class InvalidBatchError(UsageError):
-    """Items of a batch cannot be used; nothing was sent.
-
-    ``problems`` holds every problem of every item, so that they can be mended in one go.
-    """
+    """Items of a batch are not valid; ``problems`` holds every problem of every item."""
 
     problems: tuple[ItemProblem, ...] = ()
 
@@ -196,35 +189,35 @@ class InvalidBatchError(UsageError):
 
 
 class ImageError(UsageError):
-    """A frame or reference image is missing, truncated, or of a kind that no model takes."""
+    """A frame or reference image is missing, truncated, or of a type that no model accepts."""
 
 
 class UnknownModelError(UsageError):
-    """No model of that name at that provider."""
+    """The provider has no model of that name."""
 
     remedies = (Remedy("list_models"),)
 
 
 class UnknownProviderError(UsageError):
-    """No installed provider has that name."""
+    """No provider of that name is installed."""
 
 
 class UnknownJobError(UsageError):
-    """The ledger has no such job, or more than one that the short name fits."""
+    """The ledger has no such job, or the short id matches several."""
 
 
 class OutputError(UsageError):
-    """The output file cannot be written where it was asked for, or is there already."""
+    """The output file exists already or cannot be written."""
 
 
 class SetupError(VeoError):
-    """Something about this installation has to be mended first."""
+    """The configuration, the key, the balance or the ledger needs attention first."""
 
     exit_code = 3
 
 
 class ConfigError(SetupError):
-    """A configuration file or value is broken."""
+    """A configuration file or value is not valid."""
 
 
 class KeyMissingError(SetupError):
@@ -234,11 +227,11 @@ class KeyMissingError(SetupError):
 
 
 class AuthError(SetupError):
-    """The provider refused the key."""
+    """The provider rejected the key."""
 
 
 class BalanceError(SetupError):
-    """The account has not enough balance; the request was not accepted."""
+    """The balance of the account is too low; the request was not accepted."""
 
 
 class LedgerError(SetupError):
@@ -246,13 +239,13 @@ class LedgerError(SetupError):
 
 
 class BudgetError(VeoError):
-    """The quote does not fit under a cap; nothing was sent."""
+    """The quote exceeds a cost limit; nothing was sent."""
 
     exit_code = 4
 
 
 class WithdrawnError(VeoError):
-    """The job was planned, and given up again before anything was sent."""
+    """The job was planned, and withdrawn before it was sent."""
 
 
 class ProviderError(VeoError):
@@ -260,33 +253,33 @@ class ProviderError(VeoError):
 
 
 class RefusedError(ProviderError):
-    """The provider refused the request: certainly not accepted, so not charged."""
+    """The provider refused the request: not accepted and not charged."""
 
 
 class TooLargeError(RefusedError):
-    """The upload is too large for the provider (HTTP 413); a smaller one may do."""
+    """The upload is too large for the provider (HTTP 413); a smaller one may pass."""
 
 
 class ModelUnavailableError(RefusedError):
-    """The provider does not offer the model: unknown there, not for this key, or retired."""
+    """The provider does not offer the model, or not for this key, or no longer."""
 
     remedies = (Remedy("list_models"),)
 
 
 class BusyError(ProviderError):
-    """Overload or a rate limit (429, 503): not accepted now, later it may be."""
+    """The provider is overloaded or limits the rate (429, 503); the request was not accepted."""
 
     retryable = True
 
 
 class UnreachableError(ProviderError):
-    """No connection to the provider: nothing was sent."""
+    """No connection to the provider was made; nothing was sent."""
 
     retryable = True
 
 
 class ResponseLostError(ProviderError):
-    """Sent, but no answer arrived that says what became of it."""
+    """The request was sent, but no usable response arrived."""
 
     retryable = True
     charged = None
@@ -297,7 +290,7 @@ class GenerationError(ProviderError):
 
 
 class ModeratedError(GenerationError):
-    """A safety filter of the provider said no; the same request will fail again."""
+    """A safety filter blocked the video; the same request will fail again."""
 
 
 class TaskNotFoundError(ProviderError):
@@ -307,31 +300,31 @@ class TaskNotFoundError(ProviderError):
 
 
 class NotReadyError(ProviderError):
-    """The file is not there yet, although it will be."""
+    """The file does not exist yet; it will."""
 
     retryable = True
 
 
 class GoneError(ProviderError):
-    """The file is not there any more."""
+    """The file no longer exists."""
 
     charged = None
 
 
 class ProtocolError(ProviderError):
-    """An answer that nobody can read; ``charged`` is None because it may follow an acceptance."""
+    """A response cannot be interpreted."""
 
     retryable = True
-    charged = None
+    charged = None  # the request may have been accepted all the same
 
 
 class UnknownOutcomeError(VeoError):
-    """A paid request was sent and no response came: it may have been accepted and paid for.
+    """A paid request was sent and no response arrived: it may have been accepted and charged.
 
     Args:
         job: The id of the job.
         message: What happened, where more is known than that.
-        request_id: The provider's name for the exchange, if it gave one.
+        request_id: The id that the provider gave the exchange.
     """
 
     exit_code = 5
@@ -350,7 +343,7 @@ class UnknownOutcomeError(VeoError):
 
 
 class StillRunningError(VeoError):
-    """The waiting has ended, the job has not: it can be resumed."""
+    """The wait for a job has ended; the job continues and can be resumed."""
 
     exit_code = 6
     retryable = True
@@ -358,14 +351,14 @@ class StillRunningError(VeoError):
 
 
 class LeaseLostError(VeoError):
-    """Another process works on the job now; this one must not touch it any more."""
+    """Another process works on the job now; this one must not change it."""
 
     exit_code = 6
     charged = None
 
 
 class DownloadError(VeoError):
-    """The video is made, but it is not on disk yet; a resumed job tries again."""
+    """The video is made, but not downloaded; a resumed job tries again."""
 
     exit_code = 7
     retryable = True
