@@ -21,7 +21,7 @@ _COMMANDS = {
 }
 _OPTIONS = {
     "use_sandbox": "--sandbox runs the command without a key.",
-    "overwrite": "--force replaces it.",
+    "overwrite": "--force overwrites it.",
     "raise_max_cost": "--max-cost sets another limit for this run.",
     "remake": "--remake makes it again, and pays again.",
     "skip_invalid": "--skip-invalid sends the valid items.",

@@ -1,40 +1,210 @@
-"""``veo doctor``: whether everything is in place, and what to do where it is not."""
+"""``veo doctor``: check the installation. It spends no money, and prints no key."""
 
-from typing import TYPE_CHECKING, Annotated
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from veo_commands import exit_codes
+from veo_commands.commands.providers import find_key_variable
 from veo_commands.options import ConfigOptions
 from veo_commands.output import out
+from veo_commands.session import load_config, open_client, start_sandbox
 
 if TYPE_CHECKING:
-    from veo_commands.commands.checks import Check
+    from veo.client import Client
+    from veo.config import Config
+    from veo.errors import VeoError
 
-_STYLES = {"ok": "green", "warn": "yellow", "fail": "red", "off": "bright_black"}
+Status = Literal["ok", "warn", "fail", "off"]
+_COLORS = {"ok": "green", "warn": "yellow", "fail": "red", "off": "bright_black"}
+_STATUS_WIDTH, _NAME_WIDTH = 4, 14
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result of one check.
+
+    Attributes:
+        name: What was checked.
+        status: ``off`` means not set up and not needed.
+        message: What was found.
+        hint: What to do about it.
+    """
+
+    name: str
+    status: Status
+    message: str
+    hint: str | None = None
 
 
 def doctor(
     ping: Annotated[
         bool,
-        typer.Option("--ping", help="Ask the services whether they take the keys; free of charge."),
+        typer.Option("--ping", help="Also ask the providers whether they accept the keys (free)."),
     ] = False,
     *,
-    place: ConfigOptions,
+    config: ConfigOptions,
 ) -> int:
     """Check the configuration, ledger, sandbox and keys."""
-    from veo_commands.commands.checks import examine
-
-    statuses = [_told(check) for check in examine(place, ping=ping)]
+    statuses = [_print_check(check) for check in _run_checks(config, ping=ping)]
     return exit_codes.SETUP if "fail" in statuses else exit_codes.DONE
 
 
-def _told(check: "Check") -> str:
-    from dataclasses import asdict
-
-    status = typer.style(f"{check.status:<4}", fg=_STYLES[check.status])
-    text = f"{status}  {check.name:<14}  {check.message}"
+def _print_check(check: Check) -> Status:
+    status = typer.style(f"{check.status:<{_STATUS_WIDTH}}", fg=_COLORS[check.status])
+    text = f"{status}  {check.name:<{_NAME_WIDTH}}  {check.message}"
     if check.hint and check.status in {"warn", "fail"}:
-        text += f"\n{'':22}{check.hint}"
+        text += f"\n{'':{_STATUS_WIDTH + _NAME_WIDTH + 4}}{check.hint}"
     out.print_result(asdict(check), text)
     return check.status
+
+
+def _run_checks(options: ConfigOptions, *, ping: bool) -> Iterator[Check]:
+    """Yield each check when it is done. A check that needs something broken is omitted."""
+    yield Check("software", "ok", _describe_software())
+    yield (configuration := _try_check("configuration", lambda: _check_files(options)))
+    yield (ledger := _try_check("ledger", lambda: _check_ledger(options)))
+    if configuration.status == "fail":
+        return
+    config = load_config(options).config
+    yield _try_check("output", lambda: _check_output_dir(config.output_dir))
+    yield _try_check("sandbox", lambda: _check_sandbox(config))
+    if ledger.status != "fail":
+        with open_client(options) as client:
+            yield from _check_jobs(client)
+            yield from _check_providers(client, ping=ping)
+
+
+def _try_check(name: str, check: Callable[[], str]) -> Check:
+    from veo.errors import VeoError
+
+    try:
+        return Check(name, "ok", check())
+    except VeoError as error:
+        return _failed_check(name, error)
+
+
+def _failed_check(name: str, error: VeoError) -> Check:
+    return Check(name, "fail", error.message, " ".join(out.advice(error)) or None)
+
+
+def _describe_software() -> str:
+    from importlib.metadata import version
+
+    return f"veo {version('veo-video')}, Python {platform.python_version()}"
+
+
+def _check_files(options: ConfigOptions) -> str:
+    from veo.config import config_files
+
+    load_config(options)
+    found = [str(path) for path in config_files(options.config) if path.is_file()]
+    return ", ".join(found) or "no file; all settings have their defaults"
+
+
+def _check_ledger(options: ConfigOptions) -> str:
+    from veo.errors import LedgerError
+    from veo.ledger import Ledger
+    from veo.paths import ledger_dir
+
+    home = ledger_dir(sandbox=options.sandbox)
+    Ledger(home).close()
+    if not os.access(home, os.W_OK):
+        raise LedgerError(f"cannot write {home}", hint="Set VEO_HOME to another folder.")
+    return str(home)
+
+
+def _check_output_dir(folder: Path) -> str:
+    from veo.errors import OutputError
+    from veo.paths import to_absolute
+
+    path = to_absolute(folder)
+    # The folder is made when it is needed, inside the closest one that exists.
+    parent = next(each for each in (path, *path.parents) if each.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise OutputError(f"cannot write {parent}", hint="Set output_dir to another folder.")
+    return str(path)
+
+
+def _check_sandbox(config: Config) -> str:
+    with tempfile.TemporaryDirectory() as folder, start_sandbox(config, Path(folder)):
+        return f"starts, profile {config.sandbox.profile}"
+
+
+def _check_jobs(client: Client) -> Iterator[Check]:
+    from veo.ledger import State
+
+    resume = out.command("resume")
+    if unknown := len(client.ledger.list_jobs(states=[State.UNKNOWN])):
+        message = f"{unknown} of unknown outcome, may have been charged"
+        yield Check("jobs", "warn", message, f"{resume} shows what you can do.")
+    if unfinished := len(client.ledger.list_unfinished()):
+        yield Check("jobs", "ok", f"{unfinished} unfinished; {resume} continues")
+
+
+def _check_providers(client: Client, *, ping: bool) -> Iterator[Check]:
+    from veo.provider import find_provider
+
+    names, default = list(client.providers()), client.config.provider
+    for name in names:
+        yield (check := _check_provider(client, name))
+        if ping and check.status == "ok" and _is_set_up(client, name):
+            yield _ping_provider(client, name)
+    if default in names:
+        yield from _check_model(client)
+    else:
+        yield _try_check(default, lambda: find_provider(default).facts.title)
+
+
+def _check_provider(client: Client, name: str) -> Check:
+    from veo.errors import VeoError
+
+    is_default = name == client.config.provider
+    try:
+        facts = client.connect(name).facts
+    except VeoError as error:
+        check = _failed_check(name, error)
+        message = check.message.removeprefix(f"{name} ")
+        return replace(check, status="fail" if is_default else "off", message=message)
+    variable = find_key_variable(facts, client.config)
+    key = f"{variable} is set" if variable else "no key is set, and none is required"
+    return Check(name, "ok", f"{key}{'; default provider' if is_default else ''}")
+
+
+def _is_set_up(client: Client, name: str) -> bool:
+    facts = client.connect(name).facts
+    return name == client.config.provider or find_key_variable(facts, client.config) is not None
+
+
+def _ping_provider(client: Client, name: str) -> Check:
+    from veo.provider import Pingable
+
+    provider = client.connect(name).provider
+    if not isinstance(provider, Pingable):
+        return Check(name, "off", "offers no request that is free of charge")
+    check = _try_check(name, provider.ping)
+    is_minor = check.status == "fail" and name != client.config.provider
+    return replace(check, status="warn") if is_minor else check
+
+
+def _check_model(client: Client) -> Iterator[Check]:
+    """Check that the default provider accepts a plain request."""
+    from veo.errors import SetupError, UsageError
+
+    try:
+        plan = client.plan("a lion")
+    except (UsageError, SetupError) as error:
+        yield _failed_check("model", error)
+        return
+    for warning in plan.warnings:
+        yield Check("model", "warn", warning)
+    if not plan.warnings:
+        yield Check("model", "ok", plan.model.name)

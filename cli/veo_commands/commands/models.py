@@ -1,11 +1,12 @@
-"""``veo models``: what each provider offers, with its rules and prices."""
+"""``veo models``: list models with their limits and prices."""
+
+from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from veo_commands.commands.prices import listed
 from veo_commands.completion import complete_providers
 from veo_commands.format import format_price
 from veo_commands.options import ConfigOptions
@@ -13,24 +14,20 @@ from veo_commands.output import out
 from veo_commands.session import load_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Sequence
 
     from veo.config import Config
     from veo.model import Model
 
-_TITLES = (
-    "PROVIDER",
-    "MODEL",
-    "PRICE",
-    "RATIO",
-    "SIZE",
-    "SECONDS",
-    "FRAMES",
-    ">REFERENCES",
-    "ENDS",
-    "TAKES TOO",
+_LIMIT_TITLES = (
+    *("PROVIDER", "MODEL", "PRICE", "RATIO", "SIZE", "SECONDS", "FRAMES"),
+    *(">REFERENCES", "SHUTDOWN", "OTHER OPTIONS"),
 )
-_COLUMNS = {"start_frame", "end_frame", "reference"}
+_PRICE_TITLES = (
+    *("PROVIDER", "MODEL", ">8 S OF 720P", ">PER SECOND", "PRICE", "CHARGED", "AS OF", "SOURCE"),
+)
+_FEATURES_WITH_COLUMN = {"start_frame", "end_frame", "reference"}
+_CHARGE_TIMES = {"on_success": "on success", "on_accept": "on acceptance"}
 
 
 def models(
@@ -39,44 +36,43 @@ def models(
         typer.Option(
             "--provider",
             "-p",
-            help="Only this one's.",
+            help="List only models of this provider.",
             metavar="NAME",
             autocompletion=complete_providers,
         ),
     ] = None,
     prices: Annotated[
-        bool, typer.Option("--prices", help="Only prices, brought to 8 s of 720p.")
+        bool, typer.Option("--prices", help="List prices, all for the same clip: 8 s of 720p.")
     ] = False,
     *,
-    place: ConfigOptions,
+    config: ConfigOptions,
 ) -> None:
     """List models with their limits and prices."""
-    rows = list(known(load_config(place).config, provider))
+    rows = list(_list_models(load_config(config).config, provider))
     if prices:
-        listed(rows)
-        return
-    if out.options.json or out.options.quiet:
+        _print_prices(rows)
+    elif out.options.json or out.options.quiet:
         for model in rows:
             out.print_result(model.model_dump(mode="json"), f"{model.provider}/{model.name}")
     else:
-        out.print_table(_TITLES, [_row(model) for model in rows])
+        out.print_table(_LIMIT_TITLES, [_limits_row(model) for model in rows])
 
 
-def known(config: "Config", provider: str | None = None) -> "Iterable[Model]":
-    """The models of one provider or of all, the user's overrides applied.
+def _list_models(config: Config, provider: str | None) -> Iterator[Model]:
+    """Yield the models of one provider or of all, with the overrides of the configuration.
 
     Raises:
-        UnknownProviderError: No such provider is installed.
+        UnknownProviderError: The provider is not installed.
     """
     from veo.config import merge_models
     from veo.provider import find_provider, installed_providers
 
-    chosen = {provider: find_provider(provider)} if provider else installed_providers()
-    for name, cls in chosen.items():
-        yield from merge_models(cls.facts, config.for_provider(name)).values()
+    providers = {provider: find_provider(provider)} if provider else installed_providers()
+    for name, each in providers.items():
+        yield from merge_models(each.facts, config.for_provider(name)).values()
 
 
-def _row(model: "Model") -> list[Any]:
+def _limits_row(model: Model) -> list[Any]:
     return [
         model.provider,
         model.name,
@@ -84,24 +80,72 @@ def _row(model: "Model") -> list[Any]:
         " ".join(model.aspect_ratios),
         "-".join(dict.fromkeys((model.resolutions[0], model.resolutions[-1]))),
         " ".join(map(str, sorted(model.durations))),
-        _frames(model),
+        _frame_limits(model),
         model.max_references or "-",
-        _end(model),
-        ", ".join(sorted(model.features - _COLUMNS)).replace("_", " "),
+        _shutdown_cell(model),
+        ", ".join(sorted(model.features - _FEATURES_WITH_COLUMN)).replace("_", " "),
     ]
 
 
-def _frames(model: "Model") -> str:
-    """How many frames a model takes: start, and end after it."""
-    least = "start_frame" in model.needs
+def _frame_limits(model: Model) -> str:
+    """Return how many frames a model takes, as minimum and maximum: ``0-2``."""
+    least = int("start_frame" in model.needs)
     most = len(model.features & {"start_frame", "end_frame"})
-    return f"{int(least)}-{most}" if most else "-"
+    return f"{least}-{most}" if most else "-"
 
 
-def _end(model: "Model") -> Any:
+def _shutdown_cell(model: Model) -> Any:
     from rich.text import Text
 
     if model.shutdown is None:
         return "-"
-    over = model.shutdown.on <= datetime.now(UTC).date()
-    return Text(model.shutdown.on.isoformat(), style="yellow" if over else "")
+    is_past = model.shutdown.on <= datetime.now(UTC).date()
+    return Text(model.shutdown.on.isoformat(), style="yellow" if is_past else "")
+
+
+def _print_prices(models: Sequence[Model]) -> None:
+    """Print the prices of models, the cheapest clip first."""
+    rows = sorted(((_price_json(model), model) for model in models), key=lambda row: _rank(row[0]))
+    if out.options.json or out.options.quiet:
+        for body, _ in rows:
+            out.print_result(body, f"{body['provider']}/{body['model']} {body['clip_usd']}")
+    else:
+        out.print_table(_PRICE_TITLES, [_price_row(*row) for row in rows])
+
+
+def _rank(body: dict[str, Any]) -> tuple[bool, float, str, str]:
+    clip = body["clip_usd"]
+    return clip is None, clip or 0.0, body["provider"], body["model"]
+
+
+def _price_json(model: Model) -> dict[str, Any]:
+    """Return the price of a model as JSON, in USD."""
+    from veo.money import CLIP_S, clip_price
+
+    price, clip = model.price, clip_price(model.price)
+    return {
+        "provider": model.provider,
+        "model": model.name,
+        "clip_usd": None if clip is None else float(clip),
+        "second_usd": None if clip is None else float(clip / CLIP_S),
+        "usd": price.model_dump(mode="json")["usd"],
+        "per": price.per,
+        "charged": price.charged,
+        "as_of": price.as_of.isoformat(),
+        "source": price.source,
+        "overridden": model.overridden,
+    }
+
+
+def _price_row(body: dict[str, Any], model: Model) -> list[str]:
+    override = " (yours)" if model.overridden else ""
+    return [
+        model.provider,
+        model.name,
+        "-" if body["clip_usd"] is None else f"${body['clip_usd']:.2f}",
+        "-" if body["second_usd"] is None else f"${body['second_usd']:.3f}",
+        f"{format_price(model.price)}{override}",
+        _CHARGE_TIMES[model.price.charged],
+        body["as_of"],
+        model.price.source,
+    ]

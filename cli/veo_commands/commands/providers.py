@@ -1,5 +1,8 @@
-"""``veo providers``: the routes to Veo that are installed."""
+"""``veo providers``: list the installed providers."""
 
+from __future__ import annotations
+
+import os
 from typing import TYPE_CHECKING, Any
 
 from veo_commands.options import ConfigOptions
@@ -10,71 +13,66 @@ if TYPE_CHECKING:
     from veo.config import Config
     from veo.model import Facts, Price
 
-_TITLES = ("PROVIDER", "BILLED", "KEY", "ADDRESS", "WHAT IT IS")
+_TITLES = ("PROVIDER", "BILLED", "KEY", "ADDRESS", "DESCRIPTION")
 
 
-def providers(*, place: ConfigOptions) -> None:
+def providers(*, config: ConfigOptions) -> None:
     """List providers, how they bill, and whether a key is set."""
     from veo.provider import installed_providers
 
-    config = load_config(place).config
-    facts = [cls.facts for cls in installed_providers().values()]
+    settings = load_config(config).config
+    rows = [
+        (each.facts, _provider_json(each.facts, settings))
+        for each in installed_providers().values()
+    ]
     if out.options.json or out.options.quiet:
-        for row in facts:
-            out.print_result(described(row, config), row.name)
+        for each, body in rows:
+            out.print_result(body, each.name)
     else:
-        out.print_table(_TITLES, [_row(row, config) for row in facts])
-        out.info(
-            "* is used where no -p names another. `veo models` shows what each can do.", dim=True
-        )
+        out.print_table(_TITLES, [_provider_row(*row) for row in rows])
+        out.info("* is the default provider. `veo models` shows what each one offers.", dim=True)
 
 
-def described(facts: "Facts", config: "Config") -> dict[str, Any]:
-    """A provider as ``--json`` prints it."""
-    chosen = config.for_provider(facts.name)
+def find_key_variable(facts: Facts, config: Config) -> str | None:
+    """Return the environment variable that holds the provider's key, if one does."""
+    names = _key_variables(facts, config)
+    return next((name for name in names if os.environ.get(name, "").strip()), None)
+
+
+def _key_variables(facts: Facts, config: Config) -> tuple[str, ...]:
+    override = config.for_provider(facts.name).api_key_env
+    return (override,) if override else facts.key_env
+
+
+def _provider_json(facts: Facts, config: Config) -> dict[str, Any]:
     return {
         **facts.model_dump(mode="json", exclude={"models"}),
-        "base_url": chosen.base_url or facts.base_url,
-        "billed": sorted({_billed(model.price) for model in facts.models.values()}),
-        "key_variables": list(key_names(facts, config)),
-        "key_set": key_set(facts, config),
+        "base_url": config.for_provider(facts.name).base_url or facts.base_url,
+        "billed": sorted({_describe_billing(model.price) for model in facts.models.values()}),
+        "key_variables": list(_key_variables(facts, config)),
+        "key_set": find_key_variable(facts, config),
         "configured": facts.name == config.provider,
         "models": list(facts.models),
     }
 
 
-def key_names(facts: "Facts", config: "Config") -> tuple[str, ...]:
-    """The environment variables that may hold a provider's key."""
-    own = config.for_provider(facts.name).api_key_env
-    return (own,) if own else facts.key_env
-
-
-def key_set(facts: "Facts", config: "Config") -> str | None:
-    """The variable that holds a provider's key now, or None."""
-    import os
-
-    names = key_names(facts, config)
-    return next((name for name in names if os.environ.get(name, "").strip()), None)
-
-
-def _row(facts: "Facts", config: "Config") -> list[Any]:
+def _provider_row(facts: Facts, body: dict[str, Any]) -> list[Any]:
     from rich.text import Text
 
-    row = described(facts, config)
-    found = row["key_set"]
-    names = " or ".join(row["key_variables"])
-    usual = "none needed" if facts.key_optional else f"{names} is not set"
-    name = f"{facts.name} *" if row["configured"] else facts.name
+    variable = body["key_set"]
+    missing = f"{' or '.join(body['key_variables'])} is not set"
     return [
-        name,
-        ", ".join(row["billed"]),
-        Text(f"{found} is set", style="green") if found else usual,
-        row["base_url"],
+        f"{facts.name} *" if body["configured"] else facts.name,
+        ", ".join(body["billed"]),
+        Text(f"{variable} is set", style="green")
+        if variable
+        else ("not required" if facts.key_optional else missing),
+        body["base_url"],
         facts.title,
     ]
 
 
-def _billed(price: "Price") -> str:
-    """The rule of a price: ``per second, on success``."""
+def _describe_billing(price: Price) -> str:
+    """Return a text like ``per second, on success``."""
     when = "on success" if price.charged == "on_success" else "on acceptance"
     return f"per {price.per}, {when}"

@@ -1,4 +1,6 @@
-"""``veo sandbox``: the local stand-in for the services, for any client."""
+"""``veo sandbox``: run a local server that imitates the providers."""
+
+from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +11,12 @@ import typer
 def sandbox(
     *,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="0 takes any that is free.", metavar="PORT")
+        int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.", metavar="PORT")
     ] = 0,
     profile: Annotated[
         str,
         typer.Option(
-            help="How /v1/videos answers: capture-2025-11, docs, official or openai.",
+            help="Dialect of /v1/videos: capture-2025-11, docs, official or openai.",
             metavar="NAME",
             autocompletion=lambda: ["capture-2025-11", "docs", "official", "openai"],
         ),
@@ -22,23 +24,24 @@ def sandbox(
     latency: Annotated[
         str | None,
         typer.Option(
-            help="Seconds a video takes: a number, uniform:FROM,TO or lognormal:MEDIAN,SIGMA.",
+            help="Seconds per video: a number, uniform:FROM,TO or lognormal:MEDIAN,SIGMA.",
             metavar="TIME",
         ),
     ] = None,
     speed: Annotated[
         float | None,
-        typer.Option(help="Its clock against the real one.", metavar="FACTOR"),
+        typer.Option(help="Speed of the sandbox's clock relative to real time.", metavar="FACTOR"),
     ] = None,
     clip: Annotated[
-        str, typer.Option(help="full: real pictures and sound; tiny: a few kB.", metavar="KIND")
+        str,
+        typer.Option(help="full: video with sound; tiny: a few kilobytes.", metavar="KIND"),
     ] = "full",
     home: Annotated[
         Path | None,
-        typer.Option(help="Its tasks, files and bills; that of --sandbox when not given."),
+        typer.Option(help="Folder for tasks, files and charges; by default that of --sandbox."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="What its chances start from.", metavar="NUMBER")
+        int | None, typer.Option(help="Seed for random outcomes and latencies.", metavar="NUMBER")
     ] = None,
     fail_rate: Annotated[
         float | None,
@@ -49,7 +52,7 @@ def sandbox(
         typer.Option(min=0, max=1, help="Share of tasks that never finish.", metavar="SHARE"),
     ] = None,
     balance: Annotated[
-        float | None, typer.Option(min=0, help="USD on the account.", metavar="USD")
+        float | None, typer.Option(min=0, help="Balance of the account, USD.", metavar="USD")
     ] = None,
 ) -> None:
     """Run a local server that imitates the providers, until Ctrl-C."""
@@ -57,7 +60,7 @@ def sandbox(
     from veo.paths import ledger_dir
     from veo_sandbox import serve
 
-    given = {
+    options = {
         "latency": latency,
         "speed": speed,
         "seed": seed,
@@ -65,9 +68,9 @@ def sandbox(
         "timeout_rate": timeout_rate,
         "balance": balance,
     }
-    settings = {name: value for name, value in given.items() if value is not None}
+    settings = {name: value for name, value in options.items() if value is not None}
     folder = home or ledger_dir(sandbox=True) / "server"
     try:
         serve(folder, port=port, profile=profile, clip=clip, **settings)
     except (ValueError, OSError) as error:
-        raise UsageError(f"the sandbox cannot start: {error}") from error
+        raise UsageError(f"cannot start the sandbox: {error}") from error
