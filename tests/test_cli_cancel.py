@@ -26,7 +26,7 @@ def test_a_job_that_was_sent_is_left_alone(veo: Veo, service: veo_sandbox.Sandbo
     """One line says why; the exit code is that of a wrong request."""
     service.fault("never_finishes")
     sent = veo("generate", "a lion", "--timeout", "0.5", "--json").objects[0]
-    service.heal()
+    service.clear_faults()
     done = veo("generate", "a bear", "--json").objects[0]
 
     ran = veo("cancel", sent["job"], done["job"])

@@ -147,7 +147,7 @@ def test_sent_again_on_request(
     veo: Veo, service: veo_sandbox.Sandbox, mixed: dict[str, str]
 ) -> None:
     """--resubmit sends a job of unknown outcome again, and says that both may be paid."""
-    service.heal()
+    service.clear_faults()
     ran = veo("resume", mixed["unknown"], "--resubmit")
     (shown,) = veo("show", mixed["unknown"], "--json").objects
 

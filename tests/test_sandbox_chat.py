@@ -462,7 +462,7 @@ class TestVariants:
         ):
             list(answer.iter_content(None))
 
-        box.heal()
+        box.clear_faults()
         box.fault("silent_stream", events=2, seconds=0)
         assert LINK.search(content(chat(box)))
 

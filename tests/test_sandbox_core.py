@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
-from veo_sandbox.faults.rules import Rules
+from veo_sandbox.faults.rules import FaultRules
 from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.clock import Clock
 from veo_sandbox.state.latency import Latency
-from veo_sandbox.state.price_list import dollars, micro, models
+from veo_sandbox.state.price_list import load_models, to_dollars, to_micros
 from veo_sandbox.state.settings import Settings
 from veo_sandbox.state.store import Store
-from veo_sandbox.state.tasks import DAY, Order, Outcome, Task, cast, state_of
+from veo_sandbox.state.tasks import DAY, Order, Outcome, Task, compute_state, create_task
 
 
 def order(number: int = 1, **facts: object) -> Order:
     """An order for a tiny clip at 0.15 USD."""
     plain = {
         "route": "videos",
-        "dress": "docs",
+        "profile": "docs",
         "id": f"video_{number}",
         "model": "veo-3.1-fast",
         "prompt": "lion",
@@ -58,12 +58,12 @@ class TestLatency:
 
     def test_a_plain_number_is_fixed(self) -> None:
         """A number of seconds needs no name."""
-        assert Latency.parse(6).draw(Random(0)) == 6.0
+        assert Latency.parse(6).draw_seconds(Random(0)) == 6.0
 
     def test_lognormal_has_the_median_it_names(self) -> None:
         """The first parameter is the median, not the mean."""
         random = Random(1)
-        drawn = [Latency.parse("lognormal:180,0.35").draw(random) for _ in range(4000)]
+        drawn = [Latency.parse("lognormal:180,0.35").draw_seconds(random) for _ in range(4000)]
 
         assert pytest.approx(median(drawn), rel=0.03) == 180
 
@@ -83,7 +83,7 @@ class TestClock:
         """A second process of the same home reads the same time, and time goes on in between."""
         real = [1000.0]
         first = Clock(Store(tmp_path), lambda: real[0])
-        first.run_at(30)
+        first.set_speed(30)
         real[0] += 2
         first.advance(5)
         second = Clock(Store(tmp_path), lambda: real[0])
@@ -98,7 +98,7 @@ class TestClock:
         with pytest.raises(ValueError, match="never goes back"):
             clock.advance(-1)
         with pytest.raises(ValueError, match="above 0"):
-            clock.run_at(0)
+            clock.set_speed(0)
 
 
 class TestState:
@@ -110,12 +110,12 @@ class TestState:
     )
     def test_follows_the_time(self, at: float, name: str) -> None:
         """Queued, running, completed, gone."""
-        assert name == state_of(task(Outcome()), at).name
+        assert name == compute_state(task(Outcome()), at).name
 
     def test_failed_and_never(self) -> None:
         """The outcome fixed at create decides the end."""
-        assert state_of(task(Outcome("failed")), 1010).name == "failed"
-        assert state_of(task(Outcome("never")), 1000 + DAY - 1).name == "running"
+        assert compute_state(task(Outcome("failed")), 1010).name == "failed"
+        assert compute_state(task(Outcome("never")), 1000 + DAY - 1).name == "running"
 
     @given(st.floats(0, 1e6), st.floats(0, 1e6))
     def test_progress_never_falls(self, early: float, later: float) -> None:
@@ -123,7 +123,7 @@ class TestState:
         first, then = sorted((early, later))
         facts = task(Outcome())
 
-        assert state_of(facts, first).progress <= state_of(facts, then).progress
+        assert compute_state(facts, first).progress <= compute_state(facts, then).progress
 
 
 class TestChance:
@@ -132,15 +132,15 @@ class TestChance:
     def test_the_same_seed_draws_the_same(self) -> None:
         """Seed and number decide the service time and the end."""
         settings = Settings(latency="uniform:1,100", seed=3, fail_rate=0.3, timeout_rate=0.3)
-        once = [cast(order(n), n, 0.0, settings) for n in range(50)]
-        again = [cast(order(n), n, 0.0, settings) for n in range(50)]
+        once = [create_task(order(n), n, 0.0, settings) for n in range(50)]
+        again = [create_task(order(n), n, 0.0, settings) for n in range(50)]
 
-        assert [(t.service, t.outcome) for t in once] == [(t.service, t.outcome) for t in again]
+        assert [(t.service_s, t.outcome) for t in once] == [(t.service_s, t.outcome) for t in again]
 
     def test_rates_are_shares(self) -> None:
         """Of many tasks, these shares fail and hang."""
         settings = Settings(fail_rate=0.2, timeout_rate=0.1)
-        ends = [cast(order(n), n, 0.0, settings).outcome.end for n in range(4000)]
+        ends = [create_task(order(n), n, 0.0, settings).outcome.end for n in range(4000)]
 
         assert pytest.approx(ends.count("failed") / 4000, abs=0.03) == 0.2
         assert pytest.approx(ends.count("never") / 4000, abs=0.02) == 0.1
@@ -150,8 +150,8 @@ class TestChance:
         fixed = Settings(latency="fixed:1", fail_rate=0.5)
         drawn = Settings(latency="lognormal:9,0.3", fail_rate=0.5)
 
-        assert [cast(order(n), n, 0.0, fixed).outcome for n in range(40)] == [
-            cast(order(n), n, 0.0, drawn).outcome for n in range(40)
+        assert [create_task(order(n), n, 0.0, fixed).outcome for n in range(40)] == [
+            create_task(order(n), n, 0.0, drawn).outcome for n in range(40)
         ]
 
 
@@ -160,54 +160,54 @@ class TestMoney:
 
     def test_charged_once_when_its_time_has_come(self, core: Core) -> None:
         """A running task is held and on no bill; a completed one is charged without any poll."""
-        core.accept(order(service=100.0))
+        core.accept_order(order(service_s=100.0))
         now = core.clock.now()
 
-        assert core.account.bills(now) == []
-        assert core.account.balance(now) == 999.85
+        assert core.account.list_bills(now) == []
+        assert core.account.get_balance(now) == 999.85
 
         core.clock.advance(101)
         for _ in range(3):
-            bills = core.account.bills(core.clock.now())
+            bills = core.account.list_bills(core.clock.now())
 
         assert [(bill["task"], bill["state"], bill["amount"]) for bill in bills] == [
             ("video_1", "charged", 0.15)
         ]
-        assert core.account.balance(core.clock.now()) == 999.85
+        assert core.account.get_balance(core.clock.now()) == 999.85
 
     @pytest.mark.parametrize("end", ["failed", "never"])
     def test_refunded_when_it_comes_to_nothing(self, core: Core, end: str) -> None:
         """A failed task, and one given up with its retention, cost nothing."""
-        core.accept(order(service=1.0, outcome=Outcome(end)))  # type: ignore[arg-type]
+        core.accept_order(order(service_s=1.0, outcome=Outcome(end)))  # type: ignore[arg-type]
         core.clock.advance(DAY + 1)
 
-        assert [bill["state"] for bill in core.account.bills(core.clock.now())] == ["refunded"]
-        assert core.account.balance(core.clock.now()) == 1000.0
+        assert [bill["state"] for bill in core.account.list_bills(core.clock.now())] == ["refunded"]
+        assert core.account.get_balance(core.clock.now()) == 1000.0
 
     def test_on_accept_is_charged_at_once_and_kept(self, core: Core) -> None:
         """The rule of the sync route: paid even if it fails."""
-        core.accept(order(service=1.0, billing="on_accept", outcome=Outcome("failed")))
+        core.accept_order(order(service_s=1.0, billing="on_accept", outcome=Outcome("failed")))
         core.clock.advance(2)
 
-        assert [bill["state"] for bill in core.account.bills(core.clock.now())] == ["charged"]
-        assert core.account.balance(core.clock.now()) == 999.85
+        assert [bill["state"] for bill in core.account.list_bills(core.clock.now())] == ["charged"]
+        assert core.account.get_balance(core.clock.now()) == 999.85
 
     def test_nothing_is_kept_without_money(self, core: Core) -> None:
         """An order that cannot be paid leaves no task."""
         core.account.set_balance(0.1)
 
         with pytest.raises(BalanceError) as error:
-            core.accept(order())
+            core.accept_order(order())
 
         assert error.value.balance == 0.1
-        assert core.tasks.all() == []
+        assert core.tasks.list_tasks() == []
 
     def test_micro_dollars_are_exact(self) -> None:
         """No price loses a fraction on its way."""
-        prices = [model.price(8) for model in models().values() if model.usd_per_call]
+        prices = [model.price_micros(8) for model in load_models().values() if model.usd_per_call]
 
-        assert {0.15, 0.25, 0.3, 1.2} == {dollars(price) for price in prices}
-        assert micro(0.1) == 100_000
+        assert {0.15, 0.25, 0.3, 1.2} == {to_dollars(price) for price in prices}
+        assert to_micros(0.1) == 100_000
 
 
 class TestMemory:
@@ -216,37 +216,37 @@ class TestMemory:
     def test_a_task_reads_back_as_it_was(self, core: Core) -> None:
         """Nothing is lost between memory and disk."""
         clip = ClipSpec("lion", 720, 1280, references=("a", "b"), tiny=True)
-        kept = core.accept(order(clip=clip, outcome=Outcome("failed"), extra={"n": 2}))
+        kept = core.accept_order(order(clip=clip, outcome=Outcome("failed"), extra={"n": 2}))
 
-        assert [kept] == core.tasks.all()
+        assert [kept] == core.tasks.list_tasks()
 
     def test_two_processes_see_one_world(self, core: Core, tmp_path: Path) -> None:
         """What one sets, the other obeys at its next request."""
         other = Core(tmp_path, profile="docs", key="sandbox-key", tiny=True, clip_bytes=0)
-        core.change({"latency": "fixed:77", "speed": 5, "balance": 3})
-        rules, other_rules = Rules(core.store), Rules(other.store)
-        rules.add([{"fault": "http_500"}])
+        core.change_settings({"latency": "fixed:77", "speed": 5, "balance": 3})
+        rules, other_rules = FaultRules(core.store), FaultRules(other.store)
+        rules.add_rules([{"fault": "http_500"}])
         other.refresh()
         other_rules.refresh()
 
         assert other.settings.latency == "fixed:77"
         assert other.clock.speed == 5
-        assert [rule["fault"] for rule in other_rules.all()] == ["http_500"]
-        assert other.account.balance(0) == 3
+        assert [rule["fault"] for rule in other_rules.list_rules()] == ["http_500"]
+        assert other.account.get_balance(0) == 3
         other.close()
 
     def test_expired_videos_are_swept(self, core: Core, tmp_path: Path) -> None:
         """Who opens a home deletes videos whose time is over, and only those."""
-        facts = {"clip": ClipSpec("a", 16, 16), "outcome": Outcome("failed"), "service": 0.0}
-        old = core.accept(order(1, **facts))
+        facts = {"clip": ClipSpec("a", 16, 16), "outcome": Outcome("failed"), "service_s": 0.0}
+        old = core.accept_order(order(1, **facts))
         core.clock.advance(DAY + 1)
-        new = core.accept(order(2, **facts))
+        new = core.accept_order(order(2, **facts))
         for kept in (old, new):
-            core.studio.path(kept).write_bytes(b"video")
+            core.clips.clip_path(kept).write_bytes(b"video")
         Core(tmp_path, profile="docs", key="sandbox-key", tiny=True, clip_bytes=0).close()
 
-        assert not core.studio.path(old).exists()
-        assert core.studio.path(new).exists()
+        assert not core.clips.clip_path(old).exists()
+        assert core.clips.clip_path(new).exists()
 
 
 @pytest.mark.parametrize(
@@ -262,6 +262,6 @@ class TestMemory:
 def test_a_wrong_setting_changes_nothing(core: Core, given: dict[str, object], told: str) -> None:
     """The error names the setting and what it may be; the right ones beside it are not taken."""
     with pytest.raises(ValueError, match=told):
-        core.change({"seed": 9, **given})
+        core.change_settings({"seed": 9, **given})
 
     assert core.settings.seed == 0

@@ -19,7 +19,7 @@ from veo_sandbox import Sandbox
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.exchange import Refusal
 from veo_sandbox.google.operations import check_source
-from veo_sandbox.google.request import Asked
+from veo_sandbox.google.request import VideoRequest
 from veo_sandbox.state.tasks import Order, Outcome, Task
 
 HOME = "https://generativelanguage.googleapis.com/v1beta/files/"
@@ -630,10 +630,10 @@ class TestWire:
         order = Order("gemini", "gemini", "x", FAST, "x", ClipSpec("x", 2, 2), 1, extra=extra)
         source = Task(1, order, 0.0, 0.0, Outcome(), "file")
         if taken:
-            check_source(Asked("x"), source)
+            check_source(VideoRequest("x"), source)
         else:
             with pytest.raises(Refusal):
-                check_source(Asked("x"), source)
+                check_source(VideoRequest("x"), source)
 
     def test_a_running_video_has_no_file(self, box: Sandbox) -> None:
         """Not yet, and never if it fails."""
@@ -641,7 +641,7 @@ class TestWire:
         box.change(latency=1000)
         begin(developer(box))
         begin(developer(box), prompt="tiger")
-        files = [task.file for task in box._core.tasks.all()]
+        files = [task.file for task in box._core.tasks.list_tasks()]
         box.advance(500)
         early = [get(box, f"/v1beta/files/{file}").status_code for file in files]
         box.advance(500)

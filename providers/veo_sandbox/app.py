@@ -11,11 +11,21 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from veo_sandbox.core import Core
-from veo_sandbox.exchange import Call, Refusal
+from veo_sandbox.exchange import Exchange, Refusal
 from veo_sandbox.faults.registry import FAULTS
-from veo_sandbox.faults.rules import Rule, Rules
-from veo_sandbox.responses import HangUp
-from veo_sandbox.routes import At, Handler, account, chat, control, files, gemini, vertex, videos
+from veo_sandbox.faults.rules import FaultRule, FaultRules
+from veo_sandbox.responses import DropConnection
+from veo_sandbox.routes import (
+    Handler,
+    RouteSpec,
+    account,
+    chat,
+    control,
+    files,
+    gemini,
+    vertex,
+    videos,
+)
 
 WIRES = (videos, chat, gemini, vertex, account)
 
@@ -23,56 +33,60 @@ WIRES = (videos, chat, gemini, vertex, account)
 class Endpoint:
     """The pipeline around a handler: read, record, wait, misbehave, answer."""
 
-    def __init__(self, core: Core, rules: Rules, at: At) -> None:
+    def __init__(self, core: Core, rules: FaultRules, at: RouteSpec) -> None:
         self._core = core
         self._rules = rules
-        self._at = at
+        self._route = at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
         core = self._core
         core.refresh()
         self._rules.refresh()
-        call = Call(core, self._at.step, scope, receive, send)
-        await call.read()
-        call.ask_for(self._at.find(core, call))
-        entry = core.record.add(call.summary())
+        exchange = Exchange(core, self._route.step, scope, receive, send)
+        await exchange.read_request()
+        exchange.set_task(self._route.find_task(core, exchange))
+        entry = core.request_log.add_entry(exchange.to_log_entry())
         if core.settings.delay:
             await asyncio.sleep(core.settings.delay)
-        answer = await self._answer(call)
+        answer = await self._respond(exchange)
         # Before it is sent: who has the answer must find it told in the record.
-        if call.accepted and not call.connection.left and not isinstance(answer, HangUp):
-            core.tasks.answered(call.accepted.id, core.clock.now())
-        entry["status"] = 0 if isinstance(answer, HangUp) else answer.status_code
+        if (
+            exchange.accepted_task
+            and not exchange.connection.is_closed
+            and not isinstance(answer, DropConnection)
+        ):
+            core.tasks.mark_answered(exchange.accepted_task.id, core.clock.now())
+        entry["status"] = 0 if isinstance(answer, DropConnection) else answer.status_code
         await answer(scope, receive, send)
 
-    async def _answer(self, call: Call) -> Response:
-        rules = self._rules.striking(call)
+    async def _respond(self, exchange: Exchange) -> Response:
+        rules = self._rules.select_striking(exchange)
         try:
-            return await self._through(rules, call)
+            return await self._apply_faults(rules, exchange)
         except Refusal as refusal:
-            return refusal.answer
+            return refusal.response
 
-    async def _through(self, rules: list[Rule], call: Call) -> Response:
+    async def _apply_faults(self, rules: list[FaultRule], exchange: Exchange) -> Response:
         """The handler with the first rule's fault around the rest."""
         if not rules:
-            return await self._at.handler(self._core, call)
+            return await self._route.handler(self._core, exchange)
         rule, *rest = rules
 
         async def proceed() -> Response:
             try:
-                return await self._through(rest, call)
+                return await self._apply_faults(rest, exchange)
             except Refusal as refusal:
-                return refusal.answer
+                return refusal.response
 
-        return await FAULTS[rule.fault].act(call, proceed, **rule.params)
+        return await FAULTS[rule.fault].act(exchange, proceed, **rule.params)
 
 
-def build(core: Core, rules: Rules) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def build_app(core: Core, rules: FaultRules) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """The application for both ports of a sandbox."""
-    api = _router(core, rules, [at for wire in WIRES for at in wire.ROUTES], _nowhere)
-    api.routes.extend(control.routes(core, rules))
-    store = _router(core, rules, [*files.ROUTES, *chat.FILES, *vertex.FILES], files.not_found)
+    api = _build_router(core, rules, [at for wire in WIRES for at in wire.ROUTES], _unknown_url)
+    api.routes.extend(control.build_routes(core, rules))
+    store = _build_router(core, rules, [*files.ROUTES, *chat.FILES, *vertex.FILES], files.not_found)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         port = store if scope["server"][1] == core.files_port else api
@@ -81,15 +95,17 @@ def build(core: Core, rules: Rules) -> Callable[[Scope, Receive, Send], Awaitabl
     return app
 
 
-async def _nowhere(core: Core, call: Call) -> Response:
+async def _unknown_url(core: Core, exchange: Exchange) -> Response:
     """An address that no wire has, answered as whoever's it looks like."""
-    google = call.path.startswith("/v1beta")
-    return await (gemini.nowhere if google else videos.no_such_url)(core, call)
+    google = exchange.path.startswith("/v1beta")
+    return await (gemini.unknown_url if google else videos.unknown_url)(core, exchange)
 
 
-def _router(core: Core, rules: Rules, routes: list[At], default: Handler) -> Router:
+def _build_router(
+    core: Core, rules: FaultRules, routes: list[RouteSpec], default: Handler
+) -> Router:
     table: list[BaseRoute] = [
         Route(at.path, Endpoint(core, rules, at), methods=[at.method]) for at in routes
     ]
-    other = At("", "", "other", default)
+    other = RouteSpec("", "", "other", default)
     return Router(table, redirect_slashes=False, default=Endpoint(core, rules, other))

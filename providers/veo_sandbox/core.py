@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from veo_sandbox.shutdown import Stopping
+from veo_sandbox.shutdown import Shutdown
 from veo_sandbox.state.billing import Account
-from veo_sandbox.state.clip_store import Studio
+from veo_sandbox.state.clip_store import ClipStore
 from veo_sandbox.state.clock import Clock
-from veo_sandbox.state.price_list import dollars
-from veo_sandbox.state.request_log import Leaks, Record
-from veo_sandbox.state.settings import Settings, number
+from veo_sandbox.state.price_list import to_dollars
+from veo_sandbox.state.request_log import LeakLog, RequestLog
+from veo_sandbox.state.settings import Settings, parse_number
 from veo_sandbox.state.store import Store
-from veo_sandbox.state.tasks import Order, State, Task, Tasks, cast, state_of
+from veo_sandbox.state.tasks import Order, Task, TaskState, TaskTable, compute_state, create_task
 
 
 class Core:
@@ -22,12 +22,12 @@ class Core:
     def __init__(self, home: Path, *, profile: str, key: str, tiny: bool, clip_bytes: int) -> None:
         self.store = Store(home)
         self.clock = Clock(self.store)
-        self.tasks = Tasks(self.store)
+        self.tasks = TaskTable(self.store)
         self.account = Account(self.store, self.tasks)
-        self.record = Record()
-        self.leaks = Leaks(self.store)
-        self.studio = Studio(home, tiny=tiny, min_bytes=clip_bytes)
-        self.stopping = Stopping()
+        self.request_log = RequestLog()
+        self.leak_log = LeakLog(self.store)
+        self.clips = ClipStore(home, tiny=tiny, min_bytes=clip_bytes)
+        self.shutdown = Shutdown()
         self.profile = profile
         self.key = key
         self.system_token = f"{key}-system"
@@ -36,9 +36,9 @@ class Core:
         self.files_port = 0
         self._seen = -1
         self.refresh()
-        self.studio.sweep(self._wanted)
+        self.clips.delete_expired(self._is_file_wanted)
 
-    def serve_at(self, port: int, files_port: int) -> None:
+    def set_addresses(self, port: int, files_port: int) -> None:
         """Say where the server is."""
         self.url = f"http://127.0.0.1:{port}"
         self.files_url = f"http://127.0.0.1:{files_port}"
@@ -46,57 +46,59 @@ class Core:
 
     def refresh(self) -> None:
         """Take over what another process of this home has set; cheap when nothing was."""
-        version = self.store.version()
+        version = self.store.data_version()
         if version != self._seen:
             self._seen = version
-            self.settings = Settings(**self.store.get("settings", {}))
+            self.settings = Settings(**self.store.get_setting("settings", {}))
             self.clock.reload()
 
-    def change(self, given: Mapping[str, Any]) -> None:
+    def change_settings(self, given: Mapping[str, Any]) -> None:
         """Change settings, the speed of the clock or the balance.
 
         Raises:
             ValueError: an unknown name or an impossible value; nothing is changed then.
         """
         plain = {name: value for name, value in given.items() if name not in {"speed", "balance"}}
-        settings = self.settings.changed(plain)
-        apart = {name: number(name, given[name]) for name in ("balance", "speed") if name in given}
+        settings = self.settings.replace_values(plain)
+        apart = {
+            name: parse_number(name, given[name]) for name in ("balance", "speed") if name in given
+        }
         if "speed" in apart:
-            self.clock.run_at(apart["speed"])
+            self.clock.set_speed(apart["speed"])
         if "balance" in apart:
             self.account.set_balance(apart["balance"])
-        self.store.put("settings", settings.as_json())
+        self.store.put_setting("settings", settings.to_json())
         self.settings = settings
 
-    def accept(self, order: Order) -> Task:
+    def accept_order(self, order: Order) -> Task:
         """Take an order: fix its fate, hold its price, keep it, and begin its clip.
 
         Raises:
             BalanceError: the account cannot pay; nothing is kept then.
         """
-        return self.accept_all([order])[0]
+        return self.accept_orders([order])[0]
 
-    def accept_all(self, orders: Sequence[Order]) -> list[Task]:
+    def accept_orders(self, orders: Sequence[Order]) -> list[Task]:
         """Take several orders at one moment, or none of them.
 
         Raises:
             BalanceError: the account cannot pay for all; nothing is kept then.
         """
         now = self.clock.now()
-        self.account.settle(now)
+        self.account.settle_due(now)
         with self.store.transaction():
-            tasks = [self._keep(order, now) for order in orders]
+            tasks = [self._add_task(order, now) for order in orders]
         for task in tasks:
             if task.outcome.end == "completed":
-                self.studio.begin(task)
+                self.clips.start_rendering(task)
         return tasks
 
-    def state(self, task: Task) -> State:
+    def task_state(self, task: Task) -> TaskState:
         """A task's state now: completed only when its time has passed and its file is there."""
-        state = state_of(task, self.clock.now())
-        if state.name == "completed" and not self.studio.ready(task):
-            self.studio.begin(task)
-            return State("running", 0.99)
+        state = compute_state(task, self.clock.now())
+        if state.name == "completed" and not self.clips.is_ready(task):
+            self.clips.start_rendering(task)
+            return TaskState("running", 0.99)
         return state
 
     def has_file(self, task: Task) -> bool:
@@ -104,48 +106,48 @@ class Core:
         now = self.clock.now()
         if task.outcome.end != "completed" or now < task.done_at:
             return False
-        return now < self.tasks.file_gone_at(task) and self.studio.ready(task)
+        return now < self.tasks.file_expires_at(task) and self.clips.is_ready(task)
 
-    def tasks_now(self) -> list[dict[str, Any]]:
+    def describe_tasks(self) -> list[dict[str, Any]]:
         """Every task with its state, for the control endpoint."""
-        answered = self.tasks.all_answered()
+        answered = self.tasks.answered_ids()
         return [
             {
                 "task": task.id,
                 "route": task.order.route,
-                "profile": task.order.dress,
+                "profile": task.order.profile,
                 "model": task.order.model,
-                "state": self.state(task).name,
+                "state": self.task_state(task).name,
                 "answered": task.id in answered,
-                "amount": dollars(task.order.amount),
+                "amount": to_dollars(task.order.amount),
                 "created_at": task.created_at,
                 "done_at": task.done_at,
                 "outcome": task.outcome.end,
                 "request": task.order.request,
             }
-            for task in self.tasks.all()
+            for task in self.tasks.list_tasks()
         ]
 
-    def settings_now(self) -> dict[str, Any]:
+    def describe_settings(self) -> dict[str, Any]:
         """All settings, for the control endpoint."""
-        balance = self.account.balance(self.clock.now())
-        return self.settings.as_json() | {"speed": self.clock.speed, "balance": balance}
+        balance = self.account.get_balance(self.clock.now())
+        return self.settings.to_json() | {"speed": self.clock.speed, "balance": balance}
 
-    def request_id(self) -> str:
+    def new_request_id(self) -> str:
         """An id for one exchange, as gateways print it in their errors."""
         return f"{int(self.clock.now())}{secrets.token_hex(8)}"
 
-    def _wanted(self, file: str) -> bool:
-        task = self.tasks.of_file(file)
-        return task is not None and self.clock.now() < self.tasks.file_gone_at(task)
+    def _is_file_wanted(self, file: str) -> bool:
+        task = self.tasks.find_by_file(file)
+        return task is not None and self.clock.now() < self.tasks.file_expires_at(task)
 
-    def _keep(self, order: Order, now: float) -> Task:
-        task = cast(order, self.tasks.next_seq(), now, self.settings)
-        self.account.hold(task)
+    def _add_task(self, order: Order, now: float) -> Task:
+        task = create_task(order, self.tasks.next_seq(), now, self.settings)
+        self.account.hold_price(task)
         self.tasks.add(task)
         return task
 
     def close(self) -> None:
         """Stop the workers and close the store."""
-        self.studio.close()
+        self.clips.close()
         self.store.close()

@@ -19,24 +19,24 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from veo_sandbox.core import Core
-from veo_sandbox.state.tasks import Outcome, State, Task
+from veo_sandbox.state.tasks import Outcome, Task, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MOST_BODY = 128 * 1024 * 1024
+MAX_BODY_BYTES = 128 * 1024 * 1024
 """Bytes of a body; the default of new-api's MAX_REQUEST_BODY_MB."""
 
 
-_LONG = 4096
-_BASE64 = {"bytesBase64Encoded", "encodedVideo", "imageBytes", "videoBytes"}
+_MAX_LOGGED_TEXT = 4096
+_BASE64_MEMBERS = {"bytesBase64Encoded", "encodedVideo", "imageBytes", "videoBytes"}
 
 
 class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a defect
     """A handler has nothing to add: this is the answer."""
 
     def __init__(self, answer: Response) -> None:
-        self.answer = answer
+        self.response = answer
         super().__init__(answer.status_code)
 
 
@@ -49,7 +49,7 @@ class Upload:
     content_type: str
     data: bytes
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """All but the bytes."""
         return {
             "name": self.name,
@@ -67,7 +67,7 @@ class Connection:
         self._cycle: Any = getattr(send, "__self__", None)
 
     @property
-    def left(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether the client has closed it."""
         return bool(self._cycle.disconnected)
 
@@ -88,7 +88,7 @@ class Connection:
         self._cycle.transport.write(data)
 
 
-class Call:
+class Exchange:
     """A request and what the sandbox knows about it.
 
     Attributes:
@@ -117,11 +117,11 @@ class Call:
         self.body = b""
         self.malformed = ""
         self.task: Task | None = None
-        self.state: State | None = None
-        self.outcome: Outcome | None = None
-        self.service: float | None = None
-        self.dress = ""
-        self.accepted: Task | None = None
+        self.state: TaskState | None = None
+        self.forced_outcome: Outcome | None = None
+        self.forced_service_s: float | None = None
+        self.dialect = ""
+        self.accepted_task: Task | None = None
 
     @property
     def steps(self) -> frozenset[str]:
@@ -149,19 +149,19 @@ class Call:
         return "json" in self.headers.get("content-type", "")
 
     @property
-    def bearer(self) -> str | None:
+    def bearer_key(self) -> str | None:
         """The key in `Authorization`: after `Bearer`, `bearer`, or raw (as new-api takes it)."""
         authorization = self.headers.get("authorization")
         word, _, rest = (authorization or "").partition(" ")
         return rest.strip() if word.lower() == "bearer" else authorization
 
     @property
-    def goog_key(self) -> str | None:
+    def google_key(self) -> str | None:
         """The key as Google's clients send it: `x-goog-api-key`, or `?key=`."""
         return self.headers.get("x-goog-api-key") or self.query.get("key")
 
     @property
-    def words(self) -> str:
+    def prompt_text(self) -> str:
         """The prompt of the task that is asked for, else all text of the request."""
         if self.task:
             return self.task.order.prompt
@@ -182,32 +182,32 @@ class Call:
         """What chance starts from."""
         return self.core.settings.seed
 
-    async def read(self) -> None:
+    async def read_request(self) -> None:
         """Read the body."""
         if self.method not in {"GET", "HEAD", "DELETE"}:
             await self._read_body()
 
-    def ask_for(self, task: Task | None) -> None:
+    def set_task(self, task: Task | None) -> None:
         """Remember which task is asked for, and its state at this moment."""
         self.task = task
-        self.state = self.core.state(task) if task else None
+        self.state = self.core.task_state(task) if task else None
 
-    async def pause(self, seconds: float | None) -> None:
+    async def wait_seconds(self, seconds: float | None) -> None:
         """Wait real seconds (None: for ever), but not past the client's leaving or our own end."""
         waits = {
-            asyncio.ensure_future(self._client_left()),
-            asyncio.ensure_future(self.core.stopping.wait()),
+            asyncio.ensure_future(self._wait_for_disconnect()),
+            asyncio.ensure_future(self.core.shutdown.wait()),
         }
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
 
     @property
-    def over(self) -> bool:
+    def is_abandoned(self) -> bool:
         """Whether nobody waits for the answer any more."""
-        return self.connection.left or self.core.stopping.begun
+        return self.connection.is_closed or self.core.shutdown.has_begun
 
-    def summary(self) -> dict[str, Any]:
+    def to_log_entry(self) -> dict[str, Any]:
         """What the record keeps: no key, no picture's bytes."""
         entry: dict[str, Any] = {
             "at": self.core.clock.now(),
@@ -215,17 +215,17 @@ class Call:
             "path": self.path,
             "query": {k: v for k, v in self.query.items() if k != "key"},
             "port": "files" if self.scope["server"][1] == self.core.files_port else "api",
-            "auth": bool(self.bearer or self.goog_key),
+            "auth": bool(self.bearer_key or self.google_key),
             "content_type": self.headers.get("content-type", ""),
             "range": self.headers.get("range", ""),
             "status": None,
         }
         if self.fields or self.files:
-            entry["body"] = brief(self.fields)
-            entry["files"] = [upload.as_json() for upload in self.files]
+            entry["body"] = summarize_json(self.fields)
+            entry["files"] = [upload.to_json() for upload in self.files]
         return entry
 
-    async def _client_left(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
@@ -243,10 +243,10 @@ class Call:
             self.malformed = "the client left"
 
     async def _read_form(self, request: Request) -> None:
-        async with request.form(max_part_size=MOST_BODY) as form:
+        async with request.form(max_part_size=MAX_BODY_BYTES) as form:
             for name, value in form.multi_items():
                 if isinstance(value, UploadFile):
-                    self.files.append(await _upload(name, value))
+                    self.files.append(await _read_upload(name, value))
                 else:
                     self.fields[name] = value
 
@@ -264,28 +264,28 @@ class Call:
             self.malformed = f"json: cannot unmarshal {type(body).__name__} into an object"
 
 
-async def _upload(name: str, file: UploadFile) -> Upload:
+async def _read_upload(name: str, file: UploadFile) -> Upload:
     return Upload(name, file.filename or "", file.content_type or "", await file.read())
 
 
-def brief(value: Any, name: str = "") -> Any:
+def summarize_json(value: Any, name: str = "") -> Any:
     """JSON whose base64 is replaced by the size and digest of its bytes, and long texts likewise.
 
     Base64 is told by the name of its member, or as a data URI.
     """
     if isinstance(value, dict):
-        return {key: brief(item, key) for key, item in value.items()}
+        return {key: summarize_json(item, key) for key, item in value.items()}
     if isinstance(value, list):
-        return [brief(item, name) for item in value]
+        return [summarize_json(item, name) for item in value]
     if not isinstance(value, str):
         return value
     head, mark, data = value.partition(";base64,")
     if mark and head.startswith("data:"):
-        return {"type": head.removeprefix("data:")} | _digest(data)
-    return _digest(value) if name in _BASE64 else _shortened(value)
+        return {"type": head.removeprefix("data:")} | _digest_base64(data)
+    return _digest_base64(value) if name in _BASE64_MEMBERS else _shorten_text(value)
 
 
-def _digest(text: str) -> dict[str, Any]:
+def _digest_base64(text: str) -> dict[str, Any]:
     try:
         data = base64.b64decode(text, validate=True)
     except ValueError:
@@ -293,8 +293,8 @@ def _digest(text: str) -> dict[str, Any]:
     return {"bytes": len(data), "sha256": sha256(data).hexdigest()}
 
 
-def _shortened(text: str) -> Any:
-    if len(text) <= _LONG:
+def _shorten_text(text: str) -> Any:
+    if len(text) <= _MAX_LOGGED_TEXT:
         return text
     digest = sha256(text.encode()).hexdigest()
     return {"characters": len(text), "sha256": digest, "head": text[:40]}

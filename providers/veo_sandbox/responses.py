@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from veo_sandbox.exchange import Connection
 
 
-class Video(FileResponse):
+class VideoResponse(FileResponse):
     """An MP4 with Range, ETag and length; large chunks, because downloads are measured here."""
 
     chunk_size = 1024 * 1024
@@ -17,7 +17,7 @@ class Video(FileResponse):
         super().__init__(path, media_type="video/mp4", stat_result=path.stat(), headers=headers)
 
 
-class HangUp(Response):
+class DropConnection(Response):
     """No answer at all: the connection is closed, or reset."""
 
     def __init__(self, *, reset: bool = False) -> None:
@@ -36,7 +36,7 @@ class HangUp(Response):
             pass
 
 
-def page(status: int, title: str) -> HTMLResponse:
+def proxy_page(status: int, title: str) -> HTMLResponse:
     """The page that a proxy in front of an API answers by itself."""
     return HTMLResponse(
         f"<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n"

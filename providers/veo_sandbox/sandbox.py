@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
-from veo_sandbox.app import build
+from veo_sandbox.app import build_app
 from veo_sandbox.core import Core
-from veo_sandbox.faults.rules import Rules
+from veo_sandbox.faults.rules import FaultRules
 from veo_sandbox.profiles import PROFILES
-from veo_sandbox.server import Server, bind
-from veo_sandbox.state.settings import Given
+from veo_sandbox.server import Server, bind_ports
+from veo_sandbox.state.settings import SettingValues
 
 Clip = Literal["full", "tiny"]
 
@@ -50,16 +50,16 @@ class Sandbox:
         clip_bytes: int = 0,
         port: int = 0,
         key: str = "sandbox-key",
-        **settings: Unpack[Given],
+        **settings: Unpack[SettingValues],
     ) -> None:
-        _check("profile", profile, PROFILES)
-        _check("clip", clip, ("full", "tiny"))
+        _check_choice("profile", profile, PROFILES)
+        _check_choice("clip", clip, ("full", "tiny"))
         self._core = Core(
             Path(home), profile=profile, key=key, tiny=clip == "tiny", clip_bytes=clip_bytes
         )
-        self._rules = Rules(self._core.store)
+        self._rules = FaultRules(self._core.store)
         try:
-            self._core.change(settings)
+            self._core.change_settings(settings)
         except ValueError:
             self._core.close()
             raise
@@ -88,12 +88,12 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         try:
-            sockets = bind(self._core.store, self._port)
+            sockets = bind_ports(self._core.store, self._port)
         except OSError:
             self._core.close()
             raise
-        self._core.serve_at(*(sock.getsockname()[1] for sock in sockets))
-        self._server = Server(build(self._core, self._rules), sockets, self._core.stopping)
+        self._core.set_addresses(*(sock.getsockname()[1] for sock in sockets))
+        self._server = Server(build_app(self._core, self._rules), sockets, self._core.shutdown)
         self._server.start()
         return self
 
@@ -114,23 +114,23 @@ class Sandbox:
 
     def bills(self) -> list[dict[str, Any]]:
         """Every charge and refund so far: task, route, model, amount (USD), state, at."""
-        return self._core.account.bills(self._core.clock.now())
+        return self._core.account.list_bills(self._core.clock.now())
 
     def balance(self) -> float:
         """USD left, what running tasks hold taken off."""
-        return self._core.account.balance(self._core.clock.now())
+        return self._core.account.get_balance(self._core.clock.now())
 
     def tasks(self) -> list[dict[str, Any]]:
         """Every id given out, its state, whether its create answer was sent, its request."""
-        return self._core.tasks_now()
+        return self._core.describe_tasks()
 
     def requests(self) -> list[dict[str, Any]]:
         """The requests of the wires that reached this process, oldest first."""
-        return self._core.record.all()
+        return self._core.request_log.list_entries()
 
     def leaks(self) -> list[dict[str, Any]]:
         """Requests that carried a key to the files port."""
-        return self._core.leaks.all()
+        return self._core.leak_log.list_entries()
 
     def fault(self, fault: str, **rule: Any) -> None:
         """Add a rule: `sandbox.fault("drop_answer", first=1)`.
@@ -138,19 +138,19 @@ class Sandbox:
         Raises:
             ValueError: no such fault, or it takes no such parameter.
         """
-        self._rules.add([{"fault": fault, **rule}])
+        self._rules.add_rules([{"fault": fault, **rule}])
 
-    def heal(self) -> None:
+    def clear_faults(self) -> None:
         """Drop all fault rules."""
-        self._rules.clear()
+        self._rules.clear_rules()
 
     def advance(self, seconds: float) -> None:
         """Let seconds of its clock pass at once."""
         self._core.clock.advance(seconds)
 
-    def change(self, **settings: Unpack[Given]) -> None:
+    def change(self, **settings: Unpack[SettingValues]) -> None:
         """Change settings while it runs."""
-        self._core.change(settings)
+        self._core.change_settings(settings)
 
 
 def serve(home: Path | str, **options: Any) -> None:
@@ -174,6 +174,6 @@ def serve(home: Path | str, **options: Any) -> None:
             signal.signal(number, handler)
 
 
-def _check(name: str, value: str, known: Mapping[str, object] | tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str, known: Mapping[str, object] | tuple[str, ...]) -> None:
     if value not in known:
         raise ValueError(f"{name} {value!r}: must be one of {', '.join(known)}")

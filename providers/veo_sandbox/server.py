@@ -8,17 +8,17 @@ from collections.abc import Awaitable, Callable
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from veo_sandbox.shutdown import Stopping
+from veo_sandbox.shutdown import Shutdown
 from veo_sandbox.state.store import Store
 
 _HOST = "127.0.0.1"
-_REMEMBERED = 8
+_MAX_REMEMBERED_PAIRS = 8
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Pair = tuple[socket.socket, socket.socket]
+SocketPair = tuple[socket.socket, socket.socket]
 
 
-def bind(store: Store, port: int) -> Pair:
+def bind_ports(store: Store, port: int) -> SocketPair:
     """Sockets for the API and the files.
 
     The ports that this home had before come first, so that addresses it handed out stay true.
@@ -26,19 +26,21 @@ def bind(store: Store, port: int) -> Pair:
     Raises:
         OSError: `port` is given and taken.
     """
-    former: list[list[int]] = store.get("ports", [])
+    former: list[list[int]] = store.get_setting("ports", [])
     for api, files in former:
-        if port in {0, api} and (pair := _try(api, files)):
+        if port in {0, api} and (pair := _try_pair(api, files)):
             return pair
-    pair = _listen(port), _listen(0)
-    store.put("ports", [[_port(pair[0]), _port(pair[1])], *former][:_REMEMBERED])
+    pair = _open_listener(port), _open_listener(0)
+    store.put_setting(
+        "ports", [[_port_of(pair[0]), _port_of(pair[1])], *former][:_MAX_REMEMBERED_PAIRS]
+    )
     return pair
 
 
 class _Uvicorn(uvicorn.Server):
     """Uvicorn that stops at once; by itself it looks ten times a second whether it should."""
 
-    def __init__(self, config: uvicorn.Config, stopping: Stopping) -> None:
+    def __init__(self, config: uvicorn.Config, stopping: Shutdown) -> None:
         super().__init__(config)
         self._stopping = stopping
 
@@ -52,7 +54,7 @@ class _Uvicorn(uvicorn.Server):
 class Server:
     """An application served from its own thread until it is stopped."""
 
-    def __init__(self, app: App, sockets: Pair, stopping: Stopping) -> None:
+    def __init__(self, app: App, sockets: SocketPair, stopping: Shutdown) -> None:
         config = uvicorn.Config(
             app,
             lifespan="off",
@@ -76,7 +78,7 @@ class Server:
 
     def stop(self) -> None:
         """Finish what is being answered, close every connection, end the thread."""
-        self._stopping.stop()
+        self._stopping.begin()
         self._thread.join()
         for sock in self._sockets:
             sock.close()
@@ -85,19 +87,19 @@ class Server:
         self._server.run(sockets=list(self._sockets))
 
 
-def _try(api: int, files: int) -> Pair | None:
+def _try_pair(api: int, files: int) -> SocketPair | None:
     try:
-        first = _listen(api)
+        first = _open_listener(api)
     except OSError:
         return None
     try:
-        return first, _listen(files)
+        return first, _open_listener(files)
     except OSError:
         first.close()
         return None
 
 
-def _listen(port: int) -> socket.socket:
+def _open_listener(port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -109,5 +111,5 @@ def _listen(port: int) -> socket.socket:
     return sock
 
 
-def _port(sock: socket.socket) -> int:
+def _port_of(sock: socket.socket) -> int:
     return int(sock.getsockname()[1])

@@ -3,7 +3,7 @@
 import asyncio
 
 
-class Stopping:
+class Shutdown:
     """Tells the server's loop and its waiting exchanges that the sandbox is being stopped."""
 
     def __init__(self) -> None:
@@ -11,7 +11,7 @@ class Stopping:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
-    def begun(self) -> bool:
+    def has_begun(self) -> bool:
         """Whether it is."""
         return self._event.is_set()
 
@@ -20,7 +20,7 @@ class Stopping:
         self._loop = asyncio.get_running_loop()
         await self._event.wait()
 
-    def stop(self) -> None:
+    def begin(self) -> None:
         """Say so, from any thread."""
         if self._loop is None:
             self._event.set()

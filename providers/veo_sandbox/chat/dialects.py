@@ -12,17 +12,17 @@ from typing import Any
 from uuid import uuid4
 
 from veo_sandbox.core import Core
-from veo_sandbox.profiles.base import worded
-from veo_sandbox.state.tasks import State, Task
+from veo_sandbox.profiles.base import fill_failure_text
+from veo_sandbox.state.tasks import Task, TaskState
 
-Ended = Sequence[tuple[Task, State]]
+EndedTasks = Sequence[tuple[Task, TaskState]]
 """Tasks with the states in which they ended."""
 
-_TOLD = ((9.0, 18.0, 27.9, 36.9, 45.9), (8.2, 15.7, 23.3, 31.5))
+_PROGRESS_PERCENTS = ((9.0, 18.0, 27.9, 36.9, 45.9), (8.2, 15.7, 23.3, 31.5))
 """Percentages of the two streams that were published; from the last one they jump to the end."""
 
 
-class Capture:
+class Dialect:
     """The text of a real success (published in November 2025), in documented envelopes."""
 
     name = "capture-2025-11"
@@ -31,7 +31,7 @@ class Capture:
     def __init__(self, core: Core, task: Task) -> None:
         self._core = core
         self._task = task
-        self._words = _words(self.language)
+        self._words = _load_words(self.language)
 
     @property
     def id(self) -> str:
@@ -43,67 +43,71 @@ class Capture:
         """The time in a chunk, in seconds."""
         return int(self._task.created_at)
 
-    def opening(self) -> list[str]:
+    def opening_payloads(self) -> list[str]:
         """What is said at once: the role, the prompt, and to wait."""
         return [
-            self._chunk({"role": "assistant"}),
-            self._chunk({"content": self._echo()}),
-            self._chunk({"content": self._words["waiting"]}),
+            self._make_chunk({"role": "assistant"}),
+            self._make_chunk({"content": self._echo_prompt()}),
+            self._make_chunk({"content": self._words["waiting"]}),
         ]
 
-    def steps(self) -> list[tuple[float, str]]:
+    def progress_payloads(self) -> list[tuple[float, str]]:
         """What is said when a share (0 to 1) of the service time has passed."""
-        percents = _TOLD[self._task.seq % len(_TOLD)]
+        percents = _PROGRESS_PERCENTS[self._task.seq % len(_PROGRESS_PERCENTS)]
         return [
-            ((place + 1) / (len(percents) + 1), self._progress(percent))
+            ((place + 1) / (len(percents) + 1), self._progress_chunk(percent))
             for place, percent in enumerate(percents)
         ]
 
-    def ending(self, ended: Ended) -> list[str]:
+    def ending_payloads(self, ended: EndedTasks) -> list[str]:
         """What is said when all is over, in one way or the other."""
-        lines = [self._chunk({"content": self._outcome(task, state)}) for task, state in ended]
-        return [*lines, self._chunk({}, "stop", usage=self._usage())]
+        lines = [
+            self._make_chunk({"content": self._outcome_text(task, state)}) for task, state in ended
+        ]
+        return [*lines, self._make_chunk({}, "stop", usage=self._token_usage())]
 
-    def whole(self, ended: Ended) -> str:
+    def full_response(self, ended: EndedTasks) -> str:
         """The answer that is no stream; no progress is in it."""
-        text = self._echo() + "".join(self._outcome(task, state) for task, state in ended)
-        return self._whole(text)
+        text = self._echo_prompt() + "".join(
+            self._outcome_text(task, state) for task, state in ended
+        )
+        return self._make_response(text)
 
-    def _echo(self) -> str:
+    def _echo_prompt(self) -> str:
         clip = self._task.order.clip
         mode = self._words["portrait" if clip.height > clip.width else "landscape"]
         echo = {"prompt": self._task.order.prompt, "mode": mode}
         return f"```json\n{json.dumps(echo, ensure_ascii=False, indent=4)}\n```\n\n"
 
-    def _progress(self, percent: float) -> str:
-        return self._chunk({"content": self._words["progress"].format(percent=percent)})
+    def _progress_chunk(self, percent: float) -> str:
+        return self._make_chunk({"content": self._words["progress"].format(percent=percent)})
 
-    def _outcome(self, task: Task, state: State) -> str:
+    def _outcome_text(self, task: Task, state: TaskState) -> str:
         if state.name == "completed":
-            return self._words["done"].format(url=self._url(task))
-        return self._words["failed"].format(message=worded(task.outcome).message)
+            return self._words["done"].format(url=self._video_url(task))
+        return self._words["failed"].format(message=fill_failure_text(task.outcome).message)
 
-    def _url(self, task: Task) -> str:
+    def _video_url(self, task: Task) -> str:
         return f"{self._core.files_url}/flow/{task.file}.mp4"
 
-    def _usage(self) -> dict[str, int]:
+    def _token_usage(self) -> dict[str, int]:
         asked = len(self._task.order.prompt) // 4 + 1
         return {"prompt_tokens": asked, "completion_tokens": 1, "total_tokens": asked + 1}
 
-    def _chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
+    def _make_chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return self._event([choice], **more)
+        return self._make_event([choice], **more)
 
-    def _event(self, choices: list[Any], **more: Any) -> str:
+    def _make_event(self, choices: list[Any], **more: Any) -> str:
         head = {
             "id": self.id,
             "object": "chat.completion.chunk",
             "created": self.created,
             "model": self._task.order.model,
         }
-        return self._json(head | {"choices": choices} | more)
+        return self._to_json(head | {"choices": choices} | more)
 
-    def _whole(self, text: str) -> str:
+    def _make_response(self, text: str) -> str:
         message = {"role": "assistant", "content": text}
         head = {
             "id": self.id,
@@ -112,25 +116,25 @@ class Capture:
             "model": self._task.order.model,
         }
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        return self._json(head | {"choices": [choice], "usage": self._usage()})
+        return self._to_json(head | {"choices": [choice], "usage": self._token_usage()})
 
-    def _json(self, body: dict[str, Any]) -> str:
+    def _to_json(self, body: dict[str, Any]) -> str:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
-class English(Capture):
+class English(Dialect):
     """The lines as the vendor's English pages print them, with the queue's line."""
 
     name = "english"
     language = "english"
 
-    def opening(self) -> list[str]:
+    def opening_payloads(self) -> list[str]:
         """The queue first."""
-        role, echo, waiting = super().opening()
-        return [role, echo, self._chunk({"content": self._words["queued"]}), waiting]
+        role, echo, waiting = super().opening_payloads()
+        return [role, echo, self._make_chunk({"content": self._words["queued"]}), waiting]
 
 
-class Reseller(Capture):
+class Reseller(Dialect):
     """Another seller of the same service: chunks without id and time, and one that is no JSON."""
 
     name = "reseller"
@@ -145,13 +149,13 @@ class Reseller(Capture):
         """No time either."""
         return 0
 
-    def opening(self) -> list[str]:
+    def opening_payloads(self) -> list[str]:
         """One bracket too many in the middle."""
-        role, *rest = super().opening()
+        role, *rest = super().opening_payloads()
         return [role, f"{role[:-2]}]]}}", *rest]
 
 
-class Flow2Api(Capture):
+class Flow2Api(Dialect):
     """Another gateway, as its logs were published: what is going on goes into the reasoning."""
 
     name = "flow2api"
@@ -161,53 +165,55 @@ class Flow2Api(Capture):
         """Another one for every chunk."""
         return f"chatcmpl-{uuid4().hex[:24]}"
 
-    def opening(self) -> list[str]:
+    def opening_payloads(self) -> list[str]:
         """Neither role nor prompt."""
-        return [self._thought("生成进度: 0%\n")]
+        return [self._reasoning_chunk("生成进度: 0%\n")]
 
-    def ending(self, ended: Ended) -> list[str]:
+    def ending_payloads(self, ended: EndedTasks) -> list[str]:
         """A tag that ends it, or a reason without an end; then a chunk without choices."""
         made = [task for task, state in ended if state.name == "completed"]
         if made:
-            said = [self._chunk({"content": self._tags(made)}, "stop")]
+            said = [self._make_chunk({"content": self._video_tags(made)}, "stop")]
         else:
-            said = [self._thought(self._failed(task)) for task, _ in ended]
-        return [*said, self._event([], usage=self._usage())]
+            said = [self._reasoning_chunk(self._failure_text(task)) for task, _ in ended]
+        return [*said, self._make_event([], usage=self._token_usage())]
 
-    def whole(self, ended: Ended) -> str:
+    def full_response(self, ended: EndedTasks) -> str:
         """The tag, or the reason."""
         made = [task for task, state in ended if state.name == "completed"]
-        return self._whole(self._tags(made) or "".join(self._failed(task) for task, _ in ended))
+        return self._make_response(
+            self._video_tags(made) or "".join(self._failure_text(task) for task, _ in ended)
+        )
 
-    def _progress(self, percent: float) -> str:
-        return self._thought(f"生成进度: {percent:.0f}%\n")
+    def _progress_chunk(self, percent: float) -> str:
+        return self._reasoning_chunk(f"生成进度: {percent:.0f}%\n")
 
-    def _failed(self, task: Task) -> str:
-        return f"❌ 生成失败: {worded(task.outcome).message}\n"
+    def _failure_text(self, task: Task) -> str:
+        return f"❌ 生成失败: {fill_failure_text(task.outcome).message}\n"
 
-    def _tags(self, tasks: Sequence[Task]) -> str:
+    def _video_tags(self, tasks: Sequence[Task]) -> str:
         return "".join(
-            f"<video src='{self._url(task)}' controls style='max-width:100%'></video>"
+            f"<video src='{self._video_url(task)}' controls style='max-width:100%'></video>"
             for task in tasks
         )
 
-    def _url(self, task: Task) -> str:
-        signed = f"GoogleAccessId=sandbox&Expires={int(task.file_gone_at)}&Signature=play%3D"
+    def _video_url(self, task: Task) -> str:
+        signed = f"GoogleAccessId=sandbox&Expires={int(task.file_expires_at)}&Signature=play%3D"
         return f"{self._core.files_url}/signed/{task.file}?{signed}"
 
-    def _thought(self, text: str) -> str:
-        return self._chunk({"reasoning_content": text})
+    def _reasoning_chunk(self, text: str) -> str:
+        return self._make_chunk({"reasoning_content": text})
 
-    def _json(self, body: dict[str, Any]) -> str:
+    def _to_json(self, body: dict[str, Any]) -> str:
         return json.dumps(body, ensure_ascii=False)
 
 
-DRESSES: dict[str, type[Capture]] = {
-    dress.name: dress for dress in (Capture, English, Reseller, Flow2Api)
+DIALECTS: dict[str, type[Dialect]] = {
+    dialect.name: dialect for dialect in (Dialect, English, Reseller, Flow2Api)
 }
 
 
 @cache
-def _words(language: str) -> dict[str, str]:
+def _load_words(language: str) -> dict[str, str]:
     text = (resources.files("veo_sandbox.chat") / "words.toml").read_text("utf-8")
     return dict(tomllib.loads(text)[language])

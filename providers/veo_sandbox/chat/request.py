@@ -6,25 +6,25 @@ from typing import Any
 
 from starlette.responses import Response
 
-from veo_sandbox.exchange import Call, Refusal, Upload
+from veo_sandbox.exchange import Exchange, Refusal, Upload
 from veo_sandbox.profiles.base import Profile
-from veo_sandbox.profiles.images import check_pictures, inline_picture
-from veo_sandbox.state.price_list import Model, models
+from veo_sandbox.profiles.images import check_images, parse_data_uri
+from veo_sandbox.state.price_list import Model, load_models
 
-_MOST_VIDEOS = 4
-_CONTENT = "messages: content must be a list of parts, each of type text or image_url"
+_MAX_VIDEOS = 4
+_CONTENT_ERROR = "messages: content must be a list of parts, each of type text or image_url"
 
 
 @dataclass(slots=True)
-class Chat:
+class ChatRequest:
     """A prompt, its pictures, and how many videos are wanted.
 
     `linked` counts pictures that are addresses: taken, but never fetched.
     """
 
     prompt: str = ""
-    pictures: list[Upload] = field(default_factory=list)
-    linked: int = 0
+    images: list[Upload] = field(default_factory=list)
+    linked_images: int = 0
     videos: int = 1
     stream: bool = False
 
@@ -34,92 +34,100 @@ class Gateway(Profile):
 
     families = ("legacy",)
 
-    def invalid(self, code: str, message: str, param: str | None = None) -> Refusal:
+    def invalid_request(self, code: str, message: str, param: str | None = None) -> Refusal:
         """400 with a documented code."""
-        return Refusal(self.error(400, message, "invalid_request_error", code, param=param))
+        return Refusal(
+            self.error_response(400, message, "invalid_request_error", code, param=param)
+        )
 
-    def too_large(self) -> Response:
+    def image_too_large(self) -> Response:
         """A documented code; its status is not."""
         text = "image is too large: 10 MB at most"
-        return self.error(400, text, "invalid_request_error", "image_too_large")
+        return self.error_response(400, text, "invalid_request_error", "image_too_large")
 
-    def broke(self, balance: float) -> Response:
+    def insufficient_balance(self, balance: float) -> Response:
         """As new-api refuses what the quota does not cover."""
-        text = f"用户额度不足, 剩余额度: ${balance:.6f} (request id: {self.core.request_id()})"
-        return self.error(403, text, "new_api_error", "insufficient_user_quota")
+        text = f"用户额度不足, 剩余额度: ${balance:.6f} (request id: {self.core.new_request_id()})"
+        return self.error_response(403, text, "new_api_error", "insufficient_user_quota")
 
-    def model(self, call: Call) -> Model:
+    def find_model(self, exchange: Exchange) -> Model:
         """The model asked for.
 
         Raises:
             Refusal: no JSON, no model, or one that is not sold here.
         """
-        if call.malformed:
-            raise self.invalid("invalid_request", call.malformed)
-        name = call.fields.get("model")
+        if exchange.malformed:
+            raise self.invalid_request("invalid_request", exchange.malformed)
+        name = exchange.fields.get("model")
         if not isinstance(name, str) or not name:
-            raise self.invalid("invalid_request", "model field is required", "model")
-        model = models().get(name)
-        if model is None or not self.sells(model):
-            raise Refusal(self.no_model(name))
+            raise self.invalid_request("invalid_request", "model field is required", "model")
+        model = load_models().get(name)
+        if model is None or not self.sells_model(model):
+            raise Refusal(self.unknown_model_response(name))
         return model
 
-    def chat(self, call: Call, model: Model) -> Chat:
+    def parse_chat(self, exchange: Exchange, model: Model) -> ChatRequest:
         """The request, understood.
 
         Raises:
             Refusal: something in it is wrong.
         """
-        chat = Chat(stream=call.fields.get("stream") is True, videos=self._videos(call.fields))
-        for part in self._parts(call.fields.get("messages")):
-            self._take(chat, part)
+        chat = ChatRequest(
+            stream=exchange.fields.get("stream") is True, videos=self._parse_count(exchange.fields)
+        )
+        for part in self._last_user_parts(exchange.fields.get("messages")):
+            self._add_part(chat, part)
         if not chat.prompt.strip():
-            raise self.invalid("invalid_parameter", "prompt is required", "messages")
-        self._check(chat, model)
+            raise self.invalid_request("invalid_parameter", "prompt is required", "messages")
+        self._check_images(chat, model)
         return chat
 
-    def _videos(self, fields: Mapping[str, Any]) -> int:
+    def _parse_count(self, fields: Mapping[str, Any]) -> int:
         number = fields.get("n", 1)
-        if isinstance(number, bool) or number not in range(1, _MOST_VIDEOS + 1):
-            raise self.invalid("invalid_parameter", f"n must be from 1 to {_MOST_VIDEOS}", "n")
+        if isinstance(number, bool) or number not in range(1, _MAX_VIDEOS + 1):
+            raise self.invalid_request(
+                "invalid_parameter", f"n must be from 1 to {_MAX_VIDEOS}", "n"
+            )
         return int(number)
 
-    def _parts(self, messages: object) -> list[Any]:
+    def _last_user_parts(self, messages: object) -> list[Any]:
         """The parts of the last thing that the user said; text alone is documented as invalid."""
         said = messages if isinstance(messages, list) else []
         users = [each for each in said if isinstance(each, dict) and each.get("role") == "user"]
         if not users:
-            raise self.invalid("invalid_parameter", "messages must have one of a user", "messages")
+            raise self.invalid_request(
+                "invalid_parameter", "messages must have one of a user", "messages"
+            )
         content = users[-1].get("content")
         if not isinstance(content, list):
-            raise self.invalid("invalid", _CONTENT, "messages")
+            raise self.invalid_request("invalid", _CONTENT_ERROR, "messages")
         return content
 
-    def _take(self, chat: Chat, part: object) -> None:
+    def _add_part(self, chat: ChatRequest, part: object) -> None:
         match part:
             case {"type": "text", "text": str(text)}:
                 chat.prompt += text
             case {"type": "image_url", "image_url": {"url": str(url)}}:
-                self._picture(chat, url)
+                self._add_image(chat, url)
             case _:
-                raise self.invalid("invalid", _CONTENT, "messages")
+                raise self.invalid_request("invalid", _CONTENT_ERROR, "messages")
 
-    def _picture(self, chat: Chat, url: str) -> None:
+    def _add_image(self, chat: ChatRequest, url: str) -> None:
         """An address was taken in November 2025 (captured); later pages say base64 only."""
         if url.startswith(("http://", "https://")):
             if self.core.profile == "docs":
                 text = "image_url must be base64 data, an address is not supported"
-                raise self.invalid("invalid_parameter", text, "messages")
-            chat.linked += 1
+                raise self.invalid_request("invalid_parameter", text, "messages")
+            chat.linked_images += 1
         else:
-            chat.pictures.append(inline_picture(self, "image_url", url))
+            chat.images.append(parse_data_uri(self, "image_url", url))
 
-    def _check(self, chat: Chat, model: Model) -> None:
-        number = len(chat.pictures) + chat.linked
-        if number and not model.frames:
+    def _check_images(self, chat: ChatRequest, model: Model) -> None:
+        number = len(chat.images) + chat.linked_images
+        if number and not model.max_images:
             text = f"model {model.id} does not support image input"
-            raise self.invalid("model_not_support_image", text, "messages")
-        if number > model.frames:
-            text = f"at most {model.frames} images are supported, got {number}"
-            raise self.invalid("invalid_parameter", text, "messages")
-        check_pictures(self, chat.pictures, most=model.frames)
+            raise self.invalid_request("model_not_support_image", text, "messages")
+        if number > model.max_images:
+            text = f"at most {model.max_images} images are supported, got {number}"
+            raise self.invalid_request("invalid_parameter", text, "messages")
+        check_images(self, chat.images, most=model.max_images)

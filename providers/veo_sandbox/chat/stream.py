@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from veo_sandbox.exchange import Connection
 
 Payloads = AsyncIterator[str]
-Pieces = AsyncIterator[bytes]
+ByteChunks = AsyncIterator[bytes]
 
 _HEADERS = {
     "Content-Type": "text/event-stream",
@@ -17,7 +17,7 @@ _HEADERS = {
 }
 
 
-class BrokenOff(Exception):  # noqa: N818 - ends the stream, is no defect
+class StreamBroken(Exception):  # noqa: N818 - ends the stream, is no defect
     """The connection ends here; with `reset` the client sees one."""
 
     def __init__(self, *, reset: bool) -> None:
@@ -33,20 +33,20 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._payloads = payloads
         self._frame: Callable[[str], str] = "data: {}\n\n".format
-        self._bends: list[Callable[[Pieces], Pieces]] = []
+        self._byte_maps: list[Callable[[ByteChunks], ByteChunks]] = []
 
-    def retell(self, alter: Callable[[Payloads], Payloads]) -> None:
+    def map_payloads(self, alter: Callable[[Payloads], Payloads]) -> None:
         """Change what is told."""
         self._payloads = alter(self._payloads)
 
-    def reframe(self, alter: Callable[[str], str]) -> None:
+    def map_frames(self, alter: Callable[[str], str]) -> None:
         """Change the lines around each event."""
         frame = self._frame
         self._frame = lambda payload: alter(frame(payload))
 
-    def bend(self, alter: Callable[[Pieces], Pieces]) -> None:
+    def map_bytes(self, alter: Callable[[ByteChunks], ByteChunks]) -> None:
         """Change how the bytes come."""
-        self._bends.append(alter)
+        self._byte_maps.append(alter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send head, events and end."""
@@ -54,25 +54,25 @@ class EventStream(Response):
         head = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **head})
         try:
-            async for piece in self._pieces():
+            async for piece in self._encode_stream():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-        except BrokenOff as broken:
-            await _break(Connection(send), receive, reset=broken.reset)
+        except StreamBroken as broken:
+            await _break_connection(Connection(send), receive, reset=broken.reset)
         else:
             await send({"type": "http.response.body", "body": b""})
 
-    def _pieces(self) -> Pieces:
-        pieces = self._framed()
-        for alter in self._bends:
+    def _encode_stream(self) -> ByteChunks:
+        pieces = self._frame_payloads()
+        for alter in self._byte_maps:
             pieces = alter(pieces)
         return pieces
 
-    async def _framed(self) -> Pieces:
+    async def _frame_payloads(self) -> ByteChunks:
         async for payload in self._payloads:
             yield self._frame(payload).encode()
 
 
-async def _break(connection: Connection, receive: Receive, *, reset: bool) -> None:
+async def _break_connection(connection: Connection, receive: Receive, *, reset: bool) -> None:
     connection.reset() if reset else connection.close()
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -5,16 +5,16 @@ from typing import Any
 
 from starlette.responses import Response
 
-from veo_sandbox.exchange import Call
+from veo_sandbox.exchange import Exchange
 from veo_sandbox.faults.registry import Proceed, fault, register
-from veo_sandbox.responses import page
+from veo_sandbox.responses import proxy_page
 
-_JSON = ("create", "poll")
+_JSON_STEPS = ("create", "poll")
 
 
-@fault(*_JSON)
+@fault(*_JSON_STEPS)
 async def merge(
-    call: Call,
+    exchange: Exchange,
     proceed: Proceed,
     *,
     body: dict[str, Any] | None = None,
@@ -27,96 +27,102 @@ async def merge(
     answer = await proceed()
     if not answer.body:
         return answer
-    spoilt = {k: v for k, v in _object(answer).items() if k not in drop}
-    return _json(_merged(spoilt, _filled(body or {}, call)), answer.status_code)
+    spoilt = {k: v for k, v in _read_object(answer).items() if k not in drop}
+    return _json_response(
+        _merge_json(spoilt, _fill_texts(body or {}, exchange)), answer.status_code
+    )
 
 
-@fault(*_JSON, "content")
-async def replace(call: Call, proceed: Proceed, *, body: Any = None, status: int = 200) -> Response:
+@fault(*_JSON_STEPS, "content")
+async def replace(
+    exchange: Exchange, proceed: Proceed, *, body: Any = None, status: int = 200
+) -> Response:
     """Answer this JSON instead, after the request was carried out; texts are filled as in merge."""
     await proceed()
-    return _json(_filled(body, call), status)
+    return _json_response(_fill_texts(body, exchange), status)
 
 
 @fault("poll")
-async def status_word(call: Call, proceed: Proceed, *, word: str = "processing") -> Response:
+async def status_word(
+    exchange: Exchange, proceed: Proceed, *, word: str = "processing"
+) -> Response:
     """Say the status with another word; aim it with `when`."""
-    return await merge(call, proceed, body={"status": word})
+    return await merge(exchange, proceed, body={"status": word})
 
 
-@fault(*_JSON)
-async def garbage_json(call: Call, proceed: Proceed) -> Response:
+@fault(*_JSON_STEPS)
+async def garbage_json(exchange: Exchange, proceed: Proceed) -> Response:
     """The JSON answer breaks off in the middle."""
-    del call
+    del exchange
     answer = await proceed()
     text = bytes(answer.body)
     return Response(text[: len(text) // 2], answer.status_code, media_type="application/json")
 
 
-@fault(*_JSON, "content")
-async def garbage_bytes(call: Call, proceed: Proceed) -> Response:
+@fault(*_JSON_STEPS, "content")
+async def garbage_bytes(exchange: Exchange, proceed: Proceed) -> Response:
     """The answer claims to be JSON and is noise."""
-    del call
+    del exchange
     await proceed()
     return Response(bytes(range(128, 256)) * 4, media_type="application/json")
 
 
 @fault()
-async def html_200(call: Call, proceed: Proceed) -> Response:
+async def html_200(exchange: Exchange, proceed: Proceed) -> Response:
     """A maintenance page under status 200, after the request was carried out."""
-    del call
+    del exchange
     await proceed()
-    return page(200, "Scheduled maintenance")
+    return proxy_page(200, "Scheduled maintenance")
 
 
-@fault(*_JSON, "content", "file")
+@fault(*_JSON_STEPS, "content", "file")
 async def mislabelled(
-    call: Call, proceed: Proceed, *, content_type: str = "text/plain"
+    exchange: Exchange, proceed: Proceed, *, content_type: str = "text/plain"
 ) -> Response:
     """The answer is right, its Content-Type is not."""
-    del call
+    del exchange
     answer = await proceed()
     answer.headers["content-type"] = content_type
     return answer
 
 
-def _object(answer: Response) -> dict[str, Any]:
+def _read_object(answer: Response) -> dict[str, Any]:
     body = json.loads(bytes(answer.body))
     return body if isinstance(body, dict) else {"data": body}
 
 
-def _json(body: Any, status: int) -> Response:
+def _json_response(body: Any, status: int) -> Response:
     text = json.dumps(body, ensure_ascii=False)
     return Response(text, status, media_type="application/json")
 
 
-def _merged(into: Any, other: Any) -> Any:
+def _merge_json(into: Any, other: Any) -> Any:
     if not isinstance(into, dict) or not isinstance(other, dict):
         return other
-    return into | {key: _merged(into.get(key), value) for key, value in other.items()}
+    return into | {key: _merge_json(into.get(key), value) for key, value in other.items()}
 
 
-def _filled(value: Any, call: Call) -> Any:
+def _fill_texts(value: Any, exchange: Exchange) -> Any:
     if isinstance(value, dict):
-        return {key: _filled(item, call) for key, item in value.items()}
+        return {key: _fill_texts(item, exchange) for key, item in value.items()}
     if isinstance(value, list):
-        return [_filled(item, call) for item in value]
+        return [_fill_texts(item, exchange) for item in value]
     if isinstance(value, str):
-        for name, text in _known(call).items():
+        for name, text in _placeholders(exchange).items():
             value = value.replace(f"{{{name}}}", text)
     return value
 
 
-def _known(call: Call) -> dict[str, str]:
-    task = call.accepted or call.task
+def _placeholders(exchange: Exchange) -> dict[str, str]:
+    task = exchange.accepted_task or exchange.task
     if task is None:
         return {}
     path = f"/v1/videos/{task.id}/content"
     return {
         "id": task.id,
-        "file_url": f"{call.core.files_url}/flow/{task.file}.mp4",
+        "file_url": f"{exchange.core.files_url}/flow/{task.file}.mp4",
         "content_path": path,
-        "content_url": call.core.url + path,
+        "content_url": exchange.core.url + path,
         "model": task.order.model,
         "prompt": task.order.prompt,
     }

@@ -8,16 +8,16 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from veo_sandbox.exchange import Call, Connection
+from veo_sandbox.exchange import Connection, Exchange
 
-_TICK = 0.05
+_TICK_S = 0.05
 
 
-class _Cut(Exception):  # noqa: N818 - ends the stream, is no defect
+class _EnoughSent(Exception):  # noqa: N818 - ends the stream, is no defect
     """Enough bytes were sent."""
 
 
-class Altered(Response, ABC):
+class AlteredResponse(Response, ABC):
     """Another answer, with something in its way."""
 
     def __init__(self, answer: Response, share: float) -> None:
@@ -33,67 +33,67 @@ class Altered(Response, ABC):
         self._send = send
         self._connection = Connection(send)
         try:
-            await self._answer(scope, receive, self._each)
-        except _Cut:
+            await self._answer(scope, receive, self._handle_message)
+        except _EnoughSent:
             self._connection.close()
             while (await receive())["type"] != "http.disconnect":
                 pass
 
-    async def _each(self, message: Message) -> None:
+    async def _handle_message(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             length = int(Headers(raw=message["headers"]).get("content-length", 0))
             self._left = round(length * self._share)
-            await self.head(message, self._left)
+            await self.send_head(message, self._left)
         else:
             part = message.get("body", b"")
             taken = part[: self._left]
             self._left -= len(taken)
             more = message.get("more_body", False)
-            await self.part(taken, ended=len(taken) < len(part) or not more)
+            await self.send_part(taken, ended=len(taken) < len(part) or not more)
 
-    async def head(self, message: Message, length: int) -> None:
+    async def send_head(self, message: Message, length: int) -> None:
         """Send status and headers; `length` bytes will come."""
         del length
         await self._send(message)
 
     @abstractmethod
-    async def part(self, data: bytes, *, ended: bool) -> None:
+    async def send_part(self, data: bytes, *, ended: bool) -> None:
         """Send some bytes, the last ones if `ended`."""
 
 
-class Cut(Altered):
+class CutResponse(AlteredResponse):
     """Fewer bytes than Content-Length promised, then the connection ends."""
 
-    async def part(self, data: bytes, *, ended: bool) -> None:
+    async def send_part(self, data: bytes, *, ended: bool) -> None:
         """Send, and close in the middle."""
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
         if ended:
-            raise _Cut
+            raise _EnoughSent
 
 
-class Shortened(Altered):
+class ShortenedResponse(AlteredResponse):
     """A Content-Length that is true of too few bytes."""
 
-    async def head(self, message: Message, length: int) -> None:
+    async def send_head(self, message: Message, length: int) -> None:
         """Announce the short length."""
         kept = [pair for pair in message["headers"] if pair[0] != b"content-length"]
         headers = [*kept, (b"content-length", str(length).encode())]
         await self._send({**message, "headers": headers})
 
-    async def part(self, data: bytes, *, ended: bool) -> None:
+    async def send_part(self, data: bytes, *, ended: bool) -> None:
         """Send, and end in good order."""
         await self._send({"type": "http.response.body", "body": data, "more_body": not ended})
         if ended:
-            raise _Cut
+            raise _EnoughSent
 
 
-class Unframed(Altered):
+class UnframedResponse(AlteredResponse):
     """No Content-Length and no chunks: the answer ends where the connection ends.
 
     No HTTP server does this for a modern client, so the bytes go past it.
     """
 
-    async def head(self, message: Message, length: int) -> None:
+    async def send_head(self, message: Message, length: int) -> None:
         """Write the head."""
         del length
         status = HTTPStatus(message["status"])
@@ -101,32 +101,34 @@ class Unframed(Altered):
         lines += [k + b": " + v for k, v in message["headers"] if k != b"content-length"]
         self._connection.write(b"\r\n".join(lines) + b"\r\n\r\n")
 
-    async def part(self, data: bytes, *, ended: bool) -> None:
+    async def send_part(self, data: bytes, *, ended: bool) -> None:
         """Write, and close."""
         self._connection.write(data)
         if ended:
-            raise _Cut
+            raise _EnoughSent
 
 
-class Dripping(Altered):
+class DrippingResponse(AlteredResponse):
     """A share of the bytes comes slowly, in real time."""
 
-    def __init__(self, answer: Response, call: Call, bytes_per_second: float, share: float) -> None:
+    def __init__(
+        self, answer: Response, exchange: Exchange, bytes_per_second: float, share: float
+    ) -> None:
         super().__init__(answer, 1.0)
-        self._call = call
-        self._step = max(round(bytes_per_second * _TICK), 1)
+        self._exchange = exchange
+        self._step = max(round(bytes_per_second * _TICK_S), 1)
         self._slowly = share
 
-    async def head(self, message: Message, length: int) -> None:
+    async def send_head(self, message: Message, length: int) -> None:
         """Send the head at once."""
         self._slow_bytes = round(length * self._slowly)
         await self._send(message)
 
-    async def part(self, data: bytes, *, ended: bool) -> None:
+    async def send_part(self, data: bytes, *, ended: bool) -> None:
         """Send a little at a time."""
-        while self._slow_bytes > 0 and data and not self._call.over:
+        while self._slow_bytes > 0 and data and not self._exchange.is_abandoned:
             drop, data = data[: self._step], data[self._step :]
             self._slow_bytes -= len(drop)
             await self._send({"type": "http.response.body", "body": drop, "more_body": True})
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(_TICK_S)
         await self._send({"type": "http.response.body", "body": data, "more_body": not ended})

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from veo_sandbox.exchange import Call
+from veo_sandbox.exchange import Exchange
 
 STEPS = ("create", "stream", "poll", "content", "file")
 
@@ -19,7 +19,7 @@ Act = Callable[..., Awaitable[Response]]
 class Fault:
     """One way to misbehave.
 
-    `act(call, proceed, **params)` stands around the exchange: it may answer itself, change the
+    `act(exchange, proceed, **params)` stands around the exchange: it may answer itself, change the
     call before `proceed()`, or change what `proceed()` answered. `on` are the steps that it
     strikes when a rule names none.
     """
@@ -30,7 +30,7 @@ class Fault:
     params: Mapping[str, Any]
     act: Act
 
-    def check(self, params: Mapping[str, Any]) -> None:
+    def check_params(self, params: Mapping[str, Any]) -> None:
         """Refuse parameters that this fault does not take.
 
         Raises:
@@ -40,7 +40,7 @@ class Fault:
             known = ", ".join(sorted(self.params)) or "none"
             raise ValueError(f"fault {self.name} takes no {unknown[0]!r}; it takes: {known}")
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The row that `GET /sandbox/faults/names` prints."""
         return {"fault": self.name, "doc": self.doc, "on": self.on, "params": dict(self.params)}
 
@@ -51,11 +51,11 @@ FAULTS: dict[str, Fault] = {}
 def fault(*on: str, name: str = "") -> Callable[[Act], Act]:
     """Enter a function into the table; its docstring is the doc, its defaults the parameters."""
 
-    def enter(act: Act) -> Act:
+    def add(act: Act) -> Act:
         register(name or act.__name__, (act.__doc__ or "").strip(), on, act)
         return act
 
-    return enter
+    return add
 
 
 def register(name: str, doc: str, on: tuple[str, ...], act: Act, **fixed: Any) -> None:
@@ -66,7 +66,7 @@ def register(name: str, doc: str, on: tuple[str, ...], act: Act, **fixed: Any) -
         if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in fixed
     }
 
-    async def bound(call: Call, proceed: Proceed, **given: Any) -> Response:
-        return await act(call, proceed, **fixed, **given)
+    async def bound(exchange: Exchange, proceed: Proceed, **given: Any) -> Response:
+        return await act(exchange, proceed, **fixed, **given)
 
     FAULTS[name] = Fault(name, doc, on or STEPS, params, bound)

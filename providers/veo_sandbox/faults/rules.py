@@ -12,7 +12,7 @@ from veo_sandbox.state.store import Store
 _MATCHERS = ("on", "first", "after", "every", "times", "rate", "match", "when")
 
 
-class Struck(Protocol):
+class FaultTarget(Protocol):
     """What a rule looks at in a request."""
 
     @property
@@ -24,7 +24,7 @@ class Struck(Protocol):
         """What chance starts from."""
 
     @property
-    def words(self) -> str:
+    def prompt_text(self) -> str:
         """The prompt, or all text of the request."""
 
     @property
@@ -37,7 +37,7 @@ class Struck(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FaultRule:
     """A fault and the requests it strikes.
 
     Attributes:
@@ -67,29 +67,29 @@ class Rule:
     params: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, body: Mapping[str, Any], rule_id: int = 0) -> "Rule":
+    def parse(cls, body: Mapping[str, Any], rule_id: int = 0) -> "FaultRule":
         """Read a rule as the control endpoint takes it.
 
         Raises:
             ValueError: an unknown fault, step or parameter, or a value of the wrong kind.
         """
-        fault = _fault(body.get("fault"))
+        fault = _find_fault(body.get("fault"))
         matchers = {name: body[name] for name in _MATCHERS if name in body}
-        matchers["on"] = _steps(matchers.get("on"), fault)
+        matchers["on"] = _parse_steps(matchers.get("on"), fault)
         params = {k: v for k, v in body.items() if k not in matchers and k not in {"fault", "id"}}
         _check_counts(matchers)
-        fault.check(params)
+        fault.check_params(params)
         return cls(rule_id, fault.name, **matchers, params=params)
 
-    def looks_at(self, struck: Struck) -> bool:
+    def applies_to(self, struck: FaultTarget) -> bool:
         """Whether the request counts for this rule."""
         return (
             not struck.steps.isdisjoint(self.on)
-            and (not self.match or self.match in struck.words)
+            and (not self.match or self.match in struck.prompt_text)
             and (not self.when or self.when == struck.state_name)
         )
 
-    def hits(self, number: int, luck: Random) -> bool:
+    def strikes(self, number: int, luck: Random) -> bool:
         """Whether it strikes the `number`-th request it looks at, from 1."""
         place = number - self.after
         return (
@@ -100,88 +100,90 @@ class Rule:
         )
 
 
-class Rules:
+class FaultRules:
     """The rules of this home, in the order they were given."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._rules: list[Rule] = []
+        self._rules: list[FaultRule] = []
         self._seen = -1
         self.refresh()
 
     def refresh(self) -> None:
         """Read the rules again if another process of this home has written; else do nothing."""
-        version = self._store.version()
+        version = self._store.data_version()
         if version != self._seen:
             self._seen = version
             self.reload()
 
     def reload(self) -> None:
         """Read the rules from the store."""
-        rows = self._store.rows("SELECT id, body FROM rules ORDER BY id")
-        self._rules = [Rule.parse(json.loads(body), number) for number, body in rows]
+        rows = self._store.fetch_rows("SELECT id, body FROM rules ORDER BY id")
+        self._rules = [FaultRule.parse(json.loads(body), number) for number, body in rows]
 
-    def add(self, bodies: list[Mapping[str, Any]]) -> None:
+    def add_rules(self, bodies: list[Mapping[str, Any]]) -> None:
         """Add rules behind those there are.
 
         Raises:
             ValueError: one of them is wrong; none is added then.
         """
         for body in bodies:
-            Rule.parse(body)
+            FaultRule.parse(body)
         with self._store.transaction():
             for body in bodies:
-                self._store.run("INSERT INTO rules (body) VALUES (?)", json.dumps(body))
+                self._store.execute("INSERT INTO rules (body) VALUES (?)", json.dumps(body))
         self.reload()
 
-    def clear(self) -> None:
+    def clear_rules(self) -> None:
         """Drop all rules and their counts."""
         with self._store.transaction():
-            self._store.run("DELETE FROM rules")
-            self._store.run("DELETE FROM counts")
+            self._store.execute("DELETE FROM rules")
+            self._store.execute("DELETE FROM counts")
         self.reload()
 
-    def all(self) -> list[dict[str, Any]]:
+    def list_rules(self) -> list[dict[str, Any]]:
         """The rules as they were given, each with its id and how often it struck."""
-        struck = dict(self._store.rows("SELECT rule, n FROM counts WHERE key = '*'"))
-        rows = self._store.rows("SELECT id, body FROM rules ORDER BY id")
+        struck = dict(self._store.fetch_rows("SELECT rule, n FROM counts WHERE key = '*'"))
+        rows = self._store.fetch_rows("SELECT id, body FROM rules ORDER BY id")
         return [json.loads(body) | {"id": n, "struck": struck.get(n, 0)} for n, body in rows]
 
-    def striking(self, struck: Struck) -> list[Rule]:
+    def select_striking(self, struck: FaultTarget) -> list[FaultRule]:
         """The rules that strike this request; asking counts it."""
         if not self._rules:
             return []
-        return [rule for rule in self._rules if rule.looks_at(struck) and self._falls(rule, struck)]
+        return [
+            rule for rule in self._rules if rule.applies_to(struck) and self._strikes(rule, struck)
+        ]
 
-    def _falls(self, rule: Rule, struck: Struck) -> bool:
-        number = self._count(rule, f"task:{struck.task_id}")
+    def _strikes(self, rule: FaultRule, struck: FaultTarget) -> bool:
+        number = self._increment_count(rule, f"task:{struck.task_id}")
         luck = Random(f"{struck.seed}:{rule.id}:{struck.task_id}:{number}")  # noqa: S311 - repeatable
-        if not rule.hits(number, luck):
+        if not rule.strikes(number, luck):
             return False
-        if rule.times is not None and self._struck(rule) >= rule.times:
+        if rule.times is not None and self._strike_count(rule) >= rule.times:
             return False
-        self._count(rule, "*")
+        self._increment_count(rule, "*")
         return True
 
-    def _count(self, rule: Rule, key: str) -> int:
+    def _increment_count(self, rule: FaultRule, key: str) -> int:
         sql = (
             "INSERT INTO counts VALUES (?, ?, 1) "
             "ON CONFLICT (rule, key) DO UPDATE SET n = n + 1 RETURNING n"
         )
-        return int(self._store.rows(sql, rule.id, key)[0][0])
+        return int(self._store.fetch_rows(sql, rule.id, key)[0][0])
 
-    def _struck(self, rule: Rule) -> int:
-        rows = self._store.rows("SELECT n FROM counts WHERE rule = ? AND key = '*'", rule.id)
+    def _strike_count(self, rule: FaultRule) -> int:
+        rows = self._store.fetch_rows("SELECT n FROM counts WHERE rule = ? AND key = '*'", rule.id)
         return int(rows[0][0]) if rows else 0
 
 
-def _fault(name: object) -> Fault:
+def _find_fault(name: object) -> Fault:
     if not isinstance(name, str) or name not in FAULTS:
         raise ValueError(f"unknown fault {name!r}; known: {', '.join(sorted(FAULTS))}")
     return FAULTS[name]
 
 
-def _steps(on: object, fault: Fault) -> tuple[str, ...]:
+def _parse_steps(on: object, fault: Fault) -> tuple[str, ...]:
     if on is None:
         return fault.on
     if on == "any":

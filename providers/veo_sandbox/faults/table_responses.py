@@ -7,14 +7,14 @@ from typing import Any
 
 from starlette.responses import Response
 
-from veo_sandbox.exchange import Call
+from veo_sandbox.exchange import Exchange
 from veo_sandbox.faults.registry import Proceed, fault, register
-from veo_sandbox.responses import page
+from veo_sandbox.responses import proxy_page
 
 
 @fault()
 async def http(  # noqa: PLR0913 - what a rule may set
-    call: Call,
+    exchange: Exchange,
     proceed: Proceed,
     *,
     status: int = 500,
@@ -24,7 +24,7 @@ async def http(  # noqa: PLR0913 - what a rule may set
     accept: bool = False,
 ) -> Response:
     """Answer `status` and `body` (text or JSON); with `accept` the request is carried out first."""
-    del call
+    del exchange
     if accept:
         await proceed()
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
@@ -32,8 +32,8 @@ async def http(  # noqa: PLR0913 - what a rule may set
     return Response(text, status, headers, kind)
 
 
-async def canned(
-    call: Call,
+async def table_response(
+    exchange: Exchange,
     proceed: Proceed,
     *,
     row: dict[str, Any],
@@ -44,24 +44,24 @@ async def canned(
 
     A row may have a `retry_after` of its own; `{retry_after}` in its body says the same.
     """
-    del call
+    del exchange
     if accept:
         await proceed()
     wait = row.get("retry_after") if retry_after is None else retry_after
     headers = {} if wait is None else {"Retry-After": str(wait)}
     if title := row.get("html"):
-        answer = page(row["status"], title)
+        answer = proxy_page(row["status"], title)
         answer.headers.update(headers)
         return answer
     body = row["body"].replace("{retry_after}", str(wait))
     return Response(body, row["status"], headers, "application/json")
 
 
-def _enter_table(name: str) -> None:
+def _register_table(name: str) -> None:
     text = (resources.files("veo_sandbox.faults") / name).read_text("utf-8")
     for fault_name, row in tomllib.loads(text).items():
-        register(fault_name, row["doc"], tuple(row.get("on", ())), canned, row=row)
+        register(fault_name, row["doc"], tuple(row.get("on", ())), table_response, row=row)
 
 
-_enter_table("answers.toml")
-_enter_table("google.toml")
+_register_table("answers.toml")
+_register_table("google.toml")

@@ -1,6 +1,6 @@
 """The dresses of `/v1/videos`. A task wears the one it was created under all its life."""
 
-from veo_sandbox.profiles.base import Asked, Profile
+from veo_sandbox.profiles.base import Profile, VideoRequest
 from veo_sandbox.profiles.legacy import Capture, Docs
 from veo_sandbox.profiles.official import Official
 from veo_sandbox.profiles.openai import OpenAI
@@ -9,4 +9,4 @@ PROFILES: dict[str, type[Profile]] = {
     profile.name: profile for profile in (Capture, Docs, Official, OpenAI)
 }
 
-__all__ = ["PROFILES", "Asked", "Profile"]
+__all__ = ["PROFILES", "Profile", "VideoRequest"]

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from PIL import Image
 
 from veo_sandbox.exchange import Refusal, Upload
-from veo_sandbox.profiles.base import MOST_IMAGE, Profile
+from veo_sandbox.profiles.base import MAX_IMAGE_BYTES, Profile
 
-TAKEN = {"JPEG", "PNG", "WEBP"}
+ACCEPTED_FORMATS = {"JPEG", "PNG", "WEBP"}
 """Formats as Pillow calls them."""
 
 
-def check_pictures(profile: Profile, images: Sequence[Upload], most: int) -> list[Upload]:
+def check_images(profile: Profile, images: Sequence[Upload], most: int) -> list[Upload]:
     """The pictures, each of a kind and size that is taken; judged by bytes, never by name.
 
     Raises:
@@ -22,18 +22,18 @@ def check_pictures(profile: Profile, images: Sequence[Upload], most: int) -> lis
     """
     if len(images) > most:
         text = f"at most {most} images are supported, got {len(images)}"
-        raise profile.invalid("invalid_parameter", text, "input_reference")
+        raise profile.invalid_request("invalid_parameter", text, "input_reference")
     for image in images:
-        if len(image.data) > MOST_IMAGE:
-            raise Refusal(profile.too_large())
-        kind = kind_of(image.data)
-        if kind not in TAKEN:
+        if len(image.data) > MAX_IMAGE_BYTES:
+            raise Refusal(profile.image_too_large())
+        kind = image_format(image.data)
+        if kind not in ACCEPTED_FORMATS:
             text = f"unsupported image format {kind or 'unknown'}: use JPEG, PNG or WebP"
-            raise profile.invalid("invalid_image_format", text, "input_reference")
+            raise profile.invalid_request("invalid_image_format", text, "input_reference")
     return list(images)
 
 
-def inline_picture(profile: Profile, name: str, text: object) -> Upload:
+def parse_data_uri(profile: Profile, name: str, text: object) -> Upload:
     """A data URI as an upload.
 
     Raises:
@@ -41,15 +41,15 @@ def inline_picture(profile: Profile, name: str, text: object) -> Upload:
     """
     head, _, data = str(text).partition(",")
     if not head.startswith("data:") or not head.endswith(";base64"):
-        raise profile.invalid("invalid_request", f"{name}: must be a data URI", name)
+        raise profile.invalid_request("invalid_request", f"{name}: must be a data URI", name)
     try:
         picture = base64.b64decode(data, validate=True)
     except binascii.Error:
-        raise profile.invalid("invalid_request", f"{name}: bad base64", name) from None
+        raise profile.invalid_request("invalid_request", f"{name}: bad base64", name) from None
     return Upload(name, "", head[len("data:") : -len(";base64")], picture)
 
 
-def kind_of(data: bytes) -> str | None:
+def image_format(data: bytes) -> str | None:
     """What Pillow calls the format of a picture; None if it is none."""
     try:
         with Image.open(io.BytesIO(data)) as picture:

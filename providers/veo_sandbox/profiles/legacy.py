@@ -4,11 +4,11 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from veo_sandbox.exchange import Call, Upload
-from veo_sandbox.profiles.base import NO_FRAME, Asked, Profile
-from veo_sandbox.profiles.images import check_pictures
+from veo_sandbox.exchange import Exchange, Upload
+from veo_sandbox.profiles.base import NO_FRAME_TEXT, Profile, VideoRequest
+from veo_sandbox.profiles.images import check_images
 from veo_sandbox.state.price_list import Model
-from veo_sandbox.state.tasks import Outcome, State, Task
+from veo_sandbox.state.tasks import Outcome, Task, TaskState
 
 _REFERENCE = {"input_reference", "input_reference[]"}
 
@@ -18,21 +18,23 @@ class Legacy(Profile):
 
     families = ("legacy", "official")
 
-    def read(self, call: Call, model: Model) -> Asked:
+    def parse_request(self, exchange: Exchange, model: Model) -> VideoRequest:
         """JSON carries no picture: `image_urls` and the like are accepted and mean nothing."""
         width, height = (int(side) for side in model.size.split("x"))
-        images = self._images(call, model)
-        lacks = model.frames > 0 and not images
-        outcome = Outcome("failed", "get_task_failed", "get_task_failed", NO_FRAME)
-        prompt = str(call.fields.get("prompt", ""))
-        return Asked(prompt, width, height, images=images, outcome=outcome if lacks else None)
+        images = self._read_images(exchange, model)
+        lacks = model.max_images > 0 and not images
+        outcome = Outcome("failed", "get_task_failed", "get_task_failed", NO_FRAME_TEXT)
+        prompt = str(exchange.fields.get("prompt", ""))
+        return VideoRequest(
+            prompt, width, height, images=images, outcome=outcome if lacks else None
+        )
 
-    def _images(self, call: Call, model: Model) -> list[Upload]:
-        images = [upload for upload in call.files if upload.name in _REFERENCE]
-        if images and not model.frames:
+    def _read_images(self, exchange: Exchange, model: Model) -> list[Upload]:
+        images = [upload for upload in exchange.files if upload.name in _REFERENCE]
+        if images and not model.max_images:
             text = f"model {model.id} does not support image input"
-            raise self.invalid("model_not_support_image", text, "input_reference")
-        return check_pictures(self, images, most=2)
+            raise self.invalid_request("model_not_support_image", text, "input_reference")
+        return check_images(self, images, most=2)
 
 
 class Capture(Legacy):
@@ -40,7 +42,7 @@ class Capture(Legacy):
 
     name = "capture-2025-11"
 
-    def created(self, task: Task) -> dict[str, Any]:
+    def created_body(self, task: Task) -> dict[str, Any]:
         """As documented, with `created_at` beside `created`; no capture of this body exists."""
         created = int(task.created_at)
         return {
@@ -52,7 +54,7 @@ class Capture(Legacy):
             "model": task.order.model,
         }
 
-    def running(self, task: Task, state: State) -> dict[str, Any]:
+    def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
         """The completed body is the captured one: wrong model, wrong seconds, three addresses."""
         url = f"{self.core.files_url}/flow/{task.file}.mp4"
         done = state.name == "completed"
@@ -80,58 +82,60 @@ class Docs(Legacy):
 
     name = "docs"
 
-    def created(self, task: Task) -> dict[str, Any]:
+    def created_body(self, task: Task) -> dict[str, Any]:
         """The documented create answer."""
-        return self._head(task) | {"status": "queued", "model": task.order.model}
+        return self._common_members(task) | {"status": "queued", "model": task.order.model}
 
-    def running(self, task: Task, state: State) -> dict[str, Any]:
+    def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
         """No progress and no address; the prompt once it is completed."""
         word = "processing" if state.name == "running" else state.name
-        body = self._head(task) | {"status": word, "model": task.order.model}
+        body = self._common_members(task) | {"status": word, "model": task.order.model}
         return body | ({"prompt": task.order.prompt} if state.name == "completed" else {})
 
-    def content(self, task: Task, state: State) -> Response | None:
+    def content_response(self, task: Task, state: TaskState) -> Response | None:
         """JSON with the address of the file."""
         clip = task.order.clip
-        body = self.running(task, state) | {
+        body = self.task_body(task, state) | {
             "url": f"{self.core.files_url}/flow/{task.file}.mp4",
             "duration": int(clip.seconds),
             "resolution": f"{clip.width}x{clip.height}",
         }
         return JSONResponse(body)
 
-    def not_ready(self, state: State) -> Response:
+    def not_ready_response(self, state: TaskState) -> Response:
         """The documented 404 for anything that is not there."""
         del state
-        return self.missing()
+        return self.missing_response()
 
-    def missing(self) -> Response:
+    def missing_response(self) -> Response:
         """A task that is missing or expired."""
-        return self.error(
+        return self.error_response(
             404, "Task not found or expired", "invalid_request_error", "task_not_found"
         )
 
-    def no_content(self) -> Response:
+    def no_content_response(self) -> Response:
         """The same."""
-        return self.missing()
+        return self.missing_response()
 
-    def unauthorized(self) -> Response:
+    def unauthorized_response(self) -> Response:
         """The documented 401."""
-        return self.error(401, "Invalid API key", "authentication_error", "invalid_api_key")
+        return self.error_response(
+            401, "Invalid API key", "authentication_error", "invalid_api_key"
+        )
 
-    def no_model(self, model: str) -> Response:
+    def unknown_model_response(self, model: str) -> Response:
         """The documented 404."""
         text = f"The model `{model}` does not exist"
-        return self.error(404, text, "invalid_request_error", "model_not_found")
+        return self.error_response(404, text, "invalid_request_error", "model_not_found")
 
-    def broke(self, balance: float) -> Response:
+    def insufficient_balance(self, balance: float) -> Response:
         """The documented 402."""
         text = f"Insufficient balance: ${balance:.2f} left"
-        return self.error(402, text, "insufficient_quota", "insufficient_balance")
+        return self.error_response(402, text, "insufficient_quota", "insufficient_balance")
 
-    def task_error(self, status: int, code: str, message: str) -> Response:
+    def task_error_response(self, status: int, code: str, message: str) -> Response:
         """All documented errors have an `error` object."""
-        return self.error(status, message, "invalid_request_error", code)
+        return self.error_response(status, message, "invalid_request_error", code)
 
-    def _head(self, task: Task) -> dict[str, Any]:
+    def _common_members(self, task: Task) -> dict[str, Any]:
         return {"id": task.id, "object": "video", "created": int(task.created_at)}

@@ -4,13 +4,13 @@ from typing import Any
 
 from starlette.responses import Response
 
-from veo_sandbox.exchange import Call, Refusal, Upload
-from veo_sandbox.profiles.base import Asked, Profile, token
-from veo_sandbox.profiles.images import check_pictures, inline_picture
+from veo_sandbox.exchange import Exchange, Refusal, Upload
+from veo_sandbox.profiles.base import Profile, VideoRequest, random_token
+from veo_sandbox.profiles.images import check_images, parse_data_uri
 from veo_sandbox.state.price_list import Model
-from veo_sandbox.state.tasks import State, Task
+from veo_sandbox.state.tasks import Task, TaskState
 
-_SIZES = {
+_RESOLUTION_OF_SIZE = {
     "720x1280": "720p",
     "1280x720": "720p",
     "1024x1792": "1080p",
@@ -29,28 +29,30 @@ class OpenAI(Profile):
 
     def new_id(self) -> str:
         """`video_` and a token."""
-        return f"video_{token(48).lower()}"
+        return f"video_{random_token(48).lower()}"
 
-    def read(self, call: Call, model: Model) -> Asked:
+    def parse_request(self, exchange: Exchange, model: Model) -> VideoRequest:
         """Everything from the fields; a legacy model's own size when none is asked for."""
-        fields = call.fields
+        fields = exchange.fields
         size = fields.get("size") or model.size or "720x1280"
-        sizes = [each for each in _SIZES if model.sells(_SIZES[each])]
+        sizes = [each for each in _RESOLUTION_OF_SIZE if model.has_price(_RESOLUTION_OF_SIZE[each])]
         if size not in sizes:
-            raise self._value("size", size, sizes)
+            raise self._value_error("size", size, sizes)
         seconds = fields.get("seconds") or ("8" if model.family == "legacy" else "4")
         if seconds not in _SECONDS:
-            raise self._value("seconds", seconds, _SECONDS)
+            raise self._value_error("seconds", seconds, _SECONDS)
         width, height = (int(side) for side in size.split("x"))
-        images = check_pictures(self, self._images(call), most=2)
+        images = check_images(self, self._read_images(exchange), most=2)
         prompt = str(fields.get("prompt", ""))
-        return Asked(prompt, width, height, float(seconds), _SIZES[size], images)
+        return VideoRequest(
+            prompt, width, height, float(seconds), _RESOLUTION_OF_SIZE[size], images
+        )
 
-    def created(self, task: Task) -> dict[str, Any]:
+    def created_body(self, task: Task) -> dict[str, Any]:
         """A queued video."""
-        return self.running(task, State("queued", 0.0))
+        return self.task_body(task, TaskState("queued", 0.0))
 
-    def running(self, task: Task, state: State) -> dict[str, Any]:
+    def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
         """The `Video` of openai-python, with every member."""
         clip = task.order.clip
         done = state.name == "completed"
@@ -59,7 +61,7 @@ class OpenAI(Profile):
             "object": "video",
             "created_at": int(task.created_at),
             "completed_at": int(task.done_at) if done else None,
-            "expires_at": int(task.gone_at) if done else None,
+            "expires_at": int(task.expires_at) if done else None,
             "error": None,
             "model": task.order.model,
             "progress": 100 if done else int(state.progress * 100) % 100,
@@ -70,58 +72,62 @@ class OpenAI(Profile):
             "status": "in_progress" if state.name == "running" else state.name,
         }
 
-    def not_ready(self, state: State) -> Response:
+    def not_ready_response(self, state: TaskState) -> Response:
         """404, with a hint."""
         del state
         text = "Video is not ready yet, use GET /v1/videos/{video_id} to check status."
-        return self.error(404, text, "invalid_request_error", None)
+        return self.error_response(404, text, "invalid_request_error", None)
 
-    def missing(self) -> Response:
+    def missing_response(self) -> Response:
         """404."""
-        return self.error(404, "Video not found.", "invalid_request_error", None)
+        return self.error_response(404, "Video not found.", "invalid_request_error", None)
 
-    def no_content(self) -> Response:
+    def no_content_response(self) -> Response:
         """The same."""
-        return self.missing()
+        return self.missing_response()
 
-    def unauthorized(self) -> Response:
+    def unauthorized_response(self) -> Response:
         """401; the key is never repeated."""
         text = "Incorrect API key provided."
-        return self.error(401, text, "invalid_request_error", "invalid_api_key")
+        return self.error_response(401, text, "invalid_request_error", "invalid_api_key")
 
-    def no_model(self, model: str) -> Response:
+    def unknown_model_response(self, model: str) -> Response:
         """400: not one of the values."""
         text = f"Invalid value: '{model}' is no video model."
-        return self.error(400, text, "invalid_request_error", "invalid_value", param="model")
+        return self.error_response(
+            400, text, "invalid_request_error", "invalid_value", param="model"
+        )
 
-    def broke(self, balance: float) -> Response:
+    def insufficient_balance(self, balance: float) -> Response:
         """429: over the quota."""
         del balance
         text = "You exceeded your current quota, please check your plan and billing details."
-        return self.error(429, text, "insufficient_quota", "insufficient_quota")
+        return self.error_response(429, text, "insufficient_quota", "insufficient_quota")
 
-    def invalid(self, code: str, message: str, param: str | None = None) -> Refusal:
+    def invalid_request(self, code: str, message: str, param: str | None = None) -> Refusal:
         """400 with the parameter."""
-        return Refusal(self.error(400, message, "invalid_request_error", code, param=param))
+        return Refusal(
+            self.error_response(400, message, "invalid_request_error", code, param=param)
+        )
 
-    def task_error(self, status: int, code: str, message: str) -> Response:
+    def task_error_response(self, status: int, code: str, message: str) -> Response:
         """Always an error object."""
-        return self.error(status, message, "invalid_request_error", code)
+        return self.error_response(status, message, "invalid_request_error", code)
 
-    def error(
+    def error_response(
         self, status: int, message: str, kind: str, code: str | None = "", **more: str | None
     ) -> Response:
         """Always with a `param`."""
-        return super().error(status, message, kind, code, **{"param": None, **more})
+        return super().error_response(status, message, kind, code, **{"param": None, **more})
 
-    def _images(self, call: Call) -> list[Upload]:
+    def _read_images(self, exchange: Exchange) -> list[Upload]:
         """Files, or the reference object that newer clients send as form fields."""
-        images = [file for file in call.files if file.name in _REFERENCE]
-        if address := call.fields.get("input_reference[image_url]"):
-            images.append(inline_picture(self, "input_reference", address))
+        images = [file for file in exchange.files if file.name in _REFERENCE]
+        if address := exchange.fields.get("input_reference[image_url]"):
+            images.append(parse_data_uri(self, "input_reference", address))
         return images
 
-    def _value(self, param: str, value: object, known: Any) -> Refusal:
+    def _value_error(self, param: str, value: object, known: Any) -> Refusal:
         names = ", ".join(f"'{name}'" for name in known)
         text = f"Invalid value: '{value}'. Supported values are: {names}."
-        return self.invalid("invalid_value", text, param)
+        return self.invalid_request("invalid_value", text, param)

@@ -6,22 +6,22 @@ from typing import NamedTuple
 from starlette.responses import Response
 
 from veo_sandbox.core import Core
-from veo_sandbox.exchange import Call
+from veo_sandbox.exchange import Exchange
 from veo_sandbox.state.tasks import Task
 
-Handler = Callable[[Core, Call], Awaitable[Response]]
-Finder = Callable[[Core, Call], Task | None]
+Handler = Callable[[Core, Exchange], Awaitable[Response]]
+TaskFinder = Callable[[Core, Exchange], Task | None]
 
 
-def by_path(core: Core, call: Call) -> Task | None:
+def find_by_path(core: Core, exchange: Exchange) -> Task | None:
     """The task of `/v1/videos/{task}`, or of the video `{file}`."""
-    if "file" in call.params:
-        return core.tasks.of_file(call.params["file"])
-    task = core.tasks.find(call.params.get("task", ""))
+    if "file" in exchange.params:
+        return core.tasks.find_by_file(exchange.params["file"])
+    task = core.tasks.find(exchange.params.get("task", ""))
     return task if task and task.order.route == "videos" else None
 
 
-class At(NamedTuple):
+class RouteSpec(NamedTuple):
     """A route of a wire.
 
     `step` is what faults are aimed at: create, stream (a create too), poll, content, file or
@@ -32,4 +32,4 @@ class At(NamedTuple):
     path: str
     step: str
     handler: Handler
-    find: Finder = by_path
+    find_task: TaskFinder = find_by_path

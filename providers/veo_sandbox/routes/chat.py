@@ -5,109 +5,118 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
-from veo_sandbox.chat.dialects import DRESSES, Capture, Ended
-from veo_sandbox.chat.request import Chat, Gateway
+from veo_sandbox.chat.dialects import DIALECTS, Dialect, EndedTasks
+from veo_sandbox.chat.request import ChatRequest, Gateway
 from veo_sandbox.chat.stream import EventStream
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
-from veo_sandbox.exchange import Call, Refusal
-from veo_sandbox.profiles.base import NO_FRAME
-from veo_sandbox.responses import HangUp
-from veo_sandbox.routes import At, files
+from veo_sandbox.exchange import Exchange, Refusal
+from veo_sandbox.profiles.base import NO_FRAME_TEXT
+from veo_sandbox.responses import DropConnection
+from veo_sandbox.routes import RouteSpec, files
 from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import Order, Outcome, Task
 
 _SECONDS = 8.0
-_GLANCE = 0.05
+_CLOCK_CHECK_S = 0.05
 """Real seconds between two looks at a clock that anybody may advance."""
 
 
-async def create(core: Core, call: Call) -> Response:
+async def create_chat(core: Core, exchange: Exchange) -> Response:
     """POST /v1/chat/completions: make the videos while the client listens."""
     gateway = Gateway(core)
-    if call.bearer != core.key:
-        raise Refusal(gateway.unauthorized())
-    model = gateway.model(call)
-    chat = gateway.chat(call, model)
+    if exchange.bearer_key != core.key:
+        raise Refusal(gateway.unauthorized_response())
+    model = gateway.find_model(exchange)
+    chat = gateway.parse_chat(exchange, model)
     try:
-        tasks = core.accept_all(_orders(core, call, model, chat))
+        tasks = core.accept_orders(_build_orders(core, exchange, model, chat))
     except BalanceError as error:
-        raise Refusal(gateway.broke(error.balance)) from None
-    call.accepted = tasks[0]
-    dress = DRESSES[tasks[0].order.dress](core, tasks[0])
+        raise Refusal(gateway.insufficient_balance(error.balance)) from None
+    exchange.accepted_task = tasks[0]
+    dialect = DIALECTS[tasks[0].order.profile](core, tasks[0])
     if chat.stream:
-        return EventStream(_told(core, call, dress, tasks))
-    ended = await _ended(core, call, tasks)
-    return Response(dress.whole(ended), media_type="application/json") if ended else HangUp()
+        return EventStream(_stream_payloads(core, exchange, dialect, tasks))
+    ended = await _wait_for_end(core, exchange, tasks)
+    return (
+        Response(dialect.full_response(ended), media_type="application/json")
+        if ended
+        else DropConnection()
+    )
 
 
-async def _told(core: Core, call: Call, dress: Capture, tasks: list[Task]) -> AsyncIterator[str]:
+async def _stream_payloads(
+    core: Core, exchange: Exchange, dialect: Dialect, tasks: list[Task]
+) -> AsyncIterator[str]:
     """The payloads of a stream, each when its time has come."""
-    for payload in dress.opening():
+    for payload in dialect.opening_payloads():
         yield payload
     last = max(tasks, key=lambda task: task.done_at)
-    for share, payload in dress.steps():
-        if await _passed(core, call, last.created_at + share * last.service):
+    for share, payload in dialect.progress_payloads():
+        if await _wait_until(core, exchange, last.created_at + share * last.service_s):
             yield payload
-    if ended := await _ended(core, call, tasks):
-        for payload in [*dress.ending(ended), "[DONE]"]:
+    if ended := await _wait_for_end(core, exchange, tasks):
+        for payload in [*dialect.ending_payloads(ended), "[DONE]"]:
             yield payload
 
 
-async def _passed(core: Core, call: Call, moment: float) -> bool:
+async def _wait_until(core: Core, exchange: Exchange, moment: float) -> bool:
     """Wait until the sandbox's clock shows a moment; False if nobody listens any more."""
-    while not call.over:
+    while not exchange.is_abandoned:
         core.refresh()
         missing = (moment - core.clock.now()) / core.clock.speed
         if missing <= 0:
             return True
-        await call.pause(min(missing, _GLANCE))
+        await exchange.wait_seconds(min(missing, _CLOCK_CHECK_S))
     return False
 
 
-async def _ended(core: Core, call: Call, tasks: list[Task]) -> Ended:
+async def _wait_for_end(core: Core, exchange: Exchange, tasks: list[Task]) -> EndedTasks:
     """The tasks with their last states; none if nobody listens any more."""
-    while not call.over:
+    while not exchange.is_abandoned:
         core.refresh()
-        states = [(task, core.state(task)) for task in tasks]
+        states = [(task, core.task_state(task)) for task in tasks]
         if all(state.name in {"completed", "failed", "gone"} for _, state in states):
             return states
-        await call.pause(_GLANCE)
+        await exchange.wait_seconds(_CLOCK_CHECK_S)
     return []
 
 
-def _orders(core: Core, call: Call, model: Model, chat: Chat) -> list[Order]:
+def _build_orders(core: Core, exchange: Exchange, model: Model, chat: ChatRequest) -> list[Order]:
     """One order for each video; the first bears the id that the client is told."""
     name = f"foaicmpl-{uuid4()}"
     names = [name] + [f"{name}-{number}" for number in range(2, chat.videos + 1)]
-    return [_order(core, call, model, chat, each) for each in names]
+    return [_build_order(core, exchange, model, chat, each) for each in names]
 
 
-def _order(core: Core, call: Call, model: Model, chat: Chat, name: str) -> Order:
+def _build_order(
+    core: Core, exchange: Exchange, model: Model, chat: ChatRequest, name: str
+) -> Order:
     width, height = (int(side) for side in model.size.split("x"))
     spec = ClipSpec(chat.prompt, width, height, _SECONDS)
-    lacks = model.frames > 0 and not chat.pictures and not chat.linked
+    lacks = model.max_images > 0 and not chat.images and not chat.linked_images
     return Order(
         route="chat",
-        dress=call.dress or Capture.name,
+        profile=exchange.dialect or Dialect.name,
         id=name,
         model=model.id,
         prompt=chat.prompt,
-        clip=core.studio.plan(spec, [picture.data for picture in chat.pictures]),
-        amount=model.price(_SECONDS),
+        clip=core.clips.plan_clip(spec, [picture.data for picture in chat.images]),
+        amount=model.price_micros(_SECONDS),
         billing="on_accept",
-        outcome=call.outcome or (Outcome("failed", message=NO_FRAME) if lacks else None),
-        service=call.service,
+        outcome=exchange.forced_outcome
+        or (Outcome("failed", message=NO_FRAME_TEXT) if lacks else None),
+        service_s=exchange.forced_service_s,
         request={
             "prompt": chat.prompt,
             "size": model.size,
             "stream": chat.stream,
-            "images": [picture.as_json() for picture in chat.pictures],
-            "linked": chat.linked,
+            "images": [picture.to_json() for picture in chat.images],
+            "linked": chat.linked_images,
         },
     )
 
 
-ROUTES = (At("POST", "/v1/chat/completions", "stream", create),)
-FILES = (At("GET", "/signed/{file}", "file", files.video),)
+ROUTES = (RouteSpec("POST", "/v1/chat/completions", "stream", create_chat),)
+FILES = (RouteSpec("GET", "/signed/{file}", "file", files.get_video),)

@@ -9,101 +9,101 @@ from starlette.routing import BaseRoute, Route
 
 from veo_sandbox.core import Core
 from veo_sandbox.faults.registry import FAULTS
-from veo_sandbox.faults.rules import Rules
+from veo_sandbox.faults.rules import FaultRules
 
 
 class Control:
     """The handlers. A wrong value is answered 400 with what is allowed."""
 
-    def __init__(self, core: Core, rules: Rules) -> None:
+    def __init__(self, core: Core, rules: FaultRules) -> None:
         self._core = core
         self._rules = rules
 
-    def bills(self, body: Any) -> Any:
+    def list_bills(self, body: Any) -> Any:
         """GET: every charge and refund so far."""
         del body
-        return self._core.account.bills(self._core.clock.now())
+        return self._core.account.list_bills(self._core.clock.now())
 
-    def tasks(self, body: Any) -> Any:
+    def list_tasks(self, body: Any) -> Any:
         """GET: every id given out."""
         del body
-        return self._core.tasks_now()
+        return self._core.describe_tasks()
 
-    def requests(self, body: Any) -> Any:
+    def list_requests(self, body: Any) -> Any:
         """GET: the requests of the wires that reached this process."""
         del body
-        return self._core.record.all()
+        return self._core.request_log.list_entries()
 
-    def forget(self, body: Any) -> Any:
+    def clear_requests(self, body: Any) -> Any:
         """DELETE: empty that record."""
         del body
-        self._core.record.clear()
+        self._core.request_log.clear()
         return []
 
-    def leaks(self, body: Any) -> Any:
+    def list_leaks(self, body: Any) -> Any:
         """GET: requests that carried a key to the files port."""
         del body
-        return self._core.leaks.all()
+        return self._core.leak_log.list_entries()
 
-    def clock(self, body: Any) -> Any:
+    def handle_clock(self, body: Any) -> Any:
         """GET: the time; POST {"advance": seconds}: let some pass."""
         if body is not None:
-            self._core.clock.advance(_member(body, "advance"))
+            self._core.clock.advance(_require_member(body, "advance"))
         return {"now": self._core.clock.now(), "speed": self._core.clock.speed}
 
-    def settings(self, body: Any) -> Any:
+    def handle_settings(self, body: Any) -> Any:
         """GET: all settings; POST: change some."""
         if body is not None:
-            self._core.change(_object(body))
-        return self._core.settings_now()
+            self._core.change_settings(_require_object(body))
+        return self._core.describe_settings()
 
-    def faults(self, body: Any) -> Any:
+    def handle_faults(self, body: Any) -> Any:
         """GET: the rules; POST {"rules": [...]}: add some."""
         if body is not None:
-            rules = _member(body, "rules")
+            rules = _require_member(body, "rules")
             if not isinstance(rules, list):
                 raise TypeError("rules: must be a list")
-            self._rules.add([_object(rule) for rule in rules])
-        return {"rules": self._rules.all()}
+            self._rules.add_rules([_require_object(rule) for rule in rules])
+        return {"rules": self._rules.list_rules()}
 
-    def heal(self, body: Any) -> Any:
+    def clear_faults(self, body: Any) -> Any:
         """DELETE: drop all rules."""
         del body
-        self._rules.clear()
+        self._rules.clear_rules()
         return {"rules": []}
 
-    def names(self, body: Any) -> Any:
+    def list_fault_names(self, body: Any) -> Any:
         """GET: the table of faults."""
         del body
-        return [fault.as_json() for _, fault in sorted(FAULTS.items())]
+        return [fault.to_json() for _, fault in sorted(FAULTS.items())]
 
 
-def routes(core: Core, rules: Rules) -> list[BaseRoute]:
+def build_routes(core: Core, rules: FaultRules) -> list[BaseRoute]:
     """The control routes of a sandbox."""
     control = Control(core, rules)
     table: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
-        ("GET", "bills", control.bills),
-        ("GET", "tasks", control.tasks),
-        ("GET", "requests", control.requests),
-        ("DELETE", "requests", control.forget),
-        ("GET", "leaks", control.leaks),
-        ("GET", "clock", control.clock),
-        ("POST", "clock", control.clock),
-        ("GET", "settings", control.settings),
-        ("POST", "settings", control.settings),
-        ("GET", "faults", control.faults),
-        ("POST", "faults", control.faults),
-        ("DELETE", "faults", control.heal),
-        ("GET", "faults/names", control.names),
+        ("GET", "bills", control.list_bills),
+        ("GET", "tasks", control.list_tasks),
+        ("GET", "requests", control.list_requests),
+        ("DELETE", "requests", control.clear_requests),
+        ("GET", "leaks", control.list_leaks),
+        ("GET", "clock", control.handle_clock),
+        ("POST", "clock", control.handle_clock),
+        ("GET", "settings", control.handle_settings),
+        ("POST", "settings", control.handle_settings),
+        ("GET", "faults", control.handle_faults),
+        ("POST", "faults", control.handle_faults),
+        ("DELETE", "faults", control.clear_faults),
+        ("GET", "faults/names", control.list_fault_names),
     )
     return [
-        Route(f"/sandbox/{path}", _endpoint(core, rules, act), methods=[method])
+        Route(f"/sandbox/{path}", _make_endpoint(core, rules, act), methods=[method])
         for method, path, act in table
     ]
 
 
-def _endpoint(
-    core: Core, rules: Rules, act: Callable[[Any], Any]
+def _make_endpoint(
+    core: Core, rules: FaultRules, act: Callable[[Any], Any]
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         core.refresh()
@@ -117,13 +117,13 @@ def _endpoint(
     return endpoint
 
 
-def _object(body: Any) -> dict[str, Any]:
+def _require_object(body: Any) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise TypeError("must be a JSON object")
     return body
 
 
-def _member(body: Any, name: str) -> Any:
-    if name not in _object(body):
+def _require_member(body: Any, name: str) -> Any:
+    if name not in _require_object(body):
         raise ValueError(f"{name}: missing")
     return body[name]

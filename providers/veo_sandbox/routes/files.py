@@ -3,33 +3,35 @@
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from veo_sandbox.core import Core
-from veo_sandbox.exchange import Call
-from veo_sandbox.responses import Video
-from veo_sandbox.routes import At
+from veo_sandbox.exchange import Exchange
+from veo_sandbox.responses import VideoResponse
+from veo_sandbox.routes import RouteSpec
 
 
-async def video(core: Core, call: Call) -> Response:
+async def get_video(core: Core, exchange: Exchange) -> Response:
     """GET /flow/{file}.mp4: the bytes (path captured 2025-11-27)."""
-    if leak := _leaked(core, call):
+    if leak := _report_leak(core, exchange):
         return leak
-    if call.task is None or not core.has_file(call.task):
-        return await not_found(core, call)
-    return Video(core.studio.path(call.task))
+    if exchange.task is None or not core.has_file(exchange.task):
+        return await not_found(core, exchange)
+    return VideoResponse(core.clips.clip_path(exchange.task))
 
 
-async def not_found(core: Core, call: Call) -> Response:
+async def not_found(core: Core, exchange: Exchange) -> Response:
     """What the store answers for a file that is not, or no longer, there."""
-    return _leaked(core, call) or PlainTextResponse("NoSuchKey", 404, media_type="application/xml")
+    return _report_leak(core, exchange) or PlainTextResponse(
+        "NoSuchKey", 404, media_type="application/xml"
+    )
 
 
-def _leaked(core: Core, call: Call) -> Response | None:
-    if not (call.bearer or call.goog_key):
+def _report_leak(core: Core, exchange: Exchange) -> Response | None:
+    if not (exchange.bearer_key or exchange.google_key):
         return None
-    core.leaks.add(call.summary())
+    core.leak_log.add_entry(exchange.to_log_entry())
     return JSONResponse({"error": "a key was sent to the files host"}, 400)
 
 
 ROUTES = (
-    At("GET", "/flow/{file}.mp4", "file", video),
-    At("GET", "/cdn/{file}.mp4", "other", video),
+    RouteSpec("GET", "/flow/{file}.mp4", "file", get_video),
+    RouteSpec("GET", "/cdn/{file}.mp4", "other", get_video),
 )

@@ -9,30 +9,30 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.core import Core
-from veo_sandbox.exchange import Call, Refusal
+from veo_sandbox.exchange import Exchange, Refusal
 from veo_sandbox.google.errors import (
-    UNPROCESSED,
-    bad,
-    bad_key,
-    error,
-    no_key,
-    no_such_url,
-    not_found,
+    UNPROCESSED_TEXT,
+    bad_request_error,
+    error_response,
+    invalid_key_error,
+    missing_key_error,
+    not_found_error,
+    unknown_url_page,
 )
-from veo_sandbox.google.operations import check_source, operation_body, order, token
-from veo_sandbox.google.request import Api, Asked, read
-from veo_sandbox.responses import Video
-from veo_sandbox.routes import At, account
+from veo_sandbox.google.operations import build_order, check_source, operation_body, random_id
+from veo_sandbox.google.request import ApiFields, VideoRequest, parse_request
+from veo_sandbox.responses import VideoResponse
+from veo_sandbox.routes import RouteSpec, account
 from veo_sandbox.state.billing import BalanceError
-from veo_sandbox.state.price_list import Model, models
+from veo_sandbox.state.price_list import Model, load_models
 from veo_sandbox.state.tasks import Task
 
-_HOME = "https://generativelanguage.googleapis.com/v1beta"
+_PUBLIC_URL = "https://generativelanguage.googleapis.com/v1beta"
 """The host in every address of a video. google-genai asks its own base URL instead, but only for
 addresses of `https`, and only up to the first character of an id that is neither a small letter
 nor a digit."""
 
-_API = Api(
+_API = ApiFields(
     top=frozenset({"webhookConfig"}),
     parameters=frozenset(
         {
@@ -50,137 +50,147 @@ _API = Api(
     persons=(frozenset({"allow_all"}), frozenset({"allow_all", "allow_adult"})),
 )
 _RESPONSE = "type.googleapis.com/google.ai.generativelanguage.v1beta.PredictLongRunningResponse"
-_FILE = re.compile(
+_FILE_URI = re.compile(
     r"(?:https://generativelanguage\.googleapis\.com/v1(?:beta)?/)?"
     r"files/([a-z0-9]+)(?::download)?(?:\?.*)?"
 )
 
 
-class _Telling:
+class _GeminiFormat:
     """The `response` of an operation."""
 
-    reason = (
+    filter_reason = (
         "We encountered an issue with the audio for your prompt, which means we could not create "
         "your video. You have not been charged for this attempt."
     )
 
-    def made(self, task: Task) -> dict[str, Any]:
+    def video_response(self, task: Task) -> dict[str, Any]:
         """One sample with its address."""
-        uri = f"{_HOME}/files/{task.file}:download?alt=media"
-        return self._with({"generatedSamples": [{"video": {"uri": uri}}]})
+        uri = f"{_PUBLIC_URL}/files/{task.file}:download?alt=media"
+        return self._wrap_response({"generatedSamples": [{"video": {"uri": uri}}]})
 
-    def filtered(self, reason: str) -> dict[str, Any]:
+    def filtered_response(self, reason: str) -> dict[str, Any]:
         """No sample, and why."""
-        return self._with({"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": [reason]})
+        return self._wrap_response(
+            {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": [reason]}
+        )
 
-    def nothing(self) -> dict[str, Any]:
+    def empty_response(self) -> dict[str, Any]:
         """Nothing."""
-        return self._with({})
+        return self._wrap_response({})
 
-    def _with(self, response: dict[str, Any]) -> dict[str, Any]:
+    def _wrap_response(self, response: dict[str, Any]) -> dict[str, Any]:
         return {"@type": _RESPONSE, "generateVideoResponse": response}
 
 
-async def create(core: Core, call: Call) -> Response:
+async def create_video(core: Core, exchange: Exchange) -> Response:
     """POST models/{model}:predictLongRunning: begin a video, or an extension of one."""
-    _authorize(core, call)
-    model = _model(core, call)
-    asked = read(_API, model, call)
-    source = _source(core, asked)
-    name = f"models/{model.id}/operations/{token()}"
-    facts = {"route": "gemini", "dress": "gemini", "id": name, "file": token()}
+    _authorize(core, exchange)
+    model = _find_model(core, exchange)
+    asked = parse_request(_API, model, exchange)
+    source = _find_source(core, asked)
+    name = f"models/{model.id}/operations/{random_id()}"
+    facts = {"route": "gemini", "profile": "gemini", "id": name, "file": random_id()}
     try:
-        call.accepted = core.accept(order(call, model, asked, source, **facts))
+        exchange.accepted_task = core.accept_order(
+            build_order(exchange, model, asked, source, **facts)
+        )
     except BalanceError:
-        raise Refusal(_broke()) from None
+        raise Refusal(_no_credit_response()) from None
     if source:
-        core.tasks.refer(source, core.clock.now())
+        core.tasks.restart_retention(source, core.clock.now())
     return JSONResponse({"name": name})
 
 
-async def poll(core: Core, call: Call) -> Response:
+async def poll_operation(core: Core, exchange: Exchange) -> Response:
     """GET {operation}."""
-    _authorize(core, call)
-    if call.task is None or call.state is None or call.state.name == "gone":
-        raise not_found()
-    return JSONResponse(operation_body(call.task, call.state, _Telling()))
+    _authorize(core, exchange)
+    if exchange.task is None or exchange.state is None or exchange.state.name == "gone":
+        raise not_found_error()
+    return JSONResponse(operation_body(exchange.task, exchange.state, _GeminiFormat()))
 
 
-async def get_file(core: Core, call: Call) -> Response:
+async def get_file(core: Core, exchange: Exchange) -> Response:
     """GET files/{file}: what is known of a finished video."""
-    _authorize(core, call)
-    return JSONResponse(_metadata(core, _video(core, call)))
+    _authorize(core, exchange)
+    return JSONResponse(_file_metadata(core, _find_video(core, exchange)))
 
 
-async def download(core: Core, call: Call) -> Response:
+async def download_file(core: Core, exchange: Exchange) -> Response:
     """GET files/{file}:download?alt=media: the bytes."""
-    _authorize(core, call)
-    task = _video(core, call)
-    if call.query.get("alt") != "media":
-        raise bad("This method only returns media: ask with `alt=media`.")
-    return Video(core.studio.path(task))
+    _authorize(core, exchange)
+    task = _find_video(core, exchange)
+    if exchange.query.get("alt") != "media":
+        raise bad_request_error("This method only returns media: ask with `alt=media`.")
+    return VideoResponse(core.clips.clip_path(task))
 
 
-async def list_models(core: Core, call: Call) -> Response:
+async def list_models(core: Core, exchange: Exchange) -> Response:
     """GET models."""
-    _authorize(core, call)
-    sold = {} if core.settings.retired else _sold()
-    return JSONResponse({"models": [_described(model) for model in sold.values()]})
+    _authorize(core, exchange)
+    sold = {} if core.settings.retired else _sold_models()
+    return JSONResponse({"models": [_describe_model(model) for model in sold.values()]})
 
 
-async def get_model(core: Core, call: Call) -> Response:
+async def get_model(core: Core, exchange: Exchange) -> Response:
     """GET models/{model}."""
-    _authorize(core, call)
-    return JSONResponse(_described(_model(core, call)))
+    _authorize(core, exchange)
+    return JSONResponse(_describe_model(_find_model(core, exchange)))
 
 
-async def list_models_v1(core: Core, call: Call) -> Response:
+async def list_models_v1(core: Core, exchange: Exchange) -> Response:
     """GET /v1/models, which is the gateway's too: the key tells whose caller it is."""
-    google = call.goog_key and not call.bearer
-    return await (list_models if google else account.list_models)(core, call)
+    google = exchange.google_key and not exchange.bearer_key
+    return await (list_models if google else account.list_models)(core, exchange)
 
 
-async def nowhere(core: Core, call: Call) -> Response:
+async def unknown_url(core: Core, exchange: Exchange) -> Response:
     """Any other address."""
     del core
-    return no_such_url(call.path)
+    return unknown_url_page(exchange.path)
 
 
-def by_operation(core: Core, call: Call) -> Task | None:
+def find_by_operation(core: Core, exchange: Exchange) -> Task | None:
     """The task of `models/{model}/operations/{operation}`, or of `operations/{operation}`."""
-    tail = f"operations/{call.params['operation']}"
-    model = call.params.get("model")
-    task = core.tasks.find(f"models/{model}/{tail}") if model else core.tasks.ending(f"/{tail}")
+    tail = f"operations/{exchange.params['operation']}"
+    model = exchange.params.get("model")
+    task = (
+        core.tasks.find(f"models/{model}/{tail}")
+        if model
+        else core.tasks.find_by_suffix(f"/{tail}")
+    )
     return task if task and task.order.route == "gemini" else None
 
 
-def _authorize(core: Core, call: Call) -> None:
-    if not call.goog_key:
-        raise no_key()
-    if call.goog_key != core.key:
-        raise bad_key("generativelanguage.googleapis.com")
+def _authorize(core: Core, exchange: Exchange) -> None:
+    if not exchange.google_key:
+        raise missing_key_error()
+    if exchange.google_key != core.key:
+        raise invalid_key_error("generativelanguage.googleapis.com")
 
 
-def _sold() -> dict[str, Model]:
-    return {name: model for name, model in models("google").items() if model.family == "gemini"}
+def _sold_models() -> dict[str, Model]:
+    return {
+        name: model for name, model in load_models("google").items() if model.family == "gemini"
+    }
 
 
-def _model(core: Core, call: Call) -> Model:
-    name = call.params["model"]
-    model = _sold().get(name)
+def _find_model(core: Core, exchange: Exchange) -> Model:
+    name = exchange.params["model"]
+    model = _sold_models().get(name)
     if model is None:
-        version = call.path.split("/")[1]
+        version = exchange.path.split("/")[1]
         known = "Call ListModels to see the list of available models and their supported methods."
         told = f"models/{name} is not found for API version {version}, or is not supported for"
-        raise Refusal(error(404, f"{told} predictLongRunning. {known}"))
+        raise Refusal(error_response(404, f"{told} predictLongRunning. {known}"))
     if core.settings.retired:
         advice = "Please update your code to use a newer model for the latest features"
         told = f"This model models/{name} is no longer available. {advice} and improvements."
-        raise Refusal(error(404, told))
+        raise Refusal(error_response(404, told))
     return model
 
 
-def _source(core: Core, asked: Asked) -> Task | None:
+def _find_source(core: Core, asked: VideoRequest) -> Task | None:
     """The finished video that an extension names; None if it names none.
 
     Raises:
@@ -190,65 +200,67 @@ def _source(core: Core, asked: Asked) -> Task | None:
         return None
     uri = asked.video.get("uri")
     if not uri:
-        raise bad("Video URI not found in the request.")
-    found = _FILE.fullmatch(str(uri))
+        raise bad_request_error("Video URI not found in the request.")
+    found = _FILE_URI.fullmatch(str(uri))
     if not found:
-        raise bad("Could not parse the file name")
-    task = core.tasks.of_file(found[1])
-    if task is None or task.order.route != "gemini" or _fresh(core, task):
-        raise bad(UNPROCESSED)
+        raise bad_request_error("Could not parse the file name")
+    task = core.tasks.find_by_file(found[1])
+    if task is None or task.order.route != "gemini" or _is_processing(core, task):
+        raise bad_request_error(UNPROCESSED_TEXT)
     if not core.has_file(task):
-        raise Refusal(_forbidden(found[1]))
+        raise Refusal(_forbidden_response(found[1]))
     check_source(asked, task)
     return task
 
 
-def _fresh(core: Core, task: Task) -> bool:
+def _is_processing(core: Core, task: Task) -> bool:
     """Whether a video is not processed yet: for a while after its operation is done, too."""
     return core.clock.now() < task.done_at + core.settings.processing_lag
 
 
-def _video(core: Core, call: Call) -> Task:
-    task = call.task
+def _find_video(core: Core, exchange: Exchange) -> Task:
+    task = exchange.task
     if task is None or task.order.route != "gemini" or not core.has_file(task):
-        raise Refusal(_forbidden(call.params["file"]))
+        raise Refusal(_forbidden_response(exchange.params["file"]))
     return task
 
 
-def _forbidden(file: str) -> Response:
+def _forbidden_response(file: str) -> Response:
     told = f"You do not have permission to access the File {file} or it may not exist."
-    return error(403, told)
+    return error_response(403, told)
 
 
-def _broke() -> Response:
+def _no_credit_response() -> Response:
     told = "Your prepayment credits are depleted. Please go to AI Studio at"
-    return error(429, f"{told} https://ai.studio/projects to manage your project and billing.")
+    return error_response(
+        429, f"{told} https://ai.studio/projects to manage your project and billing."
+    )
 
 
-def _metadata(core: Core, task: Task) -> dict[str, Any]:
+def _file_metadata(core: Core, task: Task) -> dict[str, Any]:
     name = f"files/{task.file}"
-    data = core.studio.path(task).read_bytes()
+    data = core.clips.clip_path(task).read_bytes()
     return {
         "name": name,
         "mimeType": "video/mp4",
         "sizeBytes": str(len(data)),
-        "createTime": _stamp(task.created_at),
-        "updateTime": _stamp(task.done_at),
-        "expirationTime": _stamp(core.tasks.file_gone_at(task)),
+        "createTime": _format_time(task.created_at),
+        "updateTime": _format_time(task.done_at),
+        "expirationTime": _format_time(core.tasks.file_expires_at(task)),
         "sha256Hash": base64.b64encode(sha256(data).hexdigest().encode()).decode(),
-        "uri": f"{_HOME}/{name}",
-        "downloadUri": f"{_HOME}/{name}:download?alt=media",
-        "state": "PROCESSING" if _fresh(core, task) else "ACTIVE",
+        "uri": f"{_PUBLIC_URL}/{name}",
+        "downloadUri": f"{_PUBLIC_URL}/{name}:download?alt=media",
+        "state": "PROCESSING" if _is_processing(core, task) else "ACTIVE",
         "source": "GENERATED",
         "videoMetadata": {"videoDuration": f"{task.order.extra['length']:g}s"},
     }
 
 
-def _stamp(moment: float) -> str:
+def _format_time(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
 
 
-def _described(model: Model) -> dict[str, Any]:
+def _describe_model(model: Model) -> dict[str, Any]:
     return {
         "name": f"models/{model.id}",
         "version": "3.1",
@@ -259,19 +271,21 @@ def _described(model: Model) -> dict[str, Any]:
     }
 
 
-def _routes(version: str) -> tuple[At, ...]:
+def _build_routes(version: str) -> tuple[RouteSpec, ...]:
     base = f"/{version}"
     operation = f"{base}/models/{{model}}/operations/{{operation}}"
     listing = list_models if version == "v1beta" else list_models_v1
     return (
-        At("POST", f"{base}/models/{{model}}:predictLongRunning", "create", create),
-        At("GET", operation, "poll", poll, by_operation),
-        At("GET", f"{base}/operations/{{operation}}", "poll", poll, by_operation),
-        At("GET", f"{base}/files/{{file}}:download", "content", download),
-        At("GET", f"{base}/files/{{file}}", "other", get_file),
-        At("GET", f"{base}/models", "other", listing),
-        At("GET", f"{base}/models/{{model}}", "other", get_model),
+        RouteSpec("POST", f"{base}/models/{{model}}:predictLongRunning", "create", create_video),
+        RouteSpec("GET", operation, "poll", poll_operation, find_by_operation),
+        RouteSpec(
+            "GET", f"{base}/operations/{{operation}}", "poll", poll_operation, find_by_operation
+        ),
+        RouteSpec("GET", f"{base}/files/{{file}}:download", "content", download_file),
+        RouteSpec("GET", f"{base}/files/{{file}}", "other", get_file),
+        RouteSpec("GET", f"{base}/models", "other", listing),
+        RouteSpec("GET", f"{base}/models/{{model}}", "other", get_model),
     )
 
 
-ROUTES = (*_routes("v1beta"), *_routes("v1"))
+ROUTES = (*_build_routes("v1beta"), *_build_routes("v1"))

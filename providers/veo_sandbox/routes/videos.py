@@ -4,131 +4,135 @@ from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
-from veo_sandbox.exchange import Call, Refusal
-from veo_sandbox.profiles import PROFILES, Asked, Profile
-from veo_sandbox.profiles.official import envelope
-from veo_sandbox.responses import Video
-from veo_sandbox.routes import At
+from veo_sandbox.exchange import Exchange, Refusal
+from veo_sandbox.profiles import PROFILES, Profile, VideoRequest
+from veo_sandbox.profiles.official import generation_response
+from veo_sandbox.responses import VideoResponse
+from veo_sandbox.routes import RouteSpec
 from veo_sandbox.state.billing import BalanceError
-from veo_sandbox.state.price_list import Model, models
+from veo_sandbox.state.price_list import Model, load_models
 from veo_sandbox.state.tasks import Order, Task
 
 _CACHE = {"Cache-Control": "public, max-age=86400"}
 
 
-async def create(core: Core, call: Call) -> Response:
+async def create_video(core: Core, exchange: Exchange) -> Response:
     """POST /v1/videos: accept a task; the money is held, the clip begun."""
-    profile = _authorized(core, call)
-    model = _model(profile, call)
-    profile = _dress(profile, model)
-    asked = profile.read(call, model)
+    profile = _authorize(core, exchange)
+    model = _find_model(profile, exchange)
+    profile = _profile_for(profile, model)
+    asked = profile.parse_request(exchange, model)
     if not asked.prompt.strip():
-        raise profile.invalid("invalid_request", "prompt is required", "prompt")
+        raise profile.invalid_request("invalid_request", "prompt is required", "prompt")
     try:
-        call.accepted = core.accept(_order(profile, call, model, asked))
+        exchange.accepted_task = core.accept_order(_build_order(profile, exchange, model, asked))
     except BalanceError as error:
-        raise Refusal(profile.broke(error.balance)) from None
-    return JSONResponse(profile.created(call.accepted))
+        raise Refusal(profile.insufficient_balance(error.balance)) from None
+    return JSONResponse(profile.created_body(exchange.accepted_task))
 
 
-async def poll(core: Core, call: Call) -> Response:
+async def poll_video(core: Core, exchange: Exchange) -> Response:
     """GET /v1/videos/{task}: where the task stands."""
-    profile = _authorized(core, call)
-    if call.task is None or call.state is None or call.state.name == "gone":
-        return profile.missing()
-    return _worn(core, call.task).status(call.task, call.state)
+    profile = _authorize(core, exchange)
+    if exchange.task is None or exchange.state is None or exchange.state.name == "gone":
+        return profile.missing_response()
+    return _profile_of(core, exchange.task).poll_response(exchange.task, exchange.state)
 
 
-async def content(core: Core, call: Call) -> Response:
+async def get_content(core: Core, exchange: Exchange) -> Response:
     """GET /v1/videos/{task}/content: the video, or where it is."""
-    profile = _authorized(core, call)
-    task, state = call.task, call.state
+    profile = _authorize(core, exchange)
+    task, state = exchange.task, exchange.state
     if task is None or state is None or state.name == "gone":
-        return profile.no_content()
-    profile = _worn(core, task)
-    if state.name != "completed" or _lagging(core, profile, task):
-        return profile.not_ready(state)
-    return profile.content(task, state) or Video(core.studio.path(task), _CACHE)
+        return profile.no_content_response()
+    profile = _profile_of(core, task)
+    if state.name != "completed" or _is_content_late(core, profile, task):
+        return profile.not_ready_response(state)
+    return profile.content_response(task, state) or VideoResponse(
+        core.clips.clip_path(task), _CACHE
+    )
 
 
-async def generation(core: Core, call: Call) -> Response:
+async def poll_generation(core: Core, exchange: Exchange) -> Response:
     """GET /v1/video/generations/{task}: the compatibility poll of new-api."""
-    profile = _authorized(core, call)
-    if call.task is None or call.state is None or call.state.name == "gone":
-        return profile.missing()
-    return envelope(core, call.task, call.state)
+    profile = _authorize(core, exchange)
+    if exchange.task is None or exchange.state is None or exchange.state.name == "gone":
+        return profile.missing_response()
+    return generation_response(core, exchange.task, exchange.state)
 
 
-async def no_such_url(core: Core, call: Call) -> Response:
+async def unknown_url(core: Core, exchange: Exchange) -> Response:
     """Any other path, as new-api answers it."""
-    text = f"Invalid URL ({call.method} {call.path})"
-    return PROFILES[core.profile](core).error(404, text, "invalid_request_error")
+    text = f"Invalid URL ({exchange.method} {exchange.path})"
+    return PROFILES[core.profile](core).error_response(404, text, "invalid_request_error")
 
 
-def _authorized(core: Core, call: Call) -> Profile:
+def _authorize(core: Core, exchange: Exchange) -> Profile:
     profile = PROFILES[core.profile](core)
-    if call.bearer != core.key:
-        raise Refusal(profile.unauthorized())
+    if exchange.bearer_key != core.key:
+        raise Refusal(profile.unauthorized_response())
     return profile
 
 
-def _model(profile: Profile, call: Call) -> Model:
-    if call.malformed:
-        code = "invalid_multipart_form" if call.malformed.startswith("multi") else "invalid_json"
-        raise profile.invalid(code, call.malformed)
-    name = call.fields.get("model") or profile.default_model
+def _find_model(profile: Profile, exchange: Exchange) -> Model:
+    if exchange.malformed:
+        code = (
+            "invalid_multipart_form" if exchange.malformed.startswith("multi") else "invalid_json"
+        )
+        raise profile.invalid_request(code, exchange.malformed)
+    name = exchange.fields.get("model") or profile.default_model
     if not isinstance(name, str) or not name:
-        raise profile.invalid("missing_model", "model field is required", "model")
-    model = models().get(name)
-    if model is None or not profile.sells(model):
-        raise Refusal(profile.no_model(name))
+        raise profile.invalid_request("missing_model", "model field is required", "model")
+    model = load_models().get(name)
+    if model is None or not profile.sells_model(model):
+        raise Refusal(profile.unknown_model_response(name))
     return model
 
 
-def _dress(profile: Profile, model: Model) -> Profile:
+def _profile_for(profile: Profile, model: Model) -> Profile:
     """A model of the official route is answered its way, whatever else the gateway sells."""
     official = model.family == "official" and profile.name != "openai"
     return PROFILES["official"](profile.core) if official else profile
 
 
-def _worn(core: Core, task: Task) -> Profile:
-    return PROFILES[task.order.dress](core)
+def _profile_of(core: Core, task: Task) -> Profile:
+    return PROFILES[task.order.profile](core)
 
 
-def _lagging(core: Core, profile: Profile, task: Task) -> bool:
+def _is_content_late(core: Core, profile: Profile, task: Task) -> bool:
     lag = core.settings.content_lag if profile.content_lag else 0.0
     return core.clock.now() < task.done_at + lag
 
 
-def _order(profile: Profile, call: Call, model: Model, asked: Asked) -> Order:
+def _build_order(profile: Profile, exchange: Exchange, model: Model, asked: VideoRequest) -> Order:
     return Order(
         route="videos",
-        dress=profile.name,
+        profile=profile.name,
         id=profile.new_id(),
         model=model.id,
         prompt=asked.prompt,
-        clip=_clip(profile.core, asked),
-        amount=model.price(asked.seconds, asked.resolution),
-        outcome=call.outcome or asked.outcome,
-        service=call.service,
+        clip=_plan_clip(profile.core, asked),
+        amount=model.price_micros(asked.seconds, asked.resolution),
+        outcome=exchange.forced_outcome or asked.outcome,
+        service_s=exchange.forced_service_s,
         request={
             "prompt": asked.prompt,
             "size": f"{asked.width}x{asked.height}",
             "seconds": asked.seconds,
-            "images": [image.as_json() for image in asked.images],
+            "images": [image.to_json() for image in asked.images],
         },
     )
 
 
-def _clip(core: Core, asked: Asked) -> ClipSpec:
+def _plan_clip(core: Core, asked: VideoRequest) -> ClipSpec:
     spec = ClipSpec(asked.prompt, asked.width, asked.height, asked.seconds)
-    return core.studio.plan(spec, [image.data for image in asked.images])
+    return core.clips.plan_clip(spec, [image.data for image in asked.images])
 
 
 ROUTES = (
-    At("POST", "/v1/videos", "create", create),
-    At("GET", "/v1/videos/{task}", "poll", poll),
-    At("GET", "/v1/videos/{task}/content", "content", content),
-    At("POST", "/v1/video/generations", "create", create),
-    At("GET", "/v1/video/generations/{task}", "poll", generation),
+    RouteSpec("POST", "/v1/videos", "create", create_video),
+    RouteSpec("GET", "/v1/videos/{task}", "poll", poll_video),
+    RouteSpec("GET", "/v1/videos/{task}/content", "content", get_content),
+    RouteSpec("POST", "/v1/video/generations", "create", create_video),
+    RouteSpec("GET", "/v1/video/generations/{task}", "poll", poll_generation),
 )

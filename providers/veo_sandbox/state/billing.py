@@ -7,11 +7,11 @@ whenever they are read. A task billed `on_accept` is charged at once and never r
 
 from typing import Any
 
-from veo_sandbox.state.price_list import dollars, micro
+from veo_sandbox.state.price_list import to_dollars, to_micros
 from veo_sandbox.state.store import Store
-from veo_sandbox.state.tasks import Task, Tasks
+from veo_sandbox.state.tasks import Task, TaskTable
 
-_START = 1_000_000.0
+_START_USD = 1_000_000.0
 
 
 class BalanceError(Exception):
@@ -25,57 +25,57 @@ class BalanceError(Exception):
 class Account:
     """The play money of one home."""
 
-    def __init__(self, store: Store, tasks: Tasks) -> None:
+    def __init__(self, store: Store, tasks: TaskTable) -> None:
         self._store = store
         self._tasks = tasks
-        store.run("INSERT OR IGNORE INTO settings VALUES ('balance', ?)", micro(_START))
+        store.execute("INSERT OR IGNORE INTO settings VALUES ('balance', ?)", to_micros(_START_USD))
 
-    def hold(self, task: Task) -> None:
+    def hold_price(self, task: Task) -> None:
         """Take the price off the balance; call inside the transaction that adds the task.
 
         Raises:
             BalanceError: there is not enough.
         """
-        balance = self._balance()
+        balance = self._read_balance()
         if balance < task.order.amount:
-            raise BalanceError(dollars(balance))
-        self._move(-task.order.amount)
-        self._bill(task, "held", task.created_at)
+            raise BalanceError(to_dollars(balance))
+        self._add_to_balance(-task.order.amount)
+        self._write_bill(task, "held", task.created_at)
 
-    def settle(self, now: float) -> None:
+    def settle_due(self, now: float) -> None:
         """Charge or refund every task whose time has come."""
-        if not self._tasks.any_due(now):
+        if not self._tasks.has_due(now):
             return
         with self._store.transaction():
-            for task in self._tasks.unsettled(now):
-                self._close(task)
+            for task in self._tasks.list_due(now):
+                self._settle_task(task)
 
-    def bills(self, now: float) -> list[dict[str, Any]]:
+    def list_bills(self, now: float) -> list[dict[str, Any]]:
         """All charges and refunds so far, oldest first; amounts in USD."""
-        self.settle(now)
-        rows = self._store.rows(
+        self.settle_due(now)
+        rows = self._store.fetch_rows(
             "SELECT task, route, model, amount, state, at FROM bills "
             "WHERE state != 'held' ORDER BY at, n"
         )
         names = ("task", "route", "model", "amount", "state", "at")
-        return [dict(zip(names, row, strict=True)) | {"amount": dollars(row[3])} for row in rows]
+        return [dict(zip(names, row, strict=True)) | {"amount": to_dollars(row[3])} for row in rows]
 
-    def balance(self, now: float) -> float:
+    def get_balance(self, now: float) -> float:
         """USD left, holds taken off."""
-        self.settle(now)
-        return dollars(self._balance())
+        self.settle_due(now)
+        return to_dollars(self._read_balance())
 
     def set_balance(self, usd: float) -> None:
         """Make the balance this many USD."""
-        self._store.run("UPDATE settings SET value = ? WHERE key = 'balance'", micro(usd))
+        self._store.execute("UPDATE settings SET value = ? WHERE key = 'balance'", to_micros(usd))
 
-    def _close(self, task: Task) -> None:
+    def _settle_task(self, task: Task) -> None:
         kept = task.order.billing == "on_accept" or task.outcome.end == "completed"
-        if self._bill(task, "charged" if kept else "refunded", task.due_at) and not kept:
-            self._move(task.order.amount)
-        self._tasks.settle(task)
+        if self._write_bill(task, "charged" if kept else "refunded", task.due_at) and not kept:
+            self._add_to_balance(task.order.amount)
+        self._tasks.mark_settled(task)
 
-    def _bill(self, task: Task, state: str, at: float) -> bool:
+    def _write_bill(self, task: Task, state: str, at: float) -> bool:
         """Write a bill once; whether this call wrote it."""
         order = task.order
         sql = (
@@ -83,10 +83,10 @@ class Account:
             "VALUES (?, ?, ?, ?, ?, ?)"
         )
         values = (order.id, order.route, order.model, order.amount, state, at)
-        return self._store.run(sql, *values) == 1
+        return self._store.execute(sql, *values) == 1
 
-    def _balance(self) -> int:
-        return int(self._store.rows("SELECT value FROM settings WHERE key = 'balance'")[0][0])
+    def _read_balance(self) -> int:
+        return int(self._store.fetch_rows("SELECT value FROM settings WHERE key = 'balance'")[0][0])
 
-    def _move(self, amount: int) -> None:
-        self._store.run("UPDATE settings SET value = value + ? WHERE key = 'balance'", amount)
+    def _add_to_balance(self, amount: int) -> None:
+        self._store.execute("UPDATE settings SET value = value + ? WHERE key = 'balance'", amount)

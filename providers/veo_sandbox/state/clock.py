@@ -8,7 +8,7 @@ from veo_sandbox.state.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ClockReading:
     """At real time `real` the clock showed `shown`, and from then on it runs `speed` times as fast.
 
     Both are seconds since the Unix epoch.
@@ -18,7 +18,7 @@ class Reading:
     shown: float
     speed: float
 
-    def at(self, real: float) -> float:
+    def time_at(self, real: float) -> float:
         """What the clock shows at a real time."""
         return self.shown + (real - self.real) * self.speed
 
@@ -30,13 +30,13 @@ class Clock:
         self._store = store
         self._real = real
         with store.transaction():
-            if store.get("clock", None) is None:
-                self._keep(Reading(real(), real(), 1.0))
+            if store.get_setting("clock", None) is None:
+                self._save_reading(ClockReading(real(), real(), 1.0))
         self.reload()
 
     def now(self) -> float:
         """Seconds since the Unix epoch, by this clock."""
-        return self._reading.at(self._real())
+        return self._reading.time_at(self._real())
 
     @property
     def speed(self) -> float:
@@ -53,7 +53,7 @@ class Clock:
             raise ValueError(f"advance {seconds}: the clock never goes back")
         self._change(seconds=seconds)
 
-    def run_at(self, speed: float) -> None:
+    def set_speed(self, speed: float) -> None:
         """Run `speed` times as fast as real time from now on.
 
         Raises:
@@ -65,15 +65,15 @@ class Clock:
 
     def reload(self) -> None:
         """Take over what another process of this home has set."""
-        self._reading = Reading(**self._store.get("clock", None))
+        self._reading = ClockReading(**self._store.get_setting("clock", None))
 
     def _change(self, *, seconds: float = 0.0, speed: float | None = None) -> None:
         with self._store.transaction():
             self.reload()
             real = self._real()
-            shown = self._reading.at(real) + seconds
-            self._keep(Reading(real, shown, speed or self._reading.speed))
+            shown = self._reading.time_at(real) + seconds
+            self._save_reading(ClockReading(real, shown, speed or self._reading.speed))
         self.reload()
 
-    def _keep(self, reading: Reading) -> None:
-        self._store.put("clock", asdict(reading))
+    def _save_reading(self, reading: ClockReading) -> None:
+        self._store.put_setting("clock", asdict(reading))

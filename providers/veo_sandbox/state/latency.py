@@ -31,12 +31,12 @@ class Latency:
         try:
             latency = cls(kind or "fixed", tuple(float(part) for part in rest.split(",")))
         except ValueError:
-            raise ValueError(_help(text)) from None
-        if len(latency.values) != _ARITY.get(latency.kind) or not latency._sane():
-            raise ValueError(_help(text))
+            raise ValueError(_usage_text(text)) from None
+        if len(latency.values) != _ARITY.get(latency.kind) or not latency._is_valid():
+            raise ValueError(_usage_text(text))
         return latency
 
-    def draw(self, random: Random) -> float:
+    def draw_seconds(self, random: Random) -> float:
         """One service time in seconds."""
         if self.kind == "uniform":
             return random.uniform(*self.values)
@@ -45,14 +45,14 @@ class Latency:
             return median * math.exp(sigma * random.gauss())
         return self.values[0]
 
-    def _sane(self) -> bool:
+    def _is_valid(self) -> bool:
         return all(math.isfinite(value) and value >= 0 for value in self.values)
 
     def __str__(self) -> str:
         return f"{self.kind}:{','.join(f'{value:g}' for value in self.values)}"
 
 
-def _help(text: object) -> str:
+def _usage_text(text: object) -> str:
     return (
         f"latency {text!r}: write a number of seconds, fixed:SECONDS, uniform:FROM,TO "
         "or lognormal:MEDIAN,SIGMA"

@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cache
 from importlib import resources
 
-MICRO = 1_000_000
+MICROS_PER_USD = 1_000_000
 """Money is kept in whole millionths of a US dollar."""
 
 
@@ -22,36 +22,36 @@ class Model:
 
     id: str
     family: str
-    frames: int = 0
+    max_images: int = 0
     size: str = ""
     usd_per_call: str = ""
     usd_per_second: Mapping[str, str] = field(default_factory=dict)
     title: str = ""
-    lacks: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
 
-    def price(self, seconds: float, resolution: str = "720p") -> int:
+    def price_micros(self, seconds: float, resolution: str = "720p") -> int:
         """The price of one video in micro-USD."""
         if self.usd_per_call:
-            return micro(self.usd_per_call)
-        return int(micro(self.usd_per_second[resolution]) * seconds)
+            return to_micros(self.usd_per_call)
+        return int(to_micros(self.usd_per_second[resolution]) * seconds)
 
-    def sells(self, resolution: str) -> bool:
+    def has_price(self, resolution: str) -> bool:
         """Whether it has a price for a resolution."""
         return bool(self.usd_per_call) or resolution in self.usd_per_second
 
 
-def micro(usd: str | float) -> int:
+def to_micros(usd: str | float) -> int:
     """USD as whole millionths."""
-    return int(Decimal(str(usd)) * MICRO)
+    return int(Decimal(str(usd)) * MICROS_PER_USD)
 
 
-def dollars(amount: int) -> float:
+def to_dollars(amount: int) -> float:
     """Whole millionths as USD, the way the control endpoints print it."""
-    return float(Decimal(amount) / MICRO)
+    return float(Decimal(amount) / MICROS_PER_USD)
 
 
 @cache
-def models(seller: str = "gateway") -> Mapping[str, Model]:
+def load_models(seller: str = "gateway") -> Mapping[str, Model]:
     """Every model of a seller, "gateway" or "google", by its id."""
     text = (resources.files("veo_sandbox") / "models.toml").read_text("utf-8")
     return {row["id"]: Model(**row) for row in tomllib.loads(text)[seller]}

@@ -6,21 +6,21 @@ from typing import Any
 
 from veo_sandbox.state.store import Store
 
-_MOST = 10_000
+_MAX_ENTRIES = 10_000
 
 
-class Record:
+class RequestLog:
     """The last requests of this process, oldest first."""
 
     def __init__(self) -> None:
-        self._entries: deque[dict[str, Any]] = deque(maxlen=_MOST)
+        self._entries: deque[dict[str, Any]] = deque(maxlen=_MAX_ENTRIES)
 
-    def add(self, entry: dict[str, Any]) -> dict[str, Any]:
+    def add_entry(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Keep one, and give it back to be filled in; the oldest goes when there are too many."""
         self._entries.append(entry)
         return entry
 
-    def all(self) -> list[dict[str, Any]]:
+    def list_entries(self) -> list[dict[str, Any]]:
         """All that are kept."""
         return list(self._entries)
 
@@ -29,16 +29,19 @@ class Record:
         self._entries.clear()
 
 
-class Leaks:
+class LeakLog:
     """Requests that carried a key to the files port, where no key has business."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def add(self, entry: dict[str, Any]) -> None:
+    def add_entry(self, entry: dict[str, Any]) -> None:
         """Keep one for good."""
-        self._store.run("INSERT INTO leaks (body) VALUES (?)", json.dumps(entry))
+        self._store.execute("INSERT INTO leaks (body) VALUES (?)", json.dumps(entry))
 
-    def all(self) -> list[dict[str, Any]]:
+    def list_entries(self) -> list[dict[str, Any]]:
         """All of this home, oldest first."""
-        return [json.loads(row[0]) for row in self._store.rows("SELECT body FROM leaks ORDER BY n")]
+        return [
+            json.loads(row[0])
+            for row in self._store.fetch_rows("SELECT body FROM leaks ORDER BY n")
+        ]

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 from veo_sandbox.state.latency import Latency
 
 
-class Given(TypedDict, total=False):
+class SettingValues(TypedDict, total=False):
     """The settings by name, all optional; `Settings` says what each means.
 
     `speed` and `balance` are kept by the clock and the account.
@@ -52,7 +52,7 @@ class Settings:
     processing_lag: float = 5.0
     retired: bool = False
 
-    def changed(self, given: Mapping[str, Any]) -> "Settings":
+    def replace_values(self, given: Mapping[str, Any]) -> "Settings":
         """These settings with some replaced.
 
         Raises:
@@ -62,14 +62,14 @@ class Settings:
         if unknown := sorted(given.keys() - known):
             names = ", ".join(sorted(known | {"balance", "speed"}))
             raise ValueError(f"unknown setting {unknown[0]!r}; known: {names}")
-        return replace(self, **{name: _checked(name, value) for name, value in given.items()})
+        return replace(self, **{name: _parse_value(name, value) for name, value in given.items()})
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The settings as one JSON object."""
         return asdict(self)
 
 
-def number(name: str, value: object, most: float = math.inf) -> float:
+def parse_number(name: str, value: object, most: float = math.inf) -> float:
     """A number from 0 to `most`.
 
     Raises:
@@ -81,17 +81,17 @@ def number(name: str, value: object, most: float = math.inf) -> float:
     return float(value)
 
 
-def _flag(name: str, value: object) -> bool:
+def _parse_flag(name: str, value: object) -> bool:
     if value not in {True, False}:
         raise ValueError(f"{name} {value!r}: must be true or false")
     return bool(value)
 
 
-def _checked(name: str, value: Any) -> Any:
+def _parse_value(name: str, value: Any) -> Any:
     if name == "latency":
         return str(Latency.parse(value))
     if name == "seed":
-        return int(number(name, value))
+        return int(parse_number(name, value))
     if name == "retired":
-        return _flag(name, value)
-    return number(name, value, 1.0 if name.endswith("_rate") else math.inf)
+        return _parse_flag(name, value)
+    return parse_number(name, value, 1.0 if name.endswith("_rate") else math.inf)

@@ -57,30 +57,30 @@ class Store:
                 raise
             self._db.execute("COMMIT")
 
-    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    def fetch_rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """The rows that a statement answers."""
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
-    def run(self, sql: str, *values: object) -> int:
+    def execute(self, sql: str, *values: object) -> int:
         """Run a statement; how many rows it changed."""
         with self._lock:
             return self._db.execute(sql, values).rowcount
 
-    def version(self) -> int:
+    def data_version(self) -> int:
         """A number that moves when another process has written."""
         with self._lock:
             row = self._db.execute("PRAGMA data_version").fetchone()
         return int(row[0])
 
-    def get(self, key: str, default: Any) -> Any:
+    def get_setting(self, key: str, default: Any) -> Any:
         """The setting of that name, as JSON gave it."""
-        rows = self.rows("SELECT value FROM settings WHERE key = ?", key)
+        rows = self.fetch_rows("SELECT value FROM settings WHERE key = ?", key)
         return json.loads(rows[0][0]) if rows else default
 
-    def put(self, key: str, value: Any) -> None:
+    def put_setting(self, key: str, value: Any) -> None:
         """Keep a setting; it must be JSON."""
-        self.run("INSERT OR REPLACE INTO settings VALUES (?, ?)", key, json.dumps(value))
+        self.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", key, json.dumps(value))
 
     def close(self) -> None:
         """Close the file; the write-ahead log is folded in when nobody else has it open."""

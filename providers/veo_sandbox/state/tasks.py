@@ -58,7 +58,7 @@ class Order:
     """
 
     route: str
-    dress: str
+    profile: str
     id: str
     model: str
     prompt: str
@@ -66,8 +66,8 @@ class Order:
     amount: int
     billing: Billing = "on_success"
     outcome: Outcome | None = None
-    service: float | None = None
-    keep: float = DAY
+    service_s: float | None = None
+    retention_s: float = DAY
     request: dict[str, Any] = field(default_factory=dict)
     file: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Task:
     seq: int
     order: Order
     created_at: float
-    service: float
+    service_s: float
     outcome: Outcome
     file: str
 
@@ -92,169 +92,174 @@ class Task:
     @property
     def done_at(self) -> float:
         """When it ends, unless it never does."""
-        return self.created_at + self.service
+        return self.created_at + self.service_s
 
     @property
     def due_at(self) -> float:
         """When its money is settled; a task that never ends is given up with its retention."""
         if self.order.billing == "on_accept":
             return self.created_at
-        return self.gone_at if self.outcome.end == "never" else min(self.done_at, self.gone_at)
+        return (
+            self.expires_at if self.outcome.end == "never" else min(self.done_at, self.expires_at)
+        )
 
     @property
-    def gone_at(self) -> float:
+    def expires_at(self) -> float:
         """When it can no longer be asked for."""
-        return self.created_at + self.order.keep
+        return self.created_at + self.order.retention_s
 
     @property
-    def file_gone_at(self) -> float:
+    def file_expires_at(self) -> float:
         """When its file is deleted, unless it is referred to before."""
-        return self.done_at + self.order.keep
+        return self.done_at + self.order.retention_s
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class TaskState:
     """A task at one moment; `progress` is the share of its service time that has passed, 0 to 1."""
 
     name: StateName
     progress: float
 
 
-def state_of(task: Task, now: float) -> State:
+def compute_state(task: Task, now: float) -> TaskState:
     """The state at a time of the sandbox's clock: a pure function of the task's facts."""
-    share = (now - task.created_at) / task.service if task.service else 1.0
-    if now >= task.gone_at:
-        return State("gone", 1.0)
+    share = (now - task.created_at) / task.service_s if task.service_s else 1.0
+    if now >= task.expires_at:
+        return TaskState("gone", 1.0)
     if task.outcome.end == "never":
-        return State("running", min(share, 0.99))
+        return TaskState("running", min(share, 0.99))
     if share >= 1.0:
-        return State("completed" if task.outcome.end == "completed" else "failed", 1.0)
-    return State("queued" if share < _QUEUED_SHARE else "running", max(share, 0.0))
+        return TaskState("completed" if task.outcome.end == "completed" else "failed", 1.0)
+    return TaskState("queued" if share < _QUEUED_SHARE else "running", max(share, 0.0))
 
 
-def cast(order: Order, seq: int, now: float, settings: Settings) -> Task:
+def create_task(order: Order, seq: int, now: float, settings: Settings) -> Task:
     """Turn an order into a task, with what chance decides drawn from the seed and the number."""
     random = Random(f"{settings.seed}:{seq}")  # noqa: S311 - repeatable play, not a secret
-    luck = random.random()
-    drawn = Latency.parse(settings.latency).draw(random)
+    roll = random.random()
+    drawn = Latency.parse(settings.latency).draw_seconds(random)
     return Task(
         seq=seq,
         order=order,
         created_at=now,
-        service=drawn if order.service is None else order.service,
-        outcome=order.outcome or _fate(luck, settings),
+        service_s=drawn if order.service_s is None else order.service_s,
+        outcome=order.outcome or _draw_outcome(roll, settings),
         file=order.file or str(uuid4()),
     )
 
 
-def _fate(luck: float, settings: Settings) -> Outcome:
-    if luck < settings.fail_rate:
+def _draw_outcome(roll: float, settings: Settings) -> Outcome:
+    if roll < settings.fail_rate:
         return Outcome(end="failed")
-    if luck < settings.fail_rate + settings.timeout_rate:
+    if roll < settings.fail_rate + settings.timeout_rate:
         return Outcome(end="never")
     return Outcome()
 
 
-class Tasks:
+class TaskTable:
     """Every task ever accepted in this home."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         # Rows never change, so what was read once stays true; a missing row is not remembered.
-        self._by_id = lru_cache(maxsize=65_536)(lambda key: self._load("id", key))
-        self._by_file = lru_cache(maxsize=65_536)(lambda key: self._load("file", key))
+        self._load_by_id = lru_cache(maxsize=65_536)(lambda key: self._load_task("id", key))
+        self._load_by_file = lru_cache(maxsize=65_536)(lambda key: self._load_task("file", key))
 
     def next_seq(self) -> int:
         """The number of the next task; ask inside the transaction that adds it."""
-        return int(self._store.rows("SELECT coalesce(max(seq), 0) + 1 FROM tasks")[0][0])
+        return int(self._store.fetch_rows("SELECT coalesce(max(seq), 0) + 1 FROM tasks")[0][0])
 
     def add(self, task: Task) -> None:
         """Keep a task."""
-        self._store.run(
+        self._store.execute(
             "INSERT INTO tasks VALUES (?, ?, ?, ?, 0, ?)",
-            *(task.seq, task.id, task.file, task.due_at, _dump(task)),
+            *(task.seq, task.id, task.file, task.due_at, _to_json(task)),
         )
 
     def find(self, task_id: str) -> Task | None:
         """The task of that id."""
         try:
-            return self._by_id(task_id)
+            return self._load_by_id(task_id)
         except LookupError:
             return None
 
-    def of_file(self, file: str) -> Task | None:
+    def find_by_file(self, file: str) -> Task | None:
         """The task whose video has that file id."""
         try:
-            return self._by_file(file)
+            return self._load_by_file(file)
         except LookupError:
             return None
 
-    def ending(self, tail: str) -> Task | None:
+    def find_by_suffix(self, tail: str) -> Task | None:
         """The newest task whose id ends on `tail`."""
         sql = "SELECT id FROM tasks WHERE substr(id, -length(?)) = ? ORDER BY seq DESC LIMIT 1"
-        rows = self._store.rows(sql, tail, tail)
+        rows = self._store.fetch_rows(sql, tail, tail)
         return self.find(rows[0][0]) if rows else None
 
-    def refer(self, task: Task, now: float) -> None:
+    def restart_retention(self, task: Task, now: float) -> None:
         """Remember that another task refers to its file, which starts the file's days anew."""
-        self._store.run("INSERT OR REPLACE INTO referred VALUES (?, ?)", task.file, now)
+        self._store.execute("INSERT OR REPLACE INTO referred VALUES (?, ?)", task.file, now)
 
-    def file_gone_at(self, task: Task) -> float:
+    def file_expires_at(self, task: Task) -> float:
         """When its file is deleted."""
-        rows = self._store.rows("SELECT at FROM referred WHERE file = ?", task.file)
-        return max([task.file_gone_at, *(float(at) + task.order.keep for (at,) in rows)])
+        rows = self._store.fetch_rows("SELECT at FROM referred WHERE file = ?", task.file)
+        return max([task.file_expires_at, *(float(at) + task.order.retention_s for (at,) in rows)])
 
-    def all(self) -> list[Task]:
+    def list_tasks(self) -> list[Task]:
         """All tasks in the order of their numbers."""
-        return [_parse(row[0]) for row in self._store.rows("SELECT facts FROM tasks ORDER BY seq")]
+        return [
+            _from_json(row[0])
+            for row in self._store.fetch_rows("SELECT facts FROM tasks ORDER BY seq")
+        ]
 
-    def count(self) -> int:
+    def count_tasks(self) -> int:
         """How many there are."""
-        return int(self._store.rows("SELECT count(*) FROM tasks")[0][0])
+        return int(self._store.fetch_rows("SELECT count(*) FROM tasks")[0][0])
 
-    def any_due(self, now: float) -> bool:
+    def has_due(self, now: float) -> bool:
         """Whether there is a task whose money is due and not yet settled."""
         sql = "SELECT 1 FROM tasks WHERE settled = 0 AND due_at <= ? LIMIT 1"
-        return bool(self._store.rows(sql, now))
+        return bool(self._store.fetch_rows(sql, now))
 
-    def unsettled(self, now: float) -> list[Task]:
+    def list_due(self, now: float) -> list[Task]:
         """Tasks whose money is due and not yet settled."""
         sql = "SELECT facts FROM tasks WHERE settled = 0 AND due_at <= ? ORDER BY due_at, seq"
-        return [_parse(row[0]) for row in self._store.rows(sql, now)]
+        return [_from_json(row[0]) for row in self._store.fetch_rows(sql, now)]
 
-    def settle(self, task: Task) -> None:
+    def mark_settled(self, task: Task) -> None:
         """Remember that its money is settled."""
-        self._store.run("UPDATE tasks SET settled = 1 WHERE seq = ?", task.seq)
+        self._store.execute("UPDATE tasks SET settled = 1 WHERE seq = ?", task.seq)
 
-    def answered(self, task_id: str, now: float) -> None:
+    def mark_answered(self, task_id: str, now: float) -> None:
         """Remember that the create answer went out."""
-        self._store.run("INSERT OR IGNORE INTO answers VALUES (?, ?)", task_id, now)
+        self._store.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", task_id, now)
 
-    def all_answered(self) -> set[str]:
+    def answered_ids(self) -> set[str]:
         """Ids of the tasks whose create answer went out."""
-        return {row[0] for row in self._store.rows("SELECT task FROM answers")}
+        return {row[0] for row in self._store.fetch_rows("SELECT task FROM answers")}
 
-    def _load(self, column: Literal["id", "file"], value: str) -> Task:
+    def _load_task(self, column: Literal["id", "file"], value: str) -> Task:
         by = {
             "id": "SELECT facts FROM tasks WHERE id = ?",
             "file": "SELECT facts FROM tasks WHERE file = ?",
         }
-        rows = self._store.rows(by[column], value)
+        rows = self._store.fetch_rows(by[column], value)
         if not rows:
             raise LookupError(value)
-        return _parse(rows[0][0])
+        return _from_json(rows[0][0])
 
 
-def _dump(task: Task) -> str:
-    return json.dumps(task, ensure_ascii=False, default=_members)
+def _to_json(task: Task) -> str:
+    return json.dumps(task, ensure_ascii=False, default=_fields_of)
 
 
-def _members(record: Any) -> dict[str, Any]:
+def _fields_of(record: Any) -> dict[str, Any]:
     """What `dataclasses.asdict` gives, without copying it twice over."""
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
-def _parse(text: str) -> Task:
+def _from_json(text: str) -> Task:
     facts = json.loads(text)
     order = facts.pop("order")
     outcome = order.pop("outcome")
