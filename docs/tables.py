@@ -23,45 +23,45 @@ README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- providers: begin -->\n", "<!-- providers: end -->\n"
 
 
-def tables(facts: Iterable[Facts]) -> str:
+def build_section(facts: Iterable[Facts]) -> str:
     """The section of the README: a table of providers, a table of their models."""
     known = list(facts)
     offers: dict[tuple[str, ...], list[str]] = {}
     for provider in known:
         for model in provider.models.values():
-            offers.setdefault(_model(model), []).append(f"`{provider.name}`")
+            offers.setdefault(_model_row(model), []).append(f"`{provider.name}`")
     models = [(row[0], "<br>".join(names), *row[1:]) for row, names in offers.items()]
     return "\n".join(
         (
-            table(("provider", "route", "billed", "key"), map(_provider, known)),
-            table(
+            format_table(("provider", "route", "billed", "key"), map(_provider_row, known)),
+            format_table(
                 ("model", "provider", "ratio", "size", "s", "takes", "USD", "reported end"), models
             ),
         )
     )
 
 
-def own() -> list[Facts]:
+def own_providers() -> list[Facts]:
     """The providers of this distribution, whatever else is installed."""
     points = distribution("veo-video").entry_points.select(group=GROUP)
     return [point.load().facts for point in sorted(points)]
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def format_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [titles, ["---"] * len(titles), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def spliced(document: str, section: str) -> str:
+def replace_section(document: str, section: str) -> str:
     """The document with what stands between the markers replaced."""
     head, _, rest = document.partition(BEGIN)
     _, _, tail = rest.partition(END)
     return f"{head}{BEGIN}{section}{END}{tail}"
 
 
-def _provider(facts: Facts) -> tuple[str, ...]:
-    billed = sorted({_billed(model.price) for model in facts.models.values()})
+def _provider_row(facts: Facts) -> tuple[str, ...]:
+    billed = sorted({_describe_billing(model.price) for model in facts.models.values()})
     keys = " or ".join(f"`{name}`" for name in facts.key_env)
     return (
         f"`{facts.name}`",
@@ -71,32 +71,32 @@ def _provider(facts: Facts) -> tuple[str, ...]:
     )
 
 
-def _billed(price: Price) -> str:
+def _describe_billing(price: Price) -> str:
     what = "video" if price.per == "call" else "second of video"
     when = "when it is made" if price.charged == "on_success" else "as soon as it is accepted"
     return f"per {what}, {when}"
 
 
-def _model(model: Model) -> tuple[str, ...]:
+def _model_row(model: Model) -> tuple[str, ...]:
     return (
         f"`{model.name}`",
         " ".join(model.aspect_ratios),
         " ".join(model.resolutions),
         " ".join(map(str, sorted(model.durations))),
-        ", ".join(_features(model)) or "text",
-        _price(model),
+        ", ".join(_feature_names(model)) or "text",
+        _describe_price(model),
         model.shutdown.on.isoformat() if model.shutdown else "",
     )
 
 
-def _features(model: Model) -> Iterable[str]:
+def _feature_names(model: Model) -> Iterable[str]:
     for name, row in REQUEST_FIELDS.items():
         if name in model.features:
             label = row.label or name.replace("_", " ")
             yield f"{model.max_references} {label}s" if row.kind == "images" else label
 
 
-def _price(model: Model) -> str:
+def _describe_price(model: Model) -> str:
     amounts = [str(model.price.unit_price(resolution)) for resolution in model.resolutions]
     shown = amounts[:1] if len(set(amounts)) == 1 else amounts
     return f"{' / '.join(shown)}{' a video' if model.price.per == 'call' else ' a second'}"
@@ -105,7 +105,7 @@ def _price(model: Model) -> str:
 def main() -> int:
     """Write the section, or only look at it; returns the exit code."""
     before = README.read_text("utf-8")
-    after = spliced(before, tables(own()))
+    after = replace_section(before, build_section(own_providers()))
     if "--check" in sys.argv[1:]:
         return int(after != before)
     README.write_text(after, "utf-8")

@@ -9,7 +9,7 @@ import pytest
 from ledger_rows import begun, made
 
 from veo.ledger import Ledger, Record, State, lineage
-from veo.planning.check import check as check_request
+from veo.planning.check import check_request
 from veo.planning.extension import (
     ExtensionSource,
     adapt_problems,

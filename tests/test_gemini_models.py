@@ -11,7 +11,7 @@ import pytest
 from veo.image import Image
 from veo.model import Model
 from veo.money import quote
-from veo.planning.check import check, errors
+from veo.planning.check import check_request, find_errors
 from veo.request import Request
 from veo.update import RemoteVideo
 from veo_gemini import Gemini, Vertex
@@ -125,7 +125,7 @@ def test_what_the_documents_forbid_is_refused(case: str) -> None:
     """Each forbidden combination is an error about the fields that have to change."""
     model, said, fields = FORBIDDEN[case]
 
-    problems = errors(check(asking(said), model))
+    problems = find_errors(check_request(asking(said), model))
 
     assert fields == {problem.field for problem in problems}
 
@@ -135,9 +135,9 @@ def test_what_sources_disagree_about_is_only_a_warning(case: str) -> None:
     """Where sources contradict each other the request is sent, with a warning."""
     model, said, fields = DOUBTFUL[case]
 
-    problems = check(asking(said), model)
+    problems = check_request(asking(said), model)
 
-    assert errors(problems) == ()
+    assert find_errors(problems) == ()
     assert fields == {problem.field for problem in problems}
 
 
@@ -146,13 +146,15 @@ def test_what_the_documents_allow_passes(case: str) -> None:
     """Documented combinations raise neither an error nor a warning."""
     model, said = ALLOWED[case]
 
-    assert check(asking(said), model) == ()
+    assert check_request(asking(said), model) == ()
 
 
 def test_every_rule_has_a_case_that_breaks_it() -> None:
     """No rule of the data stands there untested, and each names its source."""
     asked = [(model, asking(said)) for model, said, _ in (*FORBIDDEN.values(), *DOUBTFUL.values())]
-    told = {problem.message for model, request in asked for problem in check(request, model)}
+    told = {
+        problem.message for model, request in asked for problem in check_request(request, model)
+    }
     models = [*Gemini.facts.models.values(), *Vertex.facts.models.values()]
     rules = [rule for model in models for rule in model.rules]
 
@@ -166,7 +168,7 @@ def test_all_problems_are_told_at_once() -> None:
         {"duration": 4, "resolution": "4k", "reference": (PICTURE,), "aspect_ratio": "4:3"}
     )
 
-    problems = errors(check(request, LITE, [FAST, STANDARD, LITE]))
+    problems = find_errors(check_request(request, LITE, [FAST, STANDARD, LITE]))
 
     assert {"duration", "resolution", "reference", "aspect_ratio"} == {p.field for p in problems}
     reference = next(problem for problem in problems if problem.field == "reference")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pil
 
 from veo.errors import ImageError
-from veo.image import Image, sniff
+from veo.image import Image, detect_mime
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (8, 6), **options: Any) -> bytes:
@@ -35,7 +35,7 @@ KINDS = {
 @pytest.mark.parametrize(("kind", "mime"), KINDS.items())
 def test_the_first_bytes_tell_the_type(kind: str, mime: str) -> None:
     """Of files that a real encoder wrote, without the rest of them."""
-    assert sniff(picture(kind)[:16]) == mime
+    assert detect_mime(picture(kind)[:16]) == mime
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ def test_the_first_bytes_tell_the_type(kind: str, mime: str) -> None:
 )
 def test_what_no_encoder_here_writes(head: bytes, mime: str | None) -> None:
     """Phone pictures are recognised; videos, sounds and drawings are no pictures."""
-    assert sniff(head) == mime
+    assert detect_mime(head) == mime
 
 
 @given(st.binary(max_size=40))
 def test_any_bytes_have_a_type_or_none(data: bytes) -> None:
     """Never an error."""
-    assert sniff(data) is None or str(sniff(data)).startswith("image/")
+    assert detect_mime(data) is None or str(detect_mime(data)).startswith("image/")
 
 
 def test_a_suffix_tells_nothing(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_suffix_tells_nothing(tmp_path: Path) -> None:
     path = tmp_path / "frame.jpg"
     path.write_bytes(picture("PNG"))
     image = Image.of(path)
-    assert image.carrying(image.read()).mime == "image/png"
+    assert image.with_data(image.read()).mime == "image/png"
 
 
 class TestOf:

@@ -20,7 +20,7 @@ from recording_server import RecordingServer, Reply
 from veo.errors import ImageError, LedgerError
 from veo.files import images as pictures
 from veo.files.images import ImageStore, prepare_image, verify_image
-from veo.image import Image, sniff
+from veo.image import Image, detect_mime
 from veo.model import ImageLimits
 
 ANY = ImageLimits()
@@ -170,7 +170,7 @@ class TestFit:
         """Photographs as PNG are what makes uploads fail."""
         data = encoded(noise((800, 600)), "PNG")
         fitted = prepare_image("a.png", data, ANY, ANY.max_bytes)
-        assert (sniff(fitted.data), decoded(fitted.data).size) == ("image/jpeg", (800, 600))
+        assert (detect_mime(fitted.data), decoded(fitted.data).size) == ("image/jpeg", (800, 600))
         assert len(fitted.data) < len(data)
         assert fitted.note == (
             f"PNG 800x600, {len(data) / 1e6:.1f} MB"
@@ -181,7 +181,7 @@ class TestFit:
         """However small."""
         limits = ImageLimits(types=("image/jpeg", "image/png"))
         made = prepare_image("a", encoded(plain(), "WEBP"), limits, limits.max_bytes)
-        assert sniff(made.data) == "image/jpeg"
+        assert detect_mime(made.data) == "image/jpeg"
 
     @pytest.mark.parametrize(
         "see_through",

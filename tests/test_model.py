@@ -14,8 +14,7 @@ from scripted import model
 
 from veo.model import Facts, Model, Rule, find_similar, load_facts
 from veo.money import quote
-from veo.planning.check import check
-from veo.planning.check import errors as fatal
+from veo.planning.check import check_request, find_errors
 from veo.provider import installed_providers
 from veo.request import Request
 from veo.update import RemoteVideo
@@ -226,7 +225,7 @@ def _broken(rule: Rule, row: Model, *, breaking: bool) -> bool:
     said = {name: _value(name, wanted) for name, wanted in rule.when.items()}
     for name, wanted in rule.require.items():
         said[name] = _value(name, wanted) if not breaking else _other(name, wanted, row)
-    problems = check(Request(prompt="p", **said), row)
+    problems = check_request(Request(prompt="p", **said), row)
     return any(problem.message == rule.says for problem in problems)
 
 
@@ -298,4 +297,4 @@ def test_who_is_charged_when() -> None:
 def test_the_first_model_of_every_provider_takes_a_bare_prompt() -> None:
     """So that a prompt alone is enough."""
     firsts = [next(iter(facts.models.values())) for facts in FACTS.values()]
-    assert not [row for row in firsts if fatal(check(Request(prompt="p"), row))]
+    assert not [row for row in firsts if find_errors(check_request(Request(prompt="p"), row))]

@@ -16,7 +16,7 @@ from veo.errors import InvalidRequestError
 from veo.files.mp4 import find_defect
 from veo.key import Key
 from veo.provider import GROUP, find_provider
-from veo.testing.sample_requests import SAID, asking
+from veo.testing.sample_requests import SAMPLES, build_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,8 +134,10 @@ def breaking(model: Model, rule: Rule, field: str) -> Request:
     said = {name: _fitting(model, name, wanted) for name, wanted in rule.when.items()}
     said[field] = _fitting(model, field, rule.require[field], unlike=True)
     if said.get("end_frame"):
-        said["start_frame"] = SAID["start_frame"]
-    return asking(model, **{name: value for name, value in said.items() if value is not None})
+        said["start_frame"] = SAMPLES["start_frame"]
+    return build_request(
+        model, **{name: value for name, value in said.items() if value is not None}
+    )
 
 
 def _fitting(
@@ -143,7 +145,7 @@ def _fitting(
 ) -> Any:
     """A value of a field that is as a rule wants it, or just not so."""
     if isinstance(wanted, bool):
-        return SAID[name] if wanted is not unlike else None
+        return SAMPLES[name] if wanted is not unlike else None
     offered = {
         "aspect_ratio": model.aspect_ratios,
         "resolution": model.resolutions,
@@ -187,11 +189,11 @@ def test_all_problems_of_a_request_together(
 ) -> None:
     """A request that is wrong in everything learns of everything; nothing is sent or held."""
     wrong = {"prompt": " ", "aspect_ratio": "1:1", "resolution": "480p", "duration": 5}
-    nobody = {"person_generation": "everybody", "reference": SAID["reference"] * 9}
+    nobody = {"person_generation": "everybody", "reference": SAMPLES["reference"] * 9}
 
     with pytest.raises(InvalidRequestError) as caught:
-        client.submit(asking(model, **SAID | wrong | nobody), provider=model.provider)
+        client.submit(build_request(model, **SAMPLES | wrong | nobody), provider=model.provider)
 
     fields = {problem.field for problem in caught.value.problems}
-    assert fields >= wrong.keys() | nobody.keys() | (SAID.keys() - model.features)
+    assert fields >= wrong.keys() | nobody.keys() | (SAMPLES.keys() - model.features)
     assert (server.requests(), client.ledger.list_jobs()) == ([], [])

@@ -19,7 +19,7 @@ from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
 from veo.money import to_micros
 from veo.paths import to_absolute
-from veo.planning.check import errors
+from veo.planning.check import find_errors
 from veo.planning.extension import (
     ExtensionSource,
     adapt_problems,
@@ -137,7 +137,7 @@ def plan_extension(
             [*problems, *adapt_problems(source, request, error.problems)]
         ) from None
     problems += adapt_problems(source, request, ())
-    if errors(problems):
+    if find_errors(problems):
         raise InvalidRequestError(problems)
     return Extension(source, plan, times)
 

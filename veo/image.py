@@ -32,7 +32,7 @@ _BRANDS = {
 _SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 
 
-def sniff(data: bytes) -> str | None:
+def detect_mime(data: bytes) -> str | None:
     """The MIME type that the first bytes of a picture tell, or None; suffixes are never asked."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
@@ -86,7 +86,7 @@ class Image:
         Raises:
             ImageError: The image carries no bytes, or bytes of no known kind of picture.
         """
-        mime = sniff(self.data or b"")
+        mime = detect_mime(self.data or b"")
         if mime is None:
             raise ImageError(f"{self.source} is not a picture that anyone knows")
         return mime
@@ -117,7 +117,7 @@ class Image:
         except ValueError as error:
             raise ImageError(f"{self.source!r} is no path: {error}") from error
 
-    def carrying(self, data: bytes) -> Image:
+    def with_data(self, data: bytes) -> Image:
         """The same image with these bytes, for example after it was fitted to a limit."""
         return replace(self, data=data)
 

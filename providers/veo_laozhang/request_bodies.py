@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from veo.planning.check import values
+from veo.planning.check import effective_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ def build_form_fields(request: Request, model: Model) -> dict[str, str]:
     fields = build_task_body(request)
     if not has_options(model):
         return fields
-    chosen = values(request, model)
+    chosen = effective_values(request, model)
     named = {
         "resolution": chosen["resolution"],
         "aspectRatio": chosen["aspect_ratio"],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.errors import ConfigError, ImageError, LedgerError, ProviderError
 from veo.files.atomic import open_atomic
-from veo.image import Image, sniff
+from veo.image import Image, detect_mime
 from veo.paths import to_absolute
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class ImageStore:
             limit = max(_MIN_UPLOAD_BYTES, min(limit, len(sent)) >> shrink)
         prepared = self._prepare(image, limits, limit)
         note = prepared.note and f"{image.source}: {prepared.note}"
-        return image.carrying(prepared.data), note
+        return image.with_data(prepared.data), note
 
     def _prepare(self, image: Image, limits: ImageLimits, limit: int) -> PreparedImage:
         key = (image.sha256 or image.source, limits.types, limit, limits.max_side)
@@ -148,7 +148,7 @@ def verify_image(source: str, data: bytes) -> None:
     Raises:
         ImageError: It is truncated, not an image, or of a type that no model accepts.
     """
-    mime = sniff(data)
+    mime = detect_mime(data)
     if mime is None:
         raise ImageError(f"{source} is not an image", hint="Use a JPEG, PNG or WebP file.")
     if mime not in ACCEPTED_TYPES:
@@ -171,7 +171,7 @@ def prepare_image(source: str, data: bytes, limits: ImageLimits, max_bytes: int)
     Raises:
         ImageError: It cannot be decoded, or does not fit at a useful size.
     """
-    mime = sniff(data)
+    mime = detect_mime(data)
     with _decode_errors(source):
         picture = _open_image(data)
         size = picture.size
@@ -271,7 +271,7 @@ def _encode_jpeg(source: str, picture: Pil.Image, max_bytes: int) -> tuple[bytes
 def _describe_change(
     before: bytes, size: tuple[int, int], after: bytes, new_size: tuple[int, int]
 ) -> str:
-    kind = str(sniff(before)).removeprefix("image/").upper()
+    kind = str(detect_mime(before)).removeprefix("image/").upper()
     return (
         f"{kind} {size[0]}x{size[1]}, {len(before) / 1e6:.1f} MB"
         f" -> JPEG {new_size[0]}x{new_size[1]}, {len(after) / 1e6:.1f} MB"

@@ -23,7 +23,9 @@ _FIXED_VALUES = {
 }
 
 
-def check(request: Request, model: Model, catalogue: Iterable[Model] = ()) -> tuple[Problem, ...]:
+def check_request(
+    request: Request, model: Model, catalogue: Iterable[Model] = ()
+) -> tuple[Problem, ...]:
     """Return every problem that a request has with a model.
 
     Args:
@@ -36,12 +38,12 @@ def check(request: Request, model: Model, catalogue: Iterable[Model] = ()) -> tu
     return tuple(_add_offers(problem, request, model, others) for problem in problems)
 
 
-def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+def find_errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Return the problems that stop a request; the others are warnings."""
     return tuple(problem for problem in problems if problem.severity == "error")
 
 
-def values(request: Request, model: Model) -> dict[str, Any]:
+def effective_values(request: Request, model: Model) -> dict[str, Any]:
     """Return what the model will use: the request's values, and its own defaults for the rest."""
     chosen = {
         name: getattr(request, name) or getattr(model, attribute)[0]
@@ -55,7 +57,7 @@ def _find_problems(request: Request, model: Model) -> Iterable[Problem]:
     yield from _check_values(request, model)
     yield from _check_features(request, model)
     yield from _check_needs(request, model)
-    facts = values(request, model)
+    facts = effective_values(request, model)
     for rule in model.rules:
         yield from _check_rule(rule, facts)
 
@@ -134,4 +136,4 @@ def _add_offers(
 
 
 def _has_problem(field: str, request: Request, model: Model) -> bool:
-    return any(problem.field == field for problem in errors(_find_problems(request, model)))
+    return any(problem.field == field for problem in find_errors(_find_problems(request, model)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
 from veo.model import find_similar
 from veo.money import Quote, quote
-from veo.planning.check import check, errors
+from veo.planning.check import check_request, find_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,10 +72,10 @@ def make_plan(
         ModelUnavailableError: The model is past its shutdown date and ``retired`` is "refuse".
     """
     model = _choose_model(request, models, preferred, catalogue)
-    problems = check(request, model)
+    problems = check_request(request, model)
     if problems:  # again with alternatives, which takes far longer
-        problems = check(request, model, list(catalogue) or models.values())
-    if errors(problems):
+        problems = check_request(request, model, list(catalogue) or models.values())
+    if find_errors(problems):
         siblings = _find_siblings(request, model, models)
         raise InvalidRequestError(_add_siblings(problem, siblings) for problem in problems)
     warnings = [str(problem) for problem in problems]
@@ -104,9 +104,9 @@ def _choose_model(
         first = _find_model(preferred, models, catalogue)
         family = [model for model in candidates if model.family and model.family == first.family]
         candidates = [first, *family]
-    fitting = (model for model in candidates if not errors(check(request, model)))
+    fitting = (model for model in candidates if not find_errors(check_request(request, model)))
     return next(fitting, None) or min(
-        candidates, key=lambda model: len(errors(check(request, model)))
+        candidates, key=lambda model: len(find_errors(check_request(request, model)))
     )
 
 
@@ -123,7 +123,7 @@ def _find_model(name: str, models: Mapping[str, Model], catalogue: Iterable[Mode
 
 def _find_siblings(request: Request, model: Model, models: Mapping[str, Model]) -> list[str]:
     """Return the provider's models that accept the whole request, the most similar first."""
-    fitting = [other for other in models.values() if not errors(check(request, other))]
+    fitting = [other for other in models.values() if not find_errors(check_request(request, other))]
     fitting.sort(
         key=lambda other: (other.family != model.family, other.aspect_ratios != model.aspect_ratios)
     )

@@ -27,10 +27,15 @@ from veo.key import Key
 from veo.ledger import State
 from veo.ledger.schema import jobs
 from veo.money import quote, to_usd
-from veo.planning.check import values
+from veo.planning.check import effective_values
 from veo.provider import Asking, Pingable, find_provider
 from veo.request import FEATURES, Request
-from veo.testing.sample_requests import WORDS, asking, shapes, using
+from veo.testing.sample_requests import (
+    WIRE_SAMPLES,
+    build_feature_request,
+    build_request,
+    build_shape_requests,
+)
 from veo.testing.service import able, provoke
 
 if TYPE_CHECKING:
@@ -89,7 +94,7 @@ class Conformance:
         """Everything offered has a price, every rule a field, and no key is needed to know it."""
         assert facts.models
         for row in facts.models.values():
-            known = values(asking(row), row)
+            known = effective_values(build_request(row), row)
             for resolution in row.resolutions:
                 assert row.price.unit_price(resolution) is not None
             for rule in row.rules:
@@ -97,7 +102,7 @@ class Conformance:
 
     def test_every_shape(self, client: Client, service: Service, model: Model) -> None:
         """Each ratio, size and length that the row offers is made, and costs what was quoted."""
-        asked = shapes(model)
+        asked = build_shape_requests(model)
         made = [client.submit(request, provider=model.provider) for request in asked]
 
         for request, job in zip(asked, made, strict=True):
@@ -109,18 +114,20 @@ class Conformance:
 
     def test_every_feature(self, client: Client, service: Service, model: Model) -> None:
         """What the row says it takes arrives, each for itself, and costs what was quoted."""
-        wanted = {name: using(model, name) for name in sorted(model.features - {"extend"})}
+        wanted = {
+            name: build_feature_request(model, name) for name in sorted(model.features - {"extend"})
+        }
         made = [client.submit(one, provider=model.provider) for one in wanted.values()]
 
         assert sum(job.result(PATIENCE_S).charged for job in made) == service.charged()
-        for word in (str(word) for name, word in WORDS.items() if name in wanted):
+        for word in (str(word) for name, word in WIRE_SAMPLES.items() if name in wanted):
             assert any(word in request for request in service.accepted()), word
 
     def test_what_it_does_not_take(self, client: Client, service: Service, model: Model) -> None:
         """What the row does not list is refused, with nothing sent and nothing reserved."""
         for feature in set(FEATURES) - model.features:
             with pytest.raises(InvalidRequestError, match=feature):
-                client.submit(using(model, feature), provider=model.provider)
+                client.submit(build_feature_request(model, feature), provider=model.provider)
 
         assert (list(service.accepted()), client.ledger.list_jobs()) == ([], [])
 
@@ -128,7 +135,7 @@ class Conformance:
         """A video of the row's own grows twice, each step a job with its own charge."""
         if "extend" not in model.features:
             pytest.skip("the row offers no extension")
-        first = client.submit(asking(model), provider=model.provider)
+        first = client.submit(build_request(model), provider=model.provider)
         before = mp4.read_duration_s(first.result(PATIENCE_S).path)
         source = extend.find_source(client, first.id)
         planned = extend.plan_extension(
@@ -269,7 +276,7 @@ class Conformance:
 
 def begin(client: Client, facts: Facts) -> Job:
     """A job of the provider's preferred model."""
-    return client.submit(asking(next(iter(facts.models.values()))), provider=facts.name)
+    return client.submit(build_request(next(iter(facts.models.values()))), provider=facts.name)
 
 
 def left_behind(start: Callable[..., Client], facts: Facts) -> str:
