@@ -170,4 +170,4 @@ def test_the_template_is_true(veo: Veo) -> None:
 
     assert tomllib.loads(Path("veo.toml").read_text())["provider"] == config.provider
     for name, cls in installed_providers().items():
-        assert set(config.of(name).model_extra or {}) <= set(cls.facts.options)
+        assert set(config.for_provider(name).model_extra or {}) <= set(cls.facts.options)
