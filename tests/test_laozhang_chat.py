@@ -255,7 +255,7 @@ def test_a_web_page_is_no_chat() -> None:
 def test_silence_is_told_as_such() -> None:
     """An empty stream, and one that only ends."""
     for body in (b"", b"data: [DONE]\n\n", b": PING\n\n"):
-        assert fails(body).message == "the stream ended without a video: without a word"
+        assert fails(body).message == "the stream ended without a video: it has no text"
 
 
 def test_the_text_in_an_error_is_bounded_and_has_no_key() -> None:

@@ -26,8 +26,9 @@ from veo.errors import (
     TooLargeError,
     VeoError,
 )
+from veo.http.values import parse_retry_after
 from veo_laozhang import LaoZhangAsync
-from veo_laozhang.error_body import ErrorBody, parse_error, parse_retry_after, read_error
+from veo_laozhang.error_body import ErrorBody, parse_error, read_error
 from veo_laozhang.error_table import generation_error, get_error, submit_error
 
 PAGE = b"<!DOCTYPE html><html><head><title>413 Request Entity Too Large</title></head></html>"
@@ -236,7 +237,7 @@ def test_retry_after_is_seconds_or_a_date(header: str, wait: float) -> None:
 
 def test_retry_after_counts_a_date_from_now() -> None:
     """A date a minute ahead is about a minute."""
-    wait = parse_retry_after({"Retry-After": formatdate(time.time() + 60, usegmt=True)})
+    wait = parse_retry_after(formatdate(time.time() + 60, usegmt=True))
     assert wait is not None
     assert 0 < wait <= 60
 
@@ -295,19 +296,20 @@ def test_a_message_is_found_wherever_it_is(body: Any, message: str) -> None:
 def test_pages_are_told_by_their_title() -> None:
     """A proxy's page is no message, and its words mean nothing."""
     said = read_error(answer(PAGE, 413))
-    assert said.message == "a web page came back: 413 Request Entity Too Large"
+    assert said.message == "a web page instead of a response: 413 Request Entity Too Large"
     assert said.searchable_text == ""
 
 
 def test_a_failure_after_acceptance_that_was_charged_is_never_repeated() -> None:
     """What may pass may only be tried again where it costs nothing."""
-    said = ErrorBody("We're under heavy load")
-    assert generation_error(said).retryable is True
-    assert generation_error(said, charged=True).retryable is False
+    body = ErrorBody("We're under heavy load")
+    assert generation_error(body, KEY).retryable is True
+    assert generation_error(body, KEY, charged=True).retryable is False
     assert (
-        type(generation_error(ErrorBody("x", ("content_filter",)), charged=True)) is ModeratedError
+        type(generation_error(ErrorBody("x", ("content_filter",)), KEY, charged=True))
+        is ModeratedError
     )
-    assert type(generation_error(ErrorBody("x"))) is GenerationError
+    assert type(generation_error(ErrorBody("x"), KEY)) is GenerationError
 
 
 @given(st.text(max_size=80), st.integers(100, 599), st.text(max_size=30))
@@ -315,5 +317,9 @@ def test_any_text_is_classified(text: str, status: int, header: str) -> None:
     """Whatever a body says, it becomes an error of ours with a message."""
     for body in (text.encode(), api(text), task(text)):
         whole = answer(body, status, Retry_After=header)
-        for error in (submit_error(whole), get_error(whole), generation_error(read_error(whole))):
+        for error in (
+            submit_error(whole),
+            get_error(whole),
+            generation_error(read_error(whole), KEY),
+        ):
             assert error.message

@@ -20,10 +20,11 @@ from veo.errors import (
     TaskNotFoundError,
     VeoError,
 )
+from veo.http.values import parse_timestamp
 from veo.image import Image
 from veo.update import RemoteVideo, Stage
 from veo_laozhang import LaoZhangAsync, LaoZhangSync
-from veo_laozhang.lenient_json import parse_progress, parse_timestamp
+from veo_laozhang.lenient_json import parse_progress
 from veo_laozhang.request_bodies import (
     build_chat_body,
     build_form_fields,
@@ -219,7 +220,7 @@ def test_an_unknown_word_ends_nothing_and_is_logged_once(caplog: pytest.LogCaptu
         updates = [read_poll(answer({"status": "marinating"}), "x") for _ in range(3)]
     assert {update.stage for update in updates} == {Stage.RUNNING}
     assert [record.getMessage() for record in caplog.records] == [
-        "unknown task status 'marinating': taken as still running"
+        "unknown task status 'marinating': treated as running"
     ]
 
 

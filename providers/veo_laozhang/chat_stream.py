@@ -1,9 +1,9 @@
-"""Reading a chat answer: bytes in, text out. No I/O, no trust.
+"""Parse a chat response: bytes in, text out. No I/O, and nothing in the bytes is trusted.
 
-The stream of a real success (its text was published in November 2025) is a JSON echo of the
-prompt, then one line of Markdown a chunk: waiting, progress, and the link. Look-alikes of the same
-upstream were seen to put progress into ``reasoning_content``, to change the chunk's id on the way,
-to end on a chunk without choices, and to send a chunk that is no JSON: all of that is read.
+A successful stream (its text was published in November 2025) is a JSON echo of the prompt, then
+one line of Markdown per chunk: waiting, progress, and the link. Resellers of the same upstream
+were seen to put progress into ``reasoning_content``, to change the chunk's id on the way, to end
+with a chunk without choices, and to send a chunk that is not JSON. All of these are accepted.
 """
 
 from __future__ import annotations
@@ -13,22 +13,27 @@ from typing import Any
 
 from veo_laozhang.lenient_json import get_path, get_text, parse_json
 
-_IGNORED_FIELDS = ("", "event", "id", "retry")  # fields of an event stream that say nothing here
+_IGNORED_FIELDS = (
+    "",
+    "event",
+    "id",
+    "retry",
+)  # event stream fields without content; "" is a comment
 
 
 @dataclass(slots=True)
 class ChatStreamParser:
-    """What a chat answer has said so far: an event stream, or JSON that ignored ``stream``.
+    """The state of a chat response: an event stream, or JSON if the service ignored ``stream``.
 
     Attributes:
-        content: The text of the answer.
-        heard: The same with ``reasoning_content``, in the order in which it came.
+        content: The text of the message.
+        transcript: The same with ``reasoning_content``, in the order of arrival.
         error: The first error object.
-        reason: The last ``finish_reason``.
-        done: Whether the end was said: nothing after it counts.
-        events: How many events were part of a chat.
-        junk: The lines that belong to no event stream.
-        cut: What ended it before its end, if something did.
+        finish_reason: The last ``finish_reason``.
+        is_done: Whether ``[DONE]`` was received; anything after it is ignored.
+        event_count: Number of chat events.
+        stray_lines: Lines that do not belong to an event stream.
+        interruption: Why the stream was interrupted; empty if it was not.
     """
 
     content: str = ""
@@ -43,20 +48,21 @@ class ChatStreamParser:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the answer came to an end of its own, so that no word of it can be half."""
+        """Whether the message is complete, so that its last URL cannot be cut off."""
         return self.is_done or bool(self.finish_reason)
 
     def feed(self, data: bytes) -> None:
-        """Take in the next bytes, cut anywhere."""
-        # Lines are cut before they are decoded: no byte of a longer UTF-8 sign is a line feed.
+        """Parse the next bytes, which may end anywhere."""
+        # Split before decoding: no multi-byte character of UTF-8 contains a line feed.
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             self._parse_line(line)
 
     def close(self) -> None:
-        """No more bytes will come."""
+        """Parse what is left at the end of the stream."""
         self._parse_line(self._buffer)
         self._buffer = b""
+        # A service that ignores ``stream`` sends one JSON body.
         self._parse_event(parse_json("\n".join(self.stray_lines)))
 
     def _parse_line(self, raw: bytes) -> None:
@@ -81,16 +87,15 @@ class ChatStreamParser:
 
     def _parse_choice(self, choice: Any) -> None:
         for part in (get_path(choice, "delta"), get_path(choice, "message")):
-            thought, said = (
-                _content_text(get_path(part, key)) for key in ("reasoning_content", "content")
-            )
-            self.content += said
-            self.transcript += thought + said
+            reasoning = _join_text(get_path(part, "reasoning_content"))
+            content = _join_text(get_path(part, "content"))
+            self.content += content
+            self.transcript += reasoning + content
         self.finish_reason = get_text(get_path(choice, "finish_reason")) or self.finish_reason
 
 
-def _content_text(content: Any) -> str:
-    """The text of a content that may be a string, null, or a list of parts."""
+def _join_text(content: Any) -> str:
+    """Return the text of a content, which may be a string, null, or a list of parts."""
     if isinstance(content, list):
-        return "".join(_content_text(get_path(part, "text") or part) for part in content)
+        return "".join(_join_text(get_path(part, "text") or part) for part in content)
     return content if isinstance(content, str) else ""

@@ -1,7 +1,7 @@
-"""What the text of a chat means: where the video is, how far it is, what went wrong.
+"""Find the progress and the video's URL in the text of a chat.
 
-The wire language is Chinese, in English pages translated; both are read. The prompt is echoed
-first, so a URL or a percentage in it must never be taken for the answer.
+The service writes Chinese; the vendor's English pages show it translated, and both are understood.
+The text begins with an echo of the prompt, in which URLs and percentages must be ignored.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+# The echo of the prompt, also while its closing fence has not arrived.
 _ECHO = re.compile(r"```json[^\S\n]*\n.*?(?:\n```|\Z)", re.DOTALL)
 _PROGRESS = re.compile(
     r"(?:进度|progress)\s*[\uff1a:]\s*(\d{1,4}(?:\.\d{1,6})?)\s*%", re.IGNORECASE
@@ -20,78 +21,83 @@ _PROGRESS = re.compile(
 _SUCCESS = re.compile(r"✅|(?<![未不])成功|(?<!un)success", re.IGNORECASE)
 _FAILURE = re.compile(r"❌|失败|\bfailed\b|\berror\b", re.IGNORECASE)
 
-_LINK = re.compile(r"\[[^\[\]\n]*\]\(\s*<?(https?://[^)\s>]+)>?[^)\n]*\)")
-_TAG = re.compile(
+_MARKDOWN_LINK = re.compile(r"\[[^\[\]\n]*\]\(\s*<?(https?://[^)\s>]+)>?[^)\n]*\)")
+_VIDEO_TAG = re.compile(
     r"<(?:video|source)\b[^<>]*?\bsrc\s*=\s*"
     r"(?:\"(https?:[^\"]*)\"|'(https?:[^']*)'|(https?:[^\s>]+))",
     re.IGNORECASE,
 )
-_BARE = re.compile(r"https?://[^\s<>\"'`()\[\]{}\uff08\uff09\uff0c。、\uff1b]+")
-_VIDEO = re.compile(r"https?://[^?#]*\.(?:mp4|mov|m4v|webm|mkv)(?:[?#]|\Z)", re.IGNORECASE)
-_PICTURE = re.compile(r"[^?#]*\.(?:png|jpe?g|webp|gif)(?:[?#]|\Z)", re.IGNORECASE)
-# Where videos of this upstream and its look-alikes were seen to lie.
-_STORAGE = re.compile(
+_BARE_URL = re.compile(r"https?://[^\s<>\"'`()\[\]{}\uff08\uff09\uff0c。、\uff1b]+")
+_VIDEO_URL = re.compile(r"https?://[^?#]*\.(?:mp4|mov|m4v|webm|mkv)(?:[?#]|\Z)", re.IGNORECASE)
+_IMAGE_URL = re.compile(r"[^?#]*\.(?:png|jpe?g|webp|gif)(?:[?#]|\Z)", re.IGNORECASE)
+# Hosts on which videos of this upstream and of its resellers were seen.
+_STORAGE_URL = re.compile(
     r"https?://(?:[^/]*\.)?(?:aliyuncs\.com|gptkey\.asia|storage\.googleapis\.com)/"
 )
-_ENDS = " \t\r\n<>\"')"
+# A URL that one of these follows is complete.
+_URL_ENDS = " \t\r\n<>\"')"
+# Punctuation and Markdown that belong to the sentence, not to the URL.
 _TRAILING = ")]}>\"'`*_~.,;!。\uff0c\uff1b\uff01"
 
 
 def strip_echo(text: str) -> str:
-    """The text without the JSON block that repeats the prompt, also while that is still open."""
+    """Return the text without the JSON block that echoes the prompt."""
     return _ECHO.sub("", text, count=1)
 
 
 def parse_progress(text: str) -> float | None:
-    """The last progress told, 0..1; it never reaches 1, success comes at 31 to 46 %."""
-    told = _PROGRESS.findall(strip_echo(text))
-    return min(float(told[-1]) / 100, 1.0) if told else None
+    """Return the last progress, 0..1.
+
+    It ends far below 1: in the published logs the video follows at 31 to 46 %.
+    """
+    percents = _PROGRESS.findall(strip_echo(text))
+    return min(float(percents[-1]) / 100, 1.0) if percents else None
 
 
 def find_last_line(text: str) -> str | None:
-    """The last line that says something, for a person."""
+    """Return the last line that has text, as a message for a person."""
     lines = (line.strip(" >\t\r") for line in strip_echo(text).splitlines())
-    said = [line for line in lines if line and not line.startswith("```")]
-    return said[-1][:200] if said else None
+    messages = [line for line in lines if line and not line.startswith("```")]
+    return messages[-1][:200] if messages else None
 
 
 def find_video_url(text: str, *, finished: bool = True) -> str | None:
-    """Where the video is, or None.
+    """Return the URL of the video, or None.
 
-    In this order: a Markdown link in a line that tells success, the last Markdown link, a video
-    tag, the last bare URL of a video file, of a line that tells success, or of a known storage
-    host. Links in lines that tell a failure are no videos.
+    The candidates in the order of preference: a Markdown link in a line that reports success, any
+    Markdown link, a video tag, and a bare URL of a video file, in a line that reports success, or
+    on a known storage host. Of several, the last counts. Lines that report a failure are ignored.
 
     Args:
-        text: All that was said.
-        finished: Whether it came to its end; else a URL at the very end may be half a URL.
+        text: The transcript.
+        finished: Whether it is complete; otherwise a URL at its end may be cut off.
     """
     text = strip_echo(text)
     if not finished:
         text = _strip_partial_url(text)
     lines = [line for line in text.splitlines() if not _reports_failure(line)]
-    happy = [line for line in lines if _SUCCESS.search(line)]
-    bare = _find_urls(_BARE, lines)
-    ways = (
-        _find_urls(_LINK, happy),
-        _find_urls(_LINK, lines),
-        _find_urls(_TAG, ["\n".join(lines)]),
-        [url for url in bare if _VIDEO.match(url)],
-        _find_urls(_BARE, happy),
-        [url for url in bare if _STORAGE.match(url)],
+    success = [line for line in lines if _SUCCESS.search(line)]
+    bare = _find_urls(_BARE_URL, lines)
+    candidates = (
+        _find_urls(_MARKDOWN_LINK, success),
+        _find_urls(_MARKDOWN_LINK, lines),
+        _find_urls(_VIDEO_TAG, ["\n".join(lines)]),
+        [url for url in bare if _VIDEO_URL.match(url)],
+        _find_urls(_BARE_URL, success),
+        [url for url in bare if _STORAGE_URL.match(url)],
     )
-    return next((urls[-1] for urls in ways if urls), None)
+    return next((urls[-1] for urls in candidates if urls), None)
 
 
 def _strip_partial_url(text: str) -> str:
-    """The text without a URL that nothing ends."""
-    start = 1 + max(text.rfind(end) for end in _ENDS)
-    half = text.find("http", start)
-    return text if half < 0 else text[:half]
+    """Return the text without a URL at its end that may be incomplete."""
+    start = 1 + max(text.rfind(end) for end in _URL_ENDS)
+    url = text.find("http", start)
+    return text if url < 0 else text[:url]
 
 
 def _reports_failure(line: str) -> bool:
-    """A success that mentions what to do if something failed is still a success."""
+    # A success may mention what to do in case of a failure.
     return bool(_FAILURE.search(line)) and ("❌" in line or not _SUCCESS.search(line))
 
 
@@ -99,4 +105,4 @@ def _find_urls(pattern: re.Pattern[str], lines: Iterable[str]) -> list[str]:
     matches = (match for line in lines for match in pattern.finditer(line))
     urls = (next(filter(None, match.groups()), match[0]) for match in matches)
     cleaned = (html.unescape(url).rstrip(_TRAILING) for url in urls)
-    return [url for url in cleaned if not _PICTURE.match(url)]
+    return [url for url in cleaned if not _IMAGE_URL.match(url)]

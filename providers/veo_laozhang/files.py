@@ -1,7 +1,7 @@
-"""Opening a finished file: a public URL, or ``/content``, which may be the file or JSON.
+"""Open a finished file: a public URL, or ``/content``, which is the file or JSON.
 
-The vendor's pages show JSON with a URL behind ``/content``; users of the service got the bytes.
-Both are taken for what they are, not for what they are called, and a web page is never a video.
+The vendor's pages show JSON with a URL at ``/content``; users of the service received the bytes.
+The content decides which it is, not its declared type, and a web page is never a video.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from veo.errors import GoneError, NotReadyError, ProtocolError, SetupError, VeoError
 from veo.http.client import Response, to_byte_stream
+from veo.http.error_rules import response_error
 from veo.update import Stage
 from veo_laozhang.error_body import read_error
 from veo_laozhang.error_table import get_error
@@ -22,82 +23,92 @@ if TYPE_CHECKING:
     from veo.http.client import ApiClient, StreamingResponse
     from veo.provider import ByteStream
 
-NOT_READY_S = 4.0  # what a sister reseller advises for the seconds after `completed`
+NOT_READY_S = 4.0  # the wait that a sister reseller advises after `completed`
 _NOT_READY_STATUSES = (400, 404, 409, 425)
 _UNFINISHED = re.compile(r"in[_ ]progress|not completed yet", re.IGNORECASE)
 
 
 def open_file(http: ApiClient, uri: str, offset: int = 0) -> ByteStream:
-    """The bytes of a file, from an offset if the server can.
+    """Return the bytes of a file, from an offset if the server supports it.
 
-    A file that is missing on the API's own host may only be too new: it is never called gone
-    here. Whoever asks again bounds how often, and draws the conclusion.
+    A file that is missing on the API's own host may be too new, so the error is not that it is
+    gone; the caller limits how often it tries again.
 
     Raises:
         NotReadyError: The API does not have the file, or not yet.
-        GoneError: The storage host does not have it any more; retryable where it refuses the
-            link, for example one whose signature has expired: another link may do.
-        ProtocolError: What came is no file: a web page, or JSON without a URL.
+        GoneError: The storage host no longer has it. Retryable if the host refuses the link, for
+            example because its signature has expired, as a new link may work.
+        ProtocolError: The response is not a file: a web page, or JSON without a URL.
     """
-    for _ in range(2):
-        answer = http.open(uri, offset=offset)
-        if answer.status not in (200, 206, 416):
-            raise file_error(answer.read(), own=http.is_own_origin(answer.url))
-        stream = to_byte_stream(answer, offset)
-        body = _read_text(stream, answer)
+    for _ in range(2):  # JSON at /content may lead to the file, but no further
+        response = http.open(uri, offset=offset)
+        if response.status not in (200, 206, 416):
+            raise file_error(response.read(), is_own=http.is_own_origin(response.url))
+        stream = to_byte_stream(response, offset)
+        body = _read_text(stream, response)
         if body is None:
             return stream
-        uri = read_file_url(Response(answer.status, answer.headers, body, http.key))
-    raise ProtocolError("the URL of the file leads to yet another URL")
+        uri = read_file_url(Response(response.status, response.headers, body, http.key))
+    raise ProtocolError("the URL of the file leads to another URL instead of the file")
 
 
-def file_error(answer: Response, *, own: bool) -> VeoError:
-    """Why there is no file, by an answer of the API's own host or of a storage host."""
-    told = f"{read_error(answer).message} (HTTP {answer.status})"
-    if answer.status == 410 or (answer.status == 404 and not own):
-        return GoneError(f"the file is gone: {told}")
-    if _UNFINISHED.search(answer.text):
-        return NotReadyError(told, retry_after=NOT_READY_S)
-    error = get_error(answer)
-    if own and answer.status in _NOT_READY_STATUSES and not isinstance(error, SetupError):
-        return NotReadyError(told, retry_after=error.retry_after or NOT_READY_S)
-    if not own and isinstance(error, SetupError):
-        return GoneError(f"the link to the file does not work any more: {told}", retryable=True)
+def file_error(response: Response, *, is_own: bool) -> VeoError:
+    """Return why there is no file.
+
+    Args:
+        response: The response.
+        is_own: Whether it came from the API's own origin, not from a storage host.
+    """
+    message = read_error(response).message
+    if response.status == 410 or (response.status == 404 and not is_own):
+        return response_error(response, GoneError, f"the file is gone: {message}")
+    if _UNFINISHED.search(response.text):
+        return response_error(response, NotReadyError, message, retry_after=NOT_READY_S)
+    error = get_error(response)
+    is_setup = isinstance(error, SetupError)
+    if is_own and response.status in _NOT_READY_STATUSES and not is_setup:
+        wait = error.retry_after or NOT_READY_S
+        return response_error(response, NotReadyError, message, retry_after=wait)
+    if not is_own and is_setup:
+        # A storage host knows no API key: its 401 or 403 is about the signature of the link.
+        message = f"the link to the file no longer works: {message}"
+        return response_error(response, GoneError, message, retryable=True)
     return error
 
 
-def read_file_url(answer: Response) -> str:
-    """The URL in a JSON answer that stands where the file should be.
+def read_file_url(response: Response) -> str:
+    """Return the URL in a JSON response that was received instead of the file.
 
     Raises:
-        NotReadyError: It says that the file is still being made.
-        ProtocolError: It says nothing of use.
+        NotReadyError: It says that the file is not finished.
+        ProtocolError: It contains no URL.
     """
-    task = read_task(parse_json(answer.body))
+    task = read_task(parse_json(response.body))
     if task.stage is Stage.READY and task.url:
         return task.url
-    if task.stage in (Stage.SUBMITTED, Stage.RUNNING) or _UNFINISHED.search(answer.text):
+    if task.stage in (Stage.SUBMITTED, Stage.RUNNING) or _UNFINISHED.search(response.text):
         raise NotReadyError(f"the file is not there yet: {task.status}", retry_after=NOT_READY_S)
-    raise get_error(answer)
+    raise get_error(response)
 
 
-def _read_text(stream: ByteStream, answer: StreamingResponse) -> bytes | None:
-    """The body if it is text instead of a file; what was read of a file is put back."""
+def _read_text(stream: ByteStream, response: StreamingResponse) -> bytes | None:
+    """Return the body if it is text instead of a file; otherwise None, and the stream is whole."""
     try:
         head = next(stream.chunks, b"")
     except VeoError:
         stream.close()
         raise
-    if not _is_text(head, stream.offset, answer.content_type):
+    if not _is_text(head, stream.offset, response.content_type):
         stream.chunks = chain((head,), stream.chunks)
         return None
     stream.close()
     return head
 
 
-def _is_text(head: bytes, offset: int, kind: str) -> bool:
-    """Labels are only asked where the bytes cannot tell; the middle of a file is a file."""
+def _is_text(head: bytes, offset: int, content_type: str) -> bool:
+    # Every MP4 has "ftyp" at byte 4, and only a file is sent from an offset. The content type
+    # counts only where the bytes do not tell.
     if offset or head[4:8] == b"ftyp":
         return False
-    named = kind.startswith("text/") or kind.endswith(("json", "xml", "html"))
-    return named or head.lstrip()[:1] in (b"{", b"[", b"<")
+    is_declared = content_type.startswith("text/") or content_type.endswith(("json", "xml", "html"))
+    return is_declared or head.lstrip()[:1] in (b"{", b"[", b"<")

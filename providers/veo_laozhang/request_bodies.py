@@ -1,4 +1,4 @@
-"""What is sent, to ``/v1/videos`` and to the chat: values in, bodies out. No I/O."""
+"""Build the paths and bodies of requests to ``/v1/videos`` and to the chat. No I/O."""
 
 from __future__ import annotations
 
@@ -15,69 +15,74 @@ if TYPE_CHECKING:
     from veo.model import Model
     from veo.request import Request
 
+# Width and height in landscape, pixels.
 _SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "4k": (3840, 2160)}
 
 
 def task_path(task_id: str) -> str:
-    """The path of a task below the base URL; ids are opaque."""
+    """Return the path of a task below the base URL; the id may hold any character."""
     return f"videos/{quote(task_id, safe='')}"
 
 
 def content_path(task_id: str) -> str:
-    """The path of a task's file below the base URL."""
+    """Return the path of a task's file below the base URL."""
     return f"{task_path(task_id)}/content"
 
 
 def uses_form(request: Request, model: Model) -> bool:
-    """Whether a task is created by a multipart form: frames are uploaded, and options are read.
+    """Return whether a task needs a multipart form, which carries frames and options.
 
-    In JSON the gateway ignores options outside ``metadata``; image URLs in JSON were accepted
-    and failed later.
+    The gateway ignores options in JSON outside ``metadata`` (seen in its public source), and
+    tasks with image URLs in JSON were accepted and failed later (seen by users).
     """
     return bool(request.frames) or has_options(model)
 
 
 def has_options(model: Model) -> bool:
-    """Whether a model leaves a choice; the legacy names decide everything themselves."""
+    """Return whether a model has options; the legacy names fix ratio, size and duration."""
     return any(
         len(offered) > 1 for offered in (model.aspect_ratios, model.resolutions, model.durations)
     )
 
 
 def build_task_body(request: Request) -> dict[str, str]:
-    """The JSON body for a text-to-video task of a legacy model."""
+    """Return the JSON body of a text-to-video task of a legacy model."""
     return {"model": str(request.model), "prompt": request.prompt}
 
 
 def build_form_fields(request: Request, model: Model) -> dict[str, str]:
-    """The text fields of the form; every option is said, so that no default decides a price."""
+    """Return the text fields of the form.
+
+    Every option is sent, so that no default of the service decides the price. The gateway reads
+    some options from the fields and others from ``metadata``, so they are in both.
+    """
     fields = build_task_body(request)
     if not has_options(model):
         return fields
     chosen = effective_values(request, model)
-    named = {
+    options = {
         "resolution": chosen["resolution"],
         "aspectRatio": chosen["aspect_ratio"],
         "negativePrompt": request.negative_prompt,
         "seed": request.seed,
     }
-    said = {name: value for name, value in named.items() if value is not None}
+    options = {name: value for name, value in options.items() if value is not None}
     fields |= {"seconds": str(chosen["duration"]), **_build_size(chosen)}
-    fields |= {name: str(value) for name, value in said.items()}
-    metadata = {"durationSeconds": chosen["duration"], **said}
+    fields |= {name: str(value) for name, value in options.items()}
+    metadata = {"durationSeconds": chosen["duration"], **options}
     return fields | {"metadata": json.dumps(metadata, ensure_ascii=False)}
 
 
 def _build_size(chosen: Mapping[str, Any]) -> dict[str, str]:
-    sides = _SIZES.get(chosen["resolution"])
-    if not sides:
+    size = _SIZES.get(chosen["resolution"])
+    if not size:
         return {}
-    width, height = sides if chosen["aspect_ratio"] == "16:9" else reversed(sides)
+    width, height = size if chosen["aspect_ratio"] == "16:9" else reversed(size)
     return {"size": f"{width}x{height}"}
 
 
 def build_form_files(request: Request) -> list[Upload]:
-    """The frames of the form: one field name, repeated, the start first."""
+    """Return the frames of the form; all have the same field name, the start frame is first."""
     return [
         ("input_reference", (frame.filename, frame.data or b"", frame.mime))
         for frame in request.frames
@@ -85,9 +90,10 @@ def build_form_files(request: Request) -> list[Upload]:
 
 
 def build_chat_body(request: Request) -> dict[str, Any]:
-    """The body of the streaming chat; the content is a list, as the vendor's pages insist.
+    """Return the body of the streaming chat.
 
-    Pictures go as data URIs: URLs worked once, and are documented as refused since.
+    The content is a list, which the vendor's pages require. Images are data URIs: URLs worked in
+    an early report, and are documented as refused now.
     """
     content: list[dict[str, Any]] = [{"type": "text", "text": request.prompt}]
     content += [

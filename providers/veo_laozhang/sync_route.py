@@ -1,4 +1,4 @@
-"""The synchronous route: one chat whose stream ends with a link to the video."""
+"""The sync route: a chat whose stream ends with a link to the video."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 from veo.errors import ProtocolError, ResponseLostError, TaskNotFoundError
 from veo.model import Facts, load_facts
 from veo.update import RemoteVideo, Stage, Update
-from veo_laozhang import chat_text as prose
-from veo_laozhang import request_bodies as bodies
+from veo_laozhang import chat_text, request_bodies
 from veo_laozhang.base import Route, read_seconds
 from veo_laozhang.chat_stream import ChatStreamParser
 from veo_laozhang.error_body import ErrorBody, parse_error, read_request_id
@@ -26,12 +25,13 @@ if TYPE_CHECKING:
     from veo.request import Request
     from veo.update import Report
 
-STREAM_DEADLINE_S = 600.0  # 189 and 352 s were measured; the vendor's pages advise 300 to 600
+STREAM_DEADLINE_S = 600.0  # users measured 189 and 352 s; the vendor's pages advise 300 to 600
 MAX_SILENCE_S = 300.0
+# A published stream has 2 kB; this only stops one that never ends.
 MAX_STREAM_BYTES = 8_000_000
 _MAX_TRANSCRIPT_CHARS = 4_000
 _MAX_STRAY_CHARS = 500
-_HINT = "It is not sent again unasked: it may have been charged, and may be in the usage log."
+_HINT = "It may have been charged, so it is not sent again automatically; check the usage log."
 
 _log = logging.getLogger(__name__)
 
@@ -39,13 +39,13 @@ _log = logging.getLogger(__name__)
 class LaoZhangSync(Route):
     """``POST /v1/chat/completions`` as a stream.
 
-    Charged as soon as HTTP 200 arrives: one of the vendor's pages says so, another that failures
-    are free. The dearer one is believed: every error from then on has ``charged`` True, and none
-    may be tried again unasked.
+    One of the vendor's pages says that a request is charged once HTTP 200 arrives, another that
+    failures are free. The more expensive statement is assumed: after HTTP 200 every error has
+    ``charged`` True and is not retryable.
 
-    Options of the configuration table, besides those of ``Route``: ``deadline_s``, how long a
-    stream may take, looked at whenever something arrives, and ``silence_s``, how long it may
-    pause. Both in seconds.
+    Options of the configuration, in addition to those of the base class: ``deadline_s``, the
+    seconds a stream may take as a whole, checked whenever data arrive, and ``silence_s``, the
+    seconds it may pause.
     """
 
     facts: ClassVar[Facts] = load_facts("veo_laozhang", "laozhang-sync")
@@ -58,18 +58,18 @@ class LaoZhangSync(Route):
         )
 
     def submit(self, request: Request, report: Report) -> Update:
-        """Have a video made, and return when it is."""
+        """Send the chat, report its progress, and return the finished video."""
         end = time.monotonic() + self._deadline_s
-        answer = self._http.start_json(
-            "chat/completions", bodies.build_chat_body(request), silence_s=self._silence_s
+        response = self._http.start_json(
+            "chat/completions", request_bodies.build_chat_body(request), silence_s=self._silence_s
         )
-        if not 200 <= answer.status < 300:
-            raise submit_error(answer.read(), self.models.get(request.model or ""))
+        if not 200 <= response.status < 300:
+            raise submit_error(response.read(), self.models.get(request.model or ""))
         try:
-            report(Update(stage=Stage.SUBMITTED, message="accepted, and charged from here on"))
-            return self._read_stream(answer, report, end)
+            report(Update(stage=Stage.SUBMITTED, message="accepted, and therefore charged"))
+            return self._read_stream(response, report, end)
         finally:
-            answer.close()
+            response.close()
 
     def poll(self, task_id: str) -> NoReturn:
         """There is nothing to ask.
@@ -82,84 +82,94 @@ class LaoZhangSync(Route):
             hint="laozhang-async has tasks that survive a lost connection.",
         )
 
-    def _read_stream(self, answer: StreamingResponse, report: Report, end: float) -> Update:
-        reader, told = ChatStreamParser(), None
-        for piece in _read_chunks(answer, reader, end):
-            reader.feed(piece)
-            if (news := self._read_progress(reader)) != told:
-                told = news
-                report(news)
-            if reader.is_done or (reader.is_finished and _find_url(reader)):
+    def _read_stream(self, response: StreamingResponse, report: Report, end: float) -> Update:
+        parser, reported = ChatStreamParser(), None
+        for chunk in _read_chunks(response, parser, end):
+            parser.feed(chunk)
+            if (update := self._read_progress(parser)) != reported:
+                reported = update
+                report(update)
+            # Some streams stay open after the message, so its URL ends the reading as well.
+            if parser.is_done or (parser.is_finished and _find_url(parser)):
                 break
-        reader.close()
-        url = _find_url(reader)
+        parser.close()
+        url = _find_url(parser)
         if not url:
-            raise _no_video_error(reader, answer)
-        if reader.interruption:
-            _log.warning("the stream was cut behind the video's link: %s", reader.interruption)
+            raise _no_video_error(parser, response)
+        if parser.interruption:
+            _log.warning("interrupted after the video's link: %s", parser.interruption)
         return Update(stage=Stage.READY, progress=1.0, video=RemoteVideo(url))
 
-    def _read_progress(self, reader: ChatStreamParser) -> Update:
-        line = prose.find_last_line(reader.transcript)
+    def _read_progress(self, parser: ChatStreamParser) -> Update:
+        line = chat_text.find_last_line(parser.transcript)
         return Update(
             stage=Stage.RUNNING,
-            progress=prose.parse_progress(reader.transcript),
+            progress=chat_text.parse_progress(parser.transcript),
             message=self._http.key.redact(line) if line else None,
         )
 
 
 def _read_chunks(
-    answer: StreamingResponse, reader: ChatStreamParser, end: float
+    response: StreamingResponse, parser: ChatStreamParser, end: float
 ) -> Iterator[bytes]:
-    """The stream as it comes; what cuts it short is noted, for the link may have come before."""
+    """Yield the stream as it arrives.
+
+    An interruption is noted and not raised, because the link may have arrived before it.
+    """
     size = 0
     try:
-        for piece in answer.chunks(None):
-            size += len(piece)
-            yield piece
-            reader.interruption = _check_limits(size, end)
-            if reader.interruption:
+        for chunk in response.chunks(None):
+            size += len(chunk)
+            yield chunk
+            parser.interruption = _check_limits(size, end)
+            if parser.interruption:
                 return
     except ResponseLostError as error:
-        reader.interruption = error.message
+        parser.interruption = error.message
 
 
 def _check_limits(size: int, end: float) -> str:
+    """Return why a stream must be closed, or an empty text."""
     if size > MAX_STREAM_BYTES:
         return f"the stream is longer than {MAX_STREAM_BYTES} bytes"
-    return "the stream took too long, and was left" if time.monotonic() > end else ""
+    return "the stream took too long and was closed" if time.monotonic() > end else ""
 
 
-def _find_url(reader: ChatStreamParser) -> str | None:
+def _find_url(parser: ChatStreamParser) -> str | None:
+    """Return the video's URL; one in the message counts more than one in the reasoning."""
     urls = (
-        prose.find_video_url(said, finished=reader.is_finished)
-        for said in (reader.content, reader.transcript)
+        chat_text.find_video_url(text, finished=parser.is_finished)
+        for text in (parser.content, parser.transcript)
     )
     return next(filter(None, urls), None)
 
 
-def _no_video_error(reader: ChatStreamParser, answer: StreamingResponse) -> VeoError:
-    """Why a stream brought no video, with what it said."""
-    words = prose.strip_echo(reader.transcript).strip()[-_MAX_TRANSCRIPT_CHARS:]
-    name = read_request_id(answer.headers)
-    if reader.error:
-        said = parse_error(reader.error)
-        told = f"{said.message}; before that: {words}" if words else said.message
-        said = replace(said, message=told, request_id=said.request_id or name)
-    elif reader.interruption:
-        told = f"{reader.interruption}; the stream had said: {words or 'nothing'}"
-        return _stream_error(ResponseLostError, answer.key.redact(told), name)
-    elif reader.stray_lines and not reader.event_count:
-        told = f"the answer is no chat: {' '.join(reader.stray_lines)[:_MAX_STRAY_CHARS]}"
-        return _stream_error(ProtocolError, answer.key.redact(told), name)
+def _no_video_error(parser: ChatStreamParser, response: StreamingResponse) -> VeoError:
+    """Return the error of a stream without a video, with what the stream contained."""
+    text = chat_text.strip_echo(parser.transcript).strip()[-_MAX_TRANSCRIPT_CHARS:]
+    request_id = read_request_id(response.headers)
+    if parser.error:
+        body = parse_error(parser.error)
+        message = f"{body.message}; before that: {text}" if text else body.message
+        body = replace(body, message=message, request_id=body.request_id or request_id)
+    elif parser.interruption:
+        message = f"{parser.interruption}; received before: {text or 'nothing'}"
+        return _stream_error(ResponseLostError, message, response, request_id)
+    elif parser.stray_lines and not parser.event_count:
+        lines = " ".join(parser.stray_lines)[:_MAX_STRAY_CHARS]
+        message = f"the response is not a chat: {lines}"
+        return _stream_error(ProtocolError, message, response, request_id)
     else:
-        told = f"the stream ended without a video: {words or 'without a word'}"
-        said = ErrorBody(told, (reader.finish_reason,), name)
-    return generation_error(replace(said, message=answer.key.redact(said.message)), charged=True)
+        message = f"the stream ended without a video: {text or 'it has no text'}"
+        body = ErrorBody(message, (parser.finish_reason,), request_id)
+    return generation_error(body, response.key, charged=True)
 
 
-def _stream_error(kind: type[VeoError], told: str, name: str | None) -> VeoError:
-    return kind(told, charged=True, retryable=False, hint=_HINT, request_id=name)
+def _stream_error(
+    error: type[VeoError], message: str, response: StreamingResponse, request_id: str | None
+) -> VeoError:
+    message = response.key.redact(message)
+    return error(message, charged=True, retryable=False, hint=_HINT, request_id=request_id)
 
 
 if TYPE_CHECKING:

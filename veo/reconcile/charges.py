@@ -14,12 +14,12 @@ import re
 import time
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import UsageError
+from veo.http.values import parse_timestamp
 from veo.money import to_micros
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 QUOTA_PER_USD = 500_000
 MAX_BYTES = 200_000_000
 _TIMEOUT_S = 30
-# Seconds reach this in the year 5138, milliseconds passed it in 1973.
-_MIN_MILLISECONDS = 1e11
 # For each field the names of columns that may hold it, the most specific first.
 _COLUMN_NAMES = {
     "task": ("task", "task_id", "taskid", "video_id", "id"),
@@ -260,14 +258,10 @@ def _parse_time(value: Any, location: str) -> float | None:
     text = str(value if value is not None else "").strip()
     if not text:
         return None
-    try:
-        number = float(text)
-    except ValueError:
-        try:
-            return datetime.fromisoformat(text).timestamp()
-        except (ValueError, OverflowError):
-            raise UsageError(f"{location}: {text!r} is not a valid time") from None
-    return number / 1000 if number > _MIN_MILLISECONDS else number
+    seconds = parse_timestamp(text, zone=None)
+    if seconds is None:
+        raise UsageError(f"{location}: {text!r} is not a valid time")
+    return seconds
 
 
 def _merge_by_task(rows: Iterable[ProviderCharge | None]) -> list[ProviderCharge]:

@@ -1,0 +1,60 @@
+"""Error tables: rows that tell which exception a provider's error stands for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from veo.errors import VeoError
+    from veo.http.response import Response
+
+    ErrorT = TypeVar("ErrorT", bound=VeoError)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRule:
+    """One row of an error table; the first row that matches decides.
+
+    Attributes:
+        error: Class of the exception.
+        text: Regular expression to find in the error's text, in any case; empty for any text.
+        statuses: HTTP statuses; empty for any.
+        operations: What the request was for, in the provider's terms; empty for anything.
+        hint: What the user can do about it.
+        retry_after: Seconds to wait if the server does not tell.
+    """
+
+    error: type[VeoError]
+    text: str = ""
+    statuses: Collection[int] = ()
+    operations: Collection[str] = ()
+    hint: str | None = None
+    retry_after: float | None = None
+
+    def matches(self, text: str, status: int | None = None, operation: str = "") -> bool:
+        """Return whether the row is about an error.
+
+        An error inside a stream or a task has no HTTP status: only its text can match.
+        """
+        if self.text and not re.search(self.text, text, re.IGNORECASE):
+            return False
+        if status is None:
+            return bool(self.text)
+        is_status = not self.statuses or status in self.statuses
+        return is_status and (not self.operations or operation in self.operations)
+
+
+def find_rule(
+    rules: Iterable[ErrorRule], text: str, status: int | None = None, operation: str = ""
+) -> ErrorRule | None:
+    """Return the first rule that matches an error."""
+    return next((rule for rule in rules if rule.matches(text, status, operation)), None)
+
+
+def response_error(response: Response, error: type[ErrorT], message: str, **facts: Any) -> ErrorT:
+    """Return an error about a response; the message names its status and never holds the key."""
+    return error(f"{response.key.redact(message)} (HTTP {response.status})", **facts)

@@ -1,0 +1,62 @@
+"""Values that servers write in several ways: times and waiting times."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, tzinfo
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+# A longer wait would leave a job unattended because of one odd header.
+MAX_RETRY_AFTER_S = 3600.0
+# Seconds reach this in the year 5138; milliseconds passed it in 1973.
+_MIN_MILLISECONDS = 1e11
+_MAX_SECONDS = 253402300799.0  # the end of the year 9999, the last that datetime can hold
+
+
+def parse_retry_after(text: str) -> float | None:
+    """Return the seconds of a ``Retry-After`` header, from 0 to 3600; None if unreadable.
+
+    The header holds a number of seconds or an HTTP date (RFC 9110, section 10.2.3); fractions
+    are accepted too, because some servers send them.
+    """
+    text = text.strip()
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", text):
+        return min(float(text), MAX_RETRY_AFTER_S)
+    try:
+        seconds = parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+
+def parse_timestamp(value: Any, zone: tzinfo | None = UTC) -> float | None:
+    """Return Unix seconds of seconds, milliseconds, either as text, or ISO 8601 text.
+
+    Args:
+        value: A value of a JSON body or a table.
+        zone: The zone of an ISO text without one; None for the zone of this machine.
+
+    Returns:
+        None for anything else, and for a time outside the years 1970 to 9999.
+    """
+    if isinstance(value, str):
+        value = _parse_time_text(value.strip(), zone)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not 0 < value <= _MAX_SECONDS * 1000:
+        return None
+    return float(value / 1000 if value > _MIN_MILLISECONDS else value)
+
+
+def _parse_time_text(text: str, zone: tzinfo | None) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+    except (ValueError, OverflowError):
+        return None
