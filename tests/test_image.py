@@ -1,4 +1,4 @@
-"""Images: where one comes from, and what its bytes say it is."""
+"""Images: where one comes from, and which type its bytes have."""
 
 import base64
 import io
@@ -14,8 +14,8 @@ from veo.errors import ImageError
 from veo.image import Image, detect_mime
 
 
-def picture(kind: str = "PNG", size: tuple[int, int] = (8, 6), **options: Any) -> bytes:
-    """A small encoded picture."""
+def encode_image(kind: str = "PNG", size: tuple[int, int] = (8, 6), **options: Any) -> bytes:
+    """Return a small encoded image."""
     out = io.BytesIO()
     Pil.new("RGB", size, "orange").save(out, kind, **options)
     return out.getvalue()
@@ -33,9 +33,9 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("kind", "mime"), KINDS.items())
-def test_the_first_bytes_tell_the_type(kind: str, mime: str) -> None:
-    """Of files that a real encoder wrote, without the rest of them."""
-    assert detect_mime(picture(kind)[:16]) == mime
+def test_first_bytes_give_the_type(kind: str, mime: str) -> None:
+    """The first 16 bytes of what a real encoder writes are enough."""
+    assert detect_mime(encode_image(kind)[:16]) == mime
 
 
 @pytest.mark.parametrize(
@@ -49,45 +49,45 @@ def test_the_first_bytes_tell_the_type(kind: str, mime: str) -> None:
         (b"", None),
     ],
 )
-def test_what_no_encoder_here_writes(head: bytes, mime: str | None) -> None:
-    """Phone pictures are recognised; videos, sounds and drawings are no pictures."""
+def test_types_that_pillow_does_not_write(head: bytes, mime: str | None) -> None:
+    """HEIC is recognised; videos, audio and SVG are not images."""
     assert detect_mime(head) == mime
 
 
 @given(st.binary(max_size=40))
 def test_any_bytes_have_a_type_or_none(data: bytes) -> None:
-    """Never an error."""
+    """No input raises an error."""
     assert detect_mime(data) is None or str(detect_mime(data)).startswith("image/")
 
 
-def test_a_suffix_tells_nothing(tmp_path: Path) -> None:
-    """A PNG called .jpg is sent as the PNG it is."""
+def test_the_suffix_is_ignored(tmp_path: Path) -> None:
+    """A PNG named .jpg is sent as a PNG."""
     path = tmp_path / "frame.jpg"
-    path.write_bytes(picture("PNG"))
+    path.write_bytes(encode_image("PNG"))
     image = Image.of(path)
     assert image.with_data(image.read()).mime == "image/png"
 
 
 class TestOf:
-    """Everything that names or is a picture."""
+    """``Image.of`` accepts paths, URLs, bytes, images and data URIs."""
 
     def test_a_path(self) -> None:
-        """By reference: not read before it is needed."""
+        """A path is a reference; the file is read later."""
         assert Image.of("a.png") == Image.of(Path("a.png")) == Image("a.png")
 
     @pytest.mark.parametrize("url", ["https://h.test/a.png", "HTTP://h.test/a"])
     def test_a_url(self, url: str) -> None:
-        """By reference, to be downloaded."""
+        """A URL is a reference; the image is downloaded later."""
         assert (Image.of(url).is_url, Image.of(url).data) == (True, None)
 
     def test_bytes(self) -> None:
-        """By value, known by content."""
+        """Bytes are a value; their hash is known at once."""
         image = Image.of(b"abc")
         assert (image.data, image.is_url, image.source) == (b"abc", False, "<bytes>")
         assert image.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
     def test_an_image(self) -> None:
-        """Stays the one it is."""
+        """An image is returned as it is."""
         image = Image.of(b"abc")
         assert Image.of(image) is image
 
@@ -102,7 +102,7 @@ class TestOf:
         ],
     )
     def test_a_data_uri(self, uri: str) -> None:
-        """In base64 (line breaks are usual) or percent-encoded, the same as its bytes."""
+        """Base64 (with line breaks) and percent-encoding give the same image as the bytes."""
         assert Image.of(uri).read() == b"abc"
         assert Image.of(uri).sha256 == Image.of(b"abc").sha256
 
@@ -110,13 +110,13 @@ class TestOf:
         "uri", ["data:image/png", "data:;base64,YWJ", "data:;base64,狮子", "data:;base64,YW!j"]
     )
     def test_a_broken_data_uri(self, uri: str) -> None:
-        """An error of ours, and not one that repeats megabytes."""
+        """A broken data URI raises an ``ImageError`` that does not repeat the data."""
         with pytest.raises(ImageError, match="data URI"):
             Image.of(uri)
 
     @given(st.binary(max_size=200))
     def test_a_data_uri_and_back(self, tail: bytes) -> None:
-        """What `data_uri` writes, `of` reads."""
+        """``Image.of`` reads what ``data_uri`` writes."""
         image = Image.of(b"\xff\xd8\xff" + tail)
         again = Image.of(image.data_uri())
         assert (again.data, again.mime) == (image.data, "image/jpeg")
@@ -124,45 +124,45 @@ class TestOf:
 
 
 class TestRead:
-    """From the disk."""
+    """``Image.read`` reads files."""
 
-    def test_a_home_folder_is_understood(
+    def test_the_home_folder_is_expanded(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """`~` is the user's, as a shell would have it."""
+        """``~`` is the home folder, as in a shell."""
         monkeypatch.setenv("HOME", str(tmp_path))
         (tmp_path / "a.png").write_bytes(b"abc")
         assert Image.of("~/a.png").read() == b"abc"
 
     @pytest.mark.parametrize(
-        ("source", "says"),
+        ("source", "reason"),
         [
             ("nowhere.png", "no such file"),
             ("~nobody-has-this-name/a.png", "no such file"),
             (".", "directory"),
-            ("a\0b.png", "no path"),
+            ("a\0b.png", "not a valid path"),
         ],
     )
-    def test_what_cannot_be_read_is_named(self, source: str, says: str) -> None:
-        """The error says which picture, and why."""
-        with pytest.raises(ImageError, match=says) as caught:
+    def test_an_unreadable_file_is_named(self, source: str, reason: str) -> None:
+        """The error names the file and the reason."""
+        with pytest.raises(ImageError, match=reason) as caught:
             Image.of(source).read()
         assert source in str(caught.value) or repr(source) in str(caught.value)
 
 
-def test_the_name_of_an_upload_tells_the_type_and_no_more() -> None:
-    """Neither the user's folders nor a wrong suffix leave the machine."""
-    private = Image("/home/me/secret plans.bmp", picture("WEBP"))
+def test_the_name_of_an_upload_reveals_only_the_type() -> None:
+    """The name holds neither the user's folders nor a wrong suffix."""
+    private = Image("/home/me/secret plans.bmp", encode_image("WEBP"))
     assert private.filename == "image.webp"
-    assert Image("<bytes>", picture("JPEG")).filename == "image.jpg"
+    assert Image("<bytes>", encode_image("JPEG")).filename == "image.jpg"
 
 
-def test_no_bytes_no_type() -> None:
-    """A provider that is handed a picture without bytes finds out at once."""
+def test_a_reference_has_no_type() -> None:
+    """The type of an image without bytes raises an error that names it."""
     with pytest.raises(ImageError, match=r"a\.png"):
         _ = Image("a.png").mime
 
 
 def test_bytes_are_not_printed() -> None:
-    """A picture in an error or a log is a line, not a megabyte."""
+    """The repr of an image omits its bytes."""
     assert "abcabc" not in repr(Image.of(b"abcabc"))

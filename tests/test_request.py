@@ -1,4 +1,4 @@
-"""What a person asks for: kept, compared, changed."""
+"""Requests: stored, compared and changed."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veo.image import Image
-from veo.request import Request
+from veo.request import OPTIONS, REQUEST_FIELDS, Request, RequestOptions
 from veo.update import RemoteVideo
 
 IMAGES = st.builds(Image, st.text(min_size=1), st.none(), st.none() | st.text("0123456789abcdef"))
@@ -30,18 +30,24 @@ REQUESTS = st.builds(
 )
 
 
+def test_every_field_is_a_keyword_argument() -> None:
+    """``RequestOptions`` repeats the fields for type checkers; none is missing."""
+    assert set(RequestOptions.__annotations__) == set(REQUEST_FIELDS) - {"prompt"}
+    assert set(OPTIONS) == set(REQUEST_FIELDS) - {"prompt", "extend"}
+
+
 @given(REQUESTS)
 def test_json_and_back(request: Request) -> None:
-    """What the ledger keeps is what was asked for; an earlier process's request is the same."""
+    """A request read from JSON equals the one that was written."""
     assert Request.from_json(request.to_json()) == request
 
 
 @given(REQUESTS)
-def test_json_says_only_what_was_said(request: Request) -> None:
-    """No field that was left open, so that a default of tomorrow is not taken for a wish."""
-    said = request.to_json()
-    assert None not in said.values()
-    assert {name for name in said if name != "prompt"} == {
+def test_json_holds_only_given_fields(request: Request) -> None:
+    """A field that was left out is absent, so that a later default is not taken for a choice."""
+    body = request.to_json()
+    assert None not in body.values()
+    assert {name for name in body if name != "prompt"} == {
         name
         for name in Request.__dataclass_fields__
         if name != "prompt" and getattr(request, name) not in (None, ())
@@ -49,36 +55,36 @@ def test_json_says_only_what_was_said(request: Request) -> None:
 
 
 def test_json_holds_no_bytes() -> None:
-    """A picture is kept by place and content."""
-    said = Request(prompt="p", start_frame=Image("a.png", b"bytes", "cafe")).to_json()
-    assert said["start_frame"] == {"source": "a.png", "sha256": "cafe"}
+    """An image is stored as its source and hash."""
+    body = Request(prompt="p", start_frame=Image("a.png", b"bytes", "cafe")).to_json()
+    assert body["start_frame"] == {"source": "a.png", "sha256": "cafe"}
 
 
 @pytest.mark.parametrize(
-    "given_",
+    "source",
     ["a.png", Path("a.png"), Image("a.png"), ["a.png"], (Path("a.png"),)],
     ids=["text", "path", "image", "list", "tuple"],
 )
-def test_pictures_come_in_every_form(given_: Any) -> None:
-    """One reference or many, by path or as an image."""
-    request = Request(prompt="p", start_frame="a.png", reference=given_)  # type: ignore[arg-type]
+def test_images_are_accepted_in_every_form(source: Any) -> None:
+    """A reference is given alone or in a list, as text, path or image."""
+    request = Request(prompt="p", start_frame="a.png", reference=source)  # type: ignore[arg-type]
     assert (request.start_frame, request.reference) == (Image("a.png"), (Image("a.png"),))
 
 
-def test_no_pictures() -> None:
-    """None and an empty list are no references."""
+def test_no_references() -> None:
+    """An empty list is the same as no references."""
     assert Request(prompt="p", reference=[]) == Request(prompt="p")  # type: ignore[arg-type]
 
 
-def test_images_come_in_order() -> None:
-    """Start, end, then references; what is missing leaves no hole."""
+def test_images_are_in_order() -> None:
+    """Start frame, end frame, references; a missing image leaves no gap."""
     request = Request(prompt="p", end_frame=Image("e"), reference=(Image("1"), Image("2")))
     assert request.frames == (Image("e"),)
     assert request.images == (Image("e"), Image("1"), Image("2"))
 
 
 def test_every_image_is_mapped() -> None:
-    """And nothing else."""
+    """``map_images`` changes all images and nothing else."""
     request = Request(
         prompt="p", seed=7, start_frame=Image("s"), end_frame=Image("e"), reference=(Image("r"),)
     )
@@ -88,17 +94,17 @@ def test_every_image_is_mapped() -> None:
 
 
 class TestFingerprint:
-    """Two requests for the same thing have the same."""
+    """Equal requests have equal fingerprints."""
 
-    def test_pictures_count_by_content(self) -> None:
-        """Not by place."""
+    def test_images_count_by_content(self) -> None:
+        """Two paths to the same image give the same fingerprint."""
         here, there = (Request(prompt="p", start_frame=Image(at, None, "cafe")) for at in "ab")
         other = Request(prompt="p", start_frame=Image("a", None, "beef"))
         assert here.fingerprint() == there.fingerprint() != other.fingerprint()
 
     @given(REQUESTS, REQUESTS)
     def test_different_requests_differ(self, one: Request, other: Request) -> None:
-        """As long as no two pictures are the same."""
+        """Requests that differ in more than the paths of images have different fingerprints."""
         same = one.map_images(_content) == other.map_images(_content)
         assert (one.fingerprint() == other.fingerprint()) is same
 

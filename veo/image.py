@@ -1,4 +1,4 @@
-"""Images that go into a request: where one comes from, and what its bytes say it is."""
+"""Images of a request: where one comes from, and which type its bytes have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from veo.paths import to_absolute
 if TYPE_CHECKING:
     from pathlib import Path
 
-_HEADS = (
+# By magic bytes. Types that no model accepts are here too, so that errors can name them.
+_SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF8", "image/gif"),
@@ -22,6 +23,7 @@ _HEADS = (
     (b"II*\x00", "image/tiff"),
     (b"MM\x00*", "image/tiff"),
 )
+# HEIC and AVIF share a container, whose brand at byte 8 tells them apart.
 _BRANDS = {
     b"avif": "image/avif",
     b"avis": "image/avif",
@@ -33,24 +35,24 @@ _SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 
 
 def detect_mime(data: bytes) -> str | None:
-    """The MIME type that the first bytes of a picture tell, or None; suffixes are never asked."""
+    """Return the MIME type of an image by its first bytes, or None; file names often lie."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     if data[4:8] == b"ftyp" and data[8:12] in _BRANDS:
         return _BRANDS[data[8:12]]
-    return next((mime for head, mime in _HEADS if data.startswith(head)), None)
+    return next((mime for signature, mime in _SIGNATURES if data.startswith(signature)), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture by reference (a path, a URL) or by value (bytes, a data URI).
+    """An image by reference (a path, a URL) or by value (bytes, a data URI).
 
-    A provider only ever sees images that carry their bytes, fitted to its model's limits.
+    Providers receive only images with bytes that fit the limits of the model.
 
     Attributes:
-        source: The path or URL, or a label such as ``<bytes>`` for a picture given by value.
-        data: The encoded picture, or None while it is only referred to.
-        sha256: Of the picture as the user gave it; known once it has been looked at.
+        source: The path or URL, or a label such as ``<bytes>`` for an image given by value.
+        data: The encoded image; None for a reference.
+        sha256: The hash of the original image; None before it was read.
     """
 
     source: str
@@ -59,7 +61,7 @@ class Image:
 
     @classmethod
     def of(cls, source: Image | str | Path | bytes) -> Image:
-        """An image from a path, an ``http(s)`` URL, a ``data:`` URI or the bytes themselves.
+        """Return an image from a path, an ``http(s)`` URL, a ``data:`` URI or its bytes.
 
         Raises:
             ImageError: The data URI cannot be decoded.
@@ -76,35 +78,35 @@ class Image:
 
     @property
     def is_url(self) -> bool:
-        """Whether the picture has to be downloaded first."""
+        """Whether the image has to be downloaded first."""
         return self.source.lower().startswith(("http://", "https://"))
 
     @property
     def mime(self) -> str:
-        """The MIME type by magic bytes; the bytes must be there.
+        """The MIME type of the bytes.
 
         Raises:
-            ImageError: The image carries no bytes, or bytes of no known kind of picture.
+            ImageError: The image has no bytes, or they are of no known type.
         """
         mime = detect_mime(self.data or b"")
         if mime is None:
-            raise ImageError(f"{self.source} is not a picture that anyone knows")
+            raise ImageError(f"{self.source} is not an image of a known type")
         return mime
 
     @property
     def filename(self) -> str:
-        """A file name for an upload: it tells the real type, and nothing about the user's disk."""
+        """A file name for uploads: of the right type, without the user's own path."""
         return f"image{_SUFFIXES.get(self.mime, '.bin')}"
 
     def data_uri(self) -> str:
-        """The picture as ``data:<mime>;base64,...``; the bytes must be there."""
+        """Return the image as ``data:<mime>;base64,...``; it must have bytes."""
         return f"data:{self.mime};base64,{base64.b64encode(self.data or b'').decode()}"
 
     def read(self) -> bytes:
-        """The bytes of a picture given by value or by path.
+        """Return the bytes of an image given by value or by path.
 
         Raises:
-            ImageError: The file is missing, a folder, or cannot be read.
+            ImageError: The file cannot be read.
         """
         if self.data is not None:
             return self.data
@@ -115,20 +117,23 @@ class Image:
         except OSError as error:
             raise ImageError(f"{self.source}: {error.strerror or error}") from error
         except ValueError as error:
-            raise ImageError(f"{self.source!r} is no path: {error}") from error
+            raise ImageError(f"{self.source!r} is not a valid path: {error}") from error
 
     def with_data(self, data: bytes) -> Image:
-        """The same image with these bytes, for example after it was fitted to a limit."""
+        """Return the image with other bytes, for example made smaller; the sha256 stays."""
         return replace(self, data=data)
 
 
 def _decode_data_uri(uri: str) -> bytes:
     head, comma, body = uri.partition(",")
     if not comma:
-        raise ImageError("the data URI has no comma: data:image/png;base64,... was expected")
+        raise ImageError(
+            "the data URI has no comma; a valid one starts with data:image/png;base64,"
+        )
     if not head.lower().endswith(";base64"):
         return unquote_to_bytes(body)
     try:
+        # Line breaks are common in base64; any other foreign character is an error.
         return base64.b64decode("".join(body.split()), validate=True)
     except ValueError as error:
         raise ImageError(f"the data URI is not valid base64: {error}") from error
