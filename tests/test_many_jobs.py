@@ -135,10 +135,10 @@ def test_a_snapshot_adds_up(client: veo.Client, server: veo_sandbox.Sandbox) -> 
     last = take_snapshot(batch)
 
     assert (seen.total, sum(seen.counts.values()), seen.cap) == (4, 4, 3 * PRICE)
-    assert seen.sums.reserved == 3 * PRICE
+    assert seen.spending.held == 3 * PRICE
     assert seen.remaining_s
     assert (last.ended, last.counts, last.remaining_s) == (4, {"done": 3, "not sent": 1}, None)
-    assert last.sums.charged == 3 * PRICE
+    assert last.spending.charged == 3 * PRICE
 
 
 def test_a_job_that_was_taken_away_is_followed(

@@ -78,8 +78,8 @@ class TestDescribe:
         [
             (State.UNKNOWN, {"error": UnknownOutcomeError("abcdefghjk")}, False),
             (State.UNKNOWN, {"certain": True}, False),
-            (State.FAILED, {"certain": False, "charged": 150_000}, False),
-            (State.FAILED, {}, True),
+            (State.FAILED, {"certain": False, "reserved": 0, "charged": 150_000}, False),
+            (State.FAILED, {"reserved": 0}, True),
         ],
     )
     def test_a_doubtful_charge_is_called_so(

@@ -62,6 +62,13 @@ def format_usd(micros: int) -> str:
     return f"{'-' if micros < 0 else ''}{format_amount(amount)}"
 
 
+def to_dollars(micros: int) -> float:
+    """Convert millionths of a USD into USD, as a number for JSON."""
+    from veo.money import to_usd
+
+    return float(to_usd(micros))
+
+
 def describe_quote(quote: Quote) -> str:
     """A quote and its rule: ``$0.15 on success``, ``$1.20 on acceptance (8 s at $0.15)``."""
     from veo.money import format_amount
@@ -87,31 +94,25 @@ def describe_plan(planned: Plan) -> str:
 
 def describe_charge(record: Record) -> str:
     """What a job has cost so far, in words."""
-    from veo.ledger.record import State
-
-    doubt = record.doubtful + (record.reserved if record.state is State.UNKNOWN else 0)
-    said = []
+    doubt, said = record.in_doubt, []
     if record.charged:
         said.append(f"{'' if record.certain else 'probably '}charged {format_usd(record.charged)}")
     if doubt:
         said.append(
             f"perhaps {format_usd(doubt)} more" if said else f"perhaps charged {format_usd(doubt)}"
         )
-    elif record.reserved:
-        said.append(f"quoted {format_usd(record.reserved)}")
+    if record.held:
+        said.append(f"quoted {format_usd(record.held)}")
     return ", ".join(said) or ("not charged" if record.certain else "probably not charged")
 
 
 def format_cost(record: Record) -> str:
     """What a job has cost so far, in a column: charged, perhaps charged, or held for it."""
-    from veo.ledger.record import State
-
-    doubt = record.doubtful + (record.reserved if record.state is State.UNKNOWN else 0)
-    if doubt or not record.certain:
-        return f"{format_usd(record.charged + doubt)} ?"
+    if record.in_doubt or not record.certain:
+        return f"{format_usd(record.charged + record.in_doubt)} ?"
     if record.charged:
         return format_usd(record.charged)
-    return f"({format_usd(record.reserved)})" if record.reserved else "-"
+    return f"({format_usd(record.held)})" if record.held else "-"
 
 
 def describe_outcome(record: Record) -> str:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from veo.batch.result import count_states
+from veo.batch.result import count_states, read_spending
 from veo.ledger import IN_FLIGHT
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from veo.batch.batch import Batch
     from veo.batch.entry import Entry
-    from veo.ledger import Sums
+    from veo.ledger.spending import Spending
 
 # From this many videos of the same run on, their median predicts better than older jobs do.
 _MIN_DURATIONS = 3
@@ -30,7 +30,7 @@ class Snapshot:
         total: Number of valid items.
         ended: Number of items that need no more work in this run.
         counts: Number of items by state.
-        sums: The money of all runs of this batch.
+        spending: The money of all runs of this batch.
         cap: The lowest limit on that money in millionths of a USD; None if there is none.
         remaining_s: Estimated seconds until the last video is made; None if unknown.
     """
@@ -38,7 +38,7 @@ class Snapshot:
     total: int
     ended: int
     counts: dict[str, int]
-    sums: Sums
+    spending: Spending
     cap: int | None
     remaining_s: float | None
 
@@ -50,7 +50,7 @@ def take_snapshot(batch: Batch) -> Snapshot:
         total=len(batch.entries),
         ended=sum(entry.is_over for entry in batch.entries),
         counts=count_states(batch),
-        sums=batch.session.ledger.sums(batch.run),
+        spending=read_spending(batch),
         cap=min(caps, default=None),
         remaining_s=_estimate_batch_s(batch),
     )

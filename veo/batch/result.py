@@ -10,6 +10,7 @@ from veo.batch.match import paying_actions
 from veo.batch.paths import RESULT_FILE
 from veo.errors import InvalidBatchError
 from veo.files.atomic import open_atomic
+from veo.ledger.spending import JobFilter, Spending, sum_spending
 from veo.money import to_micros, to_usd
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ def _new_charge(entry: Entry) -> int:
     return entry.job.record.charged - charged_before
 
 
+def read_spending(batch: Batch) -> Spending:
+    """Return the money of all runs of the batch."""
+    return sum_spending(batch.session.ledger, JobFilter(run=batch.run))
+
+
 def highest_exit_code(batch: Batch) -> int:
     """Return the highest exit code of the items, those left out as not valid included."""
     codes = [entry.exit_code for entry in batch.entries]
@@ -55,10 +61,13 @@ def highest_exit_code(batch: Batch) -> int:
 
 def summary_json(batch: Batch) -> dict[str, Any]:
     """Return counts, problems, and the money of all runs of the batch in USD."""
-    sums = batch.session.ledger.sums(batch.run)
-    money = {
-        name: float(to_usd(getattr(sums, name))) for name in ("reserved", "charged", "doubtful")
+    spending = read_spending(batch)
+    amounts = {
+        "reserved": spending.held,
+        "charged": spending.charged,
+        "doubtful": spending.in_doubt,
     }
+    cost = {name: float(to_usd(amount)) for name, amount in amounts.items()}
     problems = [
         {"index": problem.location.index, "line": problem.location.line, "message": problem.message}
         for problem in batch.validation.problems
@@ -67,7 +76,7 @@ def summary_json(batch: Batch) -> dict[str, Any]:
         "run": batch.run,
         "exit_code": highest_exit_code(batch),
         "counts": count_states(batch),
-        "cost": {**money, "currency": "USD"},
+        "cost": {**cost, "currency": "USD"},
         "problems": problems,
     }
 

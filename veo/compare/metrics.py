@@ -181,8 +181,6 @@ def compute_metrics(
     first, done = records[0], [record for record in records if record.state is State.DONE]
     failed = [record for record in records if record.has_ended and record.state is not State.DONE]
     unended = [record for record in records if not record.has_ended]
-    # A reservation of a job that is no longer in progress may have been charged.
-    in_doubt = [record for record in records if record.has_ended or record.state is State.UNKNOWN]
     ends = {
         "accepted": [(record, accepted.get(record.id)) for record in records],
         "generated": [(record, record.ready_at) for record in records],
@@ -197,8 +195,8 @@ def compute_metrics(
         charged_for_made=sum(record.charged for record in done),
         charged_for_failed=sum(record.charged for record in failed),
         charged_for_open=sum(record.charged for record in unended),
-        held=sum(record.reserved for record in unended if record.state is not State.UNKNOWN),
-        unknown=sum(r.doubtful for r in records) + sum(r.reserved for r in in_doubt),
+        held=sum(record.held for record in records),
+        unknown=sum(record.in_doubt for record in records),
         times={step: _seconds_since_submit(pairs, speed) for step, pairs in ends.items()},
         polls=sum(record.polls for record in records),
         bytes=sum(record.bytes or 0 for record in done),

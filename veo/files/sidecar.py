@@ -38,12 +38,15 @@ def job_to_json(record: Record) -> dict[str, Any]:
 
 
 def cost_to_json(record: Record) -> dict[str, Any]:
-    """Return the quote and the charge of a job in USD; ``certain`` tells if the charge is known."""
+    """Return the quote and the charge of a job in USD.
+
+    ``certain`` is true if the charge is beyond doubt and nothing else can have been charged.
+    """
     return {
         "quoted": float(record.parse_quote().amount),
         "charged": float(to_usd(record.charged)),
         "currency": "USD",
-        "certain": record.certain and record.state is not State.UNKNOWN,
+        "certain": record.certain and not record.in_doubt,
     }
 
 

@@ -1,6 +1,6 @@
 """Every job, on disk, before anything is sent."""
 
-from veo.ledger.caps import Cap, Sums
+from veo.ledger.budget import Cap
 from veo.ledger.ledger import Ledger
 from veo.ledger.record import ENDED, IN_FLIGHT, LIVE, Event, Record, State
 from veo.ledger.reserve import NewJob, PlanResult
@@ -16,5 +16,4 @@ __all__ = [
     "PlanResult",
     "Record",
     "State",
-    "Sums",
 ]

@@ -1,12 +1,15 @@
-"""Caps on money: which hold now, and what it would take when one is in the way."""
+"""Caps on money: which apply now, what counts against them, and the error when one is reached."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sqlalchemy import func, select
+
 from veo.errors import BudgetError
-from veo.ledger import Cap
+from veo.ledger.schema import jobs
 from veo.money import format_amount, to_micros, to_usd
 from veo.problems import Remedy
 
@@ -14,56 +17,91 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
+    from sqlalchemy import Connection
+
     from veo.config import Config
 
 MAX_COST = "max_cost"
 
 
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """A limit on what jobs hold, were charged and may have been charged together.
+
+    Attributes:
+        name: The name of its setting, for example ``max_cost``.
+        limit: Millionths of a USD.
+        run: Count the jobs of this run; None counts all.
+        since: Count jobs planned at or after this time, Unix seconds.
+    """
+
+    name: str
+    limit: int
+    run: str | None = None
+    since: float = 0.0
+
+
 def current_caps(config: Config, run: str, max_cost: Decimal | None = None) -> list[Cap]:
-    """The caps that hold now: of the run, the day, the month (local time).
+    """Return the caps that apply now: on the run, the local day, the local month.
 
     Args:
-        config: What is configured.
-        run: The jobs that ``max_cost`` counts.
-        max_cost: USD; the configured ones by default.
+        config: Holds the budgets, and the cap on a run unless ``max_cost`` is given.
+        run: The run whose jobs ``max_cost`` counts.
+        max_cost: USD; 0 is a cap too.
     """
     limit = max_cost if max_cost is not None else config.max_cost
-    found = [Cap(MAX_COST, to_micros(limit), run=run)] if limit is not None else []
+    caps = [Cap(MAX_COST, to_micros(limit), run=run)] if limit is not None else []
     today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    spans = {"daily": today, "monthly": today.replace(day=1)}
-    for name, begin in spans.items():
-        allowed: Decimal | None = getattr(config.budget, name)
+    budgets = {
+        "daily": (config.budget.daily, today),
+        "monthly": (config.budget.monthly, today.replace(day=1)),
+    }
+    for name, (allowed, begin) in budgets.items():
         if allowed is not None:
-            found.append(Cap(f"budget.{name}", to_micros(allowed), since=begin.timestamp()))
-    return found
+            caps.append(Cap(f"budget.{name}", to_micros(allowed), since=begin.timestamp()))
+    return caps
+
+
+def count_spent(connection: Connection, cap: Cap) -> int:
+    """Return what counts against a cap now, millionths of a USD.
+
+    That is every amount, whatever the state: a reservation that is held or in doubt, a charge, and
+    earlier sends that may have been charged.
+    """
+    amounts = func.sum(jobs.c.reserved + jobs.c.charged + jobs.c.doubtful)
+    query = select(func.coalesce(amounts, 0))
+    if cap.since:
+        query = query.where(jobs.c.created_at >= cap.since)
+    if cap.run is not None:
+        query = query.where(jobs.c.run == cap.run)
+    return int(connection.execute(query).scalar_one())
 
 
 def over_cap_error(cap: Cap, spent: int, amount: int) -> BudgetError:
-    """The error of an amount that does not fit under a cap, with what would be needed.
+    """Return the error for an amount that exceeds a cap, with the cap that would be needed.
 
     Args:
-        cap: The limit.
+        cap: The cap.
         spent: What counts against it already, millionths of a USD.
         amount: What does not fit, millionths of a USD.
     """
     return BudgetError(
-        f"{format_amount(to_usd(amount))} does not fit under {cap.name} of "
-        f"{format_amount(to_usd(cap.limit))}: "
-        f"{format_amount(to_usd(spent))} is spent or reserved already",
-        hint=f"{cap.name} would have to be at least {format_amount(to_usd(spent + amount))}.",
+        f"{_format_micros(amount)} does not fit under {cap.name} of {_format_micros(cap.limit)}: "
+        f"{_format_micros(spent)} is spent or reserved already",
+        hint=f"{cap.name} would have to be at least {_format_micros(spent + amount)}.",
         remedies=[Remedy("raise_max_cost")] if cap.name == MAX_COST else (),
     )
 
 
 def caps_error(spent: Mapping[Cap, int], amount: int) -> BudgetError | None:
-    """The error of an amount that does not fit under every cap; None when it does.
+    """Return the error for an amount that exceeds some caps; None if it fits under all.
 
     Args:
         spent: What counts against each cap already, millionths of a USD.
-        amount: What does not fit, millionths of a USD.
+        amount: What is to be added, millionths of a USD.
     """
-    tight = {cap: count for cap, count in spent.items() if count + amount > cap.limit}
-    errors = [over_cap_error(cap, count, amount) for cap, count in tight.items()]
+    exceeded = {cap: count for cap, count in spent.items() if count + amount > cap.limit}
+    errors = [over_cap_error(cap, count, amount) for cap, count in exceeded.items()]
     if not errors:
         return None
     return BudgetError(
@@ -71,3 +109,7 @@ def caps_error(spent: Mapping[Cap, int], amount: int) -> BudgetError | None:
         hint=" ".join(str(error.hint) for error in errors),
         remedies=[remedy for error in errors for remedy in error.remedies],
     )
+
+
+def _format_micros(amount: int) -> str:
+    return format_amount(to_usd(amount))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 
 from veo.errors import UnknownJobError
-from veo.ledger import caps as money
 from veo.ledger import reserve as planning
 from veo.ledger import rows
+from veo.ledger.budget import count_spent
 from veo.ledger.database import Database
 from veo.ledger.record import LIVE, Event, Record, State
 from veo.ledger.schema import events, jobs
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.errors import VeoError
-    from veo.ledger.caps import Cap, Sums
+    from veo.ledger.budget import Cap
     from veo.ledger.reserve import NewJob, PlanResult
     from veo.update import RemoteVideo
 
@@ -102,12 +102,7 @@ class Ledger:
     def count_spent(self, cap: Cap) -> int:
         """What counts against a cap now, millionths of a USD."""
         with self.database.read() as connection:
-            return money.count_spent(connection, cap)
-
-    def sums(self, run: str | None = None) -> Sums:
-        """The money of a run, or of all jobs."""
-        with self.database.read() as connection:
-            return money.sums(connection, run)
+            return count_spent(connection, cap)
 
     def move_job(
         self,

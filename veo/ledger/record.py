@@ -1,4 +1,4 @@
-"""A job as the ledger keeps it, and the moves that its life allows."""
+"""A job as the ledger stores it, and the transitions that its state may make."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """Where a job is in its life; see ``MOVES``."""
+    """The state of a job; ``TRANSITIONS`` says which state can follow which."""
 
     PLANNED = "planned"
     SUBMITTING = "submitting"
@@ -37,19 +37,35 @@ _AFTER_SEND = frozenset({State.READY, State.FAILED, State.EXPIRED, State.UNKNOWN
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.PLANNED: frozenset({State.SUBMITTING, State.FAILED}),
+    # Back to planned when the provider certainly refused the request, which may be sent again.
     State.SUBMITTING: _AFTER_SEND | {State.PLANNED, State.SUBMITTED, State.RUNNING},
     State.SUBMITTED: _AFTER_SEND | {State.RUNNING},
     State.RUNNING: _AFTER_SEND,
-    # Done at once when the file turns out to be there already.
+    # Done without a download if the file is on disk already.
     State.READY: frozenset({State.DOWNLOADING, State.DONE, State.EXPIRED, State.FAILED}),
     State.DOWNLOADING: frozenset({State.READY, State.DONE, State.EXPIRED, State.FAILED}),
-    # A file that is gone from the disk may still be at the provider's.
+    # A file that was deleted from the disk can be downloaded again while the provider keeps it.
     State.DONE: frozenset({State.READY}),
     State.FAILED: frozenset(),
     State.EXPIRED: frozenset(),
-    # Out of the unknown only by a late answer, a reconciliation, or an explicit resubmit.
+    # Only a late response, a reconciliation or an explicit resubmit resolves an unknown outcome.
     State.UNKNOWN: frozenset({State.PLANNED, State.SUBMITTED, State.READY, State.FAILED}),
 }
+
+
+def split_reservation(state: State, reserved: int) -> tuple[int, int]:
+    """Split a reservation into the amount that is held and the amount that is in doubt.
+
+    This is the only place that decides it. The rule depends on nothing but the state, so sums in
+    SQL group by state and apply it to each group. A live job will release its reservation or turn
+    it into a charge. A job that is not live any more did neither: the provider may have charged
+    the amount, and only its list of charges can tell.
+
+    Args:
+        state: The state of the job, or of all jobs of a group.
+        reserved: Their ``reserved`` column, millionths of a USD.
+    """
+    return (reserved, 0) if state in LIVE else (0, reserved)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,21 +74,23 @@ class Record:
 
     Attributes:
         id: Ten letters and digits; any unambiguous beginning names the job.
-        run: The run or batch that planned it; a cap on a run counts these.
+        run: The run or batch that planned it; a cap on a run counts its jobs.
         version: Counts every change; a change names the version that it was made from.
         owner: The worker that holds the lease, or None.
         request: The request as JSON.
-        fingerprint: What was asked for, by content.
-        output: The final file, absolute.
+        fingerprint: Hash of the request's content.
+        output: Absolute path of the final file.
         force: Whether an existing output may be replaced.
-        reserved: Held for it now.
-        charged: Taken for it, by the provider's rule.
-        doubtful: May have been taken for earlier sends whose answers were lost.
+        quote: The quote as JSON.
+        reserved: Reserved for its last send and neither released nor charged; see ``held`` and
+            ``in_doubt``.
+        charged: Charged for it by the provider's rule.
+        doubtful: May have been charged for earlier sends whose responses were lost.
         certain: Whether ``charged`` is beyond doubt.
         not_before: Earliest time of the next send.
-        submits: Paid requests sent.
-        polls: Polls made.
-        tag: Validator of the remote file while a part of it is on disk.
+        submits: Number of paid requests sent.
+        polls: Number of polls sent.
+        tag: Validator (ETag) of the remote file while a part of it is on disk.
     """
 
     id: str
@@ -106,19 +124,18 @@ class Record:
     tag: str | None = None
 
     def parse_request(self) -> Request:
-        """The request, images by reference."""
+        """Return the request; its images are references to stored files."""
         return Request.from_json(json.loads(self.request))
 
     def parse_quote(self) -> Quote:
-        """The quote it was planned with."""
         return Quote.from_json(json.loads(self.quote))
 
     def remote_video(self) -> RemoteVideo | None:
-        """Where the finished video is, once that is known."""
+        """Return the address of the finished video, or None while it is not known."""
         return RemoteVideo(**json.loads(self.video)) if self.video else None
 
     def error_json(self) -> dict[str, Any] | None:
-        """The error that ended it, as ``VeoError.to_json`` gave it."""
+        """Return the error that ended the job, in the form of ``VeoError.to_json``."""
         return json.loads(self.error) if self.error else None
 
     @property
@@ -128,25 +145,39 @@ class Record:
 
     @property
     def covers_request(self) -> bool:
-        """Whether it stands for what it was asked for: a second job would be a second payment.
+        """Whether a second job for the same request would be a second payment.
 
-        A failure does not, nor a video that was gone before it was ever on disk.
+        False after a failure, and after a video expired that was never on disk.
         """
-        lost = self.state is State.EXPIRED and self.sha256 is None
-        return self.state is not State.FAILED and not lost
+        is_lost = self.state is State.EXPIRED and self.sha256 is None
+        return self.state is not State.FAILED and not is_lost
+
+    @property
+    def held(self) -> int:
+        """Reserved while the job is live."""
+        return split_reservation(self.state, self.reserved)[0]
+
+    @property
+    def in_doubt(self) -> int:
+        """What may have been charged on top of ``charged``, at most."""
+        return self.doubtful + split_reservation(self.state, self.reserved)[1]
+
+    @property
+    def uncertain(self) -> int:
+        """The charge if it is not beyond doubt, else 0."""
+        return 0 if self.certain else self.charged
 
     @property
     def charged_usd(self) -> Decimal:
-        """USD taken for it."""
         return to_usd(self.charged)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One line of a job's history. Money columns are differences, so sums over time are exact.
+    """One line of a job's history. Its amounts are differences, so sums over time are exact.
 
     Attributes:
-        kind: ``planned``, a state that was reached, or what else happened.
+        kind: ``planned``, the state that was reached, or another name of what happened.
         message: For a person, or None.
         data: Details by name.
     """

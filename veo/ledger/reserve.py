@@ -15,7 +15,7 @@ from sqlalchemy import insert, select
 
 from veo.errors import LeaseLostError
 from veo.ledger import rows
-from veo.ledger.caps import count_spent
+from veo.ledger.budget import count_spent
 from veo.ledger.record import LIVE, Record, State
 from veo.ledger.schema import events, jobs
 from veo.money import to_micros
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from veo.ledger.caps import Cap
+    from veo.ledger.budget import Cap
     from veo.money import Quote
     from veo.request import Request
 

@@ -1,7 +1,6 @@
-"""What the jobs of a ledger hold and have cost, added up by the database.
+"""Sums of what jobs hold and have cost. The database adds up; amounts are millionths of a USD.
 
-A job counts on the day it was asked for, in local time, as the daily and monthly budgets count it.
-Amounts are millionths of a USD.
+A job counts on the local day on which it was planned, as in the daily and monthly budgets.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from sqlalchemy import BigInteger, case, cast, func, select
 
 from veo.ledger import rows
-from veo.ledger.record import ENDED, LIVE, State
+from veo.ledger.record import ENDED, LIVE, State, split_reservation
 from veo.ledger.schema import events, jobs
 from veo.money import to_usd
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from decimal import Decimal
 
     from sqlalchemy import ColumnElement, Row, Select
@@ -31,34 +30,38 @@ if TYPE_CHECKING:
 Dimension = Literal["day", "provider", "model", "batch", "outcome"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 UNDER_WAY = "under way"
-_QUARTER_H = 900  # every time zone is whole quarters of an hour away from UTC
+_QUARTER_HOUR_S = 900  # every time zone's offset from UTC is a whole number of quarters
 
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs are looked at.
+    """Which jobs are selected; every condition must hold.
 
     Attributes:
         since: Planned at or after this time, Unix seconds.
-        until: Planned before this time.
-        providers: Of one of these; all when empty.
+        until: Planned before this time, Unix seconds.
+        providers: Of one of these providers; all if empty.
         run: Of this run or batch.
+        states: In one of these states; all if None.
     """
 
     since: float | None = None
     until: float | None = None
     providers: Collection[str] = ()
     run: str | None = None
+    states: Collection[State] | None = None
 
     def apply_to(self, query: Select[Any]) -> Select[Any]:
-        """The query over ``jobs``, for these alone."""
+        """Restrict a query over ``jobs``."""
         if self.since is not None:
             query = query.where(jobs.c.created_at >= self.since)
         if self.until is not None:
             query = query.where(jobs.c.created_at < self.until)
         if self.providers:
             query = query.where(jobs.c.provider.in_(self.providers))
-        return query if self.run is None else query.where(jobs.c.run == self.run)
+        if self.run is not None:
+            query = query.where(jobs.c.run == self.run)
+        return query if self.states is None else query.where(jobs.c.state.in_(self.states))
 
 
 ALL_JOBS = JobFilter()
@@ -66,18 +69,18 @@ ALL_JOBS = JobFilter()
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """The money of some jobs.
+    """What some jobs hold and have cost.
 
     Attributes:
-        jobs: How many there are.
-        videos: How many of them are done: a video that can be kept.
-        for_done: Charged for those.
-        for_nothing: Charged for jobs that failed, or whose video was gone.
-        for_open: Charged for jobs that have not ended, or whose outcome is unknown.
-        uncertain: The part of all that was charged that is not beyond doubt.
-        reserved: Held for jobs under way.
-        unknown: What may have been charged besides, at most: jobs of unknown outcome, tasks that
-            vanished, earlier sends whose answers were lost.
+        jobs: Number of jobs.
+        videos: Number of jobs that are done, each with a video on disk.
+        for_done: Charged for jobs that are done.
+        for_nothing: Charged for jobs that failed or expired.
+        for_open: Charged for jobs that have not ended or whose outcome is unknown.
+        uncertain: The part of the charges that is not beyond doubt.
+        held: Reserved for live jobs.
+        in_doubt: What may have been charged in addition, at most: for jobs of unknown outcome,
+            tasks that vanished, and earlier sends whose responses were lost.
     """
 
     jobs: int = 0
@@ -86,116 +89,133 @@ class Spending:
     for_nothing: int = 0
     for_open: int = 0
     uncertain: int = 0
-    reserved: int = 0
-    unknown: int = 0
+    held: int = 0
+    in_doubt: int = 0
 
     @property
     def charged(self) -> int:
-        """All that was charged, as far as anybody knows."""
+        """All charges, as far as the ledger knows."""
         return self.for_done + self.for_nothing + self.for_open
 
     @property
     def most(self) -> int:
         """The most that can have been charged."""
-        return self.charged + self.unknown
+        return self.charged + self.in_doubt
 
     @property
     def per_video(self) -> Decimal | None:
-        """USD charged for each video that can be kept; None when there is none."""
+        """USD charged for each video on disk; None without a video."""
         return to_usd(self.charged) / self.videos if self.videos else None
 
     def __add__(self, other: Spending) -> Spending:
-        return Spending(*map(add, _parts(self), _parts(other)))
+        return Spending(*map(add, _amounts(self), _amounts(other)))
 
 
-_parts = attrgetter(*(item.name for item in fields(Spending)))
+_amounts = attrgetter(*(item.name for item in fields(Spending)))
 
 
 def group_spending(
-    ledger: Ledger, by: Sequence[Dimension] = (), scope: JobFilter = ALL_JOBS
+    ledger: Ledger, by: Sequence[Dimension] = (), job_filter: JobFilter = ALL_JOBS
 ) -> dict[tuple[str, ...], Spending]:
-    """The money of jobs, added up in groups.
+    """Add up the money of jobs in groups.
 
     Args:
-        ledger: Whose jobs.
-        by: What makes a group; one group of all when empty.
-        scope: Which jobs.
+        ledger: The ledger that is read.
+        by: What makes a group; one group of all jobs if empty.
+        job_filter: Which jobs count.
 
     Returns:
-        The accounts by the values of ``by``, in their order; days in ISO form.
+        The sums by the values of ``by``, sorted; days in ISO form.
     """
-    keys = [_KEYS[name] for name in by]
-    query = scope.apply_to(select(*keys, jobs.c.state, *_SUMS).group_by(*keys, jobs.c.state))
-    with ledger.database.read() as connection:
-        found = connection.execute(query).all()
     sums: dict[tuple[str, ...], Spending] = defaultdict(Spending)
-    for row in found:
-        key = tuple(_VALUES.get(name, str)(row[index]) for index, name in enumerate(by))
-        sums[key] += _account(row)
+    for row, spending in _sum_by_state(ledger, by, job_filter):
+        key = tuple(_LABELS.get(name, str)(row[index]) for index, name in enumerate(by))
+        sums[key] += spending
     return dict(sorted(sums.items()))
 
 
-def sum_spending(ledger: Ledger, scope: JobFilter = ALL_JOBS) -> Spending:
-    """The money of all jobs of a scope together."""
-    return group_spending(ledger, (), scope).get((), Spending())
+def spending_by_state(ledger: Ledger, job_filter: JobFilter = ALL_JOBS) -> dict[State, Spending]:
+    """Add up the money of jobs for each state that a job is in."""
+    groups = _sum_by_state(ledger, (), job_filter)
+    return {State(row.state): spending for row, spending in groups}
 
 
-def find_jobs(ledger: Ledger, scope: JobFilter = ALL_JOBS) -> list[Record]:
-    """The jobs of a scope, the oldest first."""
-    query = scope.apply_to(select(jobs)).order_by(jobs.c.created_at, jobs.c.id)
+def sum_spending(ledger: Ledger, job_filter: JobFilter = ALL_JOBS) -> Spending:
+    """Add up the money of all selected jobs."""
+    return sum(spending_by_state(ledger, job_filter).values(), Spending())
+
+
+def find_jobs(ledger: Ledger, job_filter: JobFilter = ALL_JOBS) -> list[Record]:
+    """Return the selected jobs, the oldest first."""
+    query = job_filter.apply_to(select(jobs)).order_by(jobs.c.created_at, jobs.c.id)
     with ledger.database.read() as connection:
         return rows.fetch_records(connection, query)
 
 
 def find_untraced(ledger: Ledger) -> list[str]:
-    """Ids of jobs whose money is not the sum of their events; empty unless a ledger was edited."""
-    parts = (jobs.c.reserved, jobs.c.charged, jobs.c.doubtful)
-    moved = [func.coalesce(func.sum(events.c[part.name]), 0) for part in parts]
-    differs = [total != part for total, part in zip(moved, parts, strict=True)]
+    """Return the ids of jobs whose amounts are not the sums of their events.
+
+    There are none unless somebody edited the ledger by other means.
+    """
+    amounts = (jobs.c.reserved, jobs.c.charged, jobs.c.doubtful)
+    sums = [func.coalesce(func.sum(events.c[amount.name]), 0) for amount in amounts]
+    differs = [total != amount for total, amount in zip(sums, amounts, strict=True)]
     query = (
         select(jobs.c.id)
         .join(events, events.c.job == jobs.c.id, isouter=True)
-        .group_by(jobs.c.id, *parts)
+        .group_by(jobs.c.id, *amounts)
         .having(differs[0] | differs[1] | differs[2])
     )
     with ledger.database.read() as connection:
         return list(connection.scalars(query))
 
 
-def _account(row: Row[Any]) -> Spending:
-    """One group of one state; what a charge was for follows from the state."""
-    state, sure = State(row.state), int(row.charged)
-    live = state in LIVE
-    purpose = "for_nothing" if state in ENDED else "for_open"
-    money = {"for_done" if state is State.DONE else purpose: sure}
+def _sum_by_state(
+    ledger: Ledger, by: Sequence[Dimension], job_filter: JobFilter
+) -> Iterator[tuple[Row[Any], Spending]]:
+    keys = [_KEYS[name] for name in by]
+    query = select(*keys, jobs.c.state, *_SUMS).group_by(*keys, jobs.c.state)
+    with ledger.database.read() as connection:
+        for row in connection.execute(job_filter.apply_to(query)):
+            yield row, _to_spending(row)
+
+
+def _to_spending(row: Row[Any]) -> Spending:
+    """Convert the sums of one state; the state decides what a charge was for."""
+    state, charged = State(row.state), int(row.charged)
+    is_done = state is State.DONE
+    held, in_doubt = split_reservation(state, int(row.reserved))
     return Spending(
         jobs=row.jobs,
-        videos=row.jobs if state is State.DONE else 0,
+        videos=row.jobs if is_done else 0,
+        for_done=charged if is_done else 0,
+        for_nothing=charged if state in ENDED and not is_done else 0,
+        for_open=charged if state not in ENDED else 0,
         uncertain=int(row.uncertain),
-        reserved=int(row.reserved) if live else 0,
-        unknown=int(row.doubtful) + (0 if live else int(row.reserved)),
-        **money,
+        held=held,
+        in_doubt=int(row.doubtful) + in_doubt,
     )
 
 
 @lru_cache(maxsize=65_536)
-def _to_local_day(quarter: int) -> str:
-    at = datetime.fromtimestamp(quarter * _QUARTER_H).astimezone()
-    return at.date().isoformat()
+def _to_local_day(quarter_hour: int) -> str:
+    """Convert quarters of an hour since 1970 into a local day in ISO form."""
+    return datetime.fromtimestamp(quarter_hour * _QUARTER_HOUR_S).astimezone().date().isoformat()
 
 
-def _to_outcome(state: Any) -> str:
-    return UNDER_WAY if State(state) in LIVE else str(state)
+def _to_outcome(state: str) -> str:
+    return UNDER_WAY if State(state) in LIVE else state
 
 
-_KEYS: dict[str, ColumnElement[Any]] = {
-    "day": cast(jobs.c.created_at, BigInteger) // _QUARTER_H,
+_KEYS: dict[Dimension, ColumnElement[Any]] = {
+    # SQL has no portable time zones: it groups by quarters of an hour, and Python finds the day.
+    "day": cast(jobs.c.created_at, BigInteger) // _QUARTER_HOUR_S,
     "provider": jobs.c.provider,
     "model": jobs.c.model,
     "batch": jobs.c.run,
     "outcome": jobs.c.state,
 }
-_VALUES: dict[str, Any] = {"day": _to_local_day, "outcome": _to_outcome}
+_LABELS: dict[Dimension, Any] = {"day": _to_local_day, "outcome": _to_outcome}
 _SUMS = (
     func.count().label("jobs"),
     func.sum(jobs.c.charged).label("charged"),

@@ -89,7 +89,8 @@ def _collect_unmatched(
 ) -> None:
     """Sort the jobs that are charged in the ledger, but have no charge in the list."""
     matched = {match.record.id for match in result.matched}
-    matched |= {item.record.id for item in result.open_items}
+    # An open item about an earlier send says nothing about the charge for the last one.
+    matched |= {item.record.id for item in result.open_items if not item.is_earlier_send}
     starts_at = rules.charges.starts_at
     for record in records:
         if not record.charged or record.id in matched:

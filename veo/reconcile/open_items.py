@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from veo.ledger.record import LIVE, Record, State
+from veo.ledger.record import Record, State, split_reservation
 from veo.money import to_micros
 from veo.reconcile.result import Assumptions, OpenItem, Reconciliation, Verdict
 from veo.reconcile.similar import ChargeMatcher, sent_at
@@ -24,9 +24,10 @@ def amount_in_doubt(record: Record) -> int:
 
     This includes a job that was accepted and charged before its stream was lost.
     """
-    if record.state is State.UNKNOWN:
-        return min(to_micros(record.parse_quote().amount), record.reserved + record.charged)
-    return 0 if record.state in LIVE else record.reserved
+    _, in_doubt = split_reservation(record.state, record.reserved)
+    if in_doubt or record.state is not State.UNKNOWN:
+        return in_doubt
+    return min(to_micros(record.parse_quote().amount), record.charged)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,8 @@ def _summary_values(whole: Spending) -> list[tuple[str, str]]:
         ("of that, without a video", _format_micros(whole.for_nothing)),
         ("videos", str(whole.videos)),
         ("per finished video", f"${each:.3f}" if each is not None else "-"),
-        ("reserved for jobs in progress", _format_micros(whole.reserved)),
-        ("possibly charged in addition", _format_micros(whole.unknown)),
+        ("reserved for jobs in progress", _format_micros(whole.held)),
+        ("possibly charged in addition", _format_micros(whole.in_doubt)),
     ]
 
 
@@ -55,7 +55,7 @@ def _render_remarks(whole: Spending) -> list[str]:
         amount = _format_micros(whole.uncertain)
         text = f"{amount} of this is not certain: the provider's documents contradict each other."
         remarks.append(html.render_text(text, "soft"))
-    if whole.unknown:
+    if whole.in_doubt:
         text = f"At most, the providers have charged {_format_micros(whole.most)}."
         remarks.append(html.render_text(text, "soft"))
     return remarks
@@ -107,8 +107,8 @@ def _format_row(account: Spending) -> list[str]:
         str(account.videos),
         _format_micros(account.charged),
         _format_micros(account.for_nothing),
-        _format_micros(account.reserved),
-        _format_micros(account.unknown),
+        _format_micros(account.held),
+        _format_micros(account.in_doubt),
         f"${each:.3f}" if each is not None else "-",
     ]
 

@@ -9,9 +9,8 @@ import typer
 
 from veo_commands import exit_codes
 from veo_commands.commands.reconcile import ReconcileOptions, reconcile_charges
-from veo_commands.commands.totals import dollars
 from veo_commands.completion import complete_providers
-from veo_commands.format import format_usd, shorten_path
+from veo_commands.format import format_usd, shorten_path, to_dollars
 from veo_commands.options import ConfigOptions, parse_moment
 from veo_commands.output import out
 from veo_commands.session import open_client, open_ledger
@@ -24,7 +23,17 @@ if TYPE_CHECKING:
 
 _PRECISE = Decimal("0.001")
 _BY = ("provider", "model", "outcome")
-_MONEY = ("for_done", "for_nothing", "for_open", "uncertain", "reserved", "unknown")
+# Names in the output, and the attributes of ``Spending`` that they show.
+_AMOUNTS = {
+    "charged": "charged",
+    "for_done": "for_done",
+    "for_nothing": "for_nothing",
+    "for_open": "for_open",
+    "uncertain": "uncertain",
+    "reserved": "held",
+    "unknown": "in_doubt",
+    "most": "most",
+}
 _TITLES = (">JOBS", ">VIDEOS", ">CHARGED", ">FOR NOTHING", ">RESERVED", ">UNKNOWN", "EACH VIDEO")
 
 
@@ -69,7 +78,7 @@ def cost(
     place: ConfigOptions,
 ) -> int:
     """Show what was spent, or reconcile it with a provider's list of charges."""
-    from veo.ledger.spending import JobFilter, group_spending, sum_spending
+    from veo.ledger.spending import JobFilter, Spending, group_spending
 
     chosen = dimensions(by)
     scope = JobFilter(since=since, providers=known(provider), run=batch)
@@ -83,7 +92,7 @@ def cost(
         check_report_file(report)
     with open_ledger(place) as (_, ledger):
         groups = group_spending(ledger, chosen, scope)
-        whole = sum_spending(ledger, scope)
+        whole = sum(groups.values(), Spending())
         if report:
             written(ledger, scope, report)
     if as_csv:
@@ -155,9 +164,7 @@ def described(account: "Spending") -> dict[str, Any]:
     return {
         "jobs": account.jobs,
         "videos": account.videos,
-        "charged": dollars(account.charged),
-        **{name: dollars(getattr(account, name)) for name in _MONEY},
-        "most": dollars(account.most),
+        **{name: to_dollars(getattr(account, field)) for name, field in _AMOUNTS.items()},
         "currency": "USD",
     }
 
@@ -173,11 +180,10 @@ def _as_csv(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Spending]") -
 
     from veo.money import to_usd
 
-    names = ("charged", *_MONEY, "most")
     table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow([*by, "jobs", "videos", *(f"{name}_usd" for name in names)])
+    table.writerow([*by, "jobs", "videos", *(f"{name}_usd" for name in _AMOUNTS)])
     for key, account in groups.items():
-        money = [f"{to_usd(getattr(account, name)):f}" for name in names]
+        money = [f"{to_usd(getattr(account, name)):f}" for name in _AMOUNTS.values()]
         table.writerow([*key, account.jobs, account.videos, *money])
 
 
@@ -198,7 +204,7 @@ def remarks(account: "Spending") -> list[str]:
     if account.uncertain:
         part = format_usd(account.uncertain)
         said.append(f"{part} of what was charged is not certain: documents contradict each other.")
-    if account.unknown:
+    if account.in_doubt:
         most = format_usd(account.most)
         said.append(
             f"Outcome unknown: charged {format_usd(account.charged)}, at most {most}; "
@@ -216,7 +222,7 @@ def _cells(account: "Spending") -> list[Any]:
         account.videos,
         format_usd(account.charged),
         format_usd(account.for_nothing),
-        format_usd(account.reserved),
-        format_usd(account.unknown),
+        format_usd(account.held),
+        format_usd(account.in_doubt),
         format_amount(each.quantize(_PRECISE)) if each is not None else "-",
     ]

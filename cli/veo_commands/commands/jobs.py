@@ -4,18 +4,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from veo_commands.commands import totals
 from veo_commands.completion import complete_states
-from veo_commands.format import STATE_STYLES, format_age, format_cost, format_usd, shorten_path
+from veo_commands.format import (
+    STATE_STYLES,
+    format_age,
+    format_cost,
+    format_usd,
+    shorten_path,
+    to_dollars,
+)
 from veo_commands.options import ConfigOptions
 from veo_commands.output import out, shorten_line
 from veo_commands.session import open_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from veo.config import Config
-    from veo.ledger import Ledger, Record, State
+    from veo.ledger import Cap, Ledger, Record, State
+    from veo.ledger.spending import Spending
 
 _TITLES = ("JOB", "STATE", "MODEL", ">AGE", "COST", "VIDEO OR PROMPT")
 
@@ -43,7 +50,7 @@ def jobs(
     wanted = _states(state)
     with open_ledger(place) as (config, ledger):
         if cost:
-            _sum_up(config, ledger, ledger.list_jobs(states=wanted))
+            _print_totals(config, ledger, wanted)
             return
         records = ledger.list_jobs(states=wanted, limit=None if every else limit)
     listed(records)
@@ -78,14 +85,50 @@ def _row(record: "Record") -> list[Any]:
     ]
 
 
-def _sum_up(config: "Config", ledger: "Ledger", records: "Sequence[Record]") -> None:
-    sums, left = totals.total(records), totals.budgets(config, ledger)
-    caps = {
-        cap.name: {"limit": totals.dollars(cap.limit), "free": totals.dollars(free)}
-        for cap, free in left
+def _print_totals(config: "Config", ledger: "Ledger", states: "Collection[State] | None") -> None:
+    """Print the sums over all jobs in some states, and what is left of each budget."""
+    from veo.ledger.spending import JobFilter, Spending, spending_by_state
+
+    by_state = spending_by_state(ledger, JobFilter(states=states))
+    total = sum(by_state.values(), Spending())
+    counts = {str(state): spending.jobs for state, spending in sorted(by_state.items())}
+    budgets = _read_budgets(config, ledger)
+    body = {
+        "jobs": counts,
+        "charged": to_dollars(total.charged),
+        "uncertain": to_dollars(total.uncertain),
+        "reserved": to_dollars(total.held),
+        "doubtful": to_dollars(total.in_doubt),
+        "currency": "USD",
+        "budgets": {
+            cap.name: {"limit": to_dollars(cap.limit), "free": to_dollars(left)}
+            for cap, left in budgets
+        },
     }
-    rows = [(cap.name, f"{format_usd(free)} of {format_usd(cap.limit)} left") for cap, free in left]
-    out.print_result({**sums.to_json(), "budgets": caps}, out.key_values([*sums.facts(), *rows]))
+    rows = [
+        (cap.name, f"{format_usd(left)} of {format_usd(cap.limit)} left") for cap, left in budgets
+    ]
+    out.print_result(body, out.key_values([*_describe_totals(counts, total), *rows]))
+
+
+def _describe_totals(counts: dict[str, int], total: "Spending") -> list[tuple[str, str]]:
+    jobs = ", ".join(f"{count} {state}" for state, count in counts.items())
+    uncertain = f", of that {format_usd(total.uncertain)} probably" if total.uncertain else ""
+    return [
+        ("jobs", jobs or "none"),
+        ("charged", f"{format_usd(total.charged)}{uncertain}"),
+        ("reserved", f"{format_usd(total.held)} for jobs in progress"),
+        ("doubtful", f"{format_usd(total.in_doubt)} perhaps charged, outcome unknown"),
+    ]
+
+
+def _read_budgets(config: "Config", ledger: "Ledger") -> "list[tuple[Cap, int]]":
+    """Return the budgets of the day and the month, and what is left of each."""
+    from veo.ledger.budget import current_caps
+
+    # No run is meant here, so a cap on the jobs of one run says nothing.
+    caps = [cap for cap in current_caps(config, run="") if cap.run is None]
+    return [(cap, max(0, cap.limit - ledger.count_spent(cap))) for cap in caps]
 
 
 def _states(names: list[str] | None) -> "list[State] | None":

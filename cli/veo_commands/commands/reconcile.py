@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from veo_commands import exit_codes
-from veo_commands.commands.totals import dollars
-from veo_commands.format import describe_outcome, format_usd
+from veo_commands.format import describe_outcome, format_usd, to_dollars
 from veo_commands.options import check_dependent_options, parse_seconds
 from veo_commands.output import out
 
@@ -106,7 +105,7 @@ def _read_assumptions(
     from veo.reconcile.result import DAY_S, Assumptions
 
     tasks = dict(_parse_task(client, text) for text in options.task or ())
-    unpaid = {_find_unsettled(client, name).id for name in options.unpaid or ()}
+    unpaid = {_find_unsettled(client, name, with_earlier=True).id for name in options.unpaid or ()}
     listed = {charge.task for charge in charges.charges}
     job_by_task = {record.task_id: record.id for record in records if record.task_id}
     for job, task in tasks.items():
@@ -137,8 +136,8 @@ def _parse_task(client: "Client", text: str) -> tuple[str, str]:
     return _find_unsettled(client, name.strip()).id, task.strip()
 
 
-def _find_unsettled(client: "Client", name: str) -> "Record":
-    """Return a job whose outcome or charge is unknown.
+def _find_unsettled(client: "Client", name: str, *, with_earlier: bool = False) -> "Record":
+    """Return a job whose outcome or charge is unknown, or that of an earlier send.
 
     Raises:
         UsageError: Both are known.
@@ -148,8 +147,9 @@ def _find_unsettled(client: "Client", name: str) -> "Record":
     from veo.ledger import State
 
     record = client.ledger.find_job(name)
-    is_unsettled = record.has_ended and (record.reserved or not record.certain)
-    if record.state is not State.UNKNOWN and not is_unsettled:
+    in_doubt = record.in_doubt if with_earlier else record.in_doubt - record.doubtful
+    is_uncertain = record.has_ended and not record.certain
+    if record.state is not State.UNKNOWN and not in_doubt and not is_uncertain:
         raise UsageError(f"job {record.id} is {record.state}: nothing to settle")
     return record
 
@@ -170,7 +170,7 @@ def _print_json(result: "Reconciliation", settled: "Sequence[Record]") -> None:
         *({"kind": "differing", **_match_to_json(match)} for match in result.differing),
         *({"kind": "ahead", **_match_to_json(match)} for match in result.not_ended),
         *(
-            {"kind": "ours", "job": record.id, "ours": dollars(record.charged)}
+            {"kind": "ours", "job": record.id, "ours": to_dollars(record.charged)}
             for record in result.ledger_only
         ),
         *({"kind": "theirs", **_charge_to_json(charge)} for charge in result.provider_only),
@@ -184,12 +184,12 @@ def _print_json(result: "Reconciliation", settled: "Sequence[Record]") -> None:
 def _counts_to_json(result: "Reconciliation") -> dict[str, Any]:
     return {
         "matched": len(result.matched),
-        "matched_usd": dollars(sum(match.charge.amount for match in result.matched)),
+        "matched_usd": to_dollars(sum(match.charge.amount for match in result.matched)),
         "differing": len(result.differing),
         "ours": len(result.ledger_only),
-        "ours_usd": dollars(sum(record.charged for record in result.ledger_only)),
+        "ours_usd": to_dollars(sum(record.charged for record in result.ledger_only)),
         "theirs": len(result.provider_only),
-        "theirs_usd": dollars(sum(charge.amount for charge in result.provider_only)),
+        "theirs_usd": to_dollars(sum(charge.amount for charge in result.provider_only)),
         "ahead": len(result.not_ended),
         "outside": len(result.before_list),
         "questions": len(result.open_items),
@@ -198,14 +198,14 @@ def _counts_to_json(result: "Reconciliation") -> dict[str, Any]:
 
 
 def _match_to_json(match: "Match") -> dict[str, Any]:
-    ours = dollars(match.record.charged)
+    ours = to_dollars(match.record.charged)
     return {"job": match.record.id, "ours": ours, **_charge_to_json(match.charge)}
 
 
 def _charge_to_json(charge: "ProviderCharge") -> dict[str, Any]:
     return {
         "task": charge.task,
-        "theirs": dollars(charge.amount),
+        "theirs": to_dollars(charge.amount),
         "at": charge.at,
         "model": charge.model,
         "route": charge.label,
@@ -215,7 +215,7 @@ def _charge_to_json(charge: "ProviderCharge") -> dict[str, Any]:
 def _open_item_to_json(item: "OpenItem") -> dict[str, Any]:
     return {
         "job": item.record.id,
-        "amount": dollars(item.amount),
+        "amount": to_dollars(item.amount),
         "about": "an earlier send" if item.is_earlier_send else "its outcome",
         "verdict": item.verdict,
         "why": item.why,

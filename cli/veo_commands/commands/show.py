@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from veo_commands.commands.totals import dollars
 from veo_commands.completion import complete_jobs
 from veo_commands.format import (
     describe_charge,
@@ -14,6 +13,7 @@ from veo_commands.format import (
     format_duration,
     format_usd,
     request_fields,
+    to_dollars,
 )
 from veo_commands.options import ConfigOptions
 from veo_commands.output import out, shorten_line
@@ -67,7 +67,7 @@ def _described(record: "Record", history: "Sequence[Event]") -> dict[str, Any]:
                 "kind": event.kind,
                 "state": str(event.state),
                 "message": event.message,
-                **{name: dollars(getattr(event, name)) for name in _AMOUNTS},
+                **{name: to_dollars(getattr(event, name)) for name in _AMOUNTS},
                 "worker": event.owner,
                 "data": event.data,
             }

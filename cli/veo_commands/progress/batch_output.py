@@ -163,15 +163,15 @@ def _print_table(entries: Sequence[Entry]) -> None:
 
 def _print_totals(batch: Batch) -> None:
     """Write the result file, and print the counts and the money of the batch."""
-    from veo.batch.result import count_states, sum_new_charges, write_result
+    from veo.batch.result import count_states, read_spending, sum_new_charges, write_result
 
-    sums = batch.session.ledger.sums(batch.run)
+    spending = read_spending(batch)
     new_charges = sum_new_charges(batch)
     money = [f"charged {format_usd(new_charges) if new_charges else 'nothing'}"]
-    if sums.charged != new_charges:
-        money.append(f"{format_usd(sums.charged)} in all runs")
-    money += [f"{format_usd(sums.reserved)} reserved"] if sums.reserved else []
-    money += [f"{format_usd(sums.doubtful)} doubtful"] if sums.doubtful else []
+    if spending.charged != new_charges:
+        money.append(f"{format_usd(spending.charged)} in all runs")
+    money += [f"{format_usd(spending.held)} reserved"] if spending.held else []
+    money += [f"{format_usd(spending.in_doubt)} doubtful"] if spending.in_doubt else []
     path = write_result(batch)
     out.info(f"{', '.join(format_counts(count_states(batch)))}; {', '.join(money)}")
     if path:

@@ -156,10 +156,10 @@ def _render_head(snapshot: Snapshot) -> RenderableType:
 
 
 def _format_money(snapshot: Snapshot) -> str:
-    sums = snapshot.sums
-    money = f"charged {format_usd(sums.charged)}, reserved {format_usd(sums.reserved)}"
-    if sums.doubtful:
-        money += f", doubtful {format_usd(sums.doubtful)}"
+    spending = snapshot.spending
+    money = f"charged {format_usd(spending.charged)}, reserved {format_usd(spending.held)}"
+    if spending.in_doubt:
+        money += f", doubtful {format_usd(spending.in_doubt)}"
     if snapshot.cap is not None:
         money += f" of {format_usd(snapshot.cap)}"
     return money
