@@ -1,7 +1,7 @@
-"""Write the tables of providers and models into README.md, from the rows of what is installed.
+"""Write the tables of providers and models into README.md, from the facts of the providers.
 
 python docs/tables.py            # rewrite the section between its two markers
-python docs/tables.py --check    # exit 1 if it is not what the rows say
+python docs/tables.py --check    # exit 1 if the section is out of date
 """  # noqa: INP001 - a script beside the documents
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BEGIN, END = "<!-- providers: begin -->\n", "<!-- providers: end -->\n"
 
 
 def build_section(facts: Iterable[Facts]) -> str:
-    """The section of the README: a table of providers, a table of their models."""
+    """Return the section of the README: a table of providers and one of their models."""
     known = list(facts)
     offers: dict[tuple[str, ...], list[str]] = {}
     for provider in known:
@@ -42,19 +42,18 @@ def build_section(facts: Iterable[Facts]) -> str:
 
 
 def own_providers() -> list[Facts]:
-    """The providers of this distribution, whatever else is installed."""
+    """Return the facts of the providers of this distribution, without others installed."""
     points = distribution("veo-video").entry_points.select(group=GROUP)
     return [point.load().facts for point in sorted(points)]
 
 
 def format_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
     lines = [titles, ["---"] * len(titles), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def replace_section(document: str, section: str) -> str:
-    """The document with what stands between the markers replaced."""
+    """Return the document with the text between the markers replaced."""
     head, _, rest = document.partition(BEGIN)
     _, _, tail = rest.partition(END)
     return f"{head}{BEGIN}{section}{END}{tail}"
@@ -103,7 +102,7 @@ def _describe_price(model: Model) -> str:
 
 
 def main() -> int:
-    """Write the section, or only look at it; returns the exit code."""
+    """Write the section, or only check it; return the exit code."""
     before = README.read_text("utf-8")
     after = replace_section(before, build_section(own_providers()))
     if "--check" in sys.argv[1:]:

@@ -1,4 +1,4 @@
-"""All that is wrong with a request, at once."""
+"""``check_request`` finds every problem of a request."""
 
 from typing import Any, ClassVar
 
@@ -29,26 +29,26 @@ ALL = {
 
 
 def fields_with_errors(request: Request, row: Model) -> list[str]:
-    """The fields that a model has errors with."""
+    """Return the fields that the model refuses."""
     return [problem.field for problem in find_errors(check_request(request, row, REAL))]
 
 
 def single_problem(problems: tuple[Problem, ...]) -> Problem:
-    """The one problem there is."""
+    """Return the only problem."""
     (problem,) = problems
     return problem
 
 
 class TestOneProblem:
-    """Each rule alone: what it says, and what it would take."""
+    """Each check alone: its message and the values that it allows."""
 
     @pytest.mark.parametrize("prompt", ["", "  \n"])
     def test_no_prompt(self, prompt: str) -> None:
-        """Blanks are none."""
+        """A prompt of blanks is no prompt."""
         assert single_problem(check_request(Request(prompt=prompt), model())).field == "prompt"
 
     def test_a_prompt_that_is_too_long(self) -> None:
-        """By characters where those are known; counted as a person counts."""
+        """The limit counts characters, not bytes."""
         row = model(max_prompt_chars=3)
         assert check_request(Request(prompt="狮子王"), row) == ()
         problem = single_problem(check_request(Request(prompt="four"), row))
@@ -58,15 +58,15 @@ class TestOneProblem:
         )
 
     def test_a_prompt_that_is_probably_too_long(self) -> None:
-        """Tokens can only be guessed: a warning."""
+        """Tokens can only be estimated, so too many are a warning."""
         problem = single_problem(
             check_request(Request(prompt="x" * 41), model(max_prompt_tokens=10))
         )
         assert problem.severity == "warning"
 
     @pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
-    def test_text_that_is_none(self, field: str) -> None:
-        """Bytes of another encoding come out of a shell as halves of letters."""
+    def test_text_that_is_not_unicode(self, field: str) -> None:
+        """Bytes of another encoding reach Python as lone surrogates, and are refused."""
         row = model(features={"negative_prompt"})
         assert fields_with_errors(Request(**{"prompt": "p", field: "lion\udcff"}), row) == [field]
 
@@ -80,23 +80,23 @@ class TestOneProblem:
             ("duration", 0, ("8",)),
         ],
     )
-    def test_a_value_that_is_not_offered(
+    def test_a_value_that_the_model_does_not_list(
         self, field: str, value: Any, allowed: tuple[str, ...]
     ) -> None:
-        """The error names those that are."""
+        """The problem lists the allowed values."""
         problem = single_problem(check_request(Request(prompt="p", **{field: value}), model()))
         assert (problem.field, problem.allowed) == (field, allowed)
 
     @pytest.mark.parametrize("field", list(ALL))
-    def test_a_feature_that_is_not_there(self, field: str) -> None:
-        """Refused, not dropped in silence."""
+    def test_a_feature_that_the_model_lacks(self, field: str) -> None:
+        """The field is refused, not silently dropped."""
         row = model(features=set(), max_references=0)
         request = Request(prompt="p", **{field: ALL[field]})
         assert field in fields_with_errors(request, row)
 
     @pytest.mark.parametrize("field", list(ALL))
-    def test_a_feature_that_is_there(self, field: str) -> None:
-        """Taken, with what it needs."""
+    def test_a_feature_that_the_model_has(self, field: str) -> None:
+        """The field is accepted, together with the field that it requires."""
         row = model(features=set(ALL), max_references=1)
         companions = {"start_frame": ALL["start_frame"]} if field == "end_frame" else {}
         assert check_request(Request(prompt="p", **companions, **{field: ALL[field]}), row) == ()
@@ -106,33 +106,33 @@ class TestOneProblem:
         row = model(needs={"start_frame"})
         assert "needs one" in single_problem(check_request(Request(prompt="p"), row)).message
 
-    def test_an_extension_begins_where_its_video_ends(self) -> None:
-        """It needs no start frame, whatever else its model takes."""
+    def test_an_extension_needs_no_start_frame(self) -> None:
+        """An extension starts where its video ends, so that no start frame is needed."""
         row = model(needs={"start_frame"}, features={"start_frame", "extend"})
         assert check_request(Request(prompt="p", extend=RemoteVideo("f")), row) == ()
 
     def test_an_end_frame_alone(self) -> None:
-        """It needs a start frame, with a model that takes end frames and with one that does not."""
+        """An end frame needs a start frame, whether or not the model accepts end frames."""
         request = Request(prompt="p", end_frame=Image("b.png"))
         for features in ({"start_frame", "end_frame"}, set()):
             problems = check_request(request, model(features=features))
             assert "an end frame needs a start frame" in [p.message for p in problems]
 
     def test_too_many_references(self) -> None:
-        """The error says how many may be given."""
+        """The problem says how many are allowed."""
         row = model(features={"reference"}, max_references=2)
         request = Request(prompt="p", reference=(Image("c.png"),) * 3)
         assert single_problem(check_request(request, row)).allowed == ("at most 2",)
 
-    def test_a_person_generation_that_there_is_not(self) -> None:
-        """Google would answer with a 400."""
+    def test_an_invalid_person_generation(self) -> None:
+        """The valid values are listed; Google would respond with a 400."""
         row = model(features={"person_generation"})
         problem = single_problem(check_request(Request(prompt="p", person_generation="some"), row))
         assert problem.allowed == ("allow_all", "allow_adult", "dont_allow")
 
 
 class TestRules:
-    """Combinations that a row forbids, or warns about."""
+    """Combinations that a model forbids or warns about."""
 
     RULE: ClassVar[dict[str, Any]] = {
         "when": {"resolution": ["1080p", "4k"]},
@@ -141,7 +141,7 @@ class TestRules:
     }
 
     def rule_model(self, **changes: Any) -> Model:
-        """A model with that rule."""
+        """Return a model with the rule."""
         return model(
             resolutions=("720p", "1080p", "4k"),
             durations=(8, 4),
@@ -150,7 +150,7 @@ class TestRules:
         )
 
     @pytest.mark.parametrize(
-        ("said", "broken"),
+        ("options", "broken"),
         [
             ({}, False),
             ({"duration": 4}, False),
@@ -159,14 +159,14 @@ class TestRules:
             ({"resolution": "4k", "duration": 4}, True),
         ],
     )
-    def test_a_rule_counts_what_was_left_open_as_the_default(
-        self, said: dict[str, Any], *, broken: bool
+    def test_a_rule_uses_the_defaults_of_fields_left_out(
+        self, options: dict[str, Any], *, broken: bool
     ) -> None:
-        """Not as a breach."""
-        assert bool(check_request(Request(prompt="p", **said), self.rule_model())) is broken
+        """A field left out does not break a rule that its default fulfils."""
+        assert bool(check_request(Request(prompt="p", **options), self.rule_model())) is broken
 
-    def test_a_broken_rule_says_what_is_allowed(self) -> None:
-        """At the field that has to change."""
+    def test_a_broken_rule_lists_the_allowed_values(self) -> None:
+        """The problem names the field that has to change."""
         problem = single_problem(
             check_request(Request(prompt="p", resolution="4k", duration=4), self.rule_model())
         )
@@ -177,8 +177,8 @@ class TestRules:
             "error",
         )
 
-    def test_given_and_not_given(self) -> None:
-        """True and False ask whether a field was said at all, an empty tuple was not."""
+    def test_rules_on_given_fields(self) -> None:
+        """True and False require that a field is given or not; an empty tuple is not given."""
         row = self.rule_model(when={"extend": True}, require={"reference": False, "seed": True})
         request = Request(prompt="p", extend=RemoteVideo("f"), seed=0)
         assert check_request(request, row) == ()
@@ -191,18 +191,18 @@ class TestRules:
             "seed",
         ]
 
-    def test_a_doubtful_rule_is_a_warning(self) -> None:
-        """Where documents contradict each other it is told, and sent all the same."""
+    def test_a_rule_can_be_a_warning(self) -> None:
+        """A warning does not stop the request."""
         row = self.rule_model(severity="warning")
         problems = check_request(Request(prompt="p", resolution="4k", duration=4), row)
         assert (len(problems), find_errors(problems)) == (1, ())
 
 
 class TestOffers:
-    """Who could do what this model cannot."""
+    """Problems name models that accept the field."""
 
     def test_the_same_provider_comes_first(self) -> None:
-        """At most four names, none of them the model itself."""
+        """At most four models are named, never the model itself."""
         rows = [
             model(name="far-1", provider="far", resolutions=("4k",)),
             *(model(name=f"near-{i}", resolutions=("4k",)) for i in range(4)),
@@ -213,41 +213,41 @@ class TestOffers:
         )
         assert problem.offered_by == tuple(f"scripted/near-{i}" for i in range(4))
 
-    def test_only_who_really_could(self) -> None:
-        """A model whose own rules forbid the same is no offer."""
+    def test_a_model_with_the_same_rule_is_not_offered(self) -> None:
+        """A model whose own rules forbid the field is not named."""
         rule = TestRules.RULE | {"when": {}, "require": {"resolution": ["720p"]}}
         rows = [model(name="m-2", resolutions=("720p", "4k"), rules=[rule])]
         problem = single_problem(check_request(Request(prompt="p", resolution="4k"), model(), rows))
         assert problem.offered_by == ()
 
     def test_nobody_offers_an_empty_prompt(self) -> None:
-        """There is nothing to choose."""
+        """No model accepts an empty prompt, so none is named."""
         assert single_problem(check_request(Request(prompt=""), model(), REAL)).offered_by == ()
 
     @pytest.mark.parametrize(
-        ("said", "providers"),
+        ("options", "providers"),
         [
             ({"reference": ("c.png",)}, {"gemini", "vertex"}),
             ({"extend": RemoteVideo("f")}, {"gemini", "vertex"}),
             ({"resolution": "4k"}, {"laozhang-async", "gemini"}),
         ],
     )
-    def test_across_the_real_providers(self, said: dict[str, Any], providers: set[str]) -> None:
-        """What the smallest model cannot is sent to those that can."""
+    def test_across_the_real_providers(self, options: dict[str, Any], providers: set[str]) -> None:
+        """A field that the simplest model lacks names the providers that offer it."""
         row = ROWS["laozhang-async/veo-3.1-fast"]
-        problem = single_problem(check_request(Request(prompt="p", **said), row, REAL))
+        problem = single_problem(check_request(Request(prompt="p", **options), row, REAL))
         assert {offer.partition("/")[0] for offer in problem.offered_by} == providers
 
 
 def test_a_problem_reads_as_one_line() -> None:
-    """The option, what is wrong, what is allowed, who can."""
+    """The text holds the field, the message, the allowed values and the offers."""
     problem = Problem("end_frame", "m takes none", ("a", "b"), ("p/m-2",))
     assert str(problem) == "end_frame: m takes none. Allowed: a, b. Possible with: p/m-2."
     assert str(Problem("prompt", "a video needs a prompt")) == "prompt: a video needs a prompt."
 
 
 def test_all_problems_at_once() -> None:
-    """So that they can be mended in one go."""
+    """All problems of a request are found in one call."""
     request = Request(
         prompt=" ",
         aspect_ratio="1:1",
@@ -267,8 +267,8 @@ def test_all_problems_at_once() -> None:
     ]
 
 
-def test_defaults_are_the_first_of_what_is_offered() -> None:
-    """The request as its model will take it."""
+def test_the_first_allowed_value_is_the_default() -> None:
+    """Fields left out get the first value that the model lists."""
     row = model(durations=(8, 4))
     chosen = effective_values(Request(prompt="p", aspect_ratio="16:9"), row)
     features = {name: chosen.pop(name) for name in FEATURES}
@@ -293,10 +293,8 @@ ANYTHING = st.builds(
 
 
 @given(ANYTHING, st.sampled_from(REAL))
-def test_every_problem_names_a_field_that_was_said_or_is_missing(
-    request: Request, row: Model
-) -> None:
-    """For any request and any real model, with a line a person can act upon."""
+def test_every_problem_names_a_field(request: Request, row: Model) -> None:
+    """Any problem with any real model names a field and has a message."""
     for problem in check_request(request, row, REAL):
         assert problem.field in Request.__dataclass_fields__
         assert problem.message
@@ -304,24 +302,24 @@ def test_every_problem_names_a_field_that_was_said_or_is_missing(
 
 
 @given(ANYTHING, st.sampled_from(REAL))
-def test_an_offer_is_kept(request: Request, row: Model) -> None:
-    """A model that is named as possible has no objection to that field."""
+def test_an_offered_model_accepts_the_field(request: Request, row: Model) -> None:
+    """A model that a problem names does not refuse the field itself."""
     for problem in check_request(request, row, REAL):
         for offer in problem.offered_by:
             assert problem.field not in fields_with_errors(request, ROWS[offer])
 
 
 @given(st.sampled_from(REAL), st.data())
-def test_what_is_offered_is_taken(row: Model, data: st.DataObject) -> None:
-    """Any ratio, and any size and length that no rule forbids, with what the model needs."""
-    said = {
+def test_listed_values_are_accepted(row: Model, data: st.DataObject) -> None:
+    """Any listed ratio and size with the default length is accepted."""
+    options = {
         "aspect_ratio": data.draw(st.sampled_from(row.aspect_ratios)),
         "resolution": data.draw(st.sampled_from(row.resolutions)),
         "duration": row.durations[0],
     }
     assert (
         fields_with_errors(
-            Request(prompt="p", **said, **{name: ALL[name] for name in row.needs}), row
+            Request(prompt="p", **options, **{name: ALL[name] for name in row.needs}), row
         )
         == []
     )

@@ -1,4 +1,4 @@
-"""What can go wrong: one tree, and three facts about each error."""
+"""Errors: one tree, three facts about each error, and remedies as data."""
 
 import ast
 import pickle
@@ -32,18 +32,18 @@ CLASSES = [
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 class TestEveryClass:
-    """What holds for all of them."""
+    """What holds for every class."""
 
-    def test_it_is_drawn_in_the_tree(self, cls: type[VeoError]) -> None:
-        """The module's docstring misses none."""
+    def test_it_is_in_the_tree(self, cls: type[VeoError]) -> None:
+        """The docstring of the module shows every class."""
         assert re.search(rf"\b{cls.__name__}\b", TREE)
 
     def test_it_has_a_documented_exit_code(self, cls: type[VeoError]) -> None:
-        """1 to 7, as the command line promises."""
+        """The exit code is between 1 and 7."""
         assert cls.exit_code in range(1, 8)
 
     def test_it_survives_the_ledger(self, cls: type[VeoError]) -> None:
-        """It comes back as the class it was, with the facts of that class."""
+        """It is restored as the same class with the same facts."""
         error = VeoError.from_json({"type": cls.__name__, "message": "m", "charged": cls.charged})
         assert type(error) is cls
         assert (str(error), error.charged, error.retryable) == ("m", cls.charged, cls.retryable)
@@ -54,19 +54,19 @@ class TestEveryClass:
     re.findall(r"── (\w+Error) (\d)", TREE),
 )
 def test_the_exit_code_belongs_to_the_branch(branch: str, code: str) -> None:
-    """The number in the drawing is that of the class and of all below it."""
+    """The number in the tree is that of the class and of its subclasses."""
     root = getattr(errors, branch)
     below = [cls for cls in CLASSES if issubclass(cls, root)]
     assert {cls.exit_code for cls in below} == {int(code)}
 
 
-def test_what_may_be_sent_again_was_not_charged() -> None:
-    """No class of a provider's error says at once "try again" and "it was charged"."""
+def test_no_class_is_both_retryable_and_charged() -> None:
+    """A call that may be repeated was not charged."""
     assert not [cls for cls in CLASSES if cls.retryable and cls.charged]
 
 
 def test_a_fact_of_one_error_overrides_that_of_its_class() -> None:
-    """None is a fact too: nobody can tell."""
+    """An error can differ from its class; None means unknown."""
     error = BusyError("busy", charged=None, retryable=False, retry_after=3.0, request_id="r")
     assert (error.charged, error.retryable, error.retry_after) == (None, False, 3.0)
     assert (BusyError("busy").charged, ResponseLostError("lost").charged) == (False, None)
@@ -97,20 +97,20 @@ def test_json_and_back(  # noqa: PLR0917 - one for each fact that hypothesis dra
     request_id: str | None,
     remedies: list[dict[str, str]],
 ) -> None:
-    """An error in the ledger is the error that was raised."""
+    """An error read from JSON has all that was written."""
     facts = {"hint": hint, "charged": charged, "retryable": retryable, "request_id": request_id}
     body = {"type": cls.__name__, "message": message, "remedies": remedies, **facts}
     assert VeoError.from_json(body).to_json() == body
 
 
 def test_an_error_stored_without_remedies_is_restored() -> None:
-    """Ledgers of earlier versions hold none, whatever the class knows now."""
+    """Errors in ledgers of earlier versions have none."""
     body = {"type": "UnknownModelError", "message": "there is no model", "hint": "`veo models`"}
     assert VeoError.from_json(body).remedies == ()
 
 
 def test_the_core_names_no_commands_and_no_options() -> None:
-    """Only the command line turns remedies into commands; errors serve Python users too."""
+    """Texts of the core and the providers hold no ``veo`` commands and no ``--options``."""
     found = {
         f"{path}:{node.lineno}: {node.value}"
         for folder in ("veo", "providers/veo_gemini", "providers/veo_laozhang")
@@ -122,7 +122,7 @@ def test_the_core_names_no_commands_and_no_options() -> None:
 
 
 def _texts(tree: ast.Module) -> Iterator[ast.Constant]:
-    """Every string of a module but its docstrings."""
+    """Yield every string of a module except its docstrings."""
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
@@ -132,21 +132,21 @@ def _texts(tree: ast.Module) -> Iterator[ast.Constant]:
 
 @pytest.mark.parametrize("body", [{}, {"type": "GremlinError"}, {"type": None, "message": None}])
 def test_an_unknown_error_is_still_an_error(body: dict[str, object]) -> None:
-    """What another version or provider wrote down can be read."""
+    """An error of an unknown class is restored as a ``VeoError``."""
     assert type(VeoError.from_json(body)) is VeoError
 
 
-def test_a_class_from_elsewhere_comes_back_as_itself() -> None:
-    """A provider's own error needs no registration."""
+def test_a_class_of_another_package_is_restored() -> None:
+    """A provider's own error class needs no registration."""
 
     class TiredError(ProviderError):
-        """Made up here."""
+        """An error of this test."""
 
     assert type(VeoError.from_json(TiredError("yawn").to_json())) is TiredError
 
 
-def test_a_request_tells_all_its_problems() -> None:
-    """One line each, and the problems themselves for programs."""
+def test_a_request_lists_all_its_problems() -> None:
+    """The error has one line for each problem, and the problems as data."""
     problems = (Problem("prompt", "a video needs a prompt"), Problem("seed", "there is none"))
     error = InvalidRequestError(iter(problems))
     assert error.problems == problems
@@ -161,7 +161,7 @@ def test_a_request_tells_all_its_problems() -> None:
         InvalidRequestError([Problem("prompt", "a video needs a prompt")]),
     ],
 )
-def test_an_error_crosses_processes(error: VeoError) -> None:
-    """Pickled and back, with everything that it says."""
+def test_an_error_can_be_pickled(error: VeoError) -> None:
+    """An unpickled error has the type, text and attributes of the original."""
     back = pickle.loads(pickle.dumps(error))
     assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))

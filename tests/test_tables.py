@@ -1,4 +1,4 @@
-"""The tables of the README are what the rows say."""
+"""The tables of the README match the facts of the providers."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 SCRIPT = Path(__file__).parent.parent / "docs" / "tables.py"
 
 
-def test_the_readme_tells_what_the_rows_say() -> None:
-    """Providers, models and prices in the README are generated; `docs/tables.py` renews them."""
+def test_the_readme_is_up_to_date() -> None:
+    """The section of the README is what `docs/tables.py` writes."""
     done = subprocess.run(
         [sys.executable, SCRIPT, "--check"], capture_output=True, text=True, check=False
     )
