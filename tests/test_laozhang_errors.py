@@ -26,7 +26,7 @@ from veo.errors import (
     TooLargeError,
     VeoError,
 )
-from veo.http.values import parse_retry_after
+from veo.wire.values import parse_retry_after
 from veo_laozhang import LaoZhangAsync
 from veo_laozhang.error_body import ErrorBody, parse_error, read_error
 from veo_laozhang.error_table import generation_error, get_error, submit_error

@@ -20,9 +20,9 @@ from veo.errors import (
     TaskNotFoundError,
     VeoError,
 )
-from veo.http.values import parse_timestamp
 from veo.image import Image
 from veo.update import RemoteVideo, Stage
+from veo.wire.values import parse_timestamp
 from veo_laozhang import LaoZhangAsync, LaoZhangSync
 from veo_laozhang.lenient_json import parse_progress
 from veo_laozhang.request_bodies import (

@@ -1,13 +1,12 @@
-"""What Google's refusals mean: one table, read from top to bottom.
+"""The error table: which exception an error of Google's APIs stands for.
 
-The status is a fact, the text is a guess: texts decide only where a status says too little. They
-are those that users of the APIs published up to November 2026, and those of Google's documents.
+The HTTP status decides; a text counts only where the status alone is ambiguous, because texts
+change. The texts are those that users of the APIs published up to November 2026, and those of
+Google's documents.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from veo.errors import (
@@ -23,156 +22,128 @@ from veo.errors import (
     ResponseLostError,
     TaskNotFoundError,
     TooLargeError,
-    VeoError,
 )
+from veo.wire.error_rules import ErrorRule, find_rule, response_error
+from veo.wire.values import parse_json, parse_retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Container
-
-    from veo.http.client import Response
+    from veo.errors import VeoError
+    from veo.http.response import Response
     from veo.model import Model
 
 Verb = Literal["submit", "poll", "open", "storage", "ping"]
 
-_FILTER_TEXTS = ("usage guidelines", "responsible ai", "support codes", "violate our policies")
-_BILLING = "Look at the project's billing at https://aistudio.google.com."
-_KEY = "Check the key, and that its project may use the API and is billed."
-_KEPT = "Google keeps a video for 2 days, and gives it only to the project that made it."
-_FOREIGN = "If it stays so: only a video of the last 2 days that Veo itself made can be extended."
+_MODERATION = "usage guidelines|responsible ai|support codes|violate our policies"
+_BILLING = "Check the project's billing at https://aistudio.google.com."
+_KEY = "Check the key, and that its project may use the API and has billing."
+_EXPIRED = "Google keeps a video for 2 days, and only the project that made it can fetch it."
+_NOT_EXTENDABLE = (
+    "If this persists: only a video that Veo made within the last 2 days can be extended."
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A refusal that is understood; the first case that fits an answer decides.
-
-    Attributes:
-        statuses: HTTP statuses.
-        error: What is raised.
-        texts: One of them must be in the message, in lower case; none: any message.
-        verbs: What was being done; none: anything.
-        hint: What to do next.
-        retry_after: Seconds to wait where the server does not say.
-    """
-
-    statuses: Container[int]
-    error: type[VeoError]
-    texts: tuple[str, ...] = ()
-    verbs: tuple[Verb, ...] = ()
-    hint: str | None = None
-    retry_after: float | None = None
-
-    def fits(self, status: int, verb: Verb, text: str) -> bool:
-        """Whether an answer is of this kind; the text in lower case."""
-        return (
-            status in self.statuses
-            and (not self.verbs or verb in self.verbs)
-            and (not self.texts or any(part in text for part in self.texts))
-        )
-
-
-CASES = (
-    Case({402}, BalanceError, hint=_BILLING),
-    Case({403, 429}, BalanceError, ("prepayment credits", "spending cap"), hint=_BILLING),
-    # Over the last ten minutes, as its retryDelay of 45 s tells: slow down, nothing is used up.
-    Case({429}, BusyError, ("spend-based rate limit",), retry_after=60),
-    Case({429}, BusyError, retry_after=30),
-    Case({503}, BusyError),
-    Case({401}, AuthError, hint=_KEY),
-    Case({400}, AuthError, ("api key not valid", "api key expired", "api_key_invalid"), hint=_KEY),
-    Case({403, 404}, GoneError, verbs=("open",), hint=_KEPT),
-    Case({404}, GoneError, verbs=("storage",)),
-    Case({403}, AuthError, hint=_KEY),
-    # For some 15 seconds after an operation is done its video cannot be extended yet.
-    Case({400}, NotReadyError, ("has been processed",), ("submit",), _FOREIGN, retry_after=5),
-    Case({404}, TaskNotFoundError, verbs=("poll",)),
-    Case({404}, ModelUnavailableError, verbs=("submit", "ping")),
-    Case(
-        {400, 410},
+# The order matters: the first rule that matches decides.
+ERROR_RULES = (
+    ErrorRule(BalanceError, statuses=(402,), hint=_BILLING),
+    ErrorRule(BalanceError, "prepayment credits|spending cap", (403, 429), hint=_BILLING),
+    # This limit covers the last ten minutes, and its retryDelay was 45 s: nothing is used up.
+    ErrorRule(BusyError, "spend-based rate limit", (429,), retry_after=60),
+    ErrorRule(BusyError, statuses=(429,), retry_after=30),
+    ErrorRule(BusyError, statuses=(503,)),
+    ErrorRule(AuthError, statuses=(401,), hint=_KEY),
+    ErrorRule(AuthError, "api key not valid|api key expired|api_key_invalid", (400,), hint=_KEY),
+    ErrorRule(GoneError, "", (403, 404), ("open",), hint=_EXPIRED),
+    ErrorRule(GoneError, "", (404,), ("storage",)),
+    ErrorRule(AuthError, statuses=(403,), hint=_KEY),
+    # For about 15 s after an operation is done its video cannot be extended yet.
+    ErrorRule(
+        NotReadyError,
+        "has been processed",
+        (400,),
+        ("submit",),
+        hint=_NOT_EXTENDABLE,
+        retry_after=5,
+    ),
+    ErrorRule(TaskNotFoundError, "", (404,), ("poll",)),
+    ErrorRule(ModelUnavailableError, "", (404,), ("submit", "ping")),
+    ErrorRule(
         ModelUnavailableError,
-        ("no longer available", "is not found for api version"),
+        "no longer available|is not found for api version",
+        (400, 410),
         ("submit", "ping"),
     ),
-    Case({413}, TooLargeError),
-    Case({400}, TooLargeError, ("request payload size exceeds",)),
-    Case({400}, ModeratedError, _FILTER_TEXTS, ("submit",)),
-    # The server gave up waiting for something: nobody can tell what became of the request.
-    Case({408, 499}, ResponseLostError),
-    Case(range(300, 400), RefusedError, verbs=("submit",), hint="Set base_url to that place."),
-    Case(range(400, 500), RefusedError, verbs=("submit",)),
-    Case(range(500, 600), ResponseLostError),
+    ErrorRule(TooLargeError, statuses=(413,)),
+    ErrorRule(TooLargeError, "request payload size exceeds", (400,)),
+    ErrorRule(ModeratedError, _MODERATION, (400,), ("submit",)),
+    # The server gave up waiting for another one, which may have accepted the request.
+    ErrorRule(ResponseLostError, statuses=(408, 499)),
+    ErrorRule(
+        RefusedError, "", range(300, 400), ("submit",), hint="Set base_url to that location."
+    ),
+    ErrorRule(RefusedError, "", range(400, 500), ("submit",)),
+    ErrorRule(ResponseLostError, statuses=range(500, 600)),
 )
-_UNKNOWN = Case(range(1000), ProtocolError)
+_UNKNOWN = ErrorRule(ProtocolError)
 
 
-def error_of(answer: Response, verb: Verb, model: Model | None = None) -> VeoError:
-    """The error that an answer other than 200 stands for.
+def error_of(response: Response, verb: Verb, model: Model | None = None) -> VeoError:
+    """Return the error that a response with a status other than 200 stands for.
 
     Args:
-        answer: All of it.
-        verb: What was being done. Only the refusal of a submit tells something about money.
-        model: The model asked for, whose replacements are named should it be gone.
+        response: The response.
+        verb: What the request was for. Only the refusal of a submit tells whether money was
+            charged.
+        model: The requested model; its replacements are named if it is unavailable.
     """
-    said = _error(answer)
-    text = _text(answer, said)
-    case = next(case for case in (*CASES, _UNKNOWN) if case.fits(answer.status, verb, text.lower()))
-    hint = case.hint
-    if model and issubclass(case.error, ModelUnavailableError):
-        hint = _instead(model)
-    return case.error(
-        f"{text} (HTTP {answer.status})",
-        hint=hint,
-        charged=case.error.charged if verb == "submit" else None,
-        retry_after=_wait(answer, said) or case.retry_after,
+    body = _read_error(response)
+    message = _read_message(response, body)
+    rule = find_rule(ERROR_RULES, message, response.status, verb) or _UNKNOWN
+    is_unavailable = issubclass(rule.error, ModelUnavailableError)
+    return response_error(
+        response,
+        rule.error,
+        message,
+        hint=_describe_shutdown(model) if model and is_unavailable else rule.hint,
+        charged=rule.error.charged if verb == "submit" else None,
+        retry_after=_read_delay(response, body) or rule.retry_after,
     )
 
 
 def is_moderation(text: str) -> bool:
-    """Whether a message speaks of a safety filter."""
-    return any(part in text.lower() for part in _FILTER_TEXTS)
+    """Return whether a message is about a safety filter."""
+    return ErrorRule(ModeratedError, _MODERATION).matches(text)
 
 
-def _instead(model: Model) -> str | None:
+def _describe_shutdown(model: Model) -> str | None:
     if model.shutdown is None:
         return None
-    others = " or ".join(model.shutdown.replacements)
-    instead = f" Instead: {others}." if others else ""
+    names = " or ".join(model.shutdown.replacements)
+    instead = f" Use instead: {names}." if names else ""
     return f"{model.name} is reported to end on {model.shutdown.on}.{instead}"
 
 
-def _error(answer: Response) -> dict[str, Any]:
-    """The ``error`` object of ``{"error": {...}}`` or of a list of one; else empty."""
-    try:
-        body = json.loads(answer.text)
-    except (ValueError, RecursionError):
-        return {}
+def _read_error(response: Response) -> dict[str, Any]:
+    """Return the ``error`` object of ``{"error": {...}}``, or of a list of one; else empty."""
+    body = parse_json(response.body.decode("utf-8", "replace"))
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     error = body.get("error") if isinstance(body, dict) else None
     return error if isinstance(error, dict) else {}
 
 
-def _text(answer: Response, error: dict[str, Any]) -> str:
+def _read_message(response: Response, error: dict[str, Any]) -> str:
     message = error.get("message")
     if isinstance(message, str) and message.strip():
         return message.strip()
-    place = answer.headers.get("Location")
-    if place and 300 <= answer.status < 400:
-        return f"a redirect to {place}"
-    return " ".join(answer.text[:300].split()) or "an empty answer"
+    location = response.headers.get("Location")
+    if location and 300 <= response.status < 400:
+        return f"a redirect to {location}"
+    return " ".join(response.text[:300].split()) or "an empty response"
 
 
-def _wait(answer: Response, error: dict[str, Any]) -> float | None:
-    """Seconds to wait: from ``google.rpc.RetryInfo``, else from ``Retry-After``."""
+def _read_delay(response: Response, error: dict[str, Any]) -> float | None:
+    """Return the seconds to wait, from ``google.rpc.RetryInfo`` or else from ``Retry-After``."""
     details = error.get("details")
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict) and "RetryInfo" in str(detail.get("@type")):
-            return _seconds(str(detail.get("retryDelay")).removesuffix("s"))
-    return _seconds(answer.headers.get("Retry-After", ""))
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        seconds = float(text)
-    except ValueError:
-        return None
-    return seconds if 0 < seconds < 86_400 else None
+            return parse_retry_after(str(detail.get("retryDelay")).removesuffix("s"))
+    return parse_retry_after(response.headers.get("Retry-After", ""))

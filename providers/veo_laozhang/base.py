@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING, ClassVar
 
 from veo.errors import ConfigError, KeyMissingError, ProtocolError
+from veo.wire.values import parse_json
 from veo_laozhang.error_table import get_error
-from veo_laozhang.lenient_json import get_path, get_text, parse_json
+from veo_laozhang.lenient_json import get_path, get_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from veo_laozhang.lenient_json import get_path, get_text, parse_json
+from veo.wire.values import parse_json
+from veo_laozhang.lenient_json import get_path, get_text
 
 _IGNORED_FIELDS = (
     "",

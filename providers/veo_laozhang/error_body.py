@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from veo_laozhang.lenient_json import get_text, parse_json
+from veo.wire.values import parse_json
+from veo_laozhang.lenient_json import get_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -26,10 +26,9 @@ from veo.errors import (
     TaskNotFoundError,
     TooLargeError,
 )
-from veo.http.error_rules import ErrorRule, find_rule, response_error
-from veo.http.values import parse_retry_after
+from veo.wire.error_rules import ErrorRule, find_rule, response_error
+from veo.wire.values import parse_json, parse_retry_after
 from veo_laozhang.error_body import read_error
-from veo_laozhang.lenient_json import parse_json
 
 if TYPE_CHECKING:
     from veo.errors import VeoError

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from veo.errors import GoneError, NotReadyError, ProtocolError, SetupError, VeoError
 from veo.http.client import Response, to_byte_stream
-from veo.http.error_rules import response_error
 from veo.update import Stage
+from veo.wire.error_rules import response_error
+from veo.wire.values import parse_json
 from veo_laozhang.error_body import read_error
 from veo_laozhang.error_table import get_error
-from veo_laozhang.lenient_json import parse_json
 from veo_laozhang.responses import read_task
 
 if TYPE_CHECKING:

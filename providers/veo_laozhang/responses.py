@@ -14,16 +14,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from veo.http.values import parse_timestamp
 from veo.update import RemoteVideo, Stage, Update
+from veo.wire.values import parse_json, parse_timestamp
 from veo_laozhang.error_body import parse_error, read_error
 from veo_laozhang.error_table import generation_error, get_error, submit_error
-from veo_laozhang.lenient_json import (
-    get_path,
-    get_text,
-    parse_json,
-    parse_progress,
-)
+from veo_laozhang.lenient_json import get_path, get_text, parse_progress
 from veo_laozhang.request_bodies import content_path
 
 if TYPE_CHECKING:

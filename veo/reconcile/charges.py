@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import UsageError
-from veo.http.values import parse_timestamp
 from veo.money import to_micros
+from veo.wire.values import parse_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

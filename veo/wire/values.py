@@ -1,7 +1,8 @@
-"""Values that servers write in several ways: times and waiting times."""
+"""Read values that services write in several ways: JSON, times, and waiting times."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from datetime import UTC, datetime, tzinfo
@@ -13,6 +14,19 @@ MAX_RETRY_AFTER_S = 3600.0
 # Seconds reach this in the year 5138; milliseconds passed it in 1973.
 _MIN_MILLISECONDS = 1e11
 _MAX_SECONDS = 253402300799.0  # the end of the year 9999, the last that datetime can hold
+
+
+def parse_json(data: bytes | str) -> Any:
+    """Return the JSON value of a text, None if it is not JSON; all its strings can be encoded."""
+    raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
+    try:
+        value = json.loads(raw)
+        if b"\\u" not in raw:
+            return value
+        # An escape may be half of a surrogate pair, which no file and no database accepts.
+        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def parse_retry_after(text: str) -> float | None:
