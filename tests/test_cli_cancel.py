@@ -1,4 +1,4 @@
-"""``veo cancel``: what was never sent can be given up, what was sent cannot."""
+"""``veo cancel``: a job can be cancelled until its request is sent."""
 
 from cli_runner import Veo
 
@@ -7,23 +7,23 @@ import veo_sandbox
 pytest_plugins = ("veo_fixtures",)
 
 
-def test_a_job_that_was_never_sent_is_given_up(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Its money is free again, nothing was sent, and it cannot be resumed."""
+def test_a_job_that_was_never_sent_is_cancelled(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """Its money is released, nothing is sent, and the job cannot be resumed."""
     service.fault("http_429", on="create", retry_after=600)
     waiting = veo("generate", "a lion", "--timeout", "0.5", "--json").objects[0]
 
-    gone = veo("cancel", waiting["job"][:4], "--json")
+    cancelled = veo("cancel", waiting["job"][:4], "--json")
 
     assert waiting["state"] == "planned"
-    assert (gone.code, gone.objects[0]["state"]) == (0, "failed")
-    assert gone.objects[0]["error"]["type"] == "WithdrawnError"
+    assert (cancelled.code, cancelled.objects[0]["state"]) == (0, "failed")
+    assert cancelled.objects[0]["error"]["type"] == "WithdrawnError"
     assert "reserved  $0.00" in veo("jobs", "--cost").out
     assert "nothing to resume" in veo("resume").err
     assert service.tasks() == []
 
 
-def test_a_job_that_was_sent_is_left_alone(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """One line says why; the exit code is that of a wrong request."""
+def test_a_job_that_was_sent_is_not_cancelled(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """One line says why; the exit code is that of an invalid request."""
     service.fault("never_finishes")
     sent = veo("generate", "a lion", "--timeout", "0.5", "--json").objects[0]
     service.clear_faults()

@@ -1,4 +1,4 @@
-"""Every error that a user can make: one clear line, what to do next, the documented exit code."""
+"""User errors: one clear line, what to do next, and the documented exit code."""
 
 import errno
 import re
@@ -13,8 +13,8 @@ import veo_sandbox
 pytest_plugins = ("veo_fixtures",)
 
 
-def says(ran: CommandResult, code: int, *words: str) -> None:
-    """An exit code, one error line that holds the words, a hint below it or none, no traceback."""
+def assert_error(ran: CommandResult, code: int, *words: str) -> None:
+    """Check the exit code, for one error line, the words on stderr, and no traceback."""
     assert ran.code == code, ran.err
     assert len(ran.errors) == 1, ran.err
     for word in words:
@@ -24,42 +24,44 @@ def says(ran: CommandResult, code: int, *words: str) -> None:
 
 
 def test_no_key(veo: Veo) -> None:
-    """Without a key: which variable, where a key comes from, and that the sandbox needs none."""
-    says(veo("generate", "a lion"), 3, "VEO_API_KEY is not set", "laozhang.ai", "--sandbox")
+    """A missing key: which variable, where to get a key, and that the sandbox needs none."""
+    assert_error(veo("generate", "a lion"), 3, "VEO_API_KEY is not set", "laozhang.ai", "--sandbox")
 
 
 def test_a_wrong_key(
     veo: Veo, service: veo_sandbox.Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A key that the service refuses is an error of the setup; the key is not printed."""
+    """A rejected key is a setup error; the key is not printed."""
     monkeypatch.setenv("VEO_API_KEY", "another-key")
     ran = veo("generate", "a lion")
 
-    says(ran, 3, "the provider rejected the key", "not charged")
+    assert_error(ran, 3, "the provider rejected the key", "not charged")
     assert "another-key" not in ran.err + ran.out
 
 
 def test_an_empty_balance(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """An account without money is an error of the setup; nothing was charged."""
+    """A low balance is a setup error; nothing is charged."""
     service.change(balance=0)
 
-    says(veo("generate", "a lion"), 3, "the balance is too low", "not charged")
+    assert_error(veo("generate", "a lion"), 3, "the balance is too low", "not charged")
 
 
 def test_an_unknown_provider(veo: Veo) -> None:
-    """A provider that is not there: those that are."""
-    says(veo("generate", "a lion", "-p", "laozang"), 2, "'laozang'", "laozhang-async", "vertex")
+    """An unknown provider: the message lists the installed ones."""
+    ran = veo("generate", "a lion", "-p", "laozang")
+
+    assert_error(ran, 2, "'laozang'", "laozhang-async", "vertex")
 
 
 def test_an_unknown_model(veo: Veo) -> None:
-    """A model with its words in the wrong order: the one that was meant."""
+    """A model with its words in the wrong order: the message suggests the right one."""
     ran = veo("generate", "a lion", "-m", "veo-3.1-fl-fast")
 
-    says(ran, 2, "'veo-3.1-fl-fast'", "Did you mean veo-3.1-fast-fl?")
+    assert_error(ran, 2, "'veo-3.1-fl-fast'", "Did you mean veo-3.1-fast-fl?")
 
 
 def test_all_problems_at_once(veo: Veo) -> None:
-    """Each problem of a request is a line of its own, with what is allowed and who can do it."""
+    """Each problem of a request has its own line, with allowed values and other providers."""
     ran = veo("generate", "a lion", "-m", "veo-3.1-fast", "--duration", "5", "--seed", "1")
 
     assert ran.code == 2
@@ -81,26 +83,26 @@ def test_all_problems_at_once(veo: Veo) -> None:
     ],
 )
 def test_a_bad_option(veo: Veo, option: str, value: str) -> None:
-    """A value that its option cannot take: the option, and where help is."""
-    says(veo("generate", "a lion", option, value), 2, option, "`veo generate --help`")
+    """An invalid value: the message names the option and the help page."""
+    assert_error(veo("generate", "a lion", option, value), 2, option, "`veo generate --help`")
 
 
-def test_an_unknown_verb(veo: Veo) -> None:
-    """A verb that is not there: the one that was meant."""
-    says(veo("generat", "a lion"), 2, "'generate'", "`veo --help`")
+def test_an_unknown_command(veo: Veo) -> None:
+    """An unknown command: the message suggests a similar one."""
+    assert_error(veo("generat", "a lion"), 2, "'generate'", "`veo --help`")
 
 
 def test_no_prompt(veo: Veo) -> None:
-    """A prompt is needed, and not an empty one."""
-    says(veo("generate"), 2, "PROMPT")
-    says(veo("generate", "  "), 2, "prompt")
+    """A prompt is required, and must not be empty."""
+    assert_error(veo("generate"), 2, "PROMPT")
+    assert_error(veo("generate", "  "), 2, "prompt")
 
 
 def test_an_existing_output(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A file that is there already stays as it is, unless forced."""
+    """An existing file is overwritten only with --force."""
     Path("lion.mp4").write_text("mine")
 
-    says(veo("generate", "a lion", "-o", "lion.mp4"), 2, "lion.mp4", "--force")
+    assert_error(veo("generate", "a lion", "-o", "lion.mp4"), 2, "lion.mp4", "--force")
     assert Path("lion.mp4").read_text() == "mine"
     assert service.tasks() == []
     assert veo("generate", "a lion", "-o", "lion.mp4", "--force").code == 0
@@ -108,18 +110,18 @@ def test_an_existing_output(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 
 
 def test_an_unwritable_output(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A place that cannot be written is refused before anything is sent."""
+    """An output that cannot be written is an error before anything is sent."""
     Path("file").touch()
 
-    says(veo("generate", "a lion", "-o", "file/lion.mp4"), 2, "cannot write")
-    says(veo("generate", "a lion", "-o", "."), 2, "is a folder")
+    assert_error(veo("generate", "a lion", "-o", "file/lion.mp4"), 2, "cannot write")
+    assert_error(veo("generate", "a lion", "-o", "."), 2, "is a folder")
     assert service.tasks() == []
 
 
 def test_a_full_disk(
     veo: Veo, service: veo_sandbox.Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that fills up costs no video: the job waits, and `veo resume` has it."""
+    """A full disk loses no video: `veo resume` downloads it later."""
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -128,7 +130,7 @@ def test_a_full_disk(
         patched.setattr("veo.files.output.os.fsync", full)
         ran = veo("generate", "a lion", "-o", "lion.mp4")
 
-    says(ran, 7, "No space left on device", "`veo resume ")
+    assert_error(ran, 7, "No space left on device", "`veo resume ")
     assert not Path("lion.mp4").exists()
     assert veo("resume").code == 0
     assert Path("lion.mp4").is_file()
@@ -149,43 +151,46 @@ def test_a_full_disk(
 def test_a_broken_configuration(
     veo: Veo, monkeypatch: pytest.MonkeyPatch, text: str, words: tuple[str, ...]
 ) -> None:
-    """A broken file: which file, which setting, what is wrong."""
+    """An invalid file: the message names the file, the setting and the problem."""
     monkeypatch.setenv("VEO_API_KEY", "sandbox-key")
     Path("veo.toml").write_text(text)
 
-    says(veo("generate", "a lion"), 3, *words)
+    assert_error(veo("generate", "a lion"), 3, *words)
 
 
 def test_a_missing_configuration(veo: Veo) -> None:
-    """A file named with --config has to be there."""
-    says(veo("jobs", "--config", "mine.toml"), 3, "mine.toml: no such configuration file")
+    """A file named with --config must exist."""
+    assert_error(veo("jobs", "--config", "mine.toml"), 3, "mine.toml: no such configuration file")
 
 
 def test_a_missing_frame(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A frame that is not there is named, before anything is sent."""
-    says(veo("generate", "a lion", "--start-frame", "a.png"), 2, "a.png: no such file")
-    says(veo("generate", "a lion", "--start-frame", "a.png", "--dry-run"), 2, "a.png")
+    """A missing frame is an error before anything is sent."""
+    assert_error(veo("generate", "a lion", "--start-frame", "a.png"), 2, "a.png: no such file")
+    assert_error(veo("generate", "a lion", "--start-frame", "a.png", "--dry-run"), 2, "a.png")
     assert service.tasks() == []
 
 
 def test_a_broken_frame(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Frames that are truncated, of a kind that nobody takes, or no pictures: named, not sent."""
+    """Frames that are truncated, of an unsupported type, or not images are not sent."""
     Image.effect_noise((64, 64), 50).save("whole.png")
     Path("half.png").write_bytes(Path("whole.png").read_bytes()[:900])
     Image.new("RGB", (8, 8)).save("moving.gif")
     Path("text.jpg").write_text("no picture")
 
-    says(veo("generate", "a lion", "--start-frame", "half.png"), 2, "half.png", "truncated")
-    says(veo("generate", "a lion", "--start-frame", "moving.gif"), 2, "moving.gif is a GIF")
-    says(veo("generate", "a lion", "--start-frame", "text.jpg"), 2, "text.jpg is not an image")
+    def run_with(frame: str) -> CommandResult:
+        return veo("generate", "a lion", "--start-frame", frame)
+
+    assert_error(run_with("half.png"), 2, "half.png", "truncated")
+    assert_error(run_with("moving.gif"), 2, "moving.gif is a GIF")
+    assert_error(run_with("text.jpg"), 2, "text.jpg is not an image")
     assert service.tasks() == []
 
 
 def test_over_the_cap(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A quote over the cap is refused, with what would be needed."""
+    """A quote over the limit is an error that says which limit would be enough."""
     ran = veo("generate", "a lion", "--max-cost", "$0.10")
 
-    says(
+    assert_error(
         ran,
         4,
         "$0.15 does not fit under max_cost of $0.10",
@@ -196,43 +201,43 @@ def test_over_the_cap(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 
 
 def test_a_cap_of_nothing(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """--max-cost 0 is a cap like any other: no request that costs money is sent."""
+    """--max-cost 0 is a limit like any other: no request that costs money is sent."""
     ran = veo("generate", "a lion", "--max-cost", "0")
 
-    says(ran, 4, "$0.15", "of $0.00")
+    assert_error(ran, 4, "$0.15", "of $0.00")
     assert service.tasks() == []
 
 
 def test_a_failed_generation(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A provider that could not make it: exit code 1, and that nothing was charged."""
+    """A failed generation: exit code 1, and the message says that nothing was charged."""
     service.change(fail_rate=1.0)
     ran = veo("generate", "a lion")
 
-    says(ran, 1, "the provider failed to make the video", "not charged")
+    assert_error(ran, 1, "the provider failed to make the video", "not charged")
 
 
 def test_an_unknown_outcome(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A paid request without an answer: exit code 5, that it may be paid, and both ways out."""
+    """A paid request without a response: exit code 5, the doubt about money, and both remedies."""
     service.fault("drop_answer", on="create")
     ran = veo("generate", "a lion")
 
-    says(ran, 5, "may have been accepted and paid for", "--task-id", "--resubmit")
+    assert_error(ran, 5, "may have been accepted and paid for", "--task-id", "--resubmit")
     assert len(service.tasks()) == 1
 
 
 def test_a_deadline(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A deadline ends the waiting, not the job: exit code 6, and how to wait on."""
+    """A deadline ends the waiting, not the job: exit code 6, and how to continue."""
     service.change(latency="2")
     ran = veo("generate", "a lion", "--timeout", "0.3")
 
-    says(ran, 6, "`veo resume ")
+    assert_error(ran, 6, "`veo resume ")
     job = re.findall(r"`veo resume (\w+)`", ran.err)[0]
     assert veo("resume", job).code == 0
     assert len(service.bills()) == 1
 
 
 def test_an_error_in_json(veo: Veo) -> None:
-    """With --json an error before there is a job is one object; the words stay on stderr."""
+    """With --json, an error without a job is one object; the text is on stderr."""
     for args in (("generate", "a lion"), ("generate", "a lion", "--duration", "x")):
         ran = veo(*args, "--json")
         (body,) = ran.objects
@@ -243,7 +248,7 @@ def test_an_error_in_json(veo: Veo) -> None:
 
 
 def test_a_failure_in_json(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """With --json a job that is given up for now says why, although it goes on."""
+    """With --json, a job that was not waited for says why, although it continues."""
     service.change(latency="5")
     ran = veo("generate", "a lion", "--timeout", "0.2", "--json")
     (body,) = ran.objects
@@ -253,40 +258,40 @@ def test_a_failure_in_json(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert body["error"]["type"] == "StillRunningError"
 
 
-def test_a_bug_is_called_one(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even what nobody expected is one line; --debug shows where it happened."""
+def test_a_bug_is_reported_as_one(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected exception is one line; --debug prints the traceback."""
 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("out of order")
 
     monkeypatch.setattr("veo.planning.plan.make_plan", broken)
 
-    says(veo("generate", "a lion"), 1, "a bug", "RuntimeError: out of order", "--debug")
+    assert_error(veo("generate", "a lion"), 1, "a bug", "RuntimeError: out of order", "--debug")
     assert "Traceback" in veo("generate", "a lion", "--debug").err
 
 
 def test_unreadable_ledger(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ledger that cannot be used: where it is, and how to have another."""
+    """A ledger that cannot be used: where it is, and how to use another."""
     Path("file").touch()
     monkeypatch.setenv("VEO_HOME", "file/home")
 
-    says(veo("jobs"), 3, "file/home", "VEO_HOME")
+    assert_error(veo("jobs"), 3, "file/home", "VEO_HOME")
 
 
 def test_a_damaged_ledger(veo: Veo, isolated: Path) -> None:
-    """A ledger that is no database is said to be damaged, and left alone."""
+    """A ledger that is not a database is reported as damaged, and not changed."""
     (isolated / "home" / "ledger.db").write_bytes(b"not a database" * 100)
 
-    says(veo("jobs"), 3, "damaged")
+    assert_error(veo("jobs"), 3, "damaged")
 
 
 def test_an_unknown_job(veo: Veo) -> None:
-    """A job that is not there, and a state that is none."""
-    says(veo("show", "nope"), 2, "no job 'nope'", "`veo jobs`")
-    says(veo("resume", "nope"), 2, "no job 'nope'")
-    says(veo("jobs", "--state", "lost"), 2, "'lost'", "unknown")
+    """A job that does not exist, and a name that is not a state."""
+    assert_error(veo("show", "nope"), 2, "no job 'nope'", "`veo jobs`")
+    assert_error(veo("resume", "nope"), 2, "no job 'nope'")
+    assert_error(veo("jobs", "--state", "lost"), 2, "'lost'", "unknown")
 
 
 def test_hints_lead_to_the_same_ledger(veo: Veo) -> None:
-    """In the sandbox every command that a hint names is one for the sandbox."""
-    says(veo("show", "nope", "--sandbox"), 2, "`veo jobs --sandbox`")
+    """With --sandbox, the commands in hints have --sandbox, too."""
+    assert_error(veo("show", "nope", "--sandbox"), 2, "`veo jobs --sandbox`")

@@ -1,4 +1,4 @@
-"""``veo generate``: a prompt goes in, a video is on disk, and the money is known."""
+"""``veo generate``: one prompt, one video on disk, and its cost."""
 
 import io
 import json
@@ -14,7 +14,7 @@ pytest_plugins = ("veo_fixtures",)
 
 
 def test_the_path_is_the_result(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Stdout is the path of a whole MP4 and nothing else; what it cost is on stderr."""
+    """Stdout is the path of a complete MP4 and nothing else; the cost is on stderr."""
     ran = veo("generate", "a lion", "-o", "lion.mp4")
 
     assert ran.code == 0, ran.err
@@ -26,7 +26,7 @@ def test_the_path_is_the_result(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 
 
 def test_json_is_one_object(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """With --json stdout is one object a job, the same that lies beside the video."""
+    """With --json, stdout is one object per job, the same as in the sidecar."""
     ran = veo("generate", "a lion", "-o", "lion.mp4", "--json")
 
     (job,) = ran.objects
@@ -37,8 +37,8 @@ def test_json_is_one_object(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert job.items() <= beside.items()
 
 
-def test_quiet_says_nothing(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """With --quiet a success leaves stderr empty."""
+def test_quiet_prints_no_messages(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """With --quiet, stderr is empty after a success."""
     ran = veo("generate", "a lion", "--quiet")
 
     assert (ran.code, ran.err) == (0, "")
@@ -46,7 +46,7 @@ def test_quiet_says_nothing(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 
 
 def test_the_name_comes_from_prompt_and_job(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Without -o the file is named after the prompt and the job."""
+    """Without -o, the file is named after the prompt and the job."""
     ran = veo("generate", "A lion, roaring!", "--json")
 
     (job,) = ran.objects
@@ -54,8 +54,8 @@ def test_the_name_comes_from_prompt_and_job(veo: Veo, service: veo_sandbox.Sandb
 
 
 @pytest.mark.usefixtures("in_steps")
-def test_a_log_tells_the_steps(veo: Veo) -> None:
-    """Where stderr is no terminal, changes are plain lines without escape sequences."""
+def test_a_log_contains_the_steps(veo: Veo) -> None:
+    """If stderr is not a terminal, changes are plain lines without escape sequences."""
     ran = veo("generate", "a lion")
 
     lines = ran.err.splitlines()
@@ -66,7 +66,7 @@ def test_a_log_tells_the_steps(veo: Veo) -> None:
 def test_a_prompt_from_stdin(
     veo: Veo, service: veo_sandbox.Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The prompt - is read from stdin."""
+    """The prompt ``-`` is read from stdin."""
     monkeypatch.setattr("sys.stdin", io.StringIO("a tiger\n"))
     veo("generate", "-")
 
@@ -74,7 +74,7 @@ def test_a_prompt_from_stdin(
 
 
 def test_a_dry_run_sends_nothing(veo: Veo, tmp_path: Path) -> None:
-    """--dry-run needs no key, prints model and price, plans no job."""
+    """--dry-run needs no key, prints model and price, and plans no job."""
     ran = veo("generate", "a lion", "--dry-run", "--aspect-ratio", "16:9")
     jobs = veo("jobs", "--json")
 
@@ -93,8 +93,8 @@ def test_a_dry_run_in_json(veo: Veo) -> None:
     assert plan["quote"]["amount"] == "0.15"
 
 
-def test_detached_and_fetched(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """--detach prints the job once it is accepted; `veo resume` fetches the video."""
+def test_a_detached_job_is_resumed(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """--detach prints the job once it is accepted; `veo resume` downloads the video."""
     service.change(latency="0.5")
     left = veo("generate", "a lion", "--detach", "-o", "lion.mp4")
     job = left.out.strip()
@@ -110,8 +110,8 @@ def test_detached_and_fetched(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert len(service.bills()) == 1
 
 
-def test_no_detaching_from_a_stream(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A route that makes the video within the call cannot be left, and says which can."""
+def test_a_stream_cannot_be_detached_from(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """--detach fails for a provider that makes the video in the request; it names the others."""
     ran = veo("generate", "a lion", "-p", "laozhang-sync", "--detach")
 
     assert ran.code == 2
@@ -119,7 +119,7 @@ def test_no_detaching_from_a_stream(veo: Veo, service: veo_sandbox.Sandbox) -> N
 
 
 def test_sandbox_needs_nothing(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """--sandbox makes a video without key or server, in a ledger of its own."""
+    """--sandbox makes a video without a key or server, in a ledger of its own."""
     monkeypatch.setenv("VEO_SANDBOX", "1")
     Path("veo.toml").write_text('[sandbox]\nlatency = "0.1"\nclip = "tiny"\n')
     ran = veo("generate", "a lion", "-o", "lion.mp4")
@@ -133,7 +133,7 @@ def test_sandbox_needs_nothing(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_video_outlives_its_sandbox(veo: Veo) -> None:
-    """A later --sandbox command finds the task that an earlier one left running."""
+    """A later --sandbox command finds the task that an earlier one started."""
     Path("veo.toml").write_text('[sandbox]\nlatency = "0.3"\nclip = "tiny"\n')
     job = veo("generate", "a lion", "--sandbox", "--detach").out.strip()
     resumed = veo("resume", "--sandbox", "--json")

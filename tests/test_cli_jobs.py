@@ -1,4 +1,4 @@
-"""``veo jobs``, ``show`` and ``resume``: what became of jobs, what they cost, how they go on."""
+"""``veo jobs``, ``show`` and ``resume``: the states of jobs, their costs, and how they continue."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ pytest_plugins = ("veo_fixtures",)
 
 @pytest.fixture
 def mixed(veo: Veo, service: veo_sandbox.Sandbox) -> dict[str, str]:
-    """Three jobs: one done, one failed, one of unknown outcome; their ids by state."""
+    """The ids of three jobs by state: done, failed, unknown."""
     service.fault("drop_answer", on="create", match="unknown")
     made = {}
     for state in ("done", "unknown"):
@@ -27,7 +27,7 @@ def mixed(veo: Veo, service: veo_sandbox.Sandbox) -> dict[str, str]:
 
 
 def test_the_newest_come_first(veo: Veo, mixed: dict[str, str]) -> None:
-    """`veo jobs` lists every job with its state, the newest first."""
+    """`veo jobs` lists every job with its state, newest first."""
     lines = veo("jobs").out.splitlines()
 
     assert lines[0].split()[:2] == ["JOB", "STATE"]
@@ -39,7 +39,7 @@ def test_the_newest_come_first(veo: Veo, mixed: dict[str, str]) -> None:
 
 
 def test_jobs_are_filtered(veo: Veo, mixed: dict[str, str]) -> None:
-    """--state and --limit leave jobs out; --quiet prints ids, --json objects."""
+    """--state and --limit select jobs; --quiet prints ids, --json objects."""
     states = veo("jobs", "--state", "done", "--state", "failed", "--json").objects
     ids = veo("jobs", "--quiet").out.split()
 
@@ -50,18 +50,18 @@ def test_jobs_are_filtered(veo: Veo, mixed: dict[str, str]) -> None:
 
 
 def test_no_jobs(veo: Veo) -> None:
-    """An empty ledger is no error."""
+    """An empty ledger is not an error."""
     ran = veo("jobs")
 
     assert (ran.code, ran.out) == (0, "")
 
 
 def test_costs_are_added_up(veo: Veo, mixed: dict[str, str]) -> None:
-    """--cost tells charged, reserved and doubtful money apart, and what is left of budgets."""
+    """--cost sums charged, reserved and doubtful money, and shows what is left of budgets."""
     with Path("veo.toml").open("a") as file:
         file.write("[budget]\ndaily = 1.00\n")
     (sums,) = veo("jobs", "--cost", "--json").objects
-    words = veo("jobs", "--cost").out
+    text = veo("jobs", "--cost").out
 
     assert sums == {
         "jobs": {"done": 1, "unknown": 1, "failed": 1},
@@ -72,13 +72,13 @@ def test_costs_are_added_up(veo: Veo, mixed: dict[str, str]) -> None:
         "currency": "USD",
         "budgets": {"budget.daily": {"limit": 1.0, "free": 0.7}},
     }
-    assert "$0.70 of $1.00 left" in words
+    assert "$0.70 of $1.00 left" in text
 
 
 def test_history_adds_up(veo: Veo, mixed: dict[str, str]) -> None:
-    """`veo show` prints the history; its money lines add up to what was charged."""
+    """`veo show` prints the history; its amounts add up to the charge."""
     (shown,) = veo("show", mixed["done"], "--json").objects
-    words = veo("show", mixed["done"][:6]).out
+    text = veo("show", mixed["done"][:6]).out
 
     sums = {
         name: round(sum(line[name] for line in shown["history"]), 6)
@@ -87,19 +87,19 @@ def test_history_adds_up(veo: Veo, mixed: dict[str, str]) -> None:
     assert sums == {"reserved": 0.0, "charged": 0.15, "doubtful": 0.0}
     assert [line["kind"] for line in shown["history"]][:2] == ["planned", "submitting"]
     assert shown["request"]["prompt"] == "done lion"
-    assert "reserved -$0.15, charged +$0.15" in words
+    assert "reserved -$0.15, charged +$0.15" in text
 
 
 def test_an_unknown_job_is_explained(veo: Veo, mixed: dict[str, str]) -> None:
-    """`veo show` of a job of unknown outcome says that it may be paid, and both ways out."""
-    words = veo("show", mixed["unknown"]).out
+    """`veo show` of a job of unknown outcome says that it may be charged, and names a remedy."""
+    text = veo("show", mixed["unknown"]).out
 
-    assert "perhaps charged $0.15" in words
-    assert "--resubmit" in words
+    assert "perhaps charged $0.15" in text
+    assert "--resubmit" in text
 
 
 def test_nothing_to_resume(veo: Veo) -> None:
-    """`veo resume` with nothing to do says so and is content."""
+    """`veo resume` with nothing to do says so, and succeeds."""
     ran = veo("resume")
 
     assert (ran.code, ran.out) == (0, "")
@@ -107,7 +107,7 @@ def test_nothing_to_resume(veo: Veo) -> None:
 
 
 def test_unknown_jobs_wait_for_a_decision(veo: Veo, mixed: dict[str, str]) -> None:
-    """`veo resume` leaves a job of unknown outcome alone and tells what can be done."""
+    """`veo resume` does not continue a job of unknown outcome, and names the remedies."""
     everything = veo("resume")
     named = veo("resume", mixed["unknown"])
 
@@ -119,7 +119,7 @@ def test_unknown_jobs_wait_for_a_decision(veo: Veo, mixed: dict[str, str]) -> No
 
 
 def test_a_named_job_that_has_ended(veo: Veo, mixed: dict[str, str]) -> None:
-    """`veo resume` of ended jobs prints how they ended; the highest code counts."""
+    """`veo resume` of ended jobs prints how they ended; the highest exit code counts."""
     done = veo("resume", mixed["done"])
     both = veo("resume", mixed["done"], mixed["failed"], "--json")
 
@@ -132,7 +132,7 @@ def test_a_named_job_that_has_ended(veo: Veo, mixed: dict[str, str]) -> None:
 def test_a_known_task_is_adopted(
     veo: Veo, service: veo_sandbox.Sandbox, mixed: dict[str, str]
 ) -> None:
-    """--task-id gives a job of unknown outcome its task back: downloaded, and not paid again."""
+    """--task-id gives a job of unknown outcome its task: downloaded, and not paid twice."""
     task = next(
         task["task"] for task in service.tasks() if task["request"]["prompt"] == "unknown lion"
     )
@@ -143,10 +143,10 @@ def test_a_known_task_is_adopted(
     assert len(service.bills()) == before
 
 
-def test_sent_again_on_request(
+def test_an_unknown_job_is_resubmitted(
     veo: Veo, service: veo_sandbox.Sandbox, mixed: dict[str, str]
 ) -> None:
-    """--resubmit sends a job of unknown outcome again, and says that both may be paid."""
+    """--resubmit sends a job of unknown outcome again; both requests may be charged."""
     service.clear_faults()
     ran = veo("resume", mixed["unknown"], "--resubmit")
     (shown,) = veo("show", mixed["unknown"], "--json").objects
@@ -160,15 +160,15 @@ def test_sent_again_on_request(
     "args",
     [("--resubmit",), ("--task-id", "x"), ("a", "b", "--task-id", "x")],
 )
-def test_decisions_name_their_job(veo: Veo, args: tuple[str, ...]) -> None:
-    """Neither --resubmit nor --task-id is taken for jobs that are not named."""
+def test_decisions_require_a_job(veo: Veo, args: tuple[str, ...]) -> None:
+    """--resubmit and --task-id require named jobs."""
     ran = veo("resume", *args)
 
     assert (ran.code, len(ran.errors)) == (2, 1)
 
 
 def test_many_are_resumed(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """`veo resume` carries on with all unfinished jobs at once; one line a job."""
+    """`veo resume` continues all unfinished jobs at once, with one line per job."""
     service.change(latency="0.5")
     left = {veo("generate", f"lion {n}", "--detach").out.strip() for n in range(3)}
     ran = veo("resume", "--json")
@@ -178,8 +178,8 @@ def test_many_are_resumed(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert {job["state"] for job in ran.objects} == {"done"}
 
 
-def test_somebody_elses_job_is_left_alone(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A job that another process works on is left alone, and said to be."""
+def test_a_job_of_another_process_is_skipped(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A job that another process is working on is skipped, and reported."""
     service.change(latency="30")
     job = veo("generate", "a lion", "--detach").out.strip()
     ledger = Ledger(ledger_folder())

@@ -1,14 +1,13 @@
-"""The command as a process: cold start, Ctrl-C, pipes, a terminal, shell completion."""
+"""Commands as processes: imports, Ctrl-C, pipes, a terminal, shell completion."""
 
 import json
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from batch_inputs import wait_until
 from cli_runner import Veo, run_process, start_process
 from terminal import run_on_terminal, visible_lines
 
@@ -21,16 +20,8 @@ pytest_plugins = ("veo_fixtures",)
 HEAVY = ("requests", "sqlalchemy", "google.genai", "PIL", "av", "rich", "uvicorn", "veo.model")
 
 
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came about"
-        time.sleep(0.02)
-
-
-def jobs() -> list[Record]:
-    """The jobs of the test's ledger."""
+def list_jobs() -> list[Record]:
+    """Return the jobs in the ledger of the test."""
     if not (ledger_folder() / "ledger.db").exists():
         return []
     ledger = Ledger(ledger_folder())
@@ -42,19 +33,19 @@ def jobs() -> list[Record]:
 @pytest.mark.parametrize("args", [["--help"], ["generate", "--help"], ["--version"]])
 def test_help_is_cheap(args: list[str]) -> None:
     """Help and version import no HTTP library, no SDK, no database, no terminal library."""
-    look = (
+    program = (
         "import sys; from veo_commands.entry_point import run; run(sys.argv[1:]);"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", look, *args], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, *args], capture_output=True, text=True, check=True
     )
 
     assert ran.stdout.splitlines()[-1] == "[]"
 
 
 def test_help_documents_the_exit_codes() -> None:
-    """`veo --help` names every exit code."""
+    """`veo --help` lists every exit code."""
     ran = run_process("--help")
 
     assert ran.code == 0
@@ -62,8 +53,8 @@ def test_help_documents_the_exit_codes() -> None:
         assert f"\n    {code:<4} " in ran.out
 
 
-def test_without_a_verb() -> None:
-    """`veo` alone is a mistake in usage that is answered with the help."""
+def test_without_a_command() -> None:
+    """`veo` alone is a usage error that prints the help."""
     ran = run_process()
 
     assert (ran.code, ran.out) == (2, "")
@@ -71,13 +62,13 @@ def test_without_a_verb() -> None:
 
 
 def test_ctrl_c_leaves_a_resumable_job(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Ctrl-C ends with 130, names the job and how to resume it; it is not paid again."""
+    """Ctrl-C exits with 130 and says how to resume the job, which is not paid twice."""
     service.change(latency="3")
     with start_process("generate", "a lion", "-o", "lion.mp4", "--json") as running:
-        until(lambda: [job for job in jobs() if job.task_id])
+        wait_until(lambda: [job for job in list_jobs() if job.task_id])
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=30)
-    (job,) = jobs()
+    (job,) = list_jobs()
 
     assert running.returncode == 130
     assert f"`veo resume {job.id}`" in err
@@ -89,13 +80,13 @@ def test_ctrl_c_leaves_a_resumable_job(veo: Veo, service: veo_sandbox.Sandbox) -
 
 
 def test_ctrl_c_waits_for_a_payment(service: veo_sandbox.Sandbox) -> None:
-    """Ctrl-C within a paid request waits for its answer, so that the task is known."""
+    """Ctrl-C during a paid request waits for the response, so that the task is known."""
     service.change(latency="30", delay=1.5)
     with start_process("generate", "a lion") as running:
-        until(lambda: [job for job in jobs() if job.state == "submitting"])
+        wait_until(lambda: [job for job in list_jobs() if job.state == "submitting"])
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=30)
-    (job,) = jobs()
+    (job,) = list_jobs()
 
     assert running.returncode == 130
     assert "waiting for the response to 1 paid request" in err
@@ -104,13 +95,13 @@ def test_ctrl_c_waits_for_a_payment(service: veo_sandbox.Sandbox) -> None:
 
 
 def test_ctrl_c_waits_for_a_stream(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A route that makes the video within the paid call is heard out, and nothing is lost."""
+    """Ctrl-C waits for a response that is the video itself, and nothing is lost."""
     service.change(latency="2")
     with start_process("generate", "a lion", "-p", "laozhang-sync") as running:
-        until(lambda: [job for job in jobs() if job.state == "running"])
+        wait_until(lambda: [job for job in list_jobs() if job.state == "running"])
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=30)
-    (job,) = jobs()
+    (job,) = list_jobs()
 
     assert running.returncode == 130
     assert "waiting for the response to 1 paid request" in err
@@ -120,17 +111,17 @@ def test_ctrl_c_waits_for_a_stream(veo: Veo, service: veo_sandbox.Sandbox) -> No
 
 
 def test_a_second_ctrl_c_leaves_at_once(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A second Ctrl-C does not wait; the job's outcome is unknown then, and never guessed."""
+    """A second Ctrl-C does not wait; the outcome of the job is then unknown, never guessed."""
     service.change(latency="30", delay=20)
     with start_process("generate", "a lion") as running:
-        until(lambda: [job for job in jobs() if job.state == "submitting"])
+        wait_until(lambda: [job for job in list_jobs() if job.state == "submitting"])
         running.send_signal(signal.SIGINT)
-        told = ""
-        while "waiting for the response" not in told:
-            told += running.stderr.readline() if running.stderr else ""
+        output = ""
+        while "waiting for the response" not in output:
+            output += running.stderr.readline() if running.stderr else ""
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=10)
-    (job,) = jobs()
+    (job,) = list_jobs()
 
     assert running.returncode == 130
     assert f"`veo resume {job.id}`" in err
@@ -138,21 +129,21 @@ def test_a_second_ctrl_c_leaves_at_once(veo: Veo, service: veo_sandbox.Sandbox) 
     assert veo("resume", job.id).code == 5
 
 
-def test_an_end_from_outside_is_gentle(service: veo_sandbox.Sandbox) -> None:
-    """SIGTERM ends like Ctrl-C: the lease is given up, the job can be resumed."""
+def test_sigterm_stops_like_ctrl_c(service: veo_sandbox.Sandbox) -> None:
+    """SIGTERM releases the lease, so that the job can be resumed."""
     service.change(latency="30")
     with start_process("generate", "a lion") as running:
-        until(lambda: [job for job in jobs() if job.task_id])
+        wait_until(lambda: [job for job in list_jobs() if job.task_id])
         running.terminate()
         running.communicate(timeout=30)
-    (job,) = jobs()
+    (job,) = list_jobs()
 
     assert running.returncode == 130
     assert job.owner is None
 
 
-def test_nobody_reads(service: veo_sandbox.Sandbox) -> None:
-    """A reader that goes away is no error worth a word."""
+def test_a_closed_stdout_is_not_an_error(service: veo_sandbox.Sandbox) -> None:
+    """If the reader of stdout has closed it, nothing is printed on stderr."""
     with start_process("models") as running:
         assert running.stdout
         assert running.stderr
@@ -172,8 +163,8 @@ def test_stdout_on_a_full_disk() -> None:
     assert err == "error: cannot write the output: No space left on device\n"
 
 
-def test_messages_that_nobody_reads_stop_nothing(service: veo_sandbox.Sandbox) -> None:
-    """A video is finished although nobody reads the progress any more."""
+def test_a_closed_stderr_stops_nothing(service: veo_sandbox.Sandbox) -> None:
+    """A video is finished although its progress cannot be printed."""
     service.change(latency="0.5")
     with start_process("generate", "a lion", "-o", "lion.mp4") as running:
         assert running.stderr
@@ -187,31 +178,31 @@ def test_messages_that_nobody_reads_stop_nothing(service: veo_sandbox.Sandbox) -
 
 @pytest.mark.usefixtures("in_steps")
 def test_a_terminal_shows_progress() -> None:
-    """On a terminal: state, percent, time and cost, painted in place; the cursor comes back."""
-    code, painted = run_on_terminal("generate", "a [red]lion", "-o", "lion.mp4")
+    """A terminal shows state, percent, time and cost in place; the cursor is shown again."""
+    code, output = run_on_terminal("generate", "a [red]lion", "-o", "lion.mp4")
 
     assert code == 0
-    assert "running" in painted
-    assert "%" in painted
-    assert "quoted $0.15" in painted
-    assert "a [red]lion" in painted
-    assert painted.rindex("\x1b[?25h") > painted.rindex("\x1b[?25l")
-    assert painted.rstrip().splitlines()[-2].endswith("lion.mp4")
-    assert "charged $0.15" in painted.splitlines()[-1]
+    assert "running" in output
+    assert "%" in output
+    assert "quoted $0.15" in output
+    assert "a [red]lion" in output
+    assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")
+    assert output.rstrip().splitlines()[-2].endswith("lion.mp4")
+    assert "charged $0.15" in output.splitlines()[-1]
 
 
 def test_many_on_a_terminal(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Several jobs on a terminal: one line sums them up, and in the end every result is there."""
+    """Several jobs have a summary line; all results are on the screen at the end."""
     service.change(latency="uniform:0.5,2")
     for number in range(3):
         veo("generate", f"lion {number}", "--detach")
-    code, painted = run_on_terminal("resume")
+    code, output = run_on_terminal("resume")
 
     assert code == 0
-    assert "/3" in painted
-    left = visible_lines(painted)
-    assert sorted(left[0::2]) == sorted(str(path.absolute()) for path in Path().glob("*.mp4"))
-    assert ["charged $0.15" in line for line in left[1::2]] == [True] * 3
+    assert "/3" in output
+    lines = visible_lines(output)
+    assert sorted(lines[0::2]) == sorted(str(path.absolute()) for path in Path().glob("*.mp4"))
+    assert ["charged $0.15" in line for line in lines[1::2]] == [True] * 3
 
 
 @pytest.mark.parametrize(
@@ -223,7 +214,7 @@ def test_many_on_a_terminal(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     ],
 )
 def test_the_shell_completes(words: str, cword: str, expected: list[str]) -> None:
-    """The shell completes verbs, options' values, names of providers."""
+    """The shell completes commands, and values of their options."""
     env = {"_VEO_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": cword}
     ran = run_process(env=env)
 
@@ -231,7 +222,7 @@ def test_the_shell_completes(words: str, cword: str, expected: list[str]) -> Non
 
 
 def test_completion_can_be_shown() -> None:
-    """--show-completion prints a script that asks `veo` itself."""
+    """--show-completion prints a script that calls `veo`."""
     ran = run_process("--show-completion", "bash")
 
     assert ran.code == 0
@@ -239,15 +230,15 @@ def test_completion_can_be_shown() -> None:
 
 
 def test_a_sandbox_serves(tmp_path: Path) -> None:
-    """`veo sandbox` says where it listens once it does, and ends gently."""
+    """`veo sandbox` prints its address when it is ready, and exits without an error."""
     import requests
 
     with start_process(
         "sandbox", "--home", tmp_path, "--clip", "tiny", "--latency", "0"
     ) as running:
         assert running.stdout
-        said = running.stdout.readline()
-        url = said.removeprefix("listening on ").strip()
+        line = running.stdout.readline()
+        url = line.removeprefix("listening on ").strip()
         bills = requests.get(f"{url}/sandbox/bills", timeout=10).json()
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=10)

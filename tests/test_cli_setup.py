@@ -1,4 +1,4 @@
-"""``veo models``, ``providers``, ``doctor``, ``config``: what there is, and whether it works."""
+"""``veo models``, ``providers``, ``doctor``, ``config``: what is installed, and its problems."""
 
 import tomllib
 from pathlib import Path
@@ -15,18 +15,18 @@ pytest_plugins = ("veo_fixtures",)
 
 def test_every_model_is_listed(veo: Veo) -> None:
     """`veo models` lists every model of every installed provider, as a table and as JSON."""
-    known = {
+    expected = {
         (name, model) for name, cls in installed_providers().items() for model in cls.facts.models
     }
     rows = {tuple(line.split()[:2]) for line in veo("models").out.splitlines()[1:]}
     objects = {(row["provider"], row["name"]) for row in veo("models", "--json").objects}
 
-    assert rows == known
-    assert objects == known
+    assert rows == expected
+    assert objects == expected
 
 
 def test_models_of_one_provider(veo: Veo) -> None:
-    """-p leaves out the others; one that is not there is an error."""
+    """-p lists the models of one provider; an unknown one is an error."""
     rows = veo("models", "-p", "laozhang-sync", "--json").objects
 
     assert {row["provider"] for row in rows} == {"laozhang-sync"}
@@ -34,7 +34,7 @@ def test_models_of_one_provider(veo: Veo) -> None:
 
 
 def test_an_overridden_price_is_listed(veo: Veo) -> None:
-    """A price of the user's own is the one that is listed."""
+    """A price in the configuration is the one that is listed."""
     table = '[providers.laozhang-async.models."veo-3.1-fast"]\nprice = { usd = "0.05" }\n'
     Path("veo.toml").write_text(table)
     rows = veo("models", "-p", "laozhang-async").out.splitlines()
@@ -42,8 +42,8 @@ def test_an_overridden_price_is_listed(veo: Veo) -> None:
     assert "$0.05/video" in next(row for row in rows if " veo-3.1-fast " in row)
 
 
-def test_providers_tell_their_keys_state(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`veo providers` says whether a key is set and never what it is."""
+def test_providers_show_whether_a_key_is_set(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`veo providers` says whether a key is set, and never prints it."""
     monkeypatch.setenv("VEO_API_KEY", "sandbox-key")
     ran, rows = veo("providers"), veo("providers", "--json")
     by_name = {row["name"]: row for row in rows.objects}
@@ -56,37 +56,37 @@ def test_providers_tell_their_keys_state(veo: Veo, monkeypatch: pytest.MonkeyPat
     assert "sandbox-key" not in ran.out + rows.out
 
 
-def statuses(ran: CommandResult) -> dict[str, str]:
-    """What `veo doctor --json` found, by check."""
+def check_statuses(ran: CommandResult) -> dict[str, str]:
+    """Return the statuses in the output of `veo doctor --json`, by check."""
     return {check["name"]: check["status"] for check in ran.objects}
 
 
 def test_a_healthy_installation(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """`veo doctor --ping` finds nothing broken, and asks the service free of charge."""
+    """`veo doctor --ping` finds no problem, and sends only requests that are free of charge."""
     ran = veo("doctor", "--ping", "--json")
 
     assert ran.code == 0, ran.out
-    assert statuses(ran)["ledger"] == "ok"
-    assert statuses(ran)["sandbox"] == "ok"
+    assert check_statuses(ran)["ledger"] == "ok"
+    assert check_statuses(ran)["sandbox"] == "ok"
     assert any("the key is accepted" in check["message"] for check in ran.objects)
     assert service.key not in ran.out
-    assert [ask["path"] for ask in service.requests()] == ["/v1/models"] * 2
+    assert [request["path"] for request in service.requests()] == ["/v1/models"] * 2
     assert service.bills() == []
 
 
 def test_a_missing_key_is_found(veo: Veo) -> None:
-    """Without the configured provider's key `veo doctor` fails with 3; other keys may lack."""
+    """`veo doctor` exits with 3 if the key of the default provider is missing, and only then."""
     ran = veo("doctor", "--json")
 
     assert ran.code == 3
-    assert statuses(ran)["laozhang-async"] == "fail"
-    assert statuses(ran)["gemini"] == "off"
+    assert check_statuses(ran)["laozhang-async"] == "fail"
+    assert check_statuses(ran)["gemini"] == "off"
 
 
 def test_a_wrong_key_is_found(
     veo: Veo, service: veo_sandbox.Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """--ping finds a key that the service refuses."""
+    """--ping finds a key that the service rejects."""
     monkeypatch.setenv("VEO_API_KEY", "another-key")
 
     assert veo("doctor").code == 0
@@ -94,39 +94,37 @@ def test_a_wrong_key_is_found(
 
 
 def test_a_broken_configuration_is_found(veo: Veo) -> None:
-    """A broken file is found, and what does not depend on it is checked all the same."""
+    """An invalid file is found; checks that do not need it still run."""
     Path("veo.toml").write_text("provider =")
     ran = veo("doctor", "--json")
 
     assert ran.code == 3
-    assert statuses(ran) == {"software": "ok", "configuration": "fail", "ledger": "ok"}
+    assert check_statuses(ran) == {"software": "ok", "configuration": "fail", "ledger": "ok"}
 
 
 def test_broken_folders_are_found(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ledger or an output folder that cannot be is found."""
+    """A ledger or an output folder that cannot be used is found."""
     Path("file").touch()
     Path("veo.toml").write_text('output_dir = "file/videos"\n')
     monkeypatch.setenv("VEO_HOME", "file/home")
     ran = veo("doctor", "--json")
 
     assert ran.code == 3
-    assert statuses(ran)["ledger"] == "fail"
-    assert statuses(ran)["output"] == "fail"
+    assert check_statuses(ran)["ledger"] == "fail"
+    assert check_statuses(ran)["output"] == "fail"
 
 
 def test_an_unknown_provider_is_found(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A configured provider that is not installed is found."""
+    """A default provider that is not installed is found."""
     monkeypatch.setenv("VEO_PROVIDER", "nope")
     ran = veo("doctor", "--json")
 
     assert ran.code == 3
-    assert statuses(ran)["nope"] == "fail"
+    assert check_statuses(ran)["nope"] == "fail"
 
 
-def test_settings_name_their_origin(
-    veo: Veo, monkeypatch: pytest.MonkeyPatch, isolated: Path
-) -> None:
-    """`veo config` says of every setting which file, variable or default it comes from."""
+def test_settings_have_an_origin(veo: Veo, monkeypatch: pytest.MonkeyPatch, isolated: Path) -> None:
+    """`veo config` shows the file, variable or default that each setting comes from."""
     (isolated / "config" / "config.toml").write_text('provider = "gemini"\nmax_cost = 2\n')
     Path("veo.toml").write_text("max_cost = 3\n[budget]\ndaily = 20\n")
     monkeypatch.setenv("VEO_TIMEOUT", "30")
@@ -139,8 +137,8 @@ def test_settings_name_their_origin(
     assert rows["retired"] == ("warn", "default")
 
 
-def test_places_of_configuration(veo: Veo, isolated: Path) -> None:
-    """`veo config --path` names every file that is looked for, and which are there."""
+def test_configuration_files_are_listed(veo: Veo, isolated: Path) -> None:
+    """`veo config --path` lists the files that are read, and whether they exist."""
     Path("veo.toml").touch()
     rows = veo("config", "--path", "--json").objects
 
@@ -151,7 +149,7 @@ def test_places_of_configuration(veo: Veo, isolated: Path) -> None:
 
 
 def test_a_template_is_written_once(veo: Veo) -> None:
-    """`veo config --init` writes a veo.toml, and replaces none without --force."""
+    """`veo config --init` writes a veo.toml, and overwrites one only with --force."""
     first, second = veo("config", "--init"), veo("config", "--init")
 
     assert (first.code, first.out) == (0, "veo.toml\n")
@@ -160,8 +158,8 @@ def test_a_template_is_written_once(veo: Veo) -> None:
     assert veo("config").code == 0
 
 
-def test_the_template_is_true(veo: Veo) -> None:
-    """Every line that the template suggests is a setting that there is."""
+def test_the_template_is_valid(veo: Veo) -> None:
+    """Every setting that the template suggests exists."""
     veo("config", "--init")
     lines = Path("veo.toml").read_text().splitlines()
     suggested = [line.removeprefix("# ") for line in lines if "=" in line or line[2:3] == "["]

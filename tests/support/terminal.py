@@ -1,4 +1,4 @@
-"""The command on a pseudo-terminal, and what is left on its screen."""
+"""Run a command on a pseudo-terminal, and read the screen that it leaves."""
 
 import contextlib
 import os
@@ -11,24 +11,24 @@ from cli_runner import COMMAND
 
 
 def run_on_terminal(*args: str) -> tuple[int, str]:
-    """Run the command on a pseudo-terminal; its exit code, and all that it painted."""
-    ours, theirs = pty.openpty()
+    """Return the exit code of a command, and all that it wrote to the terminal."""
+    reader, terminal = pty.openpty()
     env = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
-    with subprocess.Popen([*COMMAND, *args], stdout=theirs, stderr=theirs, env=env) as running:
-        os.close(theirs)
-        painted = b""
-        with contextlib.suppress(OSError):  # how Linux says that the other side has closed
-            while select.select([ours], [], [], 60)[0] and (chunk := os.read(ours, 65536)):
-                painted += chunk
+    with subprocess.Popen([*COMMAND, *args], stdout=terminal, stderr=terminal, env=env) as running:
+        os.close(terminal)
+        output = b""
+        with contextlib.suppress(OSError):  # Linux reports the closed terminal as an error
+            while select.select([reader], [], [], 60)[0] and (chunk := os.read(reader, 65536)):
+                output += chunk
         running.wait(timeout=60)
-    os.close(ours)
-    return running.returncode, painted.decode()
+    os.close(reader)
+    return running.returncode, output.decode()
 
 
-def visible_lines(painted: str) -> list[str]:
-    """What is left on the screen: the lines, after all that moved the cursor or erased."""
+def visible_lines(output: str) -> list[str]:
+    """Return the lines that remain after all cursor movements and erasures."""
     lines, row, column = [""], 0, 0
-    for part in re.split(r"([\r\n]|\x1b\[[?\d;]*[A-Za-z])", painted):
+    for part in re.split(r"([\r\n]|\x1b\[[?\d;]*[A-Za-z])", output):
         if part == "\n":
             row += 1
             lines += [""] * (row == len(lines))

@@ -1,4 +1,4 @@
-"""Fixtures for tests of the command, which ask for ``pytest_plugins = ("veo_fixtures",)``."""
+"""Fixtures for tests of commands; activated by ``pytest_plugins = ("veo_fixtures",)``."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ clip = "tiny"
 
 @pytest.fixture
 def veo(capsys: pytest.CaptureFixture[str]) -> Veo:
-    """The command, in this process."""
+    """A runner of commands in this process."""
     return Veo(capsys)
 
 
@@ -36,7 +36,7 @@ def veo(capsys: pytest.CaptureFixture[str]) -> Veo:
 def service(
     sandbox: Callable[..., veo_sandbox.Sandbox], monkeypatch: pytest.MonkeyPatch
 ) -> veo_sandbox.Sandbox:
-    """A sandbox that ``veo`` in the working folder takes for the live service."""
+    """A sandbox that ``veo`` takes for the live service, through the veo.toml of this folder."""
     served = sandbox()
     Path("veo.toml").write_text(LIVE.format(url=served.url))
     monkeypatch.setenv("VEO_API_KEY", served.key)
@@ -45,25 +45,23 @@ def service(
 
 @pytest.fixture
 def in_steps(service: veo_sandbox.Sandbox) -> Iterator[veo_sandbox.Sandbox]:
-    """The service, whose tasks are half made once asked for, and made once asked for again.
-
-    However slow the machine is, the client has heard of every state.
-    """
+    """The service with a clock that moves only after polls, so that a client sees every state."""
     service.change(latency="7200")
 
-    def polls() -> int:
+    def count_polls() -> int:
         return sum(request["method"] == "GET" for request in service.requests())
 
-    def asked_twice(before: int) -> Callable[[], bool]:
-        return lambda: polls() >= before + 2  # the first may have been answered earlier
+    def polled_twice(before: int) -> Callable[[], bool]:
+        # The first poll may have been answered before the clock moved.
+        return lambda: count_polls() >= before + 2
 
-    def proceed() -> None:
+    def advance_clock() -> None:
         for _ in range(2):
-            wait_until(asked_twice(polls()))
-            time.sleep(0.5)  # for a live view, which paints a few times a second
+            wait_until(polled_twice(count_polls()))
+            time.sleep(0.5)  # a live view draws a few frames per second
             service.advance(3600)
 
-    clock = threading.Thread(target=proceed)
+    clock = threading.Thread(target=advance_clock)
     clock.start()
     yield service
     clock.join()
