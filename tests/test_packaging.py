@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -62,6 +63,13 @@ def test_the_wheel_holds_facts_and_types(wheel: list[str]) -> None:
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(wheel)
     assert {"veo_laozhang/models.toml", "veo_gemini/models.toml"} <= set(wheel)
     assert len(PACKAGES) >= 5
+
+
+def test_the_contracts_cover_every_package() -> None:
+    """The one list of packages in pyproject.toml that no pattern can replace is complete."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+    assert set(project["tool"]["importlinter"]["root_packages"]) == PACKAGES
 
 
 def test_the_sdist_can_be_tested(built: Path) -> None:
