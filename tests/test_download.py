@@ -1,4 +1,4 @@
-"""From a remote video to a file: whole or not there at all."""
+"""Videos on disk: written to part files, checked, and given their names."""
 
 import errno
 import hashlib
@@ -22,127 +22,129 @@ from veo.provider import ByteStream
 DATA = bytes(range(200))
 
 
-def stream(data: bytes, offset: int = 0, total: int | None = None, piece: int = 7) -> ByteStream:
-    """Bytes as they come from a server: a slice of a file, in pieces."""
+def make_stream(
+    data: bytes, offset: int = 0, total: int | None = None, piece: int = 7
+) -> ByteStream:
+    """Return the bytes of a response: a part of a file, in chunks."""
     pieces = (data[at : at + piece] for at in range(0, len(data), piece))
     return ByteStream(pieces, offset, total)
 
 
-def breaking(data: bytes, error: Exception, **told: Any) -> ByteStream:
-    """The same, with an end that nobody wanted."""
+def make_broken_stream(data: bytes, error: Exception, **progress: Any) -> ByteStream:
+    """Return a stream that ends with an error."""
 
     def chunks() -> Iterator[bytes]:
         yield data
         raise error
 
-    return ByteStream(chunks(), **told)
+    return ByteStream(chunks(), **progress)
 
 
-def received(part: Path, *streams: ByteStream) -> list[tuple[int, int | None]]:
-    """What a watcher was told while these came in."""
-    told: list[tuple[int, int | None]] = []
+def write_streams(part: Path, *streams: ByteStream) -> list[tuple[int, int | None]]:
+    """Write streams to a part file and return the reported progress."""
+    progress: list[tuple[int, int | None]] = []
     for one in streams:
-        download.write_stream(one, part, lambda *counts: told.append(counts))
-    return told
+        download.write_stream(one, part, lambda *counts: progress.append(counts))
+    return progress
 
 
 @pytest.fixture
 def part(tmp_path: Path) -> Path:
-    """A part file, not there yet."""
+    """The path of a part file that does not exist yet."""
     return tmp_path / ".lion.mp4.job.part"
 
 
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
-    """Where the video is to be."""
+    """The path of the video."""
     return tmp_path / "lion.mp4"
 
 
 class TestReceive:
-    """Bytes gather in a part file."""
+    """Bytes are written to a part file."""
 
-    def test_all_of_them_in_order(self, part: Path) -> None:
-        """And the watcher sees them come."""
-        told = received(part, stream(DATA, total=200, piece=80))
+    def test_all_bytes_in_order(self, part: Path) -> None:
+        """Progress is reported for each chunk."""
+        progress = write_streams(part, make_stream(DATA, total=200, piece=80))
         assert part.read_bytes() == DATA
-        assert told == [(80, 200), (160, 200), (200, 200)]
+        assert progress == [(80, 200), (160, 200), (200, 200)]
 
     @given(st.integers(0, 200), st.integers(0, 200))
-    def test_a_second_try_continues_where_the_server_does(
+    def test_a_second_attempt_continues(
         self, tmp_path_factory: pytest.TempPathFactory, first: int, offset: int
     ) -> None:
-        """Not beyond what is there; what was behind that is dropped."""
+        """It must not start after the end of the part file; later bytes are dropped."""
         part = tmp_path_factory.mktemp("d") / "part"
-        received(part, stream(DATA[:first]))
+        write_streams(part, make_stream(DATA[:first]))
         if offset <= first:
-            received(part, stream(DATA[offset:], offset, 200))
+            write_streams(part, make_stream(DATA[offset:], offset, 200))
             assert part.read_bytes() == DATA
         else:
             with pytest.raises(DownloadError, match=f"starts at byte {offset} instead of {first}"):
-                received(part, stream(DATA[offset:], offset, 200))
+                write_streams(part, make_stream(DATA[offset:], offset, 200))
             assert part.read_bytes() == DATA[:first]
 
-    def test_a_server_that_begins_again_is_taken_at_its_word(self, part: Path) -> None:
-        """Offset 0: what was there is replaced."""
-        received(part, stream(b"x" * 300), stream(DATA, 0, 200))
+    def test_a_response_from_offset_0_starts_again(self, part: Path) -> None:
+        """The old content is replaced."""
+        write_streams(part, make_stream(b"x" * 300), make_stream(DATA, 0, 200))
         assert part.read_bytes() == DATA
 
-    def test_nothing_is_left_to_come(self, part: Path) -> None:
-        """A part that is whole already stays as it is."""
-        received(part, stream(DATA), stream(b"", 200, 200))
+    def test_an_empty_rest(self, part: Path) -> None:
+        """A complete part file stays as it is."""
+        write_streams(part, make_stream(DATA), make_stream(b"", 200, 200))
         assert part.read_bytes() == DATA
 
-    def test_what_came_before_a_break_is_kept(self, part: Path) -> None:
-        """So that the next try can go on from there."""
+    def test_bytes_before_a_lost_connection_stay(self, part: Path) -> None:
+        """The next attempt can continue from there."""
         with pytest.raises(ResponseLostError):
-            received(part, breaking(DATA[:50], ResponseLostError("cut"), total=200))
+            write_streams(part, make_broken_stream(DATA[:50], ResponseLostError("cut"), total=200))
         assert download.size_on_disk(part) == 50
 
-    def test_too_few_bytes_are_kept_and_told(self, part: Path) -> None:
-        """A connection that ended politely, but early."""
+    def test_too_few_bytes_are_an_error(self, part: Path) -> None:
+        """A connection was closed early; the bytes stay."""
         with pytest.raises(DownloadError, match="150 of 200") as caught:
-            received(part, stream(DATA[:150], total=200))
+            write_streams(part, make_stream(DATA[:150], total=200))
         assert (caught.value.retryable, download.size_on_disk(part)) == (True, 150)
 
-    def test_too_many_bytes_are_not_kept(self, part: Path) -> None:
-        """Nobody knows which of them are right."""
+    def test_too_many_bytes_are_removed(self, part: Path) -> None:
+        """It is not known which of them are right."""
         with pytest.raises(DownloadError, match="200 of 150"):
-            received(part, stream(DATA, total=150))
+            write_streams(part, make_stream(DATA, total=150))
         assert download.size_on_disk(part) == 0
 
     @pytest.mark.parametrize("error", [None, ResponseLostError("cut"), OSError("disk")])
     def test_the_stream_is_closed(self, part: Path, error: Exception | None) -> None:
-        """Whatever happens."""
-        one = breaking(b"", error) if error else stream(DATA)
+        """After success and after every error."""
+        one = make_broken_stream(b"", error) if error else make_stream(DATA)
         one.close = Mock()
         with pytest.raises((ResponseLostError, DownloadError)) if error else nullcontext():
-            received(part, one)
+            write_streams(part, one)
         one.close.assert_called_once_with()
 
     @pytest.mark.parametrize(
         ("number", "hint"),
         [(errno.ENOSPC, "Free some space there, then resume the job."), (errno.EIO, None)],
     )
-    def test_a_disk_that_fails_is_told(self, part: Path, number: int, hint: str | None) -> None:
-        """Full or broken: trying again at once would not help, resuming later does."""
+    def test_a_disk_error_is_not_retryable(self, part: Path, number: int, hint: str | None) -> None:
+        """A retry at once would not help, but the job can be resumed later."""
         with pytest.raises(DownloadError, match=str(part.parent)) as caught:
-            received(part, breaking(DATA, OSError(number, os.strerror(number))))
+            write_streams(part, make_broken_stream(DATA, OSError(number, os.strerror(number))))
         assert caught.value.retryable is False
         assert caught.value.hint == hint
 
 
 class TestCheck:
-    """A part file is followed to its last byte."""
+    """A part file is checked to its last byte."""
 
-    def test_a_whole_one_is_known_by_content(self, part: Path) -> None:
-        """Its length and sha256."""
+    def test_a_complete_file(self, part: Path) -> None:
+        """The result has its size and sha256."""
         part.write_bytes(film())
         saved = download.verify_part(part)
         assert saved == download.SavedFile(part, len(film()), hashlib.sha256(film()).hexdigest())
 
     @pytest.mark.parametrize("data", [film()[:-1], b"<html>gone</html>", b""])
-    def test_a_broken_one_is_removed(self, part: Path, data: bytes) -> None:
-        """The next try begins again, instead of going on behind rubbish."""
+    def test_an_incomplete_file_is_removed(self, part: Path, data: bytes) -> None:
+        """The next attempt must not append to it."""
         part.write_bytes(data)
         with pytest.raises(DownloadError, match="not a complete MP4") as caught:
             download.verify_part(part)
@@ -150,10 +152,10 @@ class TestCheck:
 
 
 class TestPublish:
-    """A checked file gets its name in one step."""
+    """A checked part file gets its name in one step."""
 
-    def test_it_is_there_under_its_name_alone(self, part: Path, output: Path) -> None:
-        """The part file is gone."""
+    def test_the_part_file_is_renamed(self, part: Path, output: Path) -> None:
+        """Only the output remains."""
         part.write_bytes(DATA)
         assert download.publish_part(part, output, "job", force=False) == output
         assert {path.name: path.read_bytes() for path in output.parent.iterdir()} == {
@@ -161,10 +163,10 @@ class TestPublish:
         }
 
     @pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
-    def test_a_file_that_came_first_stays(
+    def test_an_existing_file_stays(
         self, part: Path, output: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool
     ) -> None:
-        """The video is saved beside it, with its job's id: it has been paid for."""
+        """The paid video is saved beside it, with the job's id in its name."""
         if not links:
             monkeypatch.setattr(os, "link", Mock(side_effect=OSError(errno.EPERM, "no links")))
         part.write_bytes(DATA)
@@ -177,31 +179,31 @@ class TestPublish:
         )
         assert not part.exists()
 
-    def test_force_replaces_it(self, part: Path, output: Path) -> None:
+    def test_force_replaces_the_file(self, part: Path, output: Path) -> None:
         """In one step."""
         part.write_bytes(DATA)
         output.write_bytes(b"old")
         download.publish_part(part, output, "job", force=True)
         assert (output.read_bytes(), part.exists()) == (DATA, False)
 
-    def test_a_file_system_without_links_will_do(
+    def test_without_hard_links(
         self, part: Path, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Cards, phones and some network drives have none."""
+        """Memory cards and some network drives do not support them."""
         monkeypatch.setattr(os, "link", Mock(side_effect=OSError(errno.ENOTSUP, "no links")))
         part.write_bytes(DATA)
         assert download.publish_part(part, output, "job", force=False).read_bytes() == DATA
 
-    def test_a_folder_that_cannot_be_synced_is_no_failure(
+    def test_a_folder_that_cannot_be_flushed(
         self, part: Path, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The file is there, and its bytes are durable."""
+        """The file exists, and its bytes are durable."""
         monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(errno.EINVAL, "no")))
         part.write_bytes(DATA)
         assert download.publish_part(part, output, "job", force=False) == output
 
-    def test_a_folder_that_vanished_is_told(self, part: Path, output: Path) -> None:
-        """The bytes are kept wherever the part file is."""
+    def test_a_missing_folder_is_an_error(self, part: Path, output: Path) -> None:
+        """The part file stays."""
         part.write_bytes(DATA)
         with pytest.raises(DownloadError, match="cannot write"):
             download.publish_part(part, output.parent / "gone" / "lion.mp4", "job", force=False)
@@ -209,15 +211,15 @@ class TestPublish:
 
 
 class TestClaim:
-    """Before anything is paid it is certain that there is a place."""
+    """Outputs are checked before anything is paid."""
 
-    def test_folders_are_made(self, tmp_path: Path) -> None:
-        """And nothing else is left behind."""
+    def test_folders_are_created(self, tmp_path: Path) -> None:
+        """No other file is left behind."""
         download.prepare_output(tmp_path / "a" / "b" / "lion.mp4", force=False)
         assert list((tmp_path / "a" / "b").iterdir()) == []
 
-    def test_a_file_is_not_replaced_unasked(self, output: Path) -> None:
-        """With `force` it may be."""
+    def test_an_existing_file_is_refused(self, output: Path) -> None:
+        """Except with `force`."""
         output.write_bytes(b"mine")
         with pytest.raises(OutputError, match=r"lion\.mp4 already exists"):
             download.prepare_output(output, force=False)
@@ -225,43 +227,43 @@ class TestClaim:
         assert output.read_bytes() == b"mine"
 
     @pytest.mark.parametrize("force", [False, True])
-    def test_a_folder_is_no_file(self, tmp_path: Path, *, force: bool) -> None:
+    def test_a_folder_is_refused(self, tmp_path: Path, *, force: bool) -> None:
         """It is never replaced."""
         with pytest.raises(OutputError, match="is a folder"):
             download.prepare_output(tmp_path, force=force)
 
-    def test_a_file_is_no_folder(self, output: Path) -> None:
-        """Nothing can be written below one."""
+    def test_a_file_as_folder_is_refused(self, output: Path) -> None:
+        """Nothing can be written below a file."""
         output.write_bytes(b"mine")
         with pytest.raises(OutputError, match="cannot write"):
             download.prepare_output(output / "lion.mp4", force=False)
 
     @pytest.mark.parametrize("method", ["exists", "mkdir", "touch"])
-    def test_a_folder_that_is_not_ours(
+    def test_a_folder_without_permission_is_refused(
         self, output: Path, monkeypatch: pytest.MonkeyPatch, method: str
     ) -> None:
-        """Not to be looked into, not to be made, not to be written."""
+        """It cannot be read, created or written."""
         no = PermissionError(errno.EACCES, "Permission denied")
         monkeypatch.setattr(Path, method, Mock(side_effect=no))
         with pytest.raises(OutputError, match="Permission denied"):
             download.prepare_output(output, force=False)
 
-    def test_a_name_that_is_too_long(self, tmp_path: Path) -> None:
-        """For the disk, not only for us."""
+    def test_a_long_name_is_refused(self, tmp_path: Path) -> None:
+        """The limit is that of the file system."""
         with pytest.raises(OutputError, match="too long"):
             download.prepare_output(tmp_path / ("x" * 300), force=False)
 
-    def test_two_at_once_do_not_stumble_over_each_other(
+    def test_two_checks_at_the_same_time(
         self, output: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A trial file that is gone again is no sign of anything."""
+        """A probe file that is already removed is not an error."""
         monkeypatch.setattr(Path, "touch", lambda _: None)
         download.prepare_output(output, force=False)
 
 
 @given(st.text("狮a😀.", min_size=1, max_size=60).filter(lambda name: set(name) != {"."}))
-def test_every_name_that_fits_has_a_part_and_another_name_that_fit(name: str) -> None:
-    """Disks count bytes: a name of 60 letters can have 240."""
+def test_derived_names_fit(name: str) -> None:
+    """File systems count bytes: a name of 60 characters can have 240."""
     output = Path("/videos", name)
     for other in (
         paths.part_path(output, "abcdefghij"),
@@ -271,8 +273,8 @@ def test_every_name_that_fits_has_a_part_and_another_name_that_fit(name: str) ->
         assert (other.parent, other != output) == (output.parent, True)
 
 
-def test_parts_of_different_jobs_are_different() -> None:
-    """Two jobs with one output do not write into one file."""
+def test_part_files_of_jobs_differ() -> None:
+    """Two jobs with one output do not write to one file."""
     output = Path("/videos/lion.mp4")
     assert paths.part_path(output, "a") != paths.part_path(output, "b")
     assert paths.part_path(output, "a").name.startswith(".")

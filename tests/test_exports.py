@@ -1,4 +1,4 @@
-"""The public names, and that importing them costs next to nothing."""
+"""The public names, and that importing them takes almost no time."""
 
 import ast
 import subprocess
@@ -40,8 +40,8 @@ NAMES = [
 HEAVY = ("requests", "urllib3", "sqlalchemy", "pydantic", "PIL", "av", "google", "asyncio", "typer")
 
 
-def loaded_by(statement: str) -> set[str]:
-    """The top-level modules that a fresh interpreter has after a statement."""
+def list_loaded(statement: str) -> set[str]:
+    """Return the top-level modules that a new interpreter has loaded after a statement."""
     code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -49,21 +49,21 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_the_public_names_are_these() -> None:
-    """A name that is added or lost is a decision, not an accident."""
+def test_the_public_names() -> None:
+    """Adding or removing a name is a decision."""
     assert veo.__all__ == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_is_there_and_documented(name: str) -> None:
-    """`veo.Name` is what its module has."""
+def test_every_name_is_documented(name: str) -> None:
+    """`veo.Name` is the object of its module."""
     value = getattr(veo, name)
     assert value.__doc__
     assert getattr(import_module(value.__module__), name) is value
 
 
-def test_type_checkers_see_what_there_is() -> None:
-    """The imports for them name the same as the table for the interpreter."""
+def test_type_checkers_see_the_same_names() -> None:
+    """Their imports and the table for the interpreter agree."""
     tree = ast.parse(Path(veo.__file__).read_text("utf-8"))
     checked = {
         (node.module, alias.name)
@@ -75,20 +75,20 @@ def test_type_checkers_see_what_there_is() -> None:
     assert {name for _, name in checked} == set(NAMES)
 
 
-def test_a_name_that_there_is_not() -> None:
+def test_an_unknown_name() -> None:
     """The usual error."""
     with pytest.raises(AttributeError, match="'veo' has no attribute 'Viedo'"):
         _ = veo.Viedo
 
 
-def test_names_can_be_found() -> None:
-    """By completion in a shell."""
+def test_dir_lists_the_names() -> None:
+    """A shell can complete them."""
     assert set(NAMES) <= set(dir(veo))
 
 
-def test_importing_it_imports_nothing_heavy() -> None:
+def test_importing_veo_is_cheap() -> None:
     """No HTTP library, no database, no SDK."""
-    assert loaded_by("import veo") & set(HEAVY) == set()
+    assert list_loaded("import veo") & set(HEAVY) == set()
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,6 @@ def test_importing_it_imports_nothing_heavy() -> None:
         ("veo.client", ("requests", "PIL", "av", "google")),
     ],
 )
-def test_a_part_imports_only_what_it_needs(module: str, without: tuple[str, ...]) -> None:
-    """What is heavy waits until it is used."""
-    assert loaded_by(f"import {module}") & set(without) == set()
+def test_modules_import_only_what_they_need(module: str, without: tuple[str, ...]) -> None:
+    """Heavy libraries are loaded on first use."""
+    assert list_loaded(f"import {module}") & set(without) == set()

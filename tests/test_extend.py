@@ -1,4 +1,4 @@
-"""What is known of a video that is to be continued, and all that speaks against it."""
+"""Why a video can or cannot be extended, and the request that extends it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DAY = 86_400.0
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """A ledger of the test's own."""
+    """A ledger in the test's own folder."""
     ledger = Ledger(tmp_path / "home")
     yield ledger
     ledger.close()
@@ -49,20 +49,20 @@ def lion(ledger: Ledger, tmp_path: Path) -> Record:
     return made(ledger, FAST, tmp_path / "lion.mp4")
 
 
-def source(record: Record, **known: Any) -> ExtensionSource:
-    """A fresh video of 8 seconds, unless something else is known of it."""
+def make_source(record: Record, **changes: Any) -> ExtensionSource:
+    """Return a recent video of 8 seconds, with changes."""
     usual = {"model": FAST, "seconds": 8.0, "times": 0, "expires_at": NOW + DAY}
-    return ExtensionSource(record, **usual | known)
+    return ExtensionSource(record, **usual | changes)
 
 
-def test_nothing_speaks_against_a_fresh_video(lion: Record) -> None:
-    """A video of today, 8 seconds long, can be continued as often as the row says."""
-    assert check_extension(source(lion), FAST, 1, NOW, CATALOGUE) == ()
-    assert check_extension(source(lion), STANDARD, 20, NOW, CATALOGUE) == ()
+def test_a_recent_video_can_be_extended(lion: Record) -> None:
+    """As often as the model's facts allow."""
+    assert check_extension(make_source(lion), FAST, 1, NOW, CATALOGUE) == ()
+    assert check_extension(make_source(lion), STANDARD, 20, NOW, CATALOGUE) == ()
 
 
 @pytest.mark.parametrize(
-    ("known", "model", "times", "says"),
+    ("changes", "model", "times", "message"),
     [
         ({"expires_at": NOW - 1}, FAST, 1, "gemini has deleted the video"),
         ({"seconds": 148.0}, FAST, 1, "148.0 s long"),
@@ -77,32 +77,32 @@ def test_nothing_speaks_against_a_fresh_video(lion: Record) -> None:
         ({"model": LITE}, LITE, 1, f"Possible with: gemini/{FAST.name}, gemini/{STANDARD.name}."),
     ],
 )
-def test_what_speaks_against_it(
-    lion: Record, known: dict[str, Any], model: Model, times: int, says: str
+def test_each_reason_is_one_problem(
+    lion: Record, changes: dict[str, Any], model: Model, times: int, message: str
 ) -> None:
-    """Each reason is one problem that says what is allowed."""
-    (problem,) = check_extension(source(lion, **known), model, times, NOW, CATALOGUE)
+    """The problem says what is allowed."""
+    (problem,) = check_extension(make_source(lion, **changes), model, times, NOW, CATALOGUE)
 
-    assert says in str(problem)
-
-
-def test_a_video_may_be_a_moment_longer_than_was_paid_for(lion: Record) -> None:
-    """A last frame beyond the 141 seconds does not refuse what the provider takes."""
-    assert check_extension(source(lion, seconds=141.04), FAST, 1, NOW) == ()
+    assert message in str(problem)
 
 
-def test_a_row_without_limits_sets_none(lion: Record) -> None:
-    """Where nobody has documented a limit, or the length is not known, nothing is refused."""
+def test_the_length_has_a_tolerance(lion: Record) -> None:
+    """A last frame beyond 141 seconds is accepted, as the provider does."""
+    assert check_extension(make_source(lion, seconds=141.04), FAST, 1, NOW) == ()
+
+
+def test_unknown_limits_are_not_checked(lion: Record) -> None:
+    """Neither an undocumented limit nor an unknown length refuses a video."""
     free = FAST.model_copy(update={"extend_max_input_s": None, "extend_max_times": None})
 
-    assert check_extension(source(lion, seconds=500.0), free, 50, NOW) == ()
-    assert check_extension(source(lion, seconds=None, expires_at=None), FAST, 20, NOW) == ()
+    assert check_extension(make_source(lion, seconds=500.0), free, 50, NOW) == ()
+    assert check_extension(make_source(lion, seconds=None, expires_at=None), FAST, 20, NOW) == ()
 
 
-def test_a_route_that_continues_nothing_names_those_that_do(ledger: Ledger, tmp_path: Path) -> None:
-    """The alternatives come from the rows, with the word that they want videos of their own."""
+def test_a_provider_without_extension_names_others(ledger: Ledger, tmp_path: Path) -> None:
+    """The message adds that those extend only their own videos."""
     record = made(ledger, PORTRAIT, tmp_path / "a.mp4")
-    (problem,) = check_extension(source(record, model=PORTRAIT), PORTRAIT, 1, NOW, CATALOGUE)
+    (problem,) = check_extension(make_source(record, model=PORTRAIT), PORTRAIT, 1, NOW, CATALOGUE)
 
     assert "laozhang-async cannot extend videos" in problem.message
     assert problem.offered_by == (
@@ -112,47 +112,47 @@ def test_a_route_that_continues_nothing_names_those_that_do(ledger: Ledger, tmp_
     )
 
 
-def test_every_reason_is_told_at_once(lion: Record) -> None:
-    """Too old, too long, too often, and the wrong model: all in one answer."""
-    worst = source(lion, seconds=148.0, times=20, expires_at=NOW)
+def test_all_reasons_are_returned(lion: Record) -> None:
+    """Age, number of steps and model are reported together."""
+    worst = make_source(lion, seconds=148.0, times=20, expires_at=NOW)
 
     assert len(check_extension(worst, FAST, 2, NOW, CATALOGUE)) == 2
     assert len(check_extension(worst, LITE, 2, NOW, CATALOGUE)) == 2
 
 
 @pytest.mark.parametrize(
-    ("state", "says"),
+    ("state", "message"),
     [(None, "still submitted"), (State.FAILED, "failed: it has no"), (State.UNKNOWN, "unknown")],
 )
-def test_a_job_without_a_video_cannot_be_continued(
-    ledger: Ledger, tmp_path: Path, state: State | None, says: str
+def test_a_job_without_video_is_refused(
+    ledger: Ledger, tmp_path: Path, state: State | None, message: str
 ) -> None:
-    """A job on its way, failed or unknown has nothing to continue, and is told apart."""
+    """The message tells whether the job is running, failed or unknown."""
     record = begun(ledger, FAST, tmp_path / "a.mp4")
     if state:
         record = ledger.move_job(record, state)
-    (problem,) = check_extension(source(record, expires_at=None), FAST, 1, NOW)
+    (problem,) = check_extension(make_source(record, expires_at=None), FAST, 1, NOW)
 
-    assert says in problem.message
+    assert message in problem.message
 
 
-def test_an_expired_video_cannot_be_continued(lion: Record) -> None:
-    """That its provider has lost a video is known from the job."""
+def test_an_expired_job_is_refused(lion: Record) -> None:
+    """The state of the job is enough."""
     gone = replace(lion, state=State.EXPIRED)
 
-    assert "expired" in check_extension(source(gone), FAST, 1, NOW)[0].message
+    assert "expired" in check_extension(make_source(gone), FAST, 1, NOW)[0].message
 
 
-def test_a_sequel_has_the_shape_of_its_video(ledger: Ledger, tmp_path: Path) -> None:
-    """Model, aspect ratio and resolution are the video's, said where they are not usual."""
+def test_the_request_has_the_shape_of_the_video(ledger: Ledger, tmp_path: Path) -> None:
+    """Aspect ratio and resolution are set where they are not the model's default."""
     wide = made(ledger, FAST, tmp_path / "a.mp4")
     tall = made(ledger, FAST, tmp_path / "b.mp4", aspect_ratio="9:16", resolution="720p")
-    asked = Request(prompt="then it roars", seed=7)
+    request = Request(prompt="then it roars", seed=7)
 
-    assert extension_request(source(wide), asked, FAST) == Request(
+    assert extension_request(make_source(wide), request, FAST) == Request(
         prompt="then it roars", model=FAST.name, seed=7, extend=wide.remote_video()
     )
-    assert extension_request(source(tall), asked, STANDARD) == Request(
+    assert extension_request(make_source(tall), request, STANDARD) == Request(
         prompt="then it roars",
         model=STANDARD.name,
         seed=7,
@@ -161,26 +161,26 @@ def test_a_sequel_has_the_shape_of_its_video(ledger: Ledger, tmp_path: Path) -> 
     )
 
 
-def told(record: Record, asked: Request) -> list[str]:
-    """What is wrong with a request that continues a video."""
-    known = source(record)
-    problems = check_request(extension_request(known, asked, FAST), FAST, CATALOGUE)
-    return [str(problem) for problem in adapt_problems(known, asked, problems)]
+def list_problems(record: Record, request: Request) -> list[str]:
+    """Return the problems of a request that extends a video."""
+    changes = make_source(record)
+    problems = check_request(extension_request(changes, request, FAST), FAST, CATALOGUE)
+    return [str(problem) for problem in adapt_problems(changes, request, problems)]
 
 
-def test_a_video_in_1080p_is_refused_as_such(ledger: Ledger, tmp_path: Path) -> None:
-    """The rule is told of the video, for nobody has said --resolution; nobody else is offered."""
+def test_a_video_in_1080p_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    """The problem is that of the video, because the user gave no resolution."""
     sharp = made(ledger, FAST, tmp_path / "a.mp4", resolution="1080p")
 
-    for asked in (Request(prompt="on"), Request(prompt="on", resolution="720p")):
-        (problem,) = told(sharp, asked)
+    for request in (Request(prompt="on"), Request(prompt="on", resolution="720p")):
+        (problem,) = list_problems(sharp, request)
         assert problem.startswith("extend: the video is 1080p: an extension is made in 720p")
         assert "vertex" not in problem
 
 
 def test_another_shape_is_refused(lion: Record) -> None:
-    """What continues a video cannot be taller or sharper than it."""
-    both = told(lion, Request(prompt="on", aspect_ratio="9:16", resolution="1080p"))
+    """An extension has the aspect ratio and resolution of its video."""
+    both = list_problems(lion, Request(prompt="on", aspect_ratio="9:16", resolution="1080p"))
 
     assert both == [
         "aspect_ratio: the video is 16:9, and so is its extension. Allowed: 16:9.",
@@ -188,16 +188,16 @@ def test_another_shape_is_refused(lion: Record) -> None:
     ]
 
 
-def test_the_platform_continues_1080p(ledger: Ledger, tmp_path: Path) -> None:
-    """Whether a resolution can be continued is a fact of the row, not of the code."""
+def test_vertex_extends_1080p(ledger: Ledger, tmp_path: Path) -> None:
+    """Which resolutions can be extended is a fact of the model."""
     sharp = made(ledger, PLATFORM, tmp_path / "a.mp4", resolution="1080p")
-    known = source(sharp, model=PLATFORM)
+    changes = make_source(sharp, model=PLATFORM)
 
-    assert check_request(extension_request(known, Request(prompt="on"), PLATFORM), PLATFORM) == ()
+    assert check_request(extension_request(changes, Request(prompt="on"), PLATFORM), PLATFORM) == ()
 
 
-def test_a_chain_is_followed_to_its_beginning(ledger: Ledger, tmp_path: Path) -> None:
-    """A job, the one it continues, and so on; a link that is not known ends it."""
+def test_the_chain_of_extensions(ledger: Ledger, tmp_path: Path) -> None:
+    """It goes back to the first job, or to the first unknown video."""
     first = made(ledger, FAST, tmp_path / "1.mp4")
     second = made(ledger, FAST, tmp_path / "2.mp4", extend=first.remote_video())
     third = made(ledger, FAST, tmp_path / "3.mp4", extend=second.remote_video())
@@ -212,8 +212,8 @@ def test_a_chain_is_followed_to_its_beginning(ledger: Ledger, tmp_path: Path) ->
     assert [job.id for job in lineage.extensions_of(ledger, first.remote_video())] == [second.id]
 
 
-def test_odd_addresses_are_found_as_they_are(ledger: Ledger, tmp_path: Path) -> None:
-    """Signs that SQL or JSON give a meaning do not match what they are not."""
+def test_special_characters_in_addresses(ledger: Ledger, tmp_path: Path) -> None:
+    """Characters with a meaning in SQL or JSON match only themselves."""
     odd = made(ledger, FAST, tmp_path / "1.mp4", extend=RemoteVideo('files/50%_"ü"'))
     made(ledger, FAST, tmp_path / "2.mp4", extend=RemoteVideo('files/50xx"ü"'))
 

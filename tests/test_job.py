@@ -1,4 +1,4 @@
-"""A handle on a job: blocking, awaitable, iterable."""
+"""Handles on jobs: blocking calls, ``await``, iteration and callbacks."""
 
 import asyncio
 import logging
@@ -26,18 +26,18 @@ from veo.problems import Remedy
 FAILED = record(State.FAILED, error=ModeratedError("no violence", charged=False))
 
 
-def later(action: Callable[[], object]) -> threading.Timer:
-    """Something that another thread does in a moment."""
+def run_later(action: Callable[[], object]) -> threading.Timer:
+    """Run a function in another thread after a moment."""
     timer = threading.Timer(0.02, action)
     timer.start()
     return timer
 
 
-def moved(handle: Job, state: State, **known: Any) -> None:
-    """What the engine does when a job moves on."""
+def move_job(handle: Job, state: State, **changes: Any) -> None:
+    """Change a job as the engine does."""
     work = handle.work
     work.record = replace(work.record, state=state)
-    for name, value in known.items():
+    for name, value in changes.items():
         setattr(work, name, value)
     work.on_change(work)
 
@@ -45,8 +45,8 @@ def moved(handle: Job, state: State, **known: Any) -> None:
 class TestResult:
     """`job.result()`."""
 
-    def test_a_video(self) -> None:
-        """Where it is, what it is, what it cost."""
+    def test_returns_the_video(self) -> None:
+        """It has the path, the content's size and hash, and the charge."""
         handle = job()
         end(handle, done())
         video = handle.result()
@@ -56,15 +56,15 @@ class TestResult:
         assert video.sidecar == Path("/videos/lion.mp4.json")
         assert video.record is handle.record
 
-    def test_it_is_waited_for(self) -> None:
-        """Until another thread is done with it."""
+    def test_waits_until_another_thread_finishes(self) -> None:
+        """`result` blocks until the job has finished."""
         handle = job()
-        timer = later(lambda: end(handle, done()))
+        timer = run_later(lambda: end(handle, done()))
         assert handle.result().bytes == 40
         timer.join()
 
-    def test_no_video_is_an_error(self) -> None:
-        """The very one that the engine met, every time it is asked for."""
+    def test_raises_the_error_of_the_engine(self) -> None:
+        """Every call raises the same error object."""
         handle, error = job(), DownloadError("disk full")
         end(handle, record(State.DOWNLOADING), error)
         for _ in range(2):
@@ -72,22 +72,22 @@ class TestResult:
                 handle.result()
             assert caught.value is error
 
-    def test_an_error_in_the_ledger_is_raised_as_what_it_was(self) -> None:
-        """Also when another process met it."""
+    def test_raises_the_error_of_the_ledger(self) -> None:
+        """An error that another process recorded has its own class."""
         handle = job()
         end(handle, FAILED)
         with pytest.raises(ModeratedError, match="no violence"):
             handle.result()
 
-    def test_no_video_and_no_reason_is_an_error_too(self) -> None:
-        """Never a video that is not there."""
+    def test_a_job_without_video_and_error_raises(self) -> None:
+        """A job that ended without a reason never returns a video."""
         handle = job()
         end(handle, record(State.EXPIRED))
         with pytest.raises(VeoError, match="is expired"):
             handle.result()
 
-    def test_the_waiting_can_end_before_the_job(self) -> None:
-        """The error says how to go on; the job does, and can be waited for again."""
+    def test_a_timeout_does_not_end_the_job(self) -> None:
+        """The error has a remedy, and `result` can be called again."""
         handle = job(State.RUNNING)
         with pytest.raises(StillRunningError, match=r"still running after 0\.01 s") as caught:
             handle.result(timeout=0.01)
@@ -97,15 +97,15 @@ class TestResult:
         assert handle.result(timeout=0).bytes == 40
 
     @pytest.mark.parametrize("timeout", [None, float("inf"), 1e300])
-    def test_for_ever_is_a_time_as_well(self, timeout: float | None) -> None:
-        """However it is said."""
+    def test_any_long_timeout_waits(self, timeout: float | None) -> None:
+        """None, infinity and huge numbers wait without a limit."""
         handle = job()
-        timer = later(lambda: end(handle, done()))
+        timer = run_later(lambda: end(handle, done()))
         assert handle.result(timeout).bytes == 40
         timer.join()
 
-    def test_waiting_leaves_nothing_behind(self) -> None:
-        """A loop that looks every moment does not grow the job."""
+    def test_waiting_adds_no_callbacks(self) -> None:
+        """A loop that polls `result` does not make the job grow."""
         handle = job()
         for _ in range(3):
             with pytest.raises(StillRunningError):
@@ -114,22 +114,22 @@ class TestResult:
 
 
 class TestAwait:
-    """`await job`: the same from async code."""
+    """`await job` in asynchronous code."""
 
-    def test_a_video(self) -> None:
-        """Awaited while another thread works."""
+    def test_returns_the_video(self) -> None:
+        """The job is awaited while another thread works."""
 
         async def wait() -> int:
             handle = job()
-            timer = later(lambda: end(handle, done()))
+            timer = run_later(lambda: end(handle, done()))
             video = await handle
             timer.join()
             return video.bytes
 
         assert asyncio.run(wait()) == 40
 
-    def test_one_that_is_over(self) -> None:
-        """At once."""
+    def test_a_finished_job_returns_at_once(self) -> None:
+        """Nothing is awaited for a job that has finished."""
 
         async def wait() -> int:
             handle = job()
@@ -138,8 +138,8 @@ class TestAwait:
 
         assert asyncio.run(wait()) == 40
 
-    def test_no_video_is_an_error(self) -> None:
-        """What `result` raises."""
+    def test_raises_what_result_raises(self) -> None:
+        """The error is that of `result`."""
 
         async def wait() -> None:
             handle = job()
@@ -149,8 +149,8 @@ class TestAwait:
         with pytest.raises(ModeratedError):
             asyncio.run(wait())
 
-    def test_many_may_wait(self) -> None:
-        """For one and the same."""
+    def test_many_tasks_can_await_one_job(self) -> None:
+        """All of them get the video."""
 
         async def wait() -> list[Video]:
             handle = job()
@@ -158,15 +158,15 @@ class TestAwait:
             async def one() -> Video:
                 return await handle
 
-            timer = later(lambda: end(handle, done()))
+            timer = run_later(lambda: end(handle, done()))
             videos = await asyncio.gather(*(one() for _ in range(5)))
             timer.join()
             return videos
 
         assert [video.bytes for video in asyncio.run(wait())] == [40] * 5
 
-    def test_giving_up_the_waiting_leaves_the_job_alone(self) -> None:
-        """A time-out of asyncio's, then the end."""
+    def test_cancelling_does_not_end_the_job(self) -> None:
+        """A timeout of asyncio cancels only the waiting."""
         handle = job()
 
         async def wait() -> None:
@@ -182,13 +182,13 @@ class TestAwait:
 class TestUpdates:
     """`job.updates()`."""
 
-    def test_every_change_to_the_end(self) -> None:
-        """From the present state on."""
+    def test_yields_every_change(self) -> None:
+        """The present status comes first, the final one last."""
         handle = job(State.SUBMITTED)
         changes = handle.updates()
         seen = [next(changes)]
-        moved(handle, State.RUNNING, progress=0.5, message="half")
-        moved(handle, State.DOWNLOADING, received=10, total=40)
+        move_job(handle, State.RUNNING, progress=0.5, message="half")
+        move_job(handle, State.DOWNLOADING, received=10, total=40)
         end(handle, done())
         seen += changes
         assert seen == [
@@ -198,18 +198,18 @@ class TestUpdates:
             Status(State.DONE, 0.5, "half", 10, 40),
         ]
 
-    def test_of_a_job_that_is_over(self) -> None:
-        """Its state, and an end."""
+    def test_a_finished_job_yields_one_status(self) -> None:
+        """The iterator ends after the final status."""
         handle = job()
         end(handle, done())
         assert [status.state for status in handle.updates()] == [State.DONE]
 
-    def test_two_watchers_see_the_same(self) -> None:
-        """None takes a change away from the other."""
+    def test_two_iterators_are_independent(self) -> None:
+        """Each of them yields every change."""
         handle = job()
         one, other = handle.updates(), handle.updates()
         first = [next(one).state, next(other).state]
-        moved(handle, State.SUBMITTING)
+        move_job(handle, State.SUBMITTING)
         end(handle, done())
         rest = [[status.state for status in changes] for changes in (one, other)]
         assert (first, rest) == (
@@ -217,13 +217,13 @@ class TestUpdates:
             [[State.SUBMITTING, State.DONE]] * 2,
         )
 
-    def test_none_is_lost_while_another_thread_works(self) -> None:
-        """However the two interleave."""
+    def test_no_change_is_lost_between_threads(self) -> None:
+        """Changes of another thread arrive completely and in order."""
         handle = job(State.RUNNING)
 
         def work() -> None:
             for count in range(200):
-                moved(handle, State.DOWNLOADING, received=count)
+                move_job(handle, State.DOWNLOADING, received=count)
             end(handle, done())
 
         changes = handle.updates()
@@ -238,24 +238,24 @@ class TestUpdates:
 class TestCallbacks:
     """`job.add_done_callback()`."""
 
-    def test_called_once_when_it_is_over(self) -> None:
-        """With the job."""
+    def test_called_once_when_the_job_finishes(self) -> None:
+        """The argument is the job."""
         handle, seen = job(), list[Job]()
         handle.add_done_callback(seen.append)
-        moved(handle, State.RUNNING)
+        move_job(handle, State.RUNNING)
         assert seen == []
         end(handle, done())
         assert seen == [handle]
 
-    def test_called_at_once_when_it_is_over_already(self) -> None:
-        """Nobody has to ask first."""
+    def test_called_at_once_for_a_finished_job(self) -> None:
+        """The caller need not check first."""
         handle, seen = job(), list[Job]()
         end(handle, done())
         handle.add_done_callback(seen.append)
         assert seen == [handle]
 
-    def test_one_that_breaks_harms_nobody(self, caplog: pytest.LogCaptureFixture) -> None:
-        """The others are called, the engine goes on, and a log tells."""
+    def test_an_error_in_a_callback_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The other callbacks are called, and the engine continues."""
         handle, seen = job(), list[Job]()
         handle.add_done_callback(lambda _: 1 / 0)
         handle.add_done_callback(seen.append)
@@ -265,8 +265,8 @@ class TestCallbacks:
         assert seen == [handle]
         assert [item.exc_info is not None for item in caplog.records] == [True, True]
 
-    def test_one_may_look_at_the_job(self) -> None:
-        """It is over by then, and no lock is held."""
+    def test_a_callback_may_use_the_job(self) -> None:
+        """The job has finished by then, and no lock is held."""
         handle, seen = job(), list[tuple[bool, int]]()
         handle.add_done_callback(lambda job: seen.append((job.done(), job.result(0).bytes)))
         end(handle, done())
@@ -276,52 +276,52 @@ class TestCallbacks:
 class TestMany:
     """`as_completed` and `completed`."""
 
-    def test_in_the_order_they_end(self) -> None:
-        """With and without a video, those that were over before included."""
+    def test_in_the_order_in_which_jobs_finish(self) -> None:
+        """Failed jobs, and jobs that had finished before, are included."""
         jobs = [job(id=name) for name in "abc"]
         end(jobs[2], done(id="c"))
-        over = as_completed(jobs)
-        names = [next(over).id]
+        finished = as_completed(jobs)
+        names = [next(finished).id]
         end(jobs[1], FAILED)
         end(jobs[0], done(id="a"))
-        assert [*names, *(one.record.id for one in over)] == ["c", FAILED.id, "a"]
+        assert [*names, *(one.record.id for one in finished)] == ["c", FAILED.id, "a"]
 
-    def test_a_time_for_all_of_them(self) -> None:
-        """The error counts those that are missing; those that are over were given."""
+    def test_the_timeout_is_for_all_jobs(self) -> None:
+        """The error tells how many have not finished."""
         jobs = [job(id=name) for name in "abc"]
         end(jobs[0], done(id="a"))
-        over = as_completed(jobs, timeout=0.01)
-        assert next(over).id == "a"
+        finished = as_completed(jobs, timeout=0.01)
+        assert next(finished).id == "a"
         with pytest.raises(StillRunningError, match="2 of 3"):
-            next(over)
+            next(finished)
 
-    def test_none(self) -> None:
-        """There is nothing to wait for."""
+    def test_no_jobs(self) -> None:
+        """An empty list yields nothing."""
         assert list(as_completed([])) == []
 
     @pytest.mark.parametrize("timeout", [float("inf"), 1e300])
-    def test_for_ever(self, timeout: float) -> None:
-        """However it is said."""
+    def test_any_long_timeout_waits(self, timeout: float) -> None:
+        """Infinity and huge numbers wait without a limit."""
         handle = job()
-        timer = later(lambda: end(handle, done()))
+        timer = run_later(lambda: end(handle, done()))
         assert list(as_completed([handle], timeout)) == [handle]
         timer.join()
 
-    def test_the_same_for_async_code(self) -> None:
-        """`async for job in completed(jobs)`."""
+    def test_completed_is_asynchronous(self) -> None:
+        """`async for job in completed(jobs)` has the same order."""
 
         async def collect() -> list[str]:
             jobs = [job(id=name) for name in "ab"]
             end(jobs[1], done(id="b"))
-            timer = later(lambda: end(jobs[0], done(id="a")))
+            timer = run_later(lambda: end(jobs[0], done(id="a")))
             names = [one.id async for one in completed(jobs)]
             timer.join()
             return names
 
         assert asyncio.run(collect()) == ["b", "a"]
 
-    def test_a_loop_that_was_left_is_nobodys_problem(self) -> None:
-        """The job ends after the asking program has gone on."""
+    def test_a_closed_loop_is_ignored(self) -> None:
+        """A job may finish after the event loop was closed."""
         handle = job()
 
         async def peek() -> None:
@@ -334,8 +334,8 @@ class TestMany:
         assert handle.done()
 
 
-def test_the_state_is_that_of_the_ledger() -> None:
-    """As this process last wrote or read it."""
+def test_the_state_is_that_of_the_record() -> None:
+    """It is the one that this process last wrote or read."""
     handle = job(State.RUNNING)
     assert (handle.id, handle.state, handle.error, handle.done()) == (
         "abcdefghjk",
@@ -346,8 +346,8 @@ def test_the_state_is_that_of_the_ledger() -> None:
     assert repr(handle) == "<Job abcdefghjk running>"
 
 
-def test_an_unknown_outcome_is_an_error_that_says_so() -> None:
-    """It may have been paid for."""
+def test_an_unknown_outcome_raises() -> None:
+    """Its charge is unknown."""
     handle = job()
     end(handle, record(State.UNKNOWN, error=UnknownOutcomeError("abcdefghjk", "lost")))
     with pytest.raises(UnknownOutcomeError) as caught:

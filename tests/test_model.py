@@ -1,4 +1,4 @@
-"""Facts about models and providers: how rows are read, and what the real ones say."""
+"""Facts about models and providers: how rows are read, and what the real ones contain."""
 
 import itertools
 from datetime import date
@@ -85,14 +85,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
 
 
 class TestLoading:
-    """Tables laid over one another."""
+    """Tables override each other."""
 
-    def test_a_row_belongs_to_the_providers_it_names(self, package: str) -> None:
-        """In the order of the file; one that names none belongs to those of the defaults."""
+    def test_a_row_belongs_to_its_providers(self, package: str) -> None:
+        """In the order of the file; the defaults apply to a row that names none."""
         assert list(load_facts(package, "here").models) == ["one", "two", "three"]
         assert list(load_facts(package, "there").models) == ["three"]
 
-    def test_the_narrower_table_wins(self, package: str) -> None:
+    def test_the_more_specific_table_wins(self, package: str) -> None:
         """Defaults, row, shared terms, own terms."""
         here, there = (load_facts(package, name).models for name in ("here", "there"))
         seconds = [row.retention_s for row in (*here.values(), *there.values())]
@@ -100,7 +100,7 @@ class TestLoading:
         assert (here["one"].durations, here["two"].durations) == ((8,), (4,))
 
     def test_prices_are_merged_and_rules_add_up(self, package: str) -> None:
-        """A row says what differs."""
+        """A row contains only what differs."""
         here, there = (load_facts(package, name).models for name in ("here", "there"))
         assert (here["two"].price.usd, here["two"].price.charged) == (Decimal("1.5"), "on_accept")
         assert (here["one"].price.source, there["three"].price.source) == (
@@ -110,8 +110,8 @@ class TestLoading:
         assert [rule.says for rule in here["one"].rules] == ["the default rule", "the own rule"]
         assert [rule.says for rule in here["two"].rules] == ["the default rule"]
 
-    def test_a_model_knows_its_provider(self, package: str) -> None:
-        """So that an offer can name it."""
+    def test_a_model_has_its_provider(self, package: str) -> None:
+        """An offer can name it."""
         facts = load_facts(package, "here")
         assert {row.provider for row in facts.models.values()} == {"here"}
 
@@ -126,8 +126,8 @@ class TestLoading:
     ],
     ids=["field", "feature", "price", "rule"],
 )
-def test_a_row_with_a_mistake_is_refused(changes: dict[str, Any]) -> None:
-    """When it is read, not when somebody pays by it."""
+def test_an_invalid_row_is_refused(changes: dict[str, Any]) -> None:
+    """When it is read, before a request is charged by it."""
     row = model().model_dump()
     price = row["price"] | changes.get("price", {})
     with pytest.raises(ValidationError):
@@ -135,19 +135,19 @@ def test_a_row_with_a_mistake_is_refused(changes: dict[str, Any]) -> None:
 
 
 def test_rows_are_frozen() -> None:
-    """A fact does not change while jobs rely on it."""
+    """Facts do not change while jobs depend on them."""
     with pytest.raises(ValidationError):
         model().name = "other"
 
 
 class TestSimilar:
-    """The name that was probably meant."""
+    """The model name that the user probably meant."""
 
     NAMES = ("veo-3.1-fast", "veo-3.1-landscape-fast-fl", "veo-3.1-fast-fl", "veo-3.1-fl")
 
     @given(st.sampled_from(NAMES), st.randoms(use_true_random=False))
     def test_the_same_words_in_another_order(self, name: str, random: Any) -> None:
-        """Always the one that has just these words."""
+        """The name with exactly these words is found."""
         words = name.split("-")
         random.shuffle(words)
         assert find_similar("-".join(words).upper(), list(self.NAMES)) == name
@@ -162,8 +162,8 @@ class TestSimilar:
             ("", None),
         ],
     )
-    def test_a_slip_of_the_finger(self, typed: str, meant: str | None) -> None:
-        """The closest name, or none when nothing is close."""
+    def test_a_typing_error(self, typed: str, meant: str | None) -> None:
+        """The most similar name, or none if no name is similar."""
         assert find_similar(typed, list(self.NAMES)) == meant
 
 
@@ -173,10 +173,10 @@ REAL = [row for facts in FACTS.values() for row in facts.models.values()]
 
 @pytest.mark.parametrize("row", REAL, ids=lambda row: f"{row.provider}/{row.name}")
 class TestRealRows:
-    """What every row of every installed provider keeps to."""
+    """What every row of every installed provider guarantees."""
 
-    def test_every_shape_it_offers_has_a_price(self, row: Model) -> None:
-        """A quote never fails for what a check lets pass."""
+    def test_every_shape_has_a_price(self, row: Model) -> None:
+        """A quote never fails for a request that passes the check."""
         shapes = itertools.product(row.aspect_ratios, row.resolutions, row.durations)
         for ratio, resolution, duration in shapes:
             request = Request(
@@ -184,48 +184,48 @@ class TestRealRows:
             )
             assert quote(request, row).amount > 0
 
-    def test_what_is_needed_is_offered(self, row: Model) -> None:
-        """A feature that it does not work without is one that it has."""
+    def test_required_features_are_offered(self, row: Model) -> None:
+        """A model has every feature that it requires."""
         assert row.needs <= row.features
 
-    def test_references_are_counted_where_there_are_any(self, row: Model) -> None:
-        """A model that takes them says how many."""
+    def test_references_have_a_limit(self, row: Model) -> None:
+        """A model that accepts references has their maximum number."""
         assert ("reference" in row.features) is (row.max_references > 0)
 
-    def test_extending_says_how_far(self, row: Model) -> None:
-        """Seconds to add and how long the video may be, where it can be extended."""
+    def test_extending_has_limits(self, row: Model) -> None:
+        """The seconds of a step and the longest input."""
         if "extend" in row.features:
             assert row.extend_s
             assert row.extend_max_input_s
 
-    def test_it_says_who_said_so_and_when(self, row: Model) -> None:
-        """Row, price, shutdown."""
+    def test_facts_have_source_and_date(self, row: Model) -> None:
+        """Row, price and shutdown."""
         assert row.source
         assert row.price.source
         assert max(row.as_of, row.price.as_of) <= date(2027, 1, 1)
         assert row.shutdown is None or row.shutdown.source
 
-    def test_a_replacement_is_not_the_model_itself(self, row: Model) -> None:
-        """Nor one that is nowhere to be found, where it names one of ours."""
+    def test_replacements_exist(self, row: Model) -> None:
+        """A replacement is another model, and exists if it names one of ours."""
         names = {f"{other.provider}/{other.name}" for other in REAL}
         for name in row.shutdown.replacements if row.shutdown else ():
             assert name in names - {f"{row.provider}/{row.name}"} or "/" not in name
 
-    def test_every_rule_can_be_broken_and_be_kept(self, row: Model) -> None:
-        """A rule that nothing breaks, or that everything breaks, is a mistake in the table."""
+    def test_every_rule_can_be_kept_and_broken(self, row: Model) -> None:
+        """Otherwise the rule is a mistake in the table."""
         for rule in row.rules:
             named = {*rule.when, *rule.require} & set(_GIVEN)
             if named <= row.features:
-                assert _broken(rule, row, breaking=True)
-                assert not _broken(rule, row, breaking=False)
+                assert _breaks_rule(rule, row, breaking=True)
+                assert not _breaks_rule(rule, row, breaking=False)
 
 
-def _broken(rule: Rule, row: Model, *, breaking: bool) -> bool:
-    """Whether a request that is made to fit ``when`` breaks the rule."""
-    said = {name: _value(name, wanted) for name, wanted in rule.when.items()}
+def _breaks_rule(rule: Rule, row: Model, *, breaking: bool) -> bool:
+    """Return whether a request that matches ``when`` breaks the rule."""
+    fields = {name: _value(name, wanted) for name, wanted in rule.when.items()}
     for name, wanted in rule.require.items():
-        said[name] = _value(name, wanted) if not breaking else _other(name, wanted, row)
-    problems = check_request(Request(prompt="p", **said), row)
+        fields[name] = _value(name, wanted) if not breaking else _other(name, wanted, row)
+    problems = check_request(Request(prompt="p", **fields), row)
     return any(problem.message == rule.says for problem in problems)
 
 
@@ -268,25 +268,25 @@ EIGHT = {
 
 @pytest.mark.parametrize("provider", ["laozhang-async", "laozhang-sync"])
 def test_the_eight_models_of_laozhang(provider: str) -> None:
-    """Orientation, pictures and price of each, as the vendor's pages have them."""
+    """Orientation, frames and price as on the vendor's pages."""
     rows = FACTS[provider].models
-    told = {
+    rows_by_name = {
         name: (row.aspect_ratios, "start_frame" in row.needs, row.price.usd, row.durations)
         for name, row in rows.items()
         if name in EIGHT
     }
-    assert told == {
+    assert rows_by_name == {
         name: ((ratio,), frames, Decimal(price), (8,))
         for name, (ratio, frames, price) in EIGHT.items()
     }
 
 
-def test_who_is_charged_when() -> None:
-    """The streaming route as soon as it answers, all others for a video."""
-    told = {
+def test_when_each_provider_charges() -> None:
+    """The sync route charges with its response, all others for a video."""
+    charged = {
         name: {row.price.charged for row in facts.models.values()} for name, facts in FACTS.items()
     }
-    assert told == {
+    assert charged == {
         "gemini": {"on_success"},
         "laozhang-async": {"on_success"},
         "laozhang-sync": {"on_accept"},
@@ -294,7 +294,7 @@ def test_who_is_charged_when() -> None:
     }
 
 
-def test_the_first_model_of_every_provider_takes_a_bare_prompt() -> None:
-    """So that a prompt alone is enough."""
+def test_the_first_model_needs_only_a_prompt() -> None:
+    """At every provider."""
     firsts = [next(iter(facts.models.values())) for facts in FACTS.values()]
     assert not [row for row in firsts if find_errors(check_request(Request(prompt="p"), row))]

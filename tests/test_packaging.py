@@ -1,4 +1,4 @@
-"""What is shipped: sdist to wheel, its contents, and a command that runs from it."""
+"""What is shipped: the contents of sdist and wheel, and the entry points."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PACKAGES = {"veo"} | {
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def build_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An sdist of the checkout, and a wheel made from that sdist."""
     out = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
@@ -30,14 +30,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(built: Path) -> list[str]:
+def wheel(build_folder: Path) -> list[str]:
     """The names in the wheel."""
-    (path,) = built.glob("*.whl")
+    (path,) = build_folder.glob("*.whl")
     return zipfile.ZipFile(path).namelist()
 
 
-def tracked(folder: str) -> set[str]:
-    """Files of a folder in the checkout, without what tools leave behind."""
+def list_files(folder: str) -> set[str]:
+    """Return the files of a folder, without what tools leave behind."""
     found = (ROOT / folder).rglob("*")
     return {
         str(path.relative_to(ROOT))
@@ -46,19 +46,19 @@ def tracked(folder: str) -> set[str]:
     }
 
 
-def test_the_wheel_holds_every_package_whole(wheel: list[str]) -> None:
-    """A wheel made from the sdist loses no file of any package, and no source root's name."""
+def test_the_wheel_contains_every_package(wheel: list[str]) -> None:
+    """A wheel made from the sdist has all files of all packages, and no source root."""
     sources = {
-        "veo": tracked("veo"),
-        "providers": {path.removeprefix("providers/") for path in tracked("providers")},
-        "cli": {path.removeprefix("cli/") for path in tracked("cli")},
+        "veo": list_files("veo"),
+        "providers": {path.removeprefix("providers/") for path in list_files("providers")},
+        "cli": {path.removeprefix("cli/") for path in list_files("cli")},
     }
     shipped = {name for name in wheel if ".dist-info/" not in name}
 
     assert shipped == set().union(*sources.values())
 
 
-def test_the_wheel_holds_facts_and_types(wheel: list[str]) -> None:
+def test_the_wheel_contains_facts_and_types(wheel: list[str]) -> None:
     """Models, prices and type markers are shipped."""
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(wheel)
     assert {"veo_laozhang/models.toml", "veo_gemini/models.toml"} <= set(wheel)
@@ -72,18 +72,18 @@ def test_the_contracts_cover_every_package() -> None:
     assert set(project["tool"]["importlinter"]["root_packages"]) == PACKAGES
 
 
-def test_the_sdist_can_be_tested(built: Path) -> None:
-    """Tests, cassettes and documents travel with the sources."""
-    (path,) = built.glob("*.tar.gz")
+def test_the_sdist_contains_tests_and_documents(build_folder: Path) -> None:
+    """Tests, cassettes and documents are shipped with the sources."""
+    (path,) = build_folder.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         tops = {name.split("/")[1] for name in archive.getnames() if "/" in name}
 
     assert {"veo", "providers", "cli", "tests", "docs", "LICENSE", "README.md"} <= tops
 
 
-def test_the_wheel_declares_the_command_and_the_providers(built: Path) -> None:
-    """The entry points that users and plug-ins rely on."""
-    (path,) = built.glob("*.whl")
+def test_the_wheel_has_entry_points(build_folder: Path) -> None:
+    """The command, and the providers."""
+    (path,) = build_folder.glob("*.whl")
     archive = zipfile.ZipFile(path)
     (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
     text = archive.read(name).decode()
@@ -94,7 +94,7 @@ def test_the_wheel_declares_the_command_and_the_providers(built: Path) -> None:
 
 
 def test_no_package_index_is_named() -> None:
-    """Nothing in the checkout ties an installation to a particular index."""
+    """The project does not depend on a particular index."""
     words = ("index" + "-url", "pypi" + ".org", "files.python" + "hosted")
     found = [path for name in ("*.toml", "*.cfg", "requirements*") for path in ROOT.glob(name)]
 

@@ -1,4 +1,4 @@
-"""The object of ``--json``, and the file beside a video."""
+"""Jobs as JSON, and the sidecar file beside each video."""
 
 import json
 from pathlib import Path
@@ -28,10 +28,10 @@ KEYS = [
 
 
 class TestDescribe:
-    """What a job looks like from outside."""
+    """A job as JSON."""
 
     def test_a_finished_job(self) -> None:
-        """Every key of it, money as numbers, times in seconds."""
+        """All keys, with money as numbers and times in seconds."""
         assert sidecar.job_to_json(done()) == {
             "job": "abcdefghjk",
             "provider": "scripted",
@@ -49,21 +49,21 @@ class TestDescribe:
 
     @pytest.mark.parametrize("state", list(State))
     def test_every_state_has_the_same_keys(self, state: State) -> None:
-        """In the same order; a script need not ask which are there."""
-        told = sidecar.job_to_json(record(state))
-        assert list(told) == KEYS
-        assert json.loads(json.dumps(told)) == told
+        """A script need not check which keys are there."""
+        body = sidecar.job_to_json(record(state))
+        assert list(body) == KEYS
+        assert json.loads(json.dumps(body)) == body
 
-    def test_what_did_not_begin_took_no_time(self) -> None:
-        """None, not 0."""
+    def test_a_phase_that_has_not_ended_is_null(self) -> None:
+        """The value is None, not 0."""
         assert sidecar.job_to_json(record())["seconds"] == {
             "queued": None,
             "generating": None,
             "downloading": None,
         }
 
-    def test_a_failed_job_says_why(self) -> None:
-        """And whether it was charged; what to do next is for people."""
+    def test_the_error_of_a_failed_job(self) -> None:
+        """It tells whether money was charged, and leaves out the hint."""
         error = ModeratedError("no violence", hint="Be kind.", request_id="r-1")
         assert sidecar.job_to_json(record(State.FAILED, error=error))["error"] == {
             "type": "ModeratedError",
@@ -82,18 +82,18 @@ class TestDescribe:
             (State.FAILED, {"reserved": 0}, True),
         ],
     )
-    def test_a_doubtful_charge_is_called_so(
+    def test_an_unknown_charge_is_not_certain(
         self, state: State, changes: dict[str, Any], *, certain: bool
     ) -> None:
-        """Nobody can tell: then nobody claims to."""
+        """`certain` is false wherever the charge is in doubt."""
         assert sidecar.cost_to_json(record(state, **changes))["certain"] is certain
 
 
 class TestWrite:
     """The file beside a video."""
 
-    def test_it_says_how_the_video_was_made(self, tmp_path: Path) -> None:
-        """The job, the request, the price; nothing else is left in the folder."""
+    def test_contains_job_request_and_quote(self, tmp_path: Path) -> None:
+        """No other file is left in the folder."""
         row = done(output=str(tmp_path / "lion.mp4"))
         sidecar.write_sidecar(row)
         (file,) = tmp_path.iterdir()
@@ -103,36 +103,36 @@ class TestWrite:
             "quote": json.loads(row.quote),
         }
 
-    def test_text_can_be_read(self, tmp_path: Path) -> None:
-        """Not as escapes."""
+    def test_text_is_not_escaped(self, tmp_path: Path) -> None:
+        """Characters of any script stay as they are."""
         request = json.dumps({"prompt": "狮子 🦁"})
         sidecar.write_sidecar(done(output=str(tmp_path / "lion.mp4"), request=request))
         assert "狮子 🦁" in (tmp_path / "lion.mp4.json").read_text("utf-8")
 
-    def test_an_older_one_is_replaced(self, tmp_path: Path) -> None:
-        """The video beside it is another one now."""
+    def test_an_older_sidecar_is_replaced(self, tmp_path: Path) -> None:
+        """The video was replaced as well."""
         for name in ("first", "second"):
             sidecar.write_sidecar(done(id=name, output=str(tmp_path / "lion.mp4")))
         assert sidecar.read_job_id(tmp_path / "lion.mp4") == "second"
 
     @pytest.mark.parametrize("text", ["mine", '{"mine": 1}', "[]", '{"job": 7}', ""])
-    def test_somebody_elses_file_stays(self, tmp_path: Path, text: str) -> None:
-        """The name is ours only where the file is."""
+    def test_a_file_of_the_user_is_not_replaced(self, tmp_path: Path, text: str) -> None:
+        """Only a sidecar is replaced by a sidecar."""
         (tmp_path / "lion.mp4.json").write_text(text)
         sidecar.write_sidecar(done(output=str(tmp_path / "lion.mp4")))
         assert (tmp_path / "lion.mp4.json").read_text() == text
 
     @pytest.mark.parametrize("folder", ["gone", "file"])
-    def test_a_disk_that_refuses_does_not_fail_the_job(self, tmp_path: Path, folder: str) -> None:
-        """The video is there all the same."""
+    def test_a_disk_error_does_not_fail_the_job(self, tmp_path: Path, folder: str) -> None:
+        """The video exists without its sidecar."""
         (tmp_path / "file").touch()
         sidecar.write_sidecar(done(output=str(tmp_path / folder / "lion.mp4")))
         assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("text", [None, "no JSON", "[]", '{"job": 7}', '{"state": "done"}'])
-def test_a_video_without_a_sidecar_has_no_known_maker(tmp_path: Path, text: str | None) -> None:
-    """Whatever lies there."""
+def test_a_video_without_sidecar_has_no_job(tmp_path: Path, text: str | None) -> None:
+    """Neither has one whose sidecar cannot be read."""
     if text is not None:
         (tmp_path / "lion.mp4.json").write_text(text)
     assert sidecar.read_job_id(tmp_path / "lion.mp4") is None

@@ -1,4 +1,4 @@
-"""One word switches the backend; what a backend cannot do is refused before anything is sent."""
+"""The provider is one option; what a provider cannot do is refused before anything is sent."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ TINY = '[sandbox]\nclip = "tiny"\nlatency = "0.1"\n'
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[veo_sandbox.Sandbox]:
-    """One sandbox for all: nothing is ever to reach it."""
+    """One sandbox for all tests, because nothing is sent to it."""
     with veo_sandbox.Sandbox(tmp_path_factory.mktemp("sandbox"), clip="tiny") as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def client(server: veo_sandbox.Sandbox, tmp_path: Path) -> Iterator[Client]:
-    """A client of it, connected to every provider already."""
+    """A client of the sandbox, connected to every provider."""
     config = Config(retired="ignore")
     endpoint = Endpoint(server.url, Key(server.key))
     with Client(config, home=tmp_path / "home", endpoint=endpoint) as client:
@@ -51,8 +51,8 @@ def client(server: veo_sandbox.Sandbox, tmp_path: Path) -> Iterator[Client]:
         yield client
 
 
-def made_by(ran: CommandResult) -> str:
-    """The provider of the one video that a command has made, which is whole."""
+def provider_of(ran: CommandResult) -> str:
+    """Check the one video that a command has made, and return its provider."""
     assert ran.code == 0, ran.err
     (job,) = ran.objects
     with Path(job["output"]).open("rb") as file:
@@ -61,44 +61,46 @@ def made_by(ran: CommandResult) -> str:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_one_word_on_the_command_line(veo: Veo, provider: str) -> None:
-    """The same command line with one word changed, four backends, four videos."""
+def test_the_option_selects_the_provider(veo: Veo, provider: str) -> None:
+    """The same command line makes a video with each provider."""
     Path("veo.toml").write_text(TINY)
 
-    assert made_by(veo("generate", "a lion", "--sandbox", "-p", provider, "--json")) == provider
+    assert provider_of(veo("generate", "a lion", "--sandbox", "-p", provider, "--json")) == provider
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_one_line_in_the_configuration(veo: Veo, provider: str) -> None:
-    """The same command line with ``provider`` changed in ``veo.toml`` alone."""
+def test_the_configuration_selects_the_provider(veo: Veo, provider: str) -> None:
+    """``provider`` in ``veo.toml`` is enough."""
     Path("veo.toml").write_text(f'provider = "{provider}"\n{TINY}')
 
-    assert made_by(veo("generate", "a lion", "--sandbox", "--json")) == provider
+    assert provider_of(veo("generate", "a lion", "--sandbox", "--json")) == provider
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_one_variable_in_the_environment(
+def test_the_environment_selects_the_provider(
     veo: Veo, provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``VEO_PROVIDER`` does the same, and is stronger than the file."""
+    """``VEO_PROVIDER`` overrides the file."""
     Path("veo.toml").write_text(f'provider = "laozhang-sync"\n{TINY}')
     monkeypatch.setenv("VEO_PROVIDER", provider)
 
-    assert made_by(veo("generate", "a lion", "--sandbox", "--json")) == provider
+    assert provider_of(veo("generate", "a lion", "--sandbox", "--json")) == provider
 
 
-def test_the_flag_is_strongest(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``-p`` is stronger than ``VEO_PROVIDER``, which is stronger than ``veo.toml``."""
+def test_the_option_overrides_the_environment(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``-p`` overrides ``VEO_PROVIDER``, which overrides ``veo.toml``."""
     Path("veo.toml").write_text(f'provider = "laozhang-sync"\n{TINY}')
     monkeypatch.setenv("VEO_PROVIDER", "laozhang-async")
 
-    assert made_by(veo("generate", "a lion", "--sandbox", "--json", "-p", "vertex")) == "vertex"
+    assert provider_of(veo("generate", "a lion", "--sandbox", "--json", "-p", "vertex")) == "vertex"
 
 
-def test_a_picture_that_somebody_would_watch(veo: Veo) -> None:
-    """Without tiny clips it is H.264 and AAC, 1280 x 720, 24 pictures a second, 8 seconds."""
+def test_full_clips_are_real_videos(veo: Veo) -> None:
+    """Without tiny clips: H.264 and AAC, 1280 x 720, 24 frames per second, 8 seconds."""
     Path("veo.toml").write_text('[sandbox]\nlatency = "0.1"\n')
-    assert made_by(veo("generate", "a lion", "--sandbox", "-p", "gemini", "-o", "a.mp4", "--json"))
+    assert provider_of(
+        veo("generate", "a lion", "--sandbox", "-p", "gemini", "-o", "a.mp4", "--json")
+    )
 
     with av.open("a.mp4") as file:
         picture, sound = file.streams.video[0], file.streams.audio[0]
@@ -118,10 +120,10 @@ def test_a_picture_that_somebody_would_watch(veo: Veo) -> None:
         ("gemini", ("--aspect-ratio", "1:1"), "Allowed: 16:9, 9:16"),
     ],
 )
-def test_what_does_not_carry_over(
+def test_an_unsupported_option_is_refused(
     veo: Veo, provider: str, option: tuple[str, str], alternative: str
 ) -> None:
-    """An option that the other backend does not have: refused, and who has it."""
+    """The error names the option and a provider that supports it."""
     ran = veo("generate", "a lion", "--sandbox", "-p", provider, *option)
 
     assert ran.code == 2
@@ -129,21 +131,21 @@ def test_what_does_not_carry_over(
     assert veo("jobs", "--sandbox", "--json").out == ""
 
 
-def breaking(model: Model, rule: Rule, field: str) -> Request:
-    """A request that breaks a rule in one field."""
-    said = {name: _fitting(model, name, wanted) for name, wanted in rule.when.items()}
-    said[field] = _fitting(model, field, rule.require[field], unlike=True)
-    if said.get("end_frame"):
-        said["start_frame"] = SAMPLES["start_frame"]
+def make_breaking_request(model: Model, rule: Rule, field: str) -> Request:
+    """Return a request that breaks a rule in one field."""
+    fields = {name: _choose_value(model, name, wanted) for name, wanted in rule.when.items()}
+    fields[field] = _choose_value(model, field, rule.require[field], unlike=True)
+    if fields.get("end_frame"):
+        fields["start_frame"] = SAMPLES["start_frame"]
     return build_request(
-        model, **{name: value for name, value in said.items() if value is not None}
+        model, **{name: value for name, value in fields.items() if value is not None}
     )
 
 
-def _fitting(
+def _choose_value(
     model: Model, name: str, wanted: bool | list[str | int], *, unlike: bool = False
 ) -> Any:
-    """A value of a field that is as a rule wants it, or just not so."""
+    """Return a value of a field that a rule allows, or with ``unlike`` forbids."""
     if isinstance(wanted, bool):
         return SAMPLES[name] if wanted is not unlike else None
     offered = {
@@ -164,18 +166,18 @@ RULES = [
 
 
 @pytest.mark.parametrize(("model", "rule", "field"), RULES)
-def test_every_rule_of_every_row(
+def test_every_rule_of_every_model(
     client: Client, server: veo_sandbox.Sandbox, model: Model, rule: Rule, field: str
 ) -> None:
-    """A broken rule is told in its own words; if it forbids, nothing is sent and nothing held."""
-    request = breaking(model, rule, field)
+    """A broken rule is reported in its own words; an error sends and reserves nothing."""
+    request = make_breaking_request(model, rule, field)
     try:
-        told = client.plan(request, model.provider).warnings
+        messages = client.plan(request, model.provider).warnings
         refused = False
     except InvalidRequestError as error:
-        told, refused = tuple(map(str, error.problems)), True
+        messages, refused = tuple(map(str, error.problems)), True
 
-    assert any(rule.says in line for line in told), told
+    assert any(rule.says in line for line in messages), messages
     assert refused or rule.severity == "warning"
     if refused:
         with pytest.raises(InvalidRequestError):
@@ -184,16 +186,18 @@ def test_every_rule_of_every_row(
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.provider}/{model.name}")
-def test_all_problems_of_a_request_together(
+def test_all_problems_are_reported_together(
     client: Client, server: veo_sandbox.Sandbox, model: Model
 ) -> None:
-    """A request that is wrong in everything learns of everything; nothing is sent or held."""
+    """A request in which every field is wrong; nothing is sent or reserved."""
     wrong = {"prompt": " ", "aspect_ratio": "1:1", "resolution": "480p", "duration": 5}
-    nobody = {"person_generation": "everybody", "reference": SAMPLES["reference"] * 9}
+    unsupported = {"person_generation": "everybody", "reference": SAMPLES["reference"] * 9}
 
     with pytest.raises(InvalidRequestError) as caught:
-        client.submit(build_request(model, **SAMPLES | wrong | nobody), provider=model.provider)
+        client.submit(
+            build_request(model, **SAMPLES | wrong | unsupported), provider=model.provider
+        )
 
     fields = {problem.field for problem in caught.value.problems}
-    assert fields >= wrong.keys() | nobody.keys() | (SAMPLES.keys() - model.features)
+    assert fields >= wrong.keys() | unsupported.keys() | (SAMPLES.keys() - model.features)
     assert (server.requests(), client.ledger.list_jobs()) == ([], [])
