@@ -1,4 +1,10 @@
-"""Numbered steps from an empty database to today's tables, applied in order, each once."""
+"""Numbered steps from an empty database to the tables of ``schema``, each applied once, in order.
+
+A step that has been released is frozen: its SQL is literal, so that a later change of ``schema``
+does not change what it does to a fresh ledger.
+
+To add a column: write it into ``schema`` and ``Record``, and add a step that alters the table.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +23,82 @@ if TYPE_CHECKING:
 
 
 def m001_initial(connection: Connection) -> None:
-    """Jobs, their history, the workers."""
-    tables = [schema.jobs, schema.events, schema.workers]
-    schema.metadata.create_all(connection, tables=tables)
+    # SQLite numbers rows by itself in a column of exactly this type; other databases need a serial.
+    row_id = "INTEGER" if connection.dialect.name == "sqlite" else "BIGSERIAL"
+    for statement in _M001.format(row_id=row_id).split(";"):
+        connection.exec_driver_sql(statement)
 
+
+_M001 = """
+CREATE TABLE jobs (
+    id VARCHAR(32) NOT NULL,
+    run TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    state VARCHAR(16) NOT NULL,
+    version INTEGER NOT NULL,
+    owner VARCHAR(64),
+    request TEXT NOT NULL,
+    fingerprint VARCHAR(64) NOT NULL,
+    output TEXT NOT NULL,
+    force BOOLEAN NOT NULL,
+    quote TEXT NOT NULL,
+    task_id TEXT,
+    video TEXT,
+    error TEXT,
+    reserved BIGINT NOT NULL,
+    charged BIGINT NOT NULL,
+    doubtful BIGINT NOT NULL,
+    certain BOOLEAN NOT NULL,
+    submits INTEGER NOT NULL,
+    polls INTEGER NOT NULL,
+    not_before FLOAT NOT NULL,
+    created_at FLOAT NOT NULL,
+    submitted_at FLOAT,
+    ready_at FLOAT,
+    ended_at FLOAT,
+    bytes BIGINT,
+    sha256 VARCHAR(64),
+    tag TEXT,
+    PRIMARY KEY (id)
+);
+CREATE INDEX jobs_run ON jobs (run);
+CREATE INDEX jobs_state ON jobs (state);
+CREATE INDEX jobs_created ON jobs (created_at);
+CREATE INDEX jobs_fingerprint ON jobs (fingerprint);
+CREATE TABLE events (
+    id {row_id} NOT NULL,
+    job VARCHAR(32) NOT NULL,
+    at FLOAT NOT NULL,
+    owner VARCHAR(64),
+    kind VARCHAR(32) NOT NULL,
+    state VARCHAR(16) NOT NULL,
+    message TEXT,
+    reserved BIGINT NOT NULL,
+    charged BIGINT NOT NULL,
+    doubtful BIGINT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(job) REFERENCES jobs (id)
+);
+CREATE INDEX events_job ON events (job);
+CREATE TABLE workers (
+    id VARCHAR(64) NOT NULL,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    seen_at FLOAT NOT NULL,
+    PRIMARY KEY (id)
+)
+"""
 
 STEPS: tuple[Callable[[Connection], None], ...] = (m001_initial,)
 
 
 def apply_migrations(connection: Connection) -> None:
-    """Bring a ledger up to today's tables, inside the caller's transaction.
+    """Apply the steps that this ledger does not have yet, inside the caller's transaction.
 
     Raises:
-        LedgerError: The ledger was written by a newer version.
+        LedgerError: A newer version wrote the ledger.
     """
     names = [step.__name__ for step in STEPS]
     if not inspect(connection).has_table("migrations"):

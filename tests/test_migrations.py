@@ -1,0 +1,117 @@
+"""The numbered steps of the ledger lead to the tables that ``schema`` describes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import Column, Connection, MetaData, Text, create_engine, inspect, select
+
+from veo.errors import LedgerError
+from veo.ledger import migrations, schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STEP_COUNT = len(migrations.STEPS)
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    """An empty database."""
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def describe_tables(connection: Connection) -> dict[str, Any]:
+    """All that the database knows of its tables."""
+    inspector = inspect(connection)
+    return {
+        table: {
+            "columns": [
+                {**column, "type": str(column["type"])} for column in inspector.get_columns(table)
+            ],
+            "primary key": inspector.get_pk_constraint(table),
+            "indexes": sorted(inspector.get_indexes(table), key=lambda index: str(index["name"])),
+            "foreign keys": inspector.get_foreign_keys(table),
+            "unique": inspector.get_unique_constraints(table),
+            "checks": inspector.get_check_constraints(table),
+        }
+        for table in inspector.get_table_names()
+    }
+
+
+def describe_metadata(metadata: MetaData) -> dict[str, Any]:
+    """The tables that a description creates in an empty database."""
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        metadata.create_all(connection)
+        tables = describe_tables(connection)
+    engine.dispose()
+    return tables
+
+
+def applied_steps(connection: Connection) -> list[str]:
+    return list(connection.scalars(select(schema.migrations.c.name).order_by("name")))
+
+
+@pytest.mark.parametrize("count", range(STEP_COUNT + 1))
+def test_every_earlier_ledger_gets_the_tables_of_the_schema(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """From empty, and from a ledger of each earlier version: columns, types, indexes, keys."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrations, "STEPS", migrations.STEPS[:count])
+        migrations.apply_migrations(connection)
+    migrations.apply_migrations(connection)
+
+    assert describe_tables(connection) == describe_metadata(schema.metadata)
+    assert applied_steps(connection) == [step.__name__ for step in migrations.STEPS]
+
+
+@pytest.mark.parametrize("count", range(STEP_COUNT + 1))
+def test_a_new_column_reaches_every_ledger(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """A column in the schema and a step that adds it: applied to a fresh ledger and to old ones."""
+    metadata = MetaData()
+    for table in schema.metadata.sorted_tables:
+        table.to_metadata(metadata)
+    metadata.tables["jobs"].append_column(Column("note", Text))
+
+    def m999_note(connection: Connection) -> None:
+        connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN note TEXT")
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrations, "STEPS", migrations.STEPS[:count])
+        migrations.apply_migrations(connection)
+    monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, m999_note))
+    monkeypatch.setattr(schema, "metadata", metadata)
+    for name, table in metadata.tables.items():
+        monkeypatch.setattr(schema, name, table)
+    migrations.apply_migrations(connection)
+
+    assert describe_tables(connection) == describe_metadata(metadata)
+
+
+def test_steps_are_applied_once(connection: Connection) -> None:
+    """A second run changes nothing."""
+    migrations.apply_migrations(connection)
+    before = describe_tables(connection)
+    migrations.apply_migrations(connection)
+
+    assert describe_tables(connection) == before
+    assert applied_steps(connection) == [step.__name__ for step in migrations.STEPS]
+
+
+def test_a_ledger_of_a_newer_version_is_refused(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says to upgrade; nothing is changed."""
+    migrations.apply_migrations(connection)
+    monkeypatch.setattr(migrations, "STEPS", ())
+
+    with pytest.raises(LedgerError, match="newer version"):
+        migrations.apply_migrations(connection)
