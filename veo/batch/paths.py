@@ -42,7 +42,8 @@ class OutputPaths:
         """
         path = self._resolve_links(self._join_folder(name))
         files = [_path_key(path), _path_key(sidecar.sidecar_path(path))]
-        parents = [_path_key(each) for each in path.parents if each.is_relative_to(self.folder)]
+        depth = len(path.relative_to(self.folder).parts)
+        parents = [_path_key(parent) for parent in path.parents[:depth]]  # up to the folder itself
         for key in [*files, *parents]:
             if key in self._taken:
                 raise OutputError(f"{name} collides with {_describe_owner(self._taken[key])}")
