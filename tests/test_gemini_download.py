@@ -14,7 +14,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.update import RemoteVideo
-from veo_gemini.files import file_url
+from veo_gemini.files import resolve_file_url
 
 PATH = CLIP.removeprefix(HOME)
 VIDEO = RemoteVideo(CLIP)
@@ -170,11 +170,11 @@ def test_without_a_key_nothing_is_fetched() -> None:
 )
 def test_only_googles_own_addresses_are_mapped(uri: str, url: str) -> None:
     """Addresses that merely begin like Google's are somebody else's."""
-    assert url == file_url(uri, HOME, "http://gate/p/")
+    assert url == resolve_file_url(uri, HOME, "http://gate/p/")
 
 
 @pytest.mark.parametrize("uri", ["gs://bucket/a.mp4", "file:///etc/passwd", "", "a b"])
 def test_an_address_of_no_known_kind_is_refused(uri: str) -> None:
     """What cannot be fetched is not tried."""
     with pytest.raises(ProtocolError):
-        file_url(uri, HOME, "http://gate")
+        resolve_file_url(uri, HOME, "http://gate")

@@ -244,7 +244,7 @@ def test_a_ping_lists_the_models_that_the_key_sees() -> None:
     assert isinstance(provider, Pingable)
     assert (google.only.method, google.only.path) == ("GET", "/v1beta/models?pageSize=1000")
     assert google.only.headers["x-goog-api-key"] == "sandbox-key"
-    assert line.startswith(f"the key is good; on offer: {FAST}; not on offer: veo-3.1-generate")
+    assert line.startswith(f"the key is valid; offered: {FAST}; not offered: veo-3.1-generate")
 
 
 def test_a_ping_with_a_bad_key_is_refused() -> None:

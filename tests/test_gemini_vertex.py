@@ -22,7 +22,7 @@ from veo.image import Image
 from veo.provider import Pingable
 from veo.update import RemoteVideo, Stage
 from veo_gemini import Vertex
-from veo_gemini.vertex import regional
+from veo_gemini.vertex import regional_url
 
 MODEL = f"publishers/google/models/{FAST}"
 PICTURE = Image.of(b"\xff\xd8\xff frame")
@@ -175,17 +175,17 @@ def test_a_wrong_option_is_a_configuration_error(options: dict[str, Any]) -> Non
 
 def test_every_option_is_described() -> None:
     """The facts tell what each option means, and no other."""
-    from veo_gemini.vertex import Settings
+    from veo_gemini.vertex import VertexSettings
 
-    assert set(Settings.model_fields) == set(Vertex.facts.options)
+    assert set(VertexSettings.model_fields) == set(Vertex.facts.options)
 
 
 def test_a_region_has_its_own_host() -> None:
     """Without a base_url of the user's the location chooses the host."""
     home = Vertex.facts.base_url
 
-    assert regional(home, "us-central1") == "https://us-central1-aiplatform.googleapis.com"
-    assert home == regional(home, "global")
+    assert regional_url(home, "us-central1") == "https://us-central1-aiplatform.googleapis.com"
+    assert home == regional_url(home, "global")
 
 
 @pytest.mark.usefixtures("credentials")
@@ -251,5 +251,5 @@ def test_a_ping_looks_at_the_preferred_model(google: RecordingServer) -> None:
     line = vertex.ping()
 
     assert isinstance(vertex, Pingable)
-    assert f"{FAST} is there for project p" == line
+    assert f"{FAST} is available to project p" == line
     assert ("GET", f"/v1beta1/{MODEL}") == (google.asked[-1].method, google.asked[-1].path)

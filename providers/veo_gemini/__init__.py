@@ -1,6 +1,6 @@
 """Veo 3.1 on Google's own APIs, through google-genai: the Developer API and the Agent Platform.
 
-The SDK is imported when something is first asked of it, never for the facts alone.
+The SDK is imported on the first request, not for the facts about models.
 """
 
 from veo_gemini.developer_api import Gemini

@@ -45,7 +45,7 @@ class Route(ABC):
         """Send the paid request, once; returns with the operation's name as the task id."""
         model = self.models[request.model or ""]
         sdk, source, config = self._sdk, self._source(request), self._config(request)
-        return wire.accepted(sdk.generate(model, source, config))
+        return wire.read_submit_response(sdk.generate(model, source, config))
 
     def poll(self, task_id: str) -> Update:
         """Ask once how the operation is doing."""
@@ -76,7 +76,7 @@ class Route(ABC):
         Raises:
             GoneError: The answer carries none any more.
         """
-        video = wire.first_video(self._sdk.operation(operation, "open"))
+        video = wire.find_video(self._sdk.operation(operation, "open"))
         if video is None or not video.video_bytes:
             raise GoneError(f"{operation} does not carry its video any more")
         return video

@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
-def find(help_: str) -> tuple[Credentials, str | None]:
-    """The credentials of this machine, and the project that they or the environment name.
+def find_credentials(hint: str) -> tuple[Credentials, str | None]:
+    """Return this machine's credentials, and the project that they or the environment name.
 
     Raises:
-        KeyMissingError: There are none; ``help_`` says how to get some.
+        KeyMissingError: There are none; ``hint`` says how to create them.
     """
     try:
         credentials, project = google.auth.default(scopes=[_SCOPE])
     except exceptions.DefaultCredentialsError as error:
         raise KeyMissingError(
             f"vertex found neither a key nor usable application-default credentials: {error}",
-            hint=help_,
+            hint=hint,
         ) from error
     return credentials, project
 
 
-def token(credentials: Credentials) -> str:
-    """An access token that is still good.
+def get_access_token(credentials: Credentials) -> str:
+    """Return a valid access token, and refresh it if it has expired.
 
     Raises:
-        AuthError: Google gives none.
-        UnreachableError: Google cannot be asked.
+        AuthError: Google refuses one.
+        UnreachableError: There is no connection to Google.
     """
     try:
         if not credentials.valid:
@@ -48,7 +48,7 @@ def token(credentials: Credentials) -> str:
 
 
 def refused(error: exceptions.GoogleAuthError) -> AuthError | UnreachableError:
-    """Why there is no access token, as an error of ours."""
+    """Return the error for a missing access token."""
     if isinstance(error, exceptions.TransportError):
         return UnreachableError(f"no connection to Google for an access token: {error}")
-    return AuthError(f"Google gives no access token: {error}")
+    return AuthError(f"Google refuses an access token: {error}")

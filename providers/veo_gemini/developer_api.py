@@ -20,43 +20,44 @@ if TYPE_CHECKING:
 
 
 class Gemini(Route):
-    """``gemini``: models by their ``-preview`` names, billed per second of finished video."""
+    """The provider ``gemini``: ``-preview`` models, charged per second of finished video."""
 
     facts: ClassVar[Facts] = load_facts("veo_gemini", "gemini")
 
     def open(self, video: RemoteVideo, offset: int = 0) -> ByteStream:
-        """The bytes of a finished video, from an offset.
+        """Return the bytes of a finished video from an offset.
 
         Raises:
-            GoneError: Google has deleted it, or gives it to another project only.
+            GoneError: Google has deleted it, or another project made it.
         """
-        from veo_gemini import files  # noqa: PLC0415 - an HTTP library that facts do not need
+        from veo_gemini import files  # noqa: PLC0415 - imports an HTTP library, which facts do not need
 
-        if wire.is_operation(video.uri):
-            return files.inline(self._inline(video.uri).video_bytes or b"", offset)
-        url = files.file_url(video.uri, self.facts.base_url, self._connection.base_url)
-        return files.stream(self._http, url, offset)
+        if wire.is_operation_name(video.uri):
+            return files.open_bytes(self._inline(video.uri).video_bytes or b"", offset)
+        url = files.resolve_file_url(video.uri, self.facts.base_url, self._connection.base_url)
+        return files.open_url(self._http, url, offset)
 
     def ping(self) -> str:
-        """Which Veo models the key sees; lists models, which is not billed."""
+        """Return which Veo models the key can use; listing models is free."""
         from veo_gemini.error_table import error_of  # noqa: PLC0415
 
-        answer = self._http.get("v1beta/models?pageSize=1000")
-        if not answer.ok:
-            raise error_of(answer, "ping")
-        return wire.offered(answer.json(), self.models)
+        response = self._http.get("v1beta/models?pageSize=1000")
+        if not response.ok:
+            raise error_of(response, "ping")
+        return wire.describe_offer(response.json(), self.models)
 
     def _connect(self) -> Sdk:
-        from veo_gemini.sdk_client import Sdk  # noqa: PLC0415 - half a second
+        from veo_gemini.sdk_client import Sdk  # noqa: PLC0415 - takes half a second
 
-        # Said aloud, or GOOGLE_GENAI_USE_VERTEXAI would send the key to the other API.
+        # Without ``vertexai`` the variable GOOGLE_GENAI_USE_VERTEXAI decides, and the key could be
+        # sent to the other API.
         return Sdk(self._connection.base_url, vertexai=False, api_key=self._key.reveal())
 
     def _source(self, request: Request) -> dict[str, Any]:
-        return wire.source(request, {"uri": request.extend.uri} if request.extend else None)
+        return wire.build_source(request, {"uri": request.extend.uri} if request.extend else None)
 
     def _config(self, request: Request) -> dict[str, Any]:
-        return wire.developer_config(request)
+        return wire.build_developer_config(request)
 
     @property
     def _key(self) -> Key:

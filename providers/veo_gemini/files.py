@@ -1,4 +1,4 @@
-"""The bytes of finished videos: over HTTP, or out of an operation's answer."""
+"""Open finished videos: over HTTP, or from the response of an operation."""
 
 from __future__ import annotations
 
@@ -18,43 +18,45 @@ if TYPE_CHECKING:
     from veo_gemini.error_table import Verb
 
 
-def stream(http: ApiClient, url: str, offset: int, verb: Verb = "open") -> ByteStream:
-    """A file from an offset; the key goes to the API's own origin alone."""
-    answer = http.open(url, offset=offset)
-    if answer.status not in {200, 206, 416}:
-        raise error_of(answer.read(), verb)
-    return to_byte_stream(answer, offset)
+def open_url(http: ApiClient, url: str, offset: int, verb: Verb = "open") -> ByteStream:
+    """Return a file's bytes from an offset; the key is sent to the API's own origin only."""
+    response = http.open(url, offset=offset)
+    if response.status not in {200, 206, 416}:
+        raise error_of(response.read(), verb)
+    return to_byte_stream(response, offset)
 
 
-def storage(base_url: str, token: str) -> ApiClient:
-    """Cloud Storage, with an access token."""
+def connect_storage(base_url: str, token: str) -> ApiClient:
+    """Return a client of Cloud Storage that sends an access token."""
     return ApiClient(base_url, auth={"Authorization": f"Bearer {token}"}, key=Key(token))
 
 
-def inline(data: bytes, offset: int) -> ByteStream:
-    """Bytes that are there already, as a file from an offset.
+def open_bytes(data: bytes, offset: int) -> ByteStream:
+    """Return bytes in memory as a file from an offset.
 
     Raises:
-        GoneError: There are no bytes at that offset.
+        GoneError: The offset is behind the end.
     """
     if offset and offset >= len(data):
         raise GoneError(f"the file has no byte {offset}", retryable=True)
-    return ByteStream(_pieces(data, offset), offset, len(data), hashlib.sha256(data).hexdigest())
+    # The hash takes the place of an ETag: a resumed download must continue the same bytes.
+    validator = hashlib.sha256(data).hexdigest()
+    return ByteStream(_split_chunks(data, offset), offset, len(data), validator)
 
 
-def file_url(uri: str, home: str, base_url: str) -> str:
-    """Where to fetch a file of the Developer API.
+def resolve_file_url(uri: str, home: str, base_url: str) -> str:
+    """Return the URL of a file of the Developer API.
 
-    Finished videos are named by URLs of Google's own host, whatever ``base_url`` the operation
-    was asked from (so google-genai 2.34 reads them too); they are fetched from ``base_url``.
+    Operations name videos by URLs of Google's own host, whatever the ``base_url`` (google-genai
+    2.34 reads them so too). They are fetched from ``base_url`` instead, so that a gateway works.
 
     Args:
-        uri: As the operation names it: a URL, or ``files/<id>``.
+        uri: The operation's address of the file: a URL, or ``files/<id>``.
         home: Google's own base URL.
-        base_url: The configured one.
+        base_url: The configured base URL.
 
     Raises:
-        ProtocolError: It is neither.
+        ProtocolError: The address is neither.
     """
     base_url = base_url.rstrip("/")
     if uri.startswith(f"{home}/"):
@@ -63,15 +65,15 @@ def file_url(uri: str, home: str, base_url: str) -> str:
         return f"{base_url}/v1beta/{uri.partition(':')[0]}:download?alt=media"
     if uri.startswith(("https://", "http://")):
         return uri
-    raise ProtocolError(f"the video's address {uri!r} cannot be fetched", retryable=False)
+    raise ProtocolError(f"cannot fetch the video at {uri!r}", retryable=False)
 
 
-def object_path(uri: str) -> str:
-    """The path of ``gs://bucket/object`` in Cloud Storage's JSON API."""
+def build_object_path(uri: str) -> str:
+    """Return the path of ``gs://bucket/object`` in the JSON API of Cloud Storage."""
     bucket, _, name = uri.removeprefix("gs://").partition("/")
     return f"storage/v1/b/{quote(bucket, safe='')}/o/{quote(name, safe='')}?alt=media"
 
 
-def _pieces(data: bytes, offset: int) -> Iterator[bytes]:
+def _split_chunks(data: bytes, offset: int) -> Iterator[bytes]:
     view = memoryview(data)
     return (bytes(view[start : start + CHUNK]) for start in range(offset, len(data), CHUNK))

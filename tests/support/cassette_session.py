@@ -27,7 +27,7 @@ from veo.http.transport import origin
 from veo.key import Key
 from veo.provider import Connection, Provider, find_provider
 from veo.update import RemoteVideo, Stage, Update
-from veo_gemini.vertex import regional
+from veo_gemini.vertex import regional_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -168,7 +168,7 @@ def _late(behind: Any) -> bool:
 
 def _home(take: Take, facts: Facts) -> str:
     """What the cassette calls the API's host: with a project, the platform's is its region's."""
-    base_url = regional(facts.base_url, "us-central1") if take.options else facts.base_url
+    base_url = regional_url(facts.base_url, "us-central1") if take.options else facts.base_url
     return origin(base_url).removesuffix(":443")
 
 
