@@ -80,8 +80,8 @@ class TestTheRightOneOfTheEight:
 
     def test_an_expensive_model_can_be_preferred(self) -> None:
         """The configuration is an explicit choice."""
-        plan_at = plan_request(preferred="veo-3.1-generate-preview", resolution="4k")
-        assert (plan_at.request.model, plan_at.quote.amount) == (
+        plan = plan_request(preferred="veo-3.1-generate-preview", resolution="4k")
+        assert (plan.request.model, plan.quote.amount) == (
             "veo-3.1-generate-preview",
             Decimal("1.20"),
         )
@@ -100,11 +100,11 @@ class TestTheRightOneOfTheEight:
         self, provider: str, ratio: str | None, frames: dict[str, Any], preferred: str | None
     ) -> None:
         """It accepts the request and has the configured quality."""
-        plan_at = plan_request(provider, preferred, aspect_ratio=ratio, **frames)
+        plan = plan_request(provider, preferred, aspect_ratio=ratio, **frames)
         family = LAOZHANG[preferred].family if preferred else "fast"
-        assert plan_at.model.family == family
-        assert ratio in {None, *plan_at.model.aspect_ratios}
-        assert plan_at.model.name.endswith("-fl") is bool(frames)
+        assert plan.model.family == family
+        assert ratio in {None, *plan.model.aspect_ratios}
+        assert plan.model.name.endswith("-fl") is bool(frames)
 
 
 class TestMistakes:
@@ -189,8 +189,8 @@ class TestGoogle:
     )
     def test_fast_by_default(self, provider: str, fields: dict[str, Any], amount: str) -> None:
         """One model for all shapes, charged per second."""
-        plan_at = plan_request(provider, **fields)
-        assert (plan_at.model.title, plan_at.quote.amount) == ("Veo 3.1 Fast", Decimal(amount))
+        plan = plan_request(provider, **fields)
+        assert (plan.model.title, plan.quote.amount) == ("Veo 3.1 Fast", Decimal(amount))
 
     @pytest.mark.parametrize(
         ("fields", "field"),
@@ -250,9 +250,9 @@ def test_a_doubtful_rule_is_a_warning() -> None:
 def test_a_plan_has_model_and_quote() -> None:
     """The request is unchanged except for its model."""
     row = model()
-    plan_at = make_plan(Request(prompt="p", aspect_ratio="16:9"), {row.name: row})
-    assert plan_at.request == Request(prompt="p", aspect_ratio="16:9", model="m-1")
-    assert (plan_at.model, plan_at.quote.amount) == (row, Decimal("0.15"))
+    plan = make_plan(Request(prompt="p", aspect_ratio="16:9"), {row.name: row})
+    assert plan.request == Request(prompt="p", aspect_ratio="16:9", model="m-1")
+    assert (plan.model, plan.quote.amount) == (row, Decimal("0.15"))
 
 
 @given(

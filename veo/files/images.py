@@ -157,9 +157,9 @@ def verify_image(source: str, data: bytes) -> None:
             f"{source} is a {kind}, which no model accepts", hint="Save it as JPEG, PNG or WebP."
         )
     with _decode_errors(source):
-        picture = _open_image(data)
-        picture.draft(None, (1, 1))  # saves memory: a JPEG is still read to its end
-        picture.load()
+        decoded = _open_image(data)
+        decoded.draft(None, (1, 1))  # saves memory: a JPEG is still read to its end
+        decoded.load()
 
 
 def prepare_image(source: str, data: bytes, limits: ImageLimits, max_bytes: int) -> PreparedImage:
@@ -173,15 +173,15 @@ def prepare_image(source: str, data: bytes, limits: ImageLimits, max_bytes: int)
     """
     mime = detect_mime(data)
     with _decode_errors(source):
-        picture = _open_image(data)
-        size = picture.size
-        is_rotated = picture.getexif().get(_EXIF_ORIENTATION, 1) != 1
+        decoded = _open_image(data)
+        size = decoded.size
+        is_rotated = decoded.getexif().get(_EXIF_ORIENTATION, 1) != 1
         is_large_png = mime == "image/png" and len(data) > _MAX_PNG_BYTES
         fits = len(data) <= max_bytes and max(size) <= limits.max_side
         if mime in limits.types and fits and not is_rotated and not is_large_png:
             return PreparedImage(data)
-        picture.draft(None, (limits.max_side, limits.max_side))
-        upright = _make_upright(picture)
+        decoded.draft(None, (limits.max_side, limits.max_side))
+        upright = _make_upright(decoded)
         upright.thumbnail((limits.max_side, limits.max_side))
         jpeg, jpeg_size = _encode_jpeg(source, upright, max_bytes)
     return PreparedImage(jpeg, _describe_change(data, size, jpeg, jpeg_size))
@@ -236,7 +236,7 @@ def _open_image(data: bytes) -> Pil.Image:
     return Pil.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
 
 
-def _make_upright(picture: Pil.Image) -> Pil.Image:
+def _make_upright(decoded: Pil.Image) -> Pil.Image:
     """Return the image in RGB, rotated as its EXIF data says, on white where transparent.
 
     The colour profile is kept if the mode was RGB before: it does not fit converted colours.
@@ -244,7 +244,7 @@ def _make_upright(picture: Pil.Image) -> Pil.Image:
     from PIL import Image as Pil  # noqa: PLC0415
     from PIL import ImageOps  # noqa: PLC0415
 
-    upright = ImageOps.exif_transpose(picture)
+    upright = ImageOps.exif_transpose(decoded)
     profile = upright.info.get("icc_profile") if upright.mode in {"RGB", "RGBA"} else None
     if upright.has_transparency_data:
         layered = upright.convert("RGBA")
@@ -255,17 +255,17 @@ def _make_upright(picture: Pil.Image) -> Pil.Image:
     return plain
 
 
-def _encode_jpeg(source: str, picture: Pil.Image, max_bytes: int) -> tuple[bytes, tuple[int, int]]:
-    profile = picture.info["icc_profile"]
+def _encode_jpeg(source: str, decoded: Pil.Image, max_bytes: int) -> tuple[bytes, tuple[int, int]]:
+    profile = decoded.info["icc_profile"]
     while True:
         for quality in _JPEG_QUALITIES:
             out = io.BytesIO()
-            picture.save(out, "JPEG", quality=quality, optimize=True, icc_profile=profile)
+            decoded.save(out, "JPEG", quality=quality, optimize=True, icc_profile=profile)
             if out.tell() <= max_bytes:
-                return out.getvalue(), picture.size
-        if max(picture.size) < _MIN_SIDE_PX:
+                return out.getvalue(), decoded.size
+        if max(decoded.size) < _MIN_SIDE_PX:
             raise ImageError(f"{source} does not fit into {max_bytes} bytes at any useful size")
-        picture = picture.resize((max(1, picture.width * 3 // 4), max(1, picture.height * 3 // 4)))
+        decoded = decoded.resize((max(1, decoded.width * 3 // 4), max(1, decoded.height * 3 // 4)))
 
 
 def _describe_change(
