@@ -224,7 +224,7 @@ class Client(Session):
             raise UnknownOutcomeError(unknown[0].id)
         resubmitted = [self._resubmit_job(record) for record in unknown]
         live = [r for r in records if not r.has_ended and r.state is not State.UNKNOWN]
-        return self.work_on([*resubmitted, *self.take_leases(live)], timeout)
+        return self.runner.work_on([*resubmitted, *self.runner.take_leases(live)], timeout)
 
     def _resubmit_job(self, record: Record) -> Record:
         """Plan a job of unknown outcome again, which may pay a second time.
@@ -233,7 +233,7 @@ class Client(Session):
             BudgetError: A limit would be exceeded.
             LeaseLostError: Another process has decided about the job.
         """
-        planned = self.ledger.plan_resubmit(record, self.list_caps(record.run), self.worker)
+        planned = self.ledger.plan_resubmit(record, self.list_caps(record.run), self.runner.worker)
         if planned.stopped_by:
             amount = to_micros(record.parse_quote().amount)
             raise over_cap_error(planned.stopped_by, planned.spent, amount)
@@ -245,10 +245,10 @@ class Client(Session):
         Returns:
             The withdrawn jobs, now failed. A job that was sent cannot be withdrawn.
         """
-        leased = self.take_leases([each for each in records if each.state is State.PLANNED])
+        leased = self.runner.take_leases([each for each in records if each.state is State.PLANNED])
         error = WithdrawnError("withdrawn before it was sent")
         withdrawn = self.ledger.withdraw_jobs(leased, error)
-        self.ledger.release_leases(self.worker, [record.id for record in leased])
+        self.ledger.release_leases(self.runner.worker, [record.id for record in leased])
         return withdrawn
 
     def adopt(self, name: str, task_id: str) -> Record:

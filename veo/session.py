@@ -12,21 +12,20 @@ from veo.files.output import prepare_output
 from veo.ledger import Ledger, NewJob, budget
 from veo.ledger.reserve import make_job_id
 from veo.money import to_micros
-from veo.paths import ledger_folder as default_home
-from veo.paths import to_absolute
+from veo.paths import ledger_folder, to_absolute
 from veo.planning import plan as planning
 from veo.request import Request
 from veo.runtime.providers import Endpoint, ProviderRegistry
 from veo.runtime.runner import JobRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from decimal import Decimal
     from pathlib import Path
 
     from veo.engine.context import ProviderHandle
     from veo.job import Job
-    from veo.ledger import Cap, Record
+    from veo.ledger import Cap
     from veo.model import Facts, Model
     from veo.planning.plan import Plan
     from veo.request import RequestOptions
@@ -43,6 +42,9 @@ class Session:
         home: The ledger's folder; ``$VEO_HOME`` or the platform's data folder by default.
         endpoint: A sandbox that replaces the live services, or a function that starts one. The
             function is called on the first connection to a provider.
+
+    Attributes:
+        runner: Holds leases, works on jobs and follows those of other processes.
     """
 
     def __init__(
@@ -53,13 +55,13 @@ class Session:
         endpoint: Endpoint | Callable[[], Endpoint] | None = None,
     ) -> None:
         self.config = config or read_config().config
-        self.home = home or default_home()
+        self.home = home or ledger_folder()
         self.ledger = Ledger(self.home)
         self.images = ImageStore(self.home / "images")
         # The wall clock, because the times in the ledger must be valid after a restart.
         context = StepContext(self.ledger, self.images, self.connect, time.time)
-        self._runner = JobRunner(context, self.config.timeout)
-        self._registry = ProviderRegistry(self.config, endpoint, self._runner.on_capacity)
+        self.runner = JobRunner(context, self.config.timeout)
+        self._registry = ProviderRegistry(self.config, endpoint, self.runner.on_capacity)
 
     def plan(
         self,
@@ -144,7 +146,7 @@ class Session:
         """Reserve the money of jobs, of all or none, and begin to work on them.
 
         Args:
-            new: What ``new_job`` returned; the jobs may belong to several providers.
+            new: What ``prepare_job`` returned; the jobs may belong to several providers.
             run: The run of the jobs; ``max_cost`` limits the sum of a run.
             max_cost: Limit in USD; the configured one by default.
             timeout: Seconds after which ``Job.result`` stops waiting; the configured ones if None.
@@ -152,47 +154,18 @@ class Session:
         Raises:
             BudgetError: A limit would be exceeded. Nothing was sent or reserved.
         """
+        # All or none: a caller must not pay for half of a list.
         planned = self.ledger.plan_jobs(
-            new, self.list_caps(run, max_cost), self.worker, all_or_nothing=True
+            new, self.list_caps(run, max_cost), self.runner.worker, all_or_nothing=True
         )
         if planned.stopped_by:
             amount = sum(to_micros(job.quote.amount) for job in new)
             raise budget.over_cap_error(planned.stopped_by, planned.spent, amount)
-        return self.work_on(planned.records, timeout)
+        return self.runner.work_on(planned.records, timeout)
 
     def list_caps(self, run: str, max_cost: Decimal | None = None) -> list[Cap]:
         """Return the limits on money that apply now: of the run, the day and the month."""
         return budget.current_caps(self.config, run, max_cost)
-
-    def work_on(self, records: Iterable[Record], timeout: float | None = None) -> list[Job]:
-        """Begin to work on jobs whose lease this session holds."""
-        return self._runner.work_on(records, timeout)
-
-    def work_on_or_follow(
-        self, records: Sequence[Record], timeout: float | None = None
-    ) -> list[Job]:
-        """Work on the jobs that no process works on, and follow the others.
-
-        A followed job is taken over when its process releases it or dies.
-        """
-        return self._runner.work_on_or_follow(records, timeout)
-
-    def take_leases(self, records: Sequence[Record]) -> list[Record]:
-        """Take the lease of the jobs that no process works on, and return those jobs."""
-        return self._runner.take_leases(records)
-
-    @property
-    def worker(self) -> str:
-        """The id under which this session holds leases."""
-        return self._runner.worker
-
-    def median_s(self, provider: str, model: str) -> float:
-        """Return the median seconds of a model's jobs, learned from this ledger.
-
-        Raises:
-            SetupError: The provider cannot be used.
-        """
-        return self._runner.median_s(provider, model)
 
     def models(self, provider: str) -> dict[str, Model]:
         """Return a provider's models by name, with the user's overrides.
@@ -228,7 +201,7 @@ class Session:
             wait: Wait for the responses to paid requests that are under way. Otherwise the
                 outcome of those requests stays unknown.
         """
-        self._runner.close(wait=wait)
+        self.runner.close(wait=wait)
 
     def close(self) -> None:
         """Stop all work, release the leases and close the ledger."""

@@ -117,7 +117,7 @@ class EntryActions:
                 State.READY,
                 kind="fetch",
                 message="downloaded again: the file is gone or changed",
-                owner=self._session.worker,
+                owner=self._session.runner.worker,
                 force=self._options.force,
                 ended_at=None,
                 tag=None,
@@ -136,7 +136,7 @@ class EntryActions:
             return
         caps = self._context.current_caps()
         try:
-            planned = self._session.ledger.plan_resubmit(record, caps, self._session.worker)
+            planned = self._session.ledger.plan_resubmit(record, caps, self._session.runner.worker)
         except LeaseLostError:
             self.adopt_existing(entry, self._session.ledger.find_job(record.id))
             return

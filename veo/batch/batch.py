@@ -138,7 +138,7 @@ class Batch:
         while not self.is_cap_reached and (entries := self.waiting.pop_next()):
             new_jobs = [entry.new_job for entry in entries]
             caps = self.context.current_caps()
-            planned = self.session.ledger.plan_jobs(new_jobs, caps, self.session.worker)
+            planned = self.session.ledger.plan_jobs(new_jobs, caps, self.session.runner.worker)
             self._start_planned(entries, planned)
         if self.is_cap_reached and not self.in_flight:
             # No job of this batch is left that could fail and release money.
@@ -209,7 +209,7 @@ class Batch:
         leftovers = [record for record in planned if record.id not in wanted]
         if leftovers:
             error = WithdrawnError("the item is not in the batch any more")
-            self.session.ledger.withdraw_jobs(self.session.take_leases(leftovers), error)
+            self.session.ledger.withdraw_jobs(self.session.runner.take_leases(leftovers), error)
 
     def _end_unsent(self, entries: Iterable[Entry], error: VeoError) -> None:
         for entry in entries:

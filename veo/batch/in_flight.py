@@ -97,12 +97,12 @@ class InFlight:
 
     def work_on(self, entries: Iterable[Entry], records: Iterable[Record]) -> None:
         """Work on the jobs of items, whose leases this process holds."""
-        self._track(entries, self._session.work_on(records, self._timeout))
+        self._track(entries, self._session.runner.work_on(records, self._timeout))
 
     def join(self, entries: Sequence[Entry], records: Sequence[Record]) -> None:
         """Work on the jobs that no process works on, and follow the others."""
         if entries:
-            self._track(entries, self._session.work_on_or_follow(records, self._timeout))
+            self._track(entries, self._session.runner.work_on_or_follow(records, self._timeout))
 
     def wait_finished(self, timeout: float) -> Iterator[tuple[Entry, Job]]:
         """Wait up to ``timeout`` seconds for a job to end; yield all ended jobs and their items."""
@@ -117,7 +117,7 @@ class InFlight:
 
     def withdraw(self, entries: Iterable[Entry], error: VeoError) -> list[Entry]:
         """Withdraw the jobs that were never sent, and return their items."""
-        worker = self._session.worker
+        worker = self._session.runner.worker
         records = [entry.job.record for entry in entries if entry.job]
         unsent = [
             record for record in records if record.state is State.PLANNED and record.owner == worker

@@ -104,7 +104,7 @@ def _estimate_provider_s(
         usual = statistics.median(durations)
     else:
         models = Counter(entry.new_job.model for entry in unfinished)
-        known = [batch.session.median_s(provider, model) for model in models]
+        known = [batch.session.runner.median_s(provider, model) for model in models]
         usual = statistics.fmean(known, list(models.values()))
     limiter = batch.session.connect(provider).limiter
     return estimate_remaining_s(ages, waiting, usual, limiter.capacity, limiter.per_minute)
