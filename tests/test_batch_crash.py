@@ -159,7 +159,7 @@ def test_ctrl_c_stops_a_batch(service: veo_sandbox.Sandbox) -> None:
 def test_ctrl_c_while_another_process_follows(service: veo_sandbox.Sandbox) -> None:
     """Jobs that one process withdraws unsent are sent by another that follows them."""
     limit_in_flight(8)
-    service.change(latency="1")
+    service.change(latency="3600")  # the first process must not finish before the second starts
     file = write_batch(*make_items(40))
     first = start_process("batch", file)
     wait_until(service.tasks)
@@ -167,6 +167,8 @@ def test_ctrl_c_while_another_process_follows(service: veo_sandbox.Sandbox) -> N
     wait_until(lambda: count_workers() == 2)
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=30)
+    service.change(latency="0")
+    service.advance(3600)
     second.communicate(timeout=60)
 
     assert (first.returncode, second.returncode) == (130, 0)
@@ -176,7 +178,7 @@ def test_ctrl_c_while_another_process_follows(service: veo_sandbox.Sandbox) -> N
 
 def test_a_kill_while_another_process_follows(service: veo_sandbox.Sandbox) -> None:
     """The jobs of a killed process are taken over by the process that follows them."""
-    service.change(latency="3")
+    service.change(latency="3600")
     file = write_batch(*make_items(20))
     first = start_process("batch", file)
     wait_until(lambda: all(job.task_id for job in list_jobs()) and len(list_jobs()) == 20)
@@ -184,6 +186,7 @@ def test_a_kill_while_another_process_follows(service: veo_sandbox.Sandbox) -> N
     wait_until(lambda: count_workers() == 2)
     first.kill()
     first.communicate()
+    service.advance(3600)
     out, err = second.communicate(timeout=60)
 
     assert second.returncode == 0, err
