@@ -56,6 +56,7 @@ class EntryActions:
         """
         working = paying_actions(self._options) | {Action.DOWNLOAD, Action.JOIN}
         new_jobs = [entry.new_job for entry, action in actions if action in working]
+        # Only where work is to do: a batch that is finished needs no key and no network.
         for provider in {job.provider for job in new_jobs}:
             self._session.connect(provider)
         for folder in {Path(job.output).parent for job in new_jobs}:
@@ -119,11 +120,12 @@ class EntryActions:
                 message="downloaded again: the file is gone or changed",
                 owner=self._session.runner.worker,
                 force=self._options.force,
+                # The job goes on, without its end and without the validator of the old file.
                 ended_at=None,
                 tag=None,
                 error=None,
             )
-        except LeaseLostError:
+        except LeaseLostError:  # another process has changed the job meanwhile
             self.adopt_existing(entry, self._session.ledger.find_job(record.id))
             return
         self._in_flight.work_on([entry], [record])

@@ -85,6 +85,7 @@ class Batch:
         """
         if self._is_started:
             return
+        # The ledger may have changed since: `adopt_existing` handles what planning finds then.
         actions = self.planned_actions
         del self.planned_actions  # not needed any more: ten thousand pairs take memory
         self._actions.check_usable(actions)
@@ -98,6 +99,7 @@ class Batch:
 
     def advance(self, timeout: float) -> list[Entry]:
         """Wait up to ``timeout`` seconds for news, and return the items that have ended."""
+        # Items that ended without a job, such as skipped ones, are returned without a wait.
         for entry, job in self.in_flight.wait_finished(0.0 if self._ended else timeout):
             self._handle_finished(entry, job)
         if self._stop_error:
@@ -168,6 +170,7 @@ class Batch:
             entry.reset_job()  # another process planned this job and withdrew it unsent
             self.waiting.add_last(entry)
         elif record.state is State.EXPIRED and record.covers_request:
+            # The video is paid for and lost; the options decide whether it is made again.
             entry.job, entry.existing = None, record
             self._actions.handle_gone(entry)
         else:

@@ -20,6 +20,7 @@ WAITING = "waiting"
 SKIPPED = "skipped"
 
 
+# Slots, because a batch may have ten thousand entries; `eq=False`, because each is mutable.
 @dataclass(slots=True, eq=False)
 class Entry:
     """A valid item of a batch, and its progress.

@@ -66,6 +66,7 @@ def load_batch(session: Session, source: Source, options: BatchOptions | None = 
     """
     options = options or BatchOptions()
     read = _read_source(source, options.defaults)
+    # 64 bits of the hash tell all batches of a ledger apart.
     run = f"batch-{hashlib.sha256(read.identity).hexdigest()[:16]}"
     output_dir = options.output_dir or session.config.output_dir
     context = BatchContext(session, run, output_dir, read.image_dirs, options)
@@ -86,6 +87,7 @@ def _read_source(source: Source, defaults: Mapping[str, Any]) -> _ReadItems:
         return _read_text(source, source, (Path.cwd(),), defaults)
     if isinstance(source, Path | str):
         path = to_absolute(source)
+        # The resolved path: a symbolic link to the file names the same batch.
         identity = os.fsencode(os.path.realpath(path))
         return _read_text(_read_file(path), identity, (path.parent, Path.cwd()), defaults)
     results = [_read_value(ItemLocation(i), value, defaults) for i, value in enumerate(source)]

@@ -93,7 +93,7 @@ class _Validator:
                 self._problems += checked.to_item_problems(item.location, key)
         try:
             plan = self._session.plan(item.request, self._provider_of(item))
-        except SetupError:
+        except SetupError:  # concerns every item, so that it is not a problem of this one
             raise
         except VeoError as error:
             self._problems += error.to_item_problems(item.location)
@@ -183,6 +183,7 @@ def check_images(
         except ImageError as error:
             return error
 
+    # Pillow decodes without the interpreter lock, so that threads use all cores.
     distinct = list(dict.fromkeys(images))
     with ThreadPoolExecutor(os.cpu_count(), "veo-image") as threads:
         return dict(zip(distinct, threads.map(check_image, distinct), strict=True))
