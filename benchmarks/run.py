@@ -26,6 +26,7 @@ NAMES = (
     "downloads",
     "faults",
     "startup",
+    "ledger",
     "clips",
     "structure",
 )
