@@ -168,8 +168,8 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("text", "says"),
         [
-            ("providr = 'x'", "veo.toml: providr: there is no such setting"),
-            ("[sandbox]\nspeeed = 2", "veo.toml: sandbox.speeed: there is no such setting"),
+            ("providr = 'x'", "veo.toml: providr: no such setting"),
+            ("[sandbox]\nspeeed = 2", "veo.toml: sandbox.speeed: no such setting"),
             ("timeout = 0", "veo.toml: timeout:"),
             ("timeout = 'soon'", "veo.toml: timeout:"),
             ("max_cost = -1", "veo.toml: max_cost:"),
@@ -341,7 +341,7 @@ class TestModels:
         [
             ({"like": "m-9"}, "no such model"),
             ({"durations": [5]}, "aspect_ratios"),
-            ({"like": "m-1", "colour": SECRET}, "colour: there is no such setting"),
+            ({"like": "m-1", "colour": SECRET}, "colour: no such setting"),
             ({"like": "m-1", "price": {"usd": SECRET}}, "price.usd"),
             ({"like": "m-1", "price": {"usd": -1}}, "price.usd"),
         ],

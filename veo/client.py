@@ -260,5 +260,5 @@ class Client(Session):
         """
         record = self.ledger.find_job(name)
         if not self.ledger.adopt_late_response(record.id, task_id, None):
-            raise ConfigError(f"job {record.id} is {record.state}: it needs no task id")
+            raise ConfigError(f"job {record.id} is {record.state}: its task is known already")
         return self.ledger.find_job(record.id)

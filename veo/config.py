@@ -37,7 +37,7 @@ _SECRET_NAMES = {"key", "apikey", "token", "accesstoken", "secret"}
 
 def _validate_variable(name: str) -> str:
     if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
-        raise ValueError("this is the name of an environment variable, in capitals, never a key")
+        raise ValueError("must be the name of an environment variable in capitals, not a key")
     return name
 
 
@@ -184,7 +184,7 @@ def _merge_layer(
         name = f"{at}{key}"
         if re.sub("[-_]", "", key).lower() in _SECRET_NAMES:
             raise ConfigError(
-                f"{place}: {name} would put a key into a file",
+                f"{place}: {name}: a configuration file must not hold a key",
                 hint='Set api_key_env = "NAME" to the name of an environment variable instead.',
             )
         if not isinstance(value, dict):
@@ -211,7 +211,7 @@ def _to_config_error(error: ValidationError, origins: Mapping[str, str]) -> Conf
         )
         known = problem["type"] != "extra_forbidden"
         said = problem["msg"].removeprefix("Value error, ")
-        what = said if known else "there is no such setting"
+        what = said if known else "no such setting"
         lines.append(f"{place}: {name}: {what}".removeprefix(": "))
     return ConfigError("\n".join(lines), remedies=[Remedy("show_settings")])
 
@@ -271,7 +271,7 @@ def find_key(
 def _to_key(key: str, variable: str) -> Key:
     if not re.fullmatch(r"[\x21-\x7e]+", key):
         raise ConfigError(
-            f"{variable} holds blanks or letters that no API key has",
+            f"{variable} contains spaces or characters that an API key cannot have",
             hint="Copy the key again, without line breaks and quotation marks.",
         )
     return Key(key)

@@ -157,7 +157,7 @@ def installed_providers() -> dict[str, ProviderClass]:
         try:
             found[point.name] = point.load()
         except Exception as error:  # noqa: BLE001 - somebody else's broken package is not our end
-            _log.warning("provider %s (%s) is broken: %s", point.name, point.value, error)
+            _log.warning("provider %s (%s) cannot be loaded: %s", point.name, point.value, error)
     return found
 
 

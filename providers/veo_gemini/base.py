@@ -78,5 +78,5 @@ class Route(ABC):
         """
         video = wire.find_video(self._sdk.operation(operation, "open"))
         if video is None or not video.video_bytes:
-            raise GoneError(f"{operation} does not carry its video any more")
+            raise GoneError(f"{operation} no longer contains its video")
         return video

@@ -38,7 +38,7 @@ def open_bytes(data: bytes, offset: int) -> ByteStream:
         GoneError: The offset is behind the end.
     """
     if offset and offset >= len(data):
-        raise GoneError(f"the file has no byte {offset}", retryable=True)
+        raise GoneError(f"the file ends before byte {offset}", retryable=True)
     # The hash takes the place of an ETag: a resumed download must continue the same bytes.
     validator = hashlib.sha256(data).hexdigest()
     return ByteStream(_split_chunks(data, offset), offset, len(data), validator)

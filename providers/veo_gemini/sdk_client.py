@@ -113,7 +113,7 @@ class Sdk:
     def _misread(self, error: Exception) -> VeoError:
         why = self._key.redact(f"{type(error).__name__}: {error}".partition("\n")[0][:200])
         if _sent.get():
-            return ProtocolError(f"google-genai cannot read the answer ({why})")
+            return ProtocolError(f"google-genai cannot read the response ({why})")
         return ConfigError(f"google-genai cannot send the request ({why})")
 
 
@@ -188,5 +188,5 @@ def _transport(error: Exception, base_url: str) -> VeoError:
     if isinstance(error, _NEVER_SENT):
         return UnreachableError(f"no connection to {base_url}: {str(error) or kind}")
     if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
-        return ConfigError(f"base_url is no http(s) URL: {error}")
-    return ResponseLostError(f"the connection broke before a whole answer came ({kind})")
+        return ConfigError(f"base_url is not an http(s) URL: {error}")
+    return ResponseLostError(f"the connection was lost before the response was complete ({kind})")

@@ -57,7 +57,7 @@ class Route:
         if not answer.ok:
             raise get_error(answer)
         if not isinstance(listed, list):
-            raise ProtocolError("the list of models is none", hint="Look at base_url.")
+            raise ProtocolError("the response is not a list of models", hint="Check base_url.")
         names = sorted(get_text(get_path(row, "id")) for row in listed)
         offered = [name for name in names if name in self.models]
         return (
@@ -74,7 +74,7 @@ def read_seconds(connection: Connection, option: str, usual: float) -> float:
     """
     value = connection.options.get(option, usual)
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ConfigError(f"{option} = {value!r} is no number of seconds above 0")
+        raise ConfigError(f"{option} = {value!r} is not a positive number of seconds")
     return float(value)
 
 
@@ -85,7 +85,7 @@ def _check_key(key: Key | None, facts: Facts) -> Key:
         )
     if not re.fullmatch(r"[\x21-\x7e]+", key.reveal()):
         raise ConfigError(
-            f"the API key for {facts.name} holds spaces or signs that no HTTP header can carry",
+            f"the API key for {facts.name} contains characters that an HTTP header cannot hold",
             hint=facts.key_help,
         )
     return key

@@ -87,7 +87,7 @@ def read_file_url(response: Response) -> str:
     if task.stage is Stage.READY and task.url:
         return task.url
     if task.stage in (Stage.SUBMITTED, Stage.RUNNING) or _UNFINISHED.search(response.text):
-        raise NotReadyError(f"the file is not there yet: {task.status}", retry_after=NOT_READY_S)
+        raise NotReadyError(f"the file is not ready yet: {task.status}", retry_after=NOT_READY_S)
     raise get_error(response)
 
 

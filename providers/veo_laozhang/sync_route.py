@@ -78,7 +78,7 @@ class LaoZhangSync(Route):
             TaskNotFoundError: Always.
         """
         raise TaskNotFoundError(
-            f"{self.name} has no tasks, so none called {task_id!r}: its stream is all there is",
+            f"{self.name} has no task {task_id!r}: its videos come within the request",
             hint="laozhang-async has tasks that survive a lost connection.",
         )
 
@@ -97,7 +97,10 @@ class LaoZhangSync(Route):
         if not url:
             raise _no_video_error(parser, response)
         if parser.interruption:
-            _log.warning("interrupted after the video's link: %s", parser.interruption)
+            _log.warning(
+                "the stream was the stream was interrupted after the link of the video: %s",
+                parser.interruption,
+            )
         return Update(stage=Stage.READY, progress=1.0, video=RemoteVideo(url))
 
     def _read_progress(self, parser: ChatStreamParser) -> Update:

@@ -148,7 +148,7 @@ class Batch:
             amount = sum(to_micros(entry.new_job.quote.amount) for entry in unsent)
             error = self.context.budget_error(amount)
             self._end_unsent(
-                unsent, error or BudgetError("other jobs hold the money under the cap")
+                unsent, error or BudgetError("other jobs have reserved the money under the limit")
             )
 
     def _start_planned(self, entries: Sequence[Entry], planned: PlanResult) -> None:

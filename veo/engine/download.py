@@ -83,8 +83,8 @@ def _open(context: StepContext, work: ActiveJob, kept: int) -> ByteStream:
     except VeoError:
         raise
     except Exception as error:
-        _log.exception("provider %s broke while opening a video", work.record.provider)
-        raise ProtocolError(f"the provider's code broke: {type(error).__name__}") from error
+        _log.exception("provider %s failed while opening a video", work.record.provider)
+        raise ProtocolError(f"the provider's code failed: {type(error).__name__}") from error
     return stream
 
 
@@ -101,7 +101,7 @@ def _from(provider: Provider, video: RemoteVideo, offset: int) -> ByteStream:
 def _video(work: ActiveJob) -> RemoteVideo:
     video = work.record.remote_video()
     if video is None:
-        raise GoneError("nobody said where the video is")
+        raise GoneError("the provider returned no link to the video")
     return video
 
 
@@ -166,8 +166,8 @@ def _moved(context: StepContext, work: ActiveJob) -> bool:
 
 def _gone(error: VeoError) -> GoneError:
     return GoneError(
-        f"the video was made, but is not there any more: {error.message}",
-        hint="Providers keep a video for a day or two; the charge stands.",
+        f"the video was made but no longer exists: {error.message}",
+        hint="Providers keep a video for a day or two; it remains charged.",
         charged=True,
     )
 

@@ -128,8 +128,8 @@ def _sound(work: ActiveJob, call: Callable[[], Said]) -> Said:
     except VeoError:
         raise
     except Exception as error:
-        _log.exception("provider %s broke while polling", work.record.provider)
-        raise ProtocolError(f"the provider's code broke: {type(error).__name__}") from error
+        _log.exception("provider %s failed while polling", work.record.provider)
+        raise ProtocolError(f"the provider's code failed: {type(error).__name__}") from error
 
 
 def _not_found(context: StepContext, work: ActiveJob, error: TaskNotFoundError) -> float | None:
@@ -137,8 +137,8 @@ def _not_found(context: StepContext, work: ActiveJob, error: TaskNotFoundError) 
     if age < context.find_provider(work.record.provider).facts.settle_s:
         return context.later(work, error.retry_after or SETTLE_RETRY_S)
     gone = GoneError(
-        f"the provider does not know task {work.record.task_id} any more: {error.message}",
-        hint="Its console may tell whether it was charged.",
+        f"the provider no longer knows task {work.record.task_id}: {error.message}",
+        hint="The provider's console may show whether it was charged.",
         request_id=error.request_id,
     )
     context.end_job(work, State.EXPIRED, gone, certain=False)

@@ -75,7 +75,7 @@ def apply_update(
     work.failures = 0
     work.progress, work.message = update.progress, update.message or work.message
     if update.stage is Stage.FAILED:
-        error = update.error or VeoError("the provider said that it failed, and not why")
+        error = update.error or VeoError("the provider reported a failure without a reason")
         context.end_job(work, State.FAILED, error, **charge.on_failed(work.record))
         return None
     changes |= {"task_id": update.task_id or work.record.task_id}
@@ -142,7 +142,7 @@ def _send(
     except VeoError as error:
         return _not_made(context, work, route, error)
     except Exception as error:  # noqa: BLE001 - a provider's bug must not end in a second payment
-        _log.exception("provider %s broke while submitting", work.record.provider)
+        _log.exception("provider %s failed while submitting", work.record.provider)
         return _not_made(context, work, route, _broke(error))
     route.limiter.recover()
     return _keep(context, work, update, _first(work))
@@ -167,7 +167,7 @@ def _keep(
             if tries == WRITES - 1:
                 raise LedgerError(
                     f"{error.message}. Job {work.record.id} was accepted as task "
-                    f"{update.task_id}, which could not be written down",
+                    f"{update.task_id}, which could not be stored",
                     hint="Attach the task to the job later.",
                     remedies=[Remedy("attach_task", work.record.id, update.task_id)],
                     charged=None,
@@ -215,4 +215,4 @@ def _again(
 
 
 def _broke(error: Exception) -> VeoError:
-    return VeoError(f"the provider's code broke: {type(error).__name__}", charged=None)
+    return VeoError(f"the provider's code failed: {type(error).__name__}", charged=None)

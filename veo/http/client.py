@@ -179,7 +179,7 @@ class ApiClient:
             answer.close()
             place = self.key.redact(answer.headers.get("Location", "nowhere"))
             raise RefusedError(
-                f"{self._home} redirects to {place}", hint="Set base_url to that place."
+                f"{self._home} redirects to {place}", hint="Set base_url to that address."
             )
         return answer
 
@@ -238,13 +238,13 @@ def _split(url: str) -> tuple[str, str]:
 def _checked(base_url: str, auth: Mapping[str, str]) -> str:
     """The origin of a base URL that, like the headers, can be sent; both stay out of the error."""
     if not all(text.isascii() and text.isprintable() for text in auth.values()):
-        raise ConfigError("the API key holds signs that no HTTP header can carry")
+        raise ConfigError("the API key contains characters that an HTTP header cannot hold")
     try:
         requests.Request("GET", base_url).prepare()
         return origin(base_url)
     except (ProtocolError, requests.RequestException):
         hint = "It looks like https://host/v1."
-        raise ConfigError("base_url is no http(s) URL", hint=hint) from None
+        raise ConfigError("base_url is not an http(s) URL", hint=hint) from None
 
 
 def _target(url: str, answer: StreamingResponse) -> str:
@@ -253,4 +253,4 @@ def _target(url: str, answer: StreamingResponse) -> str:
     try:
         return urljoin(url, location.decode("utf-8", "replace"))
     except ValueError:
-        raise ProtocolError(f"{origin(url)} redirects to what is no URL") from None
+        raise ProtocolError(f"{origin(url)} redirects to an invalid URL") from None

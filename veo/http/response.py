@@ -145,9 +145,9 @@ def _extent(answer: StreamingResponse, offset: int) -> tuple[int, int | None]:
     if answer.status == 416 and said.strip() == f"bytes */{offset}":
         return offset, offset
     if answer.status == 416:
-        raise GoneError(f"the file has no byte {offset}", retryable=True)
+        raise GoneError(f"the file ends before byte {offset}", retryable=True)
     if answer.status == 206 and offset:
-        raise ProtocolError("HTTP 206, but not which bytes of the file these are")
+        raise ProtocolError("HTTP 206 without a valid Content-Range")
     return 0, _length(answer)
 
 

@@ -197,7 +197,7 @@ def origin(url: str) -> str:
     except (ValueError, KeyError):
         port = 0
     if not port or not parts.hostname:
-        raise ProtocolError(f"{url!r} is no http(s) URL", charged=False, retryable=False)
+        raise ProtocolError(f"{url!r} is not an http(s) URL", charged=False, retryable=False)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}:{port}"
 
@@ -211,7 +211,7 @@ def lost() -> Iterator[None]:
         cause = _innermost(error)
         kind = "silence" if isinstance(cause, TimeoutError) else type(cause).__name__
         raise ResponseLostError(
-            f"the connection broke before a whole answer came ({kind})"
+            f"the connection was lost before the response was complete ({kind})"
         ) from error
 
 
@@ -222,7 +222,7 @@ def _unsent(url: str, body: object) -> Iterator[None]:
         yield
     except (InvalidSchema, InvalidProxyURL) as error:
         raise ConfigError(
-            f"the proxy that the environment names for {origin(url)} cannot be used",
+            f"the proxy that the environment sets for {origin(url)} cannot be used",
             hint="A SOCKS proxy needs `pip install PySocks`; NO_PROXY names hosts without a proxy.",
         ) from error
     except _BROKEN as error:

@@ -193,7 +193,7 @@ class Ledger:
         if not found:
             raise UnknownJobError(f"there is no job {name!r}", remedies=[Remedy("list_jobs")])
         several = ", ".join(record.id for record in found)
-        raise UnknownJobError(f"{name!r} fits several jobs: {several}")
+        raise UnknownJobError(f"{name!r} matches several jobs: {several}")
 
     def list_jobs(
         self,

@@ -106,7 +106,8 @@ def apply_migrations(connection: Connection) -> None:
     applied = set(connection.scalars(select(schema.migrations.c.name)))
     if applied - set(names):
         raise LedgerError(
-            "the ledger was written by a newer version of veo", hint="Upgrade: veo-video."
+            "the ledger was written by a newer version of veo",
+            hint="Upgrade veo-video.",
         )
     for step in STEPS:
         if step.__name__ not in applied:

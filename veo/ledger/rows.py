@@ -63,7 +63,7 @@ def change_job(
     changed = Record(**to_row(record) | columns)
     fence = {"is_id": record.id, "is_version": record.version, "is_owner": record.owner}
     if _execute_prepared(connection, _fenced_update(frozenset(columns)), columns | fence) != 1:
-        raise LeaseLostError(f"job {record.id} is in the hands of another process")
+        raise LeaseLostError(f"another process works on job {record.id}")
     _execute_prepared(
         connection, _EVENT, to_event_row(changed, note) | amount_changes(record, changed)
     )

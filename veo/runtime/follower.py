@@ -65,7 +65,7 @@ class Follower:
             try:
                 self.look()
             except VeoError as error:
-                _log.warning("cannot look after the jobs of other processes: %s", error)
+                _log.warning("cannot follow the jobs of other processes: %s", error)
 
     def look(self) -> None:
         """Read the rows once, and act on what has changed."""

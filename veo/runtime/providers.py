@@ -125,8 +125,8 @@ def _check_options(name: str, chosen: ProviderConfig, facts: Facts) -> None:
     if unknown:
         known = ", ".join([*ProviderConfig.model_fields, *facts.options])
         raise ConfigError(
-            f"providers.{name}.{unknown[0]}: there is no such setting",
-            hint=f"There are: {known}.",
+            f"providers.{name}.{unknown[0]}: no such setting",
+            hint=f"Valid settings: {known}.",
         )
 
 
