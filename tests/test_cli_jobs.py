@@ -94,7 +94,7 @@ def test_an_unknown_job_is_explained(veo: Veo, mixed: dict[str, str]) -> None:
     """`veo show` of a job of unknown outcome says that it may be charged, and names a remedy."""
     text = veo("show", mixed["unknown"]).out
 
-    assert "perhaps charged $0.15" in text
+    assert "possibly charged $0.15" in text
     assert "--resubmit" in text
 
 
@@ -152,7 +152,7 @@ def test_an_unknown_job_is_resubmitted(
     (shown,) = veo("show", mixed["unknown"], "--json").objects
 
     assert ran.code == 0
-    assert "charged $0.15, perhaps $0.15 more" in ran.err
+    assert "charged $0.15, possibly $0.15 more" in ran.err
     assert [line["kind"] for line in shown["history"]].count("submitting") == 2
 
 

@@ -115,12 +115,12 @@ def test_an_empty_ledger(veo: Veo) -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["--by", "colour"], "there is no 'colour'"),
+        (["--by", "colour"], "'colour' is not a valid value"),
         (["--since", "yesteryear"], "is not a valid date"),
         (["-p", "nobody"], "there is no provider 'nobody'"),
         (["--report", "no/such/folder/x.html"], "cannot write a file there"),
         (["--settle"], "requires --reconcile"),
-        (["--reconcile", "x.csv", "--csv"], "does not go with --reconcile"),
+        (["--reconcile", "x.csv", "--csv"], "cannot be used with --reconcile"),
         (["--reconcile", "missing.csv"], "missing.csv: No such file"),
     ],
 )

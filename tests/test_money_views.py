@@ -108,11 +108,11 @@ def to_micros(amount: float) -> int:
 
 
 def read_sentence(text: str) -> dict[str, int]:
-    """The amounts of a sentence such as ``probably charged $0.04, perhaps $0.15 more``."""
+    """The amounts of a sentence such as ``probably charged $0.04, possibly $0.15 more``."""
     found = {"held": 0, "charged": 0, "uncertain": 0, "in_doubt": 0}
     for part in text.split(", "):
         amount = read_amount(match[0]) if (match := re.search(r"\$[\d.]+", part)) else 0
-        if part.startswith("perhaps"):
+        if part.startswith("possibly"):
             found["in_doubt"] += amount
         elif part.startswith("quoted"):
             found["held"] += amount

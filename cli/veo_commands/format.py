@@ -1,4 +1,4 @@
-"""Numbers and jobs in words, for a person. Pure, but for the clock of ``age``."""
+"""Texts for numbers, prices, jobs and requests."""
 
 from __future__ import annotations
 
@@ -16,37 +16,33 @@ if TYPE_CHECKING:
     from veo.request import Request
 
 STATE_STYLES = {"done": "green", "failed": "red", "expired": "red", "unknown": "yellow"}
-_MAX_WIDTH = 200  # characters of a prompt in a table of facts
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+_MAX_VALUE_CHARS = 200
+_AGE_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def format_duration(seconds: float) -> str:
-    """A length of time: ``8.2 s``, ``3:05``, ``1:02:05``."""
-    if seconds < 60:
-        return f"{max(0.0, seconds):.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    """Return ``8.2 s``, ``3:05`` or ``1:02:05``."""
+    return f"{max(0.0, seconds):.1f} s" if seconds < 60 else format_clock(seconds)
 
 
 def format_clock(seconds: float) -> str:
-    """A running time that does not change its width: ``0:42``."""
+    """Return ``0:42``, ``3:05`` or ``1:02:05``: a running time whose width rarely changes."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def format_age(at: float) -> str:
-    """How long ago something was: ``4 s``, ``12 min``, ``3 h``, ``2 d``."""
+    """Return how long ago a time in Unix seconds was: ``4 s``, ``12 min``, ``3 h``, ``2 d``."""
     seconds = max(0.0, time.time() - at)
-    for size, name in _UNITS:
-        if seconds >= size:
-            return f"{int(seconds // size)} {name}"
+    for unit_s, name in _AGE_UNITS:
+        if seconds >= unit_s:
+            return f"{int(seconds // unit_s)} {name}"
     return f"{int(seconds)} s"
 
 
 def format_bytes(count: int) -> str:
-    """Bytes: ``1.4 MB``."""
+    """Return ``812 bytes``, ``64 kB``, ``1.4 MB`` or ``2.10 GB``."""
     if count < 1000:
         return f"{count} bytes"
     if count < 1_000_000:
@@ -55,7 +51,7 @@ def format_bytes(count: int) -> str:
 
 
 def format_usd(micros: int) -> str:
-    """Millionths of a USD as USD: ``$0.15``."""
+    """Return millionths of a USD as ``$0.15``."""
     from veo.money import format_amount, to_usd
 
     amount = to_usd(abs(micros))
@@ -70,44 +66,44 @@ def to_dollars(micros: int) -> float:
 
 
 def describe_quote(quote: Quote) -> str:
-    """A quote and its rule: ``$0.15 on success``, ``$1.20 on acceptance (8 s at $0.15)``."""
+    """Return ``$0.15 on success`` or ``$1.20 on acceptance (8 s at $0.15)``."""
     from veo.money import format_amount
 
-    when = "on success" if quote.charged == "on_success" else "as soon as it is accepted"
+    when = "on success" if quote.charged == "on_success" else "on acceptance"
     units = f" ({quote.quantity} s at {format_amount(quote.unit)})" if quote.per == "second" else ""
     return f"{format_amount(quote.amount)} {when}{units}"
 
 
 def format_price(row: Price) -> str:
-    """A price row: ``$0.15/video``, ``$0.10-$0.30/s``."""
+    """Return a price as ``$0.15/video`` or ``$0.10-$0.30/s``."""
     from veo.money import format_amount
 
     amounts = sorted(row.usd.values()) if isinstance(row.usd, dict) else [row.usd]
-    span = dict.fromkeys(format_amount(amount) for amount in (amounts[0], amounts[-1]))
-    return f"{'-'.join(span)}/{'video' if row.per == 'call' else 's'}"
+    limits = dict.fromkeys(format_amount(amount) for amount in (amounts[0], amounts[-1]))
+    return f"{'-'.join(limits)}/{'video' if row.per == 'call' else 's'}"
 
 
-def describe_plan(planned: Plan) -> str:
-    """A plan on one line: the model, the price, the rule."""
-    return f"{planned.model.name} ({planned.model.provider}): {describe_quote(planned.quote)}"
+def describe_plan(plan: Plan) -> str:
+    """Return ``MODEL (PROVIDER): $0.15 on success``."""
+    return f"{plan.model.name} ({plan.model.provider}): {describe_quote(plan.quote)}"
 
 
 def describe_charge(record: Record) -> str:
-    """What a job has cost so far, in words."""
-    doubt, said = record.in_doubt, []
+    """Return the money of a job: ``charged $0.15, possibly $0.15 more``."""
+    probably = "" if record.certain else "probably "
+    parts = []
     if record.charged:
-        said.append(f"{'' if record.certain else 'probably '}charged {format_usd(record.charged)}")
-    if doubt:
-        said.append(
-            f"perhaps {format_usd(doubt)} more" if said else f"perhaps charged {format_usd(doubt)}"
-        )
+        parts.append(f"{probably}charged {format_usd(record.charged)}")
+    if record.in_doubt:
+        amount = format_usd(record.in_doubt)
+        parts.append(f"possibly {amount} more" if parts else f"possibly charged {amount}")
     if record.held:
-        said.append(f"quoted {format_usd(record.held)}")
-    return ", ".join(said) or ("not charged" if record.certain else "probably not charged")
+        parts.append(f"quoted {format_usd(record.held)}")
+    return ", ".join(parts) or f"{probably}not charged"
 
 
 def format_cost(record: Record) -> str:
-    """What a job has cost so far, in a column: charged, perhaps charged, or held for it."""
+    """Return ``$0.15``, or ``$0.15 ?`` if it is not certain, or ``($0.15)`` if it is reserved."""
     if record.in_doubt or not record.certain:
         return f"{format_usd(record.charged + record.in_doubt)} ?"
     if record.charged:
@@ -116,7 +112,7 @@ def format_cost(record: Record) -> str:
 
 
 def describe_outcome(record: Record) -> str:
-    """How a job stands, on one line: ``done in 8.2 s, charged $0.15, 1.4 MB``."""
+    """Return ``ID done in 8.2 s, charged $0.15, 1.4 MB``."""
     from veo.ledger.record import State
 
     took = f" in {format_duration(record.ended_at - record.created_at)}" if record.ended_at else ""
@@ -127,9 +123,9 @@ def describe_outcome(record: Record) -> str:
 
 
 def shorten_path(output: str) -> str:
-    """A file, as short as it can be named from here."""
-    path, here = Path(output), Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    """Return a path relative to the current folder if it is inside."""
+    path, folder = Path(output), Path.cwd()
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
 def request_fields(request: Request, model: Model | None = None) -> list[tuple[str, str]]:
@@ -141,7 +137,7 @@ def request_fields(request: Request, model: Model | None = None) -> list[tuple[s
         value = getattr(request, name)
         if value is None and row.model_values and model:
             value = getattr(model, row.model_values)[0]
-        # The model has a line of its own; how long an extension is the provider decides.
+        # The caller prints the model; the provider decides how long an extension is.
         if name == "model" or value is None or (name == "duration" and request.extend):
             continue
         values = value if isinstance(value, tuple) else (value,)
@@ -155,4 +151,6 @@ def _format_value(value: Any) -> str:
 
     if isinstance(value, Image):
         return shorten_path(value.source)
-    return shorten_line(value.uri if isinstance(value, RemoteVideo) else str(value), _MAX_WIDTH)
+    return shorten_line(
+        value.uri if isinstance(value, RemoteVideo) else str(value), _MAX_VALUE_CHARS
+    )

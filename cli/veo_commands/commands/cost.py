@@ -1,6 +1,9 @@
-"""``veo cost``: what was spent, and for what."""
+"""``veo cost``: show what was spent, or reconcile it."""
+
+from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,13 +19,13 @@ from veo_commands.output import out
 from veo_commands.session import open_client, open_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from veo.ledger import Ledger
     from veo.ledger.spending import Dimension, JobFilter, Spending
 
-_PRECISE = Decimal("0.001")
-_BY = ("provider", "model", "outcome")
+    Groups = Mapping[tuple[str, ...], Spending]
+
+_DEFAULT_DIMENSIONS = ("provider", "model", "outcome")
+_PER_VIDEO_DIGITS = Decimal("0.001")
 # Names in the output, and the attributes of ``Spending`` that they show.
 _AMOUNTS = {
     "charged": "charged",
@@ -34,15 +37,15 @@ _AMOUNTS = {
     "unknown": "in_doubt",
     "most": "most",
 }
-_TITLES = (">JOBS", ">VIDEOS", ">CHARGED", ">FOR NOTHING", ">RESERVED", ">UNKNOWN", "EACH VIDEO")
+_TITLES = (*(">JOBS", ">VIDEOS", ">CHARGED", ">FOR NOTHING", ">RESERVED", ">UNKNOWN", "PER VIDEO"),)
 
 
 def cost(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            help="day, provider, model, batch or outcome; may be repeated. "
-            "Without it: provider, model, outcome.",
+            help="Group by day, provider, model, batch or outcome; can be repeated "
+            "(default: provider, model, outcome).",
             metavar="WHAT",
             autocompletion=lambda: ["day", "provider", "model", "batch", "outcome"],
         ),
@@ -51,7 +54,7 @@ def cost(
         float | None,
         typer.Option(
             parser=parse_moment,
-            help="Only jobs asked for since then: 2026-11-01, today, or 7d, 12h ago.",
+            help="Only jobs created since then: 2026-11-01, today, or 7d, 12h (ago).",
             metavar="WHEN",
         ),
     ] = None,
@@ -60,169 +63,164 @@ def cost(
         typer.Option(
             "--provider",
             "-p",
-            help="Only this one's; may be repeated.",
+            help="Only jobs of this provider; can be repeated.",
             metavar="NAME",
             autocompletion=complete_providers,
         ),
     ] = None,
     batch: Annotated[
-        str | None, typer.Option(help="Only the jobs of this batch or run.", metavar="ID")
+        str | None, typer.Option(help="Only jobs of this batch or run.", metavar="ID")
     ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="The table as CSV on stdout.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")] = False,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write a page with plots, for a browser.", metavar="FILE.html"),
+        typer.Option(help="Also write an HTML page with plots.", metavar="FILE.html"),
     ] = None,
     *,
-    reconciling: ReconcileOptions,
-    place: ConfigOptions,
+    reconciliation: ReconcileOptions,
+    config: ConfigOptions,
 ) -> int:
     """Show what was spent, or reconcile it with a provider's list of charges."""
-    from veo.ledger.spending import JobFilter, Spending, group_spending
+    from veo.ledger.spending import JobFilter, group_spending
 
-    chosen = dimensions(by)
-    scope = JobFilter(since=since, providers=known(provider), run=batch)
-    if reconciling.is_requested:
-        _check_alone(by=by, csv=as_csv, report=report)
-        with open_client(place) as client:
-            return reconcile_charges(client, scope, reconciling)
+    dimensions = _parse_dimensions(by)
+    job_filter = JobFilter(since=since, providers=_check_providers(provider), run=batch)
+    if reconciliation.is_requested:
+        _check_unused(by=by, csv=as_csv, report=report)
+        with open_client(config) as client:
+            return reconcile_charges(client, job_filter, reconciliation)
     if report:
         from veo.report.html import check_report_file
 
         check_report_file(report)
-    with open_ledger(place) as (_, ledger):
-        groups = group_spending(ledger, chosen, scope)
-        whole = sum(groups.values(), Spending())
+    with open_ledger(config) as (_, ledger):
+        groups = group_spending(ledger, dimensions, job_filter)
         if report:
-            written(ledger, scope, report)
-    if as_csv:
-        _as_csv(chosen, groups)
-    elif out.options.json:
-        _as_json(chosen, groups, whole)
-    else:
-        _as_table(chosen, groups, whole)
+            _write_report(ledger, job_filter, report)
+    print_groups = _print_csv if as_csv else _print_json if out.options.json else _print_table
+    print_groups(dimensions, groups)
     return exit_codes.DONE
 
 
-def _check_alone(**others: object) -> None:
-    """A reconciliation has a form of its own.
+def _check_unused(**options: object) -> None:
+    """Check that options which do not apply to a reconciliation are not used.
 
     Raises:
-        UsageError: Another one was asked for.
+        UsageError: One is used.
     """
     from veo.errors import UsageError
 
-    given = next((name for name, value in others.items() if value), None)
-    if given:
-        raise UsageError(f"--{given} does not go with --reconcile")
+    if used := [name for name, value in options.items() if value]:
+        raise UsageError(f"--{used[0]} cannot be used with --reconcile")
 
 
-def dimensions(names: list[str] | None) -> "list[Dimension]":
-    """What makes a group, as asked for.
-
-    Raises:
-        UsageError: There is no such thing to go by.
-    """
+def _parse_dimensions(names: Sequence[str] | None) -> list[Dimension]:
     from veo.errors import UsageError
     from veo.ledger.spending import DIMENSIONS
 
-    wanted = dict.fromkeys(names or _BY)
-    unknown = sorted(set(wanted) - set(DIMENSIONS))
-    if unknown:
-        allowed = ", ".join(DIMENSIONS)
-        raise UsageError(f"--by: there is no {unknown[0]!r}", hint=f"There are: {allowed}.")
-    return [name for name in DIMENSIONS if name in wanted]
+    selected = dict.fromkeys(names or _DEFAULT_DIMENSIONS)
+    if unknown := sorted(set(selected) - set(DIMENSIONS)):
+        hint = f"Valid values: {', '.join(DIMENSIONS)}."
+        raise UsageError(f"--by: {unknown[0]!r} is not a valid value", hint=hint)
+    return [name for name in DIMENSIONS if name in selected]
 
 
-def known(providers: list[str] | None) -> list[str]:
-    """Names of providers, each installed.
+def _check_providers(names: Sequence[str] | None) -> list[str]:
+    """Return the names, if all of them are installed.
 
     Raises:
         UnknownProviderError: One is not.
     """
     from veo.provider import find_provider
 
-    return [find_provider(name).facts.name for name in providers or ()]
+    return [find_provider(name).facts.name for name in names or ()]
 
 
-def written(ledger: "Ledger", scope: "JobFilter", file: Path) -> None:
-    """Write the page about a ledger.
+def _write_report(ledger: Ledger, job_filter: JobFilter, file: Path) -> None:
+    """Write the HTML page.
 
     Raises:
-        ConfigError: What draws the plots is not installed.
+        ConfigError: The library that draws the plots is not installed.
         OutputError: The file cannot be written.
     """
     from veo.report.html import write_page
     from veo.report.spending import render_page
 
-    write_page(file, render_page(ledger, scope))
-    out.info(f"the report: {shorten_path(str(file.absolute()))}", dim=True)
+    write_page(file, render_page(ledger, job_filter))
+    out.info(f"report: {shorten_path(str(file.absolute()))}", dim=True)
 
 
-def described(account: "Spending") -> dict[str, Any]:
-    """An account as ``--json`` prints it, USD."""
+def _print_json(dimensions: Sequence[str], groups: Groups) -> None:
+    for key, spending in groups.items():
+        group = dict(zip(dimensions, key, strict=True))
+        out.print_result({"group": group, **_spending_json(spending)}, None)
+    out.print_result({"group": {}, **_spending_json(_sum_up(groups))}, None)
+
+
+def _spending_json(spending: Spending) -> dict[str, Any]:
+    """Return the sums as JSON, in USD."""
     return {
-        "jobs": account.jobs,
-        "videos": account.videos,
-        **{name: to_dollars(getattr(account, field)) for name, field in _AMOUNTS.items()},
+        "jobs": spending.jobs,
+        "videos": spending.videos,
+        **{name: to_dollars(getattr(spending, field)) for name, field in _AMOUNTS.items()},
         "currency": "USD",
     }
 
 
-def _as_json(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Spending]", all_: Any) -> None:
-    for key, account in groups.items():
-        out.print_result({"group": dict(zip(by, key, strict=True)), **described(account)}, None)
-    out.print_result({"group": {}, **described(all_)}, None)
-
-
-def _as_csv(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Spending]") -> None:
+def _print_csv(dimensions: Sequence[str], groups: Groups) -> None:
     import csv
 
     from veo.money import to_usd
 
     table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow([*by, "jobs", "videos", *(f"{name}_usd" for name in _AMOUNTS)])
-    for key, account in groups.items():
-        money = [f"{to_usd(getattr(account, name)):f}" for name in _AMOUNTS.values()]
-        table.writerow([*key, account.jobs, account.videos, *money])
+    table.writerow([*dimensions, "jobs", "videos", *(f"{name}_usd" for name in _AMOUNTS)])
+    for key, spending in groups.items():
+        amounts = [f"{to_usd(getattr(spending, name)):f}" for name in _AMOUNTS.values()]
+        table.writerow([*key, spending.jobs, spending.videos, *amounts])
 
 
-def _as_table(by: "Sequence[str]", groups: "Mapping[tuple[str, ...], Spending]", all_: Any) -> None:
+def _print_table(dimensions: Sequence[str], groups: Groups) -> None:
     if not groups:
-        out.info("There are no such jobs.")
+        out.info("No jobs found.")
         return
-    rows = [[*key, *_cells(account)] for key, account in groups.items()]
-    last = ["all", *[""] * (len(by) - 1), *_cells(all_)]
-    out.print_table([*(name.upper() for name in by), *_TITLES], [*rows, last])
-    for line in remarks(all_):
+    total = _sum_up(groups)
+    rows = [[*key, *_spending_cells(spending)] for key, spending in groups.items()]
+    last = ["all", *[""] * (len(dimensions) - 1), *_spending_cells(total)]
+    out.print_table([*(name.upper() for name in dimensions), *_TITLES], [*rows, last])
+    for line in _explain_doubt(total):
         out.info(line, dim=True)
 
 
-def remarks(account: "Spending") -> list[str]:
-    """What a person has to know to read the sums."""
-    said = []
-    if account.uncertain:
-        part = format_usd(account.uncertain)
-        said.append(f"{part} of what was charged is not certain: documents contradict each other.")
-    if account.in_doubt:
-        most = format_usd(account.most)
-        said.append(
-            f"Outcome unknown: charged {format_usd(account.charged)}, at most {most}; "
-            f"{out.command('cost', '--reconcile')} settles it with the provider's list."
+def _sum_up(groups: Groups) -> Spending:
+    from veo.ledger.spending import Spending
+
+    return sum(groups.values(), Spending())
+
+
+def _explain_doubt(total: Spending) -> list[str]:
+    lines = []
+    if total.uncertain:
+        amount = format_usd(total.uncertain)
+        lines.append(f"{amount} is not certain: the provider's documents contradict each other.")
+    if total.in_doubt:
+        lines.append(
+            f"Outcome unknown: charged {format_usd(total.charged)}, at most "
+            f"{format_usd(total.most)}; {out.command('cost', '--reconcile')} compares it with "
+            "the provider's list."
         )
-    return said
+    return lines
 
 
-def _cells(account: "Spending") -> list[Any]:
+def _spending_cells(spending: Spending) -> list[Any]:
     from veo.money import format_amount
 
-    each = account.per_video
+    per_video = spending.per_video
     return [
-        account.jobs,
-        account.videos,
-        format_usd(account.charged),
-        format_usd(account.for_nothing),
-        format_usd(account.held),
-        format_usd(account.in_doubt),
-        format_amount(each.quantize(_PRECISE)) if each is not None else "-",
+        spending.jobs,
+        spending.videos,
+        format_usd(spending.charged),
+        format_usd(spending.for_nothing),
+        format_usd(spending.held),
+        format_usd(spending.in_doubt),
+        format_amount(per_video.quantize(_PER_VIDEO_DIGITS)) if per_video is not None else "-",
     ]

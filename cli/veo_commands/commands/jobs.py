@@ -1,5 +1,8 @@
-"""``veo jobs``: what is in the ledger."""
+"""``veo jobs``: list jobs, or sum up their costs."""
 
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,74 +21,87 @@ from veo_commands.output import out, shorten_line
 from veo_commands.session import open_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
     from veo.config import Config
     from veo.ledger import Cap, Ledger, Record, State
     from veo.ledger.spending import Spending
 
 _TITLES = ("JOB", "STATE", "MODEL", ">AGE", "COST", "VIDEO OR PROMPT")
+_MAX_PROMPT_CHARS = 60
 
 
 def jobs(
     state: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only jobs in this state; may be repeated.",
+            help="Only jobs in this state; can be repeated.",
             metavar="STATE",
             autocompletion=complete_states,
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, help="List so many.", metavar="NUMBER")
+        int, typer.Option("--limit", "-n", min=1, help="Maximum number of jobs.", metavar="NUMBER")
     ] = 20,
-    every: Annotated[bool, typer.Option("--all", "-a", help="List all of them.")] = False,
+    list_all: Annotated[
+        bool, typer.Option("--all", "-a", help="List all jobs, without a limit.")
+    ] = False,
     cost: Annotated[
-        bool, typer.Option("--cost", help="Add up what they cost, however many they are.")
+        bool, typer.Option("--cost", help="Sum up the costs of all jobs instead.")
     ] = False,
     *,
-    place: ConfigOptions,
+    config: ConfigOptions,
 ) -> None:
     """List jobs, newest first."""
-    wanted = _states(state)
-    with open_ledger(place) as (config, ledger):
+    states = _parse_states(state)
+    with open_ledger(config) as (settings, ledger):
         if cost:
-            _print_totals(config, ledger, wanted)
+            _print_totals(settings, ledger, states)
             return
-        records = ledger.list_jobs(states=wanted, limit=None if every else limit)
-    listed(records)
-    if not every and len(records) == limit:
-        out.info(f"The newest {limit}; --all lists every one.", dim=True)
+        records = ledger.list_jobs(states=states, limit=None if list_all else limit)
+    _print_jobs(records)
+    if not list_all and len(records) == limit:
+        out.info(f"Only the newest {limit} are listed; --all lists all.", dim=True)
 
 
-def listed(records: "Sequence[Record]") -> None:
-    """Print jobs: a table, their JSON, or when quiet their ids."""
+def _parse_states(names: Sequence[str] | None) -> list[State] | None:
+    from veo.errors import UsageError
+    from veo.ledger import State
+
+    unknown = sorted(set(names or ()) - {*State})
+    if unknown:
+        raise UsageError(
+            f"--state: {unknown[0]!r} is not a state", hint=f"States: {', '.join(State)}."
+        )
+    return [State(name) for name in names] if names else None
+
+
+def _print_jobs(records: Sequence[Record]) -> None:
     from veo.files.sidecar import job_to_json
 
     if out.options.json or out.options.quiet:
         for record in records:
             out.print_result(job_to_json(record), record.id)
     elif records:
-        out.print_table(_TITLES, [_row(record) for record in records])
+        out.print_table(_TITLES, [_job_row(record) for record in records])
     else:
-        out.info("There are no such jobs.")
+        out.info("No jobs found.")
 
 
-def _row(record: "Record") -> list[Any]:
+def _job_row(record: Record) -> list[Any]:
     from rich.text import Text
 
-    done = record.state == "done"
+    is_done = record.state == "done"
+    prompt = shorten_line(record.parse_request().prompt, _MAX_PROMPT_CHARS)
     return [
         record.id,
         Text(record.state, style=STATE_STYLES.get(record.state, "cyan")),
         f"{record.provider}/{record.model}",
         format_age(record.created_at),
         format_cost(record),
-        shorten_path(record.output) if done else shorten_line(record.parse_request().prompt, 60),
+        shorten_path(record.output) if is_done else prompt,
     ]
 
 
-def _print_totals(config: "Config", ledger: "Ledger", states: "Collection[State] | None") -> None:
+def _print_totals(config: Config, ledger: Ledger, states: Collection[State] | None) -> None:
     """Print the sums over all jobs in some states, and what is left of each budget."""
     from veo.ledger.spending import JobFilter, Spending, spending_by_state
 
@@ -111,33 +127,21 @@ def _print_totals(config: "Config", ledger: "Ledger", states: "Collection[State]
     out.print_result(body, out.key_values([*_describe_totals(counts, total), *rows]))
 
 
-def _describe_totals(counts: dict[str, int], total: "Spending") -> list[tuple[str, str]]:
+def _describe_totals(counts: Mapping[str, int], total: Spending) -> list[tuple[str, str]]:
     jobs = ", ".join(f"{count} {state}" for state, count in counts.items())
-    uncertain = f", of that {format_usd(total.uncertain)} probably" if total.uncertain else ""
+    uncertain = f", of which {format_usd(total.uncertain)} probably" if total.uncertain else ""
     return [
         ("jobs", jobs or "none"),
         ("charged", f"{format_usd(total.charged)}{uncertain}"),
         ("reserved", f"{format_usd(total.held)} for jobs in progress"),
-        ("doubtful", f"{format_usd(total.in_doubt)} perhaps charged, outcome unknown"),
+        ("doubtful", f"{format_usd(total.in_doubt)} possibly charged, outcome unknown"),
     ]
 
 
-def _read_budgets(config: "Config", ledger: "Ledger") -> "list[tuple[Cap, int]]":
+def _read_budgets(config: Config, ledger: Ledger) -> list[tuple[Cap, int]]:
     """Return the budgets of the day and the month, and what is left of each."""
     from veo.ledger.budget import current_caps
 
-    # No run is meant here, so a cap on the jobs of one run says nothing.
+    # A cap on the jobs of one run does not limit all jobs.
     caps = [cap for cap in current_caps(config, run="") if cap.run is None]
     return [(cap, max(0, cap.limit - ledger.count_spent(cap))) for cap in caps]
-
-
-def _states(names: list[str] | None) -> "list[State] | None":
-    from veo.errors import UsageError
-    from veo.ledger import State
-
-    unknown = sorted(set(names or ()) - {*State})
-    if unknown:
-        raise UsageError(
-            f"--state: there is no state {unknown[0]!r}", hint=f"There are: {', '.join(State)}."
-        )
-    return [State(name) for name in names] if names else None

@@ -1,6 +1,9 @@
-"""``veo show``: all that is known of one job."""
+"""``veo show``: show everything about one job."""
+
+from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,125 +23,124 @@ from veo_commands.output import out, shorten_line
 from veo_commands.session import open_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from veo.ledger import Event, Record
 
 _AMOUNTS = ("reserved", "charged", "doubtful")
+_MAX_LINE_CHARS = 300
+_MAX_ERROR_CHARS = 500
 
 
 def show(
     job: Annotated[
         str,
         typer.Argument(
-            help="Its id, or an unambiguous beginning of it.",
-            metavar="JOB",
-            autocompletion=complete_jobs,
+            help="Job id or unique prefix.", metavar="JOB", autocompletion=complete_jobs
         ),
     ],
     *,
-    place: ConfigOptions,
+    config: ConfigOptions,
 ) -> None:
     """Show a job with its history and charges."""
-    with open_ledger(place) as (_, ledger):
+    with open_ledger(config) as (_, ledger):
         record = ledger.find_job(job)
         history = ledger.read_history(record.id)
-    parts = [
-        out.key_values(_facts(record)),
-        "\n".join(_money(record, history)),
-        "\n".join(_lines(history)),
+    sections = [
+        out.key_values(_job_rows(record)),
+        "\n".join(_movement_lines(record, history)),
+        "\n".join(_event_lines(history)),
     ]
-    out.print_result(_described(record, history), "\n\n".join(filter(None, parts)))
+    out.print_result(_details_json(record, history), "\n\n".join(filter(None, sections)))
 
 
-def _described(record: "Record", history: "Sequence[Event]") -> dict[str, Any]:
-    """The job as ``--json`` prints it, with its request, quote and history; amounts in USD."""
+def _details_json(record: Record, history: Sequence[Event]) -> dict[str, Any]:
     from veo.files.sidecar import job_to_json
     from veo.ledger.statement import list_movements
 
+    quote = record.parse_quote()
     return {
         **job_to_json(record),
         "request": record.parse_request().to_json(),
-        "quote": record.parse_quote().to_json(),
-        "money": [line.to_json() for line in list_movements(history, record.parse_quote())],
-        "history": [
-            {
-                "at": event.at,
-                "kind": event.kind,
-                "state": str(event.state),
-                "message": event.message,
-                **{name: to_dollars(getattr(event, name)) for name in _AMOUNTS},
-                "worker": event.owner,
-                "data": event.data,
-            }
-            for event in history
-        ],
+        "quote": quote.to_json(),
+        "money": [movement.to_json() for movement in list_movements(history, quote)],
+        "history": [_event_json(event) for event in history],
     }
 
 
-def _facts(record: "Record") -> list[tuple[str, str]]:
+def _event_json(event: Event) -> dict[str, Any]:
+    return {
+        "at": event.at,
+        "kind": event.kind,
+        "state": str(event.state),
+        "message": event.message,
+        **{name: to_dollars(getattr(event, name)) for name in _AMOUNTS},
+        "worker": event.owner,
+        "data": event.data,
+    }
+
+
+def _job_rows(record: Record) -> list[tuple[str, str]]:
     from veo.errors import VeoError
     from veo.ledger.statement import describe_price
 
-    quote, failure = record.parse_quote(), record.error_json()
-    facts = [
+    quote, error = record.parse_quote(), record.error_json()
+    rows = [
         ("job", record.id),
         ("state", str(record.state)),
         ("model", f"{record.provider}/{record.model}"),
         *request_fields(record.parse_request()),
         ("task", record.task_id or "none"),
-        ("video", _video(record)),
-        ("time", _times(record)),
+        ("video", _describe_video(record)),
+        ("time", _describe_times(record)),
         ("cost", describe_charge(record)),
         ("price", f"{describe_quote(quote)}; {describe_price(quote)}"),
     ]
-    if failure:
-        facts.append(("error", shorten_line(failure["message"], 500)))
-        advice = out.advice(VeoError.from_json(failure))
-        facts += [("advice" * (not number), line) for number, line in enumerate(advice)]
-    return facts
+    if error:
+        rows.append(("error", shorten_line(error["message"], _MAX_ERROR_CHARS)))
+        advice = out.advice(VeoError.from_json(error))
+        rows += [("" if number else "advice", line) for number, line in enumerate(advice)]
+    return rows
 
 
-def _video(record: "Record") -> str:
-    known = f", {format_bytes(record.bytes)}, sha256 {record.sha256}" if record.bytes else ""
-    return f"{record.output}{known}"
+def _describe_video(record: Record) -> str:
+    details = f", {format_bytes(record.bytes)}, sha256 {record.sha256}" if record.bytes else ""
+    return f"{record.output}{details}"
 
 
-def _times(record: "Record") -> str:
+def _describe_times(record: Record) -> str:
     from veo.files.sidecar import job_to_json
 
     seconds = job_to_json(record)["seconds"]
     steps = [
         f"{name} {format_duration(took)}" for name, took in seconds.items() if took is not None
     ]
-    asked = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created_at))
-    return ", ".join([f"asked for {asked}", *steps, f"{record.polls} polls"])
+    created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created_at))
+    return ", ".join([f"created {created}", *steps, f"{record.polls} polls"])
 
 
-def _money(record: "Record", history: "Sequence[Event]") -> list[str]:
-    """The money line by line: what moved, why, by which rule."""
+def _movement_lines(record: Record, history: Sequence[Event]) -> list[str]:
+    """Return a line for each movement of money, with its reason."""
     from veo.ledger.statement import list_movements
 
+    lines = []
+    for movement in list_movements(history, record.parse_quote()):
+        amounts = ", ".join(_format_change(*change) for change in movement.changes.items())
+        reason = shorten_line(movement.reason, _MAX_LINE_CHARS)
+        lines.append(f"{_format_time(movement.at)}  {amounts}: {reason}")
+    return lines
+
+
+def _event_lines(history: Sequence[Event]) -> list[str]:
+    width = max((len(event.kind) for event in history), default=0)
     return [
-        f"{time.strftime('%H:%M:%S', time.localtime(line.at))}  "
-        f"{', '.join(_signed(*each) for each in line.changes.items())}: "
-        f"{shorten_line(line.reason, 300)}"
-        for line in list_movements(history, record.parse_quote())
-    ]
-
-
-def _lines(history: "Sequence[Event]") -> list[str]:
-    rows = [
-        (
-            time.strftime("%H:%M:%S", time.localtime(event.at)),
-            event.kind,
-            shorten_line(event.message or "", 300),
-        )
+        f"{_format_time(event.at)}  {event.kind:<{width}}  "
+        f"{shorten_line(event.message or '', _MAX_LINE_CHARS)}".rstrip()
         for event in history
     ]
-    wide = max((len(kind) for _, kind, _ in rows), default=0)
-    return [f"{at}  {kind:<{wide}}  {rest}".rstrip() for at, kind, rest in rows]
 
 
-def _signed(name: str, amount: int) -> str:
+def _format_time(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def _format_change(name: str, amount: int) -> str:
     return f"{name} {'+' if amount > 0 else ''}{format_usd(amount)}"
