@@ -1,18 +1,19 @@
-"""The other side of every wire: a local server with real MP4s and a billing record.
+"""A local server that stands in for the video services, with real MP4s and a billing record.
 
-`Sandbox` serves from a thread of this process, `serve` and `python -m veo_sandbox` block.
-Nothing here imports the client that it judges, and only the command line imports this.
+`Sandbox` serves from a thread of this process; `serve` and `python -m veo_sandbox` block.
+Nothing here imports the client that is tested against it, so that a mistake in the client's
+reader cannot hide behind the same mistake in the server.
 
 The wires, on the API's port:
 
     POST /v1/videos                         create, JSON or form; also /v1/video/generations
     GET  /v1/videos/{id}                    poll
-    GET  /v1/videos/{id}/content            the video, or where it is
+    GET  /v1/videos/{id}/content            the video, or its address
     GET  /v1/video/generations/{id}         poll, in new-api's envelope
-    GET  /v1/models                         what the profile sells
+    GET  /v1/models                         the models that the profile sells
     GET  /api/user/self                     the balance, for the system token
 
-    POST /v1/chat/completions               the same videos as a stream, or as one answer
+    POST /v1/chat/completions               the same videos as a stream, or as one response
 
     POST /v1beta/models/{model}:predictLongRunning      Gemini Developer API, also under /v1
     GET  /v1beta/models/{model}/operations/{id}         poll; also /v1beta/operations/{id}
@@ -23,25 +24,25 @@ The wires, on the API's port:
     POST /v1beta1/publishers/google/models/{model}:fetchPredictOperation    under /v1, and both
     GET  /v1beta1/publishers/google/models/{model}      with projects/{p}/locations/{l}/ before
 
-On the files port, which is another host to a careful client:
+On the files port, which a client must treat as another host:
 
-    GET  /flow/{file}.mp4                   unsigned; a key that comes here is recorded as a leak
-    GET  /signed/{file}?...                 the same behind a signed address without .mp4
-    GET  /storage/v1/b/{bucket}/o/{object}?alt=media    gs:// results, for a Bearer token alone
+    GET  /flow/{file}.mp4                   unsigned; a key that is sent here is logged as a leak
+    GET  /signed/{file}?...                 the same at a signed address without .mp4
+    GET  /storage/v1/b/{bucket}/o/{object}?alt=media    gs:// results, only with a Bearer token
 
-The controls, which need no key and obey no fault:
+The controls, which need no key and which faults do not affect:
 
     GET  /sandbox/bills                     [{task, route, model, amount (USD), state, at}]
-    GET  /sandbox/tasks                     every id given out, its state, whether it was answered
-    GET  /sandbox/requests                  what reached this process (DELETE empties it)
-    GET  /sandbox/leaks                     keys that came to the files port
+    GET  /sandbox/tasks                     every task: id, state, whether a response was sent
+    GET  /sandbox/requests                  requests that reached this process (DELETE clears)
+    GET  /sandbox/leaks                     requests that carried a key to the files port
     GET  /sandbox/clock                     POST {"advance": seconds}
     GET  /sandbox/settings                  POST {"latency": "uniform:2,10", "balance": 5, ...}
     GET  /sandbox/faults                    POST {"rules": [{"fault": NAME, ...}]}, DELETE
-    GET  /sandbox/faults/names              every fault, what it does and takes
+    GET  /sandbox/faults/names              every fault, what it does, its parameters
 
-A bill is `charged` or `refunded`, once a task, when its time has come by the sandbox's clock and
-whether or not anybody polls. A task that still runs is held: off the balance and on no bill.
+A bill is `charged` or `refunded`, once per task, when it is due by the sandbox's clock and
+whether or not anybody polls. A running task is held: off the balance and on no bill.
 """
 
 from typing import TYPE_CHECKING, Any

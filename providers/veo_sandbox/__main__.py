@@ -7,7 +7,7 @@ from veo_sandbox.sandbox import serve
 
 
 def main() -> None:
-    """Read the options and serve; those not given are left to the home or the default."""
+    """Parse the options and serve; the home, or else the default, decides those left out."""
     parser = argparse.ArgumentParser(prog="veo_sandbox", argument_default=argparse.SUPPRESS)
     parser.add_argument("--home", type=Path, default=Path("veo-sandbox"))
     parser.add_argument("--profile")
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--port", type=int)
     parser.add_argument("--key")
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--delay", type=float, help="real seconds before every answer")
+    parser.add_argument("--delay", type=float, help="real seconds before every response")
     parser.add_argument("--fail-rate", type=float)
     parser.add_argument("--timeout-rate", type=float)
     parser.add_argument("--processing-lag", type=float, help="Gemini: seconds until extendable")

@@ -1,6 +1,6 @@
-"""The ASGI application: which route is whose, and what happens around every exchange.
+"""The ASGI application: which route belongs to which wire, and what happens around each exchange.
 
-A wire is a module of `veo_sandbox.routes` with a tuple `ROUTES`; adding one is a line in `WIRES`.
+A wire is a module of `veo_sandbox.routes` with a tuple `ROUTES`; add it to `WIRES`.
 """
 
 import asyncio
@@ -31,15 +31,14 @@ WIRES = (videos, chat, gemini, vertex, account)
 
 
 class Endpoint:
-    """The pipeline around a handler: read, record, wait, misbehave, answer."""
+    """The pipeline around a handler: read, log, delay, apply faults, respond."""
 
-    def __init__(self, core: Core, rules: FaultRules, at: RouteSpec) -> None:
+    def __init__(self, core: Core, rules: FaultRules, route: RouteSpec) -> None:
         self._core = core
         self._rules = rules
-        self._route = at
+        self._route = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one exchange."""
         core = self._core
         core.refresh()
         self._rules.refresh()
@@ -49,16 +48,16 @@ class Endpoint:
         entry = core.request_log.add_entry(exchange.to_log_entry())
         if core.settings.delay:
             await asyncio.sleep(core.settings.delay)
-        answer = await self._respond(exchange)
-        # Before it is sent: who has the answer must find it told in the record.
+        response = await self._respond(exchange)
+        # Marked before it is sent, so that a client that has the response finds it in the log.
         if (
             exchange.accepted_task
             and not exchange.connection.is_closed
-            and not isinstance(answer, DropConnection)
+            and not isinstance(response, DropConnection)
         ):
             core.tasks.mark_answered(exchange.accepted_task.id, core.clock.now())
-        entry["status"] = 0 if isinstance(answer, DropConnection) else answer.status_code
-        await answer(scope, receive, send)
+        entry["status"] = 0 if isinstance(response, DropConnection) else response.status_code
+        await response(scope, receive, send)
 
     async def _respond(self, exchange: Exchange) -> Response:
         rules = self._rules.select_striking(exchange)
@@ -68,7 +67,7 @@ class Endpoint:
             return refusal.response
 
     async def _apply_faults(self, rules: list[FaultRule], exchange: Exchange) -> Response:
-        """The handler with the first rule's fault around the rest."""
+        """Call the handler, with the fault of the first rule around those of the other rules."""
         if not rules:
             return await self._route.handler(self._core, exchange)
         rule, *rest = rules
@@ -83,8 +82,10 @@ class Endpoint:
 
 
 def build_app(core: Core, rules: FaultRules) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """The application for both ports of a sandbox."""
-    api = _build_router(core, rules, [at for wire in WIRES for at in wire.ROUTES], _unknown_url)
+    """Build the application for both ports of a sandbox."""
+    api = _build_router(
+        core, rules, [route for wire in WIRES for route in wire.ROUTES], _unknown_url
+    )
     api.routes.extend(control.build_routes(core, rules))
     store = _build_router(core, rules, [*files.ROUTES, *chat.FILES, *vertex.FILES], files.not_found)
 
@@ -96,7 +97,7 @@ def build_app(core: Core, rules: FaultRules) -> Callable[[Scope, Receive, Send],
 
 
 async def _unknown_url(core: Core, exchange: Exchange) -> Response:
-    """An address that no wire has, answered as whoever's it looks like."""
+    """Answer a path that no wire has, as the service to which it seems to belong would."""
     google = exchange.path.startswith("/v1beta")
     return await (gemini.unknown_url if google else videos.unknown_url)(core, exchange)
 
@@ -105,7 +106,7 @@ def _build_router(
     core: Core, rules: FaultRules, routes: list[RouteSpec], default: Handler
 ) -> Router:
     table: list[BaseRoute] = [
-        Route(at.path, Endpoint(core, rules, at), methods=[at.method]) for at in routes
+        Route(route.path, Endpoint(core, rules, route), methods=[route.method]) for route in routes
     ]
     other = RouteSpec("", "", "other", default)
     return Router(table, redirect_slashes=False, default=Endpoint(core, rules, other))

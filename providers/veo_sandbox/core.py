@@ -17,7 +17,7 @@ from veo_sandbox.state.tasks import Order, Task, TaskState, TaskTable, compute_s
 
 
 class Core:
-    """What every wire stands on. One for each process; all of a home see the same world."""
+    """What every wire works on. One per process; all processes of a home share one state."""
 
     def __init__(self, home: Path, *, profile: str, key: str, tiny: bool, clip_bytes: int) -> None:
         self.store = Store(home)
@@ -39,50 +39,54 @@ class Core:
         self.clips.delete_expired(self._is_file_wanted)
 
     def set_addresses(self, port: int, files_port: int) -> None:
-        """Say where the server is."""
+        """Set the ports of 127.0.0.1 at which the server listens."""
         self.url = f"http://127.0.0.1:{port}"
         self.files_url = f"http://127.0.0.1:{files_port}"
         self.files_port = files_port
 
     def refresh(self) -> None:
-        """Take over what another process of this home has set; cheap when nothing was."""
+        """Read what another process of this home has set; cheap when it has set nothing."""
         version = self.store.data_version()
         if version != self._seen:
             self._seen = version
             self.settings = Settings(**self.store.get_setting("settings", {}))
             self.clock.reload()
 
-    def change_settings(self, given: Mapping[str, Any]) -> None:
+    def change_settings(self, values: Mapping[str, Any]) -> None:
         """Change settings, the speed of the clock or the balance.
 
         Raises:
-            ValueError: an unknown name or an impossible value; nothing is changed then.
+            ValueError: a name is unknown or a value impossible; nothing is changed then.
         """
-        plain = {name: value for name, value in given.items() if name not in {"speed", "balance"}}
-        settings = self.settings.replace_values(plain)
-        apart = {
-            name: parse_number(name, given[name]) for name in ("balance", "speed") if name in given
+        plain_settings = {
+            name: value for name, value in values.items() if name not in {"speed", "balance"}
         }
-        if "speed" in apart:
-            self.clock.set_speed(apart["speed"])
-        if "balance" in apart:
-            self.account.set_balance(apart["balance"])
+        settings = self.settings.replace_values(plain_settings)
+        own_values = {
+            name: parse_number(name, values[name])
+            for name in ("balance", "speed")
+            if name in values
+        }
+        if "speed" in own_values:
+            self.clock.set_speed(own_values["speed"])
+        if "balance" in own_values:
+            self.account.set_balance(own_values["balance"])
         self.store.put_setting("settings", settings.to_json())
         self.settings = settings
 
     def accept_order(self, order: Order) -> Task:
-        """Take an order: fix its fate, hold its price, keep it, and begin its clip.
+        """Accept an order: draw its outcome, hold its price, store it, and start its clip.
 
         Raises:
-            BalanceError: the account cannot pay; nothing is kept then.
+            BalanceError: the balance does not cover it; nothing is stored then.
         """
         return self.accept_orders([order])[0]
 
     def accept_orders(self, orders: Sequence[Order]) -> list[Task]:
-        """Take several orders at one moment, or none of them.
+        """Accept several orders at one moment, or none of them.
 
         Raises:
-            BalanceError: the account cannot pay for all; nothing is kept then.
+            BalanceError: the balance does not cover all; nothing is stored then.
         """
         now = self.clock.now()
         self.account.settle_due(now)
@@ -94,22 +98,24 @@ class Core:
         return tasks
 
     def task_state(self, task: Task) -> TaskState:
-        """A task's state now: completed only when its time has passed and its file is there."""
+        """Return a task's state now: completed only when it is due and its file is complete."""
         state = compute_state(task, self.clock.now())
         if state.name == "completed" and not self.clips.is_ready(task):
             self.clips.start_rendering(task)
+            # A clip may take longer than its task; rendered again if a killed process left it
+            # unfinished.
             return TaskState("running", 0.99)
         return state
 
     def has_file(self, task: Task) -> bool:
-        """Whether the finished video can still be fetched."""
+        """Return whether the finished video can still be downloaded."""
         now = self.clock.now()
         if task.outcome.end != "completed" or now < task.done_at:
             return False
         return now < self.tasks.file_expires_at(task) and self.clips.is_ready(task)
 
     def describe_tasks(self) -> list[dict[str, Any]]:
-        """Every task with its state, for the control endpoint."""
+        """Return every task with its state, for `/sandbox/tasks`."""
         answered = self.tasks.answered_ids()
         return [
             {
@@ -129,12 +135,12 @@ class Core:
         ]
 
     def describe_settings(self) -> dict[str, Any]:
-        """All settings, for the control endpoint."""
+        """Return all settings, for `/sandbox/settings`."""
         balance = self.account.get_balance(self.clock.now())
         return self.settings.to_json() | {"speed": self.clock.speed, "balance": balance}
 
     def new_request_id(self) -> str:
-        """An id for one exchange, as gateways print it in their errors."""
+        """Return an id for one exchange, as gateways print it in their errors."""
         return f"{int(self.clock.now())}{secrets.token_hex(8)}"
 
     def _is_file_wanted(self, file: str) -> bool:
@@ -148,6 +154,5 @@ class Core:
         return task
 
     def close(self) -> None:
-        """Stop the workers and close the store."""
         self.clips.close()
         self.store.close()

@@ -1,4 +1,4 @@
-"""One request of a wire, read once: its fields, its pictures, its key, the task it asks for."""
+"""One request and what the sandbox knows about it: fields, files, key, requested task."""
 
 import asyncio
 import base64
@@ -32,8 +32,8 @@ _MAX_LOGGED_TEXT = 4096
 _BASE64_MEMBERS = {"bytesBase64Encoded", "encodedVideo", "imageBytes", "videoBytes"}
 
 
-class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a defect
-    """A handler has nothing to add: this is the answer."""
+class Refusal(Exception):  # noqa: N818 - a response, not an error
+    """Raised by a handler to send this response instead of its own."""
 
     def __init__(self, answer: Response) -> None:
         self.response = answer
@@ -42,7 +42,7 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not a defect
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file part of a form."""
+    """A file part of a form, or an image that was sent inline."""
 
     name: str
     filename: str
@@ -50,7 +50,7 @@ class Upload:
     data: bytes
 
     def to_json(self) -> dict[str, Any]:
-        """All but the bytes."""
+        """Return everything but the bytes, with their size and digest."""
         return {
             "name": self.name,
             "filename": self.filename,
@@ -61,7 +61,7 @@ class Upload:
 
 
 class Connection:
-    """The TCP connection under a request. Uvicorn keeps it behind the `send` it hands out."""
+    """The TCP connection under a request, which Uvicorn keeps behind the `send` that it passes."""
 
     def __init__(self, send: Send) -> None:
         self._cycle: Any = getattr(send, "__self__", None)
@@ -72,19 +72,20 @@ class Connection:
         return bool(self._cycle.disconnected)
 
     def reset(self) -> None:
-        """Break it off so that the client sees a reset."""
+        """Abort it, so that the client sees a reset."""
         transport = self._cycle.transport
         raw = transport.get_extra_info("socket")
-        with suppress(OSError):  # the client has left already
+        with suppress(OSError):  # the client has closed it already
+            # With a linger time of zero, closing the socket sends RST instead of FIN.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
 
     def close(self) -> None:
-        """End it after what was written."""
+        """Close it after the bytes that were written."""
         self._cycle.transport.close()
 
     def write(self, data: bytes) -> None:
-        """Write past the HTTP server."""
+        """Write bytes without the HTTP server, which would frame them."""
         self._cycle.transport.write(data)
 
 
@@ -92,16 +93,16 @@ class Exchange:
     """A request and what the sandbox knows about it.
 
     Attributes:
-        step: create, stream, poll, content, file or other: what faults are aimed at.
+        step: create, stream, poll, content, file or other: what fault rules select.
         fields: The JSON object, or the text fields of the form.
         files: The file parts of the form, in order.
         malformed: Why the body could not be read, or "".
-        task: The task that is asked for.
-        state: The state of that task now.
-        outcome: How a fault wants the new task to end.
-        service: How long a fault wants it to take, in seconds.
-        dress: How a fault wants the answer to be told; "" leaves it to the wire.
-        accepted: The task that this create made.
+        task: The requested task.
+        state: The state of that task when the request arrived.
+        forced_outcome: The outcome that a fault sets for the new task.
+        forced_service_s: The service time that a fault sets for it, in seconds.
+        dialect: The chat dialect that a fault sets; "" leaves it to the wire.
+        accepted_task: The task that this create made.
     """
 
     def __init__(self, core: Core, step: str, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,32 +126,29 @@ class Exchange:
 
     @property
     def steps(self) -> frozenset[str]:
-        """The steps it counts as: a stream creates a task too."""
+        """The steps as which it counts: a stream also creates a task."""
         return frozenset({"stream", "create"} if self.step == "stream" else {self.step})
 
     @property
     def method(self) -> str:
-        """GET, POST, ..."""
         return str(self.scope["method"])
 
     @property
     def path(self) -> str:
-        """The path without the query."""
         return str(self.scope["path"])
 
     @cached_property
     def query(self) -> QueryParams:
-        """The query parameters."""
         return QueryParams(self.scope["query_string"])
 
     @property
     def is_json(self) -> bool:
-        """Whether the body claims to be JSON."""
+        """Whether the Content-Type is JSON."""
         return "json" in self.headers.get("content-type", "")
 
     @property
     def bearer_key(self) -> str | None:
-        """The key in `Authorization`: after `Bearer`, `bearer`, or raw (as new-api takes it)."""
+        """The key in `Authorization`: after `Bearer`, `bearer` or alone, as new-api takes it."""
         authorization = self.headers.get("authorization")
         word, _, rest = (authorization or "").partition(" ")
         return rest.strip() if word.lower() == "bearer" else authorization
@@ -162,14 +160,14 @@ class Exchange:
 
     @property
     def prompt_text(self) -> str:
-        """The prompt of the task that is asked for, else all text of the request."""
+        """The prompt of the requested task, or all text of the request."""
         if self.task:
             return self.task.order.prompt
         return json.dumps(self.fields, ensure_ascii=False)
 
     @property
     def task_id(self) -> str:
-        """The task that is asked for, or ""."""
+        """The id of the requested task, or ""."""
         return self.task.id if self.task else self.params.get("task", "")
 
     @property
@@ -179,21 +177,20 @@ class Exchange:
 
     @property
     def seed(self) -> int:
-        """What chance starts from."""
+        """The seed of all random draws."""
         return self.core.settings.seed
 
     async def read_request(self) -> None:
-        """Read the body."""
         if self.method not in {"GET", "HEAD", "DELETE"}:
             await self._read_body()
 
     def set_task(self, task: Task | None) -> None:
-        """Remember which task is asked for, and its state at this moment."""
+        """Set the requested task, and its state at this moment."""
         self.task = task
         self.state = self.core.task_state(task) if task else None
 
     async def wait_seconds(self, seconds: float | None) -> None:
-        """Wait real seconds (None: for ever), but not past the client's leaving or our own end."""
+        """Wait real seconds (None: forever), until the client disconnects or the sandbox stops."""
         waits = {
             asyncio.ensure_future(self._wait_for_disconnect()),
             asyncio.ensure_future(self.core.shutdown.wait()),
@@ -204,11 +201,11 @@ class Exchange:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether nobody waits for the answer any more."""
+        """Whether nobody waits for the response any more."""
         return self.connection.is_closed or self.core.shutdown.has_begun
 
     def to_log_entry(self) -> dict[str, Any]:
-        """What the record keeps: no key, no picture's bytes."""
+        """Return the entry for the request log: without the key and without the bytes of images."""
         entry: dict[str, Any] = {
             "at": self.core.clock.now(),
             "method": self.method,
@@ -240,7 +237,7 @@ class Exchange:
         except (MultiPartException, HTTPException) as error:
             self.malformed = f"multipart: {getattr(error, 'message', error)}"
         except ClientDisconnect:
-            self.malformed = "the client left"
+            self.malformed = "the client disconnected"
 
     async def _read_form(self, request: Request) -> None:
         async with request.form(max_part_size=MAX_BODY_BYTES) as form:
@@ -269,9 +266,9 @@ async def _read_upload(name: str, file: UploadFile) -> Upload:
 
 
 def summarize_json(value: Any, name: str = "") -> Any:
-    """JSON whose base64 is replaced by the size and digest of its bytes, and long texts likewise.
+    """Replace base64 and long texts in JSON by their size and digest.
 
-    Base64 is told by the name of its member, or as a data URI.
+    Base64 is recognised by the name of its member, or as a data URI.
     """
     if isinstance(value, dict):
         return {key: summarize_json(item, key) for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""Answers that are more than a status and a body: files, and ways to break off."""
+"""Responses that are more than a status and a body: files, and dropped connections."""
 
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from veo_sandbox.exchange import Connection
 
 
 class VideoResponse(FileResponse):
-    """An MP4 with Range, ETag and length; large chunks, because downloads are measured here."""
+    """An MP4 with Range, ETag and Content-Length."""
 
+    # Bytes. Starlette's 64 KiB would limit the downloads that benchmarks measure.
     chunk_size = 1024 * 1024
 
     def __init__(self, path: Path, headers: dict[str, str] | None = None) -> None:
@@ -18,26 +19,26 @@ class VideoResponse(FileResponse):
 
 
 class DropConnection(Response):
-    """No answer at all: the connection is closed, or reset."""
+    """No response: the connection is closed, or reset."""
 
     def __init__(self, *, reset: bool = False) -> None:
         super().__init__()
         self._reset = reset
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Close instead of sending."""
         del scope
         connection = Connection(send)
         if self._reset:
             connection.reset()
         else:
             connection.close()
+        # Uvicorn reports an error if the handler returns before the connection is gone.
         while (await receive())["type"] != "http.disconnect":
             pass
 
 
 def proxy_page(status: int, title: str) -> HTMLResponse:
-    """The page that a proxy in front of an API answers by itself."""
+    """Return the HTML page that a proxy in front of an API sends itself."""
     return HTMLResponse(
         f"<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n"
         f"<center><h1>{status} {title}</h1></center>\r\n<hr><center>nginx</center>\r\n"

@@ -1,4 +1,4 @@
-"""The sandbox as Python sees it: a context manager, and a blocking `serve`."""
+"""The sandbox for Python: a context manager, and a blocking `serve`."""
 
 import signal
 import sys
@@ -21,24 +21,24 @@ Clip = Literal["full", "tiny"]
 class Sandbox:
     """A local server that speaks the wires of the video services, with real MP4s and bills.
 
-    Use it as a context manager; it answers when the block begins and is gone when it ends. All
-    methods may be called from any thread.
+    Use it as a context manager: it serves when the block begins and is closed when it ends.
+    All methods may be called from any thread.
 
     Args:
-        home: Folder for its tasks, bills and files. Who serves a home again finds everything in
-            it, and several processes may serve one home at once.
-        profile: How `/v1/videos` answers: capture-2025-11, docs, official or openai.
-        clip: "full" renders real pictures and sound; "tiny" serves a few kilobytes for next to
+        home: Folder for its tasks, bills and files. A home that is served again keeps all of
+            them, and several processes may serve one home at the same time.
+        profile: How `/v1/videos` responds: capture-2025-11, docs, official or openai.
+        clip: "full" renders real scenery and sound; "tiny" serves a few kilobytes for almost
             no CPU.
         clip_bytes: Tiny clips are padded to this many bytes.
-        port: The API's port on 127.0.0.1; 0 takes the home's former ports, or any.
-        key: The one key that is accepted.
-        **settings: See `veo_sandbox.state.settings.Settings`, and `speed` and `balance`. Settings
-            that are left out keep the value that the home has.
+        port: The API's port on 127.0.0.1; 0 takes ports that the home had before, or any.
+        key: The only key that is accepted.
+        **settings: See `veo_sandbox.state.settings.Settings`, and `speed` and `balance`. The
+            home keeps its value of a setting that is left out.
 
     Raises:
         ValueError: an unknown profile, clip or setting.
-        OSError: `port` is taken.
+        OSError: `port` is in use.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Where the wires are, "http://127.0.0.1:PORT"."""
+        """The base URL of the wires, "http://127.0.0.1:PORT"."""
         return self._core.url
 
     @property
     def files_url(self) -> str:
-        """Where the files are: another port, another host to a careful client."""
+        """The base URL of the files: another port, which a client must treat as another host."""
         return self._core.files_url
 
     @property
@@ -106,46 +106,46 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """Stop serving; all that was accepted stays in the home."""
+        """Stop serving; the home keeps everything that was accepted."""
         if self._server:
             self._server.stop()
             self._server = None
             self._core.close()
 
     def bills(self) -> list[dict[str, Any]]:
-        """Every charge and refund so far: task, route, model, amount (USD), state, at."""
+        """Return every charge and refund so far: task, route, model, amount (USD), state, at."""
         return self._core.account.list_bills(self._core.clock.now())
 
     def balance(self) -> float:
-        """USD left, what running tasks hold taken off."""
+        """Return the USD left; what running tasks hold is taken off."""
         return self._core.account.get_balance(self._core.clock.now())
 
     def tasks(self) -> list[dict[str, Any]]:
-        """Every id given out, its state, whether its create answer was sent, its request."""
+        """Return every task: id, state, whether its create response was sent, its request."""
         return self._core.describe_tasks()
 
     def requests(self) -> list[dict[str, Any]]:
-        """The requests of the wires that reached this process, oldest first."""
+        """Return the requests of the wires that reached this process, oldest first."""
         return self._core.request_log.list_entries()
 
     def leaks(self) -> list[dict[str, Any]]:
-        """Requests that carried a key to the files port."""
+        """Return the requests that carried a key to the files port."""
         return self._core.leak_log.list_entries()
 
     def fault(self, fault: str, **rule: Any) -> None:
-        """Add a rule: `sandbox.fault("drop_answer", first=1)`.
+        """Add a fault rule: `sandbox.fault("drop_answer", first=1)`.
 
         Raises:
-            ValueError: no such fault, or it takes no such parameter.
+            ValueError: the fault or one of its parameters is unknown.
         """
         self._rules.add_rules([{"fault": fault, **rule}])
 
     def clear_faults(self) -> None:
-        """Drop all fault rules."""
+        """Remove all fault rules."""
         self._rules.clear_rules()
 
     def advance(self, seconds: float) -> None:
-        """Let seconds of its clock pass at once."""
+        """Advance its clock by seconds."""
         self._core.clock.advance(seconds)
 
     def change(self, **settings: Unpack[SettingValues]) -> None:
@@ -154,13 +154,9 @@ class Sandbox:
 
 
 def serve(home: Path | str, **options: Any) -> None:
-    """Serve until SIGINT or SIGTERM; takes what `Sandbox` takes.
-
-    Prints `listening on http://127.0.0.1:PORT` on stdout as soon as requests are answered. Call it
-    from the main thread.
-    """
+    """Serve until SIGINT or SIGTERM; takes the arguments of `Sandbox`."""
     stop = threading.Event()
-    former = {
+    previous = {
         number: signal.signal(number, lambda *_: stop.set())
         for number in (signal.SIGINT, signal.SIGTERM)
     }
@@ -170,7 +166,7 @@ def serve(home: Path | str, **options: Any) -> None:
             sys.stdout.flush()
             stop.wait()
     finally:
-        for number, handler in former.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 

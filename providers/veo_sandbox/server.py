@@ -1,4 +1,4 @@
-"""Uvicorn in a thread, on two loopback ports that a home gets back when they are free."""
+"""Uvicorn in a thread, on two loopback ports that a home gets again when they are free."""
 
 import asyncio
 import socket
@@ -12,6 +12,7 @@ from veo_sandbox.shutdown import Shutdown
 from veo_sandbox.state.store import Store
 
 _HOST = "127.0.0.1"
+# Enough for the processes that serve one home at the same time.
 _MAX_REMEMBERED_PAIRS = 8
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -19,33 +20,32 @@ SocketPair = tuple[socket.socket, socket.socket]
 
 
 def bind_ports(store: Store, port: int) -> SocketPair:
-    """Sockets for the API and the files.
+    """Open sockets for the API and the files.
 
-    The ports that this home had before come first, so that addresses it handed out stay true.
+    Ports that this home had before come first, so that addresses in earlier responses stay valid.
 
     Raises:
-        OSError: `port` is given and taken.
+        OSError: `port` is given and in use.
     """
-    former: list[list[int]] = store.get_setting("ports", [])
-    for api, files in former:
+    remembered: list[list[int]] = store.get_setting("ports", [])
+    for api, files in remembered:
         if port in {0, api} and (pair := _try_pair(api, files)):
             return pair
     pair = _open_listener(port), _open_listener(0)
     store.put_setting(
-        "ports", [[_port_of(pair[0]), _port_of(pair[1])], *former][:_MAX_REMEMBERED_PAIRS]
+        "ports", [[_port_of(pair[0]), _port_of(pair[1])], *remembered][:_MAX_REMEMBERED_PAIRS]
     )
     return pair
 
 
 class _Uvicorn(uvicorn.Server):
-    """Uvicorn that stops at once; by itself it looks ten times a second whether it should."""
+    """Uvicorn that stops at once; by itself it checks ten times a second whether it should."""
 
     def __init__(self, config: uvicorn.Config, stopping: Shutdown) -> None:
         super().__init__(config)
         self._stopping = stopping
 
     async def main_loop(self) -> None:
-        """Tick until stopped."""
         ticking = asyncio.ensure_future(super().main_loop())
         await self._stopping.wait()
         ticking.cancel()
@@ -61,6 +61,7 @@ class Server:
             log_config=None,
             log_level="error",
             access_log=False,
+            # Seconds; a stuck exchange must not keep a test waiting.
             timeout_graceful_shutdown=2,
         )
         self._stopping = stopping
@@ -69,7 +70,7 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="veo-sandbox", daemon=True)
 
     def start(self) -> None:
-        """Return once requests are answered."""
+        """Start the thread, and return once requests are served."""
         self._thread.start()
         while not self._server.started:
             if not self._thread.is_alive():
@@ -77,7 +78,7 @@ class Server:
             self._thread.join(0.005)
 
     def stop(self) -> None:
-        """Finish what is being answered, close every connection, end the thread."""
+        """Finish running exchanges, close every connection, end the thread."""
         self._stopping.begin()
         self._thread.join()
         for sock in self._sockets:
@@ -104,6 +105,7 @@ def _open_listener(port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((_HOST, port))
+        # Benchmarks open hundreds of connections at once.
         sock.listen(2048)
     except OSError:
         sock.close()

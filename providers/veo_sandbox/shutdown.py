@@ -1,10 +1,10 @@
-"""The end of a server, told to everything that waits in it."""
+"""Tells everything that waits in the server that it stops."""
 
 import asyncio
 
 
 class Shutdown:
-    """Tells the server's loop and its waiting exchanges that the sandbox is being stopped."""
+    """A signal for the server's event loop and the exchanges that wait in it."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -12,16 +12,16 @@ class Shutdown:
 
     @property
     def has_begun(self) -> bool:
-        """Whether it is."""
         return self._event.is_set()
 
     async def wait(self) -> None:
-        """Until it is."""
+        """Wait until the shutdown begins."""
         self._loop = asyncio.get_running_loop()
         await self._event.wait()
 
     def begin(self) -> None:
-        """Say so, from any thread."""
+        """Begin the shutdown; may be called from any thread."""
+        # Nobody waits yet, so no event loop has to be woken.
         if self._loop is None:
             self._event.set()
         else:

@@ -1,1 +1,1 @@
-"""The chat wire: a request read, a stream that tells of its video, and the dresses it wears."""
+"""The chat wire: the request, the stream, and the dialects of its text."""

@@ -1,6 +1,6 @@
-"""What a chat's stream says, chunk by chunk: as captured, and as look-alikes were seen to say it.
+"""What a chat's stream says, chunk by chunk: as captured, and as seen at other gateways.
 
-Every method gives payloads: the text of one event's data.
+Every method returns payloads: the data of one event each.
 """
 
 import json
@@ -16,10 +16,10 @@ from veo_sandbox.profiles.base import fill_failure_text
 from veo_sandbox.state.tasks import Task, TaskState
 
 EndedTasks = Sequence[tuple[Task, TaskState]]
-"""Tasks with the states in which they ended."""
+"""Tasks, each with the state in which it ended."""
 
 _PROGRESS_PERCENTS = ((9.0, 18.0, 27.9, 36.9, 45.9), (8.2, 15.7, 23.3, 31.5))
-"""Percentages of the two streams that were published; from the last one they jump to the end."""
+"""Percentages of the two streams that were published; after the last one they jump to the end."""
 
 
 class Dialect:
@@ -44,7 +44,7 @@ class Dialect:
         return int(self._task.created_at)
 
     def opening_payloads(self) -> list[str]:
-        """What is said at once: the role, the prompt, and to wait."""
+        """What is sent at once: the role, the prompt, and to wait."""
         return [
             self._make_chunk({"role": "assistant"}),
             self._make_chunk({"content": self._echo_prompt()}),
@@ -52,22 +52,22 @@ class Dialect:
         ]
 
     def progress_payloads(self) -> list[tuple[float, str]]:
-        """What is said when a share (0 to 1) of the service time has passed."""
+        """What is sent when a share (0 to 1) of the service time has passed."""
         percents = _PROGRESS_PERCENTS[self._task.seq % len(_PROGRESS_PERCENTS)]
         return [
-            ((place + 1) / (len(percents) + 1), self._progress_chunk(percent))
-            for place, percent in enumerate(percents)
+            ((step + 1) / (len(percents) + 1), self._progress_chunk(percent))
+            for step, percent in enumerate(percents)
         ]
 
     def ending_payloads(self, ended: EndedTasks) -> list[str]:
-        """What is said when all is over, in one way or the other."""
+        """What is sent when all tasks have ended, well or not."""
         lines = [
             self._make_chunk({"content": self._outcome_text(task, state)}) for task, state in ended
         ]
         return [*lines, self._make_chunk({}, "stop", usage=self._token_usage())]
 
     def full_response(self, ended: EndedTasks) -> str:
-        """The answer that is no stream; no progress is in it."""
+        """The response without a stream; it has no progress."""
         text = self._echo_prompt() + "".join(
             self._outcome_text(task, state) for task, state in ended
         )
@@ -91,8 +91,12 @@ class Dialect:
         return f"{self._core.files_url}/flow/{task.file}.mp4"
 
     def _token_usage(self) -> dict[str, int]:
-        asked = len(self._task.order.prompt) // 4 + 1
-        return {"prompt_tokens": asked, "completion_tokens": 1, "total_tokens": asked + 1}
+        prompt_tokens = len(self._task.order.prompt) // 4 + 1
+        return {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": 1,
+            "total_tokens": prompt_tokens + 1,
+        }
 
     def _make_chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
@@ -123,30 +127,28 @@ class Dialect:
 
 
 class English(Dialect):
-    """The lines as the vendor's English pages print them, with the queue's line."""
+    """The lines as the vendor's English pages print them, with the line about the queue."""
 
     name = "english"
     language = "english"
 
     def opening_payloads(self) -> list[str]:
-        """The queue first."""
+        """The line about the queue comes first."""
         role, echo, waiting = super().opening_payloads()
         return [role, echo, self._make_chunk({"content": self._words["queued"]}), waiting]
 
 
 class Reseller(Dialect):
-    """Another seller of the same service: chunks without id and time, and one that is no JSON."""
+    """Another seller of the same service: chunks without id and time, and one that is not JSON."""
 
     name = "reseller"
 
     @property
     def id(self) -> str:
-        """None."""
         return ""
 
     @property
     def created(self) -> int:
-        """No time either."""
         return 0
 
     def opening_payloads(self) -> list[str]:
@@ -156,13 +158,13 @@ class Reseller(Dialect):
 
 
 class Flow2Api(Dialect):
-    """Another gateway, as its logs were published: what is going on goes into the reasoning."""
+    """Another gateway, as its logs were published: progress is in the reasoning."""
 
     name = "flow2api"
 
     @property
     def id(self) -> str:
-        """Another one for every chunk."""
+        """A new one for every chunk."""
         return f"chatcmpl-{uuid4().hex[:24]}"
 
     def opening_payloads(self) -> list[str]:
@@ -170,19 +172,19 @@ class Flow2Api(Dialect):
         return [self._reasoning_chunk("生成进度: 0%\n")]
 
     def ending_payloads(self, ended: EndedTasks) -> list[str]:
-        """A tag that ends it, or a reason without an end; then a chunk without choices."""
-        made = [task for task, state in ended if state.name == "completed"]
-        if made:
-            said = [self._make_chunk({"content": self._video_tags(made)}, "stop")]
+        """A tag that ends the text, or a reason without an end; then a chunk without choices."""
+        completed = [task for task, state in ended if state.name == "completed"]
+        if completed:
+            lines = [self._make_chunk({"content": self._video_tags(completed)}, "stop")]
         else:
-            said = [self._reasoning_chunk(self._failure_text(task)) for task, _ in ended]
-        return [*said, self._make_event([], usage=self._token_usage())]
+            lines = [self._reasoning_chunk(self._failure_text(task)) for task, _ in ended]
+        return [*lines, self._make_event([], usage=self._token_usage())]
 
     def full_response(self, ended: EndedTasks) -> str:
         """The tag, or the reason."""
-        made = [task for task, state in ended if state.name == "completed"]
+        completed = [task for task, state in ended if state.name == "completed"]
         return self._make_response(
-            self._video_tags(made) or "".join(self._failure_text(task) for task, _ in ended)
+            self._video_tags(completed) or "".join(self._failure_text(task) for task, _ in ended)
         )
 
     def _progress_chunk(self, percent: float) -> str:

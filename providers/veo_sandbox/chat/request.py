@@ -1,4 +1,4 @@
-"""What a chat asks for, and how the gateway refuses it."""
+"""The request of a chat, and how the gateway refuses it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ _CONTENT_ERROR = "messages: content must be a list of parts, each of type text o
 
 @dataclass(slots=True)
 class ChatRequest:
-    """A prompt, its pictures, and how many videos are wanted.
+    """A prompt, its images, and how many videos are requested.
 
-    `linked` counts pictures that are addresses: taken, but never fetched.
+    `linked_images` counts images that are addresses: accepted, but never fetched.
     """
 
     prompt: str = ""
@@ -41,7 +41,7 @@ class Gateway(Profile):
         )
 
     def image_too_large(self) -> Response:
-        """A documented code; its status is not."""
+        """A documented code; its status is not documented."""
         text = "image is too large: 10 MB at most"
         return self.error_response(400, text, "invalid_request_error", "image_too_large")
 
@@ -51,7 +51,7 @@ class Gateway(Profile):
         return self.error_response(403, text, "new_api_error", "insufficient_user_quota")
 
     def find_model(self, exchange: Exchange) -> Model:
-        """The model asked for.
+        """Return the requested model.
 
         Raises:
             Refusal: no JSON, no model, or one that is not sold here.
@@ -67,7 +67,7 @@ class Gateway(Profile):
         return model
 
     def parse_chat(self, exchange: Exchange, model: Model) -> ChatRequest:
-        """The request, understood.
+        """Parse the request.
 
         Raises:
             Refusal: something in it is wrong.
@@ -91,9 +91,11 @@ class Gateway(Profile):
         return int(number)
 
     def _last_user_parts(self, messages: object) -> list[Any]:
-        """The parts of the last thing that the user said; text alone is documented as invalid."""
-        said = messages if isinstance(messages, list) else []
-        users = [each for each in said if isinstance(each, dict) and each.get("role") == "user"]
+        """Return the parts of the user's last message; a bare text is documented as invalid."""
+        messages_list = messages if isinstance(messages, list) else []
+        users = [
+            item for item in messages_list if isinstance(item, dict) and item.get("role") == "user"
+        ]
         if not users:
             raise self.invalid_request(
                 "invalid_parameter", "messages must have one of a user", "messages"
@@ -113,7 +115,7 @@ class Gateway(Profile):
                 raise self.invalid_request("invalid", _CONTENT_ERROR, "messages")
 
     def _add_image(self, chat: ChatRequest, url: str) -> None:
-        """An address was taken in November 2025 (captured); later pages say base64 only."""
+        """Add an image. Addresses worked in November 2025 (captured); later pages say base64."""
         if url.startswith(("http://", "https://")):
             if self.core.profile == "docs":
                 text = "image_url must be base64 data, an address is not supported"
@@ -130,4 +132,4 @@ class Gateway(Profile):
         if number > model.max_images:
             text = f"at most {model.max_images} images are supported, got {number}"
             raise self.invalid_request("invalid_parameter", text, "messages")
-        check_images(self, chat.images, most=model.max_images)
+        check_images(self, chat.images, maximum=model.max_images)

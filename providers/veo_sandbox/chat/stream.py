@@ -1,4 +1,4 @@
-"""Server-sent events, each sent when it is due; faults bend them on their way out."""
+"""Server-sent events, each sent when it is due; faults change them on their way out."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -17,8 +17,8 @@ _HEADERS = {
 }
 
 
-class StreamBroken(Exception):  # noqa: N818 - ends the stream, is no defect
-    """The connection ends here; with `reset` the client sees one."""
+class StreamBroken(Exception):  # noqa: N818 - ends the stream, not an error
+    """Ends the stream and the connection, with a reset if `reset`."""
 
     def __init__(self, *, reset: bool) -> None:
         self.reset = reset
@@ -26,7 +26,7 @@ class StreamBroken(Exception):  # noqa: N818 - ends the stream, is no defect
 
 
 class EventStream(Response):
-    """An answer of events; `payloads` gives the data of one event at a time."""
+    """A response of events; `payloads` yields the data of one event at a time."""
 
     def __init__(self, payloads: Payloads) -> None:
         super().__init__(headers=_HEADERS)
@@ -35,37 +35,36 @@ class EventStream(Response):
         self._frame: Callable[[str], str] = "data: {}\n\n".format
         self._byte_maps: list[Callable[[ByteChunks], ByteChunks]] = []
 
-    def map_payloads(self, alter: Callable[[Payloads], Payloads]) -> None:
-        """Change what is told."""
-        self._payloads = alter(self._payloads)
+    def map_payloads(self, transform: Callable[[Payloads], Payloads]) -> None:
+        """Change the payloads."""
+        self._payloads = transform(self._payloads)
 
-    def map_frames(self, alter: Callable[[str], str]) -> None:
-        """Change the lines around each event."""
+    def map_frames(self, transform: Callable[[str], str]) -> None:
+        """Change the lines around each payload."""
         frame = self._frame
-        self._frame = lambda payload: alter(frame(payload))
+        self._frame = lambda payload: transform(frame(payload))
 
-    def map_bytes(self, alter: Callable[[ByteChunks], ByteChunks]) -> None:
-        """Change how the bytes come."""
-        self._byte_maps.append(alter)
+    def map_bytes(self, transform: Callable[[ByteChunks], ByteChunks]) -> None:
+        """Change how the bytes are sent."""
+        self._byte_maps.append(transform)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send head, events and end."""
         del scope
         head = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **head})
         try:
-            async for piece in self._encode_stream():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            async for chunk in self._encode_stream():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except StreamBroken as broken:
             await _break_connection(Connection(send), receive, reset=broken.reset)
         else:
             await send({"type": "http.response.body", "body": b""})
 
     def _encode_stream(self) -> ByteChunks:
-        pieces = self._frame_payloads()
-        for alter in self._byte_maps:
-            pieces = alter(pieces)
-        return pieces
+        chunks = self._frame_payloads()
+        for transform in self._byte_maps:
+            chunks = transform(chunks)
+        return chunks
 
     async def _frame_payloads(self) -> ByteChunks:
         async for payload in self._payloads:

@@ -1,6 +1,15 @@
-"""Misbehaviour on purpose: the table of faults, and the rules that say which requests they strike.
+"""Faults: misbehaviour on request, and the rules that say which requests a fault affects.
 
-Importing this package fills the table.
+Importing this package fills the table `FAULTS`. A new fault is one function with `@fault(...)` in
+`transport`, `bodies`, `outcomes` or `chat`, or, if it only sends a fixed response, one row of
+`answers.toml` or `google.toml`. Its function name or row name is its name, its docstring or `doc`
+its description, its keyword arguments are what a rule may set. Nothing else has to be edited:
+
+    @fault("poll")
+    async def teapot(exchange: Exchange, proceed: Proceed, *, status: int = 418) -> Response:
+        '''The poll is answered by a teapot.'''
+        await proceed()
+        return Response(status_code=status)
 """
 
 from veo_sandbox.faults import bodies, chat, outcomes, transport

@@ -1,4 +1,4 @@
-"""Faults that spoil what an answer says."""
+"""Faults that change the content of a response."""
 
 import json
 from typing import Any
@@ -20,16 +20,16 @@ async def merge(
     body: dict[str, Any] | None = None,
     drop: tuple[str, ...] = (),
 ) -> Response:
-    """Put members into the JSON answer and drop others; texts may hold {id}, {file_url}, ...
+    """Put members into the JSON response and drop others; texts may hold {id}, {file_url}, ...
 
     Known are {id}, {file_url}, {content_url}, {content_path}, {model}, {prompt}.
     """
-    answer = await proceed()
-    if not answer.body:
-        return answer
-    spoilt = {k: v for k, v in _read_object(answer).items() if k not in drop}
+    response = await proceed()
+    if not response.body:
+        return response
+    body_members = {k: v for k, v in _read_object(response).items() if k not in drop}
     return _json_response(
-        _merge_json(spoilt, _fill_texts(body or {}, exchange)), answer.status_code
+        _merge_json(body_members, _fill_texts(body or {}, exchange)), response.status_code
     )
 
 
@@ -37,7 +37,7 @@ async def merge(
 async def replace(
     exchange: Exchange, proceed: Proceed, *, body: Any = None, status: int = 200
 ) -> Response:
-    """Answer this JSON instead, after the request was carried out; texts are filled as in merge."""
+    """Send this JSON instead, after the request was carried out; texts are filled as in merge."""
     await proceed()
     return _json_response(_fill_texts(body, exchange), status)
 
@@ -46,22 +46,22 @@ async def replace(
 async def status_word(
     exchange: Exchange, proceed: Proceed, *, word: str = "processing"
 ) -> Response:
-    """Say the status with another word; aim it with `when`."""
+    """Replace the status by another word; select the state with `when`."""
     return await merge(exchange, proceed, body={"status": word})
 
 
 @fault(*_JSON_STEPS)
 async def garbage_json(exchange: Exchange, proceed: Proceed) -> Response:
-    """The JSON answer breaks off in the middle."""
+    """The JSON response breaks off in the middle."""
     del exchange
-    answer = await proceed()
-    text = bytes(answer.body)
-    return Response(text[: len(text) // 2], answer.status_code, media_type="application/json")
+    response = await proceed()
+    text = bytes(response.body)
+    return Response(text[: len(text) // 2], response.status_code, media_type="application/json")
 
 
 @fault(*_JSON_STEPS, "content")
 async def garbage_bytes(exchange: Exchange, proceed: Proceed) -> Response:
-    """The answer claims to be JSON and is noise."""
+    """The response claims to be JSON and is noise."""
     del exchange
     await proceed()
     return Response(bytes(range(128, 256)) * 4, media_type="application/json")
@@ -69,7 +69,7 @@ async def garbage_bytes(exchange: Exchange, proceed: Proceed) -> Response:
 
 @fault()
 async def html_200(exchange: Exchange, proceed: Proceed) -> Response:
-    """A maintenance page under status 200, after the request was carried out."""
+    """A maintenance page with status 200, after the request was carried out."""
     del exchange
     await proceed()
     return proxy_page(200, "Scheduled maintenance")
@@ -79,15 +79,15 @@ async def html_200(exchange: Exchange, proceed: Proceed) -> Response:
 async def mislabelled(
     exchange: Exchange, proceed: Proceed, *, content_type: str = "text/plain"
 ) -> Response:
-    """The answer is right, its Content-Type is not."""
+    """The response is right, its Content-Type is wrong."""
     del exchange
-    answer = await proceed()
-    answer.headers["content-type"] = content_type
-    return answer
+    response = await proceed()
+    response.headers["content-type"] = content_type
+    return response
 
 
-def _read_object(answer: Response) -> dict[str, Any]:
-    body = json.loads(bytes(answer.body))
+def _read_object(response: Response) -> dict[str, Any]:
+    body = json.loads(bytes(response.body))
     return body if isinstance(body, dict) else {"data": body}
 
 
@@ -130,7 +130,7 @@ def _placeholders(exchange: Exchange) -> dict[str, str]:
 
 register(
     "unknown_status",
-    "A new task reads `unknown`; aim it with `first`.",
+    "A new task has the status `unknown`; select the polls with `first`.",
     ("poll",),
     status_word,
     word="unknown",

@@ -1,4 +1,4 @@
-"""Answers whose bytes are cut, slowed or mislabelled on their way out."""
+"""Responses whose bytes are cut, slowed or mislabelled while they are sent."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -10,30 +10,31 @@ from starlette.types import Message, Receive, Scope, Send
 
 from veo_sandbox.exchange import Connection, Exchange
 
+# Seconds between two sends of a slow response.
 _TICK_S = 0.05
 
 
-class _EnoughSent(Exception):  # noqa: N818 - ends the stream, is no defect
-    """Enough bytes were sent."""
+class _EnoughSent(Exception):  # noqa: N818 - ends the stream, not an error
+    """Ends the stream: enough bytes were sent."""
 
 
 class AlteredResponse(Response, ABC):
-    """Another answer, with something in its way."""
+    """Another response, sent with changes."""
 
-    def __init__(self, answer: Response, share: float) -> None:
-        super().__init__(status_code=answer.status_code)
-        # The same list, so that who changes a header changes the one that is sent.
-        self.raw_headers = answer.raw_headers
-        self._answer = answer
+    def __init__(self, response: Response, share: float) -> None:
+        super().__init__(status_code=response.status_code)
+        # The same list object: a fault that changes a header here changes the one that is sent.
+        self.raw_headers = response.raw_headers
+        self._response = response
         self._share = share
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer through `head` and `part`; a cut ends with the connection closed."""
+        """Send through `send_head` and `send_part`; close the connection after a cut."""
         self._left = 0
         self._send = send
         self._connection = Connection(send)
         try:
-            await self._answer(scope, receive, self._handle_message)
+            await self._response(scope, receive, self._handle_message)
         except _EnoughSent:
             self._connection.close()
             while (await receive())["type"] != "http.disconnect":
@@ -46,13 +47,13 @@ class AlteredResponse(Response, ABC):
             await self.send_head(message, self._left)
         else:
             part = message.get("body", b"")
-            taken = part[: self._left]
-            self._left -= len(taken)
+            sent = part[: self._left]
+            self._left -= len(sent)
             more = message.get("more_body", False)
-            await self.send_part(taken, ended=len(taken) < len(part) or not more)
+            await self.send_part(sent, ended=len(sent) < len(part) or not more)
 
     async def send_head(self, message: Message, length: int) -> None:
-        """Send status and headers; `length` bytes will come."""
+        """Send status and headers; `length` bytes follow."""
         del length
         await self._send(message)
 
@@ -62,39 +63,35 @@ class AlteredResponse(Response, ABC):
 
 
 class CutResponse(AlteredResponse):
-    """Fewer bytes than Content-Length promised, then the connection ends."""
+    """Fewer bytes than Content-Length promised, then the connection is closed."""
 
     async def send_part(self, data: bytes, *, ended: bool) -> None:
-        """Send, and close in the middle."""
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
         if ended:
             raise _EnoughSent
 
 
 class ShortenedResponse(AlteredResponse):
-    """A Content-Length that is true of too few bytes."""
+    """Fewer bytes, and a Content-Length that matches them."""
 
     async def send_head(self, message: Message, length: int) -> None:
-        """Announce the short length."""
-        kept = [pair for pair in message["headers"] if pair[0] != b"content-length"]
-        headers = [*kept, (b"content-length", str(length).encode())]
+        headers_kept = [pair for pair in message["headers"] if pair[0] != b"content-length"]
+        headers = [*headers_kept, (b"content-length", str(length).encode())]
         await self._send({**message, "headers": headers})
 
     async def send_part(self, data: bytes, *, ended: bool) -> None:
-        """Send, and end in good order."""
         await self._send({"type": "http.response.body", "body": data, "more_body": not ended})
         if ended:
             raise _EnoughSent
 
 
 class UnframedResponse(AlteredResponse):
-    """No Content-Length and no chunks: the answer ends where the connection ends.
+    """No Content-Length and no chunks: the response ends where the connection ends.
 
-    No HTTP server does this for a modern client, so the bytes go past it.
+    No HTTP server does this for a modern client, so the bytes are written past it.
     """
 
     async def send_head(self, message: Message, length: int) -> None:
-        """Write the head."""
         del length
         status = HTTPStatus(message["status"])
         lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode(), b"connection: close"]
@@ -102,30 +99,27 @@ class UnframedResponse(AlteredResponse):
         self._connection.write(b"\r\n".join(lines) + b"\r\n\r\n")
 
     async def send_part(self, data: bytes, *, ended: bool) -> None:
-        """Write, and close."""
         self._connection.write(data)
         if ended:
             raise _EnoughSent
 
 
 class DrippingResponse(AlteredResponse):
-    """A share of the bytes comes slowly, in real time."""
+    """A share of the bytes is sent slowly, in real time."""
 
     def __init__(
-        self, answer: Response, exchange: Exchange, bytes_per_second: float, share: float
+        self, response: Response, exchange: Exchange, bytes_per_second: float, share: float
     ) -> None:
-        super().__init__(answer, 1.0)
+        super().__init__(response, 1.0)
         self._exchange = exchange
         self._step = max(round(bytes_per_second * _TICK_S), 1)
         self._slowly = share
 
     async def send_head(self, message: Message, length: int) -> None:
-        """Send the head at once."""
         self._slow_bytes = round(length * self._slowly)
         await self._send(message)
 
     async def send_part(self, data: bytes, *, ended: bool) -> None:
-        """Send a little at a time."""
         while self._slow_bytes > 0 and data and not self._exchange.is_abandoned:
             drop, data = data[: self._step], data[self._step :]
             self._slow_bytes -= len(drop)

@@ -1,4 +1,4 @@
-"""Faults of a chat's stream: what look-alikes and bad lines were seen to do to one."""
+"""Faults of a chat's stream: what other gateways and faulty lines were seen to do to one."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _DONE = "[DONE]"
 
 @fault("stream")
 async def ignore_stream(exchange: Exchange, proceed: Proceed) -> Response:
-    """Answer plain JSON although a stream was asked for."""
+    """Respond with plain JSON although a stream was requested."""
     exchange.fields["stream"] = False
     return await proceed()
 
@@ -53,25 +53,25 @@ async def no_done(exchange: Exchange, proceed: Proceed) -> Response:
     """The last event, `[DONE]`, is missing."""
     del exchange
 
-    async def alter(payloads: Payloads) -> Payloads:
+    async def transform(payloads: Payloads) -> Payloads:
         async for payload in payloads:
             if payload != _DONE:
                 yield payload
 
-    return _map_payloads(await proceed(), alter)
+    return _map_payloads(await proceed(), transform)
 
 
 @fault("stream")
 async def no_choices(exchange: Exchange, proceed: Proceed) -> Response:
-    """Chunks without choices, and with none, stand between the others."""
+    """Chunks without choices, and with an empty list of them, between the others."""
     del exchange
-    odd = json.dumps({"object": "chat.completion.chunk"}), json.dumps({"choices": []}), "null"
-    return _insert_payloads(await proceed(), odd)
+    inserted = json.dumps({"object": "chat.completion.chunk"}), json.dumps({"choices": []}), "null"
+    return _insert_payloads(await proceed(), inserted)
 
 
 @fault("stream")
 async def null_content(exchange: Exchange, proceed: Proceed) -> Response:
-    """Chunks whose content is null stand between the others."""
+    """Chunks whose content is null between the others."""
     del exchange
     delta = {"content": None, "reasoning_content": None}
     return _insert_payloads(await proceed(), [json.dumps({"choices": [{"delta": delta}]})])
@@ -79,14 +79,14 @@ async def null_content(exchange: Exchange, proceed: Proceed) -> Response:
 
 @fault("stream")
 async def broken_chunk(exchange: Exchange, proceed: Proceed) -> Response:
-    """Events that are no JSON stand between the others."""
+    """Events that are not JSON between the others."""
     del exchange
     return _insert_payloads(await proceed(), ['{"choices":[{"delta":{"content":"> 🏃', "{]]}"])
 
 
 @fault("stream")
 async def message_content(exchange: Exchange, proceed: Proceed) -> Response:
-    """Chunks tell in `message` what belongs into `delta`."""
+    """Chunks have `message` in the place of `delta`."""
     del exchange
     return _map_deltas(await proceed(), lambda delta: {"message": delta})
 
@@ -113,11 +113,11 @@ async def stream_error(
     message: str = "We're under heavy load, please try again later",
     code: str = "server_error",
 ) -> Response:
-    """After some events an error object comes, and nothing more."""
+    """After some events comes an error object, and nothing more."""
     del exchange
     error = {"message": message, "type": "new_api_error", "param": "", "code": code}
 
-    async def alter(payloads: Payloads) -> Payloads:
+    async def transform(payloads: Payloads) -> Payloads:
         number = 0
         async for payload in payloads:
             if number == events:
@@ -126,16 +126,16 @@ async def stream_error(
             number += 1
         yield json.dumps({"error": error}, ensure_ascii=False)
 
-    return _map_payloads(await proceed(), alter)
+    return _map_payloads(await proceed(), transform)
 
 
 @fault("stream")
 async def silent_stream(
     exchange: Exchange, proceed: Proceed, *, events: int = 3, seconds: float | None = None
 ) -> Response:
-    """After some events comes nothing for real seconds, or until the client leaves."""
+    """After some events comes nothing for real seconds, or until the client disconnects."""
 
-    async def alter(payloads: Payloads) -> Payloads:
+    async def transform(payloads: Payloads) -> Payloads:
         number = 0
         async for payload in payloads:
             if number == events:
@@ -145,110 +145,111 @@ async def silent_stream(
             yield payload
             number += 1
 
-    return _map_payloads(await proceed(), alter)
+    return _map_payloads(await proceed(), transform)
 
 
 @fault("stream")
 async def slow_stream(exchange: Exchange, proceed: Proceed, *, seconds: float = 0.2) -> Response:
     """Real seconds pass before every event."""
 
-    async def alter(payloads: Payloads) -> Payloads:
+    async def transform(payloads: Payloads) -> Payloads:
         async for payload in payloads:
             await exchange.wait_seconds(seconds)
             if exchange.is_abandoned:
                 return
             yield payload
 
-    return _map_payloads(await proceed(), alter)
+    return _map_payloads(await proceed(), transform)
 
 
 @fault("stream")
 async def split_stream(exchange: Exchange, proceed: Proceed, *, size: int = 1) -> Response:
-    """The bytes come in chunks of `size`, cut anywhere, inside a UTF-8 character too."""
+    """The bytes come in chunks of `size`, split anywhere, also inside a UTF-8 character."""
     del exchange
 
-    async def alter(pieces: ByteChunks) -> ByteChunks:
-        async for piece in pieces:
-            for start in range(0, len(piece), size):
-                yield piece[start : start + size]
+    async def transform(chunks: ByteChunks) -> ByteChunks:
+        async for chunk in chunks:
+            for start in range(0, len(chunk), size):
+                yield chunk[start : start + size]
 
-    return _map_bytes(await proceed(), alter)
+    return _map_bytes(await proceed(), transform)
 
 
 @fault("stream")
 async def cut_stream(
     exchange: Exchange, proceed: Proceed, *, at: int = 400, reset: bool = False
 ) -> Response:
-    """The connection ends after `at` bytes, or is reset."""
+    """The connection is closed after `at` bytes, or reset."""
     del exchange
 
-    async def alter(pieces: ByteChunks) -> ByteChunks:
-        left = at
-        async for piece in pieces:
-            yield piece[:left]
-            left -= len(piece)
-            if left <= 0:
+    async def transform(chunks: ByteChunks) -> ByteChunks:
+        rest = at
+        async for chunk in chunks:
+            yield chunk[:rest]
+            rest -= len(chunk)
+            if rest <= 0:
                 raise StreamBroken(reset=reset)
 
-    return _map_bytes(await proceed(), alter)
+    return _map_bytes(await proceed(), transform)
 
 
 async def use_dialect(exchange: Exchange, proceed: Proceed, *, dialect: str) -> Response:
-    """Tell the stream in another dress."""
     exchange.dialect = dialect
     return await proceed()
 
 
-def _map_payloads(answer: Response, alter: Callable[[Payloads], Payloads]) -> Response:
-    if isinstance(answer, EventStream):
-        answer.map_payloads(alter)
-    return answer
+def _map_payloads(response: Response, transform: Callable[[Payloads], Payloads]) -> Response:
+    if isinstance(response, EventStream):
+        response.map_payloads(transform)
+    return response
 
 
-def _map_frames(answer: Response, alter: Callable[[str], str]) -> Response:
-    if isinstance(answer, EventStream):
-        answer.map_frames(alter)
-    return answer
+def _map_frames(response: Response, transform: Callable[[str], str]) -> Response:
+    if isinstance(response, EventStream):
+        response.map_frames(transform)
+    return response
 
 
-def _map_bytes(answer: Response, alter: Callable[[ByteChunks], ByteChunks]) -> Response:
-    if isinstance(answer, EventStream):
-        answer.map_bytes(alter)
-    return answer
+def _map_bytes(response: Response, transform: Callable[[ByteChunks], ByteChunks]) -> Response:
+    if isinstance(response, EventStream):
+        response.map_bytes(transform)
+    return response
 
 
-def _insert_payloads(answer: Response, odd: Any) -> Response:
-    async def alter(payloads: Payloads) -> Payloads:
+def _insert_payloads(response: Response, inserted: Any) -> Response:
+    async def transform(payloads: Payloads) -> Payloads:
         async for payload in payloads:
-            for each in odd:
-                yield each
+            for item in inserted:
+                yield item
             yield payload
 
-    return _map_payloads(answer, alter)
+    return _map_payloads(response, transform)
 
 
-def _map_deltas(answer: Response, alter: Callable[[dict[str, Any]], dict[str, Any]]) -> Response:
-    """Put something else in the place of every choice's delta."""
+def _map_deltas(
+    response: Response, transform: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Response:
+    """Replace every choice's delta."""
 
     def rechosen(payload: str) -> str:
         try:
             body = json.loads(payload)
-            body["choices"] = [each | alter(each.pop("delta")) for each in body["choices"]]
+            body["choices"] = [item | transform(item.pop("delta")) for item in body["choices"]]
         except (ValueError, LookupError, TypeError):
             return payload
         return json.dumps(body, ensure_ascii=False)
 
-    async def each(payloads: Payloads) -> Payloads:
+    async def item(payloads: Payloads) -> Payloads:
         async for payload in payloads:
             yield rechosen(payload)
 
-    return _map_payloads(answer, each)
+    return _map_payloads(response, item)
 
 
 _DIALECTS = {
-    "english": "A chat is told in English, as the vendor's pages print it, from the queue on.",
-    "reseller": "Chunks have neither id nor time, and one is no JSON, as at another seller.",
-    "flow2api": "Progress goes into the reasoning, the video into a tag, as at another gateway.",
+    "english": "The text is English, as the vendor's pages print it, from the queue on.",
+    "reseller": "Chunks have neither id nor time, and one is not JSON, as at another seller.",
+    "flow2api": "Progress is in the reasoning, the video in a tag, as at another gateway.",
 }
 
 for _dialect, _doc in _DIALECTS.items():

@@ -1,4 +1,4 @@
-"""Faults that decide how a new task will end; fixed when it is accepted."""
+"""Faults that decide how a new task ends; fixed when it is accepted."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ async def failed(
     code: str = "",
     message: str = "",
 ) -> Response:
-    """The task will fail; what is not given is told as its wire does."""
+    """The task will fail; its wire fills in what is not given."""
     exchange.forced_outcome = Outcome("failed", shape, str(code), message)
     return await proceed()
 
@@ -38,16 +38,16 @@ async def never_finishes(exchange: Exchange, proceed: Proceed) -> Response:
 
 @fault("create")
 async def slow_task(exchange: Exchange, proceed: Proceed, *, seconds: float = 600.0) -> Response:
-    """The task takes `seconds` of the sandbox's clock, whatever the latency says."""
+    """The task takes `seconds` of the sandbox's clock, whatever the latency is."""
     exchange.forced_service_s = float(seconds)
     return await proceed()
 
 
 _FAILURES: dict[str, tuple[str, dict[str, Any]]] = {
-    "failed": ("fails, told as the profile does", {}),
+    "failed": ("fails, reported as the profile does", {}),
     "failed_object": ("fails with an `error` object", {"shape": "object"}),
     "failed_string": ("fails with a text as `error`", {"shape": "string"}),
-    "failed_silent": ("fails without a word why", {"shape": "none"}),
+    "failed_silent": ("fails without a reason", {"shape": "none"}),
     "failed_message": ("fails with a top-level `message`", {"shape": "message"}),
     "failed_reason": ("fails with a top-level `fail_reason`", {"shape": "fail_reason"}),
     "get_task_failed": ("fails; every poll of it is a 500", {"shape": "get_task_failed"}),
@@ -55,7 +55,7 @@ _FAILURES: dict[str, tuple[str, dict[str, Any]]] = {
         "is refused by moderation",
         {"shape": "object", "code": "content_policy_violation", "message": _MODERATED_TEXT},
     ),
-    "filtered": ("of Google's is kept back by a safety filter", {"shape": "filtered", "code": ""}),
+    "filtered": ("of Google's is filtered for safety", {"shape": "filtered", "code": ""}),
     "empty": ("of Google's ends with neither a video nor a reason", {"shape": "empty", "code": ""}),
     "refused_late": (
         "of Google's fails for what was sent",

@@ -1,4 +1,4 @@
-"""The table of faults: what each is called, what it does, what it takes."""
+"""The table of faults: name, description, steps and parameters of each."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,9 +19,9 @@ Act = Callable[..., Awaitable[Response]]
 class Fault:
     """One way to misbehave.
 
-    `act(exchange, proceed, **params)` stands around the exchange: it may answer itself, change the
-    call before `proceed()`, or change what `proceed()` answered. `on` are the steps that it
-    strikes when a rule names none.
+    `act(exchange, proceed, **params)` wraps the exchange. It may respond itself, change the
+    exchange before `proceed()`, or change the response that `proceed()` returns. `on` are the
+    steps that it affects when a rule names none.
     """
 
     name: str
@@ -31,17 +31,17 @@ class Fault:
     act: Act
 
     def check_params(self, params: Mapping[str, Any]) -> None:
-        """Refuse parameters that this fault does not take.
+        """Check that this fault takes the parameters.
 
         Raises:
-            ValueError: it does not.
+            ValueError: it does not take one of them.
         """
         if unknown := sorted(params.keys() - self.params.keys()):
             known = ", ".join(sorted(self.params)) or "none"
             raise ValueError(f"fault {self.name} takes no {unknown[0]!r}; it takes: {known}")
 
     def to_json(self) -> dict[str, Any]:
-        """The row that `GET /sandbox/faults/names` prints."""
+        """Return its row of `GET /sandbox/faults/names`."""
         return {"fault": self.name, "doc": self.doc, "on": self.on, "params": dict(self.params)}
 
 
@@ -49,7 +49,7 @@ FAULTS: dict[str, Fault] = {}
 
 
 def fault(*on: str, name: str = "") -> Callable[[Act], Act]:
-    """Enter a function into the table; its docstring is the doc, its defaults the parameters."""
+    """Add a function to the table; docstring and defaults become description and parameters."""
 
     def add(act: Act) -> Act:
         register(name or act.__name__, (act.__doc__ or "").strip(), on, act)
@@ -59,14 +59,14 @@ def fault(*on: str, name: str = "") -> Callable[[Act], Act]:
 
 
 def register(name: str, doc: str, on: tuple[str, ...], act: Act, **fixed: Any) -> None:
-    """Enter a row; `fixed` are parameters of `act` that this row sets. No `on` is every step."""
-    params = {
+    """Add a row; `fixed` are parameters of `act` that it sets. An empty `on` means every step."""
+    defaults = {
         parameter.name: parameter.default
         for parameter in inspect.signature(act).parameters.values()
         if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in fixed
     }
 
-    async def bound(exchange: Exchange, proceed: Proceed, **given: Any) -> Response:
-        return await act(exchange, proceed, **fixed, **given)
+    async def bound(exchange: Exchange, proceed: Proceed, **params: Any) -> Response:
+        return await act(exchange, proceed, **fixed, **params)
 
-    FAULTS[name] = Fault(name, doc, on or STEPS, params, bound)
+    FAULTS[name] = Fault(name, doc, on or STEPS, defaults, bound)

@@ -1,4 +1,4 @@
-"""Rules: which requests a fault strikes."""
+"""Fault rules: which requests a fault affects."""
 
 import json
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ class FaultTarget(Protocol):
 
     @property
     def steps(self) -> frozenset[str]:
-        """The steps it counts as."""
+        """The steps as which it counts."""
 
     @property
     def seed(self) -> int:
-        """What chance starts from."""
+        """The seed of all random draws."""
 
     @property
     def prompt_text(self) -> str:
@@ -29,7 +29,7 @@ class FaultTarget(Protocol):
 
     @property
     def task_id(self) -> str:
-        """The task that is asked for, or ""."""
+        """The id of the requested task, or ""."""
 
     @property
     def state_name(self) -> str:
@@ -38,20 +38,22 @@ class FaultTarget(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FaultRule:
-    """A fault and the requests it strikes.
+    """A fault and the requests that it affects.
+
+    Requests about a task are counted for each task, all others together.
 
     Attributes:
         id: Its number in this home.
         fault: A name of the registry.
-        on: The steps it strikes: create, stream (a create too), poll, content, file.
-        first: Strikes only the first so many of what it looks at.
-        after: Lets so many pass before it begins to count.
-        every: Strikes each so-many-th.
-        times: Strikes so many times in all.
-        rate: Strikes this share, drawn with the seed.
-        match: Looks only at requests whose prompt has this text.
-        when: Looks only at tasks in this state: queued, running, completed, failed.
-        params: What the fault itself takes.
+        on: The steps that it affects: create, stream (also a create), poll, content, file.
+        first: Affects only this many matching requests.
+        after: Skips this many matching requests before it begins to count.
+        every: Affects every n-th.
+        times: Affects at most this many in all.
+        rate: Affects this share, drawn with the seed.
+        match: Matches only requests whose prompt contains this text.
+        when: Matches only tasks in this state: queued, running, completed, failed.
+        params: The parameters of the fault.
     """
 
     id: int
@@ -68,7 +70,7 @@ class FaultRule:
 
     @classmethod
     def parse(cls, body: Mapping[str, Any], rule_id: int = 0) -> "FaultRule":
-        """Read a rule as the control endpoint takes it.
+        """Parse a rule in the form that the control endpoint takes.
 
         Raises:
             ValueError: an unknown fault, step or parameter, or a value of the wrong kind.
@@ -81,27 +83,27 @@ class FaultRule:
         fault.check_params(params)
         return cls(rule_id, fault.name, **matchers, params=params)
 
-    def applies_to(self, struck: FaultTarget) -> bool:
-        """Whether the request counts for this rule."""
+    def applies_to(self, target: FaultTarget) -> bool:
+        """Return whether the request matches, and so counts for this rule."""
         return (
-            not struck.steps.isdisjoint(self.on)
-            and (not self.match or self.match in struck.prompt_text)
-            and (not self.when or self.when == struck.state_name)
+            not target.steps.isdisjoint(self.on)
+            and (not self.match or self.match in target.prompt_text)
+            and (not self.when or self.when == target.state_name)
         )
 
-    def strikes(self, number: int, luck: Random) -> bool:
-        """Whether it strikes the `number`-th request it looks at, from 1."""
-        place = number - self.after
+    def strikes(self, number: int, random: Random) -> bool:
+        """Return whether the fault affects the `number`-th matching request, counted from 1."""
+        position = number - self.after
         return (
-            place >= 1
-            and (self.first is None or place <= self.first)
-            and (self.every is None or place % self.every == 0)
-            and (self.rate is None or luck.random() < self.rate)
+            position >= 1
+            and (self.first is None or position <= self.first)
+            and (self.every is None or position % self.every == 0)
+            and (self.rate is None or random.random() < self.rate)
         )
 
 
 class FaultRules:
-    """The rules of this home, in the order they were given."""
+    """The rules of this home, in the order in which they were added."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -110,19 +112,18 @@ class FaultRules:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the rules again if another process of this home has written; else do nothing."""
+        """Read the rules again if another process of this home has written."""
         version = self._store.data_version()
         if version != self._seen:
             self._seen = version
             self.reload()
 
     def reload(self) -> None:
-        """Read the rules from the store."""
         rows = self._store.fetch_rows("SELECT id, body FROM rules ORDER BY id")
         self._rules = [FaultRule.parse(json.loads(body), number) for number, body in rows]
 
     def add_rules(self, bodies: list[Mapping[str, Any]]) -> None:
-        """Add rules behind those there are.
+        """Add rules behind the existing ones.
 
         Raises:
             ValueError: one of them is wrong; none is added then.
@@ -135,30 +136,31 @@ class FaultRules:
         self.reload()
 
     def clear_rules(self) -> None:
-        """Drop all rules and their counts."""
+        """Remove all rules and their counts."""
         with self._store.transaction():
             self._store.execute("DELETE FROM rules")
             self._store.execute("DELETE FROM counts")
         self.reload()
 
     def list_rules(self) -> list[dict[str, Any]]:
-        """The rules as they were given, each with its id and how often it struck."""
-        struck = dict(self._store.fetch_rows("SELECT rule, n FROM counts WHERE key = '*'"))
+        """Return the rules as they were added, each with its id and how often it struck."""
+        target = dict(self._store.fetch_rows("SELECT rule, n FROM counts WHERE key = '*'"))
         rows = self._store.fetch_rows("SELECT id, body FROM rules ORDER BY id")
-        return [json.loads(body) | {"id": n, "struck": struck.get(n, 0)} for n, body in rows]
+        return [json.loads(body) | {"id": n, "struck": target.get(n, 0)} for n, body in rows]
 
-    def select_striking(self, struck: FaultTarget) -> list[FaultRule]:
-        """The rules that strike this request; asking counts it."""
+    def select_striking(self, target: FaultTarget) -> list[FaultRule]:
+        """Return the rules that affect this request; each call counts the request."""
         if not self._rules:
             return []
         return [
-            rule for rule in self._rules if rule.applies_to(struck) and self._strikes(rule, struck)
+            rule for rule in self._rules if rule.applies_to(target) and self._strikes(rule, target)
         ]
 
-    def _strikes(self, rule: FaultRule, struck: FaultTarget) -> bool:
-        number = self._increment_count(rule, f"task:{struck.task_id}")
-        luck = Random(f"{struck.seed}:{rule.id}:{struck.task_id}:{number}")  # noqa: S311 - repeatable
-        if not rule.strikes(number, luck):
+    def _strikes(self, rule: FaultRule, target: FaultTarget) -> bool:
+        number = self._increment_count(rule, f"task:{target.task_id}")
+        # A draw per task and number, so that it does not depend on the order of requests.
+        random = Random(f"{target.seed}:{rule.id}:{target.task_id}:{number}")  # noqa: S311 - repeatable
+        if not rule.strikes(number, random):
             return False
         if rule.times is not None and self._strike_count(rule) >= rule.times:
             return False

@@ -1,4 +1,4 @@
-"""Faults that answer in a route's place: the tables `*.toml`, and `http` for any other."""
+"""Faults that respond in a route's place: the tables `*.toml`, and `http` for the rest."""
 
 import json
 import tomllib
@@ -40,9 +40,9 @@ async def table_response(
     retry_after: int | None = None,
     accept: bool = False,
 ) -> Response:
-    """Answer a row of the table; with `accept` the request is carried out first.
+    """Send a row of the table; with `accept` the request is carried out first.
 
-    A row may have a `retry_after` of its own; `{retry_after}` in its body says the same.
+    A row may have its own `retry_after`; `{retry_after}` in its body is replaced by the number.
     """
     del exchange
     if accept:
@@ -50,9 +50,9 @@ async def table_response(
     wait = row.get("retry_after") if retry_after is None else retry_after
     headers = {} if wait is None else {"Retry-After": str(wait)}
     if title := row.get("html"):
-        answer = proxy_page(row["status"], title)
-        answer.headers.update(headers)
-        return answer
+        response = proxy_page(row["status"], title)
+        response.headers.update(headers)
+        return response
     body = row["body"].replace("{retry_after}", str(wait))
     return Response(body, row["status"], headers, "application/json")
 

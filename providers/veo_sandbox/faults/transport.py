@@ -1,4 +1,4 @@
-"""Faults of the connection and of how bytes come over it."""
+"""Faults of the connection and of how bytes are sent."""
 
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
@@ -26,7 +26,7 @@ async def reset(exchange: Exchange, proceed: Proceed, *, accept: bool = False) -
 
 @fault("create")
 async def drop_answer(exchange: Exchange, proceed: Proceed) -> Response:
-    """Carry the request out (a create is accepted and billed), then close without an answer."""
+    """Carry the request out (a create is accepted and billed), then close without a response."""
     del exchange
     await proceed()
     return DropConnection()
@@ -34,7 +34,7 @@ async def drop_answer(exchange: Exchange, proceed: Proceed) -> Response:
 
 @fault("create")
 async def slow_answer(exchange: Exchange, proceed: Proceed, *, seconds: float = 5.0) -> Response:
-    """Carry the request out at once and answer `seconds` (real ones) later."""
+    """Carry the request out at once and respond `seconds` (real ones) later."""
     answer = await proceed()
     await exchange.wait_seconds(seconds)
     return answer
@@ -42,7 +42,7 @@ async def slow_answer(exchange: Exchange, proceed: Proceed, *, seconds: float = 
 
 @fault()
 async def stuck(exchange: Exchange, proceed: Proceed) -> Response:
-    """Accept the connection and never answer, until the client leaves."""
+    """Accept the connection and never respond, until the client disconnects."""
     del proceed
     await exchange.wait_seconds(None)
     return DropConnection()
@@ -50,21 +50,21 @@ async def stuck(exchange: Exchange, proceed: Proceed) -> Response:
 
 @fault(*_BYTE_STEPS)
 async def file_404(exchange: Exchange, proceed: Proceed) -> Response:
-    """The file is not there."""
+    """The file does not exist."""
     del exchange, proceed
     return PlainTextResponse("NoSuchKey", 404)
 
 
 @fault(*_BYTE_STEPS)
 async def ignore_range(exchange: Exchange, proceed: Proceed) -> Response:
-    """Answer the whole file to a Range request."""
+    """Send the whole file in response to a Range request."""
     exchange.scope["headers"] = [pair for pair in exchange.scope["headers"] if pair[0] != b"range"]
     return await proceed()
 
 
 @fault(*_BYTE_STEPS)
 async def redirect(exchange: Exchange, proceed: Proceed, *, status: int = 302) -> Response:
-    """Send the client to another address on the files port, as a CDN does."""
+    """Redirect to another address on the files port, as a CDN does."""
     if exchange.task is None:
         return await proceed()
     folder = "cdn" if exchange.step == "file" else "flow"
@@ -87,7 +87,7 @@ async def cut_unframed(exchange: Exchange, proceed: Proceed, *, share: float = 0
 
 @fault(*_BYTE_STEPS)
 async def short_file(exchange: Exchange, proceed: Proceed, *, share: float = 0.5) -> Response:
-    """Bytes and Content-Length are both short: only a look into the container shows it."""
+    """Bytes and Content-Length are both short: only the container shows that bytes are missing."""
     del exchange
     return ShortenedResponse(await proceed(), share)
 
@@ -103,5 +103,5 @@ async def no_length(exchange: Exchange, proceed: Proceed) -> Response:
 async def slow_drip(
     exchange: Exchange, proceed: Proceed, *, bytes_per_second: int = 65_536, share: float = 1.0
 ) -> Response:
-    """The bytes come slowly; after a share of them the rest comes at once."""
+    """Send the bytes slowly; after a share of them, send the rest at once."""
     return DrippingResponse(await proceed(), exchange, bytes_per_second, share)

@@ -1,1 +1,1 @@
-"""What Google's two Veo APIs share: how a create is read, an operation told, an error worded."""
+"""What Google's two Veo APIs share: requests, operations, errors."""

@@ -26,18 +26,17 @@ _USE_CASE_TEXT = (
 
 
 def error_response(code: int, message: str, *details: dict[str, Any]) -> Response:
-    """An error body; `details` are left out when there are none."""
+    """Return an error body; `details` are left out when there are none."""
     body: dict[str, Any] = {"code": code, "message": message, "status": _STATUS[code]}
     return JSONResponse({"error": body | ({"details": details} if details else {})}, code)
 
 
 def bad_request_error(message: str) -> Refusal:
-    """400."""
     return Refusal(error_response(400, message))
 
 
 def unsupported_error(name: str) -> Refusal:
-    """A member that the model does not know, be it misspelt or of another model."""
+    """Make the error for a member that the model does not know."""
     return bad_request_error(
         f"`{name}` isn't supported by this model. Please remove it or refer to the Gemini API "
         "documentation for supported usage."
@@ -45,22 +44,21 @@ def unsupported_error(name: str) -> Refusal:
 
 
 def use_case_error() -> Refusal:
-    """A mix of features that nobody makes."""
+    """Make the error for a combination of features that no model supports."""
     return bad_request_error(_USE_CASE_TEXT)
 
 
 def not_found_error() -> Refusal:
-    """404."""
     return Refusal(error_response(404, "Requested entity was not found."))
 
 
 def missing_key_error() -> Refusal:
-    """403: nobody says who is calling."""
+    """Make the error for a request without a key: 403."""
     return Refusal(error_response(403, _NO_CALLER_TEXT))
 
 
 def invalid_key_error(service: str) -> Refusal:
-    """400, not 401, for a key that is none."""
+    """Make the error for a wrong key: 400, not 401."""
     info = {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": "API_KEY_INVALID",
@@ -71,7 +69,7 @@ def invalid_key_error(service: str) -> Refusal:
 
 
 def unknown_url_page(path: str) -> Response:
-    """The page for any other address."""
+    """Return the HTML page for any other address."""
     return HTMLResponse(
         "<!DOCTYPE html>\n<html lang=en>\n  <title>Error 404 (Not Found)!!1</title>\n"
         "  <p><b>404.</b> <ins>That's an error.</ins>\n"

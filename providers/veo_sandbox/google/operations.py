@@ -1,4 +1,4 @@
-"""Operations: how one is ordered, and how it is told while it runs and when it is over."""
+"""Operations: how one is ordered, and its JSON while it runs and when it has ended."""
 
 import secrets
 import string
@@ -13,7 +13,7 @@ from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import DAY, Order, Outcome, Task, TaskState
 
 RETENTION_S = 2 * DAY
-"""For how long Google keeps a video (documented), in seconds."""
+"""Google keeps a video for two days (documented)."""
 
 _EXTENSION_S = 7.0
 _MAX_INPUT_S = 141.0
@@ -32,100 +32,104 @@ class ResponseFormat(Protocol):
         """A video."""
 
     def filtered_response(self, reason: str) -> dict[str, Any]:
-        """A video that was kept back."""
+        """A video that was filtered."""
 
     def empty_response(self) -> dict[str, Any]:
         """Neither a video nor a reason."""
 
 
 def random_id(length: int = 12) -> str:
-    """An id as Google's: lower-case letters and digits, which its SDK does not cut short."""
+    """Return an id like Google's: letters and digits, which its SDK does not truncate."""
     return "".join(secrets.choice(_LETTERS) for _ in range(length))
 
 
 def build_order(
-    exchange: Exchange, model: Model, asked: VideoRequest, source: Task | None, **facts: Any
+    exchange: Exchange, model: Model, request: VideoRequest, source: Task | None, **facts: Any
 ) -> Order:
-    """What a create asks for; `facts` are its route, dress and id, and what else differs."""
-    clip, seconds, length = _plan_clip(exchange.core, asked, source)
-    kept = {"length": length, "resolution": asked.resolution, "ratio": asked.ratio}
+    """Build the order for a create; `facts` are its route, profile, id, and what else differs."""
+    clip, seconds, length = _plan_clip(exchange.core, request, source)
+    clip_facts = {"length": length, "resolution": request.resolution, "ratio": request.ratio}
     return Order(
         model=model.id,
-        prompt=asked.prompt,
+        prompt=request.prompt,
         clip=clip,
-        amount=model.price_micros(seconds, asked.resolution),
+        amount=model.price_micros(seconds, request.resolution),
         outcome=exchange.forced_outcome,
         service_s=exchange.forced_service_s,
         retention_s=RETENTION_S,
-        request=_summarize_request(asked, length),
-        extra=kept | facts.pop("extra", {}),
+        request=_summarize_request(request, length),
+        extra=clip_facts | facts.pop("extra", {}),
         **facts,
     )
 
 
-def check_source(asked: VideoRequest, source: Task) -> None:
-    """Refuse to extend what cannot be.
+def check_source(request: VideoRequest, source: Task) -> None:
+    """Check that a video can be extended.
 
     Raises:
-        Refusal: another ratio (a video of 9:16 is only taken if 9:16 is asked for, as measured in
+        Refusal: another ratio (a 9:16 video is accepted only if 9:16 is requested, as measured in
             June 2026), another resolution than 720p, or too long.
     """
     earlier = source.order.extra
-    if earlier["ratio"] != asked.ratio:
-        told = f"must be {asked.ratio}, but got: {earlier['ratio']}"
-        raise bad_request_error(f"Aspect ratio of the input video {told}")
+    if earlier["ratio"] != request.ratio:
+        mismatch = f"must be {request.ratio}, but got: {earlier['ratio']}"
+        raise bad_request_error(f"Aspect ratio of the input video {mismatch}")
     if earlier["resolution"] != "720p":
         raise use_case_error()
     if earlier["length"] > _MAX_INPUT_S:
         raise bad_request_error(f"The input video is longer than {_MAX_INPUT_S:g} seconds.")
 
 
-def operation_body(task: Task, state: TaskState, telling: ResponseFormat) -> dict[str, Any]:
-    """The operation as a poll answers it; `done` is left out while it is not."""
+def operation_body(task: Task, state: TaskState, response_format: ResponseFormat) -> dict[str, Any]:
+    """Return the operation as a poll shows it; `done` is left out while it runs."""
     body: dict[str, Any] = {"name": task.id}
     if state.name == "completed":
-        return body | {"done": True, "response": telling.video_response(task)}
+        return body | {"done": True, "response": response_format.video_response(task)}
     if state.name == "failed":
-        return body | {"done": True} | _failure_body(task.outcome, telling)
+        return body | {"done": True} | _failure_body(task.outcome, response_format)
     return body
 
 
 def _plan_clip(
-    core: Core, asked: VideoRequest, source: Task | None
+    core: Core, request: VideoRequest, source: Task | None
 ) -> tuple[ClipSpec, float, float]:
-    """The clip, the seconds that are paid for, and the seconds of the finished file."""
+    """Return the clip, the seconds that are paid for, and the length of the finished file."""
     if source:
         length = source.order.extra["length"] + _EXTENSION_S
         return (
-            core.clips.plan_extension(source, asked.prompt, _EXTENSION_S, length),
+            core.clips.plan_extension(source, request.prompt, _EXTENSION_S, length),
             _EXTENSION_S,
             length,
         )
-    seconds = float(asked.seconds)
-    frames = [frame.data for frame in asked.frames]
-    references = [each.data for each in asked.references]
-    spec = ClipSpec(asked.prompt, *asked.size, seconds)
+    seconds = float(request.seconds)
+    frames = [frame.data for frame in request.frames]
+    references = [each.data for each in request.references]
+    spec = ClipSpec(request.prompt, *request.size, seconds)
     return core.clips.plan_clip(spec, frames, references), seconds, seconds
 
 
-def _summarize_request(asked: VideoRequest, length: float) -> dict[str, Any]:
-    width, height = asked.size
+def _summarize_request(request: VideoRequest, length: float) -> dict[str, Any]:
+    width, height = request.size
     return {
-        "prompt": asked.prompt,
+        "prompt": request.prompt,
         "size": f"{width}x{height}",
         "seconds": length,
-        "images": [image.to_json() for image in (*asked.frames, *asked.references)],
-        "video": summarize_json(asked.video),
-        "parameters": dict(asked.parameters),
+        "images": [image.to_json() for image in (*request.frames, *request.references)],
+        "video": summarize_json(request.video),
+        "parameters": dict(request.parameters),
     }
 
 
-def _failure_body(outcome: Outcome, telling: ResponseFormat) -> dict[str, Any]:
+def _failure_body(outcome: Outcome, response_format: ResponseFormat) -> dict[str, Any]:
     match _failure_kind(outcome):
         case "filtered":
-            return {"response": telling.filtered_response(outcome.message or telling.filter_reason)}
+            return {
+                "response": response_format.filtered_response(
+                    outcome.message or response_format.filter_reason
+                )
+            }
         case "empty":
-            return {"response": telling.empty_response()}
+            return {"response": response_format.empty_response()}
     code = int(outcome.code) if outcome.code.isdecimal() else 13
     return {"error": {"code": code, "message": outcome.message or _INTERNAL}}
 

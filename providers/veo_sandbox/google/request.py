@@ -1,6 +1,6 @@
-"""Reading `predictLongRunning`: what is asked for, and all that can be wrong with it.
+"""Parse `predictLongRunning`, and refuse everything that is wrong with it.
 
-Where a text is known from users of the API it is that text; the others are worded like them.
+Error texts that users of the API published are exact; the others are worded like them.
 """
 
 import base64
@@ -15,7 +15,7 @@ from veo_sandbox.profiles.images import ACCEPTED_FORMATS, image_format
 from veo_sandbox.state.price_list import Model
 
 MAX_BODY_BYTES = 20 * 1024 * 1024
-"""Bytes of a whole request (commonly reported)."""
+"""Limit of a whole request (commonly reported)."""
 
 _INSTANCE = frozenset({"prompt", "image", "lastFrame", "referenceImages", "video"})
 _PIXELS = {"720p": (1280, 720), "1080p": (1920, 1080), "4k": (3840, 2160)}
@@ -26,13 +26,13 @@ _MAX_REFERENCES = 3
 
 @dataclass(frozen=True, slots=True)
 class ApiFields:
-    """The members that one of the two APIs takes.
+    """The members that one of the two APIs knows.
 
     Attributes:
         top: Beside `instances` and `parameters`.
         parameters: Of `parameters`.
         video: Of an instance's `video`.
-        persons: Values of `personGeneration` for text and extension, and for pictures.
+        persons: Values of `personGeneration` for text and extension, and for images.
     """
 
     top: frozenset[str]
@@ -43,7 +43,7 @@ class ApiFields:
 
 @dataclass(slots=True)
 class VideoRequest:
-    """A create that was understood; `seconds` are those of the finished video's new part."""
+    """A parsed create; `seconds` is the length of the new part of the video."""
 
     prompt: str
     resolution: str = "720p"
@@ -57,32 +57,31 @@ class VideoRequest:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
         width, height = _PIXELS[self.resolution]
         return (width, height) if self.ratio == "16:9" else (height, width)
 
     @property
     def frames(self) -> list[Upload]:
-        """Start, then end."""
+        """The start frame and the end frame, where given."""
         return [frame for frame in (self.start, self.end) if frame]
 
 
 def parse_request(api: ApiFields, model: Model, exchange: Exchange) -> VideoRequest:
-    """Understand a create.
+    """Parse a create.
 
     Raises:
-        Refusal: something is wrong with it; nothing is begun then.
+        Refusal: something in it is wrong.
     """
     instance, parameters = _split_body(api, exchange)
     _check_members(instance, _INSTANCE, model)
     _check_members(parameters, api.parameters, model)
-    asked = VideoRequest(str(instance.get("prompt") or ""), parameters=parameters)
-    _read_parameters(asked, model, parameters)
-    _read_images(asked, instance)
-    asked.video = _parse_video(api, instance.get("video"))
-    _check_combination(asked)
-    _check_person_generation(api, asked, parameters)
-    return asked
+    request = VideoRequest(str(instance.get("prompt") or ""), parameters=parameters)
+    _read_parameters(request, model, parameters)
+    _read_images(request, instance)
+    request.video = _parse_video(api, instance.get("video"))
+    _check_combination(request)
+    _check_person_generation(api, request, parameters)
+    return request
 
 
 def _split_body(api: ApiFields, exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -91,8 +90,9 @@ def _split_body(api: ApiFields, exchange: Exchange) -> tuple[dict[str, Any], dic
     if exchange.malformed:
         raise bad_request_error(f"Invalid JSON payload received. {exchange.malformed}")
     if unknown := sorted(exchange.fields.keys() - api.top - {"instances", "parameters"}):
-        told = f'Unknown name "{unknown[0]}": Cannot find field.'
-        raise bad_request_error(f"Invalid JSON payload received. {told}")
+        raise bad_request_error(
+            f'Invalid JSON payload received. Unknown name "{unknown[0]}": Cannot find field.'
+        )
     match exchange.fields.get("instances"):
         case [dict(instance)]:
             pass
@@ -105,32 +105,33 @@ def _split_body(api: ApiFields, exchange: Exchange) -> tuple[dict[str, Any], dic
 
 
 def _check_members(
-    given: Mapping[str, Any], known: frozenset[str], model: Model | None = None
+    members: Mapping[str, Any], known: frozenset[str], model: Model | None = None
 ) -> None:
-    for name in given:
+    for name in members:
         if model and name == "video" and name in model.unsupported:
             raise bad_request_error("Video extension is not allowed for this model")
         if name not in known or (model and name in model.unsupported):
             raise unsupported_error(name)
 
 
-def _read_parameters(asked: VideoRequest, model: Model, given: Mapping[str, Any]) -> None:
-    asked.seconds = _parse_number(given, "durationSeconds", 8, _SECONDS)
-    _parse_number(given, "sampleCount", 1, (1,))
-    _parse_number(given, "seed", 0, range(2**32))
-    asked.ratio = _parse_choice(given, "aspectRatio", _RATIOS)
-    asked.resolution = _parse_choice(given, "resolution", tuple(_PIXELS))
-    if not model.has_price(asked.resolution):
-        raise bad_request_error(f"{asked.resolution} is not supported by this model.")
-    if asked.resolution != "720p" and asked.seconds != 8:
-        told = f"for a duration of {asked.seconds} seconds."
-        raise bad_request_error(f"{asked.resolution} is not supported {told}")
+def _read_parameters(request: VideoRequest, model: Model, members: Mapping[str, Any]) -> None:
+    request.seconds = _parse_number(members, "durationSeconds", 8, _SECONDS)
+    _parse_number(members, "sampleCount", 1, (1,))
+    _parse_number(members, "seed", 0, range(2**32))
+    request.ratio = _parse_choice(members, "aspectRatio", _RATIOS)
+    request.resolution = _parse_choice(members, "resolution", tuple(_PIXELS))
+    if not model.has_price(request.resolution):
+        raise bad_request_error(f"{request.resolution} is not supported by this model.")
+    if request.resolution != "720p" and request.seconds != 8:
+        raise bad_request_error(
+            f"{request.resolution} is not supported for a duration of {request.seconds} seconds."
+        )
 
 
 def _parse_number(
-    given: Mapping[str, Any], name: str, default: int, allowed: tuple[int, ...] | range
+    members: Mapping[str, Any], name: str, default: int, allowed: tuple[int, ...] | range
 ) -> int:
-    value = given.get(name, default)
+    value = members.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise bad_request_error(f"The value type for `{name}` needs to be a number.")
     if value not in allowed:
@@ -141,62 +142,62 @@ def _parse_number(
     return int(value)
 
 
-def _parse_choice(given: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
-    value = given.get(name, allowed[0])
+def _parse_choice(members: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
+    value = members.get(name, allowed[0])
     if value not in allowed:
-        told = ", ".join(allowed)
+        allowed_text = ", ".join(allowed)
         raise bad_request_error(
-            f"The value {value!r} for `{name}` is not supported. Use one of: {told}."
+            f"The value {value!r} for `{name}` is not supported. Use one of: {allowed_text}."
         )
     return str(value)
 
 
-def _read_images(asked: VideoRequest, instance: Mapping[str, Any]) -> None:
+def _read_images(request: VideoRequest, instance: Mapping[str, Any]) -> None:
     if "image" in instance:
-        asked.start = _parse_image("image", instance["image"])
+        request.start = _parse_image("image", instance["image"])
     if "lastFrame" in instance:
-        asked.end = _parse_image("lastFrame", instance["lastFrame"])
+        request.end = _parse_image("lastFrame", instance["lastFrame"])
     if "referenceImages" in instance:
-        asked.references = _parse_references(instance["referenceImages"])
+        request.references = _parse_references(instance["referenceImages"])
 
 
-def _parse_references(given: object) -> list[Upload]:
-    if not isinstance(given, list) or not 1 <= len(given) <= _MAX_REFERENCES:
+def _parse_references(members: object) -> list[Upload]:
+    if not isinstance(members, list) or not 1 <= len(members) <= _MAX_REFERENCES:
         raise bad_request_error(
             f"`referenceImages` needs to be a list of 1 to {_MAX_REFERENCES} images."
         )
-    return [_parse_reference(each) for each in given]
+    return [_parse_reference(each) for each in members]
 
 
-def _parse_reference(given: object) -> Upload:
-    if not isinstance(given, dict):
+def _parse_reference(members: object) -> Upload:
+    if not isinstance(members, dict):
         raise bad_request_error("`referenceImages` needs to be a list of objects.")
-    _check_members(given, frozenset({"image", "referenceType"}))
-    if str(given.get("referenceType")).lower() != "asset":
+    _check_members(members, frozenset({"image", "referenceType"}))
+    if str(members.get("referenceType")).lower() != "asset":
         raise use_case_error()
-    return _parse_image("referenceImages", given.get("image"))
+    return _parse_image("referenceImages", members.get("image"))
 
 
-def _parse_image(name: str, given: object) -> Upload:
-    if not isinstance(given, dict):
+def _parse_image(name: str, members: object) -> Upload:
+    if not isinstance(members, dict):
         raise bad_request_error(f"`{name}` needs to be an object.")
-    _check_members(given, frozenset({"bytesBase64Encoded", "mimeType"}))
-    if len(given) < 2:
+    _check_members(members, frozenset({"bytesBase64Encoded", "mimeType"}))
+    if len(members) < 2:
         raise bad_request_error(
             "Input instance with `image` should contain both `bytesBase64Encoded` and `mimeType` "
             "in underlying struct value."
         )
-    data = decode_base64(given["bytesBase64Encoded"], name)
+    data = decode_base64(members["bytesBase64Encoded"], name)
     if image_format(data) not in ACCEPTED_FORMATS:
         raise bad_request_error("Unable to process input image.")
-    return Upload(name, "", str(given["mimeType"]), data)
+    return Upload(name, "", str(members["mimeType"]), data)
 
 
 def decode_base64(text: object, name: str) -> bytes:
-    """The bytes of a base64 member.
+    """Return the bytes of a base64 member.
 
     Raises:
-        Refusal: it is none.
+        Refusal: it is not base64.
     """
     try:
         return base64.b64decode(str(text), validate=True)
@@ -204,31 +205,33 @@ def decode_base64(text: object, name: str) -> bytes:
         raise bad_request_error(f"Base64 decoding failed for `{name}`.") from None
 
 
-def _parse_video(api: ApiFields, given: object) -> dict[str, Any] | None:
-    if given is None:
+def _parse_video(api: ApiFields, members: object) -> dict[str, Any] | None:
+    if members is None:
         return None
-    if not isinstance(given, dict):
+    if not isinstance(members, dict):
         raise bad_request_error("`video` needs to be an object.")
-    _check_members(given, api.video)
-    return given
+    _check_members(members, api.video)
+    return members
 
 
-def _check_combination(asked: VideoRequest) -> None:
-    """What does not go together (documented, and measured by users)."""
-    if asked.references and (asked.frames or asked.video):
+def _check_combination(request: VideoRequest) -> None:
+    """Refuse features that cannot be combined (documented, and measured by users)."""
+    if request.references and (request.frames or request.video):
         raise unsupported_error("referenceImages")
-    alone = asked.end and not asked.start
-    short = asked.seconds != 8 and (asked.references or asked.video)
-    if alone or short or (asked.video and asked.frames):
+    has_only_end = request.end and not request.start
+    has_short_length = request.seconds != 8 and (request.references or request.video)
+    if has_only_end or has_short_length or (request.video and request.frames):
         raise use_case_error()
-    if asked.video and asked.resolution != "720p":
-        raise bad_request_error(f"{asked.resolution} is not supported for video extension.")
-    if not asked.prompt.strip() and not asked.start:
+    if request.video and request.resolution != "720p":
+        raise bad_request_error(f"{request.resolution} is not supported for video extension.")
+    if not request.prompt.strip() and not request.start:
         raise bad_request_error("`prompt` is required.")
 
 
-def _check_person_generation(api: ApiFields, asked: VideoRequest, given: Mapping[str, Any]) -> None:
-    value = given.get("personGeneration")
-    allowed = api.persons[1 if asked.frames or asked.references else 0]
+def _check_person_generation(
+    api: ApiFields, request: VideoRequest, members: Mapping[str, Any]
+) -> None:
+    value = members.get("personGeneration")
+    allowed = api.persons[1 if request.frames or request.references else 0]
     if value is not None and str(value).lower() not in allowed:
         raise bad_request_error(f"{value} for personGeneration is currently not supported.")

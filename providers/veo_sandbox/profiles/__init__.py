@@ -1,4 +1,4 @@
-"""The dresses of `/v1/videos`. A task wears the one it was created under all its life."""
+"""The profiles of `/v1/videos`. A task keeps the one it was created under."""
 
 from veo_sandbox.profiles.base import Profile, VideoRequest
 from veo_sandbox.profiles.legacy import Capture, Docs

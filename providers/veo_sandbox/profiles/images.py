@@ -1,4 +1,4 @@
-"""Uploaded pictures: what is taken, and what is refused."""
+"""Checks of uploaded images."""
 
 import base64
 import binascii
@@ -11,17 +11,17 @@ from veo_sandbox.exchange import Refusal, Upload
 from veo_sandbox.profiles.base import MAX_IMAGE_BYTES, Profile
 
 ACCEPTED_FORMATS = {"JPEG", "PNG", "WEBP"}
-"""Formats as Pillow calls them."""
+"""Formats, in Pillow's names."""
 
 
-def check_images(profile: Profile, images: Sequence[Upload], most: int) -> list[Upload]:
-    """The pictures, each of a kind and size that is taken; judged by bytes, never by name.
+def check_images(profile: Profile, images: Sequence[Upload], maximum: int) -> list[Upload]:
+    """Check that each image has an accepted format and size; the bytes decide, not the name.
 
     Raises:
-        Refusal: too many, too large, GIF, BMP, TIFF, or no picture at all.
+        Refusal: too many, too large, GIF, BMP, TIFF, or not an image.
     """
-    if len(images) > most:
-        text = f"at most {most} images are supported, got {len(images)}"
+    if len(images) > maximum:
+        text = f"at most {maximum} images are supported, got {len(images)}"
         raise profile.invalid_request("invalid_parameter", text, "input_reference")
     for image in images:
         if len(image.data) > MAX_IMAGE_BYTES:
@@ -34,26 +34,26 @@ def check_images(profile: Profile, images: Sequence[Upload], most: int) -> list[
 
 
 def parse_data_uri(profile: Profile, name: str, text: object) -> Upload:
-    """A data URI as an upload.
+    """Read a data URI as an upload.
 
     Raises:
-        Refusal: it is none; an address is not fetched.
+        Refusal: it is not a data URI; an address is not fetched.
     """
     head, _, data = str(text).partition(",")
     if not head.startswith("data:") or not head.endswith(";base64"):
         raise profile.invalid_request("invalid_request", f"{name}: must be a data URI", name)
     try:
-        picture = base64.b64decode(data, validate=True)
+        image = base64.b64decode(data, validate=True)
     except binascii.Error:
         raise profile.invalid_request("invalid_request", f"{name}: bad base64", name) from None
-    return Upload(name, "", head[len("data:") : -len(";base64")], picture)
+    return Upload(name, "", head[len("data:") : -len(";base64")], image)
 
 
 def image_format(data: bytes) -> str | None:
-    """What Pillow calls the format of a picture; None if it is none."""
+    """Return the format of an image in Pillow's names; None if it is not an image."""
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            picture.load()
-            return picture.format
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            return image.format
     except (OSError, ValueError, Image.DecompressionBombError):
         return None

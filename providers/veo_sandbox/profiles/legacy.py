@@ -14,19 +14,19 @@ _REFERENCE = {"input_reference", "input_reference[]"}
 
 
 class Legacy(Profile):
-    """How both dresses read a create: the model's name says it all."""
+    """How both profiles parse a create: the model's name decides everything."""
 
     families = ("legacy", "official")
 
     def parse_request(self, exchange: Exchange, model: Model) -> VideoRequest:
-        """JSON carries no picture: `image_urls` and the like are accepted and mean nothing."""
+        """Parse a create. JSON carries no image: `image_urls` and the like are ignored."""
         width, height = (int(side) for side in model.size.split("x"))
         images = self._read_images(exchange, model)
-        lacks = model.max_images > 0 and not images
+        lacks_image = model.max_images > 0 and not images
         outcome = Outcome("failed", "get_task_failed", "get_task_failed", NO_FRAME_TEXT)
         prompt = str(exchange.fields.get("prompt", ""))
         return VideoRequest(
-            prompt, width, height, images=images, outcome=outcome if lacks else None
+            prompt, width, height, images=images, outcome=outcome if lacks_image else None
         )
 
     def _read_images(self, exchange: Exchange, model: Model) -> list[Upload]:
@@ -34,16 +34,16 @@ class Legacy(Profile):
         if images and not model.max_images:
             text = f"model {model.id} does not support image input"
             raise self.invalid_request("model_not_support_image", text, "input_reference")
-        return check_images(self, images, most=2)
+        return check_images(self, images, maximum=2)
 
 
 class Capture(Legacy):
-    """As one real task was seen to answer, oddities included."""
+    """As one real task was seen to respond, oddities included."""
 
     name = "capture-2025-11"
 
     def created_body(self, task: Task) -> dict[str, Any]:
-        """As documented, with `created_at` beside `created`; no capture of this body exists."""
+        """As documented, plus `created_at`; no capture of this body exists."""
         created = int(task.created_at)
         return {
             "id": task.id,
@@ -55,7 +55,7 @@ class Capture(Legacy):
         }
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
-        """The completed body is the captured one: wrong model, wrong seconds, three addresses."""
+        """As captured when completed: wrong model, wrong seconds, three addresses."""
         url = f"{self.core.files_url}/flow/{task.file}.mp4"
         done = state.name == "completed"
         size = task.order.clip
@@ -83,7 +83,6 @@ class Docs(Legacy):
     name = "docs"
 
     def created_body(self, task: Task) -> dict[str, Any]:
-        """The documented create answer."""
         return self._common_members(task) | {"status": "queued", "model": task.order.model}
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
@@ -103,7 +102,7 @@ class Docs(Legacy):
         return JSONResponse(body)
 
     def not_ready_response(self, state: TaskState) -> Response:
-        """The documented 404 for anything that is not there."""
+        """The documented 404."""
         del state
         return self.missing_response()
 
@@ -114,7 +113,6 @@ class Docs(Legacy):
         )
 
     def no_content_response(self) -> Response:
-        """The same."""
         return self.missing_response()
 
     def unauthorized_response(self) -> Response:

@@ -1,6 +1,7 @@
 """The official-forward route: new-api in front of Google, for the `-generate-preview` models.
 
-Shapes are those of new-api's code; what it takes is as a sister service documents it.
+Shapes are those of new-api's code; the accepted requests are those that a sister service
+documents.
 """
 
 import json
@@ -48,15 +49,15 @@ class Official(Profile):
         return self.error_response(503, text, "new_api_error", "model_not_found")
 
     def parse_request(self, exchange: Exchange, model: Model) -> VideoRequest:
-        """Precedence: metadata, then `size`, then the default."""
+        """Parse a create. Precedence: metadata, then `size`, then the default."""
         fields = exchange.fields
         self._check_strings(fields)
-        metadata = self._parse_metadata(fields, folded=not exchange.is_json)
+        metadata = self._parse_metadata(fields, has_folded_fields=not exchange.is_json)
         resolution, ratio = self._choose_shape(fields, metadata)
         seconds = self._parse_seconds(fields, metadata, resolution)
         width, height = (int(side) for side in _SIZE_OF_SHAPE[resolution, ratio].split("x"))
         images = check_images(
-            self, self._read_images(exchange, fields, metadata), most=model.max_images
+            self, self._read_images(exchange, fields, metadata), maximum=model.max_images
         )
         prompt = str(fields.get("prompt", ""))
         return VideoRequest(prompt, width, height, float(seconds), resolution, images)
@@ -66,7 +67,7 @@ class Official(Profile):
         return self.task_body(task, TaskState("queued", 0.0))
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
-        """No address, whatever the state."""
+        """No address, in any state."""
         done = state.name in {"completed", "failed"}
         body = {
             "id": task.id,
@@ -89,15 +90,17 @@ class Official(Profile):
                 )
                 raise self.invalid_request("parse_request_failed", text)
 
-    def _parse_metadata(self, fields: Mapping[str, Any], *, folded: bool) -> dict[str, Any]:
-        given = fields.get("metadata") or {}
-        if isinstance(given, str):
-            given = _parse_json(given)
-        if not isinstance(given, dict):
+    def _parse_metadata(
+        self, fields: Mapping[str, Any], *, has_folded_fields: bool
+    ) -> dict[str, Any]:
+        values = fields.get("metadata") or {}
+        if isinstance(values, str):
+            values = _parse_json(values)
+        if not isinstance(values, dict):
             raise self.invalid_request("parse_request_failed", "metadata must be a JSON object")
-        if not folded:
-            return given
-        return {k: _parse_number(v) for k, v in fields.items() if k not in _KNOWN_FIELDS} | given
+        if not has_folded_fields:
+            return values
+        return {k: _parse_number(v) for k, v in fields.items() if k not in _KNOWN_FIELDS} | values
 
     def _choose_shape(
         self, fields: Mapping[str, Any], metadata: Mapping[str, Any]
@@ -118,7 +121,7 @@ class Official(Profile):
     def _parse_seconds(
         self, fields: Mapping[str, Any], metadata: Mapping[str, Any], resolution: str
     ) -> int:
-        """Anything else that looks like a length, `duration` above all, is not looked at."""
+        """Parse the length; other fields that look like one, `duration` above all, are ignored."""
         if "generateAudio" in metadata:
             raise self._google_error("`generateAudio` isn't supported by this model.")
         text = fields.get("seconds", "4")
@@ -145,13 +148,13 @@ class Official(Profile):
         return images
 
     def _google_error(self, message: str) -> Refusal:
-        """What Google refused, wrapped: its whole body as the message's text."""
+        """Wrap an error of Google as new-api does: Google's whole body is the message."""
         error = {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}
         return self.invalid_request("fail_to_fetch_task", json.dumps({"error": error}))
 
 
 def generation_response(core: Core, task: Task, state: TaskState) -> Response:
-    """The answer of `/v1/video/generations/{id}`: new-api's TaskDto in an envelope."""
+    """Return the response of `/v1/video/generations/{id}`: new-api's TaskDto in an envelope."""
     words = {"queued": "QUEUED", "running": "IN_PROGRESS", "failed": "FAILURE"}
     ended = state.name in {"completed", "failed"}
     failed = state.name == "failed"
@@ -163,6 +166,7 @@ def generation_response(core: Core, task: Task, state: TaskState) -> Response:
         "user_id": 1,
         "group": "default",
         "channel_id": 1,
+        # new-api counts 500,000 units per USD; amounts are in millionths.
         "quota": task.order.amount // 2,
         "action": "generate",
         "status": words.get(state.name, "SUCCESS"),
@@ -186,7 +190,7 @@ def _parse_json(text: str) -> Any:
 
 
 def _parse_number(text: Any) -> Any:
-    """A form's text, as a number where it is one."""
+    """Return a form's text as a number where it is one."""
     for kind in (int, float):
         try:
             return kind(text)

@@ -1,4 +1,4 @@
-"""As OpenAI's own video endpoint, for its own client: what `openai-python` 3.x sends and reads."""
+"""OpenAI's own video endpoint, as its client `openai-python` 3.x sends to and reads from it."""
 
 from typing import Any
 
@@ -28,11 +28,10 @@ class OpenAI(Profile):
     default_model = "sora-2"
 
     def new_id(self) -> str:
-        """`video_` and a token."""
         return f"video_{random_token(48).lower()}"
 
     def parse_request(self, exchange: Exchange, model: Model) -> VideoRequest:
-        """Everything from the fields; a legacy model's own size when none is asked for."""
+        """Parse a create; a legacy model's own size is the default."""
         fields = exchange.fields
         size = fields.get("size") or model.size or "720x1280"
         sizes = [each for each in _RESOLUTION_OF_SIZE if model.has_price(_RESOLUTION_OF_SIZE[each])]
@@ -42,14 +41,13 @@ class OpenAI(Profile):
         if seconds not in _SECONDS:
             raise self._value_error("seconds", seconds, _SECONDS)
         width, height = (int(side) for side in size.split("x"))
-        images = check_images(self, self._read_images(exchange), most=2)
+        images = check_images(self, self._read_images(exchange), maximum=2)
         prompt = str(fields.get("prompt", ""))
         return VideoRequest(
             prompt, width, height, float(seconds), _RESOLUTION_OF_SIZE[size], images
         )
 
     def created_body(self, task: Task) -> dict[str, Any]:
-        """A queued video."""
         return self.task_body(task, TaskState("queued", 0.0))
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
@@ -73,26 +71,23 @@ class OpenAI(Profile):
         }
 
     def not_ready_response(self, state: TaskState) -> Response:
-        """404, with a hint."""
         del state
         text = "Video is not ready yet, use GET /v1/videos/{video_id} to check status."
         return self.error_response(404, text, "invalid_request_error", None)
 
     def missing_response(self) -> Response:
-        """404."""
         return self.error_response(404, "Video not found.", "invalid_request_error", None)
 
     def no_content_response(self) -> Response:
-        """The same."""
         return self.missing_response()
 
     def unauthorized_response(self) -> Response:
-        """401; the key is never repeated."""
+        """401; the key is not repeated."""
         text = "Incorrect API key provided."
         return self.error_response(401, text, "invalid_request_error", "invalid_api_key")
 
     def unknown_model_response(self, model: str) -> Response:
-        """400: not one of the values."""
+        """400, as for any invalid value."""
         text = f"Invalid value: '{model}' is no video model."
         return self.error_response(
             400, text, "invalid_request_error", "invalid_value", param="model"
@@ -111,7 +106,7 @@ class OpenAI(Profile):
         )
 
     def task_error_response(self, status: int, code: str, message: str) -> Response:
-        """Always an error object."""
+        """Always an `error` object."""
         return self.error_response(status, message, "invalid_request_error", code)
 
     def error_response(
@@ -121,7 +116,7 @@ class OpenAI(Profile):
         return super().error_response(status, message, kind, code, **{"param": None, **more})
 
     def _read_images(self, exchange: Exchange) -> list[Upload]:
-        """Files, or the reference object that newer clients send as form fields."""
+        """Read files, or the reference object that newer clients send as form fields."""
         images = [file for file in exchange.files if file.name in _REFERENCE]
         if address := exchange.fields.get("input_reference[image_url]"):
             images.append(parse_data_uri(self, "input_reference", address))

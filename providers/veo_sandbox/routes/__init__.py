@@ -14,7 +14,7 @@ TaskFinder = Callable[[Core, Exchange], Task | None]
 
 
 def find_by_path(core: Core, exchange: Exchange) -> Task | None:
-    """The task of `/v1/videos/{task}`, or of the video `{file}`."""
+    """Return the task of `/v1/videos/{task}`, or of the video `{file}`."""
     if "file" in exchange.params:
         return core.tasks.find_by_file(exchange.params["file"])
     task = core.tasks.find(exchange.params.get("task", ""))
@@ -24,8 +24,8 @@ def find_by_path(core: Core, exchange: Exchange) -> Task | None:
 class RouteSpec(NamedTuple):
     """A route of a wire.
 
-    `step` is what faults are aimed at: create, stream (a create too), poll, content, file or
-    other. `find` tells the pipeline, before faults and handler run, which task is asked for.
+    `step` is what fault rules select: create, stream (also a create), poll, content, file or
+    other. `find_task` returns the requested task before faults and handler run.
     """
 
     method: str

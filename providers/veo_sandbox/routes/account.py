@@ -1,4 +1,4 @@
-"""What an account can ask: its models and its balance."""
+"""What an account can query: its models and its balance."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ _QUOTA_PER_USD = 500_000
 
 
 async def list_models(core: Core, exchange: Exchange) -> Response:
-    """GET /v1/models: an OpenAI list of what this profile sells."""
+    """GET /v1/models: an OpenAI list of the models that this profile sells."""
     profile = PROFILES[core.profile](core)
     if exchange.bearer_key != core.key:
         raise Refusal(profile.unauthorized_response())
@@ -28,10 +28,10 @@ async def list_models(core: Core, exchange: Exchange) -> Response:
 
 
 async def get_user(core: Core, exchange: Exchange) -> Response:
-    """GET /api/user/self: the balance, for the system token alone; always gzip (documented)."""
+    """GET /api/user/self: the balance, only for the system token; always gzip (documented)."""
     if exchange.headers.get("authorization") != core.system_token:
-        told = "无权进行此操作，access token 无效"  # noqa: RUF001 - the wire's own text
-        body = {"success": False, "message": told}
+        message = "无权进行此操作，access token 无效"  # noqa: RUF001 - the wire's own text
+        body = {"success": False, "message": message}
         return JSONResponse(body, 401)
     now = core.clock.now()
     balance = core.account.get_balance(now)
@@ -47,6 +47,7 @@ async def get_user(core: Core, exchange: Exchange) -> Response:
         "group": "default",
     }
     text = json.dumps({"success": True, "message": None, "data": data}).encode()
+    # The service compresses this response whatever the client accepts.
     headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
     return Response(gzip.compress(text), media_type="application/json", headers=headers)
 

@@ -1,4 +1,4 @@
-"""`/v1/chat/completions`: one call that ends with the video; charged when it is accepted."""
+"""`/v1/chat/completions`: one request that ends with the video; charged when it is accepted."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -20,11 +20,11 @@ from veo_sandbox.state.tasks import Order, Outcome, Task
 
 _SECONDS = 8.0
 _CLOCK_CHECK_S = 0.05
-"""Real seconds between two looks at a clock that anybody may advance."""
+"""Real seconds between two looks at the clock, which may be advanced at any time."""
 
 
 async def create_chat(core: Core, exchange: Exchange) -> Response:
-    """POST /v1/chat/completions: make the videos while the client listens."""
+    """POST /v1/chat/completions: make the videos while the client waits."""
     gateway = Gateway(core)
     if exchange.bearer_key != core.key:
         raise Refusal(gateway.unauthorized_response())
@@ -49,7 +49,7 @@ async def create_chat(core: Core, exchange: Exchange) -> Response:
 async def _stream_payloads(
     core: Core, exchange: Exchange, dialect: Dialect, tasks: list[Task]
 ) -> AsyncIterator[str]:
-    """The payloads of a stream, each when its time has come."""
+    """Yield the payloads of a stream, each when it is due."""
     for payload in dialect.opening_payloads():
         yield payload
     last = max(tasks, key=lambda task: task.done_at)
@@ -62,18 +62,19 @@ async def _stream_payloads(
 
 
 async def _wait_until(core: Core, exchange: Exchange, moment: float) -> bool:
-    """Wait until the sandbox's clock shows a moment; False if nobody listens any more."""
+    """Wait until the sandbox's clock shows a moment; return False if the client is gone."""
     while not exchange.is_abandoned:
+        # Another process may have changed speed or time of the clock.
         core.refresh()
-        missing = (moment - core.clock.now()) / core.clock.speed
-        if missing <= 0:
+        remaining_s = (moment - core.clock.now()) / core.clock.speed
+        if remaining_s <= 0:
             return True
-        await exchange.wait_seconds(min(missing, _CLOCK_CHECK_S))
+        await exchange.wait_seconds(min(remaining_s, _CLOCK_CHECK_S))
     return False
 
 
 async def _wait_for_end(core: Core, exchange: Exchange, tasks: list[Task]) -> EndedTasks:
-    """The tasks with their last states; none if nobody listens any more."""
+    """Return the tasks with their last states; none if the client is gone."""
     while not exchange.is_abandoned:
         core.refresh()
         states = [(task, core.task_state(task)) for task in tasks]
@@ -84,10 +85,10 @@ async def _wait_for_end(core: Core, exchange: Exchange, tasks: list[Task]) -> En
 
 
 def _build_orders(core: Core, exchange: Exchange, model: Model, chat: ChatRequest) -> list[Order]:
-    """One order for each video; the first bears the id that the client is told."""
+    """Build an order for each video; the first has the id that the client gets."""
     name = f"foaicmpl-{uuid4()}"
-    names = [name] + [f"{name}-{number}" for number in range(2, chat.videos + 1)]
-    return [_build_order(core, exchange, model, chat, each) for each in names]
+    ids = [name] + [f"{name}-{number}" for number in range(2, chat.videos + 1)]
+    return [_build_order(core, exchange, model, chat, task_id) for task_id in ids]
 
 
 def _build_order(
@@ -95,24 +96,24 @@ def _build_order(
 ) -> Order:
     width, height = (int(side) for side in model.size.split("x"))
     spec = ClipSpec(chat.prompt, width, height, _SECONDS)
-    lacks = model.max_images > 0 and not chat.images and not chat.linked_images
+    lacks_image = model.max_images > 0 and not chat.images and not chat.linked_images
     return Order(
         route="chat",
         profile=exchange.dialect or Dialect.name,
         id=name,
         model=model.id,
         prompt=chat.prompt,
-        clip=core.clips.plan_clip(spec, [picture.data for picture in chat.images]),
+        clip=core.clips.plan_clip(spec, [image.data for image in chat.images]),
         amount=model.price_micros(_SECONDS),
         billing="on_accept",
         outcome=exchange.forced_outcome
-        or (Outcome("failed", message=NO_FRAME_TEXT) if lacks else None),
+        or (Outcome("failed", message=NO_FRAME_TEXT) if lacks_image else None),
         service_s=exchange.forced_service_s,
         request={
             "prompt": chat.prompt,
             "size": model.size,
             "stream": chat.stream,
-            "images": [picture.to_json() for picture in chat.images],
+            "images": [image.to_json() for image in chat.images],
             "linked": chat.linked_images,
         },
     )

@@ -1,4 +1,4 @@
-"""`/sandbox/...`: look at the sandbox and steer it. No key, no faults, no delay, no record."""
+"""`/sandbox/...`: inspect and control the sandbox. No key, no faults, no delay, no log."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,7 +13,7 @@ from veo_sandbox.faults.rules import FaultRules
 
 
 class Control:
-    """The handlers. A wrong value is answered 400 with what is allowed."""
+    """The handlers. A wrong value is refused with 400 and a text that says what is allowed."""
 
     def __init__(self, core: Core, rules: FaultRules) -> None:
         self._core = core
@@ -25,7 +25,7 @@ class Control:
         return self._core.account.list_bills(self._core.clock.now())
 
     def list_tasks(self, body: Any) -> Any:
-        """GET: every id given out."""
+        """GET: every task."""
         del body
         return self._core.describe_tasks()
 
@@ -35,7 +35,7 @@ class Control:
         return self._core.request_log.list_entries()
 
     def clear_requests(self, body: Any) -> Any:
-        """DELETE: empty that record."""
+        """DELETE: clear that log."""
         del body
         self._core.request_log.clear()
         return []
@@ -46,7 +46,7 @@ class Control:
         return self._core.leak_log.list_entries()
 
     def handle_clock(self, body: Any) -> Any:
-        """GET: the time; POST {"advance": seconds}: let some pass."""
+        """GET: the time; POST {"advance": seconds}: advance it."""
         if body is not None:
             self._core.clock.advance(_require_member(body, "advance"))
         return {"now": self._core.clock.now(), "speed": self._core.clock.speed}
@@ -58,7 +58,7 @@ class Control:
         return self._core.describe_settings()
 
     def handle_faults(self, body: Any) -> Any:
-        """GET: the rules; POST {"rules": [...]}: add some."""
+        """GET: the fault rules; POST {"rules": [...]}: add some."""
         if body is not None:
             rules = _require_member(body, "rules")
             if not isinstance(rules, list):
@@ -67,7 +67,7 @@ class Control:
         return {"rules": self._rules.list_rules()}
 
     def clear_faults(self, body: Any) -> Any:
-        """DELETE: drop all rules."""
+        """DELETE: remove all rules."""
         del body
         self._rules.clear_rules()
         return {"rules": []}
@@ -79,7 +79,7 @@ class Control:
 
 
 def build_routes(core: Core, rules: FaultRules) -> list[BaseRoute]:
-    """The control routes of a sandbox."""
+    """Build the control routes of a sandbox."""
     control = Control(core, rules)
     table: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
         ("GET", "bills", control.list_bills),

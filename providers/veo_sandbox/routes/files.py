@@ -1,4 +1,4 @@
-"""The files port: finished videos at unsigned addresses, where no key has business."""
+"""The files port: finished videos at unsigned addresses, where no client may send a key."""
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -18,7 +18,7 @@ async def get_video(core: Core, exchange: Exchange) -> Response:
 
 
 async def not_found(core: Core, exchange: Exchange) -> Response:
-    """What the store answers for a file that is not, or no longer, there."""
+    """The response for a file that does not exist any more, or never did."""
     return _report_leak(core, exchange) or PlainTextResponse(
         "NoSuchKey", 404, media_type="application/xml"
     )

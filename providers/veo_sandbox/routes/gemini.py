@@ -28,8 +28,8 @@ from veo_sandbox.state.price_list import Model, load_models
 from veo_sandbox.state.tasks import Task
 
 _PUBLIC_URL = "https://generativelanguage.googleapis.com/v1beta"
-"""The host in every address of a video. google-genai asks its own base URL instead, but only for
-addresses of `https`, and only up to the first character of an id that is neither a small letter
+"""The host in every address of a video. google-genai replaces it by its own base URL, but only in
+`https` addresses, and only up to the first character of an id that is neither a lower-case letter
 nor a digit."""
 
 _API = ApiFields(
@@ -65,18 +65,15 @@ class _GeminiFormat:
     )
 
     def video_response(self, task: Task) -> dict[str, Any]:
-        """One sample with its address."""
         uri = f"{_PUBLIC_URL}/files/{task.file}:download?alt=media"
         return self._wrap_response({"generatedSamples": [{"video": {"uri": uri}}]})
 
     def filtered_response(self, reason: str) -> dict[str, Any]:
-        """No sample, and why."""
         return self._wrap_response(
             {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": [reason]}
         )
 
     def empty_response(self) -> dict[str, Any]:
-        """Nothing."""
         return self._wrap_response({})
 
     def _wrap_response(self, response: dict[str, Any]) -> dict[str, Any]:
@@ -84,16 +81,16 @@ class _GeminiFormat:
 
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
-    """POST models/{model}:predictLongRunning: begin a video, or an extension of one."""
+    """POST models/{model}:predictLongRunning: start a video, or the extension of one."""
     _authorize(core, exchange)
     model = _find_model(core, exchange)
-    asked = parse_request(_API, model, exchange)
-    source = _find_source(core, asked)
+    request = parse_request(_API, model, exchange)
+    source = _find_source(core, request)
     name = f"models/{model.id}/operations/{random_id()}"
     facts = {"route": "gemini", "profile": "gemini", "id": name, "file": random_id()}
     try:
         exchange.accepted_task = core.accept_order(
-            build_order(exchange, model, asked, source, **facts)
+            build_order(exchange, model, request, source, **facts)
         )
     except BalanceError:
         raise Refusal(_no_credit_response()) from None
@@ -103,7 +100,6 @@ async def create_video(core: Core, exchange: Exchange) -> Response:
 
 
 async def poll_operation(core: Core, exchange: Exchange) -> Response:
-    """GET {operation}."""
     _authorize(core, exchange)
     if exchange.task is None or exchange.state is None or exchange.state.name == "gone":
         raise not_found_error()
@@ -111,7 +107,7 @@ async def poll_operation(core: Core, exchange: Exchange) -> Response:
 
 
 async def get_file(core: Core, exchange: Exchange) -> Response:
-    """GET files/{file}: what is known of a finished video."""
+    """GET files/{file}: the metadata of a finished video."""
     _authorize(core, exchange)
     return JSONResponse(_file_metadata(core, _find_video(core, exchange)))
 
@@ -126,32 +122,29 @@ async def download_file(core: Core, exchange: Exchange) -> Response:
 
 
 async def list_models(core: Core, exchange: Exchange) -> Response:
-    """GET models."""
     _authorize(core, exchange)
-    sold = {} if core.settings.retired else _sold_models()
-    return JSONResponse({"models": [_describe_model(model) for model in sold.values()]})
+    available = {} if core.settings.retired else _sold_models()
+    return JSONResponse({"models": [_describe_model(model) for model in available.values()]})
 
 
 async def get_model(core: Core, exchange: Exchange) -> Response:
-    """GET models/{model}."""
     _authorize(core, exchange)
     return JSONResponse(_describe_model(_find_model(core, exchange)))
 
 
 async def list_models_v1(core: Core, exchange: Exchange) -> Response:
-    """GET /v1/models, which is the gateway's too: the key tells whose caller it is."""
+    """GET /v1/models, which the gateway also has: the kind of key tells them apart."""
     google = exchange.google_key and not exchange.bearer_key
     return await (list_models if google else account.list_models)(core, exchange)
 
 
 async def unknown_url(core: Core, exchange: Exchange) -> Response:
-    """Any other address."""
     del core
     return unknown_url_page(exchange.path)
 
 
 def find_by_operation(core: Core, exchange: Exchange) -> Task | None:
-    """The task of `models/{model}/operations/{operation}`, or of `operations/{operation}`."""
+    """Return the task of `models/{model}/operations/{operation}`, or `operations/{operation}`."""
     tail = f"operations/{exchange.params['operation']}"
     model = exchange.params.get("model")
     task = (
@@ -181,40 +174,40 @@ def _find_model(core: Core, exchange: Exchange) -> Model:
     if model is None:
         version = exchange.path.split("/")[1]
         known = "Call ListModels to see the list of available models and their supported methods."
-        told = f"models/{name} is not found for API version {version}, or is not supported for"
-        raise Refusal(error_response(404, f"{told} predictLongRunning. {known}"))
+        text = f"models/{name} is not found for API version {version}, or is not supported for"
+        raise Refusal(error_response(404, f"{text} predictLongRunning. {known}"))
     if core.settings.retired:
         advice = "Please update your code to use a newer model for the latest features"
-        told = f"This model models/{name} is no longer available. {advice} and improvements."
-        raise Refusal(error_response(404, told))
+        text = f"This model models/{name} is no longer available. {advice} and improvements."
+        raise Refusal(error_response(404, text))
     return model
 
 
-def _find_source(core: Core, asked: VideoRequest) -> Task | None:
-    """The finished video that an extension names; None if it names none.
+def _find_source(core: Core, request: VideoRequest) -> Task | None:
+    """Return the finished video that an extension names; None if it names none.
 
     Raises:
         Refusal: no address, one of another service, or a video that cannot be extended (yet).
     """
-    if asked.video is None:
+    if request.video is None:
         return None
-    uri = asked.video.get("uri")
+    uri = request.video.get("uri")
     if not uri:
         raise bad_request_error("Video URI not found in the request.")
-    found = _FILE_URI.fullmatch(str(uri))
-    if not found:
+    match = _FILE_URI.fullmatch(str(uri))
+    if not match:
         raise bad_request_error("Could not parse the file name")
-    task = core.tasks.find_by_file(found[1])
+    task = core.tasks.find_by_file(match[1])
     if task is None or task.order.route != "gemini" or _is_processing(core, task):
         raise bad_request_error(UNPROCESSED_TEXT)
     if not core.has_file(task):
-        raise Refusal(_forbidden_response(found[1]))
-    check_source(asked, task)
+        raise Refusal(_forbidden_response(match[1]))
+    check_source(request, task)
     return task
 
 
 def _is_processing(core: Core, task: Task) -> bool:
-    """Whether a video is not processed yet: for a while after its operation is done, too."""
+    """Return whether a video is not processed yet, which lasts beyond the end of its operation."""
     return core.clock.now() < task.done_at + core.settings.processing_lag
 
 
@@ -226,14 +219,14 @@ def _find_video(core: Core, exchange: Exchange) -> Task:
 
 
 def _forbidden_response(file: str) -> Response:
-    told = f"You do not have permission to access the File {file} or it may not exist."
-    return error_response(403, told)
+    text = f"You do not have permission to access the File {file} or it may not exist."
+    return error_response(403, text)
 
 
 def _no_credit_response() -> Response:
-    told = "Your prepayment credits are depleted. Please go to AI Studio at"
+    text = "Your prepayment credits are depleted. Please go to AI Studio at"
     return error_response(
-        429, f"{told} https://ai.studio/projects to manage your project and billing."
+        429, f"{text} https://ai.studio/projects to manage your project and billing."
     )
 
 

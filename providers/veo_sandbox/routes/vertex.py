@@ -1,8 +1,8 @@
 """The Agent Platform (Vertex AI) under `/v1beta1` and `/v1`, and a Cloud Storage for its videos.
 
-Videos come inside the poll's answer, or at `gs://` addresses when `storageUri` asks for it. Those
-are served on the files port, as Cloud Storage's JSON API does:
-`/storage/v1/b/BUCKET/o/OBJECT?alt=media`, for a Bearer token alone.
+Videos are in the response to the poll, or at `gs://` addresses if `storageUri` is set. Those are
+served on the files port, as Cloud Storage's JSON API does, only with a Bearer token:
+`/storage/v1/b/BUCKET/o/OBJECT?alt=media`.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from veo_sandbox.state.price_list import Model, load_models
 from veo_sandbox.state.tasks import Task
 
 _DEFAULT_LOCATION = "projects/sandbox/locations/us-central1"
-"""Where the operations of callers are that name no project."""
+"""The location of operations whose create named no project."""
 
 _PERSON_VALUES = frozenset({"allow_all", "allow_adult", "dont_allow", "disallow"})
 _API = ApiFields(
@@ -72,17 +72,16 @@ class _VertexFormat:
         self._core = core
 
     def video_response(self, task: Task) -> dict[str, Any]:
-        """One video, by its address in storage or with its bytes."""
+        """One video, with its address in storage or with its bytes."""
         if uri := task.order.extra["uri"]:
-            place = {"gcsUri": uri}
+            location = {"gcsUri": uri}
         else:
             data = self._core.clips.clip_path(task).read_bytes()
-            place = {"bytesBase64Encoded": base64.b64encode(data).decode()}
-        videos = [place | {"mimeType": "video/mp4"}]
+            location = {"bytesBase64Encoded": base64.b64encode(data).decode()}
+        videos = [location | {"mimeType": "video/mp4"}]
         return {"@type": _RESPONSE, "raiMediaFilteredCount": 0, "videos": videos}
 
     def filtered_response(self, reason: str) -> dict[str, Any]:
-        """No video, and why."""
         return {
             "@type": _RESPONSE,
             "raiMediaFilteredCount": 1,
@@ -90,27 +89,26 @@ class _VertexFormat:
         }
 
     def empty_response(self) -> dict[str, Any]:
-        """Nothing."""
         return {"@type": _RESPONSE}
 
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
-    """POST {model}:predictLongRunning: begin a video, or an extension of one."""
+    """POST {model}:predictLongRunning: start a video, or the extension of one."""
     _authorize(core, exchange)
     model = _find_model(exchange)
-    asked = parse_request(_API, model, exchange)
-    source = await asyncio.to_thread(_find_source, core, asked)
+    request = parse_request(_API, model, exchange)
+    source = await asyncio.to_thread(_find_source, core, request)
     name = f"{_model_name(exchange)}/operations/{uuid4()}"
     file = str(uuid4())
     facts = {"route": "vertex", "profile": "vertex", "id": name, "file": file}
-    extra = {"uri": _build_object_uri(asked, file)}
+    extra = {"uri": _build_object_uri(request, file)}
     try:
         exchange.accepted_task = core.accept_order(
-            build_order(exchange, model, asked, source, extra=extra, **facts)
+            build_order(exchange, model, request, source, extra=extra, **facts)
         )
     except BalanceError:
-        told = "This API method requires billing to be enabled."
-        raise Refusal(error_response(403, told)) from None
+        text = "This API method requires billing to be enabled."
+        raise Refusal(error_response(403, text)) from None
     if source:
         core.tasks.restart_retention(source, core.clock.now())
     return JSONResponse({"name": name})
@@ -126,7 +124,6 @@ async def poll_operation(core: Core, exchange: Exchange) -> Response:
 
 
 async def get_model(core: Core, exchange: Exchange) -> Response:
-    """GET {model}."""
     _authorize(core, exchange)
     model = _find_model(exchange)
     return JSONResponse(
@@ -144,9 +141,11 @@ async def get_object(core: Core, exchange: Exchange) -> Response:
     if exchange.google_key:
         core.leak_log.add_entry(exchange.to_log_entry())
     if exchange.bearer_key != core.key:
-        who = "Anonymous caller" if exchange.bearer_key is None else "The caller"
-        told = f"{who} does not have storage.objects.get access to the Google Cloud Storage object."
-        return error_response(401, told)
+        caller = "Anonymous caller" if exchange.bearer_key is None else "The caller"
+        text = (
+            f"{caller} does not have storage.objects.get access to the Google Cloud Storage object."
+        )
+        return error_response(401, text)
     if exchange.task is None or not core.has_file(exchange.task):
         return error_response(
             404, f"No such object: {exchange.params['bucket']}/{exchange.params['object']}"
@@ -157,13 +156,13 @@ async def get_object(core: Core, exchange: Exchange) -> Response:
 
 
 def find_by_body(core: Core, exchange: Exchange) -> Task | None:
-    """The task that the body's `operationName` names."""
+    """Return the task that the body's `operationName` names."""
     task = core.tasks.find(str(exchange.fields.get("operationName", "")))
     return task if task and task.order.route == "vertex" else None
 
 
 def find_by_object(core: Core, exchange: Exchange) -> Task | None:
-    """The task whose video is that object."""
+    """Return the task whose video is that object."""
     return _find_stored(core, f"gs://{exchange.params['bucket']}/{exchange.params['object']}")
 
 
@@ -172,31 +171,31 @@ def _authorize(core: Core, exchange: Exchange) -> None:
         if exchange.google_key != core.key:
             raise invalid_key_error("aiplatform.googleapis.com")
     elif exchange.bearer_key != core.key:
-        told = "Request had invalid authentication credentials. Expected OAuth 2 access token,"
+        text = "Request had invalid authentication credentials. Expected OAuth 2 access token,"
         more = "login cookie or other valid authentication credential."
-        raise Refusal(error_response(401, f"{told} {more}"))
+        raise Refusal(error_response(401, f"{text} {more}"))
 
 
 def _find_model(exchange: Exchange) -> Model:
     model = load_models("google").get(exchange.params["model"])
     if model is None or model.family != "vertex":
-        told = (
+        text = (
             f"Publisher Model `{_model_name(exchange)}` was not found or your project does not have"
         )
         more = "access to it. Please ensure you are using a valid model version."
-        raise Refusal(error_response(404, f"{told} {more}"))
+        raise Refusal(error_response(404, f"{text} {more}"))
     return model
 
 
 def _model_name(exchange: Exchange) -> str:
-    place, params = _DEFAULT_LOCATION, exchange.params
+    location, params = _DEFAULT_LOCATION, exchange.params
     if "project" in params:
-        place = f"projects/{params['project']}/locations/{params['location']}"
-    return f"{place}/publishers/google/models/{params['model']}"
+        location = f"projects/{params['project']}/locations/{params['location']}"
+    return f"{location}/publishers/google/models/{params['model']}"
 
 
-def _build_object_uri(asked: VideoRequest, file: str) -> str:
-    folder = asked.parameters.get("storageUri")
+def _build_object_uri(request: VideoRequest, file: str) -> str:
+    folder = request.parameters.get("storageUri")
     if folder is None:
         return ""
     if not str(folder).startswith("gs://"):
@@ -204,19 +203,19 @@ def _build_object_uri(asked: VideoRequest, file: str) -> str:
     return f"{str(folder).rstrip('/')}/{file}/sample_0.mp4"
 
 
-def _find_source(core: Core, asked: VideoRequest) -> Task | None:
-    """The finished video that an extension names by its address or its bytes."""
-    if asked.video is None:
+def _find_source(core: Core, request: VideoRequest) -> Task | None:
+    """Return the finished video that an extension names by its address or its bytes."""
+    if request.video is None:
         return None
-    if "gcsUri" in asked.video:
-        task = _find_stored(core, str(asked.video["gcsUri"]))
+    if "gcsUri" in request.video:
+        task = _find_stored(core, str(request.video["gcsUri"]))
     else:
         task = _find_by_bytes(
-            core, decode_base64(asked.video.get("bytesBase64Encoded", ""), "video")
+            core, decode_base64(request.video.get("bytesBase64Encoded", ""), "video")
         )
     if task is None or not core.has_file(task):
         raise bad_request_error(UNPROCESSED_TEXT)
-    check_source(asked, task)
+    check_source(request, task)
     return task
 
 
@@ -227,7 +226,7 @@ def _find_stored(core: Core, uri: str) -> Task | None:
 
 
 def _find_by_bytes(core: Core, data: bytes) -> Task | None:
-    """The newest of this API's videos with these very bytes."""
+    """Return the newest of this API's videos that has these bytes."""
     for task in reversed(core.tasks.list_tasks()):
         if task.order.route == "vertex" and core.has_file(task):
             path = core.clips.clip_path(task)

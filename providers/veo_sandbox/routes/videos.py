@@ -1,4 +1,4 @@
-"""`/v1/videos`: create, poll, content. What the answers look like is the profile's business."""
+"""`/v1/videos`: create, poll, content. The profile decides what the responses look like."""
 
 from starlette.responses import JSONResponse, Response
 
@@ -17,22 +17,22 @@ _CACHE = {"Cache-Control": "public, max-age=86400"}
 
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
-    """POST /v1/videos: accept a task; the money is held, the clip begun."""
+    """POST /v1/videos: accept a task, hold its price, start its clip."""
     profile = _authorize(core, exchange)
     model = _find_model(profile, exchange)
     profile = _profile_for(profile, model)
-    asked = profile.parse_request(exchange, model)
-    if not asked.prompt.strip():
+    request = profile.parse_request(exchange, model)
+    if not request.prompt.strip():
         raise profile.invalid_request("invalid_request", "prompt is required", "prompt")
     try:
-        exchange.accepted_task = core.accept_order(_build_order(profile, exchange, model, asked))
+        exchange.accepted_task = core.accept_order(_build_order(profile, exchange, model, request))
     except BalanceError as error:
         raise Refusal(profile.insufficient_balance(error.balance)) from None
     return JSONResponse(profile.created_body(exchange.accepted_task))
 
 
 async def poll_video(core: Core, exchange: Exchange) -> Response:
-    """GET /v1/videos/{task}: where the task stands."""
+    """GET /v1/videos/{task}: the state of the task."""
     profile = _authorize(core, exchange)
     if exchange.task is None or exchange.state is None or exchange.state.name == "gone":
         return profile.missing_response()
@@ -40,7 +40,7 @@ async def poll_video(core: Core, exchange: Exchange) -> Response:
 
 
 async def get_content(core: Core, exchange: Exchange) -> Response:
-    """GET /v1/videos/{task}/content: the video, or where it is."""
+    """GET /v1/videos/{task}/content: the video, or its address."""
     profile = _authorize(core, exchange)
     task, state = exchange.task, exchange.state
     if task is None or state is None or state.name == "gone":
@@ -62,7 +62,7 @@ async def poll_generation(core: Core, exchange: Exchange) -> Response:
 
 
 async def unknown_url(core: Core, exchange: Exchange) -> Response:
-    """Any other path, as new-api answers it."""
+    """Any other path, as new-api responds to it."""
     text = f"Invalid URL ({exchange.method} {exchange.path})"
     return PROFILES[core.profile](core).error_response(404, text, "invalid_request_error")
 
@@ -90,7 +90,7 @@ def _find_model(profile: Profile, exchange: Exchange) -> Model:
 
 
 def _profile_for(profile: Profile, model: Model) -> Profile:
-    """A model of the official route is answered its way, whatever else the gateway sells."""
+    """Return the profile for a model: the official route always responds its own way."""
     official = model.family == "official" and profile.name != "openai"
     return PROFILES["official"](profile.core) if official else profile
 
@@ -101,32 +101,35 @@ def _profile_of(core: Core, task: Task) -> Profile:
 
 def _is_content_late(core: Core, profile: Profile, task: Task) -> bool:
     lag = core.settings.content_lag if profile.content_lag else 0.0
+    # The official route was seen to report a video some seconds before it could send it.
     return core.clock.now() < task.done_at + lag
 
 
-def _build_order(profile: Profile, exchange: Exchange, model: Model, asked: VideoRequest) -> Order:
+def _build_order(
+    profile: Profile, exchange: Exchange, model: Model, request: VideoRequest
+) -> Order:
     return Order(
         route="videos",
         profile=profile.name,
         id=profile.new_id(),
         model=model.id,
-        prompt=asked.prompt,
-        clip=_plan_clip(profile.core, asked),
-        amount=model.price_micros(asked.seconds, asked.resolution),
-        outcome=exchange.forced_outcome or asked.outcome,
+        prompt=request.prompt,
+        clip=_plan_clip(profile.core, request),
+        amount=model.price_micros(request.seconds, request.resolution),
+        outcome=exchange.forced_outcome or request.outcome,
         service_s=exchange.forced_service_s,
         request={
-            "prompt": asked.prompt,
-            "size": f"{asked.width}x{asked.height}",
-            "seconds": asked.seconds,
-            "images": [image.to_json() for image in asked.images],
+            "prompt": request.prompt,
+            "size": f"{request.width}x{request.height}",
+            "seconds": request.seconds,
+            "images": [image.to_json() for image in request.images],
         },
     )
 
 
-def _plan_clip(core: Core, asked: VideoRequest) -> ClipSpec:
-    spec = ClipSpec(asked.prompt, asked.width, asked.height, asked.seconds)
-    return core.clips.plan_clip(spec, [image.data for image in asked.images])
+def _plan_clip(core: Core, request: VideoRequest) -> ClipSpec:
+    spec = ClipSpec(request.prompt, request.width, request.height, request.seconds)
+    return core.clips.plan_clip(spec, [image.data for image in request.images])
 
 
 ROUTES = (

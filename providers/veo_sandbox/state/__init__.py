@@ -1,1 +1,1 @@
-"""What one home remembers: settings, clock, tasks, money, requests and clips."""
+"""The state of one home: settings, clock, tasks, money, requests and clips."""

@@ -1,8 +1,8 @@
 """The account: a hold when a task is accepted, and exactly one charge or refund when it ends.
 
-A task that still runs is held: off the balance, but on no bill. When its time has come it is
-`charged` or `refunded`, once, whether or not anybody asks; the books are brought up to the clock
-whenever they are read. A task billed `on_accept` is charged at once and never refunded.
+A running task is held: off the balance, but on no bill. When it is due it is `charged` or
+`refunded`, once, whether or not anybody polls; the bills are brought up to date whenever they
+are read. A task billed `on_accept` is charged at once and never refunded.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ _START_USD = 1_000_000.0
 
 
 class BalanceError(Exception):
-    """The account cannot pay for the task; `balance` is what is left, in USD."""
+    """The account cannot pay for the task; `balance` is the USD left."""
 
     def __init__(self, balance: float) -> None:
         self.balance = balance
@@ -31,10 +31,10 @@ class Account:
         store.execute("INSERT OR IGNORE INTO settings VALUES ('balance', ?)", to_micros(_START_USD))
 
     def hold_price(self, task: Task) -> None:
-        """Take the price off the balance; call inside the transaction that adds the task.
+        """Take the price off the balance; call it in the transaction that adds the task.
 
         Raises:
-            BalanceError: there is not enough.
+            BalanceError: the balance is too low.
         """
         balance = self._read_balance()
         if balance < task.order.amount:
@@ -43,7 +43,7 @@ class Account:
         self._write_bill(task, "held", task.created_at)
 
     def settle_due(self, now: float) -> None:
-        """Charge or refund every task whose time has come."""
+        """Charge or refund every task that is due."""
         if not self._tasks.has_due(now):
             return
         with self._store.transaction():
@@ -51,7 +51,7 @@ class Account:
                 self._settle_task(task)
 
     def list_bills(self, now: float) -> list[dict[str, Any]]:
-        """All charges and refunds so far, oldest first; amounts in USD."""
+        """Return all charges and refunds so far, oldest first; amounts in USD."""
         self.settle_due(now)
         rows = self._store.fetch_rows(
             "SELECT task, route, model, amount, state, at FROM bills "
@@ -61,24 +61,27 @@ class Account:
         return [dict(zip(names, row, strict=True)) | {"amount": to_dollars(row[3])} for row in rows]
 
     def get_balance(self, now: float) -> float:
-        """USD left, holds taken off."""
+        """Return the USD left; what running tasks hold is taken off."""
         self.settle_due(now)
         return to_dollars(self._read_balance())
 
     def set_balance(self, usd: float) -> None:
-        """Make the balance this many USD."""
         self._store.execute("UPDATE settings SET value = ? WHERE key = 'balance'", to_micros(usd))
 
     def _settle_task(self, task: Task) -> None:
-        kept = task.order.billing == "on_accept" or task.outcome.end == "completed"
-        if self._write_bill(task, "charged" if kept else "refunded", task.due_at) and not kept:
+        is_kept = task.order.billing == "on_accept" or task.outcome.end == "completed"
+        if (
+            self._write_bill(task, "charged" if is_kept else "refunded", task.due_at)
+            and not is_kept
+        ):
             self._add_to_balance(task.order.amount)
         self._tasks.mark_settled(task)
 
     def _write_bill(self, task: Task, state: str, at: float) -> bool:
-        """Write a bill once; whether this call wrote it."""
+        """Write a bill once; return whether this call wrote it."""
         order = task.order
         sql = (
+            # Processes of one home settle the same task at the same time; one of them writes.
             "INSERT OR IGNORE INTO bills (task, route, model, amount, state, at) "
             "VALUES (?, ?, ?, ?, ?, ?)"
         )

@@ -1,4 +1,4 @@
-"""The sandbox's clock: runs at any speed, can be advanced, and is one for all its processes."""
+"""The sandbox's clock: runs at any speed, can be advanced, shared by all processes of a home."""
 
 import time
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from veo_sandbox.state.store import Store
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """At real time `real` the clock showed `shown`, and from then on it runs `speed` times as fast.
+    """At real time `real` the clock showed `shown`; since then it runs `speed` times as fast.
 
-    Both are seconds since the Unix epoch.
+    Both times are seconds since the Unix epoch.
     """
 
     real: float
@@ -19,12 +19,12 @@ class ClockReading:
     speed: float
 
     def time_at(self, real: float) -> float:
-        """What the clock shows at a real time."""
+        """Return what the clock shows at a real time."""
         return self.shown + (real - self.real) * self.speed
 
 
 class Clock:
-    """Tells the sandbox's time. It goes on while no process runs, like any clock."""
+    """The sandbox's time. It also goes on while no process runs."""
 
     def __init__(self, store: Store, real: Callable[[], float] = time.time) -> None:
         self._store = store
@@ -35,16 +35,16 @@ class Clock:
         self.reload()
 
     def now(self) -> float:
-        """Seconds since the Unix epoch, by this clock."""
+        """Return the seconds since the Unix epoch, by this clock."""
         return self._reading.time_at(self._real())
 
     @property
     def speed(self) -> float:
-        """Seconds of this clock in a real second."""
+        """Seconds of this clock per real second."""
         return self._reading.speed
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass at once.
+        """Advance the clock by seconds.
 
         Raises:
             ValueError: negative; this clock never goes back.
@@ -64,7 +64,7 @@ class Clock:
         self._change(speed=speed)
 
     def reload(self) -> None:
-        """Take over what another process of this home has set."""
+        """Read what another process of this home has set."""
         self._reading = ClockReading(**self._store.get_setting("clock", None))
 
     def _change(self, *, seconds: float = 0.0, speed: float | None = None) -> None:

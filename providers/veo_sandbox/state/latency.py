@@ -20,10 +20,10 @@ class Latency:
 
     @classmethod
     def parse(cls, text: "Latency | str | float") -> "Latency":
-        """Read any of the written forms.
+        """Parse any of the forms.
 
         Raises:
-            ValueError: the text is none of them, or a number in it is negative.
+            ValueError: it is none of them, or a number in it is negative.
         """
         if isinstance(text, Latency):
             return text
@@ -37,7 +37,7 @@ class Latency:
         return latency
 
     def draw_seconds(self, random: Random) -> float:
-        """One service time in seconds."""
+        """Draw one service time in seconds."""
         if self.kind == "uniform":
             return random.uniform(*self.values)
         if self.kind == "lognormal":

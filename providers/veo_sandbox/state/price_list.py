@@ -1,4 +1,4 @@
-"""What the sandbox sells and for how much: `models.toml`, read once."""
+"""The models that the sandbox sells, and their prices: `models.toml`, read once."""
 
 import tomllib
 from collections.abc import Mapping
@@ -15,9 +15,15 @@ MICROS_PER_USD = 1_000_000
 class Model:
     """One row of `models.toml`.
 
-    `family` says which wire sells it, `size` is its fixed "WIDTHxHEIGHT" in pixels ("" when the
-    request decides), `frames` how many pictures it takes, `title` what a list calls it, `lacks`
-    which members of a request it does not know.
+    Attributes:
+        id: The name in requests.
+        family: The wire that sells it.
+        max_images: How many images it takes.
+        size: Its fixed "WIDTHxHEIGHT" in pixels; "" when the request decides.
+        usd_per_call: Its price per video, or "".
+        usd_per_second: Its price per second, by resolution.
+        title: Its name in lists.
+        unsupported: Members of a request that it does not know.
     """
 
     id: str
@@ -30,28 +36,28 @@ class Model:
     unsupported: tuple[str, ...] = ()
 
     def price_micros(self, seconds: float, resolution: str = "720p") -> int:
-        """The price of one video in micro-USD."""
+        """Return the price of one video in micro-USD."""
         if self.usd_per_call:
             return to_micros(self.usd_per_call)
         return int(to_micros(self.usd_per_second[resolution]) * seconds)
 
     def has_price(self, resolution: str) -> bool:
-        """Whether it has a price for a resolution."""
+        """Return whether it has a price for a resolution."""
         return bool(self.usd_per_call) or resolution in self.usd_per_second
 
 
 def to_micros(usd: str | float) -> int:
-    """USD as whole millionths."""
+    """Return USD as whole millionths."""
     return int(Decimal(str(usd)) * MICROS_PER_USD)
 
 
 def to_dollars(amount: int) -> float:
-    """Whole millionths as USD, the way the control endpoints print it."""
+    """Return whole millionths as USD, as the control endpoints print them."""
     return float(Decimal(amount) / MICROS_PER_USD)
 
 
 @cache
 def load_models(seller: str = "gateway") -> Mapping[str, Model]:
-    """Every model of a seller, "gateway" or "google", by its id."""
+    """Return every model of a seller, "gateway" or "google", by its id."""
     text = (resources.files("veo_sandbox") / "models.toml").read_text("utf-8")
     return {row["id"]: Model(**row) for row in tomllib.loads(text)[seller]}

@@ -1,4 +1,4 @@
-"""What can be set while the sandbox runs, kept in its home and shared by all its processes."""
+"""Settings that can change while the sandbox runs; saved in its home, shared by its processes."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from veo_sandbox.state.latency import Latency
 
 
 class SettingValues(TypedDict, total=False):
-    """The settings by name, all optional; `Settings` says what each means.
+    """The settings by name, all optional; see `Settings`.
 
     `speed` and `balance` are kept by the clock and the account.
     """
@@ -31,12 +31,12 @@ class Settings:
     """How the sandbox behaves.
 
     Attributes:
-        latency: Service times of new tasks, as `Latency` writes them (seconds of its clock).
-        seed: What every draw of chance starts from.
+        latency: Service times of new tasks, in the forms of `Latency` (seconds of its clock).
+        seed: The seed of all random draws.
         fail_rate: Share of new tasks that will fail, 0 to 1.
         timeout_rate: Share of new tasks that will never finish, 0 to 1.
-        delay: Real seconds before every answer of a wire.
-        content_lag: Seconds of its clock for which `/content` still answers 400 after a task of
+        delay: Real seconds before every response of a wire.
+        content_lag: Seconds of its clock for which `/content` still responds 400 after a task of
             the official route completed (reported by users of a sister service).
         processing_lag: Seconds of its clock for which a finished video of the Gemini Developer
             API still reads PROCESSING and cannot be extended (about 15 were reported).
@@ -52,31 +52,30 @@ class Settings:
     processing_lag: float = 5.0
     retired: bool = False
 
-    def replace_values(self, given: Mapping[str, Any]) -> "Settings":
-        """These settings with some replaced.
+    def replace_values(self, values: Mapping[str, Any]) -> "Settings":
+        """Return these settings with some replaced.
 
         Raises:
             ValueError: an unknown name, a value of the wrong kind or out of range.
         """
         known = {field.name for field in fields(self)}
-        if unknown := sorted(given.keys() - known):
+        if unknown := sorted(values.keys() - known):
             names = ", ".join(sorted(known | {"balance", "speed"}))
             raise ValueError(f"unknown setting {unknown[0]!r}; known: {names}")
-        return replace(self, **{name: _parse_value(name, value) for name, value in given.items()})
+        return replace(self, **{name: _parse_value(name, value) for name, value in values.items()})
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as one JSON object."""
         return asdict(self)
 
 
-def parse_number(name: str, value: object, most: float = math.inf) -> float:
-    """A number from 0 to `most`.
+def parse_number(name: str, value: object, maximum: float = math.inf) -> float:
+    """Return a number from 0 to `most`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the value is not such a number.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        limit = f"from 0 to {most:g}" if math.isfinite(most) else "of at least 0"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= maximum:
+        limit = f"from 0 to {maximum:g}" if math.isfinite(maximum) else "of at least 0"
         raise ValueError(f"{name} {value!r}: must be a number {limit}")
     return float(value)
 

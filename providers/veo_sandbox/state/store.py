@@ -1,4 +1,4 @@
-"""The sandbox's memory: one SQLite file, shared by every process that serves the same home."""
+"""One SQLite file per home, shared by every process that serves the home."""
 
 import json
 import sqlite3
@@ -30,10 +30,11 @@ CREATE TABLE IF NOT EXISTS leaks (n INTEGER PRIMARY KEY, body TEXT NOT NULL);
 
 
 class Store:
-    """One connection to `home/sandbox.db`, safe to use from any thread of the process."""
+    """One connection to `home/sandbox.db`; may be used from any thread of the process."""
 
     def __init__(self, home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
+        # Reentrant: a transaction holds it while the statements inside take it again.
         self._lock = threading.RLock()
         self._db = sqlite3.connect(
             home / "sandbox.db", isolation_level=None, check_same_thread=False, timeout=30
@@ -41,13 +42,13 @@ class Store:
         # Two processes may open a new home at once, and a change of journal mode does not wait.
         with FileLock(home / "sandbox.lock"):
             self._db.execute("PRAGMA journal_mode = WAL")
-            # What is committed survives a killed process; a power cut could cost play money.
+            # What is committed survives a killed process; a power cut could lose play money.
             self._db.execute("PRAGMA synchronous = OFF")
             self._db.executescript(_SCHEMA)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside happens as one, and alone among all processes of this home."""
+        """Run a block as one transaction, alone among all processes of this home."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -58,31 +59,31 @@ class Store:
             self._db.execute("COMMIT")
 
     def fetch_rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """The rows that a statement answers."""
+        """Run a statement and return its rows."""
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
     def execute(self, sql: str, *values: object) -> int:
-        """Run a statement; how many rows it changed."""
+        """Run a statement and return how many rows it changed."""
         with self._lock:
             return self._db.execute(sql, values).rowcount
 
     def data_version(self) -> int:
-        """A number that moves when another process has written."""
+        """Return a number that changes when another process has written."""
         with self._lock:
             row = self._db.execute("PRAGMA data_version").fetchone()
         return int(row[0])
 
     def get_setting(self, key: str, default: Any) -> Any:
-        """The setting of that name, as JSON gave it."""
+        """Return a setting as JSON gave it."""
         rows = self.fetch_rows("SELECT value FROM settings WHERE key = ?", key)
         return json.loads(rows[0][0]) if rows else default
 
     def put_setting(self, key: str, value: Any) -> None:
-        """Keep a setting; it must be JSON."""
+        """Save a setting, which must be JSON."""
         self.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", key, json.dumps(value))
 
     def close(self) -> None:
-        """Close the file; the write-ahead log is folded in when nobody else has it open."""
+        """Close the file; the last process to close it also merges the write-ahead log."""
         with self._lock:
             self._db.close()

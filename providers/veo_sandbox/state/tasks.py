@@ -1,4 +1,7 @@
-"""A task: facts fixed when it was accepted, and a state that follows from them and the time."""
+"""A task: facts fixed when it is accepted, and a state that follows from them and the time.
+
+So a task survives restarts, and several processes can serve it, without anybody updating it.
+"""
 
 import json
 from dataclasses import dataclass, field, fields
@@ -13,6 +16,7 @@ from veo_sandbox.state.settings import Settings
 from veo_sandbox.state.store import Store
 
 DAY = 86_400.0
+# Share of the service time during which a task reads as queued.
 _QUEUED_SHARE = 0.05
 
 Billing = Literal["on_success", "on_accept"]
@@ -22,15 +26,13 @@ StateName = Literal["queued", "running", "completed", "failed", "gone"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a task will end, decided when it is accepted.
+    """How a task ends, decided when it is accepted. The wire fills in what is "".
 
     Attributes:
         end: "completed", "failed", or "never": runs until its retention is over.
-        shape: How the wire tells of a failure.
+        shape: How the wire reports a failure.
         code: The failure's code, where the shape has one.
         message: The failure's text.
-
-    What is "" is left to the wire.
     """
 
     end: End = "completed"
@@ -41,20 +43,20 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a wire asks the sandbox to make: all of a task that does not depend on chance.
+    """What a wire orders: everything about a task that does not depend on chance.
 
     Attributes:
-        route: The wire it came by ("videos", "chat", ...); every bill names it.
-        dress: The profile whose answers the task wears all its life.
+        route: The wire that it came by ("videos", "chat", ...); every bill names it.
+        profile: The profile or dialect in which all responses about the task are written.
         id: The id given to the client.
         amount: The price in micro-USD.
         billing: "on_success" (charged when completed, else refunded) or "on_accept".
-        outcome: How it must end; None leaves it to the rates.
-        service: Its service time in seconds; None draws one from the latency.
-        keep: Seconds for which the task can be asked for, and its file after completion.
-        request: What the client sent, without the bytes of pictures.
+        outcome: How it must end; None draws the end from the rates.
+        service_s: Its service time in seconds; None draws one from the latency.
+        retention_s: Seconds for which the task can be polled, and its file kept after completion.
+        request: What the client sent, without the bytes of images.
         file: The id of its video's file; "" draws one.
-        extra: Facts only its own wire reads.
+        extra: Facts that only its own wire reads.
     """
 
     route: str
@@ -75,7 +77,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An accepted order. Nothing in it ever changes; times are seconds of the sandbox's clock."""
+    """An accepted order. It never changes; times are seconds of the sandbox's clock."""
 
     seq: int
     order: Order
@@ -96,7 +98,7 @@ class Task:
 
     @property
     def due_at(self) -> float:
-        """When its money is settled; a task that never ends is given up with its retention."""
+        """When its money is settled; a task that never ends is given up after its retention."""
         if self.order.billing == "on_accept":
             return self.created_at
         return (
@@ -105,12 +107,12 @@ class Task:
 
     @property
     def expires_at(self) -> float:
-        """When it can no longer be asked for."""
+        """When it can no longer be polled."""
         return self.created_at + self.order.retention_s
 
     @property
     def file_expires_at(self) -> float:
-        """When its file is deleted, unless it is referred to before."""
+        """When its file is deleted, unless another task refers to it before."""
         return self.done_at + self.order.retention_s
 
 
@@ -123,11 +125,12 @@ class TaskState:
 
 
 def compute_state(task: Task, now: float) -> TaskState:
-    """The state at a time of the sandbox's clock: a pure function of the task's facts."""
+    """Return the state at a time of the sandbox's clock: a pure function of the task's facts."""
     share = (now - task.created_at) / task.service_s if task.service_s else 1.0
     if now >= task.expires_at:
         return TaskState("gone", 1.0)
     if task.outcome.end == "never":
+        # 1.0 would read as finished.
         return TaskState("running", min(share, 0.99))
     if share >= 1.0:
         return TaskState("completed" if task.outcome.end == "completed" else "failed", 1.0)
@@ -135,8 +138,9 @@ def compute_state(task: Task, now: float) -> TaskState:
 
 
 def create_task(order: Order, seq: int, now: float, settings: Settings) -> Task:
-    """Turn an order into a task, with what chance decides drawn from the seed and the number."""
+    """Turn an order into a task, with what is left to chance drawn from the seed and the number."""
     random = Random(f"{settings.seed}:{seq}")  # noqa: S311 - repeatable play, not a secret
+    # Drawn before the latency, which takes one or two draws: outcomes do not depend on it.
     roll = random.random()
     drawn = Latency.parse(settings.latency).draw_seconds(random)
     return Task(
@@ -162,89 +166,86 @@ class TaskTable:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        # Rows never change, so what was read once stays true; a missing row is not remembered.
+        # Rows never change, so they can be cached; a missing row may still be added, so it is not.
         self._load_by_id = lru_cache(maxsize=65_536)(lambda key: self._load_task("id", key))
         self._load_by_file = lru_cache(maxsize=65_536)(lambda key: self._load_task("file", key))
 
     def next_seq(self) -> int:
-        """The number of the next task; ask inside the transaction that adds it."""
+        """Return the number of the next task; call it in the transaction that adds the task."""
         return int(self._store.fetch_rows("SELECT coalesce(max(seq), 0) + 1 FROM tasks")[0][0])
 
     def add(self, task: Task) -> None:
-        """Keep a task."""
         self._store.execute(
             "INSERT INTO tasks VALUES (?, ?, ?, ?, 0, ?)",
             *(task.seq, task.id, task.file, task.due_at, _to_json(task)),
         )
 
     def find(self, task_id: str) -> Task | None:
-        """The task of that id."""
         try:
             return self._load_by_id(task_id)
         except LookupError:
             return None
 
     def find_by_file(self, file: str) -> Task | None:
-        """The task whose video has that file id."""
+        """Return the task whose video has that file id."""
         try:
             return self._load_by_file(file)
         except LookupError:
             return None
 
-    def find_by_suffix(self, tail: str) -> Task | None:
-        """The newest task whose id ends on `tail`."""
+    def find_by_suffix(self, suffix: str) -> Task | None:
+        """Return the newest task whose id ends with `tail`."""
         sql = "SELECT id FROM tasks WHERE substr(id, -length(?)) = ? ORDER BY seq DESC LIMIT 1"
-        rows = self._store.fetch_rows(sql, tail, tail)
+        rows = self._store.fetch_rows(sql, suffix, suffix)
         return self.find(rows[0][0]) if rows else None
 
     def restart_retention(self, task: Task, now: float) -> None:
-        """Remember that another task refers to its file, which starts the file's days anew."""
+        """Record that another task refers to its file: the file's retention starts again."""
         self._store.execute("INSERT OR REPLACE INTO referred VALUES (?, ?)", task.file, now)
 
     def file_expires_at(self, task: Task) -> float:
-        """When its file is deleted."""
+        """Return when its file is deleted, references by other tasks included."""
         rows = self._store.fetch_rows("SELECT at FROM referred WHERE file = ?", task.file)
         return max([task.file_expires_at, *(float(at) + task.order.retention_s for (at,) in rows)])
 
     def list_tasks(self) -> list[Task]:
-        """All tasks in the order of their numbers."""
+        """Return all tasks in the order of their numbers."""
         return [
             _from_json(row[0])
             for row in self._store.fetch_rows("SELECT facts FROM tasks ORDER BY seq")
         ]
 
     def count_tasks(self) -> int:
-        """How many there are."""
         return int(self._store.fetch_rows("SELECT count(*) FROM tasks")[0][0])
 
     def has_due(self, now: float) -> bool:
-        """Whether there is a task whose money is due and not yet settled."""
+        """Return whether a task's money is due and not yet settled."""
         sql = "SELECT 1 FROM tasks WHERE settled = 0 AND due_at <= ? LIMIT 1"
         return bool(self._store.fetch_rows(sql, now))
 
     def list_due(self, now: float) -> list[Task]:
-        """Tasks whose money is due and not yet settled."""
+        """Return tasks whose money is due and not yet settled."""
         sql = "SELECT facts FROM tasks WHERE settled = 0 AND due_at <= ? ORDER BY due_at, seq"
         return [_from_json(row[0]) for row in self._store.fetch_rows(sql, now)]
 
     def mark_settled(self, task: Task) -> None:
-        """Remember that its money is settled."""
+        """Record that its money is settled."""
         self._store.execute("UPDATE tasks SET settled = 1 WHERE seq = ?", task.seq)
 
     def mark_answered(self, task_id: str, now: float) -> None:
-        """Remember that the create answer went out."""
+        """Record that its create response was sent."""
         self._store.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", task_id, now)
 
     def answered_ids(self) -> set[str]:
-        """Ids of the tasks whose create answer went out."""
+        """Return the ids of tasks whose create response was sent."""
         return {row[0] for row in self._store.fetch_rows("SELECT task FROM answers")}
 
     def _load_task(self, column: Literal["id", "file"], value: str) -> Task:
-        by = {
+        statements = {
             "id": "SELECT facts FROM tasks WHERE id = ?",
             "file": "SELECT facts FROM tasks WHERE file = ?",
         }
-        rows = self._store.fetch_rows(by[column], value)
+        rows = self._store.fetch_rows(statements[column], value)
         if not rows:
             raise LookupError(value)
         return _from_json(rows[0][0])
@@ -255,7 +256,7 @@ def _to_json(task: Task) -> str:
 
 
 def _fields_of(record: Any) -> dict[str, Any]:
-    """What `dataclasses.asdict` gives, without copying it twice over."""
+    """Return what `dataclasses.asdict` does, but without its deep copy."""
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
