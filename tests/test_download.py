@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_videos import film
+from sample_videos import make_video
 
 from veo import paths
 from veo.errors import DownloadError, OutputError, ResponseLostError
@@ -138,11 +138,13 @@ class TestCheck:
 
     def test_a_complete_file(self, part: Path) -> None:
         """The result has its size and sha256."""
-        part.write_bytes(film())
+        part.write_bytes(make_video())
         saved = download.verify_part(part)
-        assert saved == download.SavedFile(part, len(film()), hashlib.sha256(film()).hexdigest())
+        assert saved == download.SavedFile(
+            part, len(make_video()), hashlib.sha256(make_video()).hexdigest()
+        )
 
-    @pytest.mark.parametrize("data", [film()[:-1], b"<html>gone</html>", b""])
+    @pytest.mark.parametrize("data", [make_video()[:-1], b"<html>gone</html>", b""])
     def test_an_incomplete_file_is_removed(self, part: Path, data: bytes) -> None:
         """The next attempt must not append to it."""
         part.write_bytes(data)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ledger_rows import begun, made
+from ledger_rows import make_done_job, make_submitted_job
 
 from veo.ledger import Ledger, Record, State, lineage
 from veo.planning.check import check_request
@@ -46,7 +46,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def lion(ledger: Ledger, tmp_path: Path) -> Record:
     """A finished video of 8 seconds."""
-    return made(ledger, FAST, tmp_path / "lion.mp4")
+    return make_done_job(ledger, FAST, tmp_path / "lion.mp4")
 
 
 def make_source(record: Record, **changes: Any) -> ExtensionSource:
@@ -101,7 +101,7 @@ def test_unknown_limits_are_not_checked(lion: Record) -> None:
 
 def test_a_provider_without_extension_names_others(ledger: Ledger, tmp_path: Path) -> None:
     """The message adds that those extend only their own videos."""
-    record = made(ledger, PORTRAIT, tmp_path / "a.mp4")
+    record = make_done_job(ledger, PORTRAIT, tmp_path / "a.mp4")
     (problem,) = check_extension(make_source(record, model=PORTRAIT), PORTRAIT, 1, NOW, CATALOGUE)
 
     assert "laozhang-async cannot extend videos" in problem.message
@@ -128,7 +128,7 @@ def test_a_job_without_video_is_refused(
     ledger: Ledger, tmp_path: Path, state: State | None, message: str
 ) -> None:
     """The message tells whether the job is running, failed or unknown."""
-    record = begun(ledger, FAST, tmp_path / "a.mp4")
+    record = make_submitted_job(ledger, FAST, tmp_path / "a.mp4")
     if state:
         record = ledger.move_job(record, state)
     (problem,) = check_extension(make_source(record, expires_at=None), FAST, 1, NOW)
@@ -145,8 +145,8 @@ def test_an_expired_job_is_refused(lion: Record) -> None:
 
 def test_the_request_has_the_shape_of_the_video(ledger: Ledger, tmp_path: Path) -> None:
     """Aspect ratio and resolution are set where they are not the model's default."""
-    wide = made(ledger, FAST, tmp_path / "a.mp4")
-    tall = made(ledger, FAST, tmp_path / "b.mp4", aspect_ratio="9:16", resolution="720p")
+    wide = make_done_job(ledger, FAST, tmp_path / "a.mp4")
+    tall = make_done_job(ledger, FAST, tmp_path / "b.mp4", aspect_ratio="9:16", resolution="720p")
     request = Request(prompt="then it roars", seed=7)
 
     assert extension_request(make_source(wide), request, FAST) == Request(
@@ -170,7 +170,7 @@ def list_problems(record: Record, request: Request) -> list[str]:
 
 def test_a_video_in_1080p_is_refused(ledger: Ledger, tmp_path: Path) -> None:
     """The problem is that of the video, because the user gave no resolution."""
-    sharp = made(ledger, FAST, tmp_path / "a.mp4", resolution="1080p")
+    sharp = make_done_job(ledger, FAST, tmp_path / "a.mp4", resolution="1080p")
 
     for request in (Request(prompt="on"), Request(prompt="on", resolution="720p")):
         (problem,) = list_problems(sharp, request)
@@ -190,7 +190,7 @@ def test_another_shape_is_refused(lion: Record) -> None:
 
 def test_vertex_extends_1080p(ledger: Ledger, tmp_path: Path) -> None:
     """Which resolutions can be extended is a fact of the model."""
-    sharp = made(ledger, PLATFORM, tmp_path / "a.mp4", resolution="1080p")
+    sharp = make_done_job(ledger, PLATFORM, tmp_path / "a.mp4", resolution="1080p")
     changes = make_source(sharp, model=PLATFORM)
 
     assert check_request(extension_request(changes, Request(prompt="on"), PLATFORM), PLATFORM) == ()
@@ -198,10 +198,12 @@ def test_vertex_extends_1080p(ledger: Ledger, tmp_path: Path) -> None:
 
 def test_the_chain_of_extensions(ledger: Ledger, tmp_path: Path) -> None:
     """It goes back to the first job, or to the first unknown video."""
-    first = made(ledger, FAST, tmp_path / "1.mp4")
-    second = made(ledger, FAST, tmp_path / "2.mp4", extend=first.remote_video())
-    third = made(ledger, FAST, tmp_path / "3.mp4", extend=second.remote_video())
-    stranger = made(ledger, FAST, tmp_path / "4.mp4", extend=RemoteVideo("https://other.example"))
+    first = make_done_job(ledger, FAST, tmp_path / "1.mp4")
+    second = make_done_job(ledger, FAST, tmp_path / "2.mp4", extend=first.remote_video())
+    third = make_done_job(ledger, FAST, tmp_path / "3.mp4", extend=second.remote_video())
+    stranger = make_done_job(
+        ledger, FAST, tmp_path / "4.mp4", extend=RemoteVideo("https://other.example")
+    )
 
     assert [job.id for job in lineage.extension_chain(ledger, third)] == [
         third.id,
@@ -214,8 +216,8 @@ def test_the_chain_of_extensions(ledger: Ledger, tmp_path: Path) -> None:
 
 def test_special_characters_in_addresses(ledger: Ledger, tmp_path: Path) -> None:
     """Characters with a meaning in SQL or JSON match only themselves."""
-    odd = made(ledger, FAST, tmp_path / "1.mp4", extend=RemoteVideo('files/50%_"ü"'))
-    made(ledger, FAST, tmp_path / "2.mp4", extend=RemoteVideo('files/50xx"ü"'))
+    odd = make_done_job(ledger, FAST, tmp_path / "1.mp4", extend=RemoteVideo('files/50%_"ü"'))
+    make_done_job(ledger, FAST, tmp_path / "2.mp4", extend=RemoteVideo('files/50xx"ü"'))
 
     found = lineage.extensions_of(ledger, RemoteVideo('files/50%_"ü"'))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_videos import film
+from sample_videos import make_video
 
 from veo.files.mp4 import find_defect, read_duration_s
 
@@ -35,18 +35,18 @@ class TestRealFiles:
 
     def test_a_complete_file(self, *, fast_start: bool) -> None:
         """It has no defect."""
-        data = film(fast_start=fast_start)
+        data = make_video(fast_start=fast_start)
         assert find_fault(data) is None
         assert (data.find(b"moov") < data.find(b"mdat")) is fast_start
 
     def test_a_truncated_file(self, *, fast_start: bool) -> None:
         """Truncation is found at every byte, even where players show the full length."""
-        data = film(fast_start=fast_start)
+        data = make_video(fast_start=fast_start)
         assert not [end for end in range(len(data)) if find_fault(data[:end]) is None]
 
     def test_trailing_bytes(self, *, fast_start: bool) -> None:
         """An error page or a part of a second response at the end is found."""
-        data = film(fast_start=fast_start)
+        data = make_video(fast_start=fast_start)
         for tail in (b"<html>", b"\0", data[:20]):
             assert find_fault(data + tail) is not None
 
@@ -101,7 +101,7 @@ class TestSeconds:
 
     def test_a_real_file(self, tmp_path: Path) -> None:
         """Twelve frames at 24 per second are half a second."""
-        (tmp_path / "a.mp4").write_bytes(film(frames=12))
+        (tmp_path / "a.mp4").write_bytes(make_video(frames=12))
         assert read_duration_s(tmp_path / "a.mp4") == pytest.approx(0.5)
 
     @pytest.mark.parametrize("data", [b"", b"no video", HEAD + make_box(b"mdat")])

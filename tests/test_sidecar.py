@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from records import done, record
+from records import make_done_record, make_record
 
 from veo.errors import ModeratedError, UnknownOutcomeError
 from veo.files import sidecar
@@ -32,7 +32,7 @@ class TestDescribe:
 
     def test_a_finished_job(self) -> None:
         """All keys, with money as numbers and times in seconds."""
-        assert sidecar.job_to_json(done()) == {
+        assert sidecar.job_to_json(make_done_record()) == {
             "job": "abcdefghjk",
             "provider": "scripted",
             "model": "m-1",
@@ -50,13 +50,13 @@ class TestDescribe:
     @pytest.mark.parametrize("state", list(State))
     def test_every_state_has_the_same_keys(self, state: State) -> None:
         """A script need not check which keys are there."""
-        body = sidecar.job_to_json(record(state))
+        body = sidecar.job_to_json(make_record(state))
         assert list(body) == KEYS
         assert json.loads(json.dumps(body)) == body
 
     def test_a_phase_that_has_not_ended_is_null(self) -> None:
         """The value is None, not 0."""
-        assert sidecar.job_to_json(record())["seconds"] == {
+        assert sidecar.job_to_json(make_record())["seconds"] == {
             "queued": None,
             "generating": None,
             "downloading": None,
@@ -65,7 +65,7 @@ class TestDescribe:
     def test_the_error_of_a_failed_job(self) -> None:
         """It tells whether money was charged, and leaves out the hint."""
         error = ModeratedError("no violence", hint="Be kind.", request_id="r-1")
-        assert sidecar.job_to_json(record(State.FAILED, error=error))["error"] == {
+        assert sidecar.job_to_json(make_record(State.FAILED, error=error))["error"] == {
             "type": "ModeratedError",
             "message": "no violence",
             "retryable": False,
@@ -86,7 +86,7 @@ class TestDescribe:
         self, state: State, changes: dict[str, Any], *, certain: bool
     ) -> None:
         """`certain` is false wherever the charge is in doubt."""
-        assert sidecar.cost_to_json(record(state, **changes))["certain"] is certain
+        assert sidecar.cost_to_json(make_record(state, **changes))["certain"] is certain
 
 
 class TestWrite:
@@ -94,7 +94,7 @@ class TestWrite:
 
     def test_contains_job_request_and_quote(self, tmp_path: Path) -> None:
         """No other file is left in the folder."""
-        row = done(output=str(tmp_path / "lion.mp4"))
+        row = make_done_record(output=str(tmp_path / "lion.mp4"))
         sidecar.write_sidecar(row)
         (file,) = tmp_path.iterdir()
         assert file == tmp_path / "lion.mp4.json" == sidecar.sidecar_path(tmp_path / "lion.mp4")
@@ -106,27 +106,27 @@ class TestWrite:
     def test_text_is_not_escaped(self, tmp_path: Path) -> None:
         """Characters of any script stay as they are."""
         request = json.dumps({"prompt": "狮子 🦁"})
-        sidecar.write_sidecar(done(output=str(tmp_path / "lion.mp4"), request=request))
+        sidecar.write_sidecar(make_done_record(output=str(tmp_path / "lion.mp4"), request=request))
         assert "狮子 🦁" in (tmp_path / "lion.mp4.json").read_text("utf-8")
 
     def test_an_older_sidecar_is_replaced(self, tmp_path: Path) -> None:
         """The video was replaced as well."""
         for name in ("first", "second"):
-            sidecar.write_sidecar(done(id=name, output=str(tmp_path / "lion.mp4")))
+            sidecar.write_sidecar(make_done_record(id=name, output=str(tmp_path / "lion.mp4")))
         assert sidecar.read_job_id(tmp_path / "lion.mp4") == "second"
 
     @pytest.mark.parametrize("text", ["mine", '{"mine": 1}', "[]", '{"job": 7}', ""])
     def test_a_file_of_the_user_is_not_replaced(self, tmp_path: Path, text: str) -> None:
         """Only a sidecar is replaced by a sidecar."""
         (tmp_path / "lion.mp4.json").write_text(text)
-        sidecar.write_sidecar(done(output=str(tmp_path / "lion.mp4")))
+        sidecar.write_sidecar(make_done_record(output=str(tmp_path / "lion.mp4")))
         assert (tmp_path / "lion.mp4.json").read_text() == text
 
     @pytest.mark.parametrize("folder", ["gone", "file"])
     def test_a_disk_error_does_not_fail_the_job(self, tmp_path: Path, folder: str) -> None:
         """The video exists without its sidecar."""
         (tmp_path / "file").touch()
-        sidecar.write_sidecar(done(output=str(tmp_path / folder / "lion.mp4")))
+        sidecar.write_sidecar(make_done_record(output=str(tmp_path / folder / "lion.mp4")))
         assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

@@ -1,4 +1,4 @@
-"""Jobs written into a ledger as if providers had made their videos."""
+"""Jobs in a ledger as if providers had made their videos."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from veo.model import Model
 
 
-def begun(ledger: Ledger, model: Model, output: Path, **said: Any) -> Record:
-    """A job that its provider has accepted."""
-    request = Request(**{"prompt": "a lion", "model": model.name} | said)
+def make_submitted_job(ledger: Ledger, model: Model, output: Path, **fields: Any) -> Record:
+    """Add a job that its provider has accepted."""
+    request = Request(**{"prompt": "a lion", "model": model.name} | fields)
     new = NewJob(
         run="run",
         provider=model.provider,
@@ -33,9 +33,9 @@ def begun(ledger: Ledger, model: Model, output: Path, **said: Any) -> Record:
     return ledger.move_job(record, State.SUBMITTED, task_id=f"task-of-{record.id}")
 
 
-def made(ledger: Ledger, model: Model, output: Path, **said: Any) -> Record:
-    """A job whose video is at the provider, and on disk if ``output`` is there."""
-    record = begun(ledger, model, output, **said)
+def make_done_job(ledger: Ledger, model: Model, output: Path, **fields: Any) -> Record:
+    """Add a job whose video is at the provider, and on disk if ``output`` exists."""
+    record = make_submitted_job(ledger, model, output, **fields)
     video = RemoteVideo(f"https://videos.example/{record.id}")
     record = ledger.move_job(
         record,

@@ -1,4 +1,4 @@
-"""Jobs made by hand, without a ledger."""
+"""Records and handles of jobs, made without a ledger."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from veo.errors import VeoError
 
 
-def record(
+def make_record(
     state: State = State.PLANNED, *, error: VeoError | None = None, **columns: Any
 ) -> Record:
-    """A row for one video at $0.15."""
+    """Return the record of a job that costs $0.15."""
     request = Request(prompt="a lion", model="m-1")
     price = quote(request, model())
     row: dict[str, Any] = {
@@ -42,8 +42,8 @@ def record(
     return Record(state=state, **row | columns)
 
 
-def done(**columns: Any) -> Record:
-    """The row of a video that is on disk."""
+def make_done_record(**columns: Any) -> Record:
+    """Return the record of a job whose video is on disk."""
     row: dict[str, Any] = {
         "task_id": "task-1",
         "reserved": 0,
@@ -55,16 +55,16 @@ def done(**columns: Any) -> Record:
         "sha256": "cafe",
         "polls": 9,
     }
-    return record(State.DONE, **row | columns)
+    return make_record(State.DONE, **row | columns)
 
 
-def job(state: State = State.PLANNED, **columns: Any) -> Job:
-    """A handle on such a job."""
-    return Job(ActiveJob(record(state, **columns)))
+def make_job(state: State = State.PLANNED, **columns: Any) -> Job:
+    """Return a handle on a job."""
+    return Job(ActiveJob(make_record(state, **columns)))
 
 
-def end(handle: Job, row: Record, error: VeoError | None = None) -> None:
-    """What the engine does at the end of a job."""
+def finish_job(handle: Job, row: Record, error: VeoError | None = None) -> None:
+    """Finish a job as the engine does."""
     handle.work.record = row
     handle.work.error = error
     handle.work.on_change(handle.work)

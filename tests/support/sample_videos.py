@@ -1,4 +1,4 @@
-"""Small videos, made by a real encoder."""
+"""Small videos of a real encoder."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import av
 
 
 @cache
-def film(*, frames: int = 6, fast_start: bool = False) -> bytes:
-    """A video of 32x32 pixels at 24 frames a second, a kilobyte or two."""
+def make_video(*, frames: int = 6, fast_start: bool = False) -> bytes:
+    """Return a video of 32x32 pixels at 24 frames per second, one or two kilobytes."""
     options = {"movflags": "+faststart"} if fast_start else {}
     with TemporaryDirectory() as folder:
         path = Path(folder, "film.mp4")
