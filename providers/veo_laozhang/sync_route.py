@@ -98,7 +98,7 @@ class LaoZhangSync(Route):
             raise _no_video_error(parser, response)
         if parser.interruption:
             _log.warning(
-                "the stream was the stream was interrupted after the link of the video: %s",
+                "the stream was interrupted after the video's link: %s",
                 parser.interruption,
             )
         return Update(stage=Stage.READY, progress=1.0, video=RemoteVideo(url))
