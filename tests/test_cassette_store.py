@@ -15,7 +15,7 @@ from cassette_folder import cassettes, read
 from cassette_scrub import Scrub
 from cassette_session import NO_NETWORK, unplayed
 from cassette_store import KeyLikeError, Shelf
-from recording_server import Asked, RecordingServer, Reply
+from recording_server import RecordedRequest, RecordingServer, Reply
 from vcr.errors import CannotOverwriteExistingCassetteException
 from vcr.persisters.filesystem import CassetteNotFoundError
 from vcr.request import Request
@@ -111,7 +111,7 @@ def test_no_cassette_is_not_an_empty_one(tmp_path: Path) -> None:
 def test_a_recording_holds_no_key_and_no_account(tmp_path: Path) -> None:
     """A server that tells all it knows, the key too, leaves none of it in the cassette."""
 
-    def tell(asked: Asked) -> Reply:
+    def tell(asked: RecordedRequest) -> Reply:
         known = {"id": "1", "message": f"hello {KEY}", "user": {"email": "me@example.com"}}
         return Reply(known, headers={"X-Account": "me", "X-Request-Id": "42"})
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import model
+from scripted import make_model
 
 from veo.image import Image
 from veo.model import Model
@@ -45,11 +45,11 @@ class TestOneProblem:
     @pytest.mark.parametrize("prompt", ["", "  \n"])
     def test_no_prompt(self, prompt: str) -> None:
         """A prompt of blanks is no prompt."""
-        assert single_problem(check_request(Request(prompt=prompt), model())).field == "prompt"
+        assert single_problem(check_request(Request(prompt=prompt), make_model())).field == "prompt"
 
     def test_a_prompt_that_is_too_long(self) -> None:
         """The limit counts characters, not bytes."""
-        row = model(max_prompt_chars=3)
+        row = make_model(max_prompt_chars=3)
         assert check_request(Request(prompt="狮子王"), row) == ()
         problem = single_problem(check_request(Request(prompt="four"), row))
         assert (problem.message, problem.allowed) == (
@@ -60,14 +60,14 @@ class TestOneProblem:
     def test_a_prompt_that_is_probably_too_long(self) -> None:
         """Tokens can only be estimated, so too many are a warning."""
         problem = single_problem(
-            check_request(Request(prompt="x" * 41), model(max_prompt_tokens=10))
+            check_request(Request(prompt="x" * 41), make_model(max_prompt_tokens=10))
         )
         assert problem.severity == "warning"
 
     @pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
     def test_text_that_is_not_unicode(self, field: str) -> None:
         """Bytes of another encoding reach Python as lone surrogates, and are refused."""
-        row = model(features={"negative_prompt"})
+        row = make_model(features={"negative_prompt"})
         assert fields_with_errors(Request(**{"prompt": "p", field: "lion\udcff"}), row) == [field]
 
     @pytest.mark.parametrize(
@@ -84,49 +84,49 @@ class TestOneProblem:
         self, field: str, value: Any, allowed: tuple[str, ...]
     ) -> None:
         """The problem lists the allowed values."""
-        problem = single_problem(check_request(Request(prompt="p", **{field: value}), model()))
+        problem = single_problem(check_request(Request(prompt="p", **{field: value}), make_model()))
         assert (problem.field, problem.allowed) == (field, allowed)
 
     @pytest.mark.parametrize("field", list(ALL))
     def test_a_feature_that_the_model_lacks(self, field: str) -> None:
         """The field is refused, not silently dropped."""
-        row = model(features=set(), max_references=0)
+        row = make_model(features=set(), max_references=0)
         request = Request(prompt="p", **{field: ALL[field]})
         assert field in fields_with_errors(request, row)
 
     @pytest.mark.parametrize("field", list(ALL))
     def test_a_feature_that_the_model_has(self, field: str) -> None:
         """The field is accepted, together with the field that it requires."""
-        row = model(features=set(ALL), max_references=1)
+        row = make_model(features=set(ALL), max_references=1)
         companions = {"start_frame": ALL["start_frame"]} if field == "end_frame" else {}
         assert check_request(Request(prompt="p", **companions, **{field: ALL[field]}), row) == ()
 
     def test_what_a_model_needs(self) -> None:
         """A model that starts from a frame needs one."""
-        row = model(needs={"start_frame"})
+        row = make_model(needs={"start_frame"})
         assert "needs one" in single_problem(check_request(Request(prompt="p"), row)).message
 
     def test_an_extension_needs_no_start_frame(self) -> None:
         """An extension starts where its video ends, so that no start frame is needed."""
-        row = model(needs={"start_frame"}, features={"start_frame", "extend"})
+        row = make_model(needs={"start_frame"}, features={"start_frame", "extend"})
         assert check_request(Request(prompt="p", extend=RemoteVideo("f")), row) == ()
 
     def test_an_end_frame_alone(self) -> None:
         """An end frame needs a start frame, whether or not the model accepts end frames."""
         request = Request(prompt="p", end_frame=Image("b.png"))
         for features in ({"start_frame", "end_frame"}, set()):
-            problems = check_request(request, model(features=features))
+            problems = check_request(request, make_model(features=features))
             assert "an end frame needs a start frame" in [p.message for p in problems]
 
     def test_too_many_references(self) -> None:
         """The problem says how many are allowed."""
-        row = model(features={"reference"}, max_references=2)
+        row = make_model(features={"reference"}, max_references=2)
         request = Request(prompt="p", reference=(Image("c.png"),) * 3)
         assert single_problem(check_request(request, row)).allowed == ("at most 2",)
 
     def test_an_invalid_person_generation(self) -> None:
         """The valid values are listed; Google would respond with a 400."""
-        row = model(features={"person_generation"})
+        row = make_model(features={"person_generation"})
         problem = single_problem(check_request(Request(prompt="p", person_generation="some"), row))
         assert problem.allowed == ("allow_all", "allow_adult", "dont_allow")
 
@@ -142,7 +142,7 @@ class TestRules:
 
     def rule_model(self, **changes: Any) -> Model:
         """Return a model with the rule."""
-        return model(
+        return make_model(
             resolutions=("720p", "1080p", "4k"),
             durations=(8, 4),
             features=set(ALL),
@@ -204,25 +204,29 @@ class TestOffers:
     def test_the_same_provider_comes_first(self) -> None:
         """At most four models are named, never the model itself."""
         rows = [
-            model(name="far-1", provider="far", resolutions=("4k",)),
-            *(model(name=f"near-{i}", resolutions=("4k",)) for i in range(4)),
-            model(name="m-2"),
+            make_model(name="far-1", provider="far", resolutions=("4k",)),
+            *(make_model(name=f"near-{i}", resolutions=("4k",)) for i in range(4)),
+            make_model(name="m-2"),
         ]
         problem = single_problem(
-            check_request(Request(prompt="p", resolution="4k"), model(), [*rows, model()])
+            check_request(Request(prompt="p", resolution="4k"), make_model(), [*rows, make_model()])
         )
         assert problem.offered_by == tuple(f"scripted/near-{i}" for i in range(4))
 
     def test_a_model_with_the_same_rule_is_not_offered(self) -> None:
         """A model whose own rules forbid the field is not named."""
         rule = TestRules.RULE | {"when": {}, "require": {"resolution": ["720p"]}}
-        rows = [model(name="m-2", resolutions=("720p", "4k"), rules=[rule])]
-        problem = single_problem(check_request(Request(prompt="p", resolution="4k"), model(), rows))
+        rows = [make_model(name="m-2", resolutions=("720p", "4k"), rules=[rule])]
+        problem = single_problem(
+            check_request(Request(prompt="p", resolution="4k"), make_model(), rows)
+        )
         assert problem.offered_by == ()
 
     def test_nobody_offers_an_empty_prompt(self) -> None:
         """No model accepts an empty prompt, so none is named."""
-        assert single_problem(check_request(Request(prompt=""), model(), REAL)).offered_by == ()
+        assert (
+            single_problem(check_request(Request(prompt=""), make_model(), REAL)).offered_by == ()
+        )
 
     @pytest.mark.parametrize(
         ("options", "providers"),
@@ -269,7 +273,7 @@ def test_all_problems_at_once() -> None:
 
 def test_the_first_allowed_value_is_the_default() -> None:
     """Fields left out get the first value that the model lists."""
-    row = model(durations=(8, 4))
+    row = make_model(durations=(8, 4))
     chosen = effective_values(Request(prompt="p", aspect_ratio="16:9"), row)
     features = {name: chosen.pop(name) for name in FEATURES}
     assert chosen == {"aspect_ratio": "16:9", "resolution": "720p", "duration": 8}

@@ -164,7 +164,7 @@ def test_html_page(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     page = check_page(Path("out.html").read_text())
     videos = [attributes for tag, attributes in page.tags if tag == "video"]
 
-    assert page.count("svg") == 4
+    assert page.count_tags("svg") == 4
     assert [str(video["src"])[:15] for video in videos] == ["data:video/mp4;"] * 2
     assert all(str(video["poster"]).startswith("data:image/jpeg") for video in videos)
     assert "“a <lion> & more”" in page.text
@@ -180,7 +180,11 @@ def test_large_videos_are_linked(
     page = check_page(Path("out.html").read_text())
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
 
-    assert (page.count("video"), page.count("img"), page.count("button")) == (0, 2, 0)
+    assert (page.count_tags("video"), page.count_tags("img"), page.count_tags("button")) == (
+        0,
+        2,
+        0,
+    )
     assert links == [f"compare-a-lion/{name}-1.mp4" for name in BOTH.split(",")]
     assert all(Path(str(link)).is_file() for link in links)
 
@@ -224,7 +228,7 @@ def test_html_page_of_a_simulation(veo: Veo) -> None:
     assert ran.code == 0, ran.err
     assert "agree to the cent" in page.text
     assert "The sampling error of a cost is at most $" in page.text
-    assert page.count("svg") == 4
+    assert page.count_tags("svg") == 4
 
 
 def test_no_video_at_all(veo: Veo) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import model
+from scripted import make_model
 
 from veo.config import Config, ProviderConfig, _merge_layer, find_key, merge_models, read_config
 from veo.errors import ConfigError, KeyMissingError
@@ -39,7 +39,7 @@ def facts(**changes: Any) -> Facts:
         "key_help": "Ask the test.",
         "max_in_flight": 1,
         "submits_per_minute": 1,
-        "models": {"m-1": model()},
+        "models": {"m-1": make_model()},
     }
     return Facts.model_validate(row | changes)
 
@@ -319,7 +319,10 @@ class TestModels:
         """A price, and that the user said it; all else stays."""
         changed = merge_models(facts(), rows(m_1={"price": {"usd": 0.2}}))["m-1"]
         assert (changed.price.usd, changed.overridden) == (Decimal("0.2"), True)
-        assert changed.model_copy(update={"price": model().price, "overridden": False}) == model()
+        assert (
+            changed.model_copy(update={"price": make_model().price, "overridden": False})
+            == make_model()
+        )
 
     def test_a_row_can_be_like_another(self) -> None:
         """A new model of a known kind, behind the known ones."""

@@ -137,8 +137,8 @@ def test_the_page(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
     veo("cost", "--report", "cost.html")
     page = check_page(Path("cost.html").read_text())
 
-    assert page.count("svg") == 2
-    assert page.count("table") == 4
+    assert page.count_tags("svg") == 2
+    assert page.count_tags("table") == 4
     assert "$0.75" in page.text
     assert "At most, the providers have charged $0.90." in page.text
 

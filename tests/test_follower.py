@@ -51,7 +51,7 @@ def watch(bench: Bench) -> Iterator[Watch]:
 
 def followed(watch: Watch) -> tuple[ActiveJob, ActiveJob]:
     """A job in other hands, and the follower's own view of it."""
-    theirs = watch.bench.job()
+    theirs = watch.bench.plan_job()
     mine = ActiveJob(theirs.record, wait_s=600.0)
     watch.follower.add(mine)
     return theirs, mine
@@ -82,8 +82,8 @@ def test_its_changes_are_seen(watch: Watch) -> None:
 def test_its_end_is_the_end(watch: Watch) -> None:
     """Done in another process is done here, once."""
     theirs, mine = followed(watch)
-    watch.bench.happy()
-    watch.bench.run(theirs)
+    watch.bench.script_success()
+    watch.bench.run_job(theirs)
 
     watch.follower.look()
     watch.follower.look()

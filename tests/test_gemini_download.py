@@ -2,7 +2,7 @@
 
 import pytest
 from google_routes import CLIP, HOME, fetch, gemini
-from recording_server import Asked, RecordingServer, Reply
+from recording_server import RecordedRequest, RecordingServer, Reply
 
 from veo.errors import (
     AuthError,
@@ -21,7 +21,7 @@ VIDEO = RemoteVideo(CLIP)
 DATA = bytes(range(256)) * 40
 
 
-def ranged(asked: Asked) -> Reply:
+def ranged(asked: RecordedRequest) -> Reply:
     """A file server that honours Range."""
     start = int(asked.headers.get("range", "bytes=0-")[6:-1])
     if start >= len(DATA):
@@ -48,8 +48,8 @@ def test_googles_address_is_fetched_from_the_configured_place() -> None:
 
     assert data == DATA
     assert (0, len(DATA), '"1"') == (stream.offset, stream.total, stream.etag)
-    assert ("GET", f"/gem{PATH}") == (google.only.method, google.only.path)
-    assert google.only.headers["x-goog-api-key"] == "sandbox-key"
+    assert ("GET", f"/gem{PATH}") == (google.only_request.method, google.only_request.path)
+    assert google.only_request.headers["x-goog-api-key"] == "sandbox-key"
 
 
 def test_a_download_carries_on_from_an_offset() -> None:
@@ -60,7 +60,7 @@ def test_a_download_carries_on_from_an_offset() -> None:
 
     assert DATA[5000:] == data
     assert (5000, len(DATA)) == (stream.offset, stream.total)
-    assert google.only.headers["range"] == "bytes=5000-"
+    assert google.only_request.headers["range"] == "bytes=5000-"
 
 
 def test_a_server_that_ignores_the_offset_is_believed() -> None:
@@ -87,10 +87,10 @@ def test_a_redirect_is_followed_without_the_key() -> None:
             data = fetch(gemini(google.url).open(VIDEO, offset=9))
 
     assert DATA[9:] == data
-    assert google.only.headers["x-goog-api-key"] == "sandbox-key"
-    assert storage.only.path == "/signed?x=1"
-    assert storage.only.headers["range"] == "bytes=9-"
-    assert "sandbox-key" not in str(storage.only)
+    assert google.only_request.headers["x-goog-api-key"] == "sandbox-key"
+    assert storage.only_request.path == "/signed?x=1"
+    assert storage.only_request.headers["range"] == "bytes=9-"
+    assert "sandbox-key" not in str(storage.only_request)
 
 
 def test_a_video_on_another_host_is_fetched_without_the_key() -> None:
@@ -99,8 +99,8 @@ def test_a_video_on_another_host_is_fetched_without_the_key() -> None:
         data = fetch(gemini(google.url).open(RemoteVideo(f"{other.url}/a.mp4")))
 
     assert data == DATA
-    assert google.asked == []
-    assert "sandbox-key" not in str(other.only)
+    assert google.requests == []
+    assert "sandbox-key" not in str(other.only_request)
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -145,7 +145,7 @@ def test_a_video_inside_an_operation_is_asked_for_again() -> None:
         stream = gemini(google.url).open(RemoteVideo(name), offset=2)
 
     assert (stream.offset, stream.total, fetch(stream)) == (2, 6, b"\x02\x03\x04\x05")
-    assert f"/v1beta/{name}" == google.only.path
+    assert f"/v1beta/{name}" == google.only_request.path
 
 
 def test_without_a_key_nothing_is_fetched() -> None:

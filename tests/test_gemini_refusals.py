@@ -87,7 +87,7 @@ def refused(reply: Reply, act: Callable[[Gemini], object] = submit) -> errors.Ve
     """What the one request that ``act`` makes raises."""
     with RecordingServer(reply) as google, pytest.raises(errors.VeoError) as caught:
         act(gemini(google.url))
-    assert len(google.asked) == 1
+    assert len(google.requests) == 1
     assert "sandbox-key" not in f"{caught.value!r} {caught.value.hint}"
     return caught.value
 
@@ -198,7 +198,7 @@ def test_a_submit_follows_no_redirect() -> None:
     with RecordingServer() as elsewhere:
         error = refused(Reply(b"", 307, {"Location": f"{elsewhere.url}/x"}))
 
-    assert elsewhere.asked == []
+    assert elsewhere.requests == []
     assert f"a redirect to {elsewhere.url}/x (HTTP 307)" == error.message
 
 

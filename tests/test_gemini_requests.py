@@ -95,10 +95,10 @@ def test_a_request_is_one_post_with_exactly_the_captured_body(
 
     assert (update.stage, update.task_id) == (Stage.SUBMITTED, NAME)
     assert ("POST", f"/v1beta/models/{FAST}:predictLongRunning") == (
-        google.only.method,
-        google.only.path,
+        google.only_request.method,
+        google.only_request.path,
     )
-    assert body == google.only.json
+    assert body == google.only_request.json
 
 
 def test_a_poll_is_one_get_of_the_operation(google: RecordingServer) -> None:
@@ -107,9 +107,9 @@ def test_a_poll_is_one_get_of_the_operation(google: RecordingServer) -> None:
 
     assert (update.stage, update.task_id, update.progress) == (Stage.RUNNING, NAME, None)
     assert ("GET", f"/v1beta/{NAME}", b"") == (
-        google.only.method,
-        google.only.path,
-        google.only.body,
+        google.only_request.method,
+        google.only_request.path,
+        google.only_request.body,
     )
 
 
@@ -119,7 +119,7 @@ def test_the_key_travels_in_its_header_and_nowhere_else(google: RecordingServer)
     submit(provider)
     provider.poll(NAME)
 
-    for asked in google.asked:
+    for asked in google.requests:
         assert asked.headers["x-goog-api-key"] == "sandbox-key"
         assert "sandbox-key" not in asked.path + asked.body.decode()
 
@@ -130,14 +130,14 @@ def test_every_request_has_a_time_limit(google: RecordingServer) -> None:
     submit(provider)
     provider.poll(NAME)
 
-    assert [asked.headers["x-server-timeout"] for asked in google.asked] == ["180", "60"]
+    assert [asked.headers["x-server-timeout"] for asked in google.requests] == ["180", "60"]
 
 
 def test_a_base_url_may_have_a_path(google: RecordingServer) -> None:
     """A gateway below a path is asked below that path."""
     gemini(f"{google.url}/proxy/gem").poll(NAME)
 
-    assert f"/proxy/gem/v1beta/{NAME}" == google.only.path
+    assert f"/proxy/gem/v1beta/{NAME}" == google.only_request.path
 
 
 @pytest.mark.parametrize(
@@ -162,8 +162,8 @@ def test_no_environment_variable_changes_what_is_sent(
 
     submit(gemini(google.url))
 
-    assert f"/v1beta/models/{FAST}:predictLongRunning" == google.only.path
-    assert google.only.headers["x-goog-api-key"] == "sandbox-key"
+    assert f"/v1beta/models/{FAST}:predictLongRunning" == google.only_request.path
+    assert google.only_request.headers["x-goog-api-key"] == "sandbox-key"
     assert caplog.messages == []
 
 
@@ -186,7 +186,7 @@ def test_many_threads_share_one_client(
 
     assert [update.task_id for update in updates] == [NAME] * 8
     assert {str(number) for number in range(8)} == {
-        asked.json["instances"][0]["prompt"] for asked in google.asked
+        asked.json["instances"][0]["prompt"] for asked in google.requests
     }
     assert made == [1]
 
@@ -230,7 +230,7 @@ def test_a_key_that_fits_no_header_is_a_configuration_error(google: RecordingSer
     with pytest.raises(ConfigError) as caught:
         submit(gemini(google.url, key="sandbox-kéy"))
 
-    assert google.asked == []
+    assert google.requests == []
     assert "kéy" not in str(caught.value)
 
 
@@ -242,8 +242,11 @@ def test_a_ping_lists_the_models_that_the_key_sees() -> None:
         line = provider.ping()
 
     assert isinstance(provider, Pingable)
-    assert (google.only.method, google.only.path) == ("GET", "/v1beta/models?pageSize=1000")
-    assert google.only.headers["x-goog-api-key"] == "sandbox-key"
+    assert (google.only_request.method, google.only_request.path) == (
+        "GET",
+        "/v1beta/models?pageSize=1000",
+    )
+    assert google.only_request.headers["x-goog-api-key"] == "sandbox-key"
     assert line.startswith(f"the key is valid; offered: {FAST}; not offered: veo-3.1-generate")
 
 

@@ -92,7 +92,7 @@ def test_a_request_has_the_captured_body(google: RecordingServer, case: str) -> 
     update = submit(express(google.url), **said)
 
     always = {"sampleCount": 1, "generateAudio": True}
-    assert {"instances": [instance], "parameters": always | parameters} == google.only.json
+    assert {"instances": [instance], "parameters": always | parameters} == google.only_request.json
     assert (update.stage, update.task_id) == (Stage.SUBMITTED, NAME)
 
 
@@ -102,11 +102,11 @@ def test_an_express_key_needs_no_project(google: RecordingServer) -> None:
     submit(vertex)
     update = vertex.poll(NAME)
 
-    create, ask = google.asked
+    create, ask = google.requests
     assert f"/v1beta1/{MODEL}:predictLongRunning" == create.path
     assert f"/v1beta1/{PLACE}/{MODEL}:fetchPredictOperation" == ask.path
     assert ask.json == {"operationName": NAME}
-    assert [asked.headers["x-goog-api-key"] for asked in google.asked] == ["sandbox-key"] * 2
+    assert [asked.headers["x-goog-api-key"] for asked in google.requests] == ["sandbox-key"] * 2
     assert (update.stage, update.video.uri) == (Stage.READY, NAME)
 
 
@@ -117,7 +117,7 @@ def test_credentials_go_with_their_project(google: RecordingServer) -> None:
     submit(vertex)
     vertex.poll(NAME)
 
-    token, create, ask = google.asked
+    token, create, ask = google.requests
     assert token.path == "/token"
     assert f"/v1beta1/{PLACE}/{MODEL}:predictLongRunning" == create.path
     assert [a.headers["authorization"] for a in (create, ask)] == ["Bearer sandbox-token"] * 2
@@ -133,7 +133,7 @@ def test_a_configured_project_comes_before_the_key(
     options = {"project": "mine", "location": "europe-west4"}
     submit(express(google.url, **options))
 
-    create = google.asked[-1]
+    create = google.requests[-1]
     place = "projects/mine/locations/europe-west4"
     assert f"/v1beta1/{place}/{MODEL}:predictLongRunning" == create.path
     assert "x-goog-api-key" not in create.headers
@@ -147,14 +147,14 @@ def test_the_environment_does_not_replace_an_express_key(
     monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "false")
     submit(express(google.url))
 
-    assert f"/v1beta1/{MODEL}:predictLongRunning" == google.only.path
+    assert f"/v1beta1/{MODEL}:predictLongRunning" == google.only_request.path
 
 
 def test_options_reach_the_wire(google: RecordingServer) -> None:
     """Sound can be switched off, and videos sent to a bucket."""
     submit(express(google.url, generate_audio=False, storage_uri="gs://bucket/folder"))
 
-    parameters = google.only.json["parameters"]
+    parameters = google.only_request.json["parameters"]
     assert (parameters["generateAudio"], parameters["storageUri"]) == (False, "gs://bucket/folder")
 
 
@@ -237,7 +237,7 @@ def test_refused_credentials_are_an_error_about_access(google: RecordingServer) 
         submit(project(google.url))
 
     assert False is caught.value.charged
-    assert {"/token"} == {asked.path for asked in google.asked}
+    assert {"/token"} == {asked.path for asked in google.requests}
 
 
 @pytest.mark.usefixtures("credentials")
@@ -252,4 +252,4 @@ def test_a_ping_looks_at_the_preferred_model(google: RecordingServer) -> None:
 
     assert isinstance(vertex, Pingable)
     assert f"{FAST} is available to project p" == line
-    assert ("GET", f"/v1beta1/{MODEL}") == (google.asked[-1].method, google.asked[-1].path)
+    assert ("GET", f"/v1beta1/{MODEL}") == (google.requests[-1].method, google.requests[-1].path)

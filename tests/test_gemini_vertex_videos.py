@@ -7,7 +7,7 @@ import pytest
 from google_routes import PLATFORM_NAME as NAME
 from google_routes import express, project, submit
 from platform_server import DATA, INLINE, platform, service_account
-from recording_server import Asked, RecordingServer, Reply
+from recording_server import RecordedRequest, RecordingServer, Reply
 
 from veo.errors import AuthError, GoneError, RefusedError, VeoError
 from veo.update import RemoteVideo
@@ -57,7 +57,7 @@ def test_an_operation_without_its_video_is_gone(reply: Reply, kind: type[VeoErro
 def test_an_object_in_a_bucket_is_fetched_with_a_token(google: RecordingServer) -> None:
     """Cloud Storage gets a bearer token; the name of the object is escaped; Range is used."""
 
-    def storage(asked: Asked) -> Reply:
+    def storage(asked: RecordedRequest) -> Reply:
         return Reply(DATA[9:], 206, {"Content-Range": f"bytes 9-{len(DATA) - 1}/{len(DATA)}"})
 
     with RecordingServer(storage) as bucket:
@@ -65,10 +65,10 @@ def test_an_object_in_a_bucket_is_fetched_with_a_token(google: RecordingServer) 
         stream = vertex.open(RemoteVideo("gs://bucket/a folder/clip 1.mp4"), offset=9)
 
         assert DATA[9:] == b"".join(stream.chunks)
-    assert bucket.only.path == "/storage/v1/b/bucket/o/a%20folder%2Fclip%201.mp4?alt=media"
+    assert bucket.only_request.path == "/storage/v1/b/bucket/o/a%20folder%2Fclip%201.mp4?alt=media"
     assert (
-        bucket.only.headers["authorization"],
-        bucket.only.headers["range"],
+        bucket.only_request.headers["authorization"],
+        bucket.only_request.headers["range"],
     ) == ("Bearer sandbox-token", "bytes=9-")
 
 
@@ -97,7 +97,7 @@ def test_an_inline_video_is_extended_by_its_bytes(google: RecordingServer) -> No
     """A video without an address is fetched first and sent along."""
     submit(express(google.url), extend=RemoteVideo(NAME))
 
-    fetch, create = google.asked
+    fetch, create = google.requests
     assert fetch.path.endswith(":fetchPredictOperation")
     assert create.json["instances"][0]["video"] == INLINE
 
@@ -109,7 +109,7 @@ def test_an_extension_whose_video_is_gone_has_cost_nothing() -> None:
         submit(express(google.url), extend=RemoteVideo(NAME))
 
     assert False is caught.value.charged
-    assert len(google.asked) == 1
+    assert len(google.requests) == 1
 
 
 def test_a_video_of_another_provider_is_not_extended() -> None:

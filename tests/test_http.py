@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from raw_server import ANSWER, RawServer, answering, closed_port
+from raw_server import OK_RESPONSE, RawServer, find_closed_port, serve_responses
 from recording_server import RecordingServer, Reply
 
 from veo.errors import (
@@ -127,7 +127,7 @@ class TestTheKey:
             http.get("models")
             http.post_json("videos", {})
             http.post_form("videos", {"a": "b"}, [])
-        sent = [asked.headers["authorization"] for asked in home.asked]
+        sent = [asked.headers["authorization"] for asked in home.requests]
         assert sent == ["Bearer sandbox-key"] * 3
 
     def test_it_does_not_go_to_another_host(self) -> None:
@@ -136,8 +136,8 @@ class TestTheKey:
             http = api(home.url)
             http.open(f"{files.url}/a.mp4").read()
             http.post_json(f"{files.url}/videos", {})
-        assert [asked.headers.get("authorization") for asked in files.asked] == [None, None]
-        assert home.asked == []
+        assert [asked.headers.get("authorization") for asked in files.requests] == [None, None]
+        assert home.requests == []
 
     def test_it_does_not_cross_a_redirect(self) -> None:
         """Neither to another host, nor back home by that host's word."""
@@ -150,15 +150,15 @@ class TestTheKey:
             files.reply = Reply(status=302, headers={"Location": f"{home.url}/back"})
             answer = api(home.url).open("content").read()
         assert answer.body == b"mp4"
-        assert [asked.headers.get("authorization") for asked in home.asked] == [
+        assert [asked.headers.get("authorization") for asked in home.requests] == [
             "Bearer sandbox-key",
             None,
         ]
-        assert "authorization" not in files.only.headers
+        assert "authorization" not in files.only_request.headers
 
     def test_it_is_taken_out_of_what_a_server_echoes(self) -> None:
         """The text of an answer, the error about its JSON and about a redirect never show it."""
-        with answering(
+        with serve_responses(
             head("401 No", "Content-Length: 31") + b"your key sandbox-key is not JSON",
             head("302 Found", "Location: /login?key=sandbox-key", "Content-Length: 0"),
         ) as server:
@@ -187,7 +187,7 @@ class TestTheKey:
     ) -> None:
         """Neither the error, nor its causes, nor a log at any level."""
         caplog.set_level(logging.DEBUG)
-        with answering(answer) as server, pytest.raises(ResponseLostError) as caught:
+        with serve_responses(answer) as server, pytest.raises(ResponseLostError) as caught:
             api(server.url).post_json("videos", {"prompt": "a lion"})
         told = "".join(traceback.format_exception(caught.value, chain=False)) + caplog.text
         assert "sandbox-key" not in told + repr(caught.value) + str(caught.value.to_json())
@@ -206,7 +206,7 @@ class TestWhatAFailureProves:
     def test_a_refused_connection_sent_nothing(self) -> None:
         """Nobody listens: certainly not charged."""
         with pytest.raises(UnreachableError, match="refused") as caught:
-            api(f"http://127.0.0.1:{closed_port()}/v1").post_json("videos", {})
+            api(f"http://127.0.0.1:{find_closed_port()}/v1").post_json("videos", {})
         assert (caught.value.charged, caught.value.retryable) == (False, True)
 
     def test_an_unknown_host_got_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +224,7 @@ class TestWhatAFailureProves:
 
     def test_a_failed_tls_handshake_sent_nothing(self) -> None:
         """The other side speaks no TLS, or hangs up in the middle of it."""
-        for speak in (lambda net: net.recv(1), lambda net: net.sendall(ANSWER)):
+        for speak in (lambda net: net.recv(1), lambda net: net.sendall(OK_RESPONSE)):
             with RawServer(speak) as server, pytest.raises(UnreachableError):
                 api(f"https://127.0.0.1:{server.port}").post_json("videos", {})
 
@@ -244,7 +244,7 @@ class TestWhatAFailureProves:
 
     def test_a_closed_connection_may_have_been_an_acceptance(self) -> None:
         """Heard, then hung up: nobody can tell whether it was charged."""
-        with answering(b"") as server, pytest.raises(ResponseLostError) as caught:
+        with serve_responses(b"") as server, pytest.raises(ResponseLostError) as caught:
             api(server.url).post_json("videos", {})
         assert caught.value.charged is None
         assert server.connections == 1
@@ -267,14 +267,14 @@ class TestWhatAFailureProves:
         ):
             api(server.url, read_s=0.1).post_json("videos", {})
         assert caught.value.charged is None
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
 
     def test_silence_in_the_middle_of_an_answer_is_a_lost_answer(self) -> None:
         """Headers came, the rest did not."""
         over = threading.Event()
 
         def stall(connection: socket.socket) -> None:
-            server.hear(connection)
+            server.read_request(connection)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
             over.wait(10)
 
@@ -297,7 +297,7 @@ class TestWhatAFailureProves:
     )
     def test_an_answer_cut_short_is_a_lost_answer(self, answer: bytes, size: int | None) -> None:
         """However it is read: in pieces, or as it arrives."""
-        with answering(answer) as server:
+        with serve_responses(answer) as server:
             opened = api(server.url).open("file")
             with pytest.raises(ResponseLostError):
                 b"".join(opened.chunks(size))
@@ -309,15 +309,18 @@ class TestWhatAFailureProves:
         with RecordingServer(Reply({"error": "x"}, status, {"Retry-After": "0"})) as server:
             answer = api(server.url).post_json("videos", {})
         assert (answer.status, answer.ok, answer.json()) == (status, False, {"error": "x"})
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
 
     def test_a_get_tells_the_two_apart_as_well(self) -> None:
         """The place of a video can be looked up again when its host is not there."""
         with pytest.raises(UnreachableError):
-            api("http://api.test").open(f"http://127.0.0.1:{closed_port()}/a.mp4")
-        with RawServer(lambda net: net.sendall(ANSWER)) as plain, pytest.raises(UnreachableError):
+            api("http://api.test").open(f"http://127.0.0.1:{find_closed_port()}/a.mp4")
+        with (
+            RawServer(lambda net: net.sendall(OK_RESPONSE)) as plain,
+            pytest.raises(UnreachableError),
+        ):
             api("http://api.test").open(f"https://127.0.0.1:{plain.port}/a.mp4")
-        with answering(b"") as server, pytest.raises(ResponseLostError):
+        with serve_responses(b"") as server, pytest.raises(ResponseLostError):
             api(server.url).get("videos/1")
 
 
@@ -332,7 +335,7 @@ class TestPosts:
             with pytest.raises(RefusedError, match=f"{other.url}/v1") as caught:
                 api(server.url).post_json("videos", {})
         assert caught.value.charged is False
-        assert (len(server.asked), other.asked) == (1, [])
+        assert (len(server.requests), other.requests) == (1, [])
 
     def test_every_post_has_a_connection_of_its_own(self) -> None:
         """A kept one could be closed under it, which looks like a lost answer."""
@@ -341,8 +344,8 @@ class TestPosts:
         def speak(connection: socket.socket) -> None:
             ports.append(connection.getpeername()[1])
             with suppress(OSError):
-                while server.hear(connection):
-                    connection.sendall(ANSWER)
+                while server.read_request(connection):
+                    connection.sendall(OK_RESPONSE)
 
         with RawServer(speak) as server:
             http = api(server.url)
@@ -355,9 +358,9 @@ class TestPosts:
         """Not as escapes: some gateways count or cut characters."""
         with RecordingServer() as server:
             api(server.url).post_json("videos", {"prompt": "狮子 🦁"})
-        assert server.only.body == '{"prompt": "狮子 🦁"}'.encode()
-        assert server.only.headers["content-type"] == "application/json"
-        assert int(server.only.headers["content-length"]) == len(server.only.body)
+        assert server.only_request.body == '{"prompt": "狮子 🦁"}'.encode()
+        assert server.only_request.headers["content-type"] == "application/json"
+        assert int(server.only_request.headers["content-length"]) == len(server.only_request.body)
 
     @pytest.mark.parametrize("files", [[], [("f", ("image.png", b"\x89PNG", "image/png"))] * 2])
     def test_a_form_is_multipart_with_and_without_files(
@@ -366,8 +369,10 @@ class TestPosts:
         """Fields first, then the files in order, a repeated name included."""
         with RecordingServer() as server:
             api(server.url).post_form("videos", {"model": "m", "prompt": "狮子"}, files)
-        body = server.only.body
-        assert server.only.headers["content-type"].startswith("multipart/form-data; boundary=")
+        body = server.only_request.body
+        assert server.only_request.headers["content-type"].startswith(
+            "multipart/form-data; boundary="
+        )
         assert body.count(b'name="f"; filename="image.png"') == len(files)
         assert b'name="prompt"\r\n\r\n' + "狮子".encode() in body
 
@@ -391,7 +396,7 @@ class TestPosts:
         heard = threading.Event()
 
         def speak(connection: socket.socket) -> None:
-            server.hear(connection)
+            server.read_request(connection)
             connection.sendall(head("200 OK", "Transfer-Encoding: chunked") + b"5\r\nfirst\r\n")
             heard.wait(10)
             connection.sendall(b"4\r\nlast\r\n0\r\n\r\n")
@@ -419,8 +424,8 @@ class TestGets:
         """So that its length is that of the file."""
         with RecordingServer(Reply(b"mp4")) as server:
             api(server.url).open("file").read()
-        assert server.only.headers["accept-encoding"] == "identity"
-        assert "range" not in server.only.headers
+        assert server.only_request.headers["accept-encoding"] == "identity"
+        assert "range" not in server.only_request.headers
 
     def test_redirects_are_followed(self) -> None:
         """Absolute and relative, with the range that was asked for."""
@@ -432,20 +437,20 @@ class TestGets:
         with RecordingServer(reply) as server:
             answer = api(f"{server.url}/v1").open("a", offset=7)
             assert (answer.url, answer.read().body) == (f"{server.url}/d", b"mp4")
-        assert [asked.headers["range"] for asked in server.asked] == ["bytes=7-"] * 4
+        assert [asked.headers["range"] for asked in server.requests] == ["bytes=7-"] * 4
 
     def test_a_redirect_in_raw_utf_8_is_understood(self) -> None:
         """HTTP reads it as Latin-1, which would mangle the path."""
 
         def answer(connection: socket.socket) -> None:
-            path = server.hear(connection).split()[1]
+            path = server.read_request(connection).split()[1]
             lion = "Location: /狮子.mp4\r\n".encode()
             found = b"HTTP/1.1 302 Found\r\n" + lion + b"Content-Length: 0\r\n\r\n"
-            connection.sendall(ANSWER if path != b"/a" else found)
+            connection.sendall(OK_RESPONSE if path != b"/a" else found)
 
         with RawServer(answer) as server:
             api(server.url).open("a").read()
-        assert server.asked[1].startswith(b"GET /%E7%8B%AE%E5%AD%90.mp4 ")
+        assert server.requests[1].startswith(b"GET /%E7%8B%AE%E5%AD%90.mp4 ")
 
     @pytest.mark.parametrize("place", ["/again", None, "http://[::1", "file:///etc/passwd"])
     def test_a_redirect_that_leads_nowhere_is_a_protocol_error(self, place: str | None) -> None:
@@ -454,7 +459,7 @@ class TestGets:
         reply = Reply(status=302, headers=headers)
         with RecordingServer(reply) as server, pytest.raises(ProtocolError):
             api(server.url).get("again")
-        assert len(server.asked) <= 6
+        assert len(server.requests) <= 6
 
     def test_a_part_of_a_file_starts_where_the_server_says(self) -> None:
         """206 with the part and the whole length."""
@@ -463,7 +468,7 @@ class TestGets:
             stream = to_byte_stream(api(server.url).open("file", offset=3), 3)
             assert (stream.offset, stream.total, stream.etag) == (3, 7, '"1"')
             assert b"".join(stream.chunks) == b"4567"
-        assert server.only.headers["range"] == "bytes=3-"
+        assert server.only_request.headers["range"] == "bytes=3-"
 
     def test_a_server_without_ranges_begins_again(self) -> None:
         """200: the bytes start at 0, whatever was asked for."""
@@ -521,18 +526,18 @@ class TestProxies:
         with RecordingServer(Reply({"id": 1})) as proxy:
             monkeypatch.setenv("http_proxy", proxy.url)
             assert api("http://api.test/v1").get("videos/1").json() == {"id": 1}
-        assert proxy.only.path == "http://api.test/v1/videos/1"
+        assert proxy.only_request.path == "http://api.test/v1/videos/1"
 
     def test_no_proxy_is_heeded_and_read_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Hosts that it names are asked directly, later changes notwithstanding."""
         with RecordingServer() as server:
-            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{find_closed_port()}")
             monkeypatch.setenv("no_proxy", "127.0.0.1")
             http = api(server.url)
             http.get("videos/1")
             monkeypatch.delenv("no_proxy")
             http.get("videos/1")
-        assert len(server.asked) == 2
+        assert len(server.requests) == 2
 
     @pytest.mark.parametrize(
         "send", [lambda http: http.post_json("videos", {}), lambda http: http.get("x")]
@@ -541,7 +546,7 @@ class TestProxies:
         self, send: Callable[[ApiClient], object], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """No tunnel, no request: it may be tried again."""
-        with answering(head("407 Who are you", "Content-Length: 0")) as proxy:
+        with serve_responses(head("407 Who are you", "Content-Length: 0")) as proxy:
             monkeypatch.setenv("https_proxy", proxy.url)
             with pytest.raises(UnreachableError, match="407"):
                 send(api("https://api.test/v1"))
@@ -551,7 +556,7 @@ class TestProxies:
         self, scheme: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The error says that it is the proxy's fault."""
-        monkeypatch.setenv(f"{scheme}_proxy", f"http://me:secret@127.0.0.1:{closed_port()}")
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://me:secret@127.0.0.1:{find_closed_port()}")
         with pytest.raises(UnreachableError, match=r"proxy.*refused") as caught:
             api(f"{scheme}://api.test/v1").post_json("videos", {})
         assert "secret" not in str(caught.value)
@@ -560,7 +565,7 @@ class TestProxies:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A plain proxy had the whole request in its hands."""
-        with answering(b"") as proxy:
+        with serve_responses(b"") as proxy:
             monkeypatch.setenv("http_proxy", proxy.url)
             with pytest.raises(ResponseLostError):
                 api("http://api.test/v1").post_json("videos", {})
@@ -598,5 +603,5 @@ def test_every_thread_has_connections_of_its_own() -> None:
 @settings(max_examples=60)
 def test_only_our_errors_come_out(said: bytes, begin: bytes) -> None:
     """Whatever a server says: an answer, or an error of ours."""
-    with answering(begin + said) as server, suppress(VeoError):
+    with serve_responses(begin + said) as server, suppress(VeoError):
         assert isinstance(api(server.url).post_json("videos", {}).body, bytes)

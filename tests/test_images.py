@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pil
 from PIL import ImageCms
-from raw_server import closed_port
+from raw_server import find_closed_port
 from recording_server import RecordingServer, Reply
 
 from veo.errors import ImageError, LedgerError
@@ -304,7 +304,7 @@ class TestKeep:
         with RecordingServer(Reply(data := encode_image(make_plain()))) as server:
             image = Image.of(f"{server.url}/a")
             stored = [store.store(image), store.store(image)]
-            assert "authorization" not in server.only.headers
+            assert "authorization" not in server.only_request.headers
         assert stored[0] == stored[1]
         assert ImageStore(tmp_path / "images").prepare(stored[0], ANY)[0].data == data
 
@@ -332,7 +332,7 @@ class TestKeep:
     @pytest.mark.parametrize("url", [None, "http://", "https://[::1", "http://h:x/"])
     def test_an_unusable_url_is_an_image_error(self, store: ImageStore, url: str | None) -> None:
         """Unreachable or not a URL: the configuration is not to blame."""
-        url = url or f"http://127.0.0.1:{closed_port()}/a"
+        url = url or f"http://127.0.0.1:{find_closed_port()}/a"
         with pytest.raises(ImageError) as caught:
             store.store(Image.of(url))
         assert url in str(caught.value)

@@ -271,9 +271,9 @@ def test_content_may_be_json(api: RecordingServer, storage: RecordingServer, key
     """The URL in it is followed, to another host without the key."""
     api.reply = Reply({"id": "task_1", "status": "completed", key: f"{storage.url}/v.mp4"})
     assert whole(tasks_at(api.url).open(CONTENT)) == MP4
-    assert api.only.path == "/v1/videos/task_1/content"
-    assert api.only.headers["authorization"] == f"Bearer {KEY.reveal()}"
-    assert "authorization" not in storage.only.headers
+    assert api.only_request.path == "/v1/videos/task_1/content"
+    assert api.only_request.headers["authorization"] == f"Bearer {KEY.reveal()}"
+    assert "authorization" not in storage.only_request.headers
 
 
 def test_json_may_be_mislabelled_and_its_url_relative(api: RecordingServer) -> None:
@@ -283,7 +283,7 @@ def test_json_may_be_mislabelled_and_its_url_relative(api: RecordingServer) -> N
     )
     api.reply = lambda asked: mislabelled if asked.path.endswith("content") else Reply(MP4)
     assert whole(tasks_at(api.url).open(CONTENT)) == MP4
-    assert api.asked[1].path == "/files/7"
+    assert api.requests[1].path == "/files/7"
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_json_without_a_url_is_no_video(
         tasks_at(api.url).open(CONTENT)
     assert type(caught.value) is kind
     assert caught.value.retryable
-    assert len(api.asked) <= 2
+    assert len(api.requests) <= 2
 
 
 OWN = [
@@ -380,7 +380,7 @@ def test_odd_ids_stay_one_part_of_the_path(api: RecordingServer) -> None:
     """The id goes out encoded, and comes back as it was."""
     api.reply = Reply({"id": "a/b?c", "status": "queued"})
     assert tasks_at(api.url).poll("a/b?c").task_id == "a/b?c"
-    assert api.only.path == "/v1/videos/a%2Fb%3Fc"
+    assert api.only_request.path == "/v1/videos/a%2Fb%3Fc"
 
 
 def test_a_ping_is_free_and_says_what_is_offered(sandbox: Start) -> None:

@@ -95,10 +95,10 @@ def test_a_chat_becomes_a_video(api: RecordingServer) -> None:
     )
     assert update.video == RemoteVideo(FILE)
     assert (told[0].stage, told[1].stage) == (Stage.SUBMITTED, Stage.RUNNING)
-    assert api.only.path == "/v1/chat/completions"
-    assert api.only.headers["authorization"] == f"Bearer {KEY.reveal()}"
-    assert api.only.json["stream"] is True
-    parts = api.only.json["messages"][0]["content"]
+    assert api.only_request.path == "/v1/chat/completions"
+    assert api.only_request.headers["authorization"] == f"Bearer {KEY.reveal()}"
+    assert api.only_request.json["stream"] is True
+    parts = api.only_request.json["messages"][0]["content"]
     assert parts[1]["image_url"]["url"].startswith("data:image/png;base64,")
 
 
@@ -254,4 +254,4 @@ def test_a_chats_video_is_fetched_without_the_key(api: RecordingServer) -> None:
     api.reply = Reply(b"\0\0\0\x18ftypisom")
     opened = chat_at("http://127.0.0.1:9").open(RemoteVideo(f"{api.url}/v.mp4"))
     assert b"".join(opened.chunks) == b"\0\0\0\x18ftypisom"
-    assert "authorization" not in api.only.headers
+    assert "authorization" not in api.only_request.headers

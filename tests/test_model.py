@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from scripted import model
+from scripted import make_model
 
 from veo.model import Facts, Model, Rule, find_similar, load_facts
 from veo.money import quote
@@ -128,7 +128,7 @@ class TestLoading:
 )
 def test_an_invalid_row_is_refused(changes: dict[str, Any]) -> None:
     """When it is read, before a request is charged by it."""
-    row = model().model_dump()
+    row = make_model().model_dump()
     price = row["price"] | changes.get("price", {})
     with pytest.raises(ValidationError):
         Model.model_validate(row | changes | {"price": price})
@@ -137,7 +137,7 @@ def test_an_invalid_row_is_refused(changes: dict[str, Any]) -> None:
 def test_rows_are_frozen() -> None:
     """Facts do not change while jobs depend on them."""
     with pytest.raises(ValidationError):
-        model().name = "other"
+        make_model().name = "other"
 
 
 class TestSimilar:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import model
+from scripted import make_model
 
 from veo.errors import ConfigError
 from veo.model import Model
@@ -29,7 +29,7 @@ def second(usd: Any = "0.40", **changes: Any) -> Model:
         "as_of": date(2026, 10, 1),
         "source": "a price list",
     }
-    return model(price=price, durations=(8, 4, 6), **changes)
+    return make_model(price=price, durations=(8, 4, 6), **changes)
 
 
 @given(MILLIONTHS)
@@ -73,7 +73,7 @@ class TestQuote:
 
     def test_a_call_costs_what_a_call_costs(self) -> None:
         """Whatever the length."""
-        made = quote(Request(prompt="p"), model())
+        made = quote(Request(prompt="p"), make_model())
         assert (made.amount, made.quantity, made.per) == (Decimal("0.15"), 1, "call")
 
     @pytest.mark.parametrize(("duration", "amount"), [(None, "3.20"), (4, "1.60"), (6, "2.40")])

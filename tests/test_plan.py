@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import model
+from scripted import make_model
 
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
 from veo.planning.plan import Plan, make_plan, make_slug
@@ -219,7 +219,7 @@ class TestRetired:
     def plan_at(self, today: date, retired: Any = "warn") -> Plan:
         """Plan with a model that ends on 14 May 2026."""
         end = {"on": date(2026, 5, 14), "source": "a notice", "replacements": ["other/m-9"]}
-        row = model(shutdown=end)
+        row = make_model(shutdown=end)
         return make_plan(Request(prompt="p"), {row.name: row}, retired=retired, today=today)
 
     def test_the_warning(self) -> None:
@@ -243,13 +243,13 @@ class TestRetired:
 def test_a_doubtful_rule_is_a_warning() -> None:
     """It is reported before the request is sent."""
     rule = {"when": {}, "require": {"seed": True}, "says": "hm", "severity": "warning"}
-    row = model(rules=[rule])
+    row = make_model(rules=[rule])
     assert make_plan(Request(prompt="p"), {row.name: row}).warnings == ("seed: hm.",)
 
 
 def test_a_plan_has_model_and_quote() -> None:
     """The request is unchanged except for its model."""
-    row = model()
+    row = make_model()
     plan = make_plan(Request(prompt="p", aspect_ratio="16:9"), {row.name: row})
     assert plan.request == Request(prompt="p", aspect_ratio="16:9", model="m-1")
     assert (plan.model, plan.quote.amount) == (row, Decimal("0.15"))

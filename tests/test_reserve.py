@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from scripted import model
+from scripted import make_model
 
 from veo.errors import LeaseLostError, WithdrawnError
 from veo.ledger import Cap, Ledger, NewJob, Record, State
@@ -36,7 +36,7 @@ def new(prompt: str = "a lion", output: str = "/videos/lion.mp4", **fields: Any)
     """A job of $0.15 that is wanted once."""
     request = Request(prompt=prompt, model="m-1")
     fields = {"run": "run", "provider": "scripted", "once": True} | fields
-    price = quote(request, model())
+    price = quote(request, make_model())
     return NewJob(model="m-1", request=request, output=output, quote=price, **fields)
 
 

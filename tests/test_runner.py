@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def test_a_job_without_a_key_ends_nothing_but_its_own_work(tmp_path: Path) -> None:
     """Of two jobs the one whose provider has no key is given up as it is, the other goes on."""
     bench = Bench(tmp_path)
-    bench.script("submit", ACCEPTED)
-    first, second = bench.job("one"), bench.job("two")
+    bench.set_script("submit", ACCEPTED)
+    first, second = bench.plan_job("one"), bench.plan_job("two")
     for work in (first, second):
         step(bench.context, work)
     missing = KeyMissingError("no key")
@@ -34,7 +34,7 @@ def test_a_job_without_a_key_ends_nothing_but_its_own_work(tmp_path: Path) -> No
         return bench.route
 
     bench.context.find_provider = route
-    bench.happy()
+    bench.script_success()
     hands = JobRunner(bench.context, 600.0)
     jobs = hands.work_on([first.record, second.record])
     hands.close()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from unittest.mock import Mock, patch
 
 import pytest
-from raw_server import ANSWER, RawServer, answering
+from raw_server import OK_RESPONSE, RawServer, serve_responses
 from recording_server import RecordingServer, Reply
 
 from veo.errors import ResponseLostError, UnreachableError
@@ -65,7 +65,7 @@ class Pieces:
         self._over.set()
 
     def _speak(self, connection: socket.socket) -> None:
-        self.server.hear(connection)
+        self.server.read_request(connection)
         for piece in self._pieces:
             self._told.acquire(timeout=10)
             connection.sendall(piece)
@@ -80,7 +80,7 @@ class Pieces:
         (HEAD + b"content-length:2\r\n\r", b"\nok"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"2\r\nok\r\n", b"0\r\n\r\n"),
         (HEAD + b"Transfer-Encoding: Chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n", b"\r\n"),
-        (b"HTTP/1.1 100 Continue\r\n\r\n", ANSWER),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", OK_RESPONSE),
         (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 22\r\n\r\n", PACKED),
     ],
     ids=["length", "length in odd places", "chunked", "chunked late", "continue", "gzip"],
@@ -116,13 +116,13 @@ def test_what_ends_with_its_connection_is_ready_then() -> None:
     [
         (b"", False),
         (HEAD, False),
-        (ANSWER[:-1], False),
-        (ANSWER, True),
-        (ANSWER + b"more", True),
+        (OK_RESPONSE[:-1], False),
+        (OK_RESPONSE, True),
+        (OK_RESPONSE + b"more", True),
         (b"HTTP/1.1 204 No Content\r\n\r\n", True),
         (b"HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n", True),
         (b"HTTP/1.1 100 Continue\r\n\r\n", False),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" + ANSWER, True),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK_RESPONSE, True),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", True),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n0\r\n\r\n", False),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\n0\r\n\r\n\r\n0\r\n", False),
@@ -136,10 +136,10 @@ def test_a_guess_at_the_end(data: bytes, is_whole: bool) -> None:
     assert whole(data) is is_whole
 
 
-@pytest.mark.parametrize("answer", [b"", ANSWER[:-1], b"what?\r\n\r\n"])
+@pytest.mark.parametrize("answer", [b"", OK_RESPONSE[:-1], b"what?\r\n\r\n"])
 def test_an_answer_cut_short_is_a_lost_answer(answer: bytes) -> None:
     """The server hung up too early; or said what is no HTTP."""
-    with answering(answer) as server:
+    with serve_responses(answer) as server:
         get = asked(ApiClient(server.url))
         come(get)
         with pytest.raises(ResponseLostError):
@@ -157,7 +157,7 @@ def test_an_answer_without_end_is_cut_short() -> None:
             get.read()
 
 
-@pytest.mark.parametrize("first", [b"", ANSWER[:-1]])
+@pytest.mark.parametrize("first", [b"", OK_RESPONSE[:-1]])
 def test_silence_is_a_lost_answer(first: bytes) -> None:
     """Whether it never began or stopped in the middle; nobody waits any longer for it."""
     said = Pieces(first)
@@ -193,7 +193,7 @@ def test_reading_without_looking_waits() -> None:
 
 def test_a_connection_is_used_again() -> None:
     """By whoever comes next; two at a time need two."""
-    said = keeping(lambda _: ANSWER)
+    said = keeping(lambda _: OK_RESPONSE)
     with said as server:
         http = ApiClient(server.url)
         for _ in range(3):
@@ -210,7 +210,7 @@ def test_a_connection_is_used_again() -> None:
 
 def test_without_waiting_only_what_is_open_is_used() -> None:
     """To connect may take seconds."""
-    with keeping(lambda _: ANSWER) as server:
+    with keeping(lambda _: OK_RESPONSE) as server:
         http = ApiClient(server.url)
         assert http.ask("videos/1", lambda answer, _: answer, wait=False) is None
         http.get("videos/1")
@@ -222,7 +222,7 @@ def test_without_waiting_only_what_is_open_is_used() -> None:
 
 def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
     """Nothing is lost for it."""
-    with answering(ANSWER) as server:
+    with serve_responses(OK_RESPONSE) as server:
         http = ApiClient(server.url)
         for number in (1, 2):
             assert http.ask("videos/1", lambda answer, _: answer, wait=False) is None
@@ -268,8 +268,8 @@ def test_a_redirect_is_followed_without_the_key() -> None:
         assert http.ask("videos/1", lambda answer, _: answer) is None
         assert http.get("videos/1").json() == {"a": 1}
 
-    assert "authorization" in server.asked[0].headers
-    assert "authorization" not in other.asked[0].headers
+    assert "authorization" in server.requests[0].headers
+    assert "authorization" not in other.requests[0].headers
 
 
 def test_through_a_proxy_nothing_is_sent_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,7 +278,7 @@ def test_through_a_proxy_nothing_is_sent_ahead(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         http = ApiClient("http://api.test")
         assert http.ask("b", lambda answer, _: answer) is None
-        assert proxy.asked == []
+        assert proxy.requests == []
         assert http.get("b").json() == {"a": 1}
 
 
@@ -287,7 +287,7 @@ def test_what_nobody_reads_is_hung_up() -> None:
     ended = threading.Event()
 
     def speak(connection: socket.socket) -> None:
-        server.hear(connection)
+        server.read_request(connection)
         connection.recv(1)
         ended.set()
 
@@ -302,7 +302,7 @@ def keeping(answer: Callable[[bytes], bytes]) -> RawServer:
     """A server that answers on a connection for as long as the client wants."""
 
     def speak(connection: socket.socket) -> None:
-        while request := server.hear(connection):
+        while request := server.read_request(connection):
             connection.sendall(answer(request))
 
     server = RawServer(speak)

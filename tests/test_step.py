@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image as Pil
-from scripted import ACCEPTED, READY, RUNNING, VIDEO, WHOLE, Bench
+from scripted import ACCEPTED, MP4_DATA, READY, RUNNING, VIDEO, Bench
 
 from veo.engine.context import WAIT_FOR_CAPACITY, ActiveJob
 from veo.engine.step import step
@@ -61,14 +61,14 @@ def money(work: ActiveJob) -> tuple[int, int, bool]:
 
 def test_a_good_job_ends_done_with_its_file_and_its_charge(bench: Bench) -> None:
     """From planned to done: the file is whole, the quote is charged, every step is written."""
-    bench.happy()
+    bench.script_success()
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
 
     assert work.record.state is State.DONE
-    assert Path(work.record.output).read_bytes() == WHOLE
+    assert Path(work.record.output).read_bytes() == MP4_DATA
     assert money(work) == (0, 150_000, True)
-    assert bench.kinds(work) == [
+    assert bench.event_kinds(work) == [
         "planned",
         "submitting",
         "submitted",
@@ -82,9 +82,9 @@ def test_a_good_job_ends_done_with_its_file_and_its_charge(bench: Bench) -> None
 
 def test_the_events_of_a_job_add_up_to_its_money(bench: Bench) -> None:
     """Sums of the differences in the history are what the row says."""
-    bench.happy()
+    bench.script_success()
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
     events = bench.ledger.read_history(work.record.id)
 
     assert sum(event.reserved for event in events) == 0
@@ -99,9 +99,9 @@ def test_the_intent_is_on_disk_before_the_request_leaves(bench: Bench) -> None:
         seen.extend(record.state for record in bench.ledger.list_jobs())
         return ACCEPTED
 
-    bench.happy()
-    bench.script("submit", look)
-    bench.run(bench.job())
+    bench.script_success()
+    bench.set_script("submit", look)
+    bench.run_job(bench.plan_job())
 
     assert seen == [State.SUBMITTING]
 
@@ -112,21 +112,21 @@ def test_the_intent_is_on_disk_before_the_request_leaves(bench: Bench) -> None:
 )
 def test_what_was_certainly_not_accepted_is_sent_again(bench: Bench, error: Exception) -> None:
     """A refusal that may pass is retried, and the job is done in the end."""
-    bench.happy()
-    bench.script("submit", error, error, ACCEPTED)
+    bench.script_success()
+    bench.set_script("submit", error, error, ACCEPTED)
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
 
     assert work.record.state is State.DONE
-    assert bench.provider.count("submit") == 3
+    assert bench.provider.count_calls("submit") == 3
     assert work.record.submits == 3
 
 
 def test_retry_after_is_honoured(bench: Bench) -> None:
     """The next try comes no sooner than the server said."""
-    bench.happy()
-    bench.script("submit", BusyError("429", retry_after=77.0), ACCEPTED)
-    work = bench.job()
+    bench.script_success()
+    bench.set_script("submit", BusyError("429", retry_after=77.0), ACCEPTED)
+    work = bench.plan_job()
     before = bench.now
 
     when = step(bench.context, work)
@@ -137,21 +137,21 @@ def test_retry_after_is_honoured(bench: Bench) -> None:
 
 def test_a_busy_provider_is_slowed_for_every_job(bench: Bench) -> None:
     """After a 429 for one job, no other job of that provider is sent either."""
-    bench.script("submit", BusyError("429", retry_after=30.0))
-    step(bench.context, bench.job())
-    other = bench.job()
+    bench.set_script("submit", BusyError("429", retry_after=30.0))
+    step(bench.context, bench.plan_job())
+    other = bench.plan_job()
 
     when = step(bench.context, other)
 
     assert when == pytest.approx(bench.now + 30.0)
-    assert bench.provider.count("submit") == 1
+    assert bench.provider.count_calls("submit") == 1
 
 
 def test_a_refusal_for_good_fails_and_releases(bench: Bench) -> None:
     """A request that the provider refuses ends failed, and its money is free again."""
-    bench.script("submit", RefusedError("no"))
+    bench.set_script("submit", RefusedError("no"))
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
 
     assert work.record.state is State.FAILED
     assert money(work) == (0, 0, True)
@@ -160,12 +160,12 @@ def test_a_refusal_for_good_fails_and_releases(bench: Bench) -> None:
 
 def test_endless_refusals_end(bench: Bench) -> None:
     """A provider that is always busy does not keep a job for ever."""
-    bench.script("submit", BusyError("429"))
+    bench.set_script("submit", BusyError("429"))
 
-    work = bench.run(replace_wait(bench.job(), None))
+    work = bench.run_job(replace_wait(bench.plan_job(), None))
 
     assert work.record.state is State.FAILED
-    assert bench.provider.count("submit") == 11
+    assert bench.provider.count_calls("submit") == 11
 
 
 def replace_wait(work: ActiveJob, wait: float | None) -> ActiveJob:
@@ -185,13 +185,13 @@ def replace_wait(work: ActiveJob, wait: float | None) -> ActiveJob:
 )
 def test_a_lost_answer_is_unknown_and_never_sent_again(bench: Bench, error: Exception) -> None:
     """Sent without an answer: one POST, state unknown, money held, advice given."""
-    bench.script("submit", error)
+    bench.set_script("submit", error)
 
-    work = bench.run(bench.job())
-    again = bench.run(work)
+    work = bench.run_job(bench.plan_job())
+    again = bench.run_job(work)
 
     assert again.record.state is State.UNKNOWN
-    assert bench.provider.count("submit") == 1
+    assert bench.provider.count_calls("submit") == 1
     assert money(again) == (150_000, 0, False)
     assert isinstance(again.error, UnknownOutcomeError)
     assert [each.kind for each in again.error.remedies] == ["attach_task", "resubmit"]
@@ -199,14 +199,14 @@ def test_a_lost_answer_is_unknown_and_never_sent_again(bench: Bench, error: Exce
 
 def test_a_job_found_submitting_becomes_unknown(bench: Bench) -> None:
     """A process that died between intent and answer leaves a job that nobody sends again."""
-    bench.happy()
-    work = bench.job()
+    bench.script_success()
+    work = bench.plan_job()
     sent = bench.ledger.move_job(work.record, State.SUBMITTING)
 
-    found = bench.run(ActiveJob(sent))
+    found = bench.run_job(ActiveJob(sent))
 
     assert found.record.state is State.UNKNOWN
-    assert bench.provider.count("submit") == 0
+    assert bench.provider.count_calls("submit") == 0
 
 
 def test_a_stream_that_died_after_acceptance_is_unknown_and_charged(accepting: Bench) -> None:
@@ -216,12 +216,12 @@ def test_a_stream_that_died_after_acceptance_is_unknown_and_charged(accepting: B
         report(Update(stage=Stage.SUBMITTED))
         raise KeyboardInterrupt
 
-    accepting.script("submit", die)
-    work = accepting.job()
+    accepting.set_script("submit", die)
+    work = accepting.plan_job()
     with pytest.raises(KeyboardInterrupt):
         step(accepting.context, work)
 
-    found = accepting.run(ActiveJob(work.record))
+    found = accepting.run_job(ActiveJob(work.record))
 
     assert found.record.state is State.UNKNOWN
     assert money(found) == (0, 150_000, False)
@@ -237,10 +237,10 @@ def test_a_sync_route_is_charged_the_moment_it_is_accepted(accepting: Bench) -> 
         seen.extend((record.state, record.charged) for record in accepting.ledger.list_jobs())
         return Update(stage=Stage.READY, video=VIDEO)
 
-    accepting.script("submit", stream)
-    accepting.script("open", WHOLE)
+    accepting.set_script("submit", stream)
+    accepting.set_script("open", MP4_DATA)
 
-    work = accepting.run(accepting.job())
+    work = accepting.run_job(accepting.plan_job())
 
     assert seen == [(State.RUNNING, 150_000)]
     assert work.record.state is State.DONE
@@ -254,9 +254,9 @@ def test_a_sync_failure_after_acceptance_stays_charged_and_uncertain(accepting: 
         report(Update(stage=Stage.SUBMITTED))
         raise GenerationError("no link in the text", charged=True)
 
-    accepting.script("submit", stream)
+    accepting.set_script("submit", stream)
 
-    work = accepting.run(accepting.job())
+    work = accepting.run_job(accepting.plan_job())
 
     assert work.record.state is State.FAILED
     assert money(work) == (0, 150_000, False)
@@ -264,10 +264,10 @@ def test_a_sync_failure_after_acceptance_stays_charged_and_uncertain(accepting: 
 
 def test_a_failed_task_is_released_where_only_success_is_charged(bench: Bench) -> None:
     """The provider's no to an accepted task costs nothing on the async route."""
-    bench.script("submit", ACCEPTED)
-    bench.script("poll", Update(stage=Stage.FAILED, error=GenerationError("moderated")))
+    bench.set_script("submit", ACCEPTED)
+    bench.set_script("poll", Update(stage=Stage.FAILED, error=GenerationError("moderated")))
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
 
     assert work.record.state is State.FAILED
     assert money(work) == (0, 0, True)
@@ -279,29 +279,29 @@ def test_a_failed_task_is_released_where_only_success_is_charged(bench: Bench) -
 )
 def test_bad_polls_do_not_kill_a_job(bench: Bench, trouble: Exception) -> None:
     """GETs are repeated as often as it takes."""
-    bench.happy()
-    bench.script("poll", *[trouble] * 7, RUNNING, trouble, READY)
+    bench.script_success()
+    bench.set_script("poll", *[trouble] * 7, RUNNING, trouble, READY)
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
 
     assert work.record.state is State.DONE
-    assert bench.provider.count("submit") == 1
+    assert bench.provider.count_calls("submit") == 1
 
 
 def test_a_task_too_new_to_be_known_is_asked_for_again(bench: Bench) -> None:
     """Right after the submit, an unknown task is only too new."""
-    bench.happy()
-    bench.script("poll", TaskNotFoundError("?"), TaskNotFoundError("?"), RUNNING, READY)
+    bench.script_success()
+    bench.set_script("poll", TaskNotFoundError("?"), TaskNotFoundError("?"), RUNNING, READY)
 
-    assert bench.run(bench.job()).record.state is State.DONE
+    assert bench.run_job(bench.plan_job()).record.state is State.DONE
 
 
 def test_a_task_that_stays_unknown_has_expired(bench: Bench) -> None:
     """After the grace the job is expired, and whether it was charged is uncertain."""
-    bench.script("submit", ACCEPTED)
-    bench.script("poll", TaskNotFoundError("task_not_exist"))
+    bench.set_script("submit", ACCEPTED)
+    bench.set_script("poll", TaskNotFoundError("task_not_exist"))
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
 
     assert work.record.state is State.EXPIRED
     assert work.record.certain is False
@@ -309,10 +309,10 @@ def test_a_task_that_stays_unknown_has_expired(bench: Bench) -> None:
 
 def test_a_refused_key_while_polling_leaves_the_job_as_it_is(bench: Bench) -> None:
     """A key that stops working ends the work, not the job."""
-    bench.script("submit", ACCEPTED)
-    bench.script("poll", AuthError("401"))
+    bench.set_script("submit", ACCEPTED)
+    bench.set_script("poll", AuthError("401"))
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
 
     assert work.record.state is State.SUBMITTED
     assert isinstance(work.error, AuthError)
@@ -321,34 +321,34 @@ def test_a_refused_key_while_polling_leaves_the_job_as_it_is(bench: Bench) -> No
 
 def test_a_deadline_stops_the_waiting_not_the_job(bench: Bench) -> None:
     """After the time the job is still running, and can be resumed to its end."""
-    bench.script("submit", ACCEPTED)
-    bench.script("poll", RUNNING)
-    work = bench.run(bench.job())
+    bench.set_script("submit", ACCEPTED)
+    bench.set_script("poll", RUNNING)
+    work = bench.run_job(bench.plan_job())
 
     assert isinstance(work.error, StillRunningError)
     assert bench.ledger.find_job(work.record.id).state is State.RUNNING
     assert bench.ledger.find_job(work.record.id).owner is None
 
-    bench.happy()
+    bench.script_success()
     (taken,) = bench.ledger.take_leases([bench.ledger.find_job(work.record.id)], "other")
-    assert bench.run(ActiveJob(taken)).record.state is State.DONE
-    assert bench.provider.count("submit") == 1
+    assert bench.run_job(ActiveJob(taken)).record.state is State.DONE
+    assert bench.provider.count_calls("submit") == 1
 
 
 def test_a_cut_download_goes_on_where_it_stopped(bench: Bench) -> None:
     """The second request asks for the bytes that are missing, and the file is whole."""
 
     def cut() -> Iterator[bytes]:
-        yield WHOLE[:10]
+        yield MP4_DATA[:10]
         raise ResponseLostError("cut")
 
-    bench.happy()
-    bench.script("open", ByteStream(cut(), 0, len(WHOLE), "tag"), WHOLE)
+    bench.script_success()
+    bench.set_script("open", ByteStream(cut(), 0, len(MP4_DATA), "tag"), MP4_DATA)
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
 
     assert [told[1] for verb, told in bench.provider.calls if verb == "open"] == [0, 10]
-    assert Path(work.record.output).read_bytes() == WHOLE
+    assert Path(work.record.output).read_bytes() == MP4_DATA
 
 
 def test_another_file_under_the_same_link_is_fetched_from_the_start(bench: Bench) -> None:
@@ -358,27 +358,27 @@ def test_another_file_under_the_same_link_is_fetched_from_the_start(bench: Bench
         yield b"\x00" * 10
         raise ResponseLostError("cut")
 
-    bench.happy()
-    bench.script("open", ByteStream(cut(), 0, len(WHOLE), "old"), WHOLE)
+    bench.script_success()
+    bench.set_script("open", ByteStream(cut(), 0, len(MP4_DATA), "old"), MP4_DATA)
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
 
     assert [told[1] for verb, told in bench.provider.calls if verb == "open"] == [0, 10, 0]
-    assert Path(work.record.output).read_bytes() == WHOLE
+    assert Path(work.record.output).read_bytes() == MP4_DATA
 
 
 def test_an_offset_that_the_server_refuses_leads_to_the_start(bench: Bench) -> None:
     """A part that no byte can follow does not block the download for ever."""
 
     def cut() -> Iterator[bytes]:
-        yield WHOLE[:10]
+        yield MP4_DATA[:10]
         raise ResponseLostError("cut")
 
-    bench.happy()
+    bench.script_success()
     refused = GoneError("416", retryable=True)
-    bench.script("open", ByteStream(cut(), 0, len(WHOLE), "tag"), refused, WHOLE)
+    bench.set_script("open", ByteStream(cut(), 0, len(MP4_DATA), "tag"), refused, MP4_DATA)
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
 
     assert work.record.state is State.DONE
     assert [told[1] for verb, told in bench.provider.calls if verb == "open"] == [0, 10, 0]
@@ -386,10 +386,10 @@ def test_an_offset_that_the_server_refuses_leads_to_the_start(bench: Bench) -> N
 
 def test_a_plausible_but_truncated_file_never_gets_its_name(bench: Bench) -> None:
     """Lengths that agree are not enough: the container is followed to its end."""
-    bench.happy()
-    bench.script("open", WHOLE[:-4])
+    bench.script_success()
+    bench.set_script("open", MP4_DATA[:-4])
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
 
     assert isinstance(work.error, DownloadError)
     assert work.error.exit_code == 7
@@ -399,20 +399,20 @@ def test_a_plausible_but_truncated_file_never_gets_its_name(bench: Bench) -> Non
 
 def test_a_file_that_is_not_ready_yet_is_waited_for(bench: Bench) -> None:
     """'Not ready' right after completed is no failure."""
-    bench.happy()
-    bench.script("open", *[NotReadyError("IN_PROGRESS", retry_after=4.0)] * 5, WHOLE)
+    bench.script_success()
+    bench.set_script("open", *[NotReadyError("IN_PROGRESS", retry_after=4.0)] * 5, MP4_DATA)
 
-    assert bench.run(bench.job()).record.state is State.DONE
+    assert bench.run_job(bench.plan_job()).record.state is State.DONE
 
 
 def test_a_link_that_has_gone_is_asked_for_once_more(bench: Bench) -> None:
     """An expired link is replaced by the one that the task names now."""
-    bench.happy()
+    bench.script_success()
     fresh = replace(READY, video=RemoteVideo("https://files.example/two.mp4"))
-    bench.script("poll", READY, fresh)
-    bench.script("open", GoneError("403"), WHOLE)
+    bench.set_script("poll", READY, fresh)
+    bench.set_script("open", GoneError("403"), MP4_DATA)
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
 
     assert work.record.state is State.DONE
     assert [told[0][-7:] for verb, told in bench.provider.calls if verb == "open"] == [
@@ -423,10 +423,10 @@ def test_a_link_that_has_gone_is_asked_for_once_more(bench: Bench) -> None:
 
 def test_a_video_that_has_gone_for_good_is_expired_and_stays_charged(bench: Bench) -> None:
     """A made video costs its price even when nobody fetched it in time."""
-    bench.happy()
-    bench.script("open", GoneError("404"))
+    bench.script_success()
+    bench.set_script("open", GoneError("404"))
 
-    work = bench.run(bench.job())
+    work = bench.run_job(bench.plan_job())
 
     assert work.record.state is State.EXPIRED
     assert money(work) == (0, 150_000, True)
@@ -434,27 +434,27 @@ def test_a_video_that_has_gone_for_good_is_expired_and_stays_charged(bench: Benc
 
 def test_a_name_taken_meanwhile_is_not_overwritten(bench: Bench) -> None:
     """A file that appeared under the output's name stays; the video gets the job's id."""
-    bench.happy()
-    work = bench.job()
+    bench.script_success()
+    work = bench.plan_job()
     Path(work.record.output).write_text("somebody else's")
 
-    bench.run(work)
+    bench.run_job(work)
 
     assert (bench.folder / "0.mp4").read_text() == "somebody else's"
-    assert Path(work.record.output).read_bytes() == WHOLE
+    assert Path(work.record.output).read_bytes() == MP4_DATA
     assert work.record.id in work.record.output
 
 
 def test_a_file_named_just_before_a_crash_is_recognised(bench: Bench) -> None:
     """Killed between the rename and the last line: resume says done without a download."""
-    bench.happy()
-    done = bench.run(bench.job()).record
+    bench.script_success()
+    done = bench.run_job(bench.plan_job()).record
     history = len(bench.provider.calls)
     table = "UPDATE jobs SET state='downloading', owner='me'"
     with bench.ledger.database.write() as connection:
         connection.exec_driver_sql(table)
 
-    work = bench.run(ActiveJob(bench.ledger.find_job(done.id)))
+    work = bench.run_job(ActiveJob(bench.ledger.find_job(done.id)))
 
     assert work.record.state is State.DONE
     assert work.record.output == done.output
@@ -465,10 +465,10 @@ def test_a_413_leads_to_one_smaller_try(bench: Bench, tmp_path: Path) -> None:
     """A picture that is too large for the route is sent once more, smaller, with a line."""
     frame = tmp_path / "frame.jpg"
     Pil.effect_noise((2000, 2000), 90).convert("RGB").save(frame, quality=95)
-    bench.happy()
-    bench.script("submit", TooLargeError("413"), ACCEPTED)
+    bench.script_success()
+    bench.set_script("submit", TooLargeError("413"), ACCEPTED)
 
-    work = bench.run(bench.job(start_frame=bench.context.images.store(Image.of(frame))))
+    work = bench.run_job(bench.plan_job(start_frame=bench.context.images.store(Image.of(frame))))
     sizes = [len(told.start_frame.data) for verb, told in bench.provider.calls if verb == "submit"]
 
     assert work.record.state is State.DONE
@@ -480,12 +480,12 @@ def test_a_second_413_is_final(bench: Bench, tmp_path: Path) -> None:
     """One smaller try, not more."""
     frame = tmp_path / "frame.png"
     Pil.new("RGB", (300, 300), "red").save(frame)
-    bench.script("submit", TooLargeError("413"))
+    bench.set_script("submit", TooLargeError("413"))
 
-    work = bench.run(bench.job(start_frame=bench.context.images.store(Image.of(frame))))
+    work = bench.run_job(bench.plan_job(start_frame=bench.context.images.store(Image.of(frame))))
 
     assert work.record.state is State.FAILED
-    assert bench.provider.count("submit") == 2
+    assert bench.provider.count_calls("submit") == 2
 
 
 def test_a_frame_that_changed_since_it_was_planned_is_not_sent(
@@ -494,52 +494,52 @@ def test_a_frame_that_changed_since_it_was_planned_is_not_sent(
     """What is paid for is what was looked at."""
     frame = tmp_path / "frame.png"
     Pil.new("RGB", (300, 300), "red").save(frame)
-    work = bench.job(start_frame=bench.context.images.store(Image.of(frame)))
+    work = bench.plan_job(start_frame=bench.context.images.store(Image.of(frame)))
     Pil.new("RGB", (300, 300), "blue").save(frame)
 
-    bench.run(work)
+    bench.run_job(work)
 
     assert work.record.state is State.FAILED
-    assert bench.provider.count("submit") == 0
+    assert bench.provider.count_calls("submit") == 0
     assert money(work) == (0, 0, True)
 
 
 def test_a_full_provider_parks_the_next_job(tmp_path: Path) -> None:
     """Not more jobs in flight than allowed; the next waits without a clock."""
     bench = Bench(tmp_path, max_in_flight=1)
-    bench.script("submit", ACCEPTED)
-    step(bench.context, bench.job())
+    bench.set_script("submit", ACCEPTED)
+    step(bench.context, bench.plan_job())
 
-    assert step(bench.context, bench.job()) == WAIT_FOR_CAPACITY
-    assert bench.provider.count("submit") == 1
+    assert step(bench.context, bench.plan_job()) == WAIT_FOR_CAPACITY
+    assert bench.provider.count_calls("submit") == 1
     bench.ledger.close()
 
 
 def test_a_process_that_lost_its_lease_does_not_send(bench: Bench) -> None:
     """The write before the paid request fails, and nothing leaves."""
-    bench.happy()
-    work = bench.job()
+    bench.script_success()
+    work = bench.plan_job()
     bench.ledger.take_leases([work.record], "other")
 
-    bench.run(work)
+    bench.run_job(work)
 
-    assert bench.provider.count("submit") == 0
+    assert bench.provider.count_calls("submit") == 0
     assert isinstance(work.error, LeaseLostError)
 
 
 def test_an_answer_after_the_lease_was_lost_is_kept(bench: Bench) -> None:
     """A task id that comes late turns the unknown job into one that can be polled."""
-    bench.happy()
-    work = bench.job()
+    bench.script_success()
+    work = bench.plan_job()
 
     def while_others_take_over(_: Any) -> Update:
         (taken,) = bench.ledger.take_leases([bench.ledger.find_job(work.record.id)], "other")
-        bench.run(ActiveJob(taken))
+        bench.run_job(ActiveJob(taken))
         return ACCEPTED
 
-    bench.script("submit", while_others_take_over)
-    bench.run(work)
+    bench.set_script("submit", while_others_take_over)
+    bench.run_job(work)
     kept = bench.ledger.find_job(work.record.id)
 
     assert (kept.state, kept.task_id, kept.owner) == (State.SUBMITTED, "task-1", None)
-    assert "late answer" in bench.kinds(work)
+    assert "late answer" in bench.event_kinds(work)

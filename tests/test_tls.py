@@ -76,7 +76,7 @@ def test_a_certificate_that_the_environment_names_is_believed(
     http.open("b").read()
     http.post_json("c", {})
 
-    assert [asked.path for asked in server.asked] == ["/a", "/b", "/c"]
+    assert [asked.path for asked in server.requests] == ["/a", "/b", "/c"]
 
 
 def test_a_poll_is_sent_and_read_apart(
@@ -117,7 +117,7 @@ def test_a_certificate_that_nobody_knows_ends_it_before_anything_is_sent(
     with pytest.raises(UnreachableError, match="certificate"):
         asks[verb]("videos")
 
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_a_certificate_of_another_host_is_none(
@@ -128,4 +128,4 @@ def test_a_certificate_of_another_host_is_none(
     with pytest.raises(UnreachableError, match="certificate"):
         ApiClient(server.url.replace("127.0.0.1", "localhost")).get("videos")
 
-    assert server.asked == []
+    assert server.requests == []

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """A bench whose provider can be asked and heard apart."""
     bench, provider = patient(tmp_path)
-    bench.happy()
+    bench.script_success()
     yield bench
     for letter in provider.letters:
         letter.close()
@@ -46,7 +46,7 @@ def provider(bench: Bench) -> Patient:
 @pytest.fixture
 def work(bench: Bench) -> ActiveJob:
     """A job that is being made."""
-    work = bench.job()
+    work = bench.plan_job()
     step(bench.context, work)
     work.record = bench.ledger.move_job(work.record, State.RUNNING)
     bench.now += 60
@@ -62,7 +62,7 @@ class TestSteps:
         """In between the job says what it waits for, and can be stepped at any time."""
         assert step(bench.context, work) == bench.now
         assert work.asked is provider.letters[0]
-        assert provider.count("poll") == 0
+        assert provider.count_calls("poll") == 0
         provider.letters[0].answer()
 
         assert (step(bench.context, work) or 0) > bench.now
@@ -70,23 +70,23 @@ class TestSteps:
 
     def test_a_whole_life(self, bench: Bench, provider: Patient) -> None:
         """Stepped by anybody, without an engine that waits for answers."""
-        work = bench.run(bench.job())
+        work = bench.run_job(bench.plan_job())
 
         assert work.record.state is State.DONE
-        assert (len(provider.letters), provider.count("poll"), work.record.polls) == (2, 2, 2)
+        assert (len(provider.letters), provider.count_calls("poll"), work.record.polls) == (2, 2, 2)
 
     def test_through_a_proxy_in_one(self, bench: Bench, work: ActiveJob, provider: Patient) -> None:
         """What cannot be done in two steps is done in one."""
         provider.proxied = True
 
         assert (step(bench.context, work) or 0) > bench.now
-        assert (provider.count("poll"), work.polls, provider.letters) == (1, 1, [])
+        assert (provider.count_calls("poll"), work.polls, provider.letters) == (1, 1, [])
 
     def test_a_deadline_waits_for_the_answer(
         self, bench: Bench, work: ActiveJob, provider: Patient
     ) -> None:
         """What was asked is read, even when the waiting has ended meanwhile."""
-        bench.script("poll", READY)
+        bench.set_script("poll", READY)
         step(bench.context, work)
         bench.now += 10_000
         provider.letters[0].answer()
@@ -122,7 +122,7 @@ class TestAtOnce:
         self, bench: Bench, work: ActiveJob, provider: Patient, said: object, state: State
     ) -> None:
         """It finds the answer as it was; nobody is asked again."""
-        bench.script("poll", said)
+        bench.set_script("poll", said)
         assert send(bench.context, work)
         provider.letters[0].answer()
         assert hear(bench.context, work, provider.letters[0]) is None
@@ -130,7 +130,7 @@ class TestAtOnce:
         step(bench.context, work)
 
         assert (work.record.state, work.asked) == (state, None)
-        assert provider.count("poll") == 1
+        assert provider.count_calls("poll") == 1
 
     def test_a_ledger_that_cannot_be_read_is_not_the_end_of_the_dispatcher(
         self, bench: Bench, work: ActiveJob, provider: Patient, monkeypatch: pytest.MonkeyPatch
@@ -170,12 +170,12 @@ class TestEngine:
     @pytest.fixture
     def jobs(self, bench: Bench) -> list[ActiveJob]:
         """Forty jobs that are being made."""
-        jobs = [bench.job(f"lion {number}") for number in range(40)]
+        jobs = [bench.plan_job(f"lion {number}") for number in range(40)]
         for work in jobs:
             work.record = bench.ledger.move_job(work.record, State.SUBMITTING)
             task = f"task-{work.record.id}"
             work.record = bench.ledger.move_job(work.record, State.RUNNING, task_id=task)
-        bench.script("poll", READY)
+        bench.set_script("poll", READY)
         bench.context.clock = time.time
         return jobs
 
@@ -193,7 +193,7 @@ class TestEngine:
         engine.stop()
 
         assert {work.record.state for work in over} == {State.DONE}
-        assert provider.count("poll") == 40
+        assert provider.count_calls("poll") == 40
 
     def test_no_more_than_there_may_be_connections(
         self,

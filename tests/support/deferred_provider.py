@@ -6,7 +6,7 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from scripted import Bench, Scripted
+from scripted import Bench, ScriptedProvider
 
 from veo.engine.context import ProviderHandle
 from veo.engine.rate_limit import RateLimiter
@@ -40,7 +40,7 @@ class Letter:
     def read(self) -> Update:
         """What the script says."""
         self.close()
-        return Scripted.poll(self._provider, self.task_id)
+        return ScriptedProvider.poll(self._provider, self.task_id)
 
     def close(self) -> None:
         """Whether it was read or not."""
@@ -48,7 +48,7 @@ class Letter:
         self._there.close()
 
 
-class Patient(Scripted):
+class Patient(ScriptedProvider):
     """Its polls can be read later."""
 
     def __init__(self, charged: str = "on_success", **changes: Any) -> None:

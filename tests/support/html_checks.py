@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 _VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
-class Page(HTMLParser):
+class ParsedPage(HTMLParser):
     """Checks that tags are closed in order, and keeps what a test looks for.
 
     Attributes:
@@ -48,7 +48,7 @@ class Page(HTMLParser):
         if self._open and self._open[-1] not in {"script", "style"}:
             self.text += data
 
-    def count(self, tag: str) -> int:
+    def count_tags(self, tag: str) -> int:
         """How often a tag was opened."""
         return sum(name == tag for name, _ in self.tags)
 
@@ -64,9 +64,9 @@ class Page(HTMLParser):
         ]
 
 
-def check_page(html: str) -> Page:
+def check_page(html: str) -> ParsedPage:
     """The page, after what must hold for every one: whole, and nothing is asked of anybody."""
-    page = Page(html)
+    page = ParsedPage(html)
 
     assert page.problems == []
     assert page.external_links == []

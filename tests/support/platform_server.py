@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google_routes import PLATFORM_NAME
-from recording_server import Asked, Reply
+from recording_server import RecordedRequest, Reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ DATA = b"\0\0\0\x18ftypmp42" + bytes(300)
 INLINE = {"bytesBase64Encoded": base64.b64encode(DATA).decode(), "mimeType": "video/mp4"}
 
 
-def platform(asked: Asked) -> Reply:
+def platform(asked: RecordedRequest) -> Reply:
     """Accepts every operation, and has it done at once with the video inside the answer."""
     if asked.path.endswith("token"):
         return Reply({"access_token": "sandbox-token", "expires_in": 3600})

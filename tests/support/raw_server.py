@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+OK_RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class RawServer:
@@ -21,7 +21,7 @@ class RawServer:
 
     def __init__(self, speak: Callable[[socket.socket], object]) -> None:
         self._speak = speak
-        self.asked: list[bytes] = []
+        self.requests: list[bytes] = []
         self.connections = 0
 
     @property
@@ -34,7 +34,7 @@ class RawServer:
         """The base URL."""
         return f"http://127.0.0.1:{self.port}"
 
-    def hear(self, connection: socket.socket) -> bytes:
+    def read_request(self, connection: socket.socket) -> bytes:
         """One whole request, or nothing when the client has hung up."""
         with connection.makefile("rb") as file:
             lines = iter(file.readline, b"")
@@ -42,8 +42,8 @@ class RawServer:
             length = head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]
             body = file.read(int(length or 0))
         if head:
-            self.asked.append(head + b"\r\n" + body)
-        return head and self.asked[-1]
+            self.requests.append(head + b"\r\n" + body)
+        return head and self.requests[-1]
 
     def __enter__(self) -> Self:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -75,19 +75,19 @@ class RawServer:
             self._speak(connection)
 
 
-def answering(*answers: bytes) -> RawServer:
+def serve_responses(*answers: bytes) -> RawServer:
     """A server that hears a request on each connection, says the next answer, and hangs up."""
     left = list(answers)
 
     def speak(connection: socket.socket) -> None:
-        server.hear(connection)
+        server.read_request(connection)
         connection.sendall(left.pop(0) if len(left) > 1 else left[0])
 
     server = RawServer(speak)
     return server
 
 
-def closed_port() -> int:
+def find_closed_port() -> int:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])

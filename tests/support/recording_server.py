@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RecordedRequest:
     """One request, as it came: the path with its query, header names in lower case."""
 
     method: str
@@ -44,7 +44,7 @@ class Reply:
     missing: int = 0
 
 
-Replies = Reply | Callable[[Asked], Reply]
+Replies = Reply | Callable[[RecordedRequest], Reply]
 
 
 class RecordingServer:
@@ -56,7 +56,7 @@ class RecordingServer:
     def __init__(self, reply: Replies | None = None, tls: SSLContext | None = None) -> None:
         self.reply: Replies = reply or Reply()
         self._tls = tls
-        self.asked: list[Asked] = []
+        self.requests: list[RecordedRequest] = []
         self._ending = threading.Event()
 
     @property
@@ -66,13 +66,13 @@ class RecordingServer:
         return f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     @property
-    def only(self) -> Asked:
+    def only_request(self) -> RecordedRequest:
         """The one request there was."""
-        (asked,) = self.asked
+        (asked,) = self.requests
         return asked
 
     def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(self))
         if self._tls:
             self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -85,23 +85,23 @@ class RecordingServer:
         self._server.server_close()
         self._thread.join()
 
-    def answer(self, asked: Asked) -> Reply:
+    def record_request(self, asked: RecordedRequest) -> Reply:
         """What to say to a request, which is remembered."""
-        self.asked.append(asked)
+        self.requests.append(asked)
         reply = self.reply(asked) if callable(self.reply) else self.reply
         if reply.hold:
             self._ending.wait(30)
         return reply
 
 
-def _handler(server: RecordingServer) -> type[BaseHTTPRequestHandler]:
+def make_handler(server: RecordingServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            reply = server.answer(Asked(self.command, self.path, headers, body))
+            reply = server.record_request(RecordedRequest(self.command, self.path, headers, body))
             if reply.silent or reply.hold:
                 self.close_connection = True
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from scripted import model
+from scripted import make_model
 
 from veo.engine.context import ActiveJob
 from veo.job import Job
@@ -22,7 +22,7 @@ def make_record(
 ) -> Record:
     """Return the record of a job that costs $0.15."""
     request = Request(prompt="a lion", model="m-1")
-    price = quote(request, model())
+    price = quote(request, make_model())
     row: dict[str, Any] = {
         "id": "abcdefghjk",
         "run": "abcdefghjk",

@@ -21,7 +21,7 @@ from veo.update import RemoteVideo, Stage, Update
 if TYPE_CHECKING:
     from pathlib import Path
 
-WHOLE = (
+MP4_DATA = (
     b"\x00\x00\x00\x10ftypisom\x00\x00\x02\x00"
     b"\x00\x00\x00\x10mdat\x00\x01\x02\x03\x04\x05\x06\x07"
     b"\x00\x00\x00\x08moov"
@@ -32,7 +32,7 @@ VIDEO = RemoteVideo("https://files.example/one.mp4")
 READY = Update(stage=Stage.READY, task_id="task-1", video=VIDEO)
 
 
-def model(charged: str = "on_success", **changes: Any) -> Model:
+def make_model(charged: str = "on_success", **changes: Any) -> Model:
     """A model that takes everything, at $0.15 a call."""
     row: dict[str, Any] = {
         "name": "m-1",
@@ -55,15 +55,15 @@ def model(charged: str = "on_success", **changes: Any) -> Model:
     return Model.model_validate(row | changes)
 
 
-class Scripted:
+class ScriptedProvider:
     """Each verb plays its script from the left; an exception is raised, anything else returned."""
 
     name = "scripted"
 
     def __init__(self, charged: str = "on_success", **changes: Any) -> None:
-        only = model(charged, **changes)
+        only = make_model(charged, **changes)
         self.models = {only.name: only}
-        self.script: dict[str, deque[Any]] = {
+        self.scripts: dict[str, deque[Any]] = {
             "submit": deque(),
             "poll": deque(),
             "open": deque(),
@@ -72,28 +72,28 @@ class Scripted:
 
     def submit(self, request: Request, report: Any) -> Update:
         """Play the next line; a function is called with ``report``."""
-        answer = self._next("submit", request)
+        answer = self._play_next("submit", request)
         return answer(report) if callable(answer) else answer
 
     def poll(self, task_id: str) -> Update:
         """Play the next line."""
-        answer: Update = self._next("poll", task_id)
+        answer: Update = self._play_next("poll", task_id)
         return answer
 
     def open(self, video: RemoteVideo, offset: int = 0) -> ByteStream:
         """Play the next line; bytes become a stream from the offset on."""
-        answer = self._next("open", (video.uri, offset))
+        answer = self._play_next("open", (video.uri, offset))
         if isinstance(answer, bytes):
             return ByteStream(iter([answer[offset:]]), offset, len(answer), "tag")
         return answer
 
-    def count(self, verb: str) -> int:
+    def count_calls(self, verb: str) -> int:
         """How often a verb was called."""
         return sum(called == verb for called, _ in self.calls)
 
-    def _next(self, verb: str, told: Any) -> Any:
+    def _play_next(self, verb: str, told: Any) -> Any:
         self.calls.append((verb, told))
-        lines = self.script[verb]
+        lines = self.scripts[verb]
         answer = lines.popleft() if len(lines) > 1 else lines[0]
         if isinstance(answer, BaseException):
             raise answer
@@ -107,7 +107,7 @@ class Bench:
         self.folder = folder
         self.now = 1_000_000.0
         self.ledger = Ledger(folder / "home", clock=lambda: self.now)
-        self.provider = Scripted(charged)
+        self.provider = ScriptedProvider(charged)
         self.facts = Facts(
             name="scripted",
             title="Scripted",
@@ -122,17 +122,17 @@ class Bench:
             self.ledger, ImageStore(folder / "pictures"), lambda _: self.route, lambda: self.now
         )
 
-    def script(self, verb: str, *lines: Any) -> None:
+    def set_script(self, verb: str, *lines: Any) -> None:
         """What the provider answers; the last line is played for ever."""
-        self.provider.script[verb] = deque(lines)
+        self.provider.scripts[verb] = deque(lines)
 
-    def happy(self) -> None:
+    def script_success(self) -> None:
         """Everything goes well."""
-        self.script("submit", ACCEPTED)
-        self.script("poll", RUNNING, READY)
-        self.script("open", WHOLE)
+        self.set_script("submit", ACCEPTED)
+        self.set_script("poll", RUNNING, READY)
+        self.set_script("open", MP4_DATA)
 
-    def job(self, prompt: str = "a lion", **fields: Any) -> ActiveJob:
+    def plan_job(self, prompt: str = "a lion", **fields: Any) -> ActiveJob:
         """A planned job in the hands of this process."""
         request = Request(prompt=prompt, model="m-1", **fields)
         only = self.provider.models["m-1"]
@@ -147,7 +147,7 @@ class Bench:
         )
         return ActiveJob(self.ledger.plan_jobs([new], owner="me").records[0], wait_s=600.0)
 
-    def run(self, work: ActiveJob, steps: int = 200) -> ActiveJob:
+    def run_job(self, work: ActiveJob, steps: int = 200) -> ActiveJob:
         """Step a job to its end, jumping in time."""
         for _ in range(steps):
             when = step(self.context, work)
@@ -156,6 +156,6 @@ class Bench:
             self.now = max(self.now, when)
         raise AssertionError(f"{steps} steps and no end: {work.record.state}")
 
-    def kinds(self, work: ActiveJob) -> list[str]:
+    def event_kinds(self, work: ActiveJob) -> list[str]:
         """The kinds of a job's events."""
         return [event.kind for event in self.ledger.read_history(work.record.id)]

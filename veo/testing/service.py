@@ -50,12 +50,12 @@ class Service(Protocol):
         """USD taken so far."""
 
 
-def provoke(service: Service, kind: Trouble) -> None:
+def trigger_trouble(service: Service, kind: Trouble) -> None:
     """Have a service misbehave, or skip the test where it cannot."""
-    able(lambda: service.trouble(kind))
+    run_or_skip(lambda: service.trouble(kind))
 
 
-def able(act: Callable[[], None]) -> None:
+def run_or_skip(act: Callable[[], None]) -> None:
     """Do something, or skip the test where the service cannot."""
     try:
         act()

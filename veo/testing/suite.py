@@ -36,7 +36,7 @@ from veo.testing.sample_requests import (
     build_request,
     build_shape_requests,
 )
-from veo.testing.service import able, provoke
+from veo.testing.service import run_or_skip, trigger_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -154,7 +154,7 @@ class Conformance:
         """A job can be awaited, and tells its states on the way."""
 
         async def made() -> Video:
-            return await begin(client, facts)
+            return await submit_preferred(client, facts)
 
         video = asyncio.run(asyncio.wait_for(made(), PATIENCE_S))
         with video.path.open("rb") as file:
@@ -162,16 +162,16 @@ class Conformance:
 
     def test_busy(self, client: Client, service: Service, facts: Facts) -> None:
         """An overload is no acceptance: sent again, made once, paid once."""
-        provoke(service, "busy")
-        job = begin(client, facts)
+        trigger_trouble(service, "busy")
+        job = submit_preferred(client, facts)
 
         assert job.result(PATIENCE_S).charged == service.charged()
         assert (job.record.submits, len(service.accepted())) == (2, 1)
 
     def test_lost_answer(self, client: Client, service: Service, facts: Facts) -> None:
         """A paid request without an answer is never repeated by itself; its money stays held."""
-        provoke(service, "lost")
-        job = begin(client, facts)
+        trigger_trouble(service, "lost")
+        job = submit_preferred(client, facts)
         with pytest.raises(UnknownOutcomeError):
             job.result(PATIENCE_S)
         with pytest.raises(UnknownOutcomeError):
@@ -183,16 +183,16 @@ class Conformance:
 
     def test_failed(self, client: Client, service: Service, facts: Facts) -> None:
         """A failed generation says so, and costs what the row's rule says."""
-        fails(client, service, facts, "failed", GenerationError)
+        check_failure(client, service, facts, "failed", GenerationError)
 
     def test_moderated(self, client: Client, service: Service, facts: Facts) -> None:
         """What a filter kept back is told apart from what broke: the same would fail again."""
-        fails(client, service, facts, "moderated", ModeratedError)
+        check_failure(client, service, facts, "moderated", ModeratedError)
 
     def test_cut_download(self, client: Client, service: Service, facts: Facts) -> None:
         """A download that breaks is carried on with, until the file is whole."""
-        provoke(service, "cut")
-        video = begin(client, facts).result(PATIENCE_S)
+        trigger_trouble(service, "cut")
+        video = submit_preferred(client, facts).result(PATIENCE_S)
 
         assert video.path.stat().st_size == video.bytes
         assert service.charged() == video.charged
@@ -201,7 +201,7 @@ class Conformance:
         self, start: Callable[..., Client], service: Service, facts: Facts
     ) -> None:
         """What one client has begun another finishes from the stored task id, without paying."""
-        job = left_behind(start, facts)
+        job = leave_job_running(start, facts)
         (again,) = start().resume([job])
 
         assert again.result(PATIENCE_S).charged == service.charged()
@@ -209,9 +209,9 @@ class Conformance:
 
     def test_deleted(self, start: Callable[..., Client], service: Service, facts: Facts) -> None:
         """A video that was not fetched while it was kept is gone, and said to be."""
-        job, client = left_behind(start, facts), start()
+        job, client = leave_job_running(start, facts), start()
         kept = facts.models[client.ledger.find_job(job).model].retention_s
-        able(lambda: service.wait(2.0 * kept))
+        run_or_skip(lambda: service.wait(2.0 * kept))
         with client.ledger.database.write() as connection:
             connection.execute(update(jobs).values(submitted_at=jobs.c.submitted_at - 2.0 * kept))
         (again,) = client.resume([job])
@@ -222,7 +222,7 @@ class Conformance:
 
     def test_wrong_key(self, start: Callable[..., Client], service: Service, facts: Facts) -> None:
         """A key that is refused costs nothing and is named as the reason."""
-        job = begin(start(key="another-key"), facts)
+        job = submit_preferred(start(key="another-key"), facts)
         with pytest.raises(AuthError):
             job.result(PATIENCE_S)
 
@@ -231,7 +231,7 @@ class Conformance:
 
     def test_asked_and_heard(self, start: Callable[..., Client], facts: Facts) -> None:
         """Where a poll can be sent and read apart, it tells what it tells at once."""
-        job, client = left_behind(start, facts), start()
+        job, client = leave_job_running(start, facts), start()
         provider, task = client.connect(facts.name).provider, client.ledger.find_job(job).task_id
         if not isinstance(provider, Asking) or task is None:
             pytest.skip("it polls in one step")
@@ -265,7 +265,7 @@ class Conformance:
     ) -> None:
         """The key is in no file that a job leaves behind, and in no line of a log."""
         caplog.set_level("DEBUG")
-        begin(client, facts).result(PATIENCE_S)
+        submit_preferred(client, facts).result(PATIENCE_S)
         client.close()
 
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -274,29 +274,29 @@ class Conformance:
         assert service.key not in caplog.text
 
 
-def begin(client: Client, facts: Facts) -> Job:
+def submit_preferred(client: Client, facts: Facts) -> Job:
     """A job of the provider's preferred model."""
     return client.submit(build_request(next(iter(facts.models.values()))), provider=facts.name)
 
 
-def left_behind(start: Callable[..., Client], facts: Facts) -> str:
+def leave_job_running(start: Callable[..., Client], facts: Facts) -> str:
     """The id of a job whose client went away once the provider had accepted it."""
     if not facts.tasks:
         pytest.skip("it makes the video within the call")
     with start(median_s=100_000.0) as client:
-        job = begin(client, facts)
+        job = submit_preferred(client, facts)
         for _ in job.updates():
             if job.record.task_id:
                 break
     return job.id
 
 
-def fails(
+def check_failure(
     client: Client, service: Service, facts: Facts, kind: Trouble, error: type[VeoError]
 ) -> None:
     """A job that ends with an error, and with the money where the row's rule puts it."""
-    provoke(service, kind)
-    job = begin(client, facts)
+    trigger_trouble(service, kind)
+    job = submit_preferred(client, facts)
     with pytest.raises(error) as caught:
         job.result(PATIENCE_S)
 
