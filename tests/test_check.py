@@ -137,7 +137,7 @@ class TestRules:
     RULE: ClassVar[dict[str, Any]] = {
         "when": {"resolution": ["1080p", "4k"]},
         "require": {"duration": [8]},
-        "says": "1080p and 4k are made in 8 seconds only",
+        "says": "1080p and 4k require a duration of 8 seconds",
     }
 
     def rule_model(self, **changes: Any) -> Model:
@@ -172,7 +172,7 @@ class TestRules:
         )
         assert (problem.field, problem.message, problem.allowed, problem.severity) == (
             "duration",
-            "1080p and 4k are made in 8 seconds only",
+            "1080p and 4k require a duration of 8 seconds",
             ("8",),
             "error",
         )
