@@ -1,7 +1,7 @@
-"""Write the tables of providers and models into README.md, from the facts of the providers.
+"""Write the tables of providers and models (README.md) and of the keys of an item (batch.md).
 
-python docs/tables.py            # rewrite the section between its two markers
-python docs/tables.py --check    # exit 1 if the section is out of date
+python docs/tables.py            # rewrite the sections between their markers
+python docs/tables.py --check    # exit 1 if a section is out of date
 """  # noqa: INP001 - a script beside the documents
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veo.provider import GROUP
-from veo.request import REQUEST_FIELDS
+from veo.request import OPTIONS, REQUEST_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,11 +20,44 @@ if TYPE_CHECKING:
     from veo.model import Facts, Model, Price
 
 README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- providers: begin -->\n", "<!-- providers: end -->\n"
+BATCH = Path(__file__).parent / "batch.md"
+_OUTPUT = (
+    "path below the output folder; the default is a name made of the prompt and a hash of the "
+    "request, the same in every run"
+)
+_IMAGE = (
+    "path, URL or `data:` URI of an image; relative paths are looked up in the folder of the file, "
+    "then in the current folder"
+)
+_VALUES = {
+    "image": _IMAGE,
+    "images": "one such image, or a list of them",
+    "text": "text",
+    "integer": "whole number",
+    "flag": "`true` or `false`",
+}
 
 
-def build_section(facts: Iterable[Facts]) -> str:
-    """Return the section of the README: a table of providers and one of their models."""
+def build_key_table() -> str:
+    """Return the table of the keys of a batch item, with a row for each type of value."""
+    names: dict[str, list[str]] = {kind: [] for kind in _VALUES}
+    for name, row in OPTIONS.items():
+        if name != "model":  # shares a row with the provider
+            names["text" if row.kind == "name" else row.kind].append(f"`{name}`")
+    rows = [
+        ("`prompt`", "text, required"),
+        ("`output`", _OUTPUT),
+        (
+            "`provider`, `model`",
+            "names; the defaults are those of the command line, then those of the configuration",
+        ),
+    ]
+    rows += [(", ".join(names[kind]), value) for kind, value in _VALUES.items() if names[kind]]
+    return format_table(("key", "value"), rows)
+
+
+def build_provider_tables(facts: Iterable[Facts]) -> str:
+    """Return a table of providers and one of their models."""
     known = list(facts)
     offers: dict[tuple[str, ...], list[str]] = {}
     for provider in known:
@@ -52,11 +85,12 @@ def format_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def replace_section(document: str, section: str) -> str:
-    """Return the document with the text between the markers replaced."""
-    head, _, rest = document.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}{section}{END}{tail}"
+def replace_section(document: str, name: str, section: str) -> str:
+    """Return the document with the text between the markers of a section replaced."""
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+    head, _, rest = document.partition(begin)
+    _, _, tail = rest.partition(end)
+    return f"{head}{begin}{section}{end}{tail}"
 
 
 def _provider_row(facts: Facts) -> tuple[str, ...]:
@@ -102,13 +136,19 @@ def _describe_price(model: Model) -> str:
 
 
 def main() -> int:
-    """Write the section, or only check it; return the exit code."""
-    before = README.read_text("utf-8")
-    after = replace_section(before, build_section(own_providers()))
-    if "--check" in sys.argv[1:]:
-        return int(after != before)
-    README.write_text(after, "utf-8")
-    return 0
+    """Write the sections, or only check them; return the exit code."""
+    sections = (
+        (README, "providers", build_provider_tables(own_providers())),
+        (BATCH, "keys", build_key_table()),
+    )
+    is_outdated = False
+    for path, name, section in sections:
+        before = path.read_text("utf-8")
+        after = replace_section(before, name, section)
+        is_outdated |= after != before
+        if "--check" not in sys.argv[1:]:
+            path.write_text(after, "utf-8")
+    return int(is_outdated and "--check" in sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of the README match the facts of the providers."""
+"""Tables in the documentation match the facts of providers and of requests."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 SCRIPT = Path(__file__).parent.parent / "docs" / "tables.py"
 
 
-def test_the_readme_is_up_to_date() -> None:
-    """The section of the README is what `docs/tables.py` writes."""
+def test_the_tables_are_up_to_date() -> None:
+    """The sections between markers are what `docs/tables.py` writes."""
     done = subprocess.run(
         [sys.executable, SCRIPT, "--check"], capture_output=True, text=True, check=False
     )
