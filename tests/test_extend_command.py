@@ -1,4 +1,4 @@
-"""``veo extend``: a video goes in, a longer one comes out, and it is known what that cost."""
+"""``veo extend``: extended videos, their cost, and what happens when a step fails."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ submits_per_minute = 1000
 def google(
     sandbox: Callable[..., veo_sandbox.Sandbox], monkeypatch: pytest.MonkeyPatch
 ) -> veo_sandbox.Sandbox:
-    """A sandbox that ``veo`` in the working folder takes for the Gemini Developer API."""
+    """A sandbox that the configuration uses as the Gemini Developer API."""
     served = sandbox(processing_lag=0)
     Path("veo.toml").write_text(CONFIG.format(url=served.url))
     monkeypatch.setenv("GEMINI_API_KEY", served.key)
@@ -47,8 +47,8 @@ def lion(veo: Veo, google: veo_sandbox.Sandbox) -> str:
     return job
 
 
-def packets(path: str) -> list[bytes]:
-    """The pictures of a video, as they are encoded."""
+def read_packets(path: str) -> list[bytes]:
+    """Return the encoded frames of a video."""
     with av.open(path) as file:
         return [bytes(packet) for packet in file.demux(video=0) if packet.size]
 
@@ -68,21 +68,21 @@ def test_a_lion_roars_for_22_seconds(veo: Veo) -> None:
     assert ran.code == 0, ran.err
     assert ran.out == f"{Path('roar.mp4').absolute()}\n"
     assert read_duration_s(Path("roar.mp4")) == 22.0
-    first, whole = packets("lion.mp4"), packets("roar.mp4")
+    first, whole = read_packets("lion.mp4"), read_packets("roar.mp4")
     assert (len(first), len(whole)) == (8 * 24, 22 * 24)
     assert whole[: len(first)] == first
 
 
-def test_the_total_is_told_before_the_first_step(veo: Veo, lion: str) -> None:
-    """What all steps come to is on stderr before a job begins."""
+def test_the_total_is_shown_first(veo: Veo, lion: str) -> None:
+    """The cost of all steps is on stderr before the first job starts."""
     ran = veo("extend", "lion.mp4", "on", "--times", "2")
 
-    told = ran.err.index("8.0 s become 22.0 s in 2 steps, $1.40 in total")
-    assert told < ran.err.index("done in")
+    position = ran.err.index("8.0 s become 22.0 s in 2 steps, $1.40 in total")
+    assert position < ran.err.index("done in")
 
 
-def test_json_is_one_object_a_step(veo: Veo, lion: str) -> None:
-    """Each step is a job of its own on stdout; the last one's output is the whole."""
+def test_json_has_one_object_per_step(veo: Veo, lion: str) -> None:
+    """Each step is a job on stdout, and the last one's output is the whole video."""
     steps = veo("extend", lion, "on", "--times", "2", "-o", "roar.mp4", "--json").objects
 
     assert [step["state"] for step in steps] == ["done", "done"]
@@ -91,7 +91,7 @@ def test_json_is_one_object_a_step(veo: Veo, lion: str) -> None:
 
 
 def test_a_dry_run_sends_nothing(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
-    """--dry-run prints the plan of all steps, for a person and as JSON."""
+    """--dry-run prints the plan of all steps, as text and as JSON."""
     shown = veo("extend", lion, "on", "--times", "3", "--dry-run")
     (plan,) = veo("extend", lion, "on", "--times", "3", "--dry-run", "--json").objects
 
@@ -106,8 +106,8 @@ def test_a_dry_run_sends_nothing(veo: Veo, lion: str, google: veo_sandbox.Sandbo
     assert len(google.tasks()) == 1
 
 
-def test_reasons_are_lines(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
-    """Every reason that a video cannot be continued is a line; nothing is sent."""
+def test_each_problem_is_a_line(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
+    """All reasons why a video cannot be extended are printed; nothing is sent."""
     ran = veo("extend", lion, "on", "--times", "21", "--aspect-ratio", "9:16", "--seed", "1")
 
     assert ran.code == 2
@@ -115,19 +115,19 @@ def test_reasons_are_lines(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> 
     assert len(google.tasks()) == 1
 
 
-def test_a_route_that_cannot_names_those_that_can(veo: Veo) -> None:
-    """A video of LaoZhang's cannot be continued; the error names routes whose videos can."""
+def test_a_provider_without_extension_names_others(veo: Veo) -> None:
+    """A video of LaoZhang cannot be extended; the error names models that can extend theirs."""
     Path("veo.toml").write_text('[sandbox]\nlatency = "0.2"\nclip = "tiny"\n')
     assert veo("generate", "a lion", "--sandbox", "-o", "lion.mp4").code == 0
     ran = veo("extend", "lion.mp4", "on", "--sandbox")
 
     assert ran.code == 2
-    for route in ("gemini/veo-3.1-fast-generate-preview", "vertex/veo-3.1-fast-generate-001"):
-        assert route in ran.err
+    for model in ("gemini/veo-3.1-fast-generate-preview", "vertex/veo-3.1-fast-generate-001"):
+        assert model in ran.err
 
 
-def test_over_the_cap(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
-    """All steps together have to fit under --max-cost; nothing is sent else."""
+def test_the_limit_counts_all_steps(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
+    """All steps together must not cost more than --max-cost, or nothing is sent."""
     ran = veo("extend", lion, "on", "--times", "2", "--max-cost", "1.39")
 
     assert ran.code == 4
@@ -135,10 +135,8 @@ def test_over_the_cap(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
     assert len(google.tasks()) == 1
 
 
-def test_a_failure_in_the_middle_tells_how_to_go_on(
-    veo: Veo, lion: str, google: veo_sandbox.Sandbox
-) -> None:
-    """The steps before it are done and named; the command that goes on does."""
+def test_after_a_failed_step(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
+    """The steps before it are done, and the printed command continues from them."""
     google.fault("failed", after=1, first=1)
     ran = veo("extend", lion, "on", "--times", "3", "-o", "roar.mp4", "--json")
     done, failed = ran.objects
@@ -153,8 +151,8 @@ def test_a_failure_in_the_middle_tells_how_to_go_on(
     assert read_duration_s(Path("roar.mp4")) == 29.0
 
 
-def test_an_end_of_patience_in_the_middle(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
-    """A step that takes too long goes on; what is left to do after it is told."""
+def test_after_a_timeout(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
+    """The step continues, and the printed command starts the steps after it."""
     google.fault("slow_task", seconds=3)
     ran = veo("extend", lion, "on", "--times", "2", "--timeout", "0.5", "--json")
     (step,) = ran.objects
@@ -165,12 +163,12 @@ def test_an_end_of_patience_in_the_middle(veo: Veo, lion: str, google: veo_sandb
     assert veo("extend", step["job"], "on").code == 0
 
 
-def test_one_step_can_be_left_and_fetched(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
+def test_detach(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
     """--detach leaves a single step to `veo resume`, and refuses several."""
     google.change(latency="0.5")
-    left = veo("extend", lion, "on", "--detach")
+    detached = veo("extend", lion, "on", "--detach")
     refused = veo("extend", lion, "on", "--times", "2", "--detach")
 
-    assert (left.code, refused.code) == (0, 2)
+    assert (detached.code, refused.code) == (0, 2)
     assert "--times" in refused.err
-    assert veo("resume", left.out.strip()).code == 0
+    assert veo("resume", detached.out.strip()).code == 0
