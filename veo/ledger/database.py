@@ -1,4 +1,4 @@
-"""The database under the ledger: opened, tuned, and written by one transaction at a time."""
+"""The SQLite database under the ledger; the only module that knows which database it is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event
@@ -16,24 +17,30 @@ from veo.ledger.migrations import apply_migrations
 from veo.problems import Remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Dialect, Insert, Update
 
-BUSY_S = 30
-READER_CACHE = "cache_size=-256"  # KiB; with 2 MB, as usual, readers weigh more than the jobs
+BUSY_TIMEOUT_S = 30
+# Negative sizes are KiB. Every thread that reads has a connection: with SQLite's default of 2 MB
+# each, their caches would take more memory than the jobs.
+READER_CACHE = "cache_size=-256"
 WRITER_CACHE = "cache_size=-2000"
-PRIVATE_FILE = 0o600
-PRIVATE_FOLDER = 0o700
+PRIVATE_FILE_MODE = 0o600
+PRIVATE_FOLDER_MODE = 0o700
+_MAX_FAILURES = 9
 
 
 class Database:
-    """SQLite in one folder, private to its user (folder 0700, files 0600).
+    """SQLite in one folder, private to its user.
 
-    Threads that write at the same time share a commit: each runs its statements under a savepoint
-    of one open transaction, then waits until a commit, its own or a neighbour's, has covered them.
-    The driver is told so itself: through SQLAlchemy it costs more than all the statements.
+    Threads that write at the same time share a commit, because each commit syncs the disk. A
+    thread runs its statements under a savepoint of one open transaction, then waits until a
+    commit, its own or that of another thread, has covered them.
+
+    Savepoints and commits go to the driver directly: through SQLAlchemy they take longer than
+    all the statements.
 
     Raises:
         LedgerError: The folder or the file cannot be used, or a newer version wrote it.
@@ -41,17 +48,20 @@ class Database:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "ledger.db"
-        self._statements = threading.Lock()
-        self._commits = threading.Lock()
+        # Lock order: _commit_lock before _statement_lock.
+        self._statement_lock = threading.Lock()
+        self._commit_lock = threading.Lock()
+        # Writes are numbered from 1: these are the last that was executed, and committed.
         self._executed = 0
         self._committed = 0
         self._failures: list[tuple[range, BaseException]] = []
         with _translate_errors(self.path):
-            folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-            folder.chmod(PRIVATE_FOLDER)
+            folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER_MODE)
+            folder.chmod(PRIVATE_FOLDER_MODE)  # the folder may have existed with another mode
             # SQLite gives its journal files the mode of the database file.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE))
-        settings = {"timeout": BUSY_S, "check_same_thread": False}
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE_MODE))
+        # The writer's connection is shared by threads, one at a time under _statement_lock.
+        settings = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
         self._engine = create_engine(f"sqlite:///{self.path}", connect_args=settings)
         event.listen(self._engine, "connect", _configure_connection)
         event.listen(self._engine, "begin", _begin_read)
@@ -64,9 +74,9 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Statements that are on disk, all of them, when it returns; none after an exception."""
+        """Run statements as one unit: durable on disk at the end, undone after an exception."""
         with _translate_errors(self.path):
-            with self._statements:
+            with self._statement_lock:
                 try:
                     self._begin_statements()
                     yield self._writer
@@ -75,66 +85,99 @@ class Database:
                     self._undo_statements(error)
                     raise
                 self._executed += 1
-                mine = self._executed
-            self._ensure_committed(mine)
+                number = self._executed
+            self._ensure_committed(number)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One transaction that only reads, and blocks no writer."""
+        """Run queries in one transaction, which sees one moment and blocks no writer."""
         with _translate_errors(self.path), self._engine.connect() as connection:
             yield connection
 
     def close(self) -> None:
         """Close every connection."""
-        with self._statements:
+        with self._statement_lock:
             self._writer.close()
         self._engine.dispose()
 
     def _begin_statements(self) -> None:
         if not self._driver.in_transaction:
+            # IMMEDIATE takes the write lock now: a transaction that reads first and then writes
+            # fails at once, without the busy timeout, if another process wrote in between.
             self._driver.execute("BEGIN IMMEDIATE")
         self._driver.execute("SAVEPOINT statements")
 
-    def _ensure_committed(self, mine: int) -> None:
-        """Make what ran up to number ``mine`` durable, unless a neighbour already has."""
-        with self._commits:
-            if self._committed < mine:
-                with self._statements:
-                    self._commit_all()
+    def _ensure_committed(self, number: int) -> None:
+        """Wait until a write is committed; commit all that were executed if nobody else did.
+
+        Raises:
+            BaseException: The commit that covered the write failed.
+        """
+        # While one thread syncs the disk, others execute; the next one here commits them all.
+        with self._commit_lock:
+            if self._committed < number:
+                with self._statement_lock:
+                    self._commit_executed()
         for numbers, error in self._failures:
-            if mine in numbers:
+            if number in numbers:
                 raise error
 
-    def _commit_all(self) -> None:
+    def _commit_executed(self) -> None:
         try:
             self._driver.execute("COMMIT")
-        except BaseException as error:  # noqa: BLE001 - each of the waiting raises it as its own
+        except BaseException as error:  # noqa: BLE001 - every thread whose write was lost raises it
             self._record_failure(error)
             self._driver.rollback()
         self._committed = self._executed
 
     def _undo_statements(self, error: BaseException) -> None:
-        """After statements that failed: keep the neighbours', if SQLite has, and no lock."""
-        alive = self._driver.in_transaction
-        if self._executed > self._committed and alive:
+        """Undo the statements of one thread; keep those of others if SQLite has kept them."""
+        is_open = self._driver.in_transaction
+        if self._executed > self._committed and is_open:
             self._driver.execute("ROLLBACK TO statements")
             self._driver.execute("RELEASE statements")
             return
-        if not alive:  # a full disk makes SQLite drop the neighbours' statements as well
+        if not is_open:
+            # On some errors, a full disk for one, SQLite rolls the whole transaction back.
             self._record_failure(error)
+        # Nothing else is pending: end the transaction, so that other processes can write.
         self._driver.rollback()
         self._committed = self._executed
 
     def _record_failure(self, error: BaseException) -> None:
-        self._failures = [
-            *self._failures[-8:],
-            (range(self._committed + 1, self._executed + 1), error),
-        ]
+        """Note that the writes that are not committed are lost."""
+        lost = range(self._committed + 1, self._executed + 1)
+        # The threads that wait for these writes read this at once, so a few entries are enough.
+        self._failures = [*self._failures, (lost, error)][-_MAX_FAILURES:]
+
+
+def execute_prepared(
+    connection: Connection, statement: Insert | Update, values: Mapping[str, Any]
+) -> int:
+    """Run a statement that every step of every job runs; return the number of rows it changed.
+
+    It goes to the driver directly: compiling the statement, even looking it up in SQLAlchemy's
+    cache, takes longer than running it.
+    """
+    text, names = _compile_statement(statement, frozenset(values), connection.dialect)
+    cursor = connection.connection.cursor()
+    cursor.execute(text, [values[name] for name in names])
+    return cursor.rowcount
+
+
+@lru_cache(maxsize=256)
+def _compile_statement(
+    statement: Insert | Update, columns: frozenset[str], dialect: Dialect
+) -> tuple[str, Sequence[str]]:
+    """Return the SQL of a statement, and the names of its parameters in order."""
+    compiled = dialect.statement_compiler(dialect, statement, column_keys=sorted(columns))
+    return str(compiled), compiled.positiontup or ()
 
 
 def _configure_connection(connection: Any, _: Any) -> None:
-    # The driver must not begin transactions by itself: `_begin` does, with the right lock.
+    # Otherwise the driver begins transactions by itself, without the write lock.
     connection.isolation_level = None
+    # FULL syncs the disk at every commit: a task id that was committed survives a power failure.
     _set_pragmas(
         connection, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", READER_CACHE
     )
@@ -146,7 +189,7 @@ def _set_pragmas(connection: Any, *pragmas: str) -> None:
 
 
 def _begin_read(connection: Connection) -> None:
-    """What only reads sees one moment; what writes is begun by the database, with its lock."""
+    """Begin a transaction that reads; ``Database.write`` begins those that write."""
     if not connection.get_execution_options().get("veo_writes"):
         connection.exec_driver_sql("BEGIN")
 
@@ -159,26 +202,24 @@ def _translate_errors(path: Path) -> Iterator[None]:
         raise _ledger_error(path, getattr(error, "orig", error)) from error
     except OSError as error:
         raise LedgerError(
-            f"the ledger {path}: {error.strerror or error}",
-            hint="Set VEO_HOME to a folder that can be written.",
+            f"cannot use the ledger {path}: {error.strerror or error}", hint=_FOLDER_HINT
         ) from error
 
 
+_FOLDER_HINT = "Set VEO_HOME to a folder that can be written."
+
+
 def _ledger_error(path: Path, error: BaseException | None) -> LedgerError:
-    if isinstance(error, sqlite3.OperationalError):
-        return _operational_error(path, str(error))
-    return LedgerError(
-        f"the ledger {path} is damaged: {error}",
-        hint="Move it away, or set VEO_HOME to another folder.",
-    )
-
-
-def _operational_error(path: Path, text: str) -> LedgerError:
+    text = str(error)
+    if not isinstance(error, sqlite3.OperationalError):
+        return LedgerError(
+            f"the ledger {path} is damaged: {text}",
+            hint="Move it away, or set VEO_HOME to another folder.",
+        )
     remedies: tuple[Remedy, ...] = ()
+    # SQLite's own texts: "database or disk is full", "database is locked".
     if "full" in text:
         hint, remedies = "Free some disk space, then resume the jobs.", (Remedy("resume"),)
-    elif "locked" in text:
-        hint = "Another program holds it; try again."
     else:
-        hint = "Set VEO_HOME to a folder that can be written."
-    return LedgerError(f"the ledger {path}: {text}", hint=hint, remedies=remedies)
+        hint = "Another program holds it; try again." if "locked" in text else _FOLDER_HINT
+    return LedgerError(f"cannot use the ledger {path}: {text}", hint=hint, remedies=remedies)

@@ -1,4 +1,4 @@
-"""A process that works on jobs: how it shows that it is alive, and how others find it dead."""
+"""Heartbeats: how a process shows that it is alive, and how others find out that it is not."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from veo.ledger.ledger import Ledger
 
 LEASE_S = 60.0
-HEARTBEAT_INTERVAL_S = 15.0
+HEARTBEAT_INTERVAL_S = 15.0  # a quarter of the lease: it survives that three heartbeats fail
 
 
 class WorkerLease:
-    """The identity under which this process holds leases.
+    """The identity under which this process holds the leases of jobs.
 
-    It is alive while its heartbeat is younger than ``LEASE_S``. On the same machine a lock file
-    tells sooner: the system frees it the moment the process dies.
+    The process counts as alive while its last heartbeat is younger than ``LEASE_S``. On the same
+    machine a lock file tells sooner, because the system frees it when the process dies.
     """
 
     def __init__(
@@ -38,10 +38,12 @@ class WorkerLease:
         clock: Callable[[], float] = time.time,
         interval_s: float = HEARTBEAT_INTERVAL_S,
     ) -> None:
+        # The random part tells apart clients of one process, and processes with a reused pid.
         self.id = f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(4)}"
         self._ledger = ledger
         self._clock = clock
         self._stopped = threading.Event()
+        # Not thread-local: the thread that closes may be another one than the one that opened.
         self._lock = FileLock(_lock_path(ledger.folder, self.id), thread_local=False)
         self._lock.acquire()
         row = {"host": socket.gethostname(), "pid": os.getpid(), "seen_at": clock()}
@@ -53,14 +55,12 @@ class WorkerLease:
         self._thread.start()
 
     def send_heartbeat(self) -> None:
-        """Say once that this process is alive."""
         with self._ledger.database.write() as connection:
-            now = self._clock()
-            mine = workers.c.id == self.id
-            connection.execute(update(workers).where(mine).values(seen_at=now))
+            row = update(workers).where(workers.c.id == self.id)
+            connection.execute(row.values(seen_at=self._clock()))
 
     def close(self) -> None:
-        """Stop beating and give up every lease."""
+        """Stop the heartbeat and release every lease."""
         self._stopped.set()
         self._thread.join()
         self._ledger.release_leases(self.id)
@@ -68,25 +68,32 @@ class WorkerLease:
         self._lock.release()
         _lock_path(self._ledger.folder, self.id).unlink(missing_ok=True)
 
-    def _run_heartbeat(self, beat_s: float) -> None:
-        while not self._stopped.wait(beat_s):
-            # A beat that fails is no reason to stop working: the fence decides, not the heart.
+    def _run_heartbeat(self, interval_s: float) -> None:
+        while not self._stopped.wait(interval_s):
+            # A failed heartbeat does not stop the work: if another process takes a job over in
+            # the meantime, the fence of the next write stops it.
             with contextlib.suppress(Exception):
                 self.send_heartbeat()
 
 
 def find_dead_workers(ledger: Ledger, owners: Collection[str], now: float) -> set[str]:
-    """Those owners that do not work any more; their leases may be taken."""
+    """Return the owners that are not alive any more; their leases may be taken.
+
+    Args:
+        ledger: Their ledger.
+        owners: Ids of workers.
+        now: Unix seconds.
+    """
     if not owners:
         return set()
     with ledger.database.read() as connection:
         rows = connection.execute(select(workers)).all()
-    host_of = {row.id: row.host for row in rows if row.seen_at > now - LEASE_S}
-    here = socket.gethostname()
+    hosts = {row.id: row.host for row in rows if row.seen_at > now - LEASE_S}
+    this_host = socket.gethostname()
     dead = {
         owner
         for owner in owners
-        if owner not in host_of or (host_of[owner] == here and _is_unlocked(ledger.folder, owner))
+        if owner not in hosts or (hosts[owner] == this_host and _is_unlocked(ledger.folder, owner))
     }
     _delete_workers(ledger, dead)
     return dead
@@ -109,6 +116,6 @@ def _delete_workers(ledger: Ledger, owners: Collection[str]) -> None:
 
 
 def _lock_path(folder: Path, owner: str) -> Path:
-    place = folder / "workers"
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return place / f"{owner}.lock"
+    locks = folder / "workers"
+    locks.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return locks / f"{owner}.lock"

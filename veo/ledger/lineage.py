@@ -1,4 +1,4 @@
-"""Which video was made from which: jobs found by their file, their video, or what they continue."""
+"""Which video was made from which: jobs found by a file, a video, or what they extend."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from veo.ledger import rows
 from veo.ledger.schema import jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sqlalchemy import ColumnElement
 
     from veo.ledger.ledger import Ledger
@@ -21,40 +19,38 @@ if TYPE_CHECKING:
 
 
 def jobs_by_file(ledger: Ledger, sha256: str) -> list[Record]:
-    """The jobs that made a file of this content, the newest first."""
+    """Return the jobs that made a file of this content, the newest first."""
     return _find_jobs(ledger, jobs.c.sha256 == sha256)
 
 
 def extensions_of(ledger: Ledger, video: RemoteVideo) -> list[Record]:
-    """The jobs that were asked to continue a provider's video, the newest first."""
-    address = json.dumps(video.uri, ensure_ascii=False)
-    found = _find_jobs(ledger, jobs.c.request.contains(address, autoescape=True))
-    return [record for record in found if _is_same_video(video)(record.parse_request().extend)]
+    """Return the jobs that extend a provider's video, the newest first."""
+    address = json.dumps(video.uri, ensure_ascii=False)  # as requests are stored
+    # The text search narrows the rows down; the address may also occur elsewhere in a request.
+    records = _find_jobs(ledger, jobs.c.request.contains(address, autoescape=True))
+    return [record for record in records if _is_same_video(record.parse_request().extend, video)]
 
 
 def extension_chain(ledger: Ledger, record: Record) -> list[Record]:
-    """A job, the one whose video it continues, and so on, as far as this ledger knows them."""
-    links = [record]
-    while (earlier := links[-1].parse_request().extend) and (
-        parent := _job_of_video(ledger, earlier)
-    ):
-        if parent in links:
+    """Return a job, the job whose video it extends, and so on, as far as the ledger knows them."""
+    chain = [record]
+    while (source := chain[-1].parse_request().extend) and (job := _job_of_video(ledger, source)):
+        if job in chain:  # a server that reuses addresses must not cause an endless loop
             break
-        links.append(parent)
-    return links
+        chain.append(job)
+    return chain
 
 
 def _job_of_video(ledger: Ledger, video: RemoteVideo) -> Record | None:
-    """The job that a provider's video came from."""
-    found = _find_jobs(ledger, jobs.c.video.contains(json.dumps(video.uri), autoescape=True))
-    return next((record for record in found if _is_same_video(video)(record.remote_video())), None)
+    records = _find_jobs(ledger, jobs.c.video.contains(json.dumps(video.uri), autoescape=True))
+    return next((each for each in records if _is_same_video(each.remote_video(), video)), None)
 
 
-def _is_same_video(video: RemoteVideo) -> Callable[[RemoteVideo | None], bool]:
-    return lambda other: other is not None and other.uri == video.uri
+def _is_same_video(one: RemoteVideo | None, other: RemoteVideo) -> bool:
+    return one is not None and one.uri == other.uri
 
 
-def _find_jobs(ledger: Ledger, where: ColumnElement[bool]) -> list[Record]:
-    query = select(jobs).where(where).order_by(jobs.c.created_at.desc(), jobs.c.id)
+def _find_jobs(ledger: Ledger, condition: ColumnElement[bool]) -> list[Record]:
+    query = select(jobs).where(condition).order_by(jobs.c.created_at.desc(), jobs.c.id)
     with ledger.database.read() as connection:
         return rows.fetch_records(connection, query)

@@ -31,62 +31,28 @@ def m001_initial(connection: Connection) -> None:
 
 _M001 = """
 CREATE TABLE jobs (
-    id VARCHAR(32) NOT NULL,
-    run TEXT NOT NULL,
-    provider TEXT NOT NULL,
-    model TEXT NOT NULL,
-    state VARCHAR(16) NOT NULL,
-    version INTEGER NOT NULL,
-    owner VARCHAR(64),
-    request TEXT NOT NULL,
-    fingerprint VARCHAR(64) NOT NULL,
-    output TEXT NOT NULL,
-    force BOOLEAN NOT NULL,
-    quote TEXT NOT NULL,
-    task_id TEXT,
-    video TEXT,
-    error TEXT,
-    reserved BIGINT NOT NULL,
-    charged BIGINT NOT NULL,
-    doubtful BIGINT NOT NULL,
-    certain BOOLEAN NOT NULL,
-    submits INTEGER NOT NULL,
-    polls INTEGER NOT NULL,
-    not_before FLOAT NOT NULL,
-    created_at FLOAT NOT NULL,
-    submitted_at FLOAT,
-    ready_at FLOAT,
-    ended_at FLOAT,
-    bytes BIGINT,
-    sha256 VARCHAR(64),
-    tag TEXT,
-    PRIMARY KEY (id)
+    id VARCHAR(32) NOT NULL, run TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL,
+    state VARCHAR(16) NOT NULL, version INTEGER NOT NULL, owner VARCHAR(64),
+    request TEXT NOT NULL, fingerprint VARCHAR(64) NOT NULL, output TEXT NOT NULL,
+    force BOOLEAN NOT NULL, quote TEXT NOT NULL, task_id TEXT, video TEXT, error TEXT,
+    reserved BIGINT NOT NULL, charged BIGINT NOT NULL, doubtful BIGINT NOT NULL,
+    certain BOOLEAN NOT NULL, submits INTEGER NOT NULL, polls INTEGER NOT NULL,
+    not_before FLOAT NOT NULL, created_at FLOAT NOT NULL, submitted_at FLOAT, ready_at FLOAT,
+    ended_at FLOAT, bytes BIGINT, sha256 VARCHAR(64), tag TEXT, PRIMARY KEY (id)
 );
 CREATE INDEX jobs_run ON jobs (run);
 CREATE INDEX jobs_state ON jobs (state);
 CREATE INDEX jobs_created ON jobs (created_at);
 CREATE INDEX jobs_fingerprint ON jobs (fingerprint);
 CREATE TABLE events (
-    id {row_id} NOT NULL,
-    job VARCHAR(32) NOT NULL,
-    at FLOAT NOT NULL,
-    owner VARCHAR(64),
-    kind VARCHAR(32) NOT NULL,
-    state VARCHAR(16) NOT NULL,
-    message TEXT,
-    reserved BIGINT NOT NULL,
-    charged BIGINT NOT NULL,
-    doubtful BIGINT NOT NULL,
-    data TEXT NOT NULL,
-    PRIMARY KEY (id),
-    FOREIGN KEY(job) REFERENCES jobs (id)
+    id {row_id} NOT NULL, job VARCHAR(32) NOT NULL, at FLOAT NOT NULL, owner VARCHAR(64),
+    kind VARCHAR(32) NOT NULL, state VARCHAR(16) NOT NULL, message TEXT,
+    reserved BIGINT NOT NULL, charged BIGINT NOT NULL, doubtful BIGINT NOT NULL,
+    data TEXT NOT NULL, PRIMARY KEY (id), FOREIGN KEY(job) REFERENCES jobs (id)
 );
 CREATE INDEX events_job ON events (job);
 CREATE TABLE workers (
-    id VARCHAR(64) NOT NULL,
-    host TEXT NOT NULL,
-    pid INTEGER NOT NULL,
-    seen_at FLOAT NOT NULL,
+    id VARCHAR(64) NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL, seen_at FLOAT NOT NULL,
     PRIMARY KEY (id)
 )
 """
