@@ -51,36 +51,32 @@ async def status_word(
 
 
 @fault(*_JSON_STEPS)
-async def garbage_json(exchange: Exchange, proceed: Proceed) -> Response:
+async def garbage_json(_exchange: Exchange, proceed: Proceed) -> Response:
     """The JSON response breaks off in the middle."""
-    del exchange
     response = await proceed()
     text = bytes(response.body)
     return Response(text[: len(text) // 2], response.status_code, media_type="application/json")
 
 
 @fault(*_JSON_STEPS, "content")
-async def garbage_bytes(exchange: Exchange, proceed: Proceed) -> Response:
+async def garbage_bytes(_exchange: Exchange, proceed: Proceed) -> Response:
     """The response claims to be JSON and is noise."""
-    del exchange
     await proceed()
     return Response(bytes(range(128, 256)) * 4, media_type="application/json")
 
 
 @fault()
-async def html_200(exchange: Exchange, proceed: Proceed) -> Response:
+async def html_200(_exchange: Exchange, proceed: Proceed) -> Response:
     """A maintenance page with status 200, after the request was carried out."""
-    del exchange
     await proceed()
     return proxy_page(200, "Scheduled maintenance")
 
 
 @fault(*_JSON_STEPS, "content", "file")
 async def mislabelled(
-    exchange: Exchange, proceed: Proceed, *, content_type: str = "text/plain"
+    _exchange: Exchange, proceed: Proceed, *, content_type: str = "text/plain"
 ) -> Response:
     """The response is right, its Content-Type is wrong."""
-    del exchange
     response = await proceed()
     response.headers["content-type"] = content_type
     return response

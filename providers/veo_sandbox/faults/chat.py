@@ -21,37 +21,32 @@ async def ignore_stream(exchange: Exchange, proceed: Proceed) -> Response:
 
 
 @fault("stream")
-async def pings(exchange: Exchange, proceed: Proceed) -> Response:
+async def pings(_exchange: Exchange, proceed: Proceed) -> Response:
     """A comment `: PING` before every event, as new-api sends them."""
-    del exchange
     return _map_frames(await proceed(), lambda event: f": PING\n\n{event}")
 
 
 @fault("stream")
-async def event_lines(exchange: Exchange, proceed: Proceed) -> Response:
+async def event_lines(_exchange: Exchange, proceed: Proceed) -> Response:
     """Every event has a name and an id."""
-    del exchange
     return _map_frames(await proceed(), lambda event: f"event: message\nid: 1\n{event}")
 
 
 @fault("stream")
-async def no_space(exchange: Exchange, proceed: Proceed) -> Response:
+async def no_space(_exchange: Exchange, proceed: Proceed) -> Response:
     """`data:` without a space behind it."""
-    del exchange
     return _map_frames(await proceed(), lambda event: event.replace("data: ", "data:", 1))
 
 
 @fault("stream")
-async def crlf(exchange: Exchange, proceed: Proceed) -> Response:
+async def crlf(_exchange: Exchange, proceed: Proceed) -> Response:
     """Lines end with CR LF."""
-    del exchange
     return _map_frames(await proceed(), lambda event: event.replace("\n", "\r\n"))
 
 
 @fault("stream")
-async def no_done(exchange: Exchange, proceed: Proceed) -> Response:
+async def no_done(_exchange: Exchange, proceed: Proceed) -> Response:
     """The last event, `[DONE]`, is missing."""
-    del exchange
 
     async def transform(payloads: Payloads) -> Payloads:
         async for payload in payloads:
@@ -62,39 +57,34 @@ async def no_done(exchange: Exchange, proceed: Proceed) -> Response:
 
 
 @fault("stream")
-async def no_choices(exchange: Exchange, proceed: Proceed) -> Response:
+async def no_choices(_exchange: Exchange, proceed: Proceed) -> Response:
     """Chunks without choices, and with an empty list of them, between the others."""
-    del exchange
     inserted = json.dumps({"object": "chat.completion.chunk"}), json.dumps({"choices": []}), "null"
     return _insert_payloads(await proceed(), inserted)
 
 
 @fault("stream")
-async def null_content(exchange: Exchange, proceed: Proceed) -> Response:
+async def null_content(_exchange: Exchange, proceed: Proceed) -> Response:
     """Chunks whose content is null between the others."""
-    del exchange
     delta = {"content": None, "reasoning_content": None}
     return _insert_payloads(await proceed(), [json.dumps({"choices": [{"delta": delta}]})])
 
 
 @fault("stream")
-async def broken_chunk(exchange: Exchange, proceed: Proceed) -> Response:
+async def broken_chunk(_exchange: Exchange, proceed: Proceed) -> Response:
     """Events that are not JSON between the others."""
-    del exchange
     return _insert_payloads(await proceed(), ['{"choices":[{"delta":{"content":"> 🏃', "{]]}"])
 
 
 @fault("stream")
-async def message_content(exchange: Exchange, proceed: Proceed) -> Response:
+async def message_content(_exchange: Exchange, proceed: Proceed) -> Response:
     """Chunks have `message` in the place of `delta`."""
-    del exchange
     return _map_deltas(await proceed(), lambda delta: {"message": delta})
 
 
 @fault("stream")
-async def content_parts(exchange: Exchange, proceed: Proceed) -> Response:
+async def content_parts(_exchange: Exchange, proceed: Proceed) -> Response:
     """The content of a chunk is a list of parts."""
-    del exchange
 
     def parted(delta: dict[str, Any]) -> dict[str, Any]:
         text = delta.get("content")
@@ -106,7 +96,7 @@ async def content_parts(exchange: Exchange, proceed: Proceed) -> Response:
 
 @fault("stream")
 async def stream_error(
-    exchange: Exchange,
+    _exchange: Exchange,
     proceed: Proceed,
     *,
     events: int = 3,
@@ -114,7 +104,6 @@ async def stream_error(
     code: str = "server_error",
 ) -> Response:
     """After some events comes an error object, and nothing more."""
-    del exchange
     error = {"message": message, "type": "new_api_error", "param": "", "code": code}
 
     async def transform(payloads: Payloads) -> Payloads:
@@ -163,9 +152,8 @@ async def slow_stream(exchange: Exchange, proceed: Proceed, *, seconds: float = 
 
 
 @fault("stream")
-async def split_stream(exchange: Exchange, proceed: Proceed, *, size: int = 1) -> Response:
+async def split_stream(_exchange: Exchange, proceed: Proceed, *, size: int = 1) -> Response:
     """The bytes come in chunks of `size`, split anywhere, also inside a UTF-8 character."""
-    del exchange
 
     async def transform(chunks: ByteChunks) -> ByteChunks:
         async for chunk in chunks:
@@ -177,10 +165,9 @@ async def split_stream(exchange: Exchange, proceed: Proceed, *, size: int = 1) -
 
 @fault("stream")
 async def cut_stream(
-    exchange: Exchange, proceed: Proceed, *, at: int = 400, reset: bool = False
+    _exchange: Exchange, proceed: Proceed, *, at: int = 400, reset: bool = False
 ) -> Response:
     """The connection is closed after `at` bytes, or reset."""
-    del exchange
 
     async def transform(chunks: ByteChunks) -> ByteChunks:
         rest = at

@@ -191,9 +191,8 @@ def _parse_steps(on: object, fault: Fault) -> tuple[str, ...]:
     if on == "any":
         return STEPS
     steps = (on,) if isinstance(on, str) else tuple(on) if isinstance(on, list) else ()
-    if not steps or (unknown := set(steps) - set(STEPS)):
+    if not steps or not set(steps) <= set(STEPS):
         raise ValueError(f"on {on!r}: must be any, or of {', '.join(STEPS)}")
-    del unknown
     return steps
 
 

@@ -13,8 +13,8 @@ from veo_sandbox.responses import proxy_page
 
 
 @fault()
-async def http(  # noqa: PLR0913 - what a rule may set
-    exchange: Exchange,
+async def http(
+    _exchange: Exchange,
     proceed: Proceed,
     *,
     status: int = 500,
@@ -24,7 +24,6 @@ async def http(  # noqa: PLR0913 - what a rule may set
     accept: bool = False,
 ) -> Response:
     """Answer `status` and `body` (text or JSON); with `accept` the request is carried out first."""
-    del exchange
     if accept:
         await proceed()
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
@@ -33,7 +32,7 @@ async def http(  # noqa: PLR0913 - what a rule may set
 
 
 async def table_response(
-    exchange: Exchange,
+    _exchange: Exchange,
     proceed: Proceed,
     *,
     row: dict[str, Any],
@@ -44,7 +43,6 @@ async def table_response(
 
     A row may have its own `retry_after`; `{retry_after}` in its body is replaced by the number.
     """
-    del exchange
     if accept:
         await proceed()
     wait = row.get("retry_after") if retry_after is None else retry_after

@@ -16,18 +16,16 @@ _BYTE_STEPS = ("content", "file")
 
 
 @fault()
-async def reset(exchange: Exchange, proceed: Proceed, *, accept: bool = False) -> Response:
+async def reset(_exchange: Exchange, proceed: Proceed, *, accept: bool = False) -> Response:
     """Reset the connection; with `accept` the request is carried out first."""
-    del exchange
     if accept:
         await proceed()
     return DropConnection(reset=True)
 
 
 @fault("create")
-async def drop_answer(exchange: Exchange, proceed: Proceed) -> Response:
+async def drop_answer(_exchange: Exchange, proceed: Proceed) -> Response:
     """Carry the request out (a create is accepted and billed), then close without a response."""
-    del exchange
     await proceed()
     return DropConnection()
 
@@ -41,17 +39,15 @@ async def slow_answer(exchange: Exchange, proceed: Proceed, *, seconds: float = 
 
 
 @fault()
-async def stuck(exchange: Exchange, proceed: Proceed) -> Response:
+async def stuck(exchange: Exchange, _proceed: Proceed) -> Response:
     """Accept the connection and never respond, until the client disconnects."""
-    del proceed
     await exchange.wait_seconds(None)
     return DropConnection()
 
 
 @fault(*_BYTE_STEPS)
-async def file_404(exchange: Exchange, proceed: Proceed) -> Response:
+async def file_404(_exchange: Exchange, _proceed: Proceed) -> Response:
     """The file does not exist."""
-    del exchange, proceed
     return PlainTextResponse("NoSuchKey", 404)
 
 
@@ -72,30 +68,26 @@ async def redirect(exchange: Exchange, proceed: Proceed, *, status: int = 302) -
 
 
 @fault(*_BYTE_STEPS)
-async def cut(exchange: Exchange, proceed: Proceed, *, share: float = 0.5) -> Response:
+async def cut(_exchange: Exchange, proceed: Proceed, *, share: float = 0.5) -> Response:
     """Close the connection after a share of the bytes; Content-Length promised all."""
-    del exchange
     return CutResponse(await proceed(), share)
 
 
 @fault(*_BYTE_STEPS)
-async def cut_unframed(exchange: Exchange, proceed: Proceed, *, share: float = 0.5) -> Response:
+async def cut_unframed(_exchange: Exchange, proceed: Proceed, *, share: float = 0.5) -> Response:
     """The same without Content-Length: the end of the connection looks like the end of the file."""
-    del exchange
     return UnframedResponse(await proceed(), share)
 
 
 @fault(*_BYTE_STEPS)
-async def short_file(exchange: Exchange, proceed: Proceed, *, share: float = 0.5) -> Response:
+async def short_file(_exchange: Exchange, proceed: Proceed, *, share: float = 0.5) -> Response:
     """Bytes and Content-Length are both short: only the container shows that bytes are missing."""
-    del exchange
     return ShortenedResponse(await proceed(), share)
 
 
 @fault(*_BYTE_STEPS)
-async def no_length(exchange: Exchange, proceed: Proceed) -> Response:
+async def no_length(_exchange: Exchange, proceed: Proceed) -> Response:
     """All bytes, but no Content-Length."""
-    del exchange
     return UnframedResponse(await proceed(), 1.0)
 
 
