@@ -170,8 +170,7 @@ class SubmitOptions(WaitOptions):
         bool, typer.Option("--dry-run", help="Show the plan and the price; send nothing.")
     ] = False
     detach: Annotated[
-        bool,
-        typer.Option("--detach", help="Exit once accepted; `veo resume` downloads the video."),
+        bool, typer.Option("--detach", help="Exit once accepted; `veo resume` downloads the video.")
     ] = False
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False
 

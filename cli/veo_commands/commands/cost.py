@@ -73,8 +73,7 @@ def cost(
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")] = False,
     report: Annotated[
-        Path | None,
-        typer.Option(help="Also write an HTML page with plots.", metavar="FILE.html"),
+        Path | None, typer.Option(help="Also write an HTML page with plots.", metavar="FILE.html")
     ] = None,
     *,
     reconciliation: ReconcileOptions,

@@ -75,12 +75,7 @@ def extend(
 
 
 def _follow_steps(
-    client: Client,
-    extension: Extension,
-    jobs: Iterable[Job],
-    output: Path | None,
-    *,
-    detach: bool,
+    client: Client, extension: Extension, jobs: Iterable[Job], output: Path | None, *, detach: bool
 ) -> int:
     """Follow one step after the other until one fails; then say how to continue."""
     code, latest, remaining = exit_codes.DONE, extension.source.record, extension.times

@@ -40,8 +40,7 @@ class ReconcileOptions:
         typer.Option(help="TASK belongs to JOB; can be repeated.", metavar="JOB=TASK"),
     ] = None
     unpaid: Annotated[
-        list[str] | None,
-        typer.Option(help="JOB was not charged; can be repeated.", metavar="JOB"),
+        list[str] | None, typer.Option(help="JOB was not charged; can be repeated.", metavar="JOB")
     ] = None
     settled_after: Annotated[
         float | None,

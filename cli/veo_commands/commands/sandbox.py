@@ -33,8 +33,7 @@ def sandbox(
         typer.Option(help="Speed of the sandbox's clock relative to real time.", metavar="FACTOR"),
     ] = None,
     clip: Annotated[
-        str,
-        typer.Option(help="full: video with sound; tiny: a few kilobytes.", metavar="KIND"),
+        str, typer.Option(help="full: video with sound; tiny: a few kilobytes.", metavar="KIND")
     ] = "full",
     home: Annotated[
         Path | None,
@@ -44,8 +43,7 @@ def sandbox(
         int | None, typer.Option(help="Seed for random outcomes and latencies.", metavar="NUMBER")
     ] = None,
     fail_rate: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Share of tasks that fail.", metavar="SHARE"),
+        float | None, typer.Option(min=0, max=1, help="Share of tasks that fail.", metavar="SHARE")
     ] = None,
     timeout_rate: Annotated[
         float | None,
