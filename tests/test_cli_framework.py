@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 
 import pytest
 import typer
+from cli_runner import run_process
 from typer.testing import CliRunner
 
 from veo_commands.app import COMMANDS
@@ -40,6 +41,11 @@ def example_app() -> typer.Typer:
 def test_the_table_repeats_the_docstring(name: str) -> None:
     """`veo --help` shows the first line of a command's own help."""
     assert (load_command(name).help or "").splitlines()[0] == COMMANDS[name]
+
+
+def test_the_list_of_commands_is_not_cut() -> None:
+    """Every line of help fits the page of `veo --help`."""
+    assert "..." not in run_process("--help").out.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,17 @@ from veo_commands.framework import LazyGroup
 
 # To add a command, add a line here and commands/NAME.py with a function NAME. The line repeats
 # the first line of its docstring, so that `veo --help` imports no command; a test compares them.
+# Lines of more than 65 characters do not fit the help page.
 COMMANDS = {
     "generate": "Make one video, and print its path.",
     "batch": "Make a video of every item of a file; run it again to continue.",
-    "extend": "Continue a video where it ends, and print the path of the whole video.",
+    "extend": "Continue a video where it ends, and print the path.",
     "jobs": "List jobs, newest first.",
     "show": "Show a job with its history and charges.",
     "resume": "Continue unfinished jobs of earlier commands.",
-    "cancel": "Cancel jobs that were never sent, and release their reserved money.",
-    "cost": "Show what was spent, or reconcile it with a provider's list of charges.",
-    "compare": "Send the same request to several providers, and compare results and costs.",
+    "cancel": "Cancel jobs that were never sent, and release their money.",
+    "cost": "Show what was spent, or reconcile it with a list of charges.",
+    "compare": "Send one request to several providers, and compare the results.",
     "models": "List models with their limits and prices.",
     "providers": "List providers, how they bill, and whether a key is set.",
     "doctor": "Check the configuration, ledger, sandbox and keys.",

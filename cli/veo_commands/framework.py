@@ -92,9 +92,12 @@ class Command(TyperCommand):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
-                panel = getattr(parameter, "rich_help_panel", None)
-                default = "Arguments" if parameter.param_type_name == "argument" else "Options"
-                sections.setdefault(panel or default, []).append(record)
+                name, text = record
+                panel, default = getattr(parameter, "rich_help_panel", None), "Options"
+                if parameter.param_type_name == "argument":
+                    # Typer adds the Python type, ``JOB <list[str]>``, which helps no user.
+                    name, default = name.partition(" <")[0], "Arguments"
+                sections.setdefault(panel or default, []).append((name, text))
         for heading, records in sections.items():
             if records:
                 with formatter.section(heading):

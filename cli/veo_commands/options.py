@@ -164,7 +164,11 @@ class SubmitOptions(WaitOptions):
 
     max_cost: Annotated[
         Decimal | None,
-        typer.Option(parser=parse_usd, help="Send nothing that would exceed this.", metavar="USD"),
+        typer.Option(
+            parser=parse_usd,
+            help="Maximum cost of this run; nothing beyond it is sent.",
+            metavar="USD",
+        ),
     ] = None
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan and the price; send nothing.")

@@ -20,13 +20,13 @@ def cancel(
     jobs: Annotated[
         list[str],
         typer.Argument(
-            help="Job ids or unique prefixes.", metavar="JOB...", autocompletion=complete_jobs
+            help="Job ids or unique prefixes.", metavar="JOB", autocompletion=complete_jobs
         ),
     ],
     *,
     config: ConfigOptions,
 ) -> int:
-    """Cancel jobs that were never sent, and release their reserved money."""
+    """Cancel jobs that were never sent, and release their money."""
     from veo.files.sidecar import job_to_json
 
     with open_client(config) as client:

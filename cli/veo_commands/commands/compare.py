@@ -34,10 +34,10 @@ class CompareOptions(WaitOptions):
 
     max_cost: Annotated[
         Decimal | None,
-        typer.Option(parser=parse_usd, help="Send nothing that would cost more.", metavar="USD"),
+        typer.Option(parser=parse_usd, help="Maximum cost of this run.", metavar="USD"),
     ] = None
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan and the quote; send nothing.")
+        bool, typer.Option("--dry-run", help="Show the plan and the price; send nothing.")
     ] = False
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before paying.")] = False
     report: Annotated[
@@ -49,7 +49,7 @@ class CompareOptions(WaitOptions):
 def compare(
     prompt: Annotated[
         str | None,
-        typer.Argument(help="What the videos show; optional with --simulate.", metavar="[PROMPT]"),
+        typer.Argument(help="What the videos show; optional with --simulate.", metavar="PROMPT"),
     ] = None,
     on: Annotated[
         str | None,
@@ -88,7 +88,7 @@ def compare(
     simulation: SimulationOptions,
     config: ConfigOptions,
 ) -> int:
-    """Send the same request to several providers, and compare results and costs."""
+    """Send one request to several providers, and compare the results."""
     from veo.errors import UsageError
 
     if request_options.provider:
@@ -241,7 +241,7 @@ def _show_result(
         from veo.report.html import write_page
 
         write_page(report, render_page(result, clips, report))
-        out.info(f"the report: {shorten_path(str(report.absolute()))}", dim=True)
+        out.info(f"report: {shorten_path(str(report.absolute()))}", dim=True)
 
 
 def _print_json(result: "ComparisonResult") -> None:

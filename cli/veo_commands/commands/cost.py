@@ -79,7 +79,7 @@ def cost(
     reconciliation: ReconcileOptions,
     config: ConfigOptions,
 ) -> int:
-    """Show what was spent, or reconcile it with a provider's list of charges."""
+    """Show what was spent, or reconcile it with a list of charges."""
     from veo.ledger.spending import JobFilter, group_spending
 
     dimensions = _parse_dimensions(by)

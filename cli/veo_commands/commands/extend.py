@@ -54,7 +54,7 @@ def extend(
     submit: SubmitOptions,
     config: ConfigOptions,
 ) -> int:
-    """Continue a video where it ends, and print the path of the whole video.
+    """Continue a video where it ends, and print the path.
 
     Provider, model, aspect ratio and resolution are those of the video.
     """

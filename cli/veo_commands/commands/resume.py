@@ -24,7 +24,7 @@ def resume(
         list[str] | None,
         typer.Argument(
             help="Job ids or unique prefixes; by default all unfinished jobs.",
-            metavar="[JOB]...",
+            metavar="JOB",
             autocompletion=complete_jobs,
         ),
     ] = None,

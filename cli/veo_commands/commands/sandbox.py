@@ -37,7 +37,10 @@ def sandbox(
     ] = "full",
     home: Annotated[
         Path | None,
-        typer.Option(help="Folder for tasks, files and charges; by default that of --sandbox."),
+        typer.Option(
+            help="Folder for tasks, files and charges; by default that of --sandbox.",
+            metavar="FOLDER",
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed for random outcomes and latencies.", metavar="NUMBER")

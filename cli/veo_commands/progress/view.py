@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Protocol
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from veo_commands.output import out
 from veo_commands.progress.job_status import job_note, progress_share
@@ -13,22 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from veo.job import Job
+    from veo_commands.progress.live import LiveView
 
 # Steps of progress that get a line of their own; coarser for several jobs, to keep a log short.
 _STEP_PERCENT = 10
 _STEP_PERCENT_OF_MANY = 50
 
 
-class View(Protocol):
-    def refresh(self) -> None:
-        """Show what has changed."""
-
-    def pause(self) -> AbstractContextManager[None]:
-        """Clear the screen, so that the block can print."""
-
-
 @contextmanager
-def open_view(jobs: Sequence[Job]) -> Iterator[View]:
+def open_view(jobs: Sequence[Job]) -> Iterator[QuietView | LiveView]:
     """Yield the view for the output mode and for what stderr is."""
     if out.options.quiet:
         yield QuietView()
@@ -44,10 +37,12 @@ def open_view(jobs: Sequence[Job]) -> Iterator[View]:
 class QuietView:
     """Shows nothing."""
 
-    def refresh(self) -> None: ...
+    def refresh(self) -> None:
+        """Show what has changed."""
 
     @contextmanager
     def pause(self) -> Iterator[None]:
+        """Clear the screen, so that the block can print."""
         yield
 
 
