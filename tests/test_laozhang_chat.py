@@ -1,4 +1,4 @@
-"""The chat stream: read from any cut, in any dialect, and never fooled by the echoed prompt."""
+"""The chat stream: parsed whatever its chunks and its dialect, without the echo of the prompt."""
 
 from __future__ import annotations
 
@@ -33,99 +33,99 @@ if TYPE_CHECKING:
 
 SIGNED = "https://storage.googleapis.com/b/o?GoogleAccessId=a&Expires=1&Signature=x%3D"
 ECHO = LINES[0]
-ROUTE = LaoZhangSync(Connection("http://127.0.0.1:9/v1", KEY, LaoZhangSync.facts.models))
+PROVIDER = LaoZhangSync(Connection("http://127.0.0.1:9/v1", KEY, LaoZhangSync.facts.models))
 
 
 @dataclass
-class Canned:
-    """An open answer whose pieces are known, and which may break after the last."""
+class FakeResponse:
+    """A streaming response with given chunks, after which the connection may break."""
 
-    pieces: Iterable[bytes]
+    data: Iterable[bytes]
     breaks: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     key: Key = KEY
 
     def chunks(self, _size: None) -> Iterator[bytes]:
-        """The pieces, then the break."""
-        yield from self.pieces
+        """Yield the chunks, then break."""
+        yield from self.data
         if self.breaks:
             raise ResponseLostError("the connection broke")
 
 
-def listen(*pieces: bytes, breaks: bool = False) -> tuple[Update, list[Update]]:
-    """What a stream comes to, and what was reported on the way."""
-    told: list[Update] = []
-    canned: Any = Canned(pieces, breaks)
-    return ROUTE._read_stream(canned, told.append, math.inf), told
+def read_stream(*pieces: bytes, breaks: bool = False) -> tuple[Update, list[Update]]:
+    """Return the result of a stream, and the updates reported before it."""
+    reported: list[Update] = []
+    response: Any = FakeResponse(pieces, breaks)
+    return PROVIDER._read_stream(response, reported.append, math.inf), reported
 
 
-def fails(*pieces: bytes, breaks: bool = False) -> VeoError:
-    """The error that a stream ends in; charged in every case, and never to be repeated."""
+def read_error(*pieces: bytes, breaks: bool = False) -> VeoError:
+    """Return the error that a stream ends with; it is charged and not retryable."""
     with pytest.raises(VeoError) as caught:
-        listen(*pieces, breaks=breaks)
+        read_stream(*pieces, breaks=breaks)
     assert (caught.value.charged, caught.value.retryable) == (True, False)
     return caught.value
 
 
-def heard(*pieces: bytes) -> ChatStreamParser:
-    """A reader that was fed to the end."""
-    reader = ChatStreamParser()
+def parse_all(*pieces: bytes) -> ChatStreamParser:
+    """Return a parser after all chunks and the end of the stream."""
+    parser = ChatStreamParser()
     for piece in pieces:
-        reader.feed(piece)
-    reader.close()
-    return reader
+        parser.feed(piece)
+    parser.close()
+    return parser
 
 
-# ---- the real one
+# ---- the published stream
 
 
 def test_the_published_stream_becomes_a_video() -> None:
-    """The link in the success line counts, and progress is told on the way."""
-    update, told = listen(STREAM)
+    """The published stream gives the link of its success line, and progress before it."""
+    update, reported = read_stream(STREAM)
     assert (update.stage, update.video) == (Stage.READY, RemoteVideo(FILE))
-    assert told[-1].stage is Stage.RUNNING
-    assert told[-1].progress == pytest.approx(0.459)
+    assert reported[-1].stage is Stage.RUNNING
+    assert reported[-1].progress == pytest.approx(0.459)
 
 
-def test_every_line_is_news_once() -> None:
-    """Each line of progress is reported as it comes, the echo of the prompt never."""
+def test_every_line_is_reported_once() -> None:
+    """Each line of progress is reported when it arrives, and the echo of the prompt is not."""
     pieces = [chunk({"content": line}) for line in LINES] + [b"data: [DONE]\n\n"]
-    told = listen(*pieces)[1]
-    shares = [update.progress for update in told]
+    reported = read_stream(*pieces)[1]
+    shares = [update.progress for update in reported]
     assert shares[:2] == [None, None]
     assert shares[2:] == pytest.approx([0.09, 0.18, 0.279, 0.369, 0.459, 0.459])
-    assert told[1].message == "⌛️ 视频正在生成中\uff0c请耐心等待..."
-    assert not any(PROMPT in (update.message or "") for update in told)
+    assert reported[1].message == "⌛️ 视频正在生成中\uff0c请耐心等待..."
+    assert not any(PROMPT in (update.message or "") for update in reported)
 
 
 @pytest.mark.parametrize("breaks", [False, True])
 def test_a_stream_cut_at_any_byte_is_a_video_or_a_clear_error(*, breaks: bool) -> None:
-    """The right video as soon as its whole line has come, before that an error with the text."""
+    """The video is found once its line is complete; before that the stream is an error."""
     whole = STREAM.index(chunk({"content": LINES[-1]})) + len(chunk({"content": LINES[-1]})) - 2
     for cut in range(len(STREAM) + 1):
         if cut >= whole:
-            assert listen(STREAM[:cut], breaks=breaks)[0].video == RemoteVideo(FILE)
+            assert read_stream(STREAM[:cut], breaks=breaks)[0].video == RemoteVideo(FILE)
         else:
-            whatever = ProtocolError if 0 < cut < len("data") else GenerationError
-            error = fails(STREAM[:cut], breaks=breaks)
-            assert type(error) is (ResponseLostError if breaks else whatever)
+            kind = ProtocolError if 0 < cut < len("data") else GenerationError
+            error = read_error(STREAM[:cut], breaks=breaks)
+            assert type(error) is (ResponseLostError if breaks else kind)
 
 
-def test_any_split_into_pieces_reads_the_same() -> None:
-    """Pieces end inside words, line ends and UTF-8 signs; nothing of it shows."""
-    whole = heard(STREAM)
+def test_chunk_size_does_not_matter() -> None:
+    """Chunks may end inside words, line ends and UTF-8 characters."""
+    whole = parse_all(STREAM)
     assert whole.content == "".join(LINES)
     for size in (1, 2, 3, 7, 64, 1000):
         pieces = [STREAM[at : at + size] for at in range(0, len(STREAM), size)]
-        assert heard(*pieces) == whole
+        assert parse_all(*pieces) == whole
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=6))
-def test_any_few_cuts_read_the_same(cuts: list[int]) -> None:
-    """The same for cuts that hypothesis chooses."""
+def test_chunk_boundaries_do_not_matter(cuts: list[int]) -> None:
+    """Chunks may end at any few positions."""
     edges = [0, *sorted(cuts), len(STREAM)]
     pieces = [STREAM[start:end] for start, end in pairwise(edges)]
-    assert heard(*pieces) == heard(STREAM)
+    assert parse_all(*pieces) == parse_all(STREAM)
 
 
 # ---- dialects of the event stream
@@ -141,8 +141,8 @@ DIALECTS = {
     "no end": stream(LINES, ended=False),
     "no last line feed": STREAM.rstrip(),
     "a broken chunk": STREAM.replace(b"data: [DONE]", b'data: {"choices":[]]}\n\ndata: [DONE]'),
-    "a broken chunk first": b"data: ]]}\n\n" + STREAM,
-    "talk after done": STREAM + chunk({"content": "[x](https://example.com/late.mp4)"}),
+    "a broken chunk at the start": b"data: ]]}\n\n" + STREAM,
+    "content after done": STREAM + chunk({"content": "[x](https://example.com/late.mp4)"}),
     "empty id": STREAM.replace(b"foaicmpl-2b1c", b"").replace(b"1764172941", b"0"),
     "usage without choices": stream(LINES, ended=False)
     + event({"choices": [], "usage": {"total_tokens": 1}})
@@ -169,13 +169,13 @@ DIALECTS = {
 
 
 @pytest.mark.parametrize("body", DIALECTS.values(), ids=DIALECTS)
-def test_every_dialect_gives_the_same_video(body: bytes) -> None:
-    """Line ends, comments, broken chunks, whole bodies: the video is found."""
-    assert listen(body)[0].video == RemoteVideo(FILE)
+def test_dialects(body: bytes) -> None:
+    """The video is found whatever the line ends, comments, broken chunks, or formats."""
+    assert read_stream(body)[0].video == RemoteVideo(FILE)
 
 
-def test_progress_beside_the_text_is_read() -> None:
-    """A look-alike reports in `reasoning_content` and answers with a tag and a signed URL."""
+def test_progress_in_reasoning_content() -> None:
+    """One reseller reports progress in `reasoning_content`, and sends a tag with a signed URL."""
     tag = f"<video src='{SIGNED.replace('&', '&amp;')}' controls style='x'></video>"
     pieces = [
         chunk({"reasoning_content": "生成进度: 3%\n"}, id="a"),
@@ -184,29 +184,29 @@ def test_progress_beside_the_text_is_read() -> None:
         event({"choices": [], "usage": {}}),
         b"data: [DONE]\n\n",
     ]
-    update, told = listen(*pieces)
+    update, reported = read_stream(*pieces)
     assert update.video == RemoteVideo(SIGNED)
-    assert [news.progress for news in told[:2]] == [0.03, 0.61]
+    assert [each.progress for each in reported[:2]] == [0.03, 0.61]
 
 
-def test_the_connection_may_stay_open_behind_the_end() -> None:
-    """Once the answer is finished and has its link, nobody waits for more."""
+def test_reading_ends_with_the_message() -> None:
+    """A finished message with a link ends the reading, even if the connection stays open."""
 
-    def endless() -> Iterator[bytes]:
+    def yield_chunks() -> Iterator[bytes]:
         yield stream(LINES, ended=False)
         yield chunk({}, "stop")
-        pytest.fail("asked for more")
+        pytest.fail("read after the end")
 
-    canned: Any = Canned(endless())
-    assert ROUTE._read_stream(canned, lambda _: None, math.inf).video == RemoteVideo(FILE)
+    response: Any = FakeResponse(yield_chunks())
+    assert PROVIDER._read_stream(response, lambda _: None, math.inf).video == RemoteVideo(FILE)
 
 
 # ---- failures after HTTP 200
 
 
-def test_a_failure_in_the_text_is_told_whole() -> None:
-    """A look-alike fails beside the text, without a content or a reason."""
-    error = fails(
+def test_failure_in_reasoning_content() -> None:
+    """One reseller reports a failure in `reasoning_content`, without a content or a reason."""
+    error = read_error(
         chunk(
             {"reasoning_content": "❌ 生成失败: upstream 500, [help](https://example.com/help)\n"}
         ),
@@ -218,61 +218,61 @@ def test_a_failure_in_the_text_is_told_whole() -> None:
 
 
 @pytest.mark.parametrize("head", [b"", stream(LINES[:4], ended=False)])
-def test_an_error_object_in_the_stream_ends_it(head: bytes) -> None:
-    """Its message, its request id, and what was said before."""
-    error = fails(head + event({"error": {"message": "no luck (request id: 8)", "code": ""}}))
+def test_error_object_in_the_stream(head: bytes) -> None:
+    """An error object gives the message and the request id."""
+    error = read_error(head + event({"error": {"message": "failed (request id: 8)", "code": ""}}))
     assert type(error) is GenerationError
-    assert error.message.startswith("no luck")
+    assert error.message.startswith("failed")
     assert error.request_id == "8"
 
 
-def test_a_bare_error_object_counts_too() -> None:
-    """Also where it comes as JSON that ignores the event stream."""
+def test_error_object_outside_the_event_stream() -> None:
+    """An error object counts also as plain JSON instead of an event."""
     body = json.dumps({"error": {"message": "内容违规", "code": "x"}}, ensure_ascii=False).encode()
-    assert type(fails(body)) is ModeratedError
-    assert fails(stream(LINES[:3], ended=False) + body).message.startswith("内容违规")
+    assert type(read_error(body)) is ModeratedError
+    assert read_error(stream(LINES[:3], ended=False) + body).message.startswith("内容违规")
 
 
-def test_moderation_is_told_by_words_or_by_the_reason() -> None:
-    """A refusal in prose, and the standard finish reason."""
-    assert type(fails(stream([ECHO, "> 内容违规\n"]))) is ModeratedError
-    assert type(fails(chunk({"content": "Sorry."}, "content_filter"))) is ModeratedError
+def test_moderation() -> None:
+    """Moderation is reported in the text, or by the standard finish reason."""
+    assert type(read_error(stream([ECHO, "> 内容违规\n"]))) is ModeratedError
+    assert type(read_error(chunk({"content": "Sorry."}, "content_filter"))) is ModeratedError
 
 
-def test_a_video_before_an_error_is_still_a_video() -> None:
-    """What was paid for is not thrown away because something broke behind it."""
-    body = stream(LINES, ended=False) + event({"error": {"message": "late trouble"}})
-    assert listen(body)[0].video == RemoteVideo(FILE)
+def test_error_after_the_video_is_ignored() -> None:
+    """A video that was received and paid for is kept if an error follows."""
+    body = stream(LINES, ended=False) + event({"error": {"message": "late error"}})
+    assert read_stream(body)[0].video == RemoteVideo(FILE)
 
 
-def test_a_web_page_is_no_chat() -> None:
-    """HTTP 200 with a page of some proxy."""
-    error = fails(b"<html><body>please log in</body></html>")
+def test_web_page_is_not_a_chat() -> None:
+    """HTTP 200 with the page of a proxy is a protocol error."""
+    error = read_error(b"<html><body>please log in</body></html>")
     assert type(error) is ProtocolError
     assert "please log in" in error.message
 
 
-def test_silence_is_told_as_such() -> None:
-    """An empty stream, and one that only ends."""
+def test_empty_stream() -> None:
+    """An empty stream, and one without text, are described as such."""
     for body in (b"", b"data: [DONE]\n\n", b": PING\n\n"):
-        assert fails(body).message == "the stream ended without a video: it has no text"
+        assert read_error(body).message == "the stream ended without a video: it has no text"
 
 
-def test_the_text_in_an_error_is_bounded_and_has_no_key() -> None:
-    """The end of a long text tells more than its beginning."""
-    error = fails(stream([f"> {KEY.reveal()} " + "x" * 9000 + " the end\n"]))
+def test_text_in_an_error_is_bounded_and_redacted() -> None:
+    """The error contains the end of a long text, and never the key."""
+    error = read_error(stream([f"> {KEY.reveal()} " + "x" * 9000 + " the end\n"]))
     assert len(error.message) < 4200
     assert error.message.endswith("the end")
-    assert "[key]" in fails(stream([f"> {KEY.reveal()}\n"])).message
+    assert "[key]" in read_error(stream([f"> {KEY.reveal()}\n"])).message
 
 
-def test_too_long_and_too_late_are_ends() -> None:
-    """A stream is left when its time is over, or when it says more than any chat would."""
-    canned: Any = Canned([STREAM[:500], STREAM[500:]])
+def test_limits_of_size_and_time() -> None:
+    """A stream is closed when it takes too long or becomes too large."""
+    response: Any = FakeResponse([STREAM[:500], STREAM[500:]])
     with pytest.raises(ResponseLostError, match="took too long") as caught:
-        ROUTE._read_stream(canned, lambda _: None, -math.inf)
+        PROVIDER._read_stream(response, lambda _: None, -math.inf)
     assert caught.value.charged is True
-    assert "longer than" in fails(b": " + b"x" * 8_000_000 + b"\n", b": y\n").message
+    assert "longer than" in read_error(b": " + b"x" * 8_000_000 + b"\n", b": y\n").message
 
 
 # ---- the text
@@ -287,7 +287,7 @@ LINKS = {
     "last of a line": (f"✅ [a](https://example.com/a) [b]({FILE})", FILE),
     "link with title": (f'[a]({FILE} "the video")', FILE),
     "no suffix needed": ("✅ [a](https://cdn.example.com/v/8)", "https://cdn.example.com/v/8"),
-    "preview picture": (f"![p](https://example.com/p.jpg?x=1)\n![v]({FILE})", FILE),
+    "preview image": (f"![p](https://example.com/p.jpg?x=1)\n![v]({FILE})", FILE),
     "tag, double quotes": (f'<video controls src="{FILE}"></video>', FILE),
     "tag, single quotes": (f"<video src='{SIGNED}' controls>", SIGNED),
     "tag, no quotes": (f"<video controls src={FILE}></video>", FILE),
@@ -309,8 +309,8 @@ LINKS = {
 
 
 @pytest.mark.parametrize(("text", "url"), LINKS.values(), ids=LINKS)
-def test_the_right_link_is_taken(text: str, url: str | None) -> None:
-    """The order of trust, the trimming, and what is no video at all."""
+def test_video_url(text: str, url: str | None) -> None:
+    """Links are found in the order of preference, trimmed, and ignored if not of a video."""
     assert find_video_url(text) == url
 
 
@@ -327,8 +327,8 @@ def test_the_right_link_is_taken(text: str, url: str | None) -> None:
         (f"[a]({FILE}) https://half", FILE),
     ],
 )
-def test_half_a_url_is_none(text: str, url: str | None) -> None:
-    """Where the text was cut off, a URL that nothing ends may go on."""
+def test_incomplete_url_is_ignored(text: str, url: str | None) -> None:
+    """A URL at the end of an interrupted text may be incomplete."""
     assert find_video_url(text, finished=False) == url
 
 
@@ -344,12 +344,12 @@ def test_half_a_url_is_none(text: str, url: str | None) -> None:
     ],
 )
 def test_progress_in_the_text(text: str, share: float | None) -> None:
-    """The last one counts, in either language; a percentage in the prompt is none."""
+    """The last progress counts, in either language; percentages in the prompt do not."""
     assert parse_progress(text) == share
 
 
-def test_the_echo_is_never_part_of_the_answer() -> None:
-    """Not when it is whole, not while it is still open, not with a fence inside the prompt."""
+def test_echo_is_removed() -> None:
+    """The echo is removed, also while it is incomplete, or if the prompt contains a fence."""
     fenced = '```json\n{"prompt": "a ``` b \\n```\\n https://example.com/x.mp4"}\n```\nrest'
     assert strip_echo(fenced).strip() == "rest"
     assert find_last_line(fenced) == "rest"
@@ -357,14 +357,14 @@ def test_the_echo_is_never_part_of_the_answer() -> None:
     assert find_last_line("> \n> ⌛️ wait\n\n") == "⌛️ wait"
 
 
-# ---- whatever comes
+# ---- arbitrary input
 
 
 @given(st.lists(st.binary(max_size=60), max_size=5), st.booleans())
-def test_any_bytes_end_in_a_video_or_an_error_of_ours(pieces: list[bytes], breaks: bool) -> None:
-    """No bytes break the reader, with or without the beginning of a real stream."""
+def test_any_bytes(pieces: list[bytes], breaks: bool) -> None:
+    """Any bytes, alone or after the beginning of a stream, give a video or a VeoError."""
     for head in (b"", STREAM[:700]):
-        _only_ours(head, *pieces, breaks=breaks)
+        _check_outcome(head, *pieces, breaks=breaks)
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
@@ -379,23 +379,23 @@ events = st.recursive(
 
 
 @given(st.lists(events, max_size=4))
-def test_any_events_end_in_a_video_or_an_error_of_ours(bodies: list[Any]) -> None:
-    """No shape of JSON breaks the reader."""
-    _only_ours(*map(event, bodies))
+def test_any_events(bodies: list[Any]) -> None:
+    """Any JSON gives a video or a VeoError."""
+    _check_outcome(*map(event, bodies))
 
 
 @given(st.text(max_size=200), st.booleans())
-def test_any_text_is_read(text: str, finished: bool) -> None:
-    """No text breaks the readers of the text."""
-    for said in (text, f"✅ [x]({text})", f"https://a.mp4{text}"):
-        url = find_video_url(said, finished=finished)
+def test_any_text(text: str, finished: bool) -> None:
+    """Any text can be searched for a URL and for progress."""
+    for line in (text, f"✅ [x]({text})", f"https://a.mp4{text}"):
+        url = find_video_url(line, finished=finished)
         assert url is None or url.startswith(("http://", "https://"))
-        assert parse_progress(said) is None or find_last_line(said) is not None
+        assert parse_progress(line) is None or find_last_line(line) is not None
 
 
-def _only_ours(*pieces: bytes, breaks: bool = False) -> None:
+def _check_outcome(*pieces: bytes, breaks: bool = False) -> None:
     try:
-        update = listen(*pieces, breaks=breaks)[0]
+        update = read_stream(*pieces, breaks=breaks)[0]
     except VeoError as error:
         assert error.charged is True  # noqa: PT017 - raising is one of two right answers
     else:

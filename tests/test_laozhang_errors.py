@@ -1,4 +1,4 @@
-"""The table of errors: what the service says, and what that means for money and for a retry."""
+"""The error table: which error a response stands for, whether it was charged, whether to retry."""
 
 from __future__ import annotations
 
@@ -34,56 +34,76 @@ from veo_laozhang.error_table import generation_error, get_error, submit_error
 PAGE = b"<!DOCTYPE html><html><head><title>413 Request Entity Too Large</title></head></html>"
 
 
-def api(message: str, code: Any = "", kind: str = "new_api_error") -> dict[str, Any]:
-    """An error as the documents and the gateway's own routes give it."""
+def api_error(message: str, code: Any = "", kind: str = "new_api_error") -> dict[str, Any]:
+    """Return an error in the format of the documents and of the gateway's own routes."""
     return {"error": {"message": message, "type": kind, "code": code, "param": None}}
 
 
-def task(code: str, message: str = "") -> dict[str, Any]:
-    """An error as the gateway's task routes give it."""
+def task_error(code: str, message: str = "") -> dict[str, Any]:
+    """Return an error in the format of the gateway's task routes."""
     return {"code": code, "message": message or code, "data": None}
 
 
 REFUSED = [
-    # Balance: documented as 402 and as 429, 403 in the gateway and at a sister reseller.
-    (402, api("Insufficient balance", "insufficient_balance", "insufficient_quota"), BalanceError),
-    (429, api("You exceeded your quota", "insufficient_quota"), BalanceError),
-    (403, api("用户剩余额度不足"), BalanceError),
-    (403, task("insufficient_user_quota", "预扣费额度失败"), BalanceError),
-    (403, task("pre_consume_token_quota_failed"), BalanceError),
+    # Balance: documented as 402 and as 429; 403 in the gateway and at a sister reseller.
+    (
+        402,
+        api_error("Insufficient balance", "insufficient_balance", "insufficient_quota"),
+        BalanceError,
+    ),
+    (429, api_error("You exceeded your quota", "insufficient_quota"), BalanceError),
+    (403, api_error("用户剩余额度不足"), BalanceError),
+    (403, task_error("insufficient_user_quota", "预扣费额度失败"), BalanceError),
+    (403, task_error("pre_consume_token_quota_failed"), BalanceError),
     (400, {"success": False, "error_code": "INSUFFICIENT_BALANCE", "message": "x"}, BalanceError),
     (200, {"success": False, "error_code": "QUOTA_EXCEEDED", "message": "x"}, BalanceError),
     (402, b"", BalanceError),
     # Keys.
-    (401, api("Incorrect API key", "invalid_api_key", "authentication_error"), AuthError),
-    (401, api("无效的令牌 (request id: 2026)"), AuthError),
-    (403, api("无效的令牌"), AuthError),
-    (403, api("user is banned"), AuthError),
+    (
+        401,
+        api_error("Incorrect API key", "invalid_api_key", "authentication_error"),
+        AuthError,
+    ),
+    (401, api_error("无效的令牌 (request id: 2026)"), AuthError),
+    (403, api_error("无效的令牌"), AuthError),
+    (403, api_error("user is banned"), AuthError),
     (401, b"", AuthError),
-    # Models: the gateway says 503, the documents 404, a real one came for a wrong name.
-    (503, api("No available channel for model x", "model_not_found"), ModelUnavailableError),
-    (503, api("当前分组 default 下对于模型 x 无可用渠道"), ModelUnavailableError),
-    (404, api("The model does not exist", "model_not_found"), ModelUnavailableError),
-    (403, api("该令牌无权使用模型\uff1aveo-3.1-fl-fast (request id: 1)"), ModelUnavailableError),
+    # Models: 503 in the gateway, 404 in the documents; the 403 was observed for a wrong name.
+    (
+        503,
+        api_error("No available channel for model x", "model_not_found"),
+        ModelUnavailableError,
+    ),
+    (503, api_error("当前分组 default 下对于模型 x 无可用渠道"), ModelUnavailableError),
+    (404, api_error("The model does not exist", "model_not_found"), ModelUnavailableError),
+    (
+        403,
+        api_error("该令牌无权使用模型\uff1aveo-3.1-fl-fast (request id: 1)"),
+        ModelUnavailableError,
+    ),
     (
         404,
-        task("fail_to_fetch_task", '{"error":{"message":"models/veo is no longer available"}}'),
+        task_error(
+            "fail_to_fetch_task", '{"error":{"message":"models/veo is no longer available"}}'
+        ),
         ModelUnavailableError,
     ),
     (400, {"success": False, "error_code": "INVALID_MODEL", "message": "x"}, ModelUnavailableError),
     # Sizes.
     (413, PAGE, TooLargeError),
-    (413, task("read_request_body_failed"), TooLargeError),
-    (400, api("too large", "image_too_large"), TooLargeError),
-    # Pictures and requests.
-    (400, api("cannot fetch", "image_fetch_failed"), RefusedError),
-    (400, api("no", "invalid_image_format"), RefusedError),
-    (400, api("no", "model_not_support_image"), RefusedError),
-    (200, task("invalid_request", "prompt is required"), RefusedError),
-    (500, task("build_request_failed"), RefusedError),
+    (413, task_error("read_request_body_failed"), TooLargeError),
+    (400, api_error("too large", "image_too_large"), TooLargeError),
+    # Images and requests.
+    (400, api_error("cannot fetch", "image_fetch_failed"), RefusedError),
+    (400, api_error("no", "invalid_image_format"), RefusedError),
+    (400, api_error("no", "model_not_support_image"), RefusedError),
+    (200, task_error("invalid_request", "prompt is required"), RefusedError),
+    (500, task_error("build_request_failed"), RefusedError),
     (
         400,
-        api("parse_request_failed: cannot unmarshal number into Go struct field of type string"),
+        api_error(
+            "parse_request_failed: cannot unmarshal number into Go struct field of type string"
+        ),
         RefusedError,
     ),
     (400, b"bad request", RefusedError),
@@ -92,49 +112,49 @@ REFUSED = [
         {"detail": [{"loc": ["body"], "msg": "field required", "type": "missing"}]},
         RefusedError,
     ),
-    (501, task("not_implemented"), RefusedError),
+    (501, task_error("not_implemented"), RefusedError),
     (404, PAGE, RefusedError),
-    (404, api("Invalid URL (POST /videos)", "", "invalid_request_error"), ConfigError),
+    (404, api_error("Invalid URL (POST /videos)", "", "invalid_request_error"), ConfigError),
     # Moderation at create.
-    (400, api("Your prompt violates our content policy"), ModeratedError),
-    (400, api("blocked", "content_policy_violation"), ModeratedError),
-    (403, api("输入包含敏感内容"), ModeratedError),
+    (400, api_error("Your prompt violates our content policy"), ModeratedError),
+    (400, api_error("blocked", "content_policy_violation"), ModeratedError),
+    (403, api_error("输入包含敏感内容"), ModeratedError),
 ]
 
 
 @pytest.mark.parametrize(("status", "body", "kind"), REFUSED, ids=lambda value: repr(value)[:50])
-def test_a_listed_refusal_costs_nothing(status: int, body: Any, kind: type[VeoError]) -> None:
-    """The text decides before the status; none of these is sent again by itself."""
+def test_listed_refusal_is_not_charged(status: int, body: Any, kind: type[VeoError]) -> None:
+    """The text decides before the status; none of these errors is retryable."""
     error = submit_error(answer(body, status))
     assert type(error) is kind
     assert (error.charged, error.retryable) == (False, False)
 
 
 BUSY = [
-    (429, api("Rate limit reached", "rate_limit_exceeded")),
-    (429, task("fail_to_fetch_task", "当前分组上游负载已饱和\uff0c请稍后再试")),
+    (429, api_error("Rate limit reached", "rate_limit_exceeded")),
+    (429, task_error("fail_to_fetch_task", "当前分组上游负载已饱和\uff0c请稍后再试")),
     (429, b""),
     (429, PAGE),
-    (503, api("We're under heavy load, please try again later (traceid: 7f)")),
+    (503, api_error("We're under heavy load, please try again later (traceid: 7f)")),
     (500, b"We're under heavy load, please try again later"),
-    (500, task("get_channel_failed", "获取可用渠道失败")),
-    (429, api("Quota exceeded for requests per minute", "RESOURCE_EXHAUSTED")),
+    (500, task_error("get_channel_failed", "获取可用渠道失败")),
+    (429, api_error("Quota exceeded for requests per minute", "RESOURCE_EXHAUSTED")),
 ]
 
 
 @pytest.mark.parametrize(("status", "body"), BUSY, ids=lambda value: repr(value)[:50])
-def test_overload_is_refused_too_and_may_be_tried_later(status: int, body: Any) -> None:
-    """Not accepted, so free; half a minute is what the vendor advises to wait."""
+def test_overload_is_retryable(status: int, body: Any) -> None:
+    """An overload is not charged; the vendor advises to wait for 30 seconds."""
     error = submit_error(answer(body, status))
     assert type(error) is BusyError
     assert (error.charged, error.retryable, error.retry_after) == (False, True, 30.0)
 
 
 UNKNOWN = [
-    (500, api("internal error", "server_error")),
-    (500, task("do_request_failed", "请求上游地址失败")),
-    (500, task("invalid_response")),
-    (500, api("服务内部异常")),
+    (500, api_error("internal error", "server_error")),
+    (500, task_error("do_request_failed", "请求上游地址失败")),
+    (500, task_error("invalid_response")),
+    (500, api_error("服务内部异常")),
     (500, b""),
     (502, b"<html><title>502 Bad Gateway</title> load balancer, quota, balance </html>"),
     (502, b"upstream load balancer said no"),
@@ -148,8 +168,8 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("status", "body"), UNKNOWN, ids=lambda value: repr(value)[:50])
-def test_what_is_not_listed_may_have_been_accepted(status: int, body: Any) -> None:
-    """A gateway's error page says nothing about what became of the request behind it."""
+def test_unlisted_error_may_have_been_accepted(status: int, body: Any) -> None:
+    """The error page of a gateway does not tell whether the request was accepted."""
     error = submit_error(answer(body, status))
     assert type(error) is ResponseLostError
     assert error.charged is None
@@ -157,14 +177,14 @@ def test_what_is_not_listed_may_have_been_accepted(status: int, body: Any) -> No
 
 
 def test_200_with_an_unlisted_error_may_have_been_accepted() -> None:
-    """Words that only mean something beside a refusing status are not believed at 200."""
-    error = submit_error(answer(api("something about your balance"), 200))
+    """Words that count only with a status that refuses are ignored at 200."""
+    error = submit_error(answer(api_error("something about your balance"), 200))
     assert type(error) is ProtocolError
     assert error.charged is None
 
 
-def test_every_refusal_says_what_to_do() -> None:
-    """A person is told what to mend: the balance, the token, the picture, the base URL."""
+def test_every_refusal_has_a_hint() -> None:
+    """The hint names what to change: the balance, the token, the image, the base URL."""
     hints = {
         kind: submit_error(answer(body, status)).hint or ""
         for status, body, kind in reversed(REFUSED)
@@ -177,29 +197,29 @@ def test_every_refusal_says_what_to_do() -> None:
     assert "Change the prompt" in hints[ModeratedError]
 
 
-def test_a_retired_model_names_what_to_use_instead() -> None:
-    """The date, who reported it, and the replacements come from the model's row."""
+def test_retired_model_names_its_replacements() -> None:
+    """The date and the replacements come from the row of the model."""
     model = LaoZhangAsync.facts.models["veo-3.1-generate-preview"]
-    error = submit_error(answer(api("models/veo is no longer available"), 404), model)
+    error = submit_error(answer(api_error("models/veo is no longer available"), 404), model)
     assert error.hint is not None
     assert "2026-10-22" in error.hint
     assert "vertex/veo-3.1-generate-001" in error.hint
 
 
 POLLS = [
-    (401, api("无效的令牌"), AuthError, False),
-    (403, task("insufficient_user_quota"), BalanceError, False),
-    (404, api("Invalid URL (GET /videos/x)"), ConfigError, False),
+    (401, api_error("无效的令牌"), AuthError, False),
+    (403, task_error("insufficient_user_quota"), BalanceError, False),
+    (404, api_error("Invalid URL (GET /videos/x)"), ConfigError, False),
     (429, b"", BusyError, True),
-    (503, api("We're under heavy load"), BusyError, True),
-    (400, task("task_not_exist"), TaskNotFoundError, False),
-    (404, api("Task not found or expired", "task_not_found"), TaskNotFoundError, False),
-    (404, api("Task not found", "", "invalid_request_error"), TaskNotFoundError, False),
-    (400, api("prompt violates policy"), ProtocolError, True),
+    (503, api_error("We're under heavy load"), BusyError, True),
+    (400, task_error("task_not_exist"), TaskNotFoundError, False),
+    (404, api_error("Task not found or expired", "task_not_found"), TaskNotFoundError, False),
+    (404, api_error("Task not found", "", "invalid_request_error"), TaskNotFoundError, False),
+    (400, api_error("prompt violates policy"), ProtocolError, True),
     (413, PAGE, ProtocolError, True),
     (500, b"", ProtocolError, True),
     (502, PAGE, ProtocolError, True),
-    (503, api("no", "model_not_found"), ProtocolError, True),
+    (503, api_error("no", "model_not_found"), ProtocolError, True),
     (200, b"?", ProtocolError, True),
 ]
 
@@ -207,10 +227,10 @@ POLLS = [
 @pytest.mark.parametrize(
     ("status", "body", "kind", "retryable"), POLLS, ids=lambda value: repr(value)[:40]
 )
-def test_a_get_may_be_repeated_unless_somebody_has_to_mend_something(
+def test_failed_get_is_retryable_unless_the_user_must_act(
     status: int, body: Any, kind: type[VeoError], *, retryable: bool
 ) -> None:
-    """Only the key, the balance and the configuration stop the asking."""
+    """Only errors of the key, the balance and the configuration are not retryable."""
     error = get_error(answer(body, status))
     assert type(error) is kind
     assert error.retryable is retryable
@@ -230,13 +250,13 @@ def test_a_get_may_be_repeated_unless_somebody_has_to_mend_something(
         ("Fri, 99 Dec 9999 23:59:59 GMT", 30.0),
     ],
 )
-def test_retry_after_is_seconds_or_a_date(header: str, wait: float) -> None:
-    """Bounded to an hour; without a readable one it is half a minute."""
+def test_retry_after_formats(header: str, wait: float) -> None:
+    """Retry-After is seconds or a date, at most an hour; 30 seconds if unreadable."""
     assert submit_error(answer(b"", 429, Retry_After=header)).retry_after == wait
 
 
 def test_retry_after_counts_a_date_from_now() -> None:
-    """A date a minute ahead is about a minute."""
+    """A date one minute ahead is a wait of about one minute."""
     wait = parse_retry_after(formatdate(time.time() + 60, usegmt=True))
     assert wait is not None
     assert 0 < wait <= 60
@@ -245,34 +265,34 @@ def test_retry_after_counts_a_date_from_now() -> None:
 @pytest.mark.parametrize(
     ("body", "headers", "name"),
     [
-        (api("no (request id: 20260131x)"), {}, "20260131x"),
-        (api("no (traceid: 7f-3)"), {}, "7f-3"),
-        (api("no\uff08Request ID\uff1a 9\uff09"), {}, "9"),
-        (api("no"), {"X_Oneapi_Request_Id": "abc"}, "abc"),
-        (api("no"), {"X_Request_Id": "def"}, "def"),
-        (api("no (request id: )"), {}, None),
-        (api("no"), {}, None),
+        (api_error("no (request id: 20260131x)"), {}, "20260131x"),
+        (api_error("no (traceid: 7f-3)"), {}, "7f-3"),
+        (api_error("no\uff08Request ID\uff1a 9\uff09"), {}, "9"),
+        (api_error("no"), {"X_Oneapi_Request_Id": "abc"}, "abc"),
+        (api_error("no"), {"X_Request_Id": "def"}, "def"),
+        (api_error("no (request id: )"), {}, None),
+        (api_error("no"), {}, None),
     ],
 )
-def test_the_request_id_is_kept_and_taken_out_of_the_message(
+def test_request_id_is_separate_from_the_message(
     body: Any, headers: dict[str, str], name: str | None
 ) -> None:
-    """Support asks for it; a person does not want to read it."""
+    """The request id is kept for the provider's support, and removed from the message."""
     error = submit_error(answer(body, 400, **headers))
     assert (error.request_id, error.message) == (name, "no (HTTP 400)")
 
 
-def test_an_echoed_key_is_taken_out() -> None:
-    """Some services repeat the key that they refuse."""
-    for body in (api(f"bad key {KEY.reveal()}"), f"bad key {KEY.reveal()}".encode()):
+def test_echoed_key_is_redacted() -> None:
+    """A key that the service echoes does not appear in the message."""
+    for body in (api_error(f"bad key {KEY.reveal()}"), f"bad key {KEY.reveal()}".encode()):
         assert submit_error(answer(body, 401)).message == "bad key [key] (HTTP 401)"
-    assert "[key]" in get_error(answer(api(f"bad key {KEY.reveal()}"), 500)).message
+    assert "[key]" in get_error(answer(api_error(f"bad key {KEY.reveal()}"), 500)).message
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (api("a"), "a"),
+        (api_error("a"), "a"),
         ({"message": "a", "code": "b"}, "a"),
         ({"error": "a", "message": "b"}, "a"),
         ({"error": {"code": "c"}, "message": "b"}, "b"),
@@ -288,20 +308,20 @@ def test_an_echoed_key_is_taken_out() -> None:
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_a_message_is_found_wherever_it_is(body: Any, message: str) -> None:
-    """The places are asked in order, also inside JSON in a string."""
+def test_formats_of_messages(body: Any, message: str) -> None:
+    """The most specific message is found, also in JSON inside a string."""
     assert parse_error(body).message == message
 
 
-def test_pages_are_told_by_their_title() -> None:
-    """A proxy's page is no message, and its words mean nothing."""
-    said = read_error(answer(PAGE, 413))
-    assert said.message == "a web page instead of a response: 413 Request Entity Too Large"
-    assert said.searchable_text == ""
+def test_web_page_is_described_by_its_title() -> None:
+    """The page of a proxy is named by its title, and its words match no rule."""
+    body = read_error(answer(PAGE, 413))
+    assert body.message == "a web page instead of a response: 413 Request Entity Too Large"
+    assert body.searchable_text == ""
 
 
-def test_a_failure_after_acceptance_that_was_charged_is_never_repeated() -> None:
-    """What may pass may only be tried again where it costs nothing."""
+def test_charged_failure_is_not_retryable() -> None:
+    """A transient failure is retryable only if it was not charged."""
     body = ErrorBody("We're under heavy load")
     assert generation_error(body, KEY).retryable is True
     assert generation_error(body, KEY, charged=True).retryable is False
@@ -313,13 +333,13 @@ def test_a_failure_after_acceptance_that_was_charged_is_never_repeated() -> None
 
 
 @given(st.text(max_size=80), st.integers(100, 599), st.text(max_size=30))
-def test_any_text_is_classified(text: str, status: int, header: str) -> None:
-    """Whatever a body says, it becomes an error of ours with a message."""
-    for body in (text.encode(), api(text), task(text)):
-        whole = answer(body, status, Retry_After=header)
+def test_any_text_becomes_an_error(text: str, status: int, header: str) -> None:
+    """Any body becomes an error with a message."""
+    for body in (text.encode(), api_error(text), task_error(text)):
+        response = answer(body, status, Retry_After=header)
         for error in (
-            submit_error(whole),
-            get_error(whole),
-            generation_error(read_error(whole), KEY),
+            submit_error(response),
+            get_error(response),
+            generation_error(read_error(response), KEY),
         ):
             assert error.message

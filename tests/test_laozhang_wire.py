@@ -1,4 +1,4 @@
-"""`/v1/videos`: what is sent, and what is read out of whatever comes back."""
+"""`/v1/videos`: the request bodies, and the parsing of responses."""
 
 from __future__ import annotations
 
@@ -41,29 +41,31 @@ JPEG = Image.of(b"\xff\xd8\xff end")
 MODELS = LaoZhangAsync.facts.models
 OFFICIAL = MODELS["veo-3.1-fast-generate-preview"]
 
-# ---- what is sent
+# ---- request bodies
 
 
-def test_text_to_video_says_model_and_prompt_only() -> None:
-    """The legacy names decide length and orientation, so nothing else is sent."""
+def test_text_to_video_sends_model_and_prompt_only() -> None:
+    """The legacy names fix duration and orientation, so nothing else is sent."""
     assert build_task_body(request()) == {"model": "veo-3.1-fast", "prompt": "a cat"}
     assert not uses_form(request(), MODELS["veo-3.1-fast"])
 
 
-def test_frames_are_uploaded_under_one_name_start_first() -> None:
-    """The order of two parts of the same name is what tells start from end."""
-    asked = request(model="veo-3.1-fast-fl", start_frame=PNG, end_frame=JPEG)
-    assert uses_form(asked, MODELS["veo-3.1-fast-fl"])
-    assert build_form_fields(asked, MODELS["veo-3.1-fast-fl"]) == build_task_body(asked)
-    assert build_form_files(asked) == [
+def test_frames_share_one_field_name() -> None:
+    """The order of the two parts distinguishes the start frame from the end frame."""
+    video_request = request(model="veo-3.1-fast-fl", start_frame=PNG, end_frame=JPEG)
+    assert uses_form(video_request, MODELS["veo-3.1-fast-fl"])
+    assert build_form_fields(video_request, MODELS["veo-3.1-fast-fl"]) == build_task_body(
+        video_request
+    )
+    assert build_form_files(video_request) == [
         ("input_reference", ("image.png", PNG.data, "image/png")),
         ("input_reference", ("image.jpg", JPEG.data, "image/jpeg")),
     ]
 
 
-def test_official_models_get_every_option_as_form_text() -> None:
-    """Seconds are text, sizes follow from resolution and aspect ratio, metadata says it again."""
-    asked = request(
+def test_official_models_receive_every_option() -> None:
+    """All options are form fields, the size is derived, and metadata repeats the options."""
+    video_request = request(
         model=OFFICIAL.name,
         aspect_ratio="9:16",
         resolution="1080p",
@@ -71,7 +73,7 @@ def test_official_models_get_every_option_as_form_text() -> None:
         negative_prompt="rain",
         seed=0,
     )
-    fields = build_form_fields(asked, OFFICIAL)
+    fields = build_form_fields(video_request, OFFICIAL)
     metadata = json.loads(fields.pop("metadata"))
     assert fields == {
         "model": OFFICIAL.name,
@@ -92,17 +94,17 @@ def test_official_models_get_every_option_as_form_text() -> None:
     }
 
 
-def test_official_models_are_told_the_defaults_too() -> None:
-    """Nothing is left to a default of the service; even text alone goes as a form."""
-    asked = request(model=OFFICIAL.name)
-    assert uses_form(asked, OFFICIAL)
-    fields = build_form_fields(asked, OFFICIAL)
+def test_official_models_receive_the_defaults() -> None:
+    """Defaults are sent too, and a prompt alone is sent as a form."""
+    video_request = request(model=OFFICIAL.name)
+    assert uses_form(video_request, OFFICIAL)
+    fields = build_form_fields(video_request, OFFICIAL)
     assert (fields["seconds"], fields["size"]) == ("8", "1280x720")
     assert {"negativePrompt", "seed"}.isdisjoint(fields)
 
 
-def test_chat_carries_a_list_and_data_uris() -> None:
-    """The content is never a plain string, a picture never a URL, and one video is asked for."""
+def test_chat_body() -> None:
+    """The content is a list, images are data URIs, and one video is requested."""
     body = build_chat_body(request(model="veo-3.1-fast-fl", start_frame=PNG, end_frame=JPEG))
     (message,) = body.pop("messages")
     assert body == {"model": "veo-3.1-fast-fl", "stream": True, "n": 1}
@@ -115,12 +117,12 @@ def test_chat_carries_a_list_and_data_uris() -> None:
 
 
 def test_ids_are_encoded_in_paths() -> None:
-    """An id is opaque: whatever it holds, it stays one part of the path."""
+    """An id with any characters remains one segment of the path."""
     assert task_path("a/b c?d") == "videos/a%2Fb%20c%3Fd"
     assert content_path("video_1") == "videos/video_1/content"
 
 
-# ---- creating
+# ---- responses to the paid POST
 
 
 @pytest.mark.parametrize(
@@ -143,14 +145,14 @@ def test_ids_are_encoded_in_paths() -> None:
     ],
     ids=json.dumps,
 )
-def test_the_id_is_found_wherever_it_is(body: Any) -> None:
-    """Every documented, captured and gateway shape of a create answer gives its id."""
+def test_places_of_the_task_id(body: Any) -> None:
+    """The id is found in every documented, captured and gateway format."""
     update = read_submit_response(answer(body))
     assert (update.stage, update.task_id) == (Stage.SUBMITTED, "video_1")
 
 
-def test_a_number_will_do_as_id_if_there_is_nothing_better() -> None:
-    """Ids are opaque, so a number is taken, as text."""
+def test_numeric_id() -> None:
+    """A number is accepted as an id, as text."""
     assert read_submit_response(answer({"id": 42})).task_id == "42"
 
 
@@ -170,14 +172,14 @@ def test_a_number_will_do_as_id_if_there_is_nothing_better() -> None:
     ids=repr,
 )
 def test_200_without_an_id_may_have_been_accepted(body: Any) -> None:
-    """Nobody can tell what became of the request, so nobody says that it was free."""
+    """A response without an id does not tell whether the request was accepted."""
     with pytest.raises(ProtocolError) as caught:
         read_submit_response(answer(body))
     assert caught.value.charged is None
 
 
 def test_200_with_a_listed_error_is_a_refusal() -> None:
-    """An id beside an error is not believed; the table decides."""
+    """An id in an error envelope is ignored; the error table decides."""
     body = {"code": "invalid_request", "message": "prompt is required", "data": {"id": "x"}}
     with pytest.raises(RefusedError) as caught:
         read_submit_response(answer(body))
@@ -187,8 +189,8 @@ def test_200_with_a_listed_error_is_a_refusal() -> None:
 # ---- polling
 
 
-def test_the_captured_task_is_ready() -> None:
-    """The one real completed body is read, its wrong model and seconds are not."""
+def test_captured_task() -> None:
+    """The captured body is read; its wrong model and seconds are ignored."""
     update = read_poll(answer(CAPTURED), CAPTURED["id"])
     assert update.stage is Stage.READY
     assert update.video == RemoteVideo(FILE)
@@ -196,14 +198,14 @@ def test_the_captured_task_is_ready() -> None:
 
 
 @pytest.mark.parametrize(("word", "stage"), STAGES.items(), ids=STAGES)
-def test_every_known_word_has_its_stage_in_any_spelling(word: str, stage: Stage) -> None:
-    """Case, dashes and spaces do not matter."""
-    for said in (word, word.upper(), word.replace("_", "-"), word.replace("_", " ").title()):
-        assert read_poll(answer({"id": "x", "status": said}), "x").stage is stage
+def test_stage_of_every_status(word: str, stage: Stage) -> None:
+    """Case, dashes and spaces in a status do not matter."""
+    for status in (word, word.upper(), word.replace("_", "-"), word.replace("_", " ").title()):
+        assert read_poll(answer({"id": "x", "status": status}), "x").stage is stage
 
 
-def test_the_table_of_words_is_the_documented_union() -> None:
-    """No word of the vendor's pages, its captures, the gateway or the apps is missing."""
+def test_table_of_statuses_is_complete() -> None:
+    """The table contains every status of the vendor's pages, captures, gateway and apps."""
     pending = "queued submitted pending not_start notstarted created starting preparing unknown"
     running = "processing in_progress running generating image_downloading video_generating"
     ready = "completed complete succeeded success finished done"
@@ -214,8 +216,10 @@ def test_the_table_of_words_is_the_documented_union() -> None:
     assert read_poll(answer({"id": "x", "status": None}), "x").stage is Stage.SUBMITTED
 
 
-def test_an_unknown_word_ends_nothing_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A word that nobody knows is a task that still runs."""
+def test_unknown_status_counts_as_running(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A task with an unknown status is treated as running."""
     with caplog.at_level(logging.WARNING, logger="veo_laozhang.responses"):
         updates = [read_poll(answer({"status": "marinating"}), "x") for _ in range(3)]
     assert {update.stage for update in updates} == {Stage.RUNNING}
@@ -235,14 +239,14 @@ def test_an_unknown_word_ends_nothing_and_is_logged_once(caplog: pytest.LogCaptu
     ],
     ids=repr,
 )
-def test_without_a_status_the_rest_tells(body: Any, stage: Stage) -> None:
-    """A URL means done, an error beside an id failed, an id alone waiting."""
+def test_stage_without_a_status(body: Any, stage: Stage) -> None:
+    """A URL means ready, an id with an error failed, an id alone submitted."""
     assert read_poll(answer(body), "x").stage is stage
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"nonsense", b"<html></html>", {}, [1], 7], ids=repr)
-def test_an_unreadable_poll_may_be_repeated(body: Any) -> None:
-    """Garbage says nothing about the task."""
+def test_unreadable_poll_is_retryable(body: Any) -> None:
+    """An unreadable response does not tell anything about the task."""
     with pytest.raises(ProtocolError) as caught:
         read_poll(answer(body), "x")
     assert caught.value.retryable
@@ -269,14 +273,14 @@ PLACES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("places", PLACES.values(), ids=PLACES)
-def test_the_url_is_found_in_every_known_place(places: Any) -> None:
-    """The places are asked in order; empty and null count as absent."""
+def test_places_of_the_url(places: Any) -> None:
+    """The places are searched in order; empty and null fields are skipped."""
     update = read_poll(answer({"id": "x", "status": "completed", **places}), "x")
     assert update.video == RemoteVideo(FILE)
 
 
-def test_a_gateway_envelope_is_read_through() -> None:
-    """The compatibility route wraps the task, and says its progress as text."""
+def test_gateway_envelope() -> None:
+    """The compatibility route wraps the task, and sends progress as text."""
     task = {"id": 12, "task_id": "task_x", "status": "IN_PROGRESS", "progress": "30%"}
     update = read_poll(answer({"code": "success", "message": "", "data": task}), "task_x")
     assert (update.stage, update.progress) == (Stage.RUNNING, 0.3)
@@ -295,14 +299,14 @@ def test_a_gateway_envelope_is_read_through() -> None:
     ],
     ids=repr,
 )
-def test_no_url_of_its_own_means_content(body: Any) -> None:
-    """The content of the task is asked at our own host, whatever name a gateway has for itself."""
+def test_task_without_a_url_uses_its_content(body: Any) -> None:
+    """The content is fetched from the base URL, whatever host name the gateway sends."""
     video = read_poll(answer(body), "task_1").video
     assert video == RemoteVideo("videos/task_1/content")
 
 
-def test_a_relative_path_is_kept_for_the_apis_own_host() -> None:
-    """One family of models answers with a path."""
+def test_relative_path() -> None:
+    """A path without a host is kept; one family of models sends such."""
     video = read_poll(answer({"status": "completed", "url": "/files/7"}), "x").video
     assert video == RemoteVideo("/files/7")
 
@@ -335,27 +339,27 @@ PROGRESS = [
 ]
 
 
-@pytest.mark.parametrize(("said", "share"), PROGRESS, ids=lambda value: repr(value)[:30])
-def test_progress_is_a_share_or_unknown(said: Any, share: float | None) -> None:
-    """Percent in any notation, clamped; a fraction only as a float, and only while running."""
-    assert parse_progress(said, running=True) == share
+@pytest.mark.parametrize(("value", "share"), PROGRESS, ids=lambda value: repr(value)[:30])
+def test_progress_formats(value: Any, share: float | None) -> None:
+    """Progress is a percentage in any notation; a float up to 1 is a fraction while running."""
+    assert parse_progress(value, running=True) == share
 
 
 def test_a_fraction_counts_only_while_running() -> None:
-    """A queued task at 0.5 is at half a percent."""
+    """0.5 of a queued task is half a percent."""
     assert parse_progress(0.5, running=False) == 0.005
     assert read_task({"id": "x", "status": "queued", "progress": 0.5}).progress == 0.005
 
 
-def test_progress_never_decides_the_stage() -> None:
-    """Failed tasks say 100 too, and a running one may."""
+def test_progress_does_not_decide_the_stage() -> None:
+    """A failed or running task may have a progress of 100."""
     assert read_poll(answer({"status": "running", "progress": 100}), "x").stage is Stage.RUNNING
     failed = read_poll(answer({"status": "failed", "progress": 100}), "x")
     assert (failed.stage, failed.progress) == (Stage.FAILED, 1.0)
 
 
 @pytest.mark.parametrize(
-    ("said", "when"),
+    ("value", "seconds"),
     [
         (1764173113, 1764173113.0),
         (1764173113000, 1764173113.0),
@@ -376,22 +380,22 @@ def test_progress_never_decides_the_stage() -> None:
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_times_come_in_many_notations(said: Any, when: float | None) -> None:
-    """Seconds, milliseconds, either as text, ISO 8601; everything else is no time."""
-    assert parse_timestamp(said) == when
+def test_timestamp_formats(value: Any, seconds: float | None) -> None:
+    """A time is seconds, milliseconds, either as text, or ISO 8601."""
+    assert parse_timestamp(value) == seconds
 
 
-def test_the_end_of_a_file_is_told() -> None:
-    """`expires_at` reaches the video."""
+def test_expiry_of_a_file() -> None:
+    """`expires_at` becomes the expiry of the video."""
     body = CAPTURED | {"expires_at": 1764259341}
     assert read_poll(answer(body), "x").video == RemoteVideo(FILE, expires_at=1764259341.0)
 
 
-def test_a_server_may_say_when_to_ask_again() -> None:
-    """The header that the OpenAI clients heed is taken, in milliseconds; nonsense is not."""
+def test_poll_delay_header() -> None:
+    """The header that the OpenAI clients observe, in milliseconds, sets the next poll."""
     later = read_poll(answer({"status": "queued"}, openai_poll_after_ms="2500"), "x")
-    never = read_poll(answer({"status": "queued"}, openai_poll_after_ms="soon"), "x")
-    assert (later.poll_after, never.poll_after) == (2.5, None)
+    unset = read_poll(answer({"status": "queued"}, openai_poll_after_ms="soon"), "x")
+    assert (later.poll_after, unset.poll_after) == (2.5, None)
 
 
 # ---- failed tasks
@@ -416,8 +420,8 @@ def test_a_server_may_say_when_to_ask_again() -> None:
     ],
     ids=repr,
 )
-def test_a_failed_task_says_why_in_many_places(body: Any, message: str) -> None:
-    """Whatever shape the reason has, it is told; a failed task costs nothing on this route."""
+def test_places_of_a_failure_reason(body: Any, message: str) -> None:
+    """The reason is found in every format; a failed task is not charged on this route."""
     update = read_poll(answer({"id": "x", "status": "failed", **body}), "x")
     assert update.stage is Stage.FAILED
     assert isinstance(update.error, GenerationError)
@@ -435,17 +439,17 @@ def test_a_failed_task_says_why_in_many_places(body: Any, message: str) -> None:
         ("帧转视频模式的至少上传一帧", GenerationError, False),
     ],
 )
-def test_reasons_differ_in_what_helps(
+def test_transient_failures_are_retryable(
     message: str, kind: type[VeoError], *, retryable: bool
 ) -> None:
-    """A filter says no for good; trouble at the service may pass."""
+    """Moderation is final; a failure of the service is transient."""
     update = read_poll(answer({"status": "failed", "error": {"message": message}}), "x")
     assert type(update.error) is kind
     assert update.error.retryable is retryable
 
 
-def test_a_failed_task_may_come_as_a_failed_get() -> None:
-    """`get_task_failed` with a reason is the task's failure, whatever its status."""
+def test_failed_task_as_a_failed_get() -> None:
+    """`get_task_failed` with a reason is a failed task, whatever the HTTP status."""
     body = {"code": "get_task_failed", "message": "帧转视频模式的至少上传一帧", "data": None}
     for status in (200, 400, 500):
         update = read_poll(answer(body, status), "x")
@@ -455,8 +459,8 @@ def test_a_failed_task_may_come_as_a_failed_get() -> None:
         assert update.error.hint is not None
 
 
-def test_the_gateways_own_trouble_fails_no_task() -> None:
-    """The same code with a reason of the gateway's database is only a bad moment."""
+def test_database_error_of_the_gateway_is_not_a_failed_task() -> None:
+    """The same code with a reason of the gateway's database is retryable."""
     body = {"code": "get_task_failed", "message": "dial tcp 10.0.0.3:3306: timeout", "data": None}
     with pytest.raises(ProtocolError) as caught:
         read_poll(answer(body, 500), "x")
@@ -477,14 +481,14 @@ def test_the_gateways_own_trouble_fails_no_task() -> None:
         (502, b"<html>bad gateway</html>", ProtocolError),
     ],
 )
-def test_only_the_api_itself_can_miss_a_task(status: int, body: Any, kind: type[VeoError]) -> None:
-    """A 404 of a proxy, or of a wrong base URL, says nothing about the task."""
+def test_task_not_found_only_from_the_api(status: int, body: Any, kind: type[VeoError]) -> None:
+    """A 404 of a proxy, or for a wrong base URL, does not tell anything about the task."""
     with pytest.raises(VeoError) as caught:
         read_poll(answer(body, status), "x")
     assert type(caught.value) is kind
 
 
-# ---- whatever comes
+# ---- arbitrary input
 
 
 KEYS = [
@@ -508,29 +512,29 @@ statuses = st.sampled_from([200, 201, 204, 400, 401, 402, 403, 404, 413, 429, 50
 
 
 @given(anything, statuses)
-def test_any_json_gives_an_update_or_an_error_of_ours(body: Any, status: int) -> None:
-    """No shape of JSON breaks a reader."""
-    for read in (read_submit_response, lambda whole: read_poll(whole, "x")):
-        _only_ours(read, answer(body, status))
+def test_any_json(body: Any, status: int) -> None:
+    """Any JSON gives an update or a VeoError."""
+    for read in (read_submit_response, lambda response: read_poll(response, "x")):
+        _check_outcome(read, answer(body, status))
 
 
 @given(st.binary(max_size=200), statuses, st.text(max_size=20))
-def test_any_bytes_give_an_update_or_an_error_of_ours(body: bytes, status: int, wait: str) -> None:
-    """No bytes and no header break a reader."""
-    whole = answer(body, status, Retry_After=wait, openai_poll_after_ms=wait)
-    for read in (read_submit_response, lambda whole: read_poll(whole, "x")):
-        _only_ours(read, whole)
+def test_any_bytes(body: bytes, status: int, wait: str) -> None:
+    """Any bytes and headers give an update or a VeoError."""
+    response = answer(body, status, Retry_After=wait, openai_poll_after_ms=wait)
+    for read in (read_submit_response, lambda response: read_poll(response, "x")):
+        _check_outcome(read, response)
 
 
-def test_deep_nesting_breaks_nothing() -> None:
-    """JSON that nests deeper than Python recurses is an unreadable answer, or a task without."""
+def test_deep_nesting() -> None:
+    """JSON nested deeper than Python's recursion limit is handled."""
     for depth in (50, 900, 200_000):
         body = b'{"status":"failed","error":' + b"[" * depth + b"]" * depth + b"}"
-        _only_ours(lambda whole: read_poll(whole, "x"), answer(body))
+        _check_outcome(lambda response: read_poll(response, "x"), answer(body))
 
 
-def test_half_a_surrogate_pair_breaks_nothing() -> None:
-    """JSON may hold what no database takes: ids, words and reasons come out encodable."""
+def test_half_a_surrogate_pair() -> None:
+    """Ids, statuses and reasons with half a surrogate pair become encodable."""
     half = rb'{"id":"a\ud83d","status":"odd\udc00","url":"/\ud83d"}'
     name = str(read_submit_response(answer(half)).task_id)
     failed = read_poll(answer(half.replace(b"odd", b"failed").replace(rb"\udc00", b"")), name)
@@ -542,9 +546,9 @@ def test_half_a_surrogate_pair_breaks_nothing() -> None:
     assert content_path(name) == "videos/a%3F/content"
 
 
-def _only_ours(read: Any, whole: Any) -> None:
+def _check_outcome(read: Any, response: Any) -> None:
     try:
-        update = read(whole)
+        update = read(response)
     except VeoError as error:
         assert error.message  # noqa: PT017 - raising is one of two right answers
     else:
@@ -555,8 +559,8 @@ def _only_ours(read: Any, whole: Any) -> None:
 # ---- facts
 
 
-def test_the_two_routes_differ_in_models_and_in_when_they_charge() -> None:
-    """Official models are tasks only; a stream is charged once accepted."""
+def test_models_and_charges_of_the_routes() -> None:
+    """Official models have tasks only; the sync route charges on acceptance."""
     tasks, chat = LaoZhangAsync.facts.models, LaoZhangSync.facts.models
     assert len(tasks) == 10
     assert [name for name in tasks if name not in chat] == [
