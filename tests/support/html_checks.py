@@ -1,18 +1,18 @@
-"""A page as a strict reader of HTML sees it."""
+"""Checks of generated HTML pages: nesting, ids, and no external resources."""
 
 import re
 from html.parser import HTMLParser
 
-_VOID = {"meta", "img", "br", "link", "input", "hr"}
+_VOID_TAGS = {"meta", "img", "br", "link", "input", "hr"}
 
 
 class ParsedPage(HTMLParser):
-    """Checks that tags are closed in order, and keeps what a test looks for.
+    """A parsed page: checks the nesting of its tags, and collects what tests look for.
 
     Attributes:
-        tags: Every tag that was opened, with its attributes.
-        problems: What is wrong with the nesting.
-        ids: Every id.
+        tags: All opened tags with their attributes.
+        problems: Errors of the nesting.
+        ids: All ids.
         text: All text outside of scripts and styles.
     """
 
@@ -28,33 +28,30 @@ class ParsedPage(HTMLParser):
         self.problems += [f"<{tag}> is not closed" for tag in self._open]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Remember a tag, and that it has to be closed."""
         self.tags.append((tag, dict(attrs)))
         self.ids += [value for name, value in attrs if name == "id" and value]
-        if tag not in _VOID:
+        if tag not in _VOID_TAGS:
             self._open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """A tag that closes itself, as SVG has them."""
+        # SVG has tags that close themselves.
         self.tags.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
-        """Close the last tag, which must be this one."""
         if not self._open or self._open.pop() != tag:
             self.problems.append(f"</{tag}> closes nothing at {self.getpos()}")
 
     def handle_data(self, data: str) -> None:
-        """Text."""
         if self._open and self._open[-1] not in {"script", "style"}:
             self.text += data
 
     def count_tags(self, tag: str) -> int:
-        """How often a tag was opened."""
+        """Return how often a tag was opened."""
         return sum(name == tag for name, _ in self.tags)
 
     @property
     def external_links(self) -> list[str]:
-        """Whatever would make a browser ask somebody else for something."""
+        """All links that would make a browser load something from elsewhere."""
         names = {"src", "href", "poster", "data", "srcset", "action", "xlink:href"}
         return [
             value
@@ -65,7 +62,7 @@ class ParsedPage(HTMLParser):
 
 
 def check_page(html: str) -> ParsedPage:
-    """The page, after what must hold for every one: whole, and nothing is asked of anybody."""
+    """Parse a page, and check that it is well-formed and loads nothing from elsewhere."""
     page = ParsedPage(html)
 
     assert page.problems == []

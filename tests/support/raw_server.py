@@ -1,4 +1,4 @@
-"""A loopback server that speaks in bytes: for answers that no HTTP library would send."""
+"""A local server that sends raw bytes: for responses that no HTTP library would produce."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ OK_RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class RawServer:
-    """Hands each connection to ``speak``, on a thread of its own, and counts them.
+    """Passes each connection to a handler, in a thread of its own.
 
-    ``asked`` holds what ``hear`` read from each, the head and a body by its Content-Length.
+    Attributes:
+        requests: What ``read_request`` has read, heads with bodies.
+        connections: Number of connections so far.
     """
 
-    def __init__(self, speak: Callable[[socket.socket], object]) -> None:
-        self._speak = speak
+    def __init__(self, handle: Callable[[socket.socket], object]) -> None:
+        self._handle = handle
         self.requests: list[bytes] = []
         self.connections = 0
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which the server listens."""
         return int(self._socket.getsockname()[1])
 
     @property
@@ -35,7 +37,7 @@ class RawServer:
         return f"http://127.0.0.1:{self.port}"
 
     def read_request(self, connection: socket.socket) -> bytes:
-        """One whole request, or nothing when the client has hung up."""
+        """Return a whole request; empty if the client has closed the connection."""
         with connection.makefile("rb") as file:
             lines = iter(file.readline, b"")
             head = b"".join(takewhile(lambda line: line != b"\r\n", lines))
@@ -72,22 +74,25 @@ class RawServer:
     def _serve(self, connection: socket.socket) -> None:
         with connection:
             connection.settimeout(10)
-            self._speak(connection)
+            self._handle(connection)
 
 
-def serve_responses(*answers: bytes) -> RawServer:
-    """A server that hears a request on each connection, says the next answer, and hangs up."""
-    left = list(answers)
+def serve_responses(*responses: bytes) -> RawServer:
+    """Return a server that sends the next response on each connection, then closes it.
 
-    def speak(connection: socket.socket) -> None:
+    The last response is repeated.
+    """
+    remaining = list(responses)
+
+    def respond(connection: socket.socket) -> None:
         server.read_request(connection)
-        connection.sendall(left.pop(0) if len(left) > 1 else left[0])
+        connection.sendall(remaining.pop(0) if len(remaining) > 1 else remaining[0])
 
-    server = RawServer(speak)
+    server = RawServer(respond)
     return server
 
 
 def find_closed_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port on which no server listens."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+        return int(free.getsockname()[1])  # the system does not reuse it at once

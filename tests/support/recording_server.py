@@ -1,4 +1,4 @@
-"""A loopback server that remembers every request and answers as a test tells it to."""
+"""A local server that records every request and sends the responses that a test sets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """One request, as it came: the path with its query, header names in lower case."""
+    """A received request: the path includes the query, header names are in lower case."""
 
     method: str
     path: str
@@ -30,10 +30,13 @@ class RecordedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer; anything but bytes is sent as JSON.
+    """A response to send.
 
-    ``silent`` closes the connection without a word, ``hold`` waits for the server's end instead,
-    ``missing`` promises so many bytes more than are sent.
+    Attributes:
+        body: Bytes, or a value to send as JSON.
+        silent: Close the connection without a response.
+        hold: Do not respond until the server stops.
+        missing: Number of bytes by which Content-Length exceeds the body.
     """
 
     body: Any = field(default_factory=dict)
@@ -48,16 +51,18 @@ Replies = Reply | Callable[[RecordedRequest], Reply]
 
 
 class RecordingServer:
-    """Listens on a free port while used as a context manager; ``reply`` may be set at any time.
+    """Listens on a free port while used as a context manager.
 
-    With a context ``tls`` it answers over TLS.
+    Attributes:
+        reply: The response, or a function that chooses one; may be changed at any time.
+        requests: All requests so far.
     """
 
     def __init__(self, reply: Replies | None = None, tls: SSLContext | None = None) -> None:
         self.reply: Replies = reply or Reply()
         self._tls = tls
         self.requests: list[RecordedRequest] = []
-        self._ending = threading.Event()
+        self._stopping = threading.Event()
 
     @property
     def url(self) -> str:
@@ -67,9 +72,9 @@ class RecordingServer:
 
     @property
     def only_request(self) -> RecordedRequest:
-        """The one request there was."""
-        (asked,) = self.requests
-        return asked
+        """The only request; a test fails if there were more, or none."""
+        (request,) = self.requests
+        return request
 
     def __enter__(self) -> Self:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(self))
@@ -80,17 +85,17 @@ class RecordingServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ending.set()
+        self._stopping.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
-    def record_request(self, asked: RecordedRequest) -> Reply:
-        """What to say to a request, which is remembered."""
-        self.requests.append(asked)
-        reply = self.reply(asked) if callable(self.reply) else self.reply
+    def record_request(self, request: RecordedRequest) -> Reply:
+        """Record a request, and return the response to it."""
+        self.requests.append(request)
+        reply = self.reply(request) if callable(self.reply) else self.reply
         if reply.hold:
-            self._ending.wait(30)
+            self._stopping.wait(30)
         return reply
 
 

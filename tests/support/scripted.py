@@ -1,4 +1,4 @@
-"""A provider that answers what a test tells it to, and a bench to step jobs on."""
+"""A provider that returns what a test has set, and a test bench that runs the steps of jobs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ READY = Update(stage=Stage.READY, task_id="task-1", video=VIDEO)
 
 
 def make_model(charged: str = "on_success", **changes: Any) -> Model:
-    """A model that takes everything, at $0.15 a call."""
+    """Return a model with start and end frames at $0.15 a call; ``changes`` replace its facts."""
     row: dict[str, Any] = {
         "name": "m-1",
         "provider": "scripted",
@@ -56,7 +56,7 @@ def make_model(charged: str = "on_success", **changes: Any) -> Model:
 
 
 class ScriptedProvider:
-    """Each verb plays its script from the left; an exception is raised, anything else returned."""
+    """Returns the results set for each method in order; an exception is raised."""
 
     name = "scripted"
 
@@ -71,37 +71,37 @@ class ScriptedProvider:
         self.calls: list[tuple[str, Any]] = []
 
     def submit(self, request: Request, report: Any) -> Update:
-        """Play the next line; a function is called with ``report``."""
-        answer = self._play_next("submit", request)
-        return answer(report) if callable(answer) else answer
+        """Return the next result; a function is called with ``report``."""
+        result = self._play_next("submit", request)
+        return result(report) if callable(result) else result
 
     def poll(self, task_id: str) -> Update:
-        """Play the next line."""
-        answer: Update = self._play_next("poll", task_id)
-        return answer
+        """Return the next result."""
+        result: Update = self._play_next("poll", task_id)
+        return result
 
     def open(self, video: RemoteVideo, offset: int = 0) -> ByteStream:
-        """Play the next line; bytes become a stream from the offset on."""
-        answer = self._play_next("open", (video.uri, offset))
-        if isinstance(answer, bytes):
-            return ByteStream(iter([answer[offset:]]), offset, len(answer), "tag")
-        return answer
+        """Return the next result; bytes become a stream that starts at the offset."""
+        result = self._play_next("open", (video.uri, offset))
+        if isinstance(result, bytes):
+            return ByteStream(iter([result[offset:]]), offset, len(result), "tag")
+        return result
 
-    def count_calls(self, verb: str) -> int:
-        """How often a verb was called."""
-        return sum(called == verb for called, _ in self.calls)
+    def count_calls(self, method: str) -> int:
+        """Return how often a method was called."""
+        return sum(called == method for called, _ in self.calls)
 
-    def _play_next(self, verb: str, told: Any) -> Any:
-        self.calls.append((verb, told))
-        lines = self.scripts[verb]
-        answer = lines.popleft() if len(lines) > 1 else lines[0]
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+    def _play_next(self, method: str, argument: Any) -> Any:
+        self.calls.append((method, argument))
+        results = self.scripts[method]
+        result = results.popleft() if len(results) > 1 else results[0]
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
 
 class Bench:
-    """One ledger, one scripted provider, a clock that jumps to whatever is due."""
+    """A ledger, a scripted provider, and a clock that jumps to the next step."""
 
     def __init__(self, folder: Path, charged: str = "on_success", **facts: Any) -> None:
         self.folder = folder
@@ -122,18 +122,18 @@ class Bench:
             self.ledger, ImageStore(folder / "pictures"), lambda _: self.route, lambda: self.now
         )
 
-    def set_script(self, verb: str, *lines: Any) -> None:
-        """What the provider answers; the last line is played for ever."""
-        self.provider.scripts[verb] = deque(lines)
+    def set_script(self, method: str, *results: Any) -> None:
+        """Set what a method of the provider returns; the last result is repeated."""
+        self.provider.scripts[method] = deque(results)
 
     def script_success(self) -> None:
-        """Everything goes well."""
+        """Set results with which every job succeeds."""
         self.set_script("submit", ACCEPTED)
         self.set_script("poll", RUNNING, READY)
         self.set_script("open", MP4_DATA)
 
     def plan_job(self, prompt: str = "a lion", **fields: Any) -> ActiveJob:
-        """A planned job in the hands of this process."""
+        """Plan a job, and hold its lease."""
         request = Request(prompt=prompt, model="m-1", **fields)
         only = self.provider.models["m-1"]
         count = len(self.ledger.list_jobs())
@@ -148,14 +148,14 @@ class Bench:
         return ActiveJob(self.ledger.plan_jobs([new], owner="me").records[0], wait_s=600.0)
 
     def run_job(self, work: ActiveJob, steps: int = 200) -> ActiveJob:
-        """Step a job to its end, jumping in time."""
+        """Run the steps of a job to its end; the clock jumps from one to the next."""
         for _ in range(steps):
             when = step(self.context, work)
             if when is None or when == WAIT_FOR_CAPACITY:
                 return work
             self.now = max(self.now, when)
-        raise AssertionError(f"{steps} steps and no end: {work.record.state}")
+        raise AssertionError(f"not ended after {steps} steps: {work.record.state}")
 
     def event_kinds(self, work: ActiveJob) -> list[str]:
-        """The kinds of a job's events."""
+        """Return the kinds of a job's events."""
         return [event.kind for event in self.ledger.read_history(work.record.id)]

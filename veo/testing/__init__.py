@@ -1,7 +1,7 @@
-"""The conformance suite for providers, for their own tests; it needs pytest.
+"""The conformance suite for the tests of a provider; it needs pytest.
 
-A provider's test module says which provider it is, and starts its other side: a local server that
-speaks its wire. pytest collects the rest::
+A provider's test module names the provider, and starts a local server that imitates the service.
+pytest collects the rest::
 
     import pytest
 
@@ -17,8 +17,8 @@ speaks its wire. pytest collects the rest::
             with FlipbookServer() as server:
                 yield server
 
-Nothing is skipped by name: a test that needs what a row does not offer, or what the server cannot
-do, is skipped.
+No test is skipped by the provider's name: a test is skipped if it needs what a model does not
+offer, or what the server cannot do.
 """
 
 from veo.testing.service import Service, Trouble

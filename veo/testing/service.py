@@ -1,4 +1,4 @@
-"""The other side of a wire, as the suite drives it."""
+"""The local server that imitates a service, as the suite controls it."""
 
 from __future__ import annotations
 
@@ -14,50 +14,50 @@ Trouble = Literal["busy", "lost", "failed", "moderated", "cut"]
 
 
 class Service(Protocol):
-    """The other side of a wire, as the suite drives it: a local server, a fresh one each test.
+    """A local server that imitates a service, a new one for each test.
 
     Attributes:
         url: Scheme, host and port; the provider keeps the path of its own base URL.
-        key: The one key that it takes.
+        key: The only key that the server accepts.
     """
 
     url: str
     key: str
 
     def trouble(self, kind: Trouble) -> None:
-        """Misbehave from now on.
+        """Cause a fault.
 
-        ``busy``: refuse the next paid request as overloaded, then take it. ``lost``: take the
-        next paid request, and close the connection without an answer. ``failed`` and
-        ``moderated``: accept what comes, and fail it later, the latter for what it shows.
-        ``cut``: break the next download in the middle.
+        ``busy``: refuse the next paid request as overloaded, and accept it when it is repeated.
+        ``lost``: accept the next paid request, and close the connection without a response.
+        ``failed`` and ``moderated``: accept requests and fail them later, the latter because of
+        their content. ``cut``: interrupt the next download in the middle.
 
         Raises:
-            NotImplementedError: It does not know how.
+            NotImplementedError: The server cannot cause this fault.
         """
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, as far as it keeps videos only for a while.
+        """Let time pass, so that the server deletes videos after their retention.
 
         Raises:
-            NotImplementedError: It knows no time.
+            NotImplementedError: The server keeps videos for ever.
         """
 
     def accepted(self) -> Sequence[str]:
-        """Every paid request that was accepted, as text: the prompt and all options in it."""
+        """Return each accepted paid request as text that contains the prompt and all options."""
 
     def charged(self) -> Decimal:
-        """USD taken so far."""
+        """Return the USD charged so far."""
 
 
 def trigger_trouble(service: Service, kind: Trouble) -> None:
-    """Have a service misbehave, or skip the test where it cannot."""
+    """Cause a fault, or skip the test if the service cannot."""
     run_or_skip(lambda: service.trouble(kind))
 
 
-def run_or_skip(act: Callable[[], None]) -> None:
-    """Do something, or skip the test where the service cannot."""
+def run_or_skip(call: Callable[[], None]) -> None:
+    """Call a function, or skip the test if the service cannot do that."""
     try:
-        act()
+        call()
     except NotImplementedError as error:
         pytest.skip(f"the service cannot do this: {error}")

@@ -1,4 +1,4 @@
-"""What every provider must do, proved through the real client; see ``veo.testing``."""
+"""Tests that every provider must pass, run through the real client; see ``veo.testing``."""
 # ruff: noqa: S101 - these are tests
 
 from __future__ import annotations
@@ -46,34 +46,34 @@ if TYPE_CHECKING:
     from veo.model import Facts, Model
     from veo.testing.service import Service, Trouble
 
-PATIENCE_S = 60.0
+JOB_TIMEOUT_S = 60.0
 
 
 class Conformance:
-    """What every provider must do. Subclass it, name ``providers``, and give ``service``."""
+    """Tests that every provider must pass. A subclass sets ``providers`` and ``service``."""
 
     providers: ClassVar[Sequence[str]]
 
     @pytest.fixture
     def service(self) -> Service:
-        """The provider's other side; a subclass starts it."""
+        """The local server of the provider; a subclass starts it."""
         raise NotImplementedError("start the provider's local server in a fixture `service`")
 
     @pytest.fixture
     def start(self, service: Service, tmp_path: Path) -> Iterator[Callable[..., Client]]:
-        """Start clients of one ledger: with another key, or that poll as if videos took long."""
+        """Start clients of one ledger, with another key or a slower poll schedule."""
         limits = {name: {"submits_per_minute": 1000} for name in self.providers}
         config = Config.model_validate(
             {"retired": "ignore", "output_dir": tmp_path / "videos", "providers": limits}
         )
         with ExitStack() as clients:
 
-            def started(key: str = service.key, median_s: float = 0.1) -> Client:
+            def start_client(key: str = service.key, median_s: float = 0.1) -> Client:
                 endpoint = Endpoint(service.url, Key(key), median_s)
                 client = Client(config, home=tmp_path / "home", endpoint=endpoint)
                 return clients.enter_context(client)
 
-            yield started
+            yield start_client
 
     @pytest.fixture
     def client(self, start: Callable[..., Client]) -> Client:
@@ -81,50 +81,50 @@ class Conformance:
         return start()
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run each test for every provider; those that ask for ``model`` for every row."""
+        """Run tests with ``facts`` once per provider, and those with ``model`` once per model."""
         facts = [find_provider(name).facts for name in self.providers]
         rows = [row for each in facts for row in each.models.values()]
-        wanted = metafunc.fixturenames
-        if "model" in wanted:
+        names = metafunc.fixturenames
+        if "model" in names:
             metafunc.parametrize("model", rows, ids=[f"{row.provider}/{row.name}" for row in rows])
-        if "facts" in wanted:
+        if "facts" in names:
             metafunc.parametrize("facts", facts, ids=self.providers)
 
     def test_rows_are_complete(self, facts: Facts) -> None:
-        """Everything offered has a price, every rule a field, and no key is needed to know it."""
+        """Every resolution has a price, every rule names request fields; no key is needed."""
         assert facts.models
         for row in facts.models.values():
-            known = effective_values(build_request(row), row)
+            fields = effective_values(build_request(row), row)
             for resolution in row.resolutions:
                 assert row.price.unit_price(resolution) is not None
             for rule in row.rules:
-                assert {*rule.when, *rule.require} <= known.keys()
+                assert {*rule.when, *rule.require} <= fields.keys()
 
     def test_every_shape(self, client: Client, service: Service, model: Model) -> None:
-        """Each ratio, size and length that the row offers is made, and costs what was quoted."""
-        asked = build_shape_requests(model)
-        made = [client.submit(request, provider=model.provider) for request in asked]
+        """Each ratio, resolution and duration of a model is made, at the quoted price."""
+        requests = build_shape_requests(model)
+        made = [client.submit(request, provider=model.provider) for request in requests]
 
-        for request, job in zip(asked, made, strict=True):
-            video = job.result(PATIENCE_S)
+        for request, job in zip(requests, made, strict=True):
+            video = job.result(JOB_TIMEOUT_S)
             assert mp4.read_duration_s(video.path) == pytest.approx(request.duration, abs=0.25)
             assert video.charged == quote(request, model).amount
         assert service.charged() == sum(job.record.charged_usd for job in made)
         assert len(service.accepted()) == len(made) > 0
 
     def test_every_feature(self, client: Client, service: Service, model: Model) -> None:
-        """What the row says it takes arrives, each for itself, and costs what was quoted."""
-        wanted = {
+        """Each feature of a model arrives at the service, at the quoted price."""
+        requests = {
             name: build_feature_request(model, name) for name in sorted(model.features - {"extend"})
         }
-        made = [client.submit(one, provider=model.provider) for one in wanted.values()]
+        made = [client.submit(request, provider=model.provider) for request in requests.values()]
 
-        assert sum(job.result(PATIENCE_S).charged for job in made) == service.charged()
-        for word in (str(word) for name, word in WIRE_SAMPLES.items() if name in wanted):
-            assert any(word in request for request in service.accepted()), word
+        assert sum(job.result(JOB_TIMEOUT_S).charged for job in made) == service.charged()
+        for text in (str(value) for name, value in WIRE_SAMPLES.items() if name in requests):
+            assert any(text in body for body in service.accepted()), text
 
     def test_what_it_does_not_take(self, client: Client, service: Service, model: Model) -> None:
-        """What the row does not list is refused, with nothing sent and nothing reserved."""
+        """A feature that a model lacks is refused; nothing is sent or reserved."""
         for feature in set(FEATURES) - model.features:
             with pytest.raises(InvalidRequestError, match=feature):
                 client.submit(build_feature_request(model, feature), provider=model.provider)
@@ -132,16 +132,16 @@ class Conformance:
         assert (list(service.accepted()), client.ledger.list_jobs()) == ([], [])
 
     def test_a_video_continued(self, client: Client, service: Service, model: Model) -> None:
-        """A video of the row's own grows twice, each step a job with its own charge."""
+        """A video of the model is extended twice, each time by a job with its own charge."""
         if "extend" not in model.features:
-            pytest.skip("the row offers no extension")
+            pytest.skip("the model cannot extend videos")
         first = client.submit(build_request(model), provider=model.provider)
-        before = mp4.read_duration_s(first.result(PATIENCE_S).path)
+        before = mp4.read_duration_s(first.result(JOB_TIMEOUT_S).path)
         source = extend.find_source(client, first.id)
         planned = extend.plan_extension(
             client, source, Request(prompt="and then it roars"), times=2
         )
-        videos = [job.result(PATIENCE_S) for job in extend.run_steps(client, planned)]
+        videos = [job.result(JOB_TIMEOUT_S) for job in extend.run_steps(client, planned)]
 
         assert before is not None
         assert mp4.read_duration_s(videos[-1].path) == pytest.approx(
@@ -151,48 +151,48 @@ class Conformance:
         assert service.charged() == first.record.charged_usd + planned.total_usd
 
     def test_awaited(self, client: Client, facts: Facts) -> None:
-        """A job can be awaited, and tells its states on the way."""
+        """A job can be awaited, and its video is complete."""
 
-        async def made() -> Video:
+        async def make_video() -> Video:
             return await submit_preferred(client, facts)
 
-        video = asyncio.run(asyncio.wait_for(made(), PATIENCE_S))
+        video = asyncio.run(asyncio.wait_for(make_video(), JOB_TIMEOUT_S))
         with video.path.open("rb") as file:
             assert mp4.find_defect(file) is None
 
     def test_busy(self, client: Client, service: Service, facts: Facts) -> None:
-        """An overload is no acceptance: sent again, made once, paid once."""
+        """A request refused as overloaded is sent again; one video is made and charged."""
         trigger_trouble(service, "busy")
         job = submit_preferred(client, facts)
 
-        assert job.result(PATIENCE_S).charged == service.charged()
+        assert job.result(JOB_TIMEOUT_S).charged == service.charged()
         assert (job.record.submits, len(service.accepted())) == (2, 1)
 
     def test_lost_answer(self, client: Client, service: Service, facts: Facts) -> None:
-        """A paid request without an answer is never repeated by itself; its money stays held."""
+        """A paid request without a response is not repeated; its money stays reserved."""
         trigger_trouble(service, "lost")
         job = submit_preferred(client, facts)
         with pytest.raises(UnknownOutcomeError):
-            job.result(PATIENCE_S)
+            job.result(JOB_TIMEOUT_S)
         with pytest.raises(UnknownOutcomeError):
             client.resume([job.id])
 
         assert (job.state, len(service.accepted())) == (State.UNKNOWN, 1)
-        held = client.ledger.find_job(job.id)
-        assert to_usd(held.reserved + held.charged) == held.parse_quote().amount
+        record = client.ledger.find_job(job.id)
+        assert to_usd(record.reserved + record.charged) == record.parse_quote().amount
 
     def test_failed(self, client: Client, service: Service, facts: Facts) -> None:
-        """A failed generation says so, and costs what the row's rule says."""
+        """A failed generation is reported, and charged by the model's rule."""
         check_failure(client, service, facts, "failed", GenerationError)
 
     def test_moderated(self, client: Client, service: Service, facts: Facts) -> None:
-        """What a filter kept back is told apart from what broke: the same would fail again."""
+        """A video refused by a content filter is reported as moderated, not as failed."""
         check_failure(client, service, facts, "moderated", ModeratedError)
 
     def test_cut_download(self, client: Client, service: Service, facts: Facts) -> None:
-        """A download that breaks is carried on with, until the file is whole."""
+        """An interrupted download is continued until the file is complete."""
         trigger_trouble(service, "cut")
-        video = submit_preferred(client, facts).result(PATIENCE_S)
+        video = submit_preferred(client, facts).result(JOB_TIMEOUT_S)
 
         assert video.path.stat().st_size == video.bytes
         assert service.charged() == video.charged
@@ -200,31 +200,32 @@ class Conformance:
     def test_another_process(
         self, start: Callable[..., Client], service: Service, facts: Facts
     ) -> None:
-        """What one client has begun another finishes from the stored task id, without paying."""
+        """Another client finishes a job by its stored task id, without a second charge."""
         job = leave_job_running(start, facts)
-        (again,) = start().resume([job])
+        (resumed,) = start().resume([job])
 
-        assert again.result(PATIENCE_S).charged == service.charged()
+        assert resumed.result(JOB_TIMEOUT_S).charged == service.charged()
         assert len(service.accepted()) == 1
 
     def test_deleted(self, start: Callable[..., Client], service: Service, facts: Facts) -> None:
-        """A video that was not fetched while it was kept is gone, and said to be."""
+        """A video that was not downloaded within its retention is reported as gone."""
         job, client = leave_job_running(start, facts), start()
-        kept = facts.models[client.ledger.find_job(job).model].retention_s
-        run_or_skip(lambda: service.wait(2.0 * kept))
+        retention_s = facts.models[client.ledger.find_job(job).model].retention_s
+        run_or_skip(lambda: service.wait(2.0 * retention_s))
         with client.ledger.database.write() as connection:
-            connection.execute(update(jobs).values(submitted_at=jobs.c.submitted_at - 2.0 * kept))
-        (again,) = client.resume([job])
+            submitted_at = jobs.c.submitted_at - 2.0 * retention_s
+            connection.execute(update(jobs).values(submitted_at=submitted_at))
+        (resumed,) = client.resume([job])
 
         with pytest.raises(GoneError):
-            again.result(PATIENCE_S)
-        assert again.state is State.EXPIRED
+            resumed.result(JOB_TIMEOUT_S)
+        assert resumed.state is State.EXPIRED
 
     def test_wrong_key(self, start: Callable[..., Client], service: Service, facts: Facts) -> None:
-        """A key that is refused costs nothing and is named as the reason."""
+        """A refused key is reported, and nothing is charged or reserved."""
         job = submit_preferred(start(key="another-key"), facts)
         with pytest.raises(AuthError):
-            job.result(PATIENCE_S)
+            job.result(JOB_TIMEOUT_S)
 
         assert (job.state, job.record.charged, job.record.reserved) == (State.FAILED, 0, 0)
         assert service.accepted() == []
@@ -243,16 +244,16 @@ class Conformance:
         assert heard.stage in {before.stage, after.stage}
 
     def test_ping(self, start: Callable[..., Client], service: Service, facts: Facts) -> None:
-        """Where a provider can prove its key, that costs nothing and tells a wrong one."""
-        good, bad = (
+        """A provider that can check its key does so without a paid request."""
+        valid, invalid = (
             start(key=key).connect(facts.name).provider for key in (service.key, "another")
         )
-        if not isinstance(good, Pingable) or not isinstance(bad, Pingable):
-            pytest.skip("it cannot prove its key")
+        if not isinstance(valid, Pingable) or not isinstance(invalid, Pingable):
+            pytest.skip("the provider cannot check its key")
 
-        assert good.ping()
+        assert valid.ping()
         with pytest.raises(AuthError):
-            bad.ping()
+            invalid.ping()
         assert service.accepted() == []
 
     def test_the_key_stays_at_home(
@@ -263,9 +264,9 @@ class Conformance:
         caplog: pytest.LogCaptureFixture,
         tmp_path: Path,
     ) -> None:
-        """The key is in no file that a job leaves behind, and in no line of a log."""
+        """The key is in no file of a job and in no log line."""
         caplog.set_level("DEBUG")
-        submit_preferred(client, facts).result(PATIENCE_S)
+        submit_preferred(client, facts).result(JOB_TIMEOUT_S)
         client.close()
 
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -275,14 +276,15 @@ class Conformance:
 
 
 def submit_preferred(client: Client, facts: Facts) -> Job:
-    """A job of the provider's preferred model."""
+    """Submit a job of the provider's preferred model."""
     return client.submit(build_request(next(iter(facts.models.values()))), provider=facts.name)
 
 
 def leave_job_running(start: Callable[..., Client], facts: Facts) -> str:
-    """The id of a job whose client went away once the provider had accepted it."""
+    """Return the id of a job that the provider has accepted and whose client has closed."""
     if not facts.tasks:
-        pytest.skip("it makes the video within the call")
+        pytest.skip("the provider makes the video within the call")
+    # With so long a median the first poll is far away: the job stays as it is.
     with start(median_s=100_000.0) as client:
         job = submit_preferred(client, facts)
         for _ in job.updates():
@@ -294,11 +296,11 @@ def leave_job_running(start: Callable[..., Client], facts: Facts) -> str:
 def check_failure(
     client: Client, service: Service, facts: Facts, kind: Trouble, error: type[VeoError]
 ) -> None:
-    """A job that ends with an error, and with the money where the row's rule puts it."""
+    """Check that a job fails with the error, and is charged by the model's rule."""
     trigger_trouble(service, kind)
     job = submit_preferred(client, facts)
     with pytest.raises(error) as caught:
-        job.result(PATIENCE_S)
+        job.result(JOB_TIMEOUT_S)
 
     assert type(caught.value) is error
     assert (job.state, job.record.reserved) == (State.FAILED, 0)
