@@ -65,6 +65,7 @@ class VeoError(Exception):
     retryable: bool = False
     charged: bool | None = False
     remedies: tuple[Remedy, ...] = ()
+    # By name, for ``from_json``. Classes of other packages are added when they are defined.
     known: ClassVar[dict[str, type[VeoError]]] = {}
 
     def __init_subclass__(cls, **kwargs: object) -> None:
@@ -91,6 +92,7 @@ class VeoError(Exception):
             self.remedies = tuple(remedies)
         if retryable is not None:
             self.retryable = retryable
+        # ``...`` stands for "not given", because None is a value here: unknown.
         if not isinstance(charged, EllipsisType):
             self.charged = charged
 
@@ -124,6 +126,7 @@ class VeoError(Exception):
         """Return the error that ``to_json`` described, of its class where that is known."""
         cls = VeoError.known.get(str(body.get("type")), VeoError)
         error = cls.__new__(cls)
+        # Not the class's own ``__init__``, whose arguments may be others than a message.
         VeoError.__init__(
             error,
             str(body.get("message", "")),
@@ -281,7 +284,7 @@ class UnreachableError(ProviderError):
 class ResponseLostError(ProviderError):
     """The request was sent, but no usable response arrived."""
 
-    retryable = True
+    retryable = True  # holds for polls and downloads; ``charged`` stops a second paid request
     charged = None
 
 
@@ -296,7 +299,7 @@ class ModeratedError(GenerationError):
 class TaskNotFoundError(ProviderError):
     """The provider does not know the task: too new, expired, or never accepted."""
 
-    charged = None
+    charged = None  # a provider that bills at acceptance keeps the money of an expired task
 
 
 class NotReadyError(ProviderError):

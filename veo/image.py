@@ -69,6 +69,7 @@ class Image:
         if isinstance(source, Image):
             return source
         if isinstance(source, bytes):
+            # Hashed at once: a value cannot change, and requests are compared by their images.
             return cls("<bytes>", source, hashlib.sha256(source).hexdigest())
         text = str(source)
         if text[:5].lower() == "data:":

@@ -47,6 +47,7 @@ class RequestField:
     label: str = ""
 
 
+# Repeats the fields, because type checkers cannot derive a TypedDict; a test compares the two.
 class RequestOptions(TypedDict, total=False):
     """The fields of a ``Request`` except its prompt, as keyword arguments of ``Client.submit``."""
 
@@ -146,6 +147,7 @@ class Request:
     ] = None
 
     def __post_init__(self) -> None:
+        # The only place where sources become images, whoever makes the request.
         for name in _names_of_kind("image"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Image.of(getattr(self, name)))
@@ -212,6 +214,7 @@ class Request:
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
+# Facts stand in the annotations, so that a field cannot be added without them.
 REQUEST_FIELDS: Mapping[str, RequestField] = {
     name: hint.__metadata__[0]
     for name, hint in get_type_hints(Request, include_extras=True).items()
@@ -233,6 +236,7 @@ def _names_of_kind(kind: str) -> tuple[str, ...]:
 
 
 def _to_images(sources: Any) -> tuple[Image, ...]:
+    # A single path or URL is one image, although a text can be iterated over.
     several = sources if isinstance(sources, tuple | list) else (sources,)
     return tuple(Image.of(source) for source in several if source is not None)
 

@@ -86,6 +86,7 @@ _TYPES: dict[str, Any] = {
 
 def _add_request_fields(group: type[Group]) -> type[Group]:
     """Add an option to a group for each field of a request that it does not define itself."""
+    # Before ``dataclass`` runs, which makes fields of all annotations.
     for name, row in OPTIONS.items():
         if name not in group.__annotations__:
             option = typer.Option(

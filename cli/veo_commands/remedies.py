@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _ARGUMENTS = {"prompt", "extend"}  # request fields that are given without an option
 
+# Per kind of remedy: the command, and what it does.
 _COMMANDS = {
     "resume": ("resume {job}", "continues where it stopped"),
     "resubmit": ("resume {job} --resubmit", "sends the request again, and may pay again"),
@@ -35,6 +36,7 @@ def option_name(field: str) -> str:
 
 def veo_command(*words: str, sandbox: bool) -> str:
     """Return a command in backquotes, for the ledger that the current command uses."""
+    # The sandbox has a ledger of its own: without the option the command would not find the job.
     return f"`{' '.join(filter(None, ('veo', *words, '--sandbox' if sandbox else '')))}`"
 
 

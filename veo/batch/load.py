@@ -76,7 +76,7 @@ def load_batch(session: Session, source: Source, options: BatchOptions | None = 
     )
     valid = len(validation.entries)
     if validation.problems and not (options.skip_invalid and valid):
-        hint = f"Nothing was sent; {valid} items are valid." if valid else None
+        hint = f"Nothing was sent. Valid items: {valid}." if valid else None
         remedies = [Remedy("skip_invalid")] if valid else ()
         raise InvalidBatchError(validation.problems, hint=hint, remedies=remedies)
     return Batch(context, validation)
