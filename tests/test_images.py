@@ -27,10 +27,10 @@ ANY = ImageLimits()
 ORIENTATION = 0x0112
 
 
-def encode_image(picture: Pil.Image, kind: str = "JPEG", **options: Any) -> bytes:
+def encode_image(decoded: Pil.Image, kind: str = "JPEG", **options: Any) -> bytes:
     """Return an image as bytes."""
     out = io.BytesIO()
-    picture.save(out, kind, **options)
+    decoded.save(out, kind, **options)
     return out.getvalue()
 
 
@@ -46,9 +46,9 @@ def make_noise(size: tuple[int, int]) -> Pil.Image:
 
 def decode_image(data: bytes) -> Pil.Image:
     """Decode an image to its end."""
-    picture = Pil.open(io.BytesIO(data))
-    picture.load()
-    return picture
+    decoded = Pil.open(io.BytesIO(data))
+    decoded.load()
+    return decoded
 
 
 def are_close(one: Any, other: Any, slack: int = 12) -> bool:
@@ -97,7 +97,7 @@ class TestVerify:
             verify_image("frame.png", encode_image(make_plain(), kind))
         assert "JPEG, PNG or WebP" in str(caught.value.hint)
 
-    @pytest.mark.parametrize("data", [b"", b"no picture", b"<svg/>", b"\0\0\0\x18ftypisom"])
+    @pytest.mark.parametrize("data", [b"", b"no image", b"<svg/>", b"\0\0\0\x18ftypisom"])
     def test_other_files_are_refused(self, data: bytes) -> None:
         """The error names the file."""
         with pytest.raises(ImageError, match=r"frame\.png is not an image"):
@@ -205,7 +205,7 @@ class TestFit:
         assert are_close(made.getpixel((30, 20)), (255, 255, 255))
 
     @pytest.mark.parametrize(
-        ("picture", "colour"),
+        ("decoded", "colour"),
         [
             (make_plain().convert("CMYK"), (255, 165, 0)),
             (Pil.new("L", (64, 48), 128), (128, 128, 128)),
@@ -213,12 +213,12 @@ class TestFit:
         ],
         ids=["CMYK", "grey", "half"],
     )
-    def test_colours_are_converted(self, picture: Pil.Image, colour: Any) -> None:
+    def test_colours_are_converted(self, decoded: Pil.Image, colour: Any) -> None:
         """CMYK, grey and half transparent images keep their appearance."""
-        kind = "JPEG" if picture.mode != "RGBA" else "PNG"
+        kind = "JPEG" if decoded.mode != "RGBA" else "PNG"
         limits = ImageLimits(types=("image/webp",))
         made = decode_image(
-            prepare_image("a", encode_image(picture, kind), limits, limits.max_bytes).data
+            prepare_image("a", encode_image(decoded, kind), limits, limits.max_bytes).data
         )
         assert are_close(made.getpixel((30, 20)), colour)
 
@@ -314,8 +314,8 @@ class TestKeep:
             (Reply(b"gone", 404), "HTTP 404"),
             (Reply(b"<html>"), "not an image"),
             (Reply(encode_image(make_plain(), "GIF")), "is a GIF"),
-            (Reply(encode_image(make_plain())[:-40], missing=40), "broke before"),
-            (Reply(silent=True), "broke before"),
+            (Reply(encode_image(make_plain())[:-40], missing=40), "lost before"),
+            (Reply(silent=True), "lost before"),
         ],
         ids=["404", "html", "gif", "cut", "silent"],
     )

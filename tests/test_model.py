@@ -214,7 +214,7 @@ class TestRealRows:
     def test_every_rule_can_be_kept_and_broken(self, row: Model) -> None:
         """Otherwise the rule is a mistake in the table."""
         for rule in row.rules:
-            named = {*rule.when, *rule.require} & set(_GIVEN)
+            named = {*rule.when, *rule.require} & set(_SET_VALUES)
             if named <= row.features:
                 assert _breaks_rule(rule, row, breaking=True)
                 assert not _breaks_rule(rule, row, breaking=False)
@@ -222,29 +222,31 @@ class TestRealRows:
 
 def _breaks_rule(rule: Rule, row: Model, *, breaking: bool) -> bool:
     """Return whether a request that matches ``when`` breaks the rule."""
-    fields = {name: _value(name, wanted) for name, wanted in rule.when.items()}
-    for name, wanted in rule.require.items():
-        fields[name] = _value(name, wanted) if not breaking else _other(name, wanted, row)
+    fields = {name: _allowed_value(name, allowed) for name, allowed in rule.when.items()}
+    for name, allowed in rule.require.items():
+        fields[name] = (
+            _allowed_value(name, allowed) if not breaking else _forbidden_value(name, allowed, row)
+        )
     problems = check_request(Request(prompt="p", **fields), row)
     return any(problem.message == rule.says for problem in problems)
 
 
-def _value(name: str, wanted: Any) -> Any:
-    if isinstance(wanted, list):
-        return wanted[0]
-    return _GIVEN[name] if wanted else _NONE.get(name)
+def _allowed_value(name: str, allowed: Any) -> Any:
+    if isinstance(allowed, list):
+        return allowed[0]
+    return _SET_VALUES[name] if allowed else _UNSET_VALUES.get(name)
 
 
-def _other(name: str, wanted: Any, row: Model) -> Any:
-    if isinstance(wanted, bool):
-        return _value(name, not wanted)
+def _forbidden_value(name: str, allowed: Any, row: Model) -> Any:
+    if isinstance(allowed, bool):
+        return _allowed_value(name, not allowed)
     offered = getattr(row, f"{name}s", _PERSONS)
-    return next(value for value in offered if value not in wanted)
+    return next(value for value in offered if value not in allowed)
 
 
 _PERSONS = ("allow_all", "allow_adult", "dont_allow")
-_NONE: dict[str, Any] = {"reference": ()}
-_GIVEN: dict[str, Any] = {
+_UNSET_VALUES: dict[str, Any] = {"reference": ()}
+_SET_VALUES: dict[str, Any] = {
     "start_frame": "a.png",
     "end_frame": "b.png",
     "reference": ("c.png",),

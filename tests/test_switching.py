@@ -103,10 +103,10 @@ def test_full_clips_are_real_videos(veo: Veo) -> None:
     )
 
     with av.open("a.mp4") as file:
-        picture, sound = file.streams.video[0], file.streams.audio[0]
-        assert (picture.codec_context.name, sound.codec_context.name) == ("h264", "aac")
-        assert (picture.width, picture.height, picture.average_rate) == (1280, 720, 24)
-        assert picture.frames == 8 * 24
+        video, sound = file.streams.video[0], file.streams.audio[0]
+        assert (video.codec_context.name, sound.codec_context.name) == ("h264", "aac")
+        assert (video.width, video.height, video.average_rate) == (1280, 720, 24)
+        assert video.frames == 8 * 24
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_an_unsupported_option_is_refused(
 
 def make_breaking_request(model: Model, rule: Rule, field: str) -> Request:
     """Return a request that breaks a rule in one field."""
-    fields = {name: _choose_value(model, name, wanted) for name, wanted in rule.when.items()}
+    fields = {name: _choose_value(model, name, allowed) for name, allowed in rule.when.items()}
     fields[field] = _choose_value(model, field, rule.require[field], unlike=True)
     if fields.get("end_frame"):
         fields["start_frame"] = SAMPLES["start_frame"]
@@ -143,18 +143,18 @@ def make_breaking_request(model: Model, rule: Rule, field: str) -> Request:
 
 
 def _choose_value(
-    model: Model, name: str, wanted: bool | list[str | int], *, unlike: bool = False
+    model: Model, name: str, allowed: bool | list[str | int], *, unlike: bool = False
 ) -> Any:
     """Return a value of a field that a rule allows, or with ``unlike`` forbids."""
-    if isinstance(wanted, bool):
-        return SAMPLES[name] if wanted is not unlike else None
+    if isinstance(allowed, bool):
+        return SAMPLES[name] if allowed is not unlike else None
     offered = {
         "aspect_ratio": model.aspect_ratios,
         "resolution": model.resolutions,
         "duration": model.durations,
         "person_generation": ("allow_all", "allow_adult", "dont_allow"),
     }[name]
-    return next((value for value in offered if (value in wanted) is not unlike), None)
+    return next((value for value in offered if (value in allowed) is not unlike), None)
 
 
 RULES = [
