@@ -1,4 +1,4 @@
-"""The ledger: plans jobs and reserves their money, hands out leases, fences every change."""
+"""The ledger of all jobs: plan them, reserve their money, lease them, change and find them."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _ADOPTED_COLUMNS = ("state", "version", "task_id", "video", "error", "certain", 
 
 
 class Ledger:
-    """Every job of every process on this folder.
+    """The jobs of all processes that work in one folder. Safe to use from any thread.
 
     Args:
-        folder: Where the database is; made when missing.
+        folder: Holds the database; created if missing.
         clock: Unix seconds.
     """
 
@@ -51,16 +51,15 @@ class Ledger:
         *,
         all_or_nothing: bool = False,
     ) -> PlanResult:
-        """Write jobs down and reserve their quotes in one transaction, as many as fit.
+        """Insert jobs and reserve their quotes in one transaction, as many as fit under the caps.
 
-        Jobs are taken in order; the first that would pass a cap stops the rest. With an owner
-        they are born with its lease. A job that is wanted ``once`` is left out when another
-        stands for it; that is looked up in the same transaction.
+        Jobs are taken in order; the first that exceeds a cap stops the rest. A job with ``once``
+        is left out if another job covers its request, which is looked up in the same transaction.
 
         Args:
             new: The jobs.
-            caps: The limits on money that hold for them.
-            owner: The worker that will hold their lease.
+            caps: The caps that apply to them.
+            owner: The worker that holds their leases from the start; none if empty.
             all_or_nothing: Plan every new job, or none.
         """
         new_jobs = list(new)
@@ -70,37 +69,37 @@ class Ledger:
             )
 
     def find_existing(self, new: Iterable[NewJob]) -> dict[str, Record]:
-        """For each new job the one that stands for it already, if one does; by the new id."""
+        """Return the job that covers the same request and file already, by the new job's id."""
         with self.database.read() as connection:
             return planning.find_existing(connection, new)
 
     def find_same_request(self, new: Iterable[NewJob]) -> dict[str, list[Record]]:
-        """For each new job those that stand for the same request under any name; by the new id."""
+        """Return the jobs that cover the same request with any file, by the new job's id."""
         with self.database.read() as connection:
             return planning.find_same_request(connection, new)
 
     def plan_resubmit(
         self, record: Record, caps: Sequence[Cap] = (), owner: str = ""
     ) -> PlanResult:
-        """Plan a job of unknown outcome once more; its first send goes on counting as doubtful.
+        """Plan a job of unknown outcome again; its earlier send goes on counting as doubtful.
 
         Raises:
-            LeaseLostError: It changed meanwhile.
+            LeaseLostError: Another process changed it.
         """
         with self.database.write() as connection:
             return planning.plan_resubmit(connection, record, caps, owner, self._clock())
 
     def withdraw_jobs(self, records: Iterable[Record], reason: VeoError) -> list[Record]:
-        """Give up planned jobs that were never accepted; those that changed are left alone.
+        """Fail planned jobs that were never accepted, and release their money.
 
         Returns:
-            The jobs that are failed now, their money free again.
+            Those jobs; without the ones that another process changed, or that were sent before.
         """
         with self.database.write() as connection:
             return planning.withdraw_jobs(connection, records, reason.to_json(), self._clock())
 
     def count_spent(self, cap: Cap) -> int:
-        """What counts against a cap now, millionths of a USD."""
+        """Return what counts against a cap now, millionths of a USD."""
         with self.database.read() as connection:
             return count_spent(connection, cap)
 
@@ -114,57 +113,63 @@ class Ledger:
         data: dict[str, Any] | None = None,
         **changes: Any,
     ) -> Record:
-        """Change a job, in one transaction with the line of its history that says so.
+        """Change a job and write the event of the change, in one transaction.
 
-        Fenced: nothing changes unless the row is still at the record's version and owner.
+        The change is fenced: it happens only if the row has the record's version and owner.
 
         Args:
             record: The job as this worker knows it.
-            state: The state it reaches; None keeps it.
-            kind: The event's kind; the state's name by default.
-            message: For a person.
+            state: The state that it reaches; None keeps it.
+            kind: The event's kind; the name of the state if None.
+            message: The event's text for a person.
             data: Details of the event.
-            changes: Columns that change with it. Money columns take the new amounts.
+            changes: Columns with their new values, amounts of money included.
 
         Returns:
-            The job as it is now.
+            The job after the change.
 
         Raises:
-            LeaseLostError: Another worker has it, or had it meanwhile.
+            LeaseLostError: Another worker has the job, or changed it.
         """
         note = rows.EventNote(self._clock(), kind, message, data)
         with self.database.write() as connection:
             return rows.change_job(connection, record, state, note, **changes)
 
     def take_leases(self, candidates: Sequence[Record], owner: str) -> list[Record]:
-        """Take over jobs that nobody works on; those that changed meanwhile are left out."""
+        """Lease jobs that nobody works on; return those that no other process changed first."""
         taken = []
         with self.database.write() as connection:
             for record in candidates:
-                mine = replace(record, owner=owner, version=record.version + 1)
-                found = connection.execute(
+                leased = replace(record, owner=owner, version=record.version + 1)
+                result = connection.execute(
                     update(jobs)
                     .where(jobs.c.id == record.id, jobs.c.version == record.version)
-                    .values(owner=owner, version=mine.version)
+                    .values(owner=owner, version=leased.version)
                 )
-                if found.rowcount == 1:
-                    taken.append(mine)
+                if result.rowcount == 1:
+                    taken.append(leased)
         return taken
 
     def release_leases(self, owner: str, ids: Collection[str] | None = None) -> None:
-        """Give up the lease of some jobs, or of all that a worker holds."""
+        """Release the leases of some jobs, or all that a worker holds."""
         with self.database.write() as connection:
-            for some in rows.split_chunks(ids) if ids is not None else [None]:
-                mine = jobs.c.owner == owner
-                where = mine if some is None else mine & jobs.c.id.in_(some)
-                values = {"owner": None, "version": jobs.c.version + 1}
-                connection.execute(update(jobs).where(where).values(values))
+            # The version rises, so that a write of the former owner fails at the fence.
+            values = {"owner": None, "version": jobs.c.version + 1}
+            release = update(jobs).where(jobs.c.owner == owner).values(values)
+            if ids is None:
+                connection.execute(release)
+                return
+            for some in rows.split_chunks(ids):
+                connection.execute(release.where(jobs.c.id.in_(some)))
 
     def adopt_late_response(self, job: str, task_id: str | None, video: RemoteVideo | None) -> bool:
-        """Keep an answer that came after the lease was lost: an unknown job is known again.
+        """Store a response to a paid request that came after the lease was lost.
 
-        The answer to a paid request is never thrown away: it is in the history whatever the
-        job's state. Returns whether the job was unknown and is now submitted or ready.
+        It is not fenced, because the task id is the only handle on a video that was paid for. The
+        history has it in any case; a job of unknown outcome is continued with it.
+
+        Returns:
+            Whether the job's outcome was unknown and the job is now submitted or ready.
         """
         with self.database.write() as connection:
             record = rows.fetch_record(connection, select(jobs).where(jobs.c.id == job))
@@ -172,19 +177,20 @@ class Ledger:
             changes = {name: getattr(adopted, name) for name in _ADOPTED_COLUMNS}
             if adopted != record:
                 connection.execute(update(jobs).where(jobs.c.id == job).values(changes))
-            text = f"a late answer: task {task_id}"
+            text = f"a late response: task {task_id}"
             note = rows.EventNote(self._clock(), "late answer", text, {"task_id": task_id})
-            line = rows.to_event_row(adopted, note) | rows.amount_changes(record, adopted)
-            connection.execute(insert(events), line)
+            event = rows.to_event_row(adopted, note) | rows.amount_changes(record, adopted)
+            connection.execute(insert(events), event)
         return adopted != record
 
     def find_job(self, name: str) -> Record:
-        """The job whose id is, or begins with, a name.
+        """Return the job whose id is a name, or else the only one whose id begins with it.
 
         Raises:
-            UnknownJobError: None or several do.
+            UnknownJobError: There is no such job, or there are several.
         """
         with self.database.read() as connection:
+            # More than nine ids would not fit into the message about an ambiguous name.
             query = select(jobs).where(jobs.c.id.startswith(name, autoescape=True)).limit(9)
             found = rows.fetch_records(connection, query) if name else []
         exact = [record for record in found if record.id == name]
@@ -203,7 +209,7 @@ class Ledger:
         run: str | None = None,
         limit: int | None = None,
     ) -> list[Record]:
-        """Jobs, the newest first, filtered by any of these."""
+        """Return the jobs that meet all given conditions, the newest first."""
         query = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id)
         if states is not None:
             query = query.where(jobs.c.state.in_(states))
@@ -216,17 +222,17 @@ class Ledger:
             return [record for part in parts for record in rows.fetch_records(connection, part)]
 
     def list_unfinished(self) -> list[Record]:
-        """Jobs that can still be moved, without those that wait for a decision."""
+        """Return the live jobs; those of unknown outcome wait for a decision of the user."""
         return self.list_jobs(states=LIVE)
 
     def read_history(self, job: str) -> list[Event]:
-        """A job's events, the oldest first."""
+        """Return a job's events, the oldest first."""
         with self.database.read() as connection:
-            found = connection.execute(select(events).where(events.c.job == job).order_by("id"))
-            return [rows.to_event(row._asdict()) for row in found]
+            result = connection.execute(select(events).where(events.c.job == job).order_by("id"))
+            return [rows.to_event(row._asdict()) for row in result]
 
     def read_durations(self, provider: str, model: str, limit: int = 500) -> list[float]:
-        """Seconds from submit to ready of the newest finished jobs of a model."""
+        """Return the seconds from submit to ready of the newest finished jobs of a model."""
         query = (
             select(jobs.c.ready_at - jobs.c.submitted_at)
             .where(jobs.c.provider == provider, jobs.c.model == model)
@@ -238,14 +244,14 @@ class Ledger:
             return list(connection.scalars(query))
 
     def close(self) -> None:
-        """Close the database."""
         self.database.close()
 
 
 def _adopt_response(record: Record, task_id: str | None, video: RemoteVideo | None) -> Record:
     if record.state is not State.UNKNOWN or record.task_id:
         return record
-    made = {"charged": record.charged + record.reserved, "reserved": 0} if video else {}
+    # A video means that the charge was made; for a task the engine decides when it ends.
+    charge = {"charged": record.charged + record.reserved, "reserved": 0} if video else {}
     return replace(
         record,
         state=State.READY if video else State.SUBMITTED,
@@ -254,5 +260,5 @@ def _adopt_response(record: Record, task_id: str | None, video: RemoteVideo | No
         video=json.dumps(video.to_json()) if video else None,
         error=None,
         certain=True,
-        **made,  # type: ignore[arg-type]
+        **charge,  # type: ignore[arg-type]
     )

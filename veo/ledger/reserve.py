@@ -1,4 +1,4 @@
-"""Jobs planned: looked for, then their money reserved, inside one transaction of the caller's."""
+"""Plan jobs: find those that exist already, and reserve money, inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from veo.money import to_micros
 from veo.paths import alternative_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -30,21 +30,25 @@ if TYPE_CHECKING:
     from veo.money import Quote
     from veo.request import Request
 
-_LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
+# Without letters and digits that are easily mistaken for each other: i, l, o, u, 0, 1.
+_ID_LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
 
 
 def make_job_id() -> str:
-    """A fresh job id: ten letters and digits that cannot be mistaken for one another."""
-    return "".join(secrets.choice(_LETTERS) for _ in range(10))
+    return "".join(secrets.choice(_ID_LETTERS) for _ in range(10))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A job that is to be planned; its request has been checked and its pictures kept.
+    """A job that is to be planned; its request is checked and its images are stored.
 
     Attributes:
-        once: Whether it is left out when a job of the same provider, request and output stands.
-        instead_of: The id of such a job that it may be planned beside all the same.
+        run: The run or batch that it belongs to.
+        output: Absolute path of the file.
+        force: Whether an existing file may be replaced.
+        once: Leave it out if a job of the same provider, request and output exists.
+        instead_of: The id of such a job that does not count, because this one replaces it.
+        fingerprint: Hash of the request's content.
     """
 
     run: str
@@ -65,11 +69,11 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
-    """What ``Ledger.plan`` did.
+    """The result of ``Ledger.plan_jobs``.
 
     Attributes:
-        records: The jobs that fitted, in order.
-        found: Jobs that stand for others of the new ones already, by the new ones' ids.
+        records: The jobs that were planned, in order.
+        existing: Jobs that exist for others of the new ones, by the new ones' ids.
         stopped_by: The cap that stopped the rest, or None.
         spent: What counts against that cap now, millionths of a USD.
     """
@@ -89,74 +93,76 @@ def plan_jobs(
     *,
     all_or_nothing: bool,
 ) -> PlanResult:
-    """Write down those jobs that nothing stands for and that fit under the caps."""
-    found = find_existing(connection, [job for job in new if job.once])
-    wanted = [job for job in new if job.id not in found or found[job.id].id == job.instead_of]
-    counted = {cap: count_spent(connection, cap) for cap in caps}
+    """Insert the new jobs that do not exist and fit under the caps; see ``Ledger.plan_jobs``."""
+    existing = find_existing(connection, [job for job in new if job.once])
+    for job in new:
+        if job.id in existing and existing[job.id].id == job.instead_of:
+            del existing[job.id]
     records: list[Record] = []
-    stopped = None
-    for job in wanted:
-        cost = to_micros(job.quote.amount)
-        stopped = next((cap for cap in caps if counted[cap] + cost > cap.limit), None)
-        if stopped:
+    stopped_by = None
+    # The write lock is held, so no other process spends anything between the sum and the insert.
+    spent = {cap: count_spent(connection, cap) for cap in caps}
+    for job in new:
+        if job.id in existing:
+            continue
+        amount = to_micros(job.quote.amount)
+        stopped_by = _find_exceeded(spent, amount)
+        if stopped_by:
             break
-        counted = {cap: amount + cost for cap, amount in counted.items()}
-        records.append(_make_record(job, cost, owner or None, at))
-    if stopped and all_or_nothing:
+        spent = {cap: count + amount for cap, count in spent.items()}
+        records.append(_make_record(job, amount, owner or None, at))
+    if stopped_by and all_or_nothing:
         records = []
     _insert_jobs(connection, records)
-    for job in wanted:
-        found.pop(job.id, None)
-    return PlanResult(records, found, stopped, count_spent(connection, stopped) if stopped else 0)
+    now_spent = count_spent(connection, stopped_by) if stopped_by else 0
+    return PlanResult(records, existing, stopped_by, now_spent)
 
 
 def find_existing(connection: Connection, new: Iterable[NewJob]) -> dict[str, Record]:
-    """For each new job the one that stands for it: a live one, else the newest; by new id."""
-    wanted = list(new)
-    same = find_same_request(connection, wanted)
-    found = {}
-    for job in wanted:
-        fitting = [record for record in same[job.id] if _writes_to(record, job.output)]
-        if fitting:
-            live = [record for record in fitting if record.state in LIVE]
-            found[job.id] = (live or fitting)[-1]
-    return found
+    """Return the job that covers a new one, by the new id: a live one, else the newest."""
+    new_jobs = list(new)
+    same_request = find_same_request(connection, new_jobs)
+    existing = {}
+    for job in new_jobs:
+        records = [each for each in same_request[job.id] if _writes_to(each, job.output)]
+        if records:
+            live = [record for record in records if record.state in LIVE]
+            existing[job.id] = (live or records)[-1]
+    return existing
 
 
 def find_same_request(connection: Connection, new: Iterable[NewJob]) -> dict[str, list[Record]]:
-    """For each new job those that stand for the same request, wherever their videos went."""
-    wanted = list(new)
-    same: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for some in rows.split_chunks({job.fingerprint for job in wanted}):
+    """Return the jobs that cover the request of a new one, by the new id, the oldest first."""
+    new_jobs = list(new)
+    found: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for some in rows.split_chunks({job.fingerprint for job in new_jobs}):
         query = select(jobs).where(jobs.c.fingerprint.in_(some)).order_by(jobs.c.created_at)
         for record in rows.fetch_records(connection, query):
             if record.covers_request:
-                same[record.provider, record.fingerprint].append(record)
-    return {job.id: same[job.provider, job.fingerprint] for job in wanted}
+                found[record.provider, record.fingerprint].append(record)
+    return {job.id: found[job.provider, job.fingerprint] for job in new_jobs}
 
 
 def plan_resubmit(
     connection: Connection, record: Record, caps: Sequence[Cap], owner: str, at: float
 ) -> PlanResult:
-    """Plan a job of unknown outcome again; what was held for it becomes doubtful.
+    """Plan a job of unknown outcome again; what was reserved for it becomes doubtful.
 
     Raises:
-        LeaseLostError: It changed meanwhile.
+        LeaseLostError: Another process changed it.
     """
-    cost = to_micros(record.parse_quote().amount)
-    for cap in caps:
-        counted = count_spent(connection, cap)
-        if counted + cost > cap.limit:
-            return PlanResult([], stopped_by=cap, spent=counted)
-    text = "sent again on request; the first may have been paid for too"
+    amount = to_micros(record.parse_quote().amount)
+    spent = {cap: count_spent(connection, cap) for cap in caps}
+    if exceeded := _find_exceeded(spent, amount):
+        return PlanResult([], stopped_by=exceeded, spent=spent[exceeded])
     planned = rows.change_job(
         connection,
         record,
         State.PLANNED,
-        rows.EventNote(at, "resubmit", text),
+        rows.EventNote(at, "resubmit", "sent again on request; the first send may be charged too"),
         owner=owner,
         doubtful=record.doubtful + record.reserved,
-        reserved=cost,
+        reserved=amount,
         error=None,
         certain=True,
     )
@@ -166,23 +172,29 @@ def plan_resubmit(
 def withdraw_jobs(
     connection: Connection, records: Iterable[Record], error: dict[str, Any], at: float
 ) -> list[Record]:
-    """Give up planned jobs that were never accepted, and their money; others are left alone."""
-    given_up = {"owner": None, "reserved": 0, "ended_at": at, "error": json.dumps(error)}
+    """Fail planned jobs that were never accepted, and release their money; leave others alone."""
+    changes = {"owner": None, "reserved": 0, "ended_at": at, "error": json.dumps(error)}
     note = rows.EventNote(at, "withdrawn", error["message"])
-    gone = []
+    withdrawn = []
     for record in records:
+        # A planned job with doubtful money was sent before, and its outcome is not known yet.
         if record.state is State.PLANNED and not record.doubtful:
             with contextlib.suppress(LeaseLostError):
-                gone.append(rows.change_job(connection, record, State.FAILED, note, **given_up))
-    return gone
+                withdrawn.append(rows.change_job(connection, record, State.FAILED, note, **changes))
+    return withdrawn
+
+
+def _find_exceeded(spent: Mapping[Cap, int], amount: int) -> Cap | None:
+    """Return the first cap that an amount does not fit under."""
+    return next((cap for cap, count in spent.items() if count + amount > cap.limit), None)
 
 
 def _writes_to(record: Record, output: str) -> bool:
-    """Whether a job's video goes to that file, renamed or not because another had the name."""
+    """Whether a job's video goes to a file, or beside it because another file had its name."""
     return record.output in {output, str(alternative_path(Path(output), record.id))}
 
 
-def _make_record(job: NewJob, cost: int, owner: str | None, at: float) -> Record:
+def _make_record(job: NewJob, amount: int, owner: str | None, at: float) -> Record:
     return Record(
         id=job.id,
         run=job.run,
@@ -196,24 +208,24 @@ def _make_record(job: NewJob, cost: int, owner: str | None, at: float) -> Record
         output=job.output,
         force=job.force,
         quote=_quote_json(job.quote),
-        reserved=cost,
+        reserved=amount,
         created_at=at,
     )
 
 
 @lru_cache(maxsize=64)
 def _quote_json(quote: Quote) -> str:
-    """A quote as JSON; the jobs of a batch share a few texts."""
+    """Return a quote as JSON; cached, because the jobs of a batch have a few quotes only."""
     return json.dumps(quote.to_json())
 
 
 def _insert_jobs(connection: Connection, records: Sequence[Record]) -> None:
-    for some in rows.split_chunks(records):  # ten thousand at once take four times their own memory
+    # In chunks, because ten thousand rows at once take four times the memory of the records.
+    for some in rows.split_chunks(records):
         connection.execute(insert(jobs), [rows.to_row(record) for record in some])
         connection.execute(insert(events), [_planned_event(record) for record in some])
 
 
 def _planned_event(record: Record) -> dict[str, Any]:
-    quoted = {"quote": json.loads(record.quote)}
-    note = rows.EventNote(record.created_at, data=quoted)
+    note = rows.EventNote(record.created_at, data={"quote": json.loads(record.quote)})
     return rows.to_event_row(record, note) | {"reserved": record.reserved}

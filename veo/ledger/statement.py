@@ -1,4 +1,4 @@
-"""The money of one job, line by line: what moved, why, and by which rule. Pure."""
+"""The statement of a job: every movement of its money, with the reason and the rule. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 RULES = {
     "on_success": "charged when the video is made",
-    "on_accept": "charged as soon as the request is accepted, whatever becomes of it",
+    "on_accept": "charged as soon as the request is accepted, with or without a video",
 }
+_CHARGE_REASONS = {
+    State.READY: "the video was made",
+    State.FAILED: "it failed after it was accepted",
+}
+# Events of these kinds say themselves why money moved.
+_EXPLAINED_KINDS = {"settled", "resubmit", "withdrawn"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +32,10 @@ class MoneyMovement:
 
     Attributes:
         at: Unix seconds.
-        moved: What rose and what fell, millionths of a USD, by ``reserved``, ``charged`` or
-            ``doubtful``.
-        why: What happened, for a person.
-        event: The id of the line of the job's history that it is.
+        changes: By how much each of ``reserved``, ``charged`` and ``doubtful`` changed, millionths
+            of a USD; amounts that did not change are left out.
+        reason: For a person.
+        event_id: The event of the job's history.
     """
 
     at: float
@@ -38,45 +44,36 @@ class MoneyMovement:
     event_id: int
 
     def to_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it; amounts in USD."""
-        moved = {name: float(to_usd(amount)) for name, amount in self.changes.items()}
-        return {"at": self.at, **moved, "why": self.reason, "event": self.event_id}
+        """Return the movement as ``--json`` prints it; amounts in USD."""
+        changes = {name: float(to_usd(amount)) for name, amount in self.changes.items()}
+        return {"at": self.at, **changes, "why": self.reason, "event": self.event_id}
 
 
 def list_movements(history: Iterable[Event], quote: Quote) -> list[MoneyMovement]:
-    """Every event of a job's history that moved money, the oldest first."""
-    lines = []
+    """Return a movement for every event that moved money, the oldest first."""
+    movements = []
     for event in history:
-        amounts = {name: getattr(event, name) for name in AMOUNTS}
-        moved = {name: amount for name, amount in amounts.items() if amount}
-        if moved:
-            lines.append(
-                MoneyMovement(event.at, moved, _explain_movement(event, moved, quote), event.id)
-            )
-    return lines
+        changes = {name: amount for name in AMOUNTS if (amount := getattr(event, name))}
+        if changes:
+            reason = _explain_movement(event, quote)
+            movements.append(MoneyMovement(event.at, changes, reason, event.id))
+    return movements
 
 
 def describe_price(quote: Quote) -> str:
-    """The row of prices that a quote came from: ``$0.15 a video, as of 2026-11-21, SOURCE``."""
+    """Describe a quote's price: ``$0.15 a video, as of 2026-11-21, SOURCE``."""
     unit = f"{format_amount(quote.unit)} a {'video' if quote.per == 'call' else 'second'}"
-    mine = ", set by your configuration" if quote.overridden else ""
-    return f"{unit}{mine}, as of {quote.as_of.isoformat()}, {quote.source}"
+    origin = ", set by your configuration" if quote.overridden else ""
+    return f"{unit}{origin}, as of {quote.as_of.isoformat()}, {quote.source}"
 
 
-def _explain_movement(event: Event, moved: dict[str, int], quote: Quote) -> str:
+def _explain_movement(event: Event, quote: Quote) -> str:
     rule = f"{quote.charged}: {RULES[quote.charged]}"
     if event.kind == "planned" and "quote" in event.data:
         return f"the quote: {describe_price(Quote.from_json(event.data['quote']))}"
-    if event.kind in {"settled", "resubmit", "withdrawn"}:
-        return event.message or event.kind
-    if moved.get("charged", 0) > 0:
-        return f"{_CHARGED.get(event.state, 'accepted')} ({rule})"
-    if event.state is State.FAILED:
-        return f"failed before any charge ({rule})"
+    if event.kind not in _EXPLAINED_KINDS:
+        if event.charged > 0:
+            return f"{_CHARGE_REASONS.get(event.state, 'accepted')} ({rule})"
+        if event.state is State.FAILED:
+            return f"failed before any charge ({rule})"
     return event.message or event.kind
-
-
-_CHARGED = {
-    State.READY: "the video was made",
-    State.FAILED: "it failed after it was accepted",
-}
