@@ -47,8 +47,8 @@ app = typer.Typer(
     cls=Commands,
     help="Make Veo 3.1 videos with interchangeable providers: never pay twice, never lose a video.",
     epilog=_EPILOG,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich would be imported for every help page
+    pretty_exceptions_enable=False,  # entry_point.py turns exceptions into messages
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -34,10 +34,10 @@ def complete_jobs(incomplete: str) -> list[str]:
     from veo.paths import ledger_dir
 
     ids: list[str] = []
-    with suppress(Exception):
+    with suppress(Exception):  # a damaged or newer ledger completes nothing
         for sandbox in (False, True):
             home = ledger_dir(sandbox=sandbox)
-            if home.is_dir():
+            if home.is_dir():  # completion must not create a ledger
                 ids += [record.id for record in Ledger(home).list_jobs(limit=_MAX_JOBS)]
     return _filter_by_prefix(incomplete, ids)
 

@@ -54,7 +54,7 @@ def format_usd(micros: int) -> str:
     """Return millionths of a USD as ``$0.15``."""
     from veo.money import format_amount, to_usd
 
-    amount = to_usd(abs(micros))
+    amount = to_usd(abs(micros))  # the sign goes before the currency: -$0.15
     return f"{'-' if micros < 0 else ''}{format_amount(amount)}"
 
 
@@ -78,6 +78,7 @@ def format_price(row: Price) -> str:
     """Return a price as ``$0.15/video`` or ``$0.10-$0.30/s``."""
     from veo.money import format_amount
 
+    # The price may depend on the resolution: then a range is shown.
     amounts = sorted(row.usd.values()) if isinstance(row.usd, dict) else [row.usd]
     limits = dict.fromkeys(format_amount(amount) for amount in (amounts[0], amounts[-1]))
     return f"{'-'.join(limits)}/{'video' if row.per == 'call' else 's'}"

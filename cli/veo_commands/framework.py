@@ -78,6 +78,7 @@ def build_callback(function: Callable[..., int | None]) -> Callable[..., int | N
         except BrokenPipeError:  # Typer would exit with 1, where 141 is documented
             return out.broken_pipe()
 
+    # Typer reads the signature for parameters, and the annotations for their types.
     call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call

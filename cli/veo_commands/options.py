@@ -27,6 +27,7 @@ def parse_usd(text: str) -> Decimal:
         amount = Decimal(text.strip().removeprefix("$"))
     except InvalidOperation:
         amount = Decimal("nan")
+    # Decimal accepts "nan" and "inf" as text, too.
     if not amount.is_finite() or amount < 0:
         raise typer.BadParameter(f"{text!r} is not a valid amount in USD; example: 0.50")
     return amount
@@ -38,7 +39,7 @@ def parse_seconds(text: str) -> float:
     try:
         value = float(text[:-1] if unit else text) * (unit or 1)
     except ValueError:
-        value = 0.0
+        value = 0.0  # out of range, like "nan" and "inf", which float accepts
     if not 0 < value < float("inf"):
         raise typer.BadParameter(f"{text!r} is not a valid time; examples: 600, 90s, 10m, 2h")
     return value
@@ -49,7 +50,7 @@ def parse_moment(text: str) -> float:
     text = text.strip().lower()
     try:
         if text == "today":
-            today = datetime.now().astimezone().date()
+            today = datetime.now().astimezone().date()  # local, as budgets are
             return datetime.combine(today, datetime.min.time()).timestamp()
         if text[-1:] in _AGE_UNITS_S:
             return time.time() - float(text[:-1]) * _AGE_UNITS_S[text[-1]]

@@ -208,6 +208,7 @@ def _count_fitting_columns(rows: Sequence[Sequence[Text]], width: int) -> int:
     """Return how many columns fit if the last one may be cut to ``_MIN_COLUMN_WIDTH``."""
     widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
     count = len(widths)
+    # Two columns always stay: a table of names alone says nothing.
     while count > 2 and sum(widths[: count - 1]) + _COLUMN_GAP * count + _MIN_COLUMN_WIDTH > width:
         count -= 1
     return count
@@ -223,6 +224,7 @@ def _wrap_for_terminal(text: str) -> str:
             line,
             width,
             subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2),
+            # Paths, URLs and options stay in one piece, so that they can be copied.
             break_long_words=False,
             break_on_hyphens=False,
         )

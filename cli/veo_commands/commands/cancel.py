@@ -30,6 +30,7 @@ def cancel(
     from veo.files.sidecar import job_to_json
 
     with open_client(config) as client:
+        # All names are looked up first, so that a wrong one cancels nothing.
         records = [client.ledger.find_job(name) for name in dict.fromkeys(jobs)]
         cancelled = {record.id: record for record in client.cancel(records)}
     for record in records:

@@ -77,6 +77,7 @@ def _write_template(file: Path, *, force: bool) -> None:
 
     text = resources.files("veo_commands").joinpath("template.toml").read_text("utf-8")
     try:
+        # Mode "x" also fails if another process has made the file in the meantime.
         with file.open("w" if force else "x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Groups = Mapping[tuple[str, ...], Spending]
 
 _DEFAULT_DIMENSIONS = ("provider", "model", "outcome")
-_PER_VIDEO_DIGITS = Decimal("0.001")
+_PER_VIDEO_DIGITS = Decimal("0.001")  # an average is rarely a whole number of cents
 # Names in the output, and the attributes of ``Spending`` that they show.
 _AMOUNTS = {
     "charged": "charged",
@@ -88,7 +88,7 @@ def cost(
         _check_unused(by=by, csv=as_csv, report=report)
         with open_client(config) as client:
             return reconcile_charges(client, job_filter, reconciliation)
-    if report:
+    if report:  # a file that cannot be written fails before the sums are made
         from veo.report.html import check_report_file
 
         check_report_file(report)
@@ -184,6 +184,7 @@ def _print_table(dimensions: Sequence[str], groups: Groups) -> None:
         return
     total = _sum_up(groups)
     rows = [[*key, *_spending_cells(spending)] for key, spending in groups.items()]
+    # The first column says "all", further dimensions stay empty.
     last = ["all", *[""] * (len(dimensions) - 1), *_spending_cells(total)]
     out.print_table([*(name.upper() for name in dimensions), *_TITLES], [*rows, last])
     for line in _explain_doubt(total):

@@ -116,7 +116,8 @@ def _check_ledger(options: ConfigOptions) -> str:
     from veo.paths import ledger_dir
 
     home = ledger_dir(sandbox=options.sandbox)
-    Ledger(home).close()
+    Ledger(home).close()  # makes the folder, and applies migrations
+    # Opening an existing ledger may succeed without permission to write.
     if not os.access(home, os.W_OK):
         raise LedgerError(f"cannot write {home}", hint="Set VEO_HOME to another folder.")
     return str(home)
@@ -156,6 +157,7 @@ def _check_providers(client: Client, *, ping: bool) -> Iterator[Check]:
     names, default = list(client.providers()), client.config.provider
     for name in names:
         yield (check := _check_provider(client, name))
+        # A provider that the user has not set up is not asked.
         if ping and check.status == "ok" and _is_set_up(client, name):
             yield _ping_provider(client, name)
     if default in names:
@@ -172,7 +174,7 @@ def _check_provider(client: Client, name: str) -> Check:
         facts = client.connect(name).facts
     except VeoError as error:
         check = _failed_check(name, error)
-        message = check.message.removeprefix(f"{name} ")
+        message = check.message.removeprefix(f"{name} ")  # the name has a column of its own
         return replace(check, status="fail" if is_default else "off", message=message)
     variable = find_key_variable(facts, client.config)
     key = f"{variable} is set" if variable else "no key is set, and none is required"
@@ -191,6 +193,7 @@ def _ping_provider(client: Client, name: str) -> Check:
     if not isinstance(provider, Pingable):
         return Check(name, "off", "offers no request that is free of charge")
     check = _try_check(name, provider.ping)
+    # A rejected key of a provider that is not the default stops no command without -p.
     is_minor = check.status == "fail" and name != client.config.provider
     return replace(check, status="warn") if is_minor else check
 
@@ -200,7 +203,7 @@ def _check_model(client: Client) -> Iterator[Check]:
     from veo.errors import SetupError, UsageError
 
     try:
-        plan = client.plan("a lion")
+        plan = client.plan("a lion")  # any prompt: a plan sends nothing
     except (UsageError, SetupError) as error:
         yield _failed_check("model", error)
         return

@@ -39,7 +39,7 @@ def generate(
     with open_client(config, request_options, submit) as client:
         text = sys.stdin.read().strip() if prompt == "-" else prompt
         request = request_options.build_request(text)
-        plan = client.plan(request)
+        plan = client.plan(request)  # needs neither a key nor a network
         if submit.dry_run:
             return print_plan(plan)
         if submit.detach:

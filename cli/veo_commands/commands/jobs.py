@@ -58,7 +58,7 @@ def jobs(
             return
         records = ledger.list_jobs(states=states, limit=None if list_all else limit)
     _print_jobs(records)
-    if not list_all and len(records) == limit:
+    if not list_all and len(records) == limit:  # probably more; counting them costs a query
         out.info(f"Only the newest {limit} are listed; --all lists all.", dim=True)
 
 

@@ -78,6 +78,7 @@ def _limits_row(model: Model) -> list[Any]:
         model.name,
         format_price(model.price),
         " ".join(model.aspect_ratios),
+        # They are listed from low to high; a single one is not a range.
         "-".join(dict.fromkeys((model.resolutions[0], model.resolutions[-1]))),
         " ".join(map(str, sorted(model.durations))),
         _frame_limits(model),
@@ -114,7 +115,7 @@ def _print_prices(models: Sequence[Model]) -> None:
 
 
 def _rank(body: dict[str, Any]) -> tuple[bool, float, str, str]:
-    clip = body["clip_usd"]
+    clip = body["clip_usd"]  # None if the model makes no such clip: listed last
     return clip is None, clip or 0.0, body["provider"], body["model"]
 
 

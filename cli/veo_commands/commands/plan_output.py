@@ -29,7 +29,7 @@ def print_plan(plan: Plan) -> int:
     Raises:
         ImageError: A local image cannot be used.
     """
-    _check_images(plan.request)
+    _check_images(plan.request)  # planning has not read them
     return print_plan_result(plan)
 
 

@@ -36,6 +36,7 @@ def providers(*, config: ConfigOptions) -> None:
 def find_key_variable(facts: Facts, config: Config) -> str | None:
     """Return the environment variable that holds the provider's key, if one does."""
     names = _key_variables(facts, config)
+    # An empty variable counts as not set, as it does when the key is read.
     return next((name for name in names if os.environ.get(name, "").strip()), None)
 
 

@@ -61,7 +61,7 @@ def _resume_all(client: Client) -> int:
     """Continue all jobs that this process may continue, and print the others."""
     from veo.ledger import State
 
-    unfinished = client.ledger.list_unfinished()
+    unfinished = client.ledger.list_unfinished()  # before resuming, which may end some
     jobs = client.resume()
     resumed = {job.id for job in jobs}
     for record in unfinished:
@@ -78,11 +78,13 @@ def _resume_named(client: Client, records: Sequence[Record], *, resubmit: bool) 
     ready = [record for record in records if _can_resume(record, resubmit=resubmit)]
     codes = [_print_record(record) for record in records if record not in ready]
     jobs = client.resume([record.id for record in ready], resubmit=resubmit) if ready else []
+    # A job is not resumed if another process holds its lease.
     resumed = {job.id for job in jobs}
     for record in ready:
         if record.id not in resumed:
             codes.append(_print_record(record))
             out.notice(_describe_busy(record))
+    # ``follow_jobs`` returns 0 without jobs, so that ``max`` has an argument.
     return max([*codes, follow_jobs(client, jobs)])
 
 

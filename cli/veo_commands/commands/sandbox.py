@@ -69,6 +69,7 @@ def sandbox(
         "timeout_rate": timeout_rate,
         "balance": balance,
     }
+    # The sandbox itself has the defaults of options that are not given.
     settings = {name: value for name, value in options.items() if value is not None}
     folder = home or ledger_dir(sandbox=True) / "server"
     try:

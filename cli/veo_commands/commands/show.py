@@ -139,7 +139,7 @@ def _event_lines(history: Sequence[Event]) -> list[str]:
 
 
 def _format_time(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at))
+    return time.strftime("%H:%M:%S", time.localtime(at))  # the date is in the line "time"
 
 
 def _format_change(name: str, amount: int) -> str:

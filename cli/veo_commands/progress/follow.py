@@ -43,7 +43,7 @@ def follow_jobs(
     Returns:
         The highest exit code of the jobs, or 130 after Ctrl-C.
     """
-    remaining = {job.id: job for job in jobs}
+    remaining = {job.id: job for job in jobs}  # for Ctrl-C
     codes = [exit_codes.DONE]
     try:
         for job in watch_jobs(jobs, _is_accepted if detach else _has_ended):
@@ -71,6 +71,7 @@ def watch_jobs(jobs: Sequence[Job], is_ready: Callable[[Job], bool]) -> Iterator
             wake_up.wait(tick)
             wake_up.clear()
             view.refresh()
+            # A callback only wakes this thread; acceptance has none, so every job is asked.
             ready = {job.id: job for job in waiting if is_ready(job)}
             if ready:
                 waiting = [job for job in waiting if job.id not in ready]
@@ -105,7 +106,7 @@ def handle_interrupt(client: Client, jobs: Sequence[Job]) -> int:
     stop_sending(client, jobs)
     for job in jobs:
         out.print_result(_job_json(job), None)
-    for job in jobs[:_MANY]:
+    for job in jobs[:_MANY]:  # more lines would hide the hint
         out.notice(describe_outcome(job.record))
     job_id = jobs[0].id if len(jobs) == 1 else ""
     out.hint(f"{out.command('resume', job_id)} continues.")

@@ -76,7 +76,7 @@ class LiveView:
             console=self._console,
             refresh_per_second=rate,
             transient=True,
-            redirect_stdout=False,
+            redirect_stdout=False,  # ``pause`` is used to print
             redirect_stderr=False,
         )
         self._live.start(refresh=True)
