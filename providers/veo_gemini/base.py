@@ -41,7 +41,7 @@ class Route(ABC):
         """The models it offers, by name, the preferred first."""
         return self._connection.models
 
-    def submit(self, request: Request, report: Report) -> Update:  # noqa: ARG002 - nothing to tell
+    def submit(self, request: Request, report: Report) -> Update:
         """Send the paid request, once; returns with the operation's name as the task id."""
         model = self.models[request.model or ""]
         sdk, source, config = self._sdk, self._source(request), self._config(request)

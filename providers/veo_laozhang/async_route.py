@@ -21,7 +21,7 @@ class LaoZhangAsync(Route):
 
     facts: ClassVar[Facts] = load_facts("veo_laozhang", "laozhang-async")
 
-    def submit(self, request: Request, report: Report) -> Update:  # noqa: ARG002 - the interface
+    def submit(self, request: Request, report: Report) -> Update:
         """Create a task; what an error says in ``charged`` is the table's word."""
         return wire.read_submit_response(
             self._create(request), self.models.get(request.model or "")
