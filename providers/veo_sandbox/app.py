@@ -46,6 +46,7 @@ class Endpoint:
         await exchange.read_request()
         exchange.set_task(self._route.find_task(core, exchange))
         entry = core.request_log.add_entry(exchange.to_log_entry())
+        # Logged before the delay, so that tests can wait for a request to arrive.
         if core.settings.delay:
             await asyncio.sleep(core.settings.delay)
         response = await self._respond(exchange)
@@ -56,6 +57,7 @@ class Endpoint:
             and not isinstance(response, DropConnection)
         ):
             core.tasks.mark_answered(exchange.accepted_task.id, core.clock.now())
+        # 0 says that no response was sent.
         entry["status"] = 0 if isinstance(response, DropConnection) else response.status_code
         await response(scope, receive, send)
 
@@ -63,6 +65,7 @@ class Endpoint:
         rules = self._rules.select_striking(exchange)
         try:
             return await self._apply_faults(rules, exchange)
+        # A refusal is a response like any other: faults around it still change it.
         except Refusal as refusal:
             return refusal.response
 
@@ -109,4 +112,5 @@ def _build_router(
         Route(route.path, Endpoint(core, rules, route), methods=[route.method]) for route in routes
     ]
     other = RouteSpec("", "", "other", default)
+    # The services do not redirect `/v1/videos/` either.
     return Router(table, redirect_slashes=False, default=Endpoint(core, rules, other))

@@ -30,10 +30,12 @@ class Core:
         self.shutdown = Shutdown()
         self.profile = profile
         self.key = key
+        # A second secret, as at the service: the balance is not readable with an API key.
         self.system_token = f"{key}-system"
         self.url = ""
         self.files_url = ""
         self.files_port = 0
+        # No data version is negative, so the first refresh reads everything.
         self._seen = -1
         self.refresh()
         self.clips.delete_expired(self._is_file_wanted)
@@ -58,6 +60,7 @@ class Core:
         Raises:
             ValueError: a name is unknown or a value impossible; nothing is changed then.
         """
+        # Balance and clock are saved apart from the settings: processes change them atomically.
         plain_settings = {
             name: value for name, value in values.items() if name not in {"speed", "balance"}
         }
@@ -89,10 +92,13 @@ class Core:
             BalanceError: the balance does not cover all; nothing is stored then.
         """
         now = self.clock.now()
+        # Refunds that are due count for the balance, so they come first.
         self.account.settle_due(now)
         with self.store.transaction():
             tasks = [self._add_task(order, now) for order in orders]
+        # After the commit: an order that was rolled back must not be rendered.
         for task in tasks:
+            # A task that will fail needs no clip.
             if task.outcome.end == "completed":
                 self.clips.start_rendering(task)
         return tasks
@@ -141,6 +147,7 @@ class Core:
 
     def new_request_id(self) -> str:
         """Return an id for one exchange, as gateways print it in their errors."""
+        # new-api prints a time stamp with random letters.
         return f"{int(self.clock.now())}{secrets.token_hex(8)}"
 
     def _is_file_wanted(self, file: str) -> bool:

@@ -1,7 +1,6 @@
 """One request and what the sandbox knows about it: fields, files, key, requested task."""
 
 import asyncio
-import base64
 import json
 import socket
 import struct
@@ -19,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from veo_sandbox.core import Core
+from veo_sandbox.state.request_log import summarize_json
 from veo_sandbox.state.tasks import Outcome, Task, TaskState
 
 if TYPE_CHECKING:
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 128 * 1024 * 1024
 """Bytes of a body; the default of new-api's MAX_REQUEST_BODY_MB."""
-
-
-_MAX_LOGGED_TEXT = 4096
-_BASE64_MEMBERS = {"bytesBase64Encoded", "encodedVideo", "imageBytes", "videoBytes"}
 
 
 class Refusal(Exception):  # noqa: N818 - a response, not an error
@@ -64,6 +60,7 @@ class Connection:
     """The TCP connection under a request, which Uvicorn keeps behind the `send` that it passes."""
 
     def __init__(self, send: Send) -> None:
+        # `send` is a bound method of Uvicorn's request cycle; there is no public way to it.
         self._cycle: Any = getattr(send, "__self__", None)
 
     @property
@@ -181,6 +178,7 @@ class Exchange:
         return self.core.settings.seed
 
     async def read_request(self) -> None:
+        # Servers ignore the body of a GET.
         if self.method not in {"GET", "HEAD", "DELETE"}:
             await self._read_body()
 
@@ -192,6 +190,7 @@ class Exchange:
     async def wait_seconds(self, seconds: float | None) -> None:
         """Wait real seconds (None: forever), until the client disconnects or the sandbox stops."""
         waits = {
+            # `receive` returns only once more after the body: when the client disconnects.
             asyncio.ensure_future(self._wait_for_disconnect()),
             asyncio.ensure_future(self.core.shutdown.wait()),
         }
@@ -210,6 +209,7 @@ class Exchange:
             "at": self.core.clock.now(),
             "method": self.method,
             "path": self.path,
+            # Google's clients may send the key as a query parameter; it is not logged.
             "query": {k: v for k, v in self.query.items() if k != "key"},
             "port": "files" if self.scope["server"][1] == self.core.files_port else "api",
             "auth": bool(self.bearer_key or self.google_key),
@@ -234,12 +234,14 @@ class Exchange:
             else:
                 self.body = await request.body()
                 self._read_json()
+        # The profile words the error, so it is only remembered here.
         except (MultiPartException, HTTPException) as error:
             self.malformed = f"multipart: {getattr(error, 'message', error)}"
         except ClientDisconnect:
             self.malformed = "the client disconnected"
 
     async def _read_form(self, request: Request) -> None:
+        # Starlette's default limit of 1 MB per part is below the images that services accept.
         async with request.form(max_part_size=MAX_BODY_BYTES) as form:
             for name, value in form.multi_items():
                 if isinstance(value, UploadFile):
@@ -255,6 +257,7 @@ class Exchange:
         except ValueError as error:
             self.malformed = f"json: {error}"
             return
+        # new-api is written in Go: it fails to unmarshal anything but an object.
         if isinstance(body, dict):
             self.fields = body
         else:
@@ -263,35 +266,3 @@ class Exchange:
 
 async def _read_upload(name: str, file: UploadFile) -> Upload:
     return Upload(name, file.filename or "", file.content_type or "", await file.read())
-
-
-def summarize_json(value: Any, name: str = "") -> Any:
-    """Replace base64 and long texts in JSON by their size and digest.
-
-    Base64 is recognised by the name of its member, or as a data URI.
-    """
-    if isinstance(value, dict):
-        return {key: summarize_json(item, key) for key, item in value.items()}
-    if isinstance(value, list):
-        return [summarize_json(item, name) for item in value]
-    if not isinstance(value, str):
-        return value
-    head, mark, data = value.partition(";base64,")
-    if mark and head.startswith("data:"):
-        return {"type": head.removeprefix("data:")} | _digest_base64(data)
-    return _digest_base64(value) if name in _BASE64_MEMBERS else _shorten_text(value)
-
-
-def _digest_base64(text: str) -> dict[str, Any]:
-    try:
-        data = base64.b64decode(text, validate=True)
-    except ValueError:
-        return {"characters": len(text)}
-    return {"bytes": len(data), "sha256": sha256(data).hexdigest()}
-
-
-def _shorten_text(text: str) -> Any:
-    if len(text) <= _MAX_LOGGED_TEXT:
-        return text
-    digest = sha256(text.encode()).hexdigest()
-    return {"characters": len(text), "sha256": digest, "head": text[:40]}

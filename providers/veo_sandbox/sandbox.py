@@ -61,6 +61,7 @@ class Sandbox:
         try:
             self._core.change_settings(settings)
         except ValueError:
+            # The store must not stay open when the constructor fails.
             self._core.close()
             raise
         self._port = port
@@ -158,6 +159,8 @@ def serve(home: Path | str, **options: Any) -> None:
     stop = threading.Event()
     previous = {
         number: signal.signal(number, lambda *_: stop.set())
+        # The handlers only set an event: closing takes locks, which a signal handler may not wait
+        # for.
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:

@@ -31,6 +31,7 @@ def bind_ports(store: Store, port: int) -> SocketPair:
     for api, files in remembered:
         if port in {0, api} and (pair := _try_pair(api, files)):
             return pair
+    # Port 0 lets the system choose a free one.
     pair = _open_listener(port), _open_listener(0)
     store.put_setting(
         "ports", [[_port_of(pair[0]), _port_of(pair[1])], *remembered][:_MAX_REMEMBERED_PAIRS]
@@ -46,6 +47,7 @@ class _Uvicorn(uvicorn.Server):
         self._stopping = stopping
 
     async def main_loop(self) -> None:
+        # Uvicorn's loop still updates the Date header.
         ticking = asyncio.ensure_future(super().main_loop())
         await self._stopping.wait()
         ticking.cancel()
@@ -67,6 +69,7 @@ class Server:
         self._stopping = stopping
         self._server = _Uvicorn(config, stopping)
         self._sockets = sockets
+        # A daemon: an interpreter that ends without `close` is not kept alive.
         self._thread = threading.Thread(target=self._run, name="veo-sandbox", daemon=True)
 
     def start(self) -> None:
@@ -75,6 +78,7 @@ class Server:
         while not self._server.started:
             if not self._thread.is_alive():
                 raise RuntimeError("the sandbox did not start")
+            # Polled, because Uvicorn has no event for "started".
             self._thread.join(0.005)
 
     def stop(self) -> None:
@@ -94,6 +98,7 @@ def _try_pair(api: int, files: int) -> SocketPair | None:
     except OSError:
         return None
     try:
+        # Both ports or none: an address of one is only true beside the other.
         return first, _open_listener(files)
     except OSError:
         first.close()
@@ -102,6 +107,7 @@ def _try_pair(api: int, files: int) -> SocketPair | None:
 
 def _open_listener(port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    # A home that is served again at once would find its port in TIME_WAIT.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((_HOST, port))

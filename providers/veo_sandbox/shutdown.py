@@ -16,6 +16,7 @@ class Shutdown:
 
     async def wait(self) -> None:
         """Wait until the shutdown begins."""
+        # Remembered here, because the server's loop starts after this object exists.
         self._loop = asyncio.get_running_loop()
         await self._event.wait()
 
@@ -25,4 +26,5 @@ class Shutdown:
         if self._loop is None:
             self._event.set()
         else:
+            # An asyncio event may only be set in its own loop.
             self._loop.call_soon_threadsafe(self._event.set)

@@ -53,6 +53,7 @@ class Dialect:
 
     def progress_payloads(self) -> list[tuple[float, str]]:
         """What is sent when a share (0 to 1) of the service time has passed."""
+        # Alternates, so that a reader sees both published streams.
         percents = _PROGRESS_PERCENTS[self._task.seq % len(_PROGRESS_PERCENTS)]
         return [
             ((step + 1) / (len(percents) + 1), self._progress_chunk(percent))
@@ -123,6 +124,7 @@ class Dialect:
         return self._to_json(head | {"choices": [choice], "usage": self._token_usage()})
 
     def _to_json(self, body: dict[str, Any]) -> str:
+        # Without spaces, as captured.
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -200,6 +202,7 @@ class Flow2Api(Dialect):
         )
 
     def _video_url(self, task: Task) -> str:
+        # The query of a signed Cloud Storage address; nothing checks it.
         signed = f"GoogleAccessId=sandbox&Expires={int(task.file_expires_at)}&Signature=play%3D"
         return f"{self._core.files_url}/signed/{task.file}?{signed}"
 

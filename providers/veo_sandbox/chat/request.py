@@ -100,6 +100,7 @@ class Gateway(Profile):
             raise self.invalid_request(
                 "invalid_parameter", "messages must have one of a user", "messages"
             )
+        # Earlier messages are context that a video model does not use.
         content = users[-1].get("content")
         if not isinstance(content, list):
             raise self.invalid_request("invalid", _CONTENT_ERROR, "messages")

@@ -30,6 +30,7 @@ class EventStream(Response):
 
     def __init__(self, payloads: Payloads) -> None:
         super().__init__(headers=_HEADERS)
+        # Starlette sets 0 for the empty body of the base class.
         del self.headers["content-length"]
         self._payloads = payloads
         self._frame: Callable[[str], str] = "data: {}\n\n".format
@@ -41,6 +42,7 @@ class EventStream(Response):
 
     def map_frames(self, transform: Callable[[str], str]) -> None:
         """Change the lines around each payload."""
+        # Bound now: the lambda must not call itself.
         frame = self._frame
         self._frame = lambda payload: transform(frame(payload))
 

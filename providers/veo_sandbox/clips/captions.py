@@ -64,6 +64,7 @@ def draw_card(path: Path, side: int) -> Image.Image:
 
 
 def _rounded_mask(size: tuple[int, int], radius: int) -> Image.Image:
+    # Drawn four times as large and reduced, for smooth corners.
     large = Image.new("L", (size[0] * 4, size[1] * 4), 0)
     box = (0, 0, large.width - 1, large.height - 1)
     ImageDraw.Draw(large).rounded_rectangle(box, max(radius, 1) * 4, fill=255)
@@ -84,6 +85,7 @@ def _shorten(text: str) -> str:
 
 def _fit_text(text: str, size: tuple[int, int], max_points: int) -> tuple[list[str], Font, float]:
     """Return the lines, font and line height of the largest letters that fit into `size`."""
+    # Steps of two points halve the time and cannot be seen.
     for points in range(max(max_points, 8), max(max_points // 4, 6), -2):
         font = _choose_font(text, points)
         lines = list(_wrap_lines(text, font, size[0] * 0.94))

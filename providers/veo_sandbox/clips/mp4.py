@@ -69,6 +69,7 @@ def encode(
         video = _add_video(out, size, encoding.fps)
         audio = out.add_stream("aac", rate=SAMPLE_RATE, layout="stereo", options=AAC_OPTIONS)
         audio.bit_rate = encoding.audio_bit_rate
+        # The sound first: the muxer interleaves, and packets of sound are small.
         for samples in chord_frames(chord, seconds):
             out.mux(audio.encode(samples))
         out.mux(audio.encode(None))
@@ -110,6 +111,7 @@ def _packet(video: "VideoStream", data: bytes, number: int) -> "Packet[Any]":
     packet.time_base = Fraction(1, int(video.codec_context.framerate))
     packet.pts = packet.dts = number
     packet.duration = 1
+    # The only IDR frame is the first.
     packet.is_keyframe = number == 0
     return packet
 

@@ -95,6 +95,7 @@ class Landscape:
     def _paint_birds(self, image: Planes, number: int) -> None:
         width, height = self._size
         for bird, start in enumerate(self._birds):
+            # Share of the width per frame; birds differ a little.
             pace = 0.0011 * (1 + bird % 3 * 0.25)
             x = width * ((start + number * pace) % 1.1 - 0.05)
             y = height * (0.14 + 0.03 * bird) + math.sin(number / 17 + bird) * height / 90
@@ -105,6 +106,7 @@ class Landscape:
     def _draw_clouds(self) -> Layer:
         width, height = self._size
         wide, tall = _even(width * 1.4), _even(height * 0.34)
+        # Clouds are blurred anyway, so they are drawn at a quarter of the size.
         mask = Image.new("L", (wide // 4, tall // 4), 0)
         draw = ImageDraw.Draw(mask)
         for _ in range(22):

@@ -42,6 +42,7 @@ class Planes:
         """Return the image as a frame for the encoder."""
         frame = av.VideoFrame(*self.size, format="yuv420p")
         for plane, image in zip(frame.planes, (self.y, self.u, self.v), strict=True):
+            # FFmpeg pads rows, so each row is written with the plane's own length.
             plane.update(image.tobytes("raw", "L", plane.line_size, 1))
         return frame
 

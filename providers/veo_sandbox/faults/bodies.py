@@ -25,6 +25,7 @@ async def merge(
     Known are {id}, {file_url}, {content_url}, {content_path}, {model}, {prompt}.
     """
     response = await proceed()
+    # Errors that a proxy sends may have no body.
     if not response.body:
         return response
     body_members = {k: v for k, v in _read_object(response).items() if k not in drop}
@@ -55,6 +56,7 @@ async def garbage_json(_exchange: Exchange, proceed: Proceed) -> Response:
     """The JSON response breaks off in the middle."""
     response = await proceed()
     text = bytes(response.body)
+    # Half of the bytes, which may also split a UTF-8 character.
     return Response(text[: len(text) // 2], response.status_code, media_type="application/json")
 
 
@@ -62,6 +64,7 @@ async def garbage_json(_exchange: Exchange, proceed: Proceed) -> Response:
 async def garbage_bytes(_exchange: Exchange, proceed: Proceed) -> Response:
     """The response claims to be JSON and is noise."""
     await proceed()
+    # No UTF-8 text contains these bytes in this order.
     return Response(bytes(range(128, 256)) * 4, media_type="application/json")
 
 
@@ -95,6 +98,7 @@ def _json_response(body: Any, status: int) -> Response:
 def _merge_json(into: Any, other: Any) -> Any:
     if not isinstance(into, dict) or not isinstance(other, dict):
         return other
+    # Recursive, so that a rule can change one member of a nested object.
     return into | {key: _merge_json(into.get(key), value) for key, value in other.items()}
 
 

@@ -42,6 +42,7 @@ class AlteredResponse(Response, ABC):
 
     async def _handle_message(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            # A response without Content-Length is cut to nothing.
             length = int(Headers(raw=message["headers"]).get("content-length", 0))
             self._left = round(length * self._share)
             await self.send_head(message, self._left)
@@ -94,6 +95,7 @@ class UnframedResponse(AlteredResponse):
     async def send_head(self, message: Message, length: int) -> None:
         del length
         status = HTTPStatus(message["status"])
+        # Chunked encoding is the server's default here; it would frame the body.
         lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode(), b"connection: close"]
         lines += [k + b": " + v for k, v in message["headers"] if k != b"content-length"]
         self._connection.write(b"\r\n".join(lines) + b"\r\n\r\n")

@@ -16,6 +16,7 @@ _DONE = "[DONE]"
 @fault("stream")
 async def ignore_stream(exchange: Exchange, proceed: Proceed) -> Response:
     """Respond with plain JSON although a stream was requested."""
+    # The handler decides by this field.
     exchange.fields["stream"] = False
     return await proceed()
 
@@ -129,6 +130,7 @@ async def silent_stream(
         async for payload in payloads:
             if number == events:
                 await exchange.wait_seconds(seconds)
+            # `wait_seconds` also returns when the client has disconnected.
             if exchange.is_abandoned:
                 return
             yield payload
@@ -222,6 +224,7 @@ def _map_deltas(
         try:
             body = json.loads(payload)
             body["choices"] = [item | transform(item.pop("delta")) for item in body["choices"]]
+        # Payloads without choices, such as [DONE], pass unchanged.
         except (ValueError, LookupError, TypeError):
             return payload
         return json.dumps(body, ensure_ascii=False)

@@ -43,6 +43,7 @@ async def slow_task(exchange: Exchange, proceed: Proceed, *, seconds: float = 60
     return await proceed()
 
 
+# Name, end of the description, fixed parameters of `failed`.
 _FAILURES: dict[str, tuple[str, dict[str, Any]]] = {
     "failed": ("fails, reported as the profile does", {}),
     "failed_object": ("fails with an `error` object", {"shape": "object"}),

@@ -63,10 +63,12 @@ def register(name: str, doc: str, on: tuple[str, ...], act: Act, **fixed: Any) -
     defaults = {
         parameter.name: parameter.default
         for parameter in inspect.signature(act).parameters.values()
+        # The first two arguments are passed by the pipeline, not by a rule.
         if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in fixed
     }
 
     async def bound(exchange: Exchange, proceed: Proceed, **params: Any) -> Response:
         return await act(exchange, proceed, **fixed, **params)
 
+    # A later row of the same name would replace this one; the tables have no duplicates.
     FAULTS[name] = Fault(name, doc, on or STEPS, defaults, bound)

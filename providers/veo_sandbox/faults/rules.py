@@ -93,6 +93,7 @@ class FaultRule:
 
     def strikes(self, number: int, random: Random) -> bool:
         """Return whether the fault affects the `number`-th matching request, counted from 1."""
+        # `first` and `every` count from behind the skipped requests.
         position = number - self.after
         return (
             position >= 1
@@ -115,6 +116,7 @@ class FaultRules:
         """Read the rules again if another process of this home has written."""
         version = self._store.data_version()
         if version != self._seen:
+            # Own writes do not change the version; they reload the rules themselves.
             self._seen = version
             self.reload()
 
@@ -150,6 +152,7 @@ class FaultRules:
 
     def select_striking(self, target: FaultTarget) -> list[FaultRule]:
         """Return the rules that affect this request; each call counts the request."""
+        # Almost all requests meet no rules: no write, not even of a count.
         if not self._rules:
             return []
         return [
@@ -170,6 +173,7 @@ class FaultRules:
     def _increment_count(self, rule: FaultRule, key: str) -> int:
         sql = (
             "INSERT INTO counts VALUES (?, ?, 1) "
+            # One statement, so that several processes count without losing any.
             "ON CONFLICT (rule, key) DO UPDATE SET n = n + 1 RETURNING n"
         )
         return int(self._store.fetch_rows(sql, rule.id, key)[0][0])

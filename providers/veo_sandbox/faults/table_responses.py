@@ -45,6 +45,7 @@ async def table_response(
     """
     if accept:
         await proceed()
+    # The rule's value comes before the row's.
     wait = row.get("retry_after") if retry_after is None else retry_after
     headers = {} if wait is None else {"Retry-After": str(wait)}
     if title := row.get("html"):

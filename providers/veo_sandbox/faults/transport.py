@@ -54,6 +54,7 @@ async def file_404(_exchange: Exchange, _proceed: Proceed) -> Response:
 @fault(*_BYTE_STEPS)
 async def ignore_range(exchange: Exchange, proceed: Proceed) -> Response:
     """Send the whole file in response to a Range request."""
+    # FileResponse reads the header from the scope, so it is removed there.
     exchange.scope["headers"] = [pair for pair in exchange.scope["headers"] if pair[0] != b"range"]
     return await proceed()
 
@@ -61,8 +62,10 @@ async def ignore_range(exchange: Exchange, proceed: Proceed) -> Response:
 @fault(*_BYTE_STEPS)
 async def redirect(exchange: Exchange, proceed: Proceed, *, status: int = 302) -> Response:
     """Redirect to another address on the files port, as a CDN does."""
+    # Without a task there is no file to redirect to.
     if exchange.task is None:
         return await proceed()
+    # /cdn/ is not affected by faults of the step "file": no endless redirects.
     folder = "cdn" if exchange.step == "file" else "flow"
     return RedirectResponse(f"{exchange.core.files_url}/{folder}/{exchange.task.file}.mp4", status)
 

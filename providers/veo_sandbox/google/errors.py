@@ -70,6 +70,7 @@ def invalid_key_error(service: str) -> Refusal:
 
 def unknown_url_page(path: str) -> Response:
     """Return the HTML page for any other address."""
+    # Google serves this page, not JSON, outside its APIs.
     return HTMLResponse(
         "<!DOCTYPE html>\n<html lang=en>\n  <title>Error 404 (Not Found)!!1</title>\n"
         "  <p><b>404.</b> <ins>That's an error.</ins>\n"

@@ -6,10 +6,11 @@ from typing import Any, Literal, Protocol
 
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
-from veo_sandbox.exchange import Exchange, summarize_json
+from veo_sandbox.exchange import Exchange
 from veo_sandbox.google.errors import bad_request_error, use_case_error
 from veo_sandbox.google.request import VideoRequest
 from veo_sandbox.state.price_list import Model
+from veo_sandbox.state.request_log import summarize_json
 from veo_sandbox.state.tasks import DAY, Order, Outcome, Task, TaskState
 
 RETENTION_S = 2 * DAY
@@ -76,6 +77,7 @@ def check_source(request: VideoRequest, source: Task) -> None:
         raise bad_request_error(f"Aspect ratio of the input video {mismatch}")
     if earlier["resolution"] != "720p":
         raise use_case_error()
+    # The length that Google documents for videos to extend.
     if earlier["length"] > _MAX_INPUT_S:
         raise bad_request_error(f"The input video is longer than {_MAX_INPUT_S:g} seconds.")
 
@@ -84,6 +86,7 @@ def operation_body(task: Task, state: TaskState, response_format: ResponseFormat
     """Return the operation as a poll shows it; `done` is left out while it runs."""
     body: dict[str, Any] = {"name": task.id}
     if state.name == "completed":
+        # `done` is absent, not false, while an operation runs: proto3 omits defaults.
         return body | {"done": True, "response": response_format.video_response(task)}
     if state.name == "failed":
         return body | {"done": True} | _failure_body(task.outcome, response_format)
@@ -130,6 +133,7 @@ def _failure_body(outcome: Outcome, response_format: ResponseFormat) -> dict[str
             }
         case "empty":
             return {"response": response_format.empty_response()}
+    # 13 is INTERNAL in google.rpc.Code.
     code = int(outcome.code) if outcome.code.isdecimal() else 13
     return {"error": {"code": code, "message": outcome.message or _INTERNAL}}
 

@@ -108,6 +108,7 @@ def _check_members(
     members: Mapping[str, Any], known: frozenset[str], model: Model | None = None
 ) -> None:
     for name in members:
+        # The one member whose refusal has its own published text.
         if model and name == "video" and name in model.unsupported:
             raise bad_request_error("Video extension is not allowed for this model")
         if name not in known or (model and name in model.unsupported):
@@ -122,6 +123,7 @@ def _read_parameters(request: VideoRequest, model: Model, members: Mapping[str, 
     request.resolution = _parse_choice(members, "resolution", tuple(_PIXELS))
     if not model.has_price(request.resolution):
         raise bad_request_error(f"{request.resolution} is not supported by this model.")
+    # Documented: 1080p and 4k only at 8 seconds.
     if request.resolution != "720p" and request.seconds != 8:
         raise bad_request_error(
             f"{request.resolution} is not supported for a duration of {request.seconds} seconds."
@@ -132,6 +134,7 @@ def _parse_number(
     members: Mapping[str, Any], name: str, default: int, allowed: tuple[int, ...] | range
 ) -> int:
     value = members.get(name, default)
+    # JSON has one kind of number: 8.0 is accepted for 8.
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise bad_request_error(f"The value type for `{name}` needs to be a number.")
     if value not in allowed:
@@ -182,6 +185,7 @@ def _parse_image(name: str, members: object) -> Upload:
     if not isinstance(members, dict):
         raise bad_request_error(f"`{name}` needs to be an object.")
     _check_members(members, frozenset({"bytesBase64Encoded", "mimeType"}))
+    # Both members are known names here, so fewer than two means one is missing.
     if len(members) < 2:
         raise bad_request_error(
             "Input instance with `image` should contain both `bytesBase64Encoded` and `mimeType` "
@@ -232,6 +236,7 @@ def _check_person_generation(
     api: ApiFields, request: VideoRequest, members: Mapping[str, Any]
 ) -> None:
     value = members.get("personGeneration")
+    # The values depend on whether images are sent.
     allowed = api.persons[1 if request.frames or request.references else 0]
     if value is not None and str(value).lower() not in allowed:
         raise bad_request_error(f"{value} for personGeneration is currently not supported.")

@@ -94,6 +94,7 @@ class Profile:
         """Return the response to a poll of a failed task, in the shape of its outcome."""
         outcome = fill_failure_text(task.outcome)
         error = {"code": outcome.code, "message": outcome.message}
+        # Each shape is one that services were seen to use.
         body = self.task_body(task, TaskState("failed", 1.0))
         match outcome.shape or "object":
             case "get_task_failed":

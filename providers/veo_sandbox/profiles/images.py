@@ -53,6 +53,7 @@ def image_format(data: bytes) -> str | None:
     """Return the format of an image in Pillow's names; None if it is not an image."""
     try:
         with Image.open(io.BytesIO(data)) as image:
+            # Decodes all of it: a truncated file has a valid header.
             image.load()
             return image.format
     except (OSError, ValueError, Image.DecompressionBombError):

@@ -31,6 +31,7 @@ class Legacy(Profile):
 
     def _read_images(self, exchange: Exchange, model: Model) -> list[Upload]:
         images = [upload for upload in exchange.files if upload.name in _REFERENCE]
+        # Documented: a model without image input refuses images instead of ignoring them.
         if images and not model.max_images:
             text = f"model {model.id} does not support image input"
             raise self.invalid_request("model_not_support_image", text, "input_reference")
@@ -63,6 +64,7 @@ class Capture(Legacy):
             "completed_at": int(task.done_at),
             "created_at": int(task.created_at),
             "id": task.id,
+            # The captured service reported another model and another length than requested.
             "model": "sora2_video_generation",
             "object": "video",
             "progress": 100 if done or state.name == "failed" else int(state.progress * 100),
@@ -73,6 +75,7 @@ class Capture(Legacy):
             "url": url,
             "video_url": url,
         }
+        # Before completion the captured polls had none of these members.
         hidden = set() if done else {"completed_at", "result_url", "url", "video_url"}
         return {key: value for key, value in body.items() if key not in hidden}
 

@@ -75,6 +75,7 @@ class Official(Profile):
             "object": "video",
             "model": task.order.model,
             "status": "in_progress" if state.name == "running" else state.name,
+            # new-api knows only these three values for Google's tasks.
             "progress": 100 if done else 50 if state.name == "running" else 0,
             "created_at": int(task.created_at),
         }
@@ -98,6 +99,7 @@ class Official(Profile):
             values = _parse_json(values)
         if not isinstance(values, dict):
             raise self.invalid_request("parse_request_failed", "metadata must be a JSON object")
+        # In JSON, other fields do not become metadata.
         if not has_folded_fields:
             return values
         return {k: _parse_number(v) for k, v in fields.items() if k not in _KNOWN_FIELDS} | values
@@ -124,11 +126,13 @@ class Official(Profile):
         """Parse the length; other fields that look like one, `duration` above all, are ignored."""
         if "generateAudio" in metadata:
             raise self._google_error("`generateAudio` isn't supported by this model.")
+        # A string in OpenAI's API, and so in new-api's.
         text = fields.get("seconds", "4")
         if text not in {"4", "6", "8"}:
             raise self.invalid_request(
                 "invalid_request", f"seconds {text!r} must be one of 4, 6, 8"
             )
+        # A number in Google's API.
         seconds = metadata.get("durationSeconds", int(text))
         if isinstance(seconds, bool) or not isinstance(seconds, int):
             raise self._google_error("The value type for `durationSeconds` needs to be a number.")

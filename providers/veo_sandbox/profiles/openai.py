@@ -34,6 +34,7 @@ class OpenAI(Profile):
         """Parse a create; a legacy model's own size is the default."""
         fields = exchange.fields
         size = fields.get("size") or model.size or "720x1280"
+        # A size is offered only if the model has a price for its resolution.
         sizes = [each for each in _RESOLUTION_OF_SIZE if model.has_price(_RESOLUTION_OF_SIZE[each])]
         if size not in sizes:
             raise self._value_error("size", size, sizes)
@@ -62,6 +63,7 @@ class OpenAI(Profile):
             "expires_at": int(task.expires_at) if done else None,
             "error": None,
             "model": task.order.model,
+            # Never 100 before completion.
             "progress": 100 if done else int(state.progress * 100) % 100,
             "prompt": task.order.prompt,
             "remixed_from_video_id": None,

@@ -34,6 +34,7 @@ async def create_chat(core: Core, exchange: Exchange) -> Response:
         tasks = core.accept_orders(_build_orders(core, exchange, model, chat))
     except BalanceError as error:
         raise Refusal(gateway.insufficient_balance(error.balance)) from None
+    # The client gets one id, whatever the number of videos.
     exchange.accepted_task = tasks[0]
     dialect = DIALECTS[tasks[0].order.profile](core, tasks[0])
     if chat.stream:
@@ -52,6 +53,7 @@ async def _stream_payloads(
     """Yield the payloads of a stream, each when it is due."""
     for payload in dialect.opening_payloads():
         yield payload
+    # Progress follows the slowest of the videos.
     last = max(tasks, key=lambda task: task.done_at)
     for share, payload in dialect.progress_payloads():
         if await _wait_until(core, exchange, last.created_at + share * last.service_s):

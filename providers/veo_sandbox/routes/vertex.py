@@ -97,6 +97,7 @@ async def create_video(core: Core, exchange: Exchange) -> Response:
     _authorize(core, exchange)
     model = _find_model(exchange)
     request = parse_request(_API, model, exchange)
+    # Compares bytes of files, which would block the event loop.
     source = await asyncio.to_thread(_find_source, core, request)
     name = f"{_model_name(exchange)}/operations/{uuid4()}"
     file = str(uuid4())
@@ -120,6 +121,7 @@ async def poll_operation(core: Core, exchange: Exchange) -> Response:
     task, state = exchange.task, exchange.state
     if task is None or state is None or state.name == "gone":
         raise not_found_error()
+    # Reads and encodes a whole video.
     return JSONResponse(await asyncio.to_thread(operation_body, task, state, _VertexFormat(core)))
 
 

@@ -40,10 +40,12 @@ class Account:
         if balance < task.order.amount:
             raise BalanceError(to_dollars(balance))
         self._add_to_balance(-task.order.amount)
+        # Kept as a row, but not shown: a held price is no bill yet.
         self._write_bill(task, "held", task.created_at)
 
     def settle_due(self, now: float) -> None:
         """Charge or refund every task that is due."""
+        # A cheap read first: the write lock would serialise every poll of every process.
         if not self._tasks.has_due(now):
             return
         with self._store.transaction():

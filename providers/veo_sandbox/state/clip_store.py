@@ -40,6 +40,7 @@ class ClipStore:
         """Return the clip with its images saved for the renderer; tiny clips show none."""
         if self._tiny:
             return replace(spec, tiny=True, min_bytes=self._min_bytes)
+        # A clip with one image starts on it.
         start, end = ([self._save_image(frame) for frame in frames] + ["", ""])[:2]
         images = tuple(self._save_image(reference) for reference in references)
         return replace(spec, start=start, end=end, references=images)
@@ -47,6 +48,7 @@ class ClipStore:
     def plan_extension(self, earlier: Task, prompt: str, seconds: float, length: float) -> ClipSpec:
         """Return a clip that continues an earlier one for `seconds`, up to `length` in all."""
         clip = earlier.order.clip
+        # There is nothing to see in a tiny clip, so it is not joined to the earlier one.
         if clip.tiny:
             return replace(clip, prompt=prompt, seconds=length)
         return ClipSpec(prompt, *clip.size, seconds=seconds, earlier=str(self.clip_path(earlier)))
@@ -60,6 +62,7 @@ class ClipStore:
     def start_rendering(self, task: Task) -> None:
         """Start a worker on the clip, unless it exists or is being rendered."""
         path = self.clip_path(task)
+        # Another process may render the same file; both write the same bytes, and rename.
         if path in self._renders or self._stopping.is_set() or self.is_ready(task):
             return
         self._renders[path] = self._pool.submit(self._render_clip, task.order.clip, path)
@@ -78,6 +81,7 @@ class ClipStore:
         `is_wanted` is called with the file id of every video.
         """
         for path in self._files.glob("*.mp4"):
+            # Tiny clips are shared by tasks.
             if not path.name.startswith("tiny-") and not is_wanted(path.stem):
                 path.unlink(missing_ok=True)
         for path in (*self._files.glob(".*"), *self._images.iterdir()):
@@ -92,6 +96,7 @@ class ClipStore:
     def _render_clip(self, clip: ClipSpec, path: Path) -> None:
         try:
             render(clip, path, self._stopping.is_set)
+        # The next process of this home renders it again.
         except StoppedError:
             return
         except Exception:
@@ -101,6 +106,7 @@ class ClipStore:
     def _save_image(self, image: bytes) -> str:
         path = self._images / sha256(image).hexdigest()
         if path.exists():
+            # The age of an image counts from its last use.
             path.touch()
         else:
             with atomic_write(path) as draft:

@@ -30,6 +30,7 @@ class Clock:
         self._store = store
         self._real = real
         with store.transaction():
+            # Inside a transaction: two processes may open a new home at once.
             if store.get_setting("clock", None) is None:
                 self._save_reading(ClockReading(real(), real(), 1.0))
         self.reload()
@@ -70,6 +71,7 @@ class Clock:
     def _change(self, *, seconds: float = 0.0, speed: float | None = None) -> None:
         with self._store.transaction():
             self.reload()
+            # Shown and real time are written together: the speed holds from this moment only.
             real = self._real()
             shown = self._reading.time_at(real) + seconds
             self._save_reading(ClockReading(real, shown, speed or self._reading.speed))

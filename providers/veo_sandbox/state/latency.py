@@ -27,6 +27,7 @@ class Latency:
         """
         if isinstance(text, Latency):
             return text
+        # A plain number has no colon, so its kind is empty: fixed.
         kind, _, rest = str(text).rpartition(":")
         try:
             latency = cls(kind or "fixed", tuple(float(part) for part in rest.split(",")))

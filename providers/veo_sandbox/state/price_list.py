@@ -37,6 +37,7 @@ class Model:
 
     def price_micros(self, seconds: float, resolution: str = "720p") -> int:
         """Return the price of one video in micro-USD."""
+        # A price per call does not depend on length or resolution.
         if self.usd_per_call:
             return to_micros(self.usd_per_call)
         return int(to_micros(self.usd_per_second[resolution]) * seconds)
@@ -48,6 +49,7 @@ class Model:
 
 def to_micros(usd: str | float) -> int:
     """Return USD as whole millionths."""
+    # Through the text, because 0.15 as a float is not 0.15.
     return int(Decimal(str(usd)) * MICROS_PER_USD)
 
 

@@ -1,13 +1,17 @@
 """What arrived: every request of a wire without its images, and every leaked key."""
 
+import base64
 import json
 from collections import deque
+from hashlib import sha256
 from typing import Any
 
 from veo_sandbox.state.store import Store
 
 # Bounds the memory of a sandbox that runs for days.
 _MAX_ENTRIES = 10_000
+_MAX_LOGGED_TEXT = 4096
+_BASE64_MEMBERS = {"bytesBase64Encoded", "encodedVideo", "imageBytes", "videoBytes"}
 
 
 class RequestLog:
@@ -36,6 +40,7 @@ class LeakLog:
 
     def add_entry(self, entry: dict[str, Any]) -> None:
         """Save an entry in the home."""
+        # Unlike the log, leaks are kept in the home: they are defects.
         self._store.execute("INSERT INTO leaks (body) VALUES (?)", json.dumps(entry))
 
     def list_entries(self) -> list[dict[str, Any]]:
@@ -44,3 +49,36 @@ class LeakLog:
             json.loads(row[0])
             for row in self._store.fetch_rows("SELECT body FROM leaks ORDER BY n")
         ]
+
+
+def summarize_json(value: Any, name: str = "") -> Any:
+    """Replace base64 and long texts in JSON by their size and digest.
+
+    Base64 is recognised by the name of its member, or as a data URI.
+    """
+    if isinstance(value, dict):
+        return {key: summarize_json(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [summarize_json(item, name) for item in value]
+    if not isinstance(value, str):
+        return value
+    head, mark, data = value.partition(";base64,")
+    if mark and head.startswith("data:"):
+        return {"type": head.removeprefix("data:")} | _digest_base64(data)
+    return _digest_base64(value) if name in _BASE64_MEMBERS else _shorten_text(value)
+
+
+def _digest_base64(text: str) -> dict[str, Any]:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        # Not base64, though its name says so: only its length is logged.
+        return {"characters": len(text)}
+    return {"bytes": len(data), "sha256": sha256(data).hexdigest()}
+
+
+def _shorten_text(text: str) -> Any:
+    if len(text) <= _MAX_LOGGED_TEXT:
+        return text
+    digest = sha256(text.encode()).hexdigest()
+    return {"characters": len(text), "sha256": digest, "head": text[:40]}

@@ -74,6 +74,7 @@ def parse_number(name: str, value: object, maximum: float = math.inf) -> float:
     Raises:
         ValueError: the value is not such a number.
     """
+    # bool is a subclass of int, and `true` is not a number of seconds.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= maximum:
         limit = f"from 0 to {maximum:g}" if math.isfinite(maximum) else "of at least 0"
         raise ValueError(f"{name} {value!r}: must be a number {limit}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 
+# `unsettled` keeps the check for due tasks cheap; `bills` is unique per task and state.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tasks (
@@ -37,7 +38,11 @@ class Store:
         # Reentrant: a transaction holds it while the statements inside take it again.
         self._lock = threading.RLock()
         self._db = sqlite3.connect(
-            home / "sandbox.db", isolation_level=None, check_same_thread=False, timeout=30
+            # Transactions are begun by hand, as IMMEDIATE; Python's own would begin as readers.
+            home / "sandbox.db",
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=30,
         )
         # Two processes may open a new home at once, and a change of journal mode does not wait.
         with FileLock(home / "sandbox.lock"):
@@ -50,6 +55,7 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """Run a block as one transaction, alone among all processes of this home."""
         with self._lock:
+            # A deferred transaction that turns into a writer can fail instead of waiting.
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield

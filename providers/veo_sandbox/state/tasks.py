@@ -99,6 +99,7 @@ class Task:
     @property
     def due_at(self) -> float:
         """When its money is settled; a task that never ends is given up after its retention."""
+        # Settled at once, whatever the outcome.
         if self.order.billing == "on_accept":
             return self.created_at
         return (
@@ -127,6 +128,7 @@ class TaskState:
 def compute_state(task: Task, now: float) -> TaskState:
     """Return the state at a time of the sandbox's clock: a pure function of the task's facts."""
     share = (now - task.created_at) / task.service_s if task.service_s else 1.0
+    # First: even a finished task is unknown after its retention.
     if now >= task.expires_at:
         return TaskState("gone", 1.0)
     if task.outcome.end == "never":
@@ -139,6 +141,7 @@ def compute_state(task: Task, now: float) -> TaskState:
 
 def create_task(order: Order, seq: int, now: float, settings: Settings) -> Task:
     """Turn an order into a task, with what is left to chance drawn from the seed and the number."""
+    # The number makes draws differ between tasks and equal between runs.
     random = Random(f"{settings.seed}:{seq}")  # noqa: S311 - repeatable play, not a secret
     # Drawn before the latency, which takes one or two draws: outcomes do not depend on it.
     roll = random.random()
@@ -195,6 +198,7 @@ class TaskTable:
 
     def find_by_suffix(self, suffix: str) -> Task | None:
         """Return the newest task whose id ends with `tail`."""
+        # SQLite has no index for suffixes; a scan is cheap for the few clients that omit the model.
         sql = "SELECT id FROM tasks WHERE substr(id, -length(?)) = ? ORDER BY seq DESC LIMIT 1"
         rows = self._store.fetch_rows(sql, suffix, suffix)
         return self.find(rows[0][0]) if rows else None
@@ -252,6 +256,7 @@ class TaskTable:
 
 
 def _to_json(task: Task) -> str:
+    # Prompts stay readable in the database.
     return json.dumps(task, ensure_ascii=False, default=_fields_of)
 
 
