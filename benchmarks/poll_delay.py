@@ -99,7 +99,7 @@ def _targets(title: str, name: str, seen: Delay, least: float) -> list[Target]:
 def _schedules(known: Durations) -> dict[str, tuple[Schedule, float | None]]:
     return {
         FINE: (lambda at, progress: poll_delay(at, known, progress), 0.01),
-        BLIND: (lambda at, _: poll_delay(at, known, tells=False), None),
+        BLIND: (lambda at, _: poll_delay(at, known, reports_progress=False), None),
         "veo, progress expected but never reported": (lambda at, _: poll_delay(at, known), None),
         "veo, no progress, nothing observed": (lambda at, _: poll_delay(at, PRIOR), None),
         "fixed 5 s": (lambda _, __: 5.0, None),

@@ -20,6 +20,7 @@ from cassette_session import (
     unplayed,
 )
 from laozhang import CAPTURED, FILE
+from polling import poll
 
 from veo.errors import VeoError
 from veo.files.mp4 import find_defect
@@ -151,7 +152,7 @@ def test_refused(take: Take, session: Session) -> None:
 @played_by([take for take in of("capture") if not take.requests])
 def test_captured_task(session: Session) -> None:
     """The one completed task that was published: wrong model, wrong seconds, three addresses."""
-    update = session.provider.poll(CAPTURED["id"])
+    update = poll(session.provider, CAPTURED["id"])
 
     assert update.stage is Stage.READY
     assert update.video == RemoteVideo(FILE)

@@ -33,7 +33,7 @@ class Watch:
         self.over: list[ActiveJob] = []
         self.bench = bench
         self.follower = Follower(
-            bench.ledger, self._lease, begin or self.begun.append, self.over.append, every_s=3600
+            bench.ledger, self._lease, begin or self.begun.append, self.over.append, interval_s=3600
         )
 
     def _lease(self, records: list[Record]) -> list[Record]:
@@ -61,7 +61,7 @@ def test_a_job_in_other_hands_is_left_alone(watch: Watch) -> None:
     """While its owner lives nothing is begun and nothing is over."""
     followed(watch)
 
-    watch.follower.look()
+    watch.follower.read_rows()
 
     assert (watch.begun, watch.over) == ([], [])
 
@@ -73,8 +73,8 @@ def test_its_changes_are_seen(watch: Watch) -> None:
     mine.on_change = lambda work: told.append(work.record.state)
     watch.bench.ledger.move_job(theirs.record, State.SUBMITTING)
 
-    watch.follower.look()
-    watch.follower.look()
+    watch.follower.read_rows()
+    watch.follower.read_rows()
 
     assert told == [State.SUBMITTING]
 
@@ -85,8 +85,8 @@ def test_its_end_is_the_end(watch: Watch) -> None:
     watch.bench.script_success()
     watch.bench.run_job(theirs)
 
-    watch.follower.look()
-    watch.follower.look()
+    watch.follower.read_rows()
+    watch.follower.read_rows()
 
     assert [mine] == watch.over
     assert mine.record.state is State.DONE
@@ -99,7 +99,7 @@ def test_an_unknown_outcome_is_an_end(watch: Watch) -> None:
     sent = watch.bench.ledger.move_job(theirs.record, State.SUBMITTING)
     watch.bench.ledger.move_job(sent, State.UNKNOWN, owner=None)
 
-    watch.follower.look()
+    watch.follower.read_rows()
 
     assert [mine] == watch.over
     assert isinstance(mine.error, UnknownOutcomeError)
@@ -110,7 +110,7 @@ def test_a_job_that_was_let_go_is_taken_over(watch: Watch) -> None:
     theirs, mine = followed(watch)
     watch.bench.ledger.release_leases("me", [theirs.record.id])
 
-    watch.follower.look()
+    watch.follower.read_rows()
 
     assert [mine] == watch.begun
     assert mine.record.owner == "follower"
@@ -123,8 +123,8 @@ def test_patience_ends_the_following_not_the_job(watch: Watch) -> None:
     watch.bench.ledger.move_job(theirs.record, State.SUBMITTING)
     mine.wait_s = 0.0
 
-    watch.follower.look()
-    watch.follower.look()
+    watch.follower.read_rows()
+    watch.follower.read_rows()
 
     assert [mine] == watch.over
     assert isinstance(mine.error, StillRunningError)

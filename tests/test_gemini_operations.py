@@ -10,6 +10,7 @@ from google_routes import CLIP, NAME, express, gemini
 from google_routes import PLATFORM_NAME as LONG
 from hypothesis import given
 from hypothesis import strategies as st
+from polling import poll
 
 from veo.errors import GenerationError, ModeratedError, VeoError
 from veo.update import Stage, Update
@@ -22,13 +23,13 @@ class Replying:
     def __init__(self, make: Callable[[str], Gemini | Vertex]) -> None:
         self.provider = make("http://127.0.0.1:9")
         self.body = b""
-        http = self.provider._sdk._client._api_client._httpx_client
+        http = self.provider._sdk._client._api_client._async_httpx_client
         http._transport = httpx.MockTransport(lambda _: httpx.Response(200, content=self.body))
 
     def poll(self, body: Any, task_id: str = NAME) -> Update:
         """What the provider makes of a body."""
         self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.provider.poll(task_id)
+        return poll(self.provider, task_id)
 
 
 @pytest.fixture(scope="module")

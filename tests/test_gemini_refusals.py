@@ -12,10 +12,11 @@ from google_routes import FAST as MODEL
 from google_routes import NAME, gemini, submit
 from hypothesis import given
 from hypothesis import strategies as st
+from polling import poll
 from recording_server import RecordingServer, Reply
 
 from veo import errors
-from veo.http.client import Response
+from veo.http import Response
 from veo_gemini import Gemini
 from veo_gemini import sdk_client as sdk
 from veo_gemini.error_table import ERROR_RULES, Verb, error_of
@@ -155,7 +156,7 @@ def test_a_poll_that_is_refused_says_nothing_about_money() -> None:
     """The job was accepted long ago: no refusal of a poll can tell that it was not."""
     kinds = {}
     for status in (400, 401, 403, 404, 429, 500, 503):
-        error = refused(refusal(status, "No."), lambda provider: provider.poll(NAME))
+        error = refused(refusal(status, "No."), lambda provider: poll(provider, NAME))
         kinds[status] = type(error)
         assert None is error.charged
 
@@ -265,7 +266,7 @@ def test_a_missing_http_library_is_a_configuration_error(monkeypatch: pytest.Mon
     monkeypatch.setattr("google.genai._api_client.httpx2", None, raising=False)
 
     with pytest.raises(errors.ConfigError, match="httpx2"):
-        gemini("http://127.0.0.1:9").poll(NAME)
+        poll(gemini("http://127.0.0.1:9"), NAME)
 
 
 @given(

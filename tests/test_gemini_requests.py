@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from google_routes import CLIP, FAST, NAME, asset, gemini, picture, submit
+from polling import poll
 from recording_server import RecordingServer, Reply
 
 from veo.errors import AuthError, ConfigError, KeyMissingError, ProtocolError
@@ -103,7 +104,7 @@ def test_a_request_is_one_post_with_exactly_the_captured_body(
 
 def test_a_poll_is_one_get_of_the_operation(google: RecordingServer) -> None:
     """A task is asked for by its name alone, as after a restart."""
-    update = gemini(google.url).poll(NAME)
+    update = poll(gemini(google.url), NAME)
 
     assert (update.stage, update.task_id, update.progress) == (Stage.RUNNING, NAME, None)
     assert ("GET", f"/v1beta/{NAME}", b"") == (
@@ -117,7 +118,7 @@ def test_the_key_travels_in_its_header_and_nowhere_else(google: RecordingServer)
     """x-goog-api-key carries the key; path and body do not."""
     provider = gemini(google.url)
     submit(provider)
-    provider.poll(NAME)
+    poll(provider, NAME)
 
     for asked in google.requests:
         assert asked.headers["x-goog-api-key"] == "sandbox-key"
@@ -128,14 +129,14 @@ def test_every_request_has_a_time_limit(google: RecordingServer) -> None:
     """The limit is in force, as the header shows in which the SDK repeats it in seconds."""
     provider = gemini(google.url)
     submit(provider)
-    provider.poll(NAME)
+    poll(provider, NAME)
 
     assert [asked.headers["x-server-timeout"] for asked in google.requests] == ["180", "60"]
 
 
 def test_a_base_url_may_have_a_path(google: RecordingServer) -> None:
     """A gateway below a path is asked below that path."""
-    gemini(f"{google.url}/proxy/gem").poll(NAME)
+    poll(gemini(f"{google.url}/proxy/gem"), NAME)
 
     assert f"/proxy/gem/v1beta/{NAME}" == google.only_request.path
 
@@ -191,10 +192,10 @@ def test_many_threads_share_one_client(
     assert made == [1]
 
 
-def test_no_connection_is_kept(google: RecordingServer) -> None:
+def test_a_paid_request_keeps_no_connection(google: RecordingServer) -> None:
     """A kept connection that the server closes would look like a lost answer, so none is."""
     provider = gemini(google.url)
-    provider.poll(NAME)
+    submit(provider)
     sockets = provider._sdk._client._api_client._httpx_client._transport._pool.connections
 
     assert sockets == []
@@ -211,7 +212,7 @@ def test_an_answer_that_names_no_operation_may_have_been_paid_for() -> None:
 def test_a_provider_without_a_key_says_so() -> None:
     """The missing key is a set-up error with a hint, before anything is sent."""
     with pytest.raises(KeyMissingError) as caught:
-        gemini("http://127.0.0.1:9", key=None).poll(NAME)
+        poll(gemini("http://127.0.0.1:9", key=None), NAME)
 
     assert "aistudio" in caught.value.hint
 

@@ -9,6 +9,7 @@ from google_routes import PLACE, asset, express, picture, project, submit
 from google_routes import PLATFORM_FAST as FAST
 from google_routes import PLATFORM_NAME as NAME
 from platform_server import platform, service_account
+from polling import poll
 from recording_server import RecordingServer, Reply
 
 from veo.errors import (
@@ -100,7 +101,7 @@ def test_an_express_key_needs_no_project(google: RecordingServer) -> None:
     """Create without a project, ask by the operation's full name; the key in its header."""
     vertex = express(google.url)
     submit(vertex)
-    update = vertex.poll(NAME)
+    update = poll(vertex, NAME)
 
     create, ask = google.requests
     assert f"/v1beta1/{MODEL}:predictLongRunning" == create.path
@@ -115,7 +116,7 @@ def test_credentials_go_with_their_project(google: RecordingServer) -> None:
     """Application-default credentials name the project; a bearer token is fetched once."""
     vertex = project(google.url)
     submit(vertex)
-    vertex.poll(NAME)
+    poll(vertex, NAME)
 
     token, create, ask = google.requests
     assert token.path == "/token"
@@ -211,7 +212,7 @@ def test_refusals_are_read_as_those_of_the_developer_api() -> None:
         with pytest.raises(ModelUnavailableError) as caught:
             submit(vertex)
         with pytest.raises(TaskNotFoundError):
-            vertex.poll(NAME)
+            poll(vertex, NAME)
 
     assert "2026-11-17" in caught.value.hint
 
@@ -223,7 +224,7 @@ def test_without_key_and_credentials_the_error_says_how_to_get_some(
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
 
     with pytest.raises(KeyMissingError) as caught:
-        project("http://127.0.0.1:9").poll(NAME)
+        poll(project("http://127.0.0.1:9"), NAME)
 
     assert "gcloud auth application-default login" in caught.value.hint
 

@@ -24,8 +24,7 @@ from veo.errors import (
     UnreachableError,
     VeoError,
 )
-from veo.http import transport
-from veo.http.client import ApiClient, to_byte_stream
+from veo.http import ApiClient, environment, to_byte_stream
 from veo.key import Key
 
 KEY = Key("sandbox-key")
@@ -34,11 +33,9 @@ KEY = Key("sandbox-key")
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """Proxies are read once a process: a test that sets some must not meet another's."""
-    transport._proxies.cache_clear()
-    transport._certificates.cache_clear()
+    environment.reset()
     yield
-    transport._proxies.cache_clear()
-    transport._certificates.cache_clear()
+    environment.reset()
 
 
 def api(url: str, key: Key = KEY, **options: float) -> ApiClient:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from laozhang import FILE, KEY, chat_at, ignore, picture, request, tasks_at
+from polling import poll
 from recording_server import RecordingServer, Reply
 
 from veo.errors import (
@@ -43,7 +44,7 @@ Start = Callable[..., "Sandbox"]
 def finished(route: LaoZhangAsync, task_id: str) -> RemoteVideo:
     """The video of a task, once there is one."""
     for _ in range(600):
-        update = route.poll(task_id)
+        update = poll(route, task_id)
         if update.video:
             return update.video
         time.sleep(0.02)
@@ -175,28 +176,28 @@ def test_no_connection_means_nothing_was_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind"),
+    ("fault", "count", "kind"),
     [
-        ("task_not_exist", TaskNotFoundError),
-        ("garbage_json", ProtocolError),
-        ("garbage_bytes", ProtocolError),
-        ("html_200", ProtocolError),
-        ("http_429", BusyError),
-        ("http_502_html", ProtocolError),
-        ("reset", ResponseLostError),
+        ("task_not_exist", 1, TaskNotFoundError),
+        ("garbage_json", 1, ProtocolError),
+        ("garbage_bytes", 1, ProtocolError),
+        ("html_200", 1, ProtocolError),
+        ("http_429", 1, BusyError),
+        ("http_502_html", 1, ProtocolError),
+        ("reset", 2, ResponseLostError),  # aiohttp repeats a GET once
     ],
 )
 def test_a_poll_that_fails_says_nothing_about_the_task(
-    sandbox: Start, fault: str, kind: type[VeoError]
+    sandbox: Start, fault: str, count: int, kind: type[VeoError]
 ) -> None:
     """The next poll of the same task is answered as if nothing had been."""
     box = sandbox(latency="fixed:9999")
     route = tasks_at(box.url)
     task_id = str(route.submit(request(), ignore).task_id)
-    box.fault(fault, on="poll", first=1)
+    box.fault(fault, on="poll", first=count)
     with pytest.raises(kind):
-        route.poll(task_id)
-    assert route.poll(task_id).stage in {Stage.SUBMITTED, Stage.RUNNING}
+        poll(route, task_id)
+    assert poll(route, task_id).stage in {Stage.SUBMITTED, Stage.RUNNING}
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_a_task_that_fails_is_an_update(sandbox: Start, fault: str) -> None:
     route = tasks_at(box.url)
     update = route.submit(request(), ignore)
     for _ in range(300):
-        update = route.poll(str(update.task_id))
+        update = poll(route, str(update.task_id))
         if update.stage is Stage.FAILED:
             break
         time.sleep(0.02)
@@ -379,7 +380,7 @@ def test_a_file_cut_before_its_first_byte_is_a_lost_answer(storage: RecordingSer
 def test_odd_ids_stay_one_part_of_the_path(api: RecordingServer) -> None:
     """The id goes out encoded, and comes back as it was."""
     api.reply = Reply({"id": "a/b?c", "status": "queued"})
-    assert tasks_at(api.url).poll("a/b?c").task_id == "a/b?c"
+    assert poll(tasks_at(api.url), "a/b?c").task_id == "a/b?c"
     assert api.only_request.path == "/v1/videos/a%2Fb%3Fc"
 
 

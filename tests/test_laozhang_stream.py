@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from laozhang import FILE, KEY, LINES, STREAM, chat_at, ignore, picture, request, stream
+from polling import poll
 from recording_server import RecordingServer, Reply
 
 from veo.errors import (
@@ -246,7 +247,7 @@ def test_a_failed_chat_says_all_that_it_heard(api: RecordingServer) -> None:
 def test_a_stream_has_no_tasks() -> None:
     """There is nothing to poll."""
     with pytest.raises(TaskNotFoundError, match="no tasks"):
-        chat_at("http://127.0.0.1:9").poll("x")
+        poll(chat_at("http://127.0.0.1:9"), "x")
 
 
 def test_a_chats_video_is_fetched_without_the_key(api: RecordingServer) -> None:

@@ -142,8 +142,8 @@ def test_no_poll_is_spent_on_looking_for_progress_that_is_never_told() -> None:
     known = Durations(180.0, 0.35)
 
     assert poll_delay(0.0, known) == 10.0
-    assert poll_delay(0.0, known, tells=False) > 60.0
-    assert poll_delay(100.0, known) == poll_delay(100.0, known, tells=False)
+    assert poll_delay(0.0, known, reports_progress=False) > 60.0
+    assert poll_delay(100.0, known) == poll_delay(100.0, known, reports_progress=False)
 
 
 def test_very_quick_models_are_still_waited_for() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo.engine.rate_limit import MINUTE, RateLimiter
+from veo.engine.rate_limit import MINUTE_S, RateLimiter
 
 STEPS = st.lists(
     st.tuples(
@@ -39,7 +39,7 @@ def test_never_more_than_allowed(most: int, minute: int, steps: list[tuple[str, 
             now += 2.5 * number
         assert len(inside) <= most
         assert 1 <= gate.capacity <= most
-        assert len([at for at in sent if at > now - MINUTE]) <= minute
+        assert len([at for at in sent if at > now - MINUTE_S]) <= minute
 
 
 @given(st.integers(1, 5), st.integers(1, 8), STEPS)

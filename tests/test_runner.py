@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scripted import ACCEPTED, Bench
+from scripted import ACCEPTED, Bench, take_step
 
-from veo.engine.step import step
 from veo.errors import KeyMissingError
 from veo.ledger import State
 from veo.runtime.runner import JobRunner
@@ -23,7 +22,7 @@ def test_a_job_without_a_key_ends_nothing_but_its_own_work(tmp_path: Path) -> No
     bench.set_script("submit", ACCEPTED)
     first, second = bench.plan_job("one"), bench.plan_job("two")
     for work in (first, second):
-        step(bench.context, work)
+        take_step(bench.context, work)
     missing = KeyMissingError("no key")
     asked = []
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image as Pil
-from scripted import ACCEPTED, MP4_DATA, READY, RUNNING, VIDEO, Bench
+from scripted import ACCEPTED, MP4_DATA, READY, RUNNING, VIDEO, Bench, take_step
 
 from veo.engine.context import WAIT_FOR_CAPACITY, ActiveJob
-from veo.engine.step import step
 from veo.errors import (
     AuthError,
     BusyError,
@@ -129,7 +128,7 @@ def test_retry_after_is_honoured(bench: Bench) -> None:
     work = bench.plan_job()
     before = bench.now
 
-    when = step(bench.context, work)
+    when = take_step(bench.context, work)
 
     assert when == before + 77.0
     assert work.record.state is State.PLANNED
@@ -138,10 +137,10 @@ def test_retry_after_is_honoured(bench: Bench) -> None:
 def test_a_busy_provider_is_slowed_for_every_job(bench: Bench) -> None:
     """After a 429 for one job, no other job of that provider is sent either."""
     bench.set_script("submit", BusyError("429", retry_after=30.0))
-    step(bench.context, bench.plan_job())
+    take_step(bench.context, bench.plan_job())
     other = bench.plan_job()
 
-    when = step(bench.context, other)
+    when = take_step(bench.context, other)
 
     assert when == pytest.approx(bench.now + 30.0)
     assert bench.provider.count_calls("submit") == 1
@@ -219,7 +218,7 @@ def test_a_stream_that_died_after_acceptance_is_unknown_and_charged(accepting: B
     accepting.set_script("submit", die)
     work = accepting.plan_job()
     with pytest.raises(KeyboardInterrupt):
-        step(accepting.context, work)
+        take_step(accepting.context, work)
 
     found = accepting.run_job(ActiveJob(work.record))
 
@@ -508,9 +507,9 @@ def test_a_full_provider_parks_the_next_job(tmp_path: Path) -> None:
     """Not more jobs in flight than allowed; the next waits without a clock."""
     bench = Bench(tmp_path, max_in_flight=1)
     bench.set_script("submit", ACCEPTED)
-    step(bench.context, bench.plan_job())
+    take_step(bench.context, bench.plan_job())
 
-    assert step(bench.context, bench.plan_job()) == WAIT_FOR_CAPACITY
+    assert take_step(bench.context, bench.plan_job()) == WAIT_FOR_CAPACITY
     assert bench.provider.count_calls("submit") == 1
     bench.ledger.close()
 

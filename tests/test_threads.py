@@ -1,89 +1,114 @@
-"""Threads that do one kind of step, and when there is time for more of them."""
+"""Threads for steps that block: as many as are needed, up to a limit."""
 
+import asyncio
 import threading
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from veo.engine import threads as pool
-from veo.engine.load import Load
-from veo.engine.threads import Pool
+from veo.engine import threads
+from veo.engine.threads import ThreadPool
 
 
-def hands(name: str) -> list[threading.Thread]:
-    """The living threads of a pool."""
-    return [each for each in threading.enumerate() if each.name.startswith(f"veo-{name}-")]
+@pytest.fixture
+def pool() -> Iterator[ThreadPool]:
+    """A pool of two threads."""
+    pool = ThreadPool("test", 2)
+    yield pool
+    pool.close(wait=True)
 
 
-def test_work_waits_for_a_thread_and_all_of_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is put before there is a thread is done by the first one that comes."""
-    monkeypatch.setattr(pool, "EAGER", 0)
-    done: list[Any] = []
-    three = threading.Semaphore(0)
-    threads = Pool("work", 2, lambda work: (done.append(work), three.release())[0])
-    for number in (1, 2, 3):
-        threads.put(number)  # type: ignore[arg-type]
-    assert threads.short
-    threads.relieve()
-    assert all(three.acquire(timeout=10) for _ in range(3))
-    threads.close(wait=True)
-    assert done == [1, 2, 3]
-    assert not hands("work")
+def live_threads() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name.startswith("veo-test-")]
 
 
-def test_the_first_threads_come_at_once() -> None:
-    """Nobody has to ask for them."""
-    done = threading.Semaphore(0)
-    threads = Pool("eager", 2, lambda _: done.release())
-    threads.put(1)  # type: ignore[arg-type]
-    assert done.acquire(timeout=10)
-    threads.close(wait=True)
+def test_calls_wait_for_a_thread_and_all_are_made(pool: ThreadPool) -> None:
+    """There are never more threads than the limit."""
+    go = threading.Event()
+    futures = [pool.start(lambda n=n: (go.wait(10), n)[1]) for n in range(5)]
+    busy = len(live_threads())
+    go.set()
+
+    assert [future.result(10) for future in futures] == list(range(5))
+    assert busy == 2
 
 
-def test_fewer_may_work_after_a_throttle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who works goes on; who is done leaves what waits to the few that may work."""
-    monkeypatch.setattr(pool, "FEW", 1)
-    begun, held = threading.Semaphore(0), threading.Semaphore(0)
-    done: list[Any] = []
+def test_an_error_reaches_the_caller(pool: ThreadPool) -> None:
+    """The thread goes on with the next call."""
 
-    def work(piece: Any) -> None:
-        begun.release()
-        held.acquire()
-        done.append(piece)
+    async def divide() -> float:
+        with pytest.raises(ZeroDivisionError):
+            await pool.run(lambda: 1 / 0)
+        return await pool.run(lambda: 1 / 2)
 
-    threads = Pool("throttled", 2, work)
-    for number in (1, 2, 3):
-        threads.put(number)  # type: ignore[arg-type]
-    assert all(begun.acquire(timeout=10) for _ in range(2))
-    threads.throttle()
-    held.release(3)
-    assert begun.acquire(timeout=10)
-    threads.close(wait=True)
-    assert sorted(done) == [1, 2, 3]
+    assert asyncio.run(divide()) == 0.5
 
 
-def test_a_thread_without_work_ends_and_another_takes_its_place(
-    monkeypatch: pytest.MonkeyPatch,
+def test_an_idle_thread_is_used_again(pool: ThreadPool) -> None:
+    """One call after the other needs one thread."""
+    for number in range(5):
+        assert pool.start(lambda n=number: n).result(10) == number
+        wait_until_idle(pool)
+
+    assert len(live_threads()) == 1
+
+
+def wait_until_idle(pool: ThreadPool) -> None:
+    while pool._idle_count < len(pool._threads):
+        threading.Event().wait(0.001)
+
+
+def test_a_thread_without_calls_ends_and_another_takes_its_place(
+    pool: ThreadPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Idle threads hold connections and memory; work that comes later is done all the same."""
-    monkeypatch.setattr(pool, "IDLE_S", 0.01)
-    done = threading.Semaphore(0)
-    threads = Pool("brief", 1, lambda _: done.release())
-    for number in (1, 2):
-        threads.put(number)  # type: ignore[arg-type]
-        while threads.short:
-            threads.relieve()
-        assert done.acquire(timeout=10)
-        for hand in hands("brief"):
-            hand.join(timeout=10)
-        assert not hands("brief")
-    threads.close(wait=True)
+    """Idle threads hold connections and memory; calls that come later are made all the same."""
+    monkeypatch.setattr(threads, "IDLE_S", 0.01)
+    for number in range(2):
+        assert pool.start(lambda n=number: n).result(10) == number
+        for thread in live_threads():
+            thread.join(10)
+        assert not live_threads()
 
 
-def test_a_process_that_takes_a_whole_core_has_no_time_to_spare() -> None:
-    """It is looked at a while at a time; what is seen counts until the next look."""
-    load = Load()
-    seen = [load.light(*at) for at in ((10.0, 1.0), (10.06, 1.06), (10.07, 1.06), (10.2, 1.1))]
+def test_a_cancelled_call_is_not_made(pool: ThreadPool) -> None:
+    """One that waits for a thread is dropped; one that has begun goes on."""
+    begun, go = threading.Semaphore(0), threading.Event()
+    calls: list[str] = []
 
-    assert seen == [True, False, False, True]
-    assert load.light(10.3, 1.5) is False
+    def call(name: str) -> None:
+        begun.release()
+        go.wait(10)
+        calls.append(name)
+
+    async def cancel() -> None:
+        tasks = [asyncio.create_task(pool.run(call, name)) for name in ("a", "b", "c")]
+        await asyncio.to_thread(lambda: [begun.acquire(timeout=10) for _ in range(2)])
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(cancel())
+    go.set()
+    pool.close(wait=True)
+    assert sorted(calls) == ["a", "b"]
+
+
+def test_close_waits_for_all_calls_or_for_none() -> None:
+    """Paid requests have to be finished, downloads need not be."""
+    pool = ThreadPool("test", 1)
+    go, calls = threading.Event(), []
+    futures = [pool.start(lambda n=n: calls.append(n)) for n in range(3)]
+    pool.close(wait=True)
+    assert all(future.done() for future in futures)
+    assert calls == [0, 1, 2]
+
+    begun = threading.Event()
+    blocked = pool.start(lambda: (begun.set(), go.wait(10)))
+    assert begun.wait(10)
+    dropped = pool.start(calls.append, 3)
+    pool.close(wait=False)
+    assert not blocked.done()
+    go.set()
+    assert blocked.result(10)
+    pool.close(wait=True)
+    assert not dropped.done()

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from veo.errors import UnknownProviderError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
     from importlib.metadata import EntryPoints
 
     from veo.key import Key
     from veo.model import Facts, Model
     from veo.request import Request
     from veo.update import RemoteVideo, Report, Update
+
+    PollCoroutine = Coroutine[Any, Any, Update]
 
 GROUP = "veo.providers"
 _log = logging.getLogger(__name__)
@@ -41,25 +44,17 @@ class ByteStream:
     close: Callable[[], None] = field(default=lambda: None)
 
 
-class Asked(Protocol):
-    """A poll that was sent, and whose answer is still to be read."""
+def run_in_thread(poll: Callable[[Any, str], Update]) -> Callable[[Any, str], PollCoroutine]:
+    """Turn a ``poll`` that blocks into the coroutine that ``Provider`` asks for.
 
-    @property
-    def socket(self) -> int | None:
-        """The file descriptor that becomes readable as the answer comes.
+    The calls share the threads of the event loop's default executor.
+    """
 
-        None where there is nothing to wait for but ``read`` itself.
-        """
+    @wraps(poll)
+    async def poll_in_thread(self: Any, task_id: str) -> Update:
+        return await asyncio.to_thread(poll, self, task_id)
 
-    @property
-    def until(self) -> float:
-        """When the answer counts as lost, on the monotonic clock (seconds)."""
-
-    def ready(self) -> bool:
-        """Take in what has come, without waiting; whether ``read`` will not wait now."""
-
-    def read(self) -> Update:
-        """The answer, once; waits for it if need be. Raises what ``poll`` raises."""
+    return poll_in_thread
 
 
 class Provider(Protocol):
@@ -87,8 +82,12 @@ class Provider(Protocol):
         within the call reports along the way, first of all the moment it is accepted.
         """
 
-    def poll(self, task_id: str) -> Update:
-        """Ask once how the task is doing; free of charge. A failed task is an Update, no error."""
+    async def poll(self, task_id: str) -> Update:
+        """Query the task once; free of charge. A failed task is an ``Update``, not an error.
+
+        It runs on the event loop that all polls share, so it must not block. A provider that has
+        no asynchronous client writes ``poll = run_in_thread(_poll)``.
+        """
 
     def open(self, video: RemoteVideo, offset: int = 0) -> ByteStream:
         """The bytes of a finished video, from an offset if the server can.
@@ -96,20 +95,6 @@ class Provider(Protocol):
         Raises:
             NotReadyError: Ask again a little later.
             GoneError: The file is gone for good.
-        """
-
-
-@runtime_checkable
-class Asking(Protocol):
-    """A provider whose polls can be sent now and read later, thousands at a time.
-
-    Without it each poll under way keeps a thread.
-    """
-
-    def ask(self, task_id: str, *, wait: bool = True) -> Asked | None:
-        """Send what ``poll`` sends; reading the answer gives and raises what ``poll`` does.
-
-        None where it cannot be done in two steps, or, unless it may ``wait``, not at once.
         """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -47,9 +48,12 @@ class Route(ABC):
         sdk, source, config = self._sdk, self._source(request), self._config(request)
         return wire.read_submit_response(sdk.generate(model, source, config))
 
-    def poll(self, task_id: str) -> Update:
-        """Ask once how the operation is doing."""
-        return wire.update(self._sdk.operation(task_id), task_id)
+    async def poll(self, task_id: str) -> Update:
+        """Query the operation once."""
+        sdk = self._ready
+        if sdk is None:  # the import takes half a second, and the credentials may be asked for
+            sdk = await asyncio.to_thread(lambda: self._sdk)
+        return wire.update(await sdk.poll_operation(task_id), task_id)
 
     @property
     def _sdk(self) -> Sdk:

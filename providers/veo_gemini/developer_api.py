@@ -11,7 +11,7 @@ from veo_gemini import convert as wire
 from veo_gemini.base import Route
 
 if TYPE_CHECKING:
-    from veo.http.client import ApiClient
+    from veo.http import ApiClient
     from veo.key import Key
     from veo.provider import ByteStream, ProviderClass
     from veo.request import Request
@@ -67,7 +67,7 @@ class Gemini(Route):
 
     @cached_property
     def _http(self) -> ApiClient:
-        from veo.http.client import ApiClient  # noqa: PLC0415
+        from veo.http import ApiClient  # noqa: PLC0415
 
         auth = {"x-goog-api-key": self._key.reveal()}
         return ApiClient(self._connection.base_url, auth=auth, key=self._key)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from veo.errors import GoneError, ProtocolError
-from veo.http.client import CHUNK, ApiClient, to_byte_stream
+from veo.http import CHUNK_BYTES, ApiClient, to_byte_stream
 from veo.key import Key
 from veo.provider import ByteStream
 from veo_gemini.error_table import error_of
@@ -76,4 +76,6 @@ def build_object_path(uri: str) -> str:
 
 def _split_chunks(data: bytes, offset: int) -> Iterator[bytes]:
     view = memoryview(data)
-    return (bytes(view[start : start + CHUNK]) for start in range(offset, len(data), CHUNK))
+    return (
+        bytes(view[start : start + CHUNK_BYTES]) for start in range(offset, len(data), CHUNK_BYTES)
+    )

@@ -1,16 +1,19 @@
-"""google-genai on a short leash, and everything that it can raise as errors of ours.
+"""google-genai without retries, and everything that it can raise as errors of ours.
 
-It never retries, redirects or reuses a connection here: a kept connection that the server has
-just closed would look like a lost answer. Every call has a time limit. Whatever is not a 200 is
-taken from the HTTP client before the SDK reads it, so that no text and no header gets lost.
+Paid requests use the SDK's synchronous client: it neither redirects nor keeps a connection, because
+a kept connection that the server has just closed would look like a lost response. Polls use
+``client.aio``, whose HTTP client is httpx over ``PollSession``; left alone the SDK would choose
+aiohttp where it is installed, and repeat requests by itself. Every call has a time limit. Any
+status but 200 is taken from the HTTP client before the SDK reads it, so that no text and no header
+gets lost.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -25,21 +28,30 @@ from veo.errors import (
     UnreachableError,
     VeoError,
 )
-from veo.http.client import Response
+from veo.http import Response
+from veo.http.environment import find_proxy, tls_context
+from veo.http.failures import unreachable_error
+from veo.http.poll_session import PollSession
+from veo.http.urls import get_origin
 from veo.key import Key
 from veo_gemini.credentials import refused
 from veo_gemini.error_table import error_of
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterator
 
     from veo.model import Model
     from veo_gemini.error_table import Verb
 
 CONNECT_S = 10.0
-ASK_MS = 60_000
+POLL_MS = 60_000
 SUBMIT_MS = 180_000
+# The Agent Platform sends a finished video within the response to a poll, in base64.
+MAX_BYTES = 512 << 20
+SECRET_HEADERS = ("x-goog-api-key", "authorization")
+# aiohttp writes these by itself, for the encodings that it can decode.
+_OWN_HEADERS = {"host", "connection", "accept-encoding", "content-length", "transfer-encoding"}
+_BODY_HEADERS = {"content-encoding", "content-length", "transfer-encoding"}
 
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -66,11 +78,14 @@ class Sdk:
     def __init__(self, base_url: str, **credentials: Any) -> None:
         self._base_url = base_url
         self._key = Key(credentials.get("api_key", ""))
+        self._origin = _check_base_url(base_url)
         try:
             self._client = _client(base_url, credentials)
         except (ValueError, ImportError) as error:
             why = self._key.redact(str(error))
             raise ConfigError(f"google-genai cannot be set up: {why}") from error
+        except OSError as error:  # a certificate file that cannot be read
+            raise unreachable_error(self._origin, error) from error
 
     def generate(
         self, model: Model, source: dict[str, Any], config: dict[str, Any]
@@ -86,8 +101,15 @@ class Sdk:
                 ),
             )
 
-    def operation(self, name: str, verb: Verb = "poll") -> types.GenerateVideosOperation:
-        """One look at an operation, by its name."""
+    async def poll_operation(self, name: str) -> types.GenerateVideosOperation:
+        """Return the state of an operation, on a kept connection."""
+        if not PollSession.can_reach(self._origin):
+            return await asyncio.to_thread(self.operation, name, "poll")
+        with self._translated("poll"):
+            return await self._client.aio.operations.get(_named(name))
+
+    def operation(self, name: str, verb: Verb) -> types.GenerateVideosOperation:
+        """Return an operation with all that it carries. Blocks."""
         with self._translated(verb):
             return self._client.operations.get(_named(name))
 
@@ -122,17 +144,55 @@ class _Refusal(Exception):  # noqa: N818 - an answer on its way out of the SDK, 
         self.answer = answer
 
 
+class _PollTransport(httpx.AsyncBaseTransport):
+    """Sends what the SDK's asynchronous client asks for through a ``PollSession``.
+
+    Proxies, certificates, redirects, time limits and kept connections are then those of every
+    other provider's polls.
+    """
+
+    def __init__(self) -> None:
+        self._session = PollSession(CONNECT_S, POLL_MS / 1000, SECRET_HEADERS, max_bytes=MAX_BYTES)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url, body = str(request.url), await request.aread()
+        headers = {name: text for name, text in request.headers.items() if name not in _OWN_HEADERS}
+        if request.method == "GET":
+            response = await self._session.get(url, headers)
+        else:  # the Agent Platform polls with a POST, which is free as well
+            response = await self._session.request(request.method, url, headers, body)
+        # The body is decoded already.
+        kept = [pair for pair in response.headers.items() if pair[0].lower() not in _BODY_HEADERS]
+        return httpx.Response(response.status, headers=kept, content=response.body)
+
+
+def _check_base_url(base_url: str) -> str:
+    """Return the origin of a base URL."""
+    try:
+        return get_origin(base_url)
+    except ProtocolError:
+        raise ConfigError(f"base_url is not an http(s) URL: {base_url!r}") from None
+
+
 def _client(base_url: str, credentials: dict[str, Any]) -> genai.Client:
-    tls = _tls()
-    leash = httpx.Client(
+    tls = tls_context()
+    proxy = find_proxy(get_origin(base_url))
+    paid = httpx.Client(
         verify=tls,
+        proxy=proxy,
+        trust_env=False,  # ``veo.http.environment`` resolves proxies
         limits=httpx.Limits(max_keepalive_connections=0),
         event_hooks={"request": [_leaving], "response": [_arriving]},
     )
+    polls = httpx.AsyncClient(
+        transport=_PollTransport(),
+        event_hooks={"request": [_leaving_async], "response": [_arriving_async]},
+    )
     options = types.HttpOptions(
         base_url=base_url,
-        timeout=ASK_MS,
-        httpx_client=leash,
+        timeout=POLL_MS,
+        httpx_client=paid,
+        httpx_async_client=polls,
         client_args={"verify": tls},
         async_client_args={"verify": tls},
     )
@@ -142,12 +202,6 @@ def _client(base_url: str, credentials: dict[str, Any]) -> genai.Client:
         return genai.Client(http_options=options, **credentials)
     finally:
         logger.removeFilter(_about_keys)
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """The certificates, loaded once: the SDK alone would load them three times, 20 ms each."""
-    return httpx.create_ssl_context()
 
 
 def _about_keys(record: logging.LogRecord) -> bool:
@@ -166,14 +220,26 @@ def _leaving(request: httpx.Request) -> None:
 
 
 def _arriving(response: httpx.Response) -> None:
-    if response.status_code == httpx.codes.OK:
-        return
-    body = b""
-    with suppress(httpx.HTTPError):  # the status says enough
-        body = response.read()
-    raise _Refusal(
-        Response(response.status_code, response.headers, body, _secret(response.request))
-    )
+    if response.status_code != httpx.codes.OK:
+        body = b""
+        with suppress(httpx.HTTPError):  # the status says enough
+            body = response.read()
+        raise _refusal(response, body)
+
+
+async def _leaving_async(request: httpx.Request) -> None:
+    del request
+    _sent.set(True)
+
+
+async def _arriving_async(response: httpx.Response) -> None:
+    if response.status_code != httpx.codes.OK:
+        raise _refusal(response, await response.aread())
+
+
+def _refusal(response: httpx.Response, body: bytes) -> _Refusal:
+    key = _secret(response.request)
+    return _Refusal(Response(response.status_code, response.headers, body, key))
 
 
 def _secret(request: httpx.Request) -> Key:

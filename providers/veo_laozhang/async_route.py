@@ -10,8 +10,8 @@ from veo_laozhang import responses as wire
 from veo_laozhang.base import Route
 
 if TYPE_CHECKING:
-    from veo.http.client import Response
-    from veo.provider import Asked, Asking, Pingable, ProviderClass
+    from veo.http import Response
+    from veo.provider import Pingable, ProviderClass
     from veo.request import Request
     from veo.update import Report, Update
 
@@ -27,13 +27,9 @@ class LaoZhangAsync(Route):
             self._create(request), self.models.get(request.model or "")
         )
 
-    def poll(self, task_id: str) -> Update:
-        """One GET of the task."""
-        return wire.read_poll(self._http.get(bodies.task_path(task_id)), task_id)
-
-    def ask(self, task_id: str, *, wait: bool = True) -> Asked | None:
-        """The same GET, its answer to be read later."""
-        return self._http.ask(bodies.task_path(task_id), wire.read_poll, task_id, wait=wait)
+    async def poll(self, task_id: str) -> Update:
+        """Send one GET of the task."""
+        return wire.read_poll(await self._http.get_async(bodies.task_path(task_id)), task_id)
 
     def _create(self, request: Request) -> Response:
         model = self.models[request.model or ""]
@@ -48,7 +44,4 @@ if TYPE_CHECKING:
     _class: ProviderClass = LaoZhangAsync
 
     def _pings(route: LaoZhangAsync) -> Pingable:
-        return route
-
-    def _asks(route: LaoZhangAsync) -> Asking:
         return route

@@ -31,7 +31,7 @@ class Route:
     facts: ClassVar[Facts]
 
     def __init__(self, connection: Connection) -> None:
-        from veo.http.client import ApiClient  # noqa: PLC0415 - 90 ms that a list of models has no use for
+        from veo.http import ApiClient  # noqa: PLC0415 - 90 ms that a list of models has no use for
 
         key = _check_key(connection.key, self.facts)
         self.name = self.facts.name

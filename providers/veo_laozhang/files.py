@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from veo.errors import GoneError, NotReadyError, ProtocolError, SetupError, VeoError
-from veo.http.client import Response, to_byte_stream
+from veo.http import Response, to_byte_stream
 from veo.update import Stage
 from veo.wire.error_rules import response_error
 from veo.wire.values import parse_json
@@ -20,7 +20,7 @@ from veo_laozhang.error_table import get_error
 from veo_laozhang.responses import read_task
 
 if TYPE_CHECKING:
-    from veo.http.client import ApiClient, StreamingResponse
+    from veo.http import ApiClient, StreamingResponse
     from veo.provider import ByteStream
 
 NOT_READY_S = 4.0  # the wait that a sister reseller advises after `completed`

@@ -11,7 +11,7 @@ from veo.planning.check import effective_values
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from veo.http.client import Upload
+    from veo.http import Upload
     from veo.model import Model
     from veo.request import Request
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from veo.errors import VeoError
-    from veo.http.client import Response
+    from veo.http import Response
     from veo.model import Model
 
 _log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from veo.errors import VeoError
-    from veo.http.client import StreamingResponse
+    from veo.http import StreamingResponse
     from veo.provider import Connection, Pingable, ProviderClass
     from veo.request import Request
     from veo.update import Report
@@ -71,8 +71,8 @@ class LaoZhangSync(Route):
         finally:
             response.close()
 
-    def poll(self, task_id: str) -> NoReturn:
-        """There is nothing to ask.
+    async def poll(self, task_id: str) -> NoReturn:
+        """Raise: this route has no tasks.
 
         Raises:
             TaskNotFoundError: Always.

@@ -19,11 +19,12 @@ from cassette_cases import EARLIER, Take
 from cassette_scrub import Scrub
 from cassette_store import Shelf
 from google.oauth2.credentials import Credentials
+from polling import poll
 from recording_server import RecordingServer
 from vcr.stubs import VCRHTTPResponse
 
 from veo.errors import NotReadyError
-from veo.http.transport import origin
+from veo.http.urls import get_origin
 from veo.key import Key
 from veo.provider import Connection, Provider, find_provider
 from veo.update import RemoteVideo, Stage, Update
@@ -78,7 +79,7 @@ class Session:
             if told[-1].stage in (Stage.READY, Stage.FAILED):
                 return told
             self.wait()
-            told.append(self.provider.poll(str(told[-1].task_id)))
+            told.append(poll(self.provider, str(told[-1].task_id)))
         raise AssertionError(f"{_POLLS} polls and no end: {told[-1]}")
 
     def fetch(self, video: RemoteVideo, offset: int = 0) -> bytes:
@@ -169,7 +170,7 @@ def _late(behind: Any) -> bool:
 def _home(take: Take, facts: Facts) -> str:
     """What the cassette calls the API's host: with a project, the platform's is its region's."""
     base_url = regional_url(facts.base_url, "us-central1") if take.options else facts.base_url
-    return origin(base_url).removesuffix(":443")
+    return get_origin(base_url).removesuffix(":443")
 
 
 def _provider(take: Take, base_url: str, key: str, **recording: Any) -> Provider:

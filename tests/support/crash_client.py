@@ -27,6 +27,10 @@ from veo.key import Key
 from veo.ledger import Ledger, Record, State
 from veo.ledger.database import Database
 
+with contextlib.suppress(ImportError):
+    import uvloop  # noqa: F401 - as below; not on every platform
+import veo.http.poll_session  # noqa: F401 - a client imports it later, and its life is short
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image as Picture
 
-from veo.http.client import Response
+from veo.http import Response
 from veo.image import Image
 from veo.key import Key
 from veo.provider import Connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from datetime import date
 from decimal import Decimal
@@ -30,6 +31,11 @@ ACCEPTED = Update(stage=Stage.SUBMITTED, task_id="task-1")
 RUNNING = Update(stage=Stage.RUNNING, task_id="task-1", progress=0.5)
 VIDEO = RemoteVideo("https://files.example/one.mp4")
 READY = Update(stage=Stage.READY, task_id="task-1", video=VIDEO)
+
+
+def take_step(context: StepContext, job: ActiveJob) -> float | None:
+    """Take one step of a job, on an event loop of its own."""
+    return asyncio.run(step(context, job))
 
 
 def make_model(charged: str = "on_success", **changes: Any) -> Model:
@@ -75,7 +81,7 @@ class ScriptedProvider:
         result = self._play_next("submit", request)
         return result(report) if callable(result) else result
 
-    def poll(self, task_id: str) -> Update:
+    async def poll(self, task_id: str) -> Update:
         """Return the next result."""
         result: Update = self._play_next("poll", task_id)
         return result
@@ -150,7 +156,7 @@ class Bench:
     def run_job(self, work: ActiveJob, steps: int = 200) -> ActiveJob:
         """Run the steps of a job to its end; the clock jumps from one to the next."""
         for _ in range(steps):
-            when = step(self.context, work)
+            when = take_step(self.context, work)
             if when is None or when == WAIT_FOR_CAPACITY:
                 return work
             self.now = max(self.now, when)

@@ -1,19 +1,19 @@
-"""A job in the hands of this process, and what every step of its life needs."""
+"""A job that this process works on, and what every step of its life needs."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import threading
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from veo.engine.backoff import retry_delay_s
 from veo.engine.poll_schedule import Durations, ProgressTracker, poll_delay
+from veo.engine.threads import ThreadPools
 from veo.errors import LeaseLostError, StillRunningError, VeoError
 from veo.ledger.record import State
 from veo.problems import Remedy
-from veo.provider import Asking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
     from veo.files.images import ImageStore
     from veo.ledger import Ledger, Record
     from veo.model import Facts
-    from veo.provider import Asked, Provider
+    from veo.provider import Provider
 
 WAIT_FOR_CAPACITY = float("inf")
-BACKOFF_S = (2.0, 4.0, 8.0, 16.0, 30.0, 60.0)
 
 
 @dataclass(slots=True, eq=False)
 class ActiveJob:
-    """What is known of a job beyond its row: only worth knowing while it is worked on.
+    """What this process knows of a job beyond its ledger row, while it works on it.
 
     Attributes:
-        record: The job as this process last wrote or read it.
-        told: Called after every change that a watcher may want to see.
-        wait_s: Seconds to wait for it from its submit on; None: for ever.
-        deadline: When that waiting ends, Unix seconds.
+        record: The row as this process last wrote or read it.
+        on_change: Called after every change that a watcher may want to see; must not block.
+        wait_s: Seconds to wait for the job from its submit on; None to wait for ever.
+        deadline: When that wait ends, Unix seconds.
         progress: 0..1 as last reported, or None.
-        message: The provider's last line, or what was done to a picture.
+        message: The provider's last line, or what was done to an image.
+        tracker: The history of the progress, once there is any.
         received: Bytes on disk so far, while downloading.
         total: Bytes of the whole file, if known.
         error: Why the work stopped; also set when the job itself failed.
-        failures: Tries in a row that the current verb failed.
-        shrink: How often pictures were made smaller after a 413.
-        refreshed: Whether the place of the video was asked for again.
-        stopped: Whether this process gave the job up before its end.
-        parked: Whether it has waited for room at its provider.
-        asked: A poll that was sent and whose answer was not read yet.
+        failures: Attempts in a row that failed in the current state.
+        polls: Polls that the ledger does not count yet.
+        shrink: How often images were made smaller after a 413.
+        is_url_refreshed: Whether the provider was asked again for the URL of the video.
+        is_stopped: Whether this process gave the job up before its end.
+        has_waited: Whether it has waited for capacity at its provider.
     """
 
     record: Record
@@ -56,34 +56,25 @@ class ActiveJob:
     deadline: float | None = None
     progress: float | None = None
     message: str | None = None
-    watch: ProgressTracker | None = None
+    tracker: ProgressTracker | None = None
     received: int = 0
     total: int | None = None
     error: VeoError | None = None
     failures: int = 0
     polls: int = 0
     shrink: int = 0
-    refreshed: bool = False
-    stopped: bool = False
-    parked: bool = False
-    asked: Asked | None = None
+    is_url_refreshed: bool = False
+    is_stopped: bool = False
+    has_waited: bool = False
 
 
 @dataclass(slots=True)
 class ProviderHandle:
-    """A provider as the engine drives it.
-
-    Attributes:
-        asking: The provider, if its polls can be read later than they are sent.
-    """
+    """A connected provider, with its facts and its limits."""
 
     provider: Provider
     facts: Facts
     limiter: RateLimiter
-    asking: Asking | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.asking = self.provider if isinstance(self.provider, Asking) else None
 
 
 @dataclass(slots=True)
@@ -91,94 +82,99 @@ class StepContext:
     """What the steps of a job's life share.
 
     Attributes:
-        route: Gives the route of a provider name; raises ``SetupError`` when it cannot be had.
-        clock: Unix seconds.
+        find_provider: Returns a connected provider by name; raises ``SetupError`` if it cannot
+            be used.
+        clock: Returns Unix seconds.
+        threads: Where steps block.
     """
 
     ledger: Ledger
     images: ImageStore
     find_provider: Callable[[str], ProviderHandle]
     clock: Callable[[], float]
-    _known: dict[tuple[str, str], Durations] = field(default_factory=dict)
+    threads: ThreadPools = field(default_factory=ThreadPools)
+    _durations: dict[tuple[str, str], Durations] = field(default_factory=dict)
     _learning: threading.Lock = field(default_factory=threading.Lock)
 
-    def move(self, work: ActiveJob, state: State | None = None, **changes: Any) -> None:
-        """Write a change of the job to the ledger, then tell the watcher."""
-        work.record = self.ledger.move_job(work.record, state, **changes)
-        work.on_change(work)
+    def move(self, job: ActiveJob, state: State | None = None, **changes: Any) -> None:
+        """Write a change of the job to the ledger, then call its watcher."""
+        job.record = self.ledger.move_job(job.record, state, **changes)
+        job.on_change(job)
 
-    def end_job(self, work: ActiveJob, state: State, error: VeoError, **changes: Any) -> None:
-        """The job fails, expires, or becomes unknown: written down, lease given up."""
-        work.error = error
+    def end_job(self, job: ActiveJob, state: State, error: VeoError, **changes: Any) -> None:
+        """Write down that the job failed, expired or became unknown, and release its lease."""
+        job.error = error
         self.move(
-            work,
+            job,
             state,
             message=error.message,
             owner=None,
             error=json.dumps(error.to_json(), ensure_ascii=False),
             ended_at=None if state is State.UNKNOWN else self.clock(),
-            polls=work.record.polls + work.polls,
+            polls=job.record.polls + job.polls,
             **changes,
         )
-        self.release_capacity(work)
+        self.release_capacity(job)
 
-    def release_capacity(self, work: ActiveJob) -> None:
-        """The job does not count as in flight any more."""
-        with contextlib.suppress(VeoError):
-            self.find_provider(work.record.provider).limiter.release(work.record.id)
+    def release_capacity(self, job: ActiveJob) -> None:
+        """Stop counting the job as in flight."""
+        with contextlib.suppress(VeoError):  # a provider that cannot be used counts nothing
+            self.find_provider(job.record.provider).limiter.release(job.record.id)
 
-    def stop_work(self, work: ActiveJob, error: VeoError) -> None:
+    def stop_work(self, job: ActiveJob, error: VeoError) -> None:
         """Stop working on a job and leave it as it is, so that it can be resumed."""
-        work.error, work.stopped = error, True
-        self.release_capacity(work)
+        job.error, job.is_stopped = error, True
+        self.release_capacity(job)
         if not isinstance(error, LeaseLostError):
-            self.ledger.release_leases(str(work.record.owner), [work.record.id])
-        work.on_change(work)
+            self.ledger.release_leases(str(job.record.owner), [job.record.id])
+        job.on_change(job)
 
-    def later(self, work: ActiveJob, seconds: float) -> float:
-        """The time ``seconds`` from now, but not after the end of the waiting."""
+    def capped_at_deadline(self, job: ActiveJob, seconds: float) -> float:
+        """Return the time in ``seconds``, or the end of the wait if that is earlier."""
         when = self.clock() + seconds
-        return min(when, work.deadline) if work.deadline is not None else when
+        return min(when, job.deadline) if job.deadline is not None else when
 
-    def retry(self, work: ActiveJob, error: VeoError) -> float:
-        """When to try the same verb again: as the server says, else later each time."""
-        step = BACKOFF_S[min(work.failures, len(BACKOFF_S) - 1)]
-        work.failures += 1
-        jitter = 0.75 + (zlib.crc32(f"{work.record.id}{work.failures}".encode()) % 512) / 1024
-        return self.later(work, error.retry_after or step * jitter)
+    def retry_at(self, job: ActiveJob, error: VeoError) -> float:
+        """Return when to try again: when the server says, else later after each failure."""
+        delay = error.retry_after or retry_delay_s(job.record.id, job.failures)
+        job.failures += 1
+        return self.capped_at_deadline(job, delay)
 
-    def stop_if_overdue(self, work: ActiveJob) -> bool:
-        """Whether the waiting has ended; if so, the work is stopped."""
-        if work.deadline is None or self.clock() < work.deadline:
-            return False
-        self.stop_work(work, still_running_error(work))
-        return True
+    def is_overdue(self, job: ActiveJob) -> bool:
+        """Whether the wait for a job has ended."""
+        return job.deadline is not None and self.clock() >= job.deadline
 
-    def next_poll(self, work: ActiveJob, hint: float | None) -> float:
-        """When to poll a task next."""
-        record = work.record
+    def next_poll_at(self, job: ActiveJob, hint: float | None) -> float:
+        """Return when to poll a task next.
+
+        Args:
+            job: An accepted job.
+            hint: Seconds that the provider asks to wait.
+        """
+        record = job.record
         elapsed = max(0.0, self.clock() - (record.submitted_at or record.created_at))
-        known = self.learn_durations(record.provider, record.model)
-        tells = self.find_provider(record.provider).facts.progress
-        return self.later(work, poll_delay(elapsed, known, work.watch, hint, tells=tells))
+        durations = self.learn_durations(record.provider, record.model)
+        reports_progress = self.find_provider(record.provider).facts.progress
+        delay = poll_delay(elapsed, durations, job.tracker, hint, reports_progress=reports_progress)
+        return self.capped_at_deadline(job, delay)
 
     def learn_durations(self, provider: str, model: str) -> Durations:
-        """How long a model takes, learned once a process from the ledger's past."""
+        """Return how long a model takes, learned once per process from the ledger."""
         key = (provider, model)
-        if found := self._known.get(key):  # without the lock: every poll comes by here
+        if found := self._durations.get(key):  # without the lock, which every poll would take
             return found
         with self._learning:
-            if key not in self._known:
+            if key not in self._durations:
                 facts = self.find_provider(provider).facts
                 prior = Durations(facts.median_s, facts.spread)
-                self._known[key] = prior.learn(self.ledger.read_durations(*key))
-            return self._known[key]
+                self._durations[key] = prior.learn(self.ledger.read_durations(*key))
+            return self._durations[key]
 
 
-def still_running_error(work: ActiveJob) -> StillRunningError:
-    """The end of the waiting for a job, not of the job."""
+def still_running_error(job: ActiveJob) -> StillRunningError:
+    """Return the error for the end of the wait for a job, which itself goes on."""
     return StillRunningError(
-        f"still {work.record.state} after {work.wait_s or 0:.0f} s",
+        f"still {job.record.state} after {job.wait_s or 0:.0f} s",
         hint="The job continues.",
-        remedies=[Remedy("resume", work.record.id)],
+        remedies=[Remedy("resume", job.record.id)],
     )

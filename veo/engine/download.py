@@ -7,7 +7,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from veo.engine.poll import ask
+from veo.engine.context import still_running_error
+from veo.engine.poll import query_task
 from veo.errors import (
     DownloadError,
     GoneError,
@@ -17,7 +18,7 @@ from veo.errors import (
     UnreachableError,
     VeoError,
 )
-from veo.files import output as download
+from veo.files import output as files
 from veo.files import sidecar
 from veo.ledger.record import State
 from veo.paths import part_path
@@ -29,67 +30,78 @@ if TYPE_CHECKING:
     from veo.provider import ByteStream, Provider
     from veo.update import RemoteVideo
 
-TRIES = 6
-NOT_READY_TRIES = 30
+MAX_RETRIES = 6
+MAX_NOT_READY_RETRIES = 30  # storage may be minutes behind the task
 _log = logging.getLogger(__name__)
 
 
-def fetch(context: StepContext, work: ActiveJob) -> float | None:
-    """Download a finished video, check it, name it. Returns when to step again."""
-    if _saved_already(context, work):
-        return None
-    if work.failures and context.stop_if_overdue(work):
-        return None
+async def download(context: StepContext, job: ActiveJob) -> float | None:
+    """Download a finished video, check it, name it. Return when to step again."""
     try:
-        saved = _receive(context, work)
+        await context.threads.download.run(fetch_file, context, job)
     except VeoError as error:
-        return _failed(context, work, error)
-    _done(context, work, saved)
+        return await _handle_download_error(context, job, error)
     return None
 
 
-def _receive(context: StepContext, work: ActiveJob) -> download.SavedFile:
-    output = Path(work.record.output)
-    part = part_path(output, work.record.id)
-    stream = _open(context, work, download.size_on_disk(part))
-    if work.record.state is State.READY or stream.etag != work.record.tag:
-        context.move(work, State.DOWNLOADING, tag=stream.etag)
+def fetch_file(context: StepContext, job: ActiveJob) -> None:
+    """Make the video a file on disk and the job done, in one attempt. Blocks.
+
+    Raises:
+        VeoError: The attempt failed.
+    """
+    if _is_saved_already(context, job):
+        return
+    if job.failures and context.is_overdue(job):
+        context.stop_work(job, still_running_error(job))
+        return
+    _persist_done(context, job, _receive(context, job))
+
+
+def _receive(context: StepContext, job: ActiveJob) -> files.SavedFile:
+    output = Path(job.record.output)
+    part = part_path(output, job.record.id)
+    stream = _open_stream(context, job, files.size_on_disk(part))
+    if job.record.state is State.READY or stream.etag != job.record.tag:
+        context.move(job, State.DOWNLOADING, tag=stream.etag)
     output.parent.mkdir(parents=True, exist_ok=True)
 
-    def told(count: int, total: int | None) -> None:
-        if count > work.received:
-            work.failures = 0
-        work.received, work.total = count, total
-        work.on_change(work)
+    def on_received(count: int, total: int | None) -> None:
+        if count > job.received:
+            job.failures = 0
+        job.received, job.total = count, total
+        job.on_change(job)
 
-    download.write_stream(stream, part, told)
-    checked = download.verify_part(part)
+    files.write_stream(stream, part, on_received)
+    checked = files.verify_part(part)
     # Known before the file has its name: after a crash in between it is recognised by content.
-    context.move(work, kind="verified", bytes=checked.bytes, sha256=checked.sha256)
-    path = download.publish_part(part, output, work.record.id, force=work.record.force)
-    return download.SavedFile(path, checked.bytes, checked.sha256)
+    context.move(job, kind="verified", bytes=checked.bytes, sha256=checked.sha256)
+    path = files.publish_part(part, output, job.record.id, force=job.record.force)
+    return files.SavedFile(path, checked.bytes, checked.sha256)
 
 
-def _open(context: StepContext, work: ActiveJob, kept: int) -> ByteStream:
-    provider = context.find_provider(work.record.provider).provider
-    video = _video(work)
-    # Bytes of an earlier try are only worth something if the server can prove the same file.
-    offset = kept if work.record.tag else 0
+def _open_stream(context: StepContext, job: ActiveJob, part_bytes: int) -> ByteStream:
+    provider = context.find_provider(job.record.provider).provider
+    video = job.record.remote_video()
+    if video is None:
+        raise GoneError("the provider returned no link to the video")
+    # Bytes of an earlier attempt are only of use if the server can prove that the file is the same.
+    offset = part_bytes if job.record.tag else 0
     try:
-        stream = _from(provider, video, offset)
-        if stream.offset and stream.etag != work.record.tag:
+        stream = _open_at(provider, video, offset)
+        if stream.offset and stream.etag != job.record.tag:
             stream.close()
             stream = provider.open(video, 0)
     except VeoError:
         raise
     except Exception as error:
-        _log.exception("provider %s failed while opening a video", work.record.provider)
+        _log.exception("provider %s failed while opening a video", job.record.provider)
         raise ProtocolError(f"the provider's code failed: {type(error).__name__}") from error
     return stream
 
 
-def _from(provider: Provider, video: RemoteVideo, offset: int) -> ByteStream:
-    """The bytes from an offset on; all of them where the server makes nothing of the offset."""
+def _open_at(provider: Provider, video: RemoteVideo, offset: int) -> ByteStream:
+    """Open a video at an offset, or from its start if the server refuses the offset."""
     try:
         return provider.open(video, offset)
     except (GoneError, ProtocolError):
@@ -98,73 +110,77 @@ def _from(provider: Provider, video: RemoteVideo, offset: int) -> ByteStream:
         return provider.open(video, 0)
 
 
-def _video(work: ActiveJob) -> RemoteVideo:
-    video = work.record.remote_video()
-    if video is None:
-        raise GoneError("the provider returned no link to the video")
-    return video
-
-
-def _done(context: StepContext, work: ActiveJob, saved: download.SavedFile) -> None:
-    part_path(Path(work.record.output), work.record.id).unlink(missing_ok=True)
+def _persist_done(context: StepContext, job: ActiveJob, saved: files.SavedFile) -> None:
+    part_path(Path(job.record.output), job.record.id).unlink(missing_ok=True)
     changes = {"bytes": saved.bytes, "sha256": saved.sha256, "output": str(saved.path)}
-    if str(saved.path) != work.record.output:
-        work.message = f"{work.record.output} was there already: saved as {saved.path.name}"
+    if str(saved.path) != job.record.output:
+        job.message = f"{job.record.output} was there already: saved as {saved.path.name}"
     context.move(
-        work, State.DONE, message=work.message, owner=None, ended_at=context.clock(), **changes
+        job, State.DONE, message=job.message, owner=None, ended_at=context.clock(), **changes
     )
-    sidecar.write_sidecar(work.record)
+    sidecar.write_sidecar(job.record)
 
 
-def _saved_already(context: StepContext, work: ActiveJob) -> bool:
-    """Whether an earlier process died between naming the file and saying so."""
-    output = Path(work.record.output)
-    digest = work.record.sha256
-    if digest is None or not output.is_file() or download.hash_file(output) != digest:
+def _is_saved_already(context: StepContext, job: ActiveJob) -> bool:
+    """Complete a job whose process died after it named the file; return whether that was so."""
+    output = Path(job.record.output)
+    digest = job.record.sha256
+    if digest is None or not output.is_file() or files.hash_file(output) != digest:
         return False
-    _done(context, work, download.SavedFile(output, output.stat().st_size, digest))
+    _persist_done(context, job, files.SavedFile(output, output.stat().st_size, digest))
     return True
 
 
-def _failed(context: StepContext, work: ActiveJob, error: VeoError) -> float | None:
+async def _handle_download_error(
+    context: StepContext, job: ActiveJob, error: VeoError
+) -> float | None:
+    run_write = context.threads.write.run
     if isinstance(error, SetupError):
-        context.stop_work(work, error)
+        await run_write(context.stop_work, job, error)
         return None
-    waiting = isinstance(error, NotReadyError)
-    spent = work.failures >= (NOT_READY_TRIES if waiting else TRIES)
-    gone = isinstance(error, GoneError) and not error.retryable
-    if (gone or (waiting and spent)) and not _moved(context, work):
-        context.end_job(work, State.EXPIRED, _gone(error))
-        return None
-    if gone:
-        return context.clock()
-    if spent or not error.retryable:
-        context.stop_work(work, _resumable(work, error))
+    is_not_ready = isinstance(error, NotReadyError)
+    is_exhausted = job.failures >= (MAX_NOT_READY_RETRIES if is_not_ready else MAX_RETRIES)
+    is_gone = isinstance(error, GoneError) and not error.retryable
+    if is_gone or (is_not_ready and is_exhausted):
+        if not await _refresh_url(context, job):
+            await run_write(context.end_job, job, State.EXPIRED, _gone_error(error))
+            return None
+        if is_gone:
+            return context.clock()
+    if is_exhausted or not error.retryable:
+        await run_write(context.stop_work, job, _not_downloaded_error(job, error))
         return None
     if isinstance(error, UnreachableError | GoneError):
-        _moved(context, work)
-    return context.retry(work, error)
+        await _refresh_url(context, job)
+    return context.retry_at(job, error)
 
 
-def _moved(context: StepContext, work: ActiveJob) -> bool:
-    """Ask the task once more where its video is: links expire, hosts change."""
-    if work.refreshed or not work.record.task_id:
+async def _refresh_url(context: StepContext, job: ActiveJob) -> bool:
+    """Query the task once more, because links expire and hosts change.
+
+    Returns:
+        Whether the video has another URL now.
+    """
+    if job.is_url_refreshed or not job.record.task_id:
         return False
-    work.refreshed = True
+    job.is_url_refreshed = True
     try:
-        update = ask(context, work)
+        update = await query_task(context, job)
     except VeoError:
         return False
-    if update.stage is not Stage.READY or update.video is None:
+    is_ready = update.stage is Stage.READY and update.video is not None
+    if not is_ready or update.video == job.record.remote_video():
         return False
-    if update.video == work.record.remote_video():
-        return False
-    video = json.dumps(update.video.to_json())
-    context.move(work, kind="moved", message="the video has another link now", video=video)
+    await context.threads.write.run(_persist_url, context, job, update.video)
     return True
 
 
-def _gone(error: VeoError) -> GoneError:
+def _persist_url(context: StepContext, job: ActiveJob, video: RemoteVideo) -> None:
+    message = "the video has another link now"
+    context.move(job, kind="moved", message=message, video=json.dumps(video.to_json()))
+
+
+def _gone_error(error: VeoError) -> GoneError:
     return GoneError(
         f"the video was made but no longer exists: {error.message}",
         hint="Providers keep a video for a day or two; it remains charged.",
@@ -172,10 +188,10 @@ def _gone(error: VeoError) -> GoneError:
     )
 
 
-def _resumable(work: ActiveJob, error: VeoError) -> DownloadError:
+def _not_downloaded_error(job: ActiveJob, error: VeoError) -> DownloadError:
     return DownloadError(
         f"the video is made, but could not be downloaded: {error.message}",
         hint=error.hint or "A new attempt pays nothing.",
-        remedies=[Remedy("resume", work.record.id)],
+        remedies=[Remedy("resume", job.record.id)],
         charged=True,
     )

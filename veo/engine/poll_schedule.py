@@ -111,7 +111,7 @@ def poll_delay(
     progress: ProgressTracker | None = None,
     hint: float | None = None,
     *,
-    tells: bool = True,
+    reports_progress: bool = True,
 ) -> float:
     """Seconds until the next poll.
 
@@ -120,12 +120,12 @@ def poll_delay(
         known: How long the model usually takes.
         progress: What the task has told, if it tells anything.
         hint: What the server asked for, seconds.
-        tells: Whether tasks of this provider may tell their progress.
+        reports_progress: Whether tasks of this provider may report their progress.
     """
     if hint is not None:
         return min(max(hint, known.soonest), known.latest * 6)
     waiting = max(known.soonest, _next(elapsed, known) - elapsed)
-    if tells and elapsed < known.median * FIRST:
+    if reports_progress and elapsed < known.median * FIRST:
         waiting = min(waiting, max(known.soonest, known.median * FIRST - elapsed))
     rest = progress.remaining_s(elapsed) if progress else None
     if progress is None or rest is None or not (progress.fine or progress.advances == 1):

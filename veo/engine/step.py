@@ -1,11 +1,15 @@
-"""A job's life as one function: it moves one job by one step, and holds no thread in between."""
+"""A job's life as one function: it moves one job by one step, and holds no thread in between.
+
+Everything that is decided about a job is decided in its steps. What calls them is a queue with a
+clock: the dispatcher of this process, or a worker with a queue of its own.
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
 
-from veo.engine.download import fetch
+from veo.engine.download import download
 from veo.engine.poll import poll
 from veo.engine.submit import mark_unknown, submit
 from veo.errors import LeaseLostError, UnknownOutcomeError, VeoError
@@ -17,35 +21,37 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def step(context: StepContext, work: ActiveJob) -> float | None:
+async def step(context: StepContext, job: ActiveJob) -> float | None:
     """Move a job by one step.
 
+    Whatever blocks (paid requests, downloads, writes to the ledger) runs in ``context.threads``.
+
     Returns:
-        When to call again, Unix seconds; ``PARKED`` when its provider has no room; None when
-        there is nothing more to do, because the job has ended or the work on it was stopped.
+        When to call again, Unix seconds; ``WAIT_FOR_CAPACITY`` if its provider has no room; None
+        if there is nothing more to do, because the job has ended or the work on it was stopped.
     """
     try:
-        return _step(context, work)
+        return await _take_step(context, job)
     except LeaseLostError as error:
-        context.stop_work(work, error)
+        context.stop_work(job, error)
     except VeoError as error:
-        work.error, work.stopped = error, True
+        job.error, job.is_stopped = error, True
     except Exception as error:  # noqa: BLE001 - a bug in one job must not stop the others
-        _log.exception("job %s", work.record.id)
-        work.error, work.stopped = VeoError(f"a bug: {type(error).__name__}: {error}"), True
+        _log.exception("job %s", job.record.id)
+        job.error, job.is_stopped = VeoError(f"a bug: {type(error).__name__}: {error}"), True
     return None
 
 
-def _step(context: StepContext, work: ActiveJob) -> float | None:
-    record = work.record
+async def _take_step(context: StepContext, job: ActiveJob) -> float | None:
+    record = job.record
     if record.state is State.PLANNED:
-        return submit(context, work)
+        return await context.threads.submit.run(submit, context, job)
     if record.state in {State.READY, State.DOWNLOADING}:
-        return fetch(context, work)
+        return await download(context, job)
     if record.state in {State.SUBMITTED, State.RUNNING} and record.task_id:
-        return poll(context, work)
+        return await poll(context, job)
     if record.state is State.UNKNOWN:
-        work.error = UnknownOutcomeError(record.id)
+        job.error = UnknownOutcomeError(record.id)
     elif not record.has_ended:
-        mark_unknown(context, work)
+        await context.threads.write.run(mark_unknown, context, job)
     return None

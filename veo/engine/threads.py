@@ -1,152 +1,126 @@
-"""Threads that do one kind of step; as many as there is work for, up to a limit."""
+"""Threads for the steps that block: paid requests, downloads, and writes to the ledger."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
-from contextlib import suppress
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from veo.engine.context import ActiveJob
 
-IDLE_S = 15.0
-FEW = 16
-EAGER = 6  # threads that come at once
+MAX_SUBMITS = 256  # a route that makes the video within the call holds a thread for minutes
+MAX_DOWNLOADS = 8
+MAX_WRITES = 32  # writes at the same time share one commit
+IDLE_S = 15.0  # an idle thread holds connections and memory
+
+T = TypeVar("T")
+_Call = tuple[Future[Any], "Callable[[], Any]"]
 
 
-class Pool:
-    """Pieces of work, and the threads that do them.
+class ThreadPool:
+    """Run blocking calls in threads that start when they are needed and end when they are idle.
 
-    The thread that was busy last gets the next piece: its connections are warm, and no more
-    connections are kept than are needed. After the first few, new threads come one by one, when
-    ``relieve`` is called: a hundred at once would only take the interpreter from one another. One
-    that has had nothing to do for a while ends. There is no lock: who loses the interpreter while
-    holding one keeps hundreds waiting, each of whom then wants the interpreter for nothing.
+    ``ThreadPoolExecutor`` does not fit: the interpreter waits at exit for its threads, and a
+    download may take minutes; and it keeps every thread that it ever started.
 
     Args:
-        name: Of its threads.
-        limit: Threads, at most.
-        run: What is done with each piece of work; must not raise.
+        name: Part of the names of its threads.
+        limit: Threads at most.
     """
 
-    def __init__(self, name: str, limit: int, run: Callable[[ActiveJob], None]) -> None:
+    def __init__(self, name: str, limit: int) -> None:
+        self.limit = limit
         self._name = name
-        self._limit = limit
-        self.run = run
         self._numbers = count()
-        self._waiting: deque[ActiveJob] = deque()
-        self._idle: list[_Hand] = []
-        self._hands: list[_Hand] = []
-        self._allowed = FEW
-        self._closed = False
+        self._calls: deque[_Call] = deque()
+        self._changed = threading.Condition()
+        self._threads: set[threading.Thread] = set()
+        self._idle_count = 0
+        self._is_closing = False
 
-    @property
-    def short(self) -> bool:
-        """Whether work waits for a thread, and there may be one more."""
-        return bool(self._waiting) and self._busy < self._limit
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function in a thread, and return what it returns.
 
-    @property
-    def _busy(self) -> int:
-        return len(self._hands) - len(self._idle)
+        If the awaiting task is cancelled, a call that has not begun is dropped; one that has begun
+        goes on.
+        """
+        return await asyncio.wrap_future(self.start(function, *args))
 
-    def put(self, work: ActiveJob) -> None:
-        """Have a piece of work done, as soon as a thread is free."""
-        self._waiting.append(work)
-        self._match()
-        if self._waiting and len(self._hands) < EAGER:
-            self.relieve()
-
-    def relieve(self) -> None:
-        """Let one more thread work, if work waits for one."""
-        if not self.short:
-            return
-        if self._busy >= self._allowed:
-            self._allowed += 1
-        self._match()
-        if self._waiting and self._busy < self._allowed:
-            hand = _Hand(self, f"veo-{self._name}-{next(self._numbers)}")
-            self._hands.append(hand)
-            hand.start()
-
-    def throttle(self) -> None:
-        """Let fewer threads work at a time: they only keep one another from it."""
-        self._allowed = max(FEW, int(0.9 * min(self._allowed, self._busy)))
+    def start(self, function: Callable[..., T], *args: Any) -> Future[T]:
+        """Have a function called in a thread."""
+        future: Future[T] = Future()
+        with self._changed:
+            self._calls.append((future, lambda: function(*args)))
+            if len(self._calls) <= self._idle_count:
+                self._changed.notify()
+            elif len(self._threads) < self.limit:
+                self._start_thread()
+        return future
 
     def close(self, *, wait: bool) -> None:
-        """Begin nothing more; with ``wait`` return when what was begun is finished."""
-        self._closed = True
-        self._waiting.clear()
-        hands = list(self._hands)
-        self._dismiss()
-        for hand in hands if wait else ():
-            hand.join()
+        """End the threads; with ``wait`` return when all calls are finished."""
+        with self._changed:
+            self._is_closing = True
+            if not wait:
+                self._calls.clear()
+            self._changed.notify_all()
+            threads = self._threads - {threading.current_thread()}
+        for thread in threads if wait else ():
+            thread.join()
+        with self._changed:
+            self._is_closing = False
 
-    def next(self, hand: _Hand) -> ActiveJob | None:
-        """More work for a thread that has done its piece; None when it has to wait."""
-        if self._busy <= self._allowed:
-            with suppress(IndexError):
-                return self._waiting.popleft()
-        self._idle.append(hand)
-        if self._closed:
-            self._dismiss()
-        else:
-            self._match()  # what came in between
-        return None
+    def _start_thread(self) -> None:
+        name = f"veo-{self._name}-{next(self._numbers)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.add(thread)
+        thread.start()
 
-    def retire(self, hand: _Hand) -> bool:
-        """Let a thread end that waited in vain; False when it is just being given work."""
-        try:
-            self._idle.remove(hand)
-        except ValueError:
-            return False
-        self._hands.remove(hand)
-        return True
+    def _work(self) -> None:
+        while call := self._next_call():
+            future, function = call
+            if future.set_running_or_notify_cancel():
+                _complete(future, function)
+            del call, future, function  # an idle thread must not keep the last job alive
 
-    def _match(self) -> None:
-        """Give what waits to threads that wait."""
-        while self._waiting and self._idle and self._busy < self._allowed:
-            with suppress(IndexError):  # somebody else was faster
-                hand = self._idle.pop()
-                try:
-                    hand.give(self._waiting.popleft())
-                except IndexError:
-                    self._idle.append(hand)
-
-    def _dismiss(self) -> None:
-        with suppress(IndexError):
-            while True:
-                self._idle.pop().give(None)
+    def _next_call(self) -> _Call | None:
+        """Wait for a call; None when the thread must end."""
+        with self._changed:
+            while not self._calls:
+                self._idle_count += 1
+                is_notified = not self._is_closing and self._changed.wait(IDLE_S)
+                self._idle_count -= 1
+                if not self._calls and (self._is_closing or not is_notified):
+                    self._threads.discard(threading.current_thread())
+                    return None
+            return self._calls.popleft()
 
 
-class _Hand(threading.Thread):
-    """A thread that waits, without a queue, for the next piece of work."""
+def _complete(future: Future[Any], function: Callable[[], Any]) -> None:
+    try:
+        result = function()
+    except BaseException as error:  # noqa: BLE001 - whoever awaits the call handles it
+        future.set_exception(error)
+    else:
+        future.set_result(result)
 
-    def __init__(self, pool: Pool, name: str) -> None:
-        super().__init__(name=name, daemon=True)
-        self._pool = pool
-        self._given: ActiveJob | None = None
-        self._gate = threading.Lock()
-        self._gate.acquire()
 
-    def give(self, work: ActiveJob | None) -> None:
-        """Wake it up for a piece of work, or to end."""
-        self._given = work
-        self._gate.release()
+@dataclass(slots=True)
+class ThreadPools:
+    """The pools that the steps of a job's life share."""
 
-    def run(self) -> None:
-        """Work until told to end, or until there was nothing to do for long."""
-        while work := self._pool.next(self) or self._wait():
-            self._pool.run(work)
-            self._given = work = None
+    submit: ThreadPool = field(default_factory=lambda: ThreadPool("submit", MAX_SUBMITS))
+    download: ThreadPool = field(default_factory=lambda: ThreadPool("download", MAX_DOWNLOADS))
+    write: ThreadPool = field(default_factory=lambda: ThreadPool("write", MAX_WRITES))
 
-    def _wait(self) -> ActiveJob | None:
-        """The next piece of work; None to end."""
-        if not self._gate.acquire(timeout=IDLE_S):
-            if self._pool.retire(self):
-                return None
-            self._gate.acquire()
-        return self._given
+    def close(self) -> None:
+        """Return when paid requests and writes are finished; abandon downloads."""
+        self.download.close(wait=False)
+        self.submit.close(wait=True)
+        self.write.close(wait=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import GoneError, ProtocolError, ProviderError
-from veo.http.transport import lost
+from veo.http.transport import translate_failures
 from veo.key import Key
 from veo.provider import ByteStream
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
-CHUNK = 1 << 18
+CHUNK_BYTES = 1 << 18
 _PART = re.compile(r"bytes\s+(\d+)-\d*/(\d+|\*)", re.ASCII)
 _NO_KEY = Key("")
 
@@ -91,7 +91,7 @@ class StreamingResponse:
         """The media type without parameters, lower case."""
         return self.headers.get("Content-Type", "").split(";")[0].strip().lower()
 
-    def chunks(self, size: int | None = CHUNK) -> Iterator[bytes]:
+    def chunks(self, size: int | None = CHUNK_BYTES) -> Iterator[bytes]:
         """The body in pieces; with None as they arrive.
 
         Raises:
@@ -99,15 +99,15 @@ class StreamingResponse:
         """
         response = self.response
         packed = bool(self.headers.get("Content-Encoding"))  # what is not is copied once less
-        with lost():
+        with translate_failures():
             if size is None:
-                yield from iter(lambda: response.read1(CHUNK, decode_content=True), b"")
+                yield from iter(lambda: response.read1(CHUNK_BYTES, decode_content=True), b"")
             else:
                 yield from iter(lambda: response.read(size, decode_content=packed), b"")
 
     def read(self) -> Response:
         """The rest of the body, at once."""
-        with lost():
+        with translate_failures():
             body = self.response.read(decode_content=True)
         self.close()
         return Response(self.status, self.headers, body, self.key)

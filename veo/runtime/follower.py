@@ -1,4 +1,4 @@
-"""Jobs that another process works on, followed in the ledger until they end or it does."""
+"""Jobs that another process works on, followed in the ledger until they end or are released."""
 
 from __future__ import annotations
 
@@ -17,94 +17,92 @@ if TYPE_CHECKING:
     from veo.engine.context import ActiveJob
     from veo.ledger import Ledger, Record
 
-EVERY_S = 0.5
+INTERVAL_S = 0.5
 _log = logging.getLogger(__name__)
 
 
 class Follower:
-    """Looks at rows of the ledger; never changes a job, but takes over those that are let go.
+    """Read the rows of followed jobs; never change a job, but take over those that are released.
 
     Args:
-        ledger: Where the jobs are.
-        lease: Takes the lease of those jobs that nobody works on any more.
-        begin: Works on a job whose lease was taken.
-        over: Called once for each job when there is nothing more to follow.
-        every_s: Seconds between two looks.
+        ledger: The ledger of the jobs.
+        lease: Takes the lease of those jobs that no process works on any more.
+        on_leased: Called with a job whose lease was taken.
+        on_finished: Called once for each job when there is nothing more to follow.
+        interval_s: Seconds between two reads.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         lease: Callable[[Sequence[Record]], list[Record]],
-        begin: Callable[[ActiveJob], None],
-        over: Callable[[ActiveJob], None],
-        every_s: float = EVERY_S,
+        on_leased: Callable[[ActiveJob], None],
+        on_finished: Callable[[ActiveJob], None],
+        interval_s: float = INTERVAL_S,
     ) -> None:
         self._ledger = ledger
-        self._lease, self._begin, self._over = lease, begin, over
-        self._works: dict[str, ActiveJob] = {}
+        self._lease, self._on_leased, self._on_finished = lease, on_leased, on_finished
+        self._jobs: dict[str, ActiveJob] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(
-            target=self._follow, args=(every_s,), name="veo-follow", daemon=True
+            target=self._follow, args=(interval_s,), name="veo-follow", daemon=True
         )
         self._thread.start()
 
-    def add(self, work: ActiveJob) -> None:
+    def add(self, job: ActiveJob) -> None:
         """Follow a job from now on."""
         with self._lock:
-            self._works[work.record.id] = work
+            self._jobs[job.record.id] = job
 
     def stop(self) -> None:
-        """Follow nothing any more."""
+        """Stop following all jobs."""
         self._stopped.set()
         self._thread.join()
 
-    def _follow(self, every_s: float) -> None:
-        while not self._stopped.wait(every_s):
+    def _follow(self, interval_s: float) -> None:
+        while not self._stopped.wait(interval_s):
             try:
-                self.look()
+                self.read_rows()
             except VeoError as error:
                 _log.warning("cannot follow the jobs of other processes: %s", error)
 
-    def look(self) -> None:
+    def read_rows(self) -> None:
         """Read the rows once, and act on what has changed."""
         with self._lock:
-            works = dict(self._works)
-        if not works:
+            jobs = dict(self._jobs)
+        if not jobs:
             return
-        rows = self._ledger.list_jobs(ids=works)
-        going_on = [record for record in rows if self._goes_on(works[record.id], record)]
-        for record in self._lease(going_on):
-            works[record.id].record = record
-            self._take_over(works[record.id])
+        rows = self._ledger.list_jobs(ids=jobs)
+        live = [record for record in rows if self._update_job(jobs[record.id], record)]
+        for record in self._lease(live):
+            job = jobs[record.id]
+            job.record = record
+            self._forget(job)
+            self._on_leased(job)
 
-    def _goes_on(self, work: ActiveJob, record: Record) -> bool:
-        """Whether a job is still worth following."""
-        changed = record.version != work.record.version
-        work.record = record
-        if changed:
-            work.on_change(work)
+    def _update_job(self, job: ActiveJob, record: Record) -> bool:
+        """Take in a row; return whether the job is still worth following."""
+        has_changed = record.version != job.record.version
+        job.record = record
+        if has_changed:
+            job.on_change(job)
         if record.state is State.UNKNOWN:
-            work.error = UnknownOutcomeError(record.id)
+            job.error = UnknownOutcomeError(record.id)
         elif record.state in LIVE:
-            work.error = self._impatience(work)
-        if record.state in LIVE and not work.error:
+            job.error = self._overdue_error(job)
+        if record.state in LIVE and not job.error:
             return True
-        self._let_go(work)
-        self._over(work)
+        self._forget(job)
+        self._on_finished(job)
         return False
 
-    def _take_over(self, work: ActiveJob) -> None:
-        self._let_go(work)
-        self._begin(work)
-
-    def _impatience(self, work: ActiveJob) -> VeoError | None:
+    def _overdue_error(self, job: ActiveJob) -> VeoError | None:
         now = time.time()
-        if work.deadline is None and work.record.state is not State.PLANNED:
-            work.deadline = now + (work.wait_s or 0.0)
-        return still_running_error(work) if work.deadline and now > work.deadline else None
+        if job.deadline is None and job.record.state is not State.PLANNED:
+            job.deadline = now + (job.wait_s or 0.0)
+        return still_running_error(job) if job.deadline and now > job.deadline else None
 
-    def _let_go(self, work: ActiveJob) -> None:
+    def _forget(self, job: ActiveJob) -> None:
         with self._lock:
-            self._works.pop(work.record.id, None)
+            self._jobs.pop(job.record.id, None)

@@ -1,0 +1,190 @@
+"""Certificates, proxies and redirects: alike at every client, whichever library it uses."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from google_routes import NAME, gemini, submit
+from polling import poll
+from recording_server import RecordingServer, Reply
+
+from veo.errors import UnreachableError
+from veo.http import ApiClient, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def fresh_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment is read once a process: no test must meet another's, nor the user's."""
+    for variable in environment.CA_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    environment.reset()
+    yield
+    environment.reset()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1 that nobody has signed but itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "here")])
+    now = datetime.now(UTC)
+    host = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(host, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "certificate.pem"
+    form = serialization.PrivateFormat.PKCS8
+    plain = serialization.NoEncryption()
+    secret = key.private_bytes(serialization.Encoding.PEM, form, plain)
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
+    return file
+
+
+@pytest.fixture
+def server(certificate: Path) -> Iterator[RecordingServer]:
+    """It answers over TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with RecordingServer(tls=context) as server:
+        yield server
+
+
+def get_async(url: str) -> object:
+    return asyncio.run(ApiClient(url).get_async("a"))
+
+
+CLIENTS: dict[str, Callable[[str], object]] = {
+    "get": lambda url: ApiClient(url).get("a"),
+    "open": lambda url: ApiClient(url).open("a").read(),
+    "post": lambda url: ApiClient(url).post_json("a", {}),
+    "poll": get_async,
+    "google-submit": lambda url: submit(gemini(url)),
+    "google-poll": lambda url: poll(gemini(url), NAME),
+}
+EVERY_CLIENT = pytest.mark.parametrize("send", CLIENTS.values(), ids=CLIENTS)
+
+
+@EVERY_CLIENT
+@pytest.mark.parametrize("variable", environment.CA_VARIABLES[:3])
+def test_a_certificate_that_the_environment_names_is_believed(
+    server: RecordingServer,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    send: Callable[[str], object],
+    variable: str,
+) -> None:
+    """By every client, whichever variable names it."""
+    server.reply = Reply({"name": NAME})
+    monkeypatch.setenv(variable, str(certificate))
+    send(server.url)
+
+    assert len(server.requests) == 1
+
+
+def test_a_large_response_over_tls_is_whole(
+    server: RecordingServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What arrives first may be certificates and tickets; the second poll uses the connection."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    server.reply = Reply({"said": "x" * 100_000})
+
+    async def get_twice() -> list[object]:
+        client = ApiClient(server.url)
+        return [(await client.get_async(path)).json() for path in ("a", "b")]
+
+    assert asyncio.run(get_twice()) == [{"said": "x" * 100_000}] * 2
+
+
+def test_certificates_are_read_once(
+    server: RecordingServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every paid request has a connection of its own; reading them took 20 ms each time."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    client = ApiClient(server.url)
+    for _ in range(3):
+        client.post_json("videos", {})
+    asyncio.run(client.get_async("videos"))
+
+    assert environment.tls_context.cache_info().misses == 1
+
+
+@EVERY_CLIENT
+def test_a_certificate_that_nobody_knows_ends_it_before_anything_is_sent(
+    server: RecordingServer, send: Callable[[str], object]
+) -> None:
+    """Nothing is said to a stranger, and the paid request counts as not sent."""
+    with pytest.raises(UnreachableError, match=r"(?i)certificate"):
+        send(server.url)
+
+    assert server.requests == []
+
+
+@EVERY_CLIENT
+def test_a_certificate_of_another_host_is_none(
+    server: RecordingServer,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    send: Callable[[str], object],
+) -> None:
+    """It is good for 127.0.0.1, not for a name that leads there."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with pytest.raises(UnreachableError, match=r"(?i)certificate"):
+        send(server.url.replace("127.0.0.1", "localhost"))
+
+    assert server.requests == []
+
+
+@EVERY_CLIENT
+def test_a_certificate_file_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, send: Callable[[str], object]
+) -> None:
+    """A mistake in the environment is not an unknown outcome."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/certificates.pem")
+    with pytest.raises(UnreachableError, match=r"certificates\.pem"):
+        send("https://127.0.0.1:1")
+
+
+@EVERY_CLIENT
+def test_a_proxy_that_the_environment_names_is_used(
+    monkeypatch: pytest.MonkeyPatch, send: Callable[[str], object]
+) -> None:
+    """By every client; NO_PROXY names the hosts that are connected to directly."""
+    with RecordingServer(Reply({"name": NAME})) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        send("http://api.test")
+        assert proxy.only_request.path.startswith("http://api.test/")
+        assert proxy.only_request.headers["host"] == "api.test"
+
+        environment.reset()
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        with RecordingServer(Reply({"name": NAME})) as server:
+            send(server.url)
+        assert (len(proxy.requests), len(server.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["get", "open", "poll", "google-poll"])
+def test_a_get_follows_a_redirect_without_the_key(name: str) -> None:
+    """At every provider alike; what is paid for is never redirected."""
+    with RecordingServer(Reply({"name": NAME})) as other, RecordingServer() as server:
+        server.reply = Reply(status=302, headers={"Location": f"{other.url}/there"})
+        CLIENTS[name](server.url)
+
+    assert other.only_request.path == "/there"
+    assert not {"authorization", "x-goog-api-key"} & set(other.only_request.headers)

