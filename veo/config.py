@@ -1,6 +1,6 @@
 """Configuration: flag > environment > ./veo.toml > the user's config folder > defaults.
 
-A key is never a value here: ``api_key_env`` names the environment variable that holds it.
+No setting holds a key: ``api_key_env`` names the environment variable that does.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ ENVIRONMENT_KEYS = {
     "VEO_MAX_COST": "max_cost",
     "VEO_TIMEOUT": "timeout",
 }
+# Names, without hyphens and underscores, under which people paste keys into a file.
 _SECRET_NAMES = {"key", "apikey", "token", "accesstoken", "secret"}
 
 
@@ -42,9 +43,9 @@ def _validate_variable(name: str) -> str:
 
 
 class ProviderConfig(FrozenFacts):
-    """``[providers.<name>]``: what the user says about one provider; the rest are its facts.
+    """``[providers.<name>]``: settings that override the facts of one provider.
 
-    Keys that only one provider understands (``project``, ``location``) are its options.
+    Other keys (``project``, ``location``) are options that only this provider understands.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -59,7 +60,7 @@ class ProviderConfig(FrozenFacts):
 
 
 class Budget(FrozenFacts):
-    """``[budget]``: caps over time, USD, across every process on the ledger."""
+    """``[budget]``: caps over time in USD, for all processes on the ledger together."""
 
     daily: Decimal | None = Field(default=None, ge=0)
     monthly: Decimal | None = Field(default=None, ge=0)
@@ -75,15 +76,15 @@ class SandboxConfig(FrozenFacts):
 
 
 class Config(FrozenFacts):
-    """Everything that can be configured.
+    """All settings.
 
     Attributes:
-        provider: The route to take when no flag names one.
-        model: Overrides the provider's configured model, from the environment.
-        output_dir: Where videos go that get no name of their own.
+        provider: The provider for requests that name none.
+        model: Overrides the model that is configured for the provider.
+        output_dir: The folder of videos without a name of their own.
         max_cost: USD that a run may cost at most.
-        timeout: Seconds to wait for a job; the job itself goes on.
-        retired: What to do about a model past its reported shutdown date.
+        timeout: Seconds to wait for a job; the job itself continues.
+        retired: What happens to a request for a model past its reported shutdown date.
     """
 
     provider: str = "laozhang-async"
@@ -97,13 +98,13 @@ class Config(FrozenFacts):
     providers: dict[str, ProviderConfig] = Field(default_factory=dict)
 
     def for_provider(self, provider: str) -> ProviderConfig:
-        """What is configured for a provider; an empty table when nothing is."""
+        """Return the settings of a provider; the defaults if there are none."""
         return self.providers.get(provider, ProviderConfig())
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A configuration, and where each of its values came from (dotted key to place)."""
+    """A configuration, and the origin of each value (a file, a variable) by its dotted name."""
 
     config: Config
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -115,20 +116,21 @@ def read_config(
     flags: Mapping[str, Any] | None = None,
     env: Mapping[str, str] = os.environ,
 ) -> LoadedConfig:
-    """The configuration of this run.
+    """Read the configuration from all its sources.
 
     Args:
-        file: Read instead of ``./veo.toml``; it must exist then.
-        flags: Values given on the command line; None values count as not given.
+        file: Read instead of ``./veo.toml``; it must exist.
+        flags: Values from the command line; those that are None are not given, 0 is.
         env: The environment.
 
     Raises:
-        ConfigError: A file or value is broken; the message names file and key, never a value.
+        ConfigError: A file or value is not valid. The message names the file and the setting, and
+            never repeats the value, which may be a key.
     """
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for place, values in _read_layers(file, flags or {}, env):
-        _merge_layer(merged, values, origins, place)
+    for origin, values in _read_layers(file, flags or {}, env):
+        _merge_layer(merged, values, origins, origin)
     try:
         return LoadedConfig(Config.model_validate(merged), origins)
     except ValidationError as error:
@@ -138,7 +140,7 @@ def read_config(
 def config_files(
     file: Path | None = None, env: Mapping[str, str] = os.environ
 ) -> tuple[Path, Path]:
-    """Where configuration is looked for; the second overrides the first.
+    """Return the configuration files; the second overrides the first.
 
     Args:
         file: Read instead of ``./veo.toml``.
@@ -150,11 +152,12 @@ def config_files(
 def _read_layers(
     file: Path | None, flags: Mapping[str, Any], env: Mapping[str, str]
 ) -> list[tuple[str, dict[str, Any]]]:
+    """Return the origin and the values of each layer, the weakest first."""
     layers = [
         (str(path), _read_toml(path, needed=path == file)) for path in config_files(file, env)
     ]
     for variable, key in ENVIRONMENT_KEYS.items():
-        if env.get(variable):
+        if env.get(variable):  # an empty variable is how a shell unsets one for a command
             layers.append((variable, {key: env[variable]}))
     given = {key: value for key, value in flags.items() if value is not None}
     return [*layers, ("command line", given)]
@@ -177,65 +180,69 @@ def _merge_layer(
     into: dict[str, Any],
     values: Mapping[str, Any],
     origins: dict[str, str],
-    place: str,
-    at: str = "",
+    origin: str,
+    prefix: str = "",
 ) -> None:
+    """Merge a layer over the layers below it, table by table, and note where values come from."""
     for key, value in values.items():
-        name = f"{at}{key}"
+        name = f"{prefix}{key}"
         if re.sub("[-_]", "", key).lower() in _SECRET_NAMES:
             raise ConfigError(
-                f"{place}: {name}: a configuration file must not hold a key",
+                f"{origin}: {name}: a configuration file must not hold a key",
                 hint='Set api_key_env = "NAME" to the name of an environment variable instead.',
             )
         if not isinstance(value, dict):
-            _forget_origins(origins, f"{name}.")
-            into[key], origins[name] = value, place
+            _forget_origins(origins, f"{name}.")  # a value replaces a whole table
+            into[key], origins[name] = value, origin
             continue
         if not isinstance(into.get(key), dict):
-            origins.pop(name, None)
+            origins.pop(name, None)  # a table replaces a value
             into[key] = {}
-        _merge_layer(into[key], value, origins, place, f"{name}.")
+        _merge_layer(into[key], value, origins, origin, f"{name}.")
 
 
-def _forget_origins(origins: dict[str, str], below: str) -> None:
-    for name in [name for name in origins if name.startswith(below)]:
+def _forget_origins(origins: dict[str, str], prefix: str) -> None:
+    for name in [name for name in origins if name.startswith(prefix)]:
         del origins[name]
 
 
 def _to_config_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
+    """Return one error with a line for each problem, without the values, which may be keys."""
     lines = []
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
         name = ".".join(str(part) for part in problem["loc"])
-        place = origins.get(name) or next(
-            (origin for key, origin in origins.items() if key.startswith(f"{name}.")), ""
-        )
-        known = problem["type"] != "extra_forbidden"
-        said = problem["msg"].removeprefix("Value error, ")
-        what = said if known else "no such setting"
-        lines.append(f"{place}: {name}: {what}".removeprefix(": "))
+        # A problem of a table has no origin of its own: take that of the first value in it.
+        in_table = (origin for key, origin in origins.items() if key.startswith(f"{name}."))
+        origin = origins.get(name) or next(in_table, "")
+        is_known = problem["type"] != "extra_forbidden"
+        text = problem["msg"].removeprefix("Value error, ") if is_known else "no such setting"
+        lines.append(f"{origin}: {name}: {text}".removeprefix(": "))
     return ConfigError("\n".join(lines), remedies=[Remedy("show_settings")])
 
 
 def merge_models(facts: Facts, config: ProviderConfig) -> dict[str, Model]:
-    """A provider's models with the user's rows laid over them; new rows may say ``like``.
+    """Return a provider's models with the user's rows merged into them.
+
+    A new row can begin as a copy of another: ``like = "<model>"``.
 
     Raises:
-        ConfigError: An override names a field that no model has, or a new row lacks some.
+        ConfigError: A row has a field that no model has, or a new row lacks some.
     """
     models = dict(facts.models)
     for name, override in config.models.items():
-        at = f"providers.{facts.name}.models.{name}"
+        setting = f"providers.{facts.name}.models.{name}"
         changes = {key: value for key, value in override.items() if key != "like"}
         base = models.get(str(override.get("like", name)))
         if base is None and "like" in override:
-            raise ConfigError(f"{at}.like: {facts.name} has no such model")
+            raise ConfigError(f"{setting}.like: {facts.name} has no such model")
         row = base.model_dump(exclude_unset=True) if base else {}
         _update_row(row, {**changes, "name": name, "provider": facts.name, "overridden": True})
         try:
             models[name] = Model.model_validate(row)
         except ValidationError as error:
             hint = None if base else 'A new row can begin as another one: like = "<model>".'
-            raise ConfigError(f"{at}: {_to_config_error(error, {}).message}", hint=hint) from None
+            text = _to_config_error(error, {}).message
+            raise ConfigError(f"{setting}: {text}", hint=hint) from None
     return models
 
 
@@ -250,11 +257,11 @@ def _update_row(row: dict[str, Any], changes: Mapping[str, Any]) -> None:
 def find_key(
     facts: Facts, config: ProviderConfig, env: Mapping[str, str] = os.environ
 ) -> Key | None:
-    """The provider's key from the environment; None for a provider that can do without.
+    """Return a provider's key from the environment; None if it has other credentials.
 
     Raises:
-        KeyMissingError: No variable holds it; says which, and where a key comes from.
-        ConfigError: What the variable holds cannot be a key.
+        KeyMissingError: No variable holds a key; says which are tried, and how to get a key.
+        ConfigError: The content of the variable cannot be a key.
     """
     names = (config.api_key_env,) if config.api_key_env else facts.key_env
     for name in names:
@@ -269,6 +276,7 @@ def find_key(
 
 
 def _to_key(key: str, variable: str) -> Key:
+    # Printable ASCII only: anything else would break the header that carries the key.
     if not re.fullmatch(r"[\x21-\x7e]+", key):
         raise ConfigError(
             f"{variable} contains spaces or characters that an API key cannot have",

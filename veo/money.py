@@ -1,8 +1,8 @@
-"""What a request will cost, and the rule that turns that into a charge. USD, always Decimal."""
+"""Amounts in USD, always Decimal, and the quote of a request with the rule of its charge."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,35 +16,36 @@ if TYPE_CHECKING:
     from veo.request import Request
 
 MICRO = Decimal("0.000001")
+# The clip that prices per call and per second are compared by: every model family offers it.
 CLIP_S, CLIP_RESOLUTION = 8, "720p"
 
 
 def to_micros(usd: Decimal) -> int:
-    """USD as whole millionths, the unit that the ledger adds up."""
+    """Convert USD into whole millionths, the unit in which the ledger adds up without errors."""
     return int((usd / MICRO).to_integral_value())
 
 
 def to_usd(amount: int) -> Decimal:
-    """Millionths of a USD as USD."""
+    """Convert millionths of a USD into USD."""
     return Decimal(amount) / 1_000_000
 
 
 def format_amount(amount: Decimal) -> str:
-    """An amount for a person: at least cents, more digits only where they matter."""
+    """Format an amount with cents, and with more digits only if they are not zero: ``$0.15``."""
     cents = amount.quantize(Decimal("0.01"))
     return f"${cents if cents == amount else amount:f}"
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The price of one request, with the row it came from.
+    """The price of one request, and the price row that it came from.
 
     Attributes:
         amount: USD for the whole video.
-        charged: ``on_success`` or ``on_accept``: when the amount becomes a charge.
+        charged: When the amount becomes a charge: ``on_success`` or ``on_accept``.
         per: ``call`` or ``second``.
         unit: USD for one call or second.
-        quantity: Calls or seconds.
+        quantity: Number of calls or seconds.
         as_of: Date of the price row.
         source: Source of the price row.
         overridden: Whether the user's configuration set the price.
@@ -60,43 +61,28 @@ class Quote:
     overridden: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """As the ledger keeps it: amounts as text, the date in ISO form."""
-        return {
-            "amount": str(self.amount),
-            "charged": self.charged,
-            "per": self.per,
-            "unit": str(self.unit),
-            "quantity": self.quantity,
-            "as_of": self.as_of.isoformat(),
-            "source": self.source,
-            "overridden": self.overridden,
-        }
+        """Return the quote as the ledger stores it: amounts as exact text, the date in ISO form."""
+        texts = {"amount": str(self.amount), "unit": str(self.unit)}
+        return asdict(self) | texts | {"as_of": self.as_of.isoformat()}
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Quote:
-        """The quote that ``to_json`` described."""
-        return cls(
-            **{
-                **body,
-                "amount": Decimal(body["amount"]),
-                "unit": Decimal(body["unit"]),
-                "as_of": date.fromisoformat(body["as_of"]),
-            }
-        )
+        amounts = {name: Decimal(body[name]) for name in ("amount", "unit")}
+        return cls(**{**body, **amounts, "as_of": date.fromisoformat(body["as_of"])})
 
 
 def quote(request: Request, model: Model) -> Quote:
-    """What a request costs with a model, USD; the request has passed ``check``.
+    """Return the quote of a request that has passed ``check``.
 
     Raises:
-        ConfigError: The model's price row has no price for the resolution.
+        ConfigError: The model has no price for the resolution.
     """
     resolution = request.resolution or model.resolutions[0]
     unit = model.price.unit_price(resolution)
     if unit is None:
         raise ConfigError(f"{model.name} has no price at {resolution}")
-    quantity = _billed_seconds(request, model) if model.price.per == "second" else 1
     price = model.price
+    quantity = _billed_seconds(request, model) if price.per == "second" else 1
     return Quote(
         amount=unit * quantity,
         charged=price.charged,
@@ -110,16 +96,14 @@ def quote(request: Request, model: Model) -> Quote:
 
 
 def _billed_seconds(request: Request, model: Model) -> int:
+    # An extension is billed for the seconds that it adds, not for those of the whole video.
     if request.extend and model.extend_s:
         return model.extend_s
     return request.duration or model.durations[0]
 
 
 def clip_price(price: Price) -> Decimal | None:
-    """USD for one clip of 8 s in 720p, so that prices a call and a second can be compared.
-
-    None where the model has no price for that resolution.
-    """
+    """Return the USD for a clip of 8 s in 720p; None if the model has no price for 720p."""
     unit = price.unit_price(CLIP_RESOLUTION)
     if unit is None:
         return None

@@ -1,4 +1,7 @@
-"""The tables, in SQL that SQLite and Postgres share."""
+"""The tables as they are today, with types that SQLite and Postgres share.
+
+A new column also needs a field in ``Record`` and a step in ``migrations``.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,7 @@ events = Table(
     Index("events_job", "job"),
 )
 
-# One row a process: a heartbeat is then one small write however many jobs it holds.
+# One row per process, not per job: a heartbeat is one small write for any number of jobs.
 workers = Table(
     "workers",
     metadata,
