@@ -1,4 +1,4 @@
-"""Many jobs from Python: submitted together, handed back as they end, batches as values."""
+"""Many jobs from Python: submitted together, returned as they end, and batches of values."""
 
 from __future__ import annotations
 
@@ -34,13 +34,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def server(sandbox: Callable[..., veo_sandbox.Sandbox]) -> veo_sandbox.Sandbox:
-    """A sandbox."""
     return sandbox()
 
 
 @pytest.fixture
 def client(server: veo_sandbox.Sandbox) -> Iterator[veo.Client]:
-    """A client of it."""
     limits = {"median_s": 0.2, "submits_per_minute": 100_000}
     config = Config.model_validate({"providers": {"laozhang-async": limits}, "retired": "ignore"})
     with veo.Client(config, endpoint=veo.Endpoint(server.url, Key(server.key))) as client:
@@ -48,7 +46,7 @@ def client(server: veo_sandbox.Sandbox) -> Iterator[veo.Client]:
 
 
 def test_submitted_together(client: veo.Client, server: veo_sandbox.Sandbox) -> None:
-    """Handles come back at once, in order; each ends with its video."""
+    """Jobs are returned at once, in order; each ends with its video."""
     prompts = [f"take {number}" for number in range(12)]
     jobs = client.submit_all(prompts, outputs=[f"{number}.mp4" for number in range(12)])
 
@@ -58,17 +56,17 @@ def test_submitted_together(client: veo.Client, server: veo_sandbox.Sandbox) -> 
 
 
 def test_awaited_together(client: veo.Client) -> None:
-    """The same handles serve asynchronous code."""
+    """The same jobs can be awaited."""
 
-    async def names() -> set[str]:
+    async def await_names() -> set[str]:
         jobs = client.submit_all(["lion", "tiger"])
         return {(await job).path.name async for job in veo.completed(jobs)}
 
-    assert asyncio.run(names()) == find_videos()
+    assert asyncio.run(await_names()) == find_videos()
 
 
 def test_all_or_nothing(client: veo.Client, server: veo_sandbox.Sandbox) -> None:
-    """What does not fit under the cap as a whole is not begun."""
+    """If the jobs together exceed the cap, none is started."""
     with pytest.raises(BudgetError, match=r"\$0.45 does not fit under max_cost of \$0.30"):
         client.submit_all(["a", "b", "c"], max_cost=Decimal("0.30"))
 
@@ -76,7 +74,7 @@ def test_all_or_nothing(client: veo.Client, server: veo_sandbox.Sandbox) -> None
 
 
 def test_every_problem_of_every_request(client: veo.Client) -> None:
-    """Requests are checked together; the error lists each by its place."""
+    """All requests are checked; the error lists each problem with the index of its request."""
     with pytest.raises(InvalidBatchError) as caught:
         client.submit_all(["a", "", "c"], outputs=["x.mp4", "y.mp4", "x.mp4"])
 
@@ -85,7 +83,7 @@ def test_every_problem_of_every_request(client: veo.Client) -> None:
 
 
 def test_a_batch_is_iterated(client: veo.Client, server: veo_sandbox.Sandbox) -> None:
-    """A batch gives its items as they end; a second batch of the same gives them at once."""
+    """A batch yields its items as they end; a second batch yields them at once, as skipped."""
     file = write_batch(*make_items(6))
     first = Counter(entry.state for entry in client.batch(file, output_dir=Path("videos")))
     again = client.batch(file, output_dir=Path("videos"))
@@ -96,55 +94,55 @@ def test_a_batch_is_iterated(client: veo.Client, server: veo_sandbox.Sandbox) ->
 
 
 def test_a_batch_of_requests(client: veo.Client) -> None:
-    """Requests and items in Python are a batch too, recognised when they come again."""
-    wanted = [
+    """A batch of requests and items is recognised when it is run again."""
+    items = [
         Request(prompt="lion"),
         Item(ItemLocation(1), Request(prompt="tiger"), output="tiger.mp4"),
     ]
-    states = [[entry.state for entry in client.batch(wanted)] for _ in range(2)]
+    states = [[entry.state for entry in client.batch(items)] for _ in range(2)]
 
     assert states == [["done"] * 2, ["skipped"] * 2]
     assert "tiger.mp4" in find_videos()
 
 
 def test_a_batch_of_mappings(client: veo.Client) -> None:
-    """Keys and values as in a file are as good as requests; what is wrong is told of each."""
-    wanted = [{"prompt": "lion", "output": "lion.mp4"}, {"promt": "tiger"}]
+    """Mappings with the keys of a file are accepted, and every invalid one is reported."""
+    items = [{"prompt": "lion", "output": "lion.mp4"}, {"promt": "tiger"}]
     with pytest.raises(InvalidBatchError, match="did you mean prompt"):
-        client.batch(wanted)
+        client.batch(items)
 
-    assert [entry.state for entry in client.batch(wanted[:1])] == ["done"]
+    assert [entry.state for entry in client.batch(items[:1])] == ["done"]
     assert "lion.mp4" in find_videos()
 
 
 def test_a_batch_of_text(client: veo.Client) -> None:
-    """The content of a file is as good as the file."""
+    """The content of a file is accepted as bytes."""
     batch = client.batch(json.dumps([{"prompt": "lion"}]).encode())
 
     assert [entry.state for entry in batch] == ["done"]
 
 
 def test_a_snapshot_adds_up(client: veo.Client, server: veo_sandbox.Sandbox) -> None:
-    """While it runs, counts are of all items and the money is the ledger's."""
+    """A snapshot counts all items, and has the money of the ledger."""
     server.change(latency="1")
     batch = client.batch(write_batch(*make_items(4)), max_cost=Decimal("0.45"))
     batch.start()
-    seen = take_snapshot(batch)
+    first = take_snapshot(batch)
     for _ in batch:
         pass
     last = take_snapshot(batch)
 
-    assert (seen.total, sum(seen.counts.values()), seen.cap) == (4, 4, 3 * PRICE)
-    assert seen.spending.held == 3 * PRICE
-    assert seen.remaining_s
+    assert (first.total, sum(first.counts.values()), first.cap) == (4, 4, 3 * PRICE)
+    assert first.spending.held == 3 * PRICE
+    assert first.remaining_s
     assert (last.ended, last.counts, last.remaining_s) == (4, {"done": 3, "not sent": 1}, None)
     assert last.spending.charged == 3 * PRICE
 
 
-def test_a_job_that_was_taken_away_is_followed(
+def test_a_job_that_another_process_took_over_is_followed(
     client: veo.Client, server: veo_sandbox.Sandbox
 ) -> None:
-    """When another process takes a lease over, the batch waits for it, and takes it back."""
+    """A batch follows a job whose lease another process took, and continues it after that."""
     server.change(latency="1")
     batch = client.batch(write_batch("lion"))
     batch.start()
@@ -154,12 +152,12 @@ def test_a_job_that_was_taken_away_is_followed(
         sql = "UPDATE jobs SET version = version + 100, owner = ?"
         connection.exec_driver_sql(sql, (other.id,))
     (entry,) = batch.in_flight
-    mine = entry.job
-    wait_until(lambda: batch.advance(0.1) or entry.job is not mine)
-    kept = entry.job and entry.job.record.owner
+    own_job = entry.job
+    wait_until(lambda: batch.advance(0.1) or entry.job is not own_job)
+    owner = entry.job and entry.job.record.owner
     other.close()
 
-    assert kept == other.id
+    assert owner == other.id
     assert [each.state for each in batch] == ["done"]
     assert len(server.tasks()) == 1
 
@@ -174,24 +172,31 @@ def test_a_job_that_was_taken_away_is_followed(
         ([50] * 10, 10, 150),
         ([0], 100, 1010),
     ],
-    ids=["nothing", "the youngest", "overdue", "three rounds", "half a round and one", "a hundred"],
+    ids=[
+        "no jobs",
+        "youngest job",
+        "overdue job",
+        "three rounds",
+        "half a round and one",
+        "100 jobs",
+    ],
 )
-def test_the_rest_is_estimated(ages: list[float], waiting: int, expected: float) -> None:
-    """Ten at a time that take 100 s each: what is on its way, then the rounds of the rest."""
+def test_remaining_time_by_slots(ages: list[float], waiting: int, expected: float) -> None:
+    """With ten slots and 100 s a job the estimate is that of the jobs in flight and the rounds."""
     assert estimate_remaining_s(ages, waiting, 100, 10, 60_000) == pytest.approx(expected, abs=1)
 
 
-def test_the_rate_of_sending_counts(client: veo.Client) -> None:
-    """Where only ten may be sent a minute, sixty take six minutes however short they are."""
+def test_remaining_time_by_submit_rate(client: veo.Client) -> None:
+    """With ten submits a minute sixty short jobs take six minutes."""
     assert estimate_remaining_s([], 60, 10, 1000, 10) == 10 + 354
 
 
-def test_handles_are_cheap(client: veo.Client) -> None:
-    """Ten thousand handles take no more than half a kilobyte each."""
+def test_jobs_take_little_memory(client: veo.Client) -> None:
+    """Ten thousand jobs take at most half a kilobyte each."""
     record = client.submit_all(["lion"])[0].record
     tracemalloc.start()
-    handles = [Job(ActiveJob(record)) for _ in range(10_000)]
-    taken, _ = tracemalloc.get_traced_memory()
+    jobs = [Job(ActiveJob(record)) for _ in range(10_000)]
+    memory, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert sys.getsizeof(handles) < taken < 10_000 * 512
+    assert sys.getsizeof(jobs) < memory < 10_000 * 512
