@@ -102,38 +102,46 @@ class Request:
     ] = None
     reference: Annotated[
         tuple[Image, ...],
-        RequestField("images", "Image of something to show; repeatable.", "IMAGE", is_feature=True),
+        RequestField("images", "Reference image; can be repeated.", "IMAGE", is_feature=True),
     ] = ()
     negative_prompt: Annotated[
-        str | None, RequestField("text", "What not to show.", "TEXT", is_feature=True)
+        str | None, RequestField("text", "What the video must not show.", "TEXT", is_feature=True)
     ] = None
     aspect_ratio: Annotated[
         str | None,
         RequestField(
-            "name", "16:9 or 9:16.", "W:H", values=("16:9", "9:16"), model_values="aspect_ratios"
+            "name",
+            "Aspect ratio: 16:9 or 9:16.",
+            "W:H",
+            values=("16:9", "9:16"),
+            model_values="aspect_ratios",
         ),
     ] = None
     resolution: Annotated[
         str | None,
         RequestField(
             "name",
-            "720p, 1080p or 4k.",
+            "Resolution: 720p, 1080p or 4k.",
             "SIZE",
             values=("720p", "1080p", "4k"),
             model_values="resolutions",
         ),
     ] = None
     duration: Annotated[
-        int | None, RequestField("integer", "Seconds of video.", "S", model_values="durations")
+        int | None,
+        RequestField("integer", "Length of the video.", "SECONDS", model_values="durations"),
     ] = None
     seed: Annotated[
-        int | None, RequestField("integer", "Makes results more alike.", "NUMBER", is_feature=True)
+        int | None,
+        RequestField(
+            "integer", "Seed; equal seeds give similar videos.", "NUMBER", is_feature=True
+        ),
     ] = None
     person_generation: Annotated[
         str | None,
         RequestField(
             "name",
-            "allow_all, allow_adult or dont_allow.",
+            "People in the video: allow_all, allow_adult or dont_allow.",
             "RULE",
             values=("allow_all", "allow_adult", "dont_allow"),
             is_feature=True,
