@@ -1,4 +1,4 @@
-"""The bytes of a finished video from the Developer API: whose key goes where, and what is gone."""
+"""Downloads from the Developer API: which hosts receive the key, and which errors there are."""
 
 import pytest
 from google_routes import CLIP, HOME, fetch, gemini
@@ -21,28 +21,28 @@ VIDEO = RemoteVideo(CLIP)
 DATA = bytes(range(256)) * 40
 
 
-def ranged(asked: RecordedRequest) -> Reply:
-    """A file server that honours Range."""
-    start = int(asked.headers.get("range", "bytes=0-")[6:-1])
+def serve_range(request: RecordedRequest) -> Reply:
+    """Return the response of a file server that supports Range."""
+    start = int(request.headers.get("range", "bytes=0-")[6:-1])
     if start >= len(DATA):
         return Reply(b"", 416)
-    if "range" not in asked.headers:
+    if "range" not in request.headers:
         return Reply(DATA, headers={"ETag": '"1"'})
     span = {"Content-Range": f"bytes {start}-{len(DATA) - 1}/{len(DATA)}", "ETag": '"1"'}
     return Reply(DATA[start:], 206, span)
 
 
-def refused(reply: Reply) -> VeoError:
-    """What a download raises."""
+def catch_error(reply: Reply) -> VeoError:
+    """Return the error of a download."""
     with RecordingServer(reply) as google, pytest.raises(VeoError) as caught:
         fetch(gemini(google.url).open(VIDEO))
     assert "sandbox-key" not in str(caught.value)
     return caught.value
 
 
-def test_googles_address_is_fetched_from_the_configured_place() -> None:
-    """Operations name Google's host whatever base_url is; the key goes along in its header."""
-    with RecordingServer(ranged) as google:
+def test_googles_url_is_fetched_from_the_base_url() -> None:
+    """Operations name Google's host whatever the base_url; the key is sent in its header."""
+    with RecordingServer(serve_range) as google:
         stream = gemini(f"{google.url}/gem/").open(VIDEO)
         data = fetch(stream)
 
@@ -52,9 +52,9 @@ def test_googles_address_is_fetched_from_the_configured_place() -> None:
     assert google.only_request.headers["x-goog-api-key"] == "sandbox-key"
 
 
-def test_a_download_carries_on_from_an_offset() -> None:
-    """The second half of a file is asked for with Range, and nothing twice."""
-    with RecordingServer(ranged) as google:
+def test_download_continues_from_an_offset() -> None:
+    """The rest of a file is requested with Range."""
+    with RecordingServer(serve_range) as google:
         stream = gemini(google.url).open(VIDEO, offset=5000)
         data = fetch(stream)
 
@@ -63,25 +63,25 @@ def test_a_download_carries_on_from_an_offset() -> None:
     assert google.only_request.headers["range"] == "bytes=5000-"
 
 
-def test_a_server_that_ignores_the_offset_is_believed() -> None:
-    """The stream says that it starts at the beginning after all."""
+def test_server_that_ignores_the_offset() -> None:
+    """The stream says that it starts at the beginning."""
     with RecordingServer(Reply(DATA)) as google:
         stream = gemini(google.url).open(VIDEO, offset=5000)
 
         assert (stream.offset, fetch(stream)) == (0, DATA)
 
 
-def test_no_bytes_at_the_offset_is_told() -> None:
-    """A part file as long as the video is not a video that is gone for good."""
-    with RecordingServer(ranged) as google, pytest.raises(GoneError) as caught:
+def test_offset_behind_the_end() -> None:
+    """An offset behind the end is retryable: the video still exists."""
+    with RecordingServer(serve_range) as google, pytest.raises(GoneError) as caught:
         gemini(google.url).open(VIDEO, offset=len(DATA))
 
     assert caught.value.retryable
 
 
-def test_a_redirect_is_followed_without_the_key() -> None:
-    """A storage host gets the request, never the key."""
-    with RecordingServer(ranged) as storage:
+def test_redirect_is_followed_without_the_key() -> None:
+    """A storage host receives the request without the key."""
+    with RecordingServer(serve_range) as storage:
         away = Reply(b"", 302, {"Location": f"{storage.url}/signed?x=1"})
         with RecordingServer(away) as google:
             data = fetch(gemini(google.url).open(VIDEO, offset=9))
@@ -93,9 +93,9 @@ def test_a_redirect_is_followed_without_the_key() -> None:
     assert "sandbox-key" not in str(storage.only_request)
 
 
-def test_a_video_on_another_host_is_fetched_without_the_key() -> None:
-    """An address that is neither Google's nor the API's gets no key at all."""
-    with RecordingServer(ranged) as other, RecordingServer() as google:
+def test_another_host_does_not_receive_the_key() -> None:
+    """A URL that is neither Google's nor the API's is fetched without the key."""
+    with RecordingServer(serve_range) as other, RecordingServer() as google:
         data = fetch(gemini(google.url).open(RemoteVideo(f"{other.url}/a.mp4")))
 
     assert data == DATA
@@ -104,11 +104,11 @@ def test_a_video_on_another_host_is_fetched_without_the_key() -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_file_that_google_denies_is_gone(status: int) -> None:
-    """Expired files answer 403 as well as 404; the hint says how long they are kept."""
+def test_denied_file_is_gone(status: int) -> None:
+    """Expired files give 403 or 404; the hint tells how long Google keeps them."""
     body = {"error": {"code": status, "message": "You do not have permission to access the File"}}
 
-    error = refused(Reply(body, status))
+    error = catch_error(Reply(body, status))
 
     assert (GoneError, None) == (type(error), error.charged)
     assert "2 days" in error.hint
@@ -124,20 +124,20 @@ def test_a_file_that_google_denies_is_gone(status: int) -> None:
         (418, ProtocolError),
     ],
 )
-def test_other_refusals_of_a_download_are_not_its_end(status: int, kind: type[VeoError]) -> None:
-    """None of them says that the file is gone, and none that the video was free."""
-    error = refused(Reply({"error": {"message": "No."}}, status))
+def test_other_download_errors(status: int, kind: type[VeoError]) -> None:
+    """Other errors mean neither that the file is gone nor that the video was free."""
+    error = catch_error(Reply({"error": {"message": "No."}}, status))
 
     assert (kind, None) == (type(error), error.charged)
 
 
-def test_a_broken_download_is_told() -> None:
-    """Fewer bytes than announced are no whole file."""
-    assert isinstance(refused(Reply(DATA, missing=10)), ResponseLostError)
+def test_broken_download() -> None:
+    """Fewer bytes than announced are an error."""
+    assert isinstance(catch_error(Reply(DATA, missing=10)), ResponseLostError)
 
 
-def test_a_video_inside_an_operation_is_asked_for_again() -> None:
-    """Bytes that came with the answer are served from a second answer, from the offset."""
+def test_video_in_an_operation() -> None:
+    """A video within an operation is read from a second response, from the offset."""
     name = "models/veo/operations/abc"
     sample = {"video": {"encodedVideo": "AAECAwQF", "encoding": "video/mp4"}}
     body = {"done": True, "response": {"generateVideoResponse": {"generatedSamples": [sample]}}}
@@ -148,8 +148,8 @@ def test_a_video_inside_an_operation_is_asked_for_again() -> None:
     assert f"/v1beta/{name}" == google.only_request.path
 
 
-def test_without_a_key_nothing_is_fetched() -> None:
-    """The missing key is told before a connection is made."""
+def test_missing_key() -> None:
+    """A missing key is an error before a connection is made."""
     provider = gemini("http://127.0.0.1:9", key=None)
 
     with pytest.raises(KeyMissingError):
@@ -168,13 +168,13 @@ def test_without_a_key_nothing_is_fetched() -> None:
         ("https://storage.example/x", "https://storage.example/x"),
     ],
 )
-def test_only_googles_own_addresses_are_mapped(uri: str, url: str) -> None:
-    """Addresses that merely begin like Google's are somebody else's."""
+def test_file_urls(uri: str, url: str) -> None:
+    """Google's own URLs are mapped to the base URL; others that begin alike are not."""
     assert url == resolve_file_url(uri, HOME, "http://gate/p/")
 
 
 @pytest.mark.parametrize("uri", ["gs://bucket/a.mp4", "file:///etc/passwd", "", "a b"])
-def test_an_address_of_no_known_kind_is_refused(uri: str) -> None:
-    """What cannot be fetched is not tried."""
+def test_unknown_address(uri: str) -> None:
+    """An address of an unknown kind is an error."""
     with pytest.raises(ProtocolError):
         resolve_file_url(uri, HOME, "http://gate")

@@ -16,7 +16,7 @@ from veo.request import Request
 from veo.update import RemoteVideo
 from veo_gemini import Gemini, Vertex
 
-PICTURE = Image("a.png")
+IMAGE = Image("a.png")
 OLD = RemoteVideo("https://generativelanguage.googleapis.com/v1beta/files/abc")
 FAST, STANDARD, LITE = Gemini.facts.models.values()
 VERTEX_FAST, VERTEX_STANDARD, VERTEX_LITE = Vertex.facts.models.values()
@@ -27,30 +27,30 @@ FORBIDDEN = {
     "duration": (FAST, {"duration": 5}, {"duration"}),
     "1080p short": (FAST, {"resolution": "1080p", "duration": 4}, {"duration"}),
     "4k short": (STANDARD, {"resolution": "4k", "duration": 6}, {"duration"}),
-    "references short": (FAST, {"reference": (PICTURE,), "duration": 6}, {"duration"}),
-    "references, frame": (FAST, {"reference": (PICTURE,), "start_frame": PICTURE}, {"start_frame"}),
+    "references short": (FAST, {"reference": (IMAGE,), "duration": 6}, {"duration"}),
+    "references, frame": (FAST, {"reference": (IMAGE,), "start_frame": IMAGE}, {"start_frame"}),
     "references, frames": (
         STANDARD,
-        {"reference": (PICTURE,), "start_frame": PICTURE, "end_frame": PICTURE},
+        {"reference": (IMAGE,), "start_frame": IMAGE, "end_frame": IMAGE},
         {"start_frame", "end_frame"},
     ),
-    "references, extension": (FAST, {"reference": (PICTURE,), "extend": OLD}, {"extend"}),
-    "four references": (FAST, {"reference": (PICTURE,) * 4}, {"reference"}),
-    "end without start": (FAST, {"end_frame": PICTURE}, {"end_frame"}),
+    "references, extension": (FAST, {"reference": (IMAGE,), "extend": OLD}, {"extend"}),
+    "four references": (FAST, {"reference": (IMAGE,) * 4}, {"reference"}),
+    "end without start": (FAST, {"end_frame": IMAGE}, {"end_frame"}),
     "extension 1080p": (FAST, {"extend": OLD, "resolution": "1080p"}, {"resolution"}),
     "extension short": (STANDARD, {"extend": OLD, "duration": 4}, {"duration"}),
-    "extension, frame": (FAST, {"extend": OLD, "start_frame": PICTURE}, {"start_frame"}),
+    "extension, frame": (FAST, {"extend": OLD, "start_frame": IMAGE}, {"start_frame"}),
     "lite 4k": (LITE, {"resolution": "4k"}, {"resolution"}),
-    "lite references": (LITE, {"reference": (PICTURE,)}, {"reference"}),
+    "lite references": (LITE, {"reference": (IMAGE,)}, {"reference"}),
     "lite extension": (LITE, {"extend": OLD}, {"extend"}),
     "lite negative": (LITE, {"negative_prompt": "fog"}, {"negative_prompt"}),
     "lite 1080p short": (LITE, {"resolution": "1080p", "duration": 4}, {"duration"}),
     "no prompt": (FAST, {"prompt": " "}, {"prompt"}),
-    "no prompt, references": (FAST, {"prompt": "", "reference": (PICTURE,)}, {"prompt"}),
-    "nonsense person": (FAST, {"person_generation": "all"}, {"person_generation"}),
+    "no prompt, references": (FAST, {"prompt": "", "reference": (IMAGE,)}, {"prompt"}),
+    "unknown person rule": (FAST, {"person_generation": "all"}, {"person_generation"}),
     "vertex references short": (
         VERTEX_FAST,
-        {"reference": (PICTURE,), "duration": 4},
+        {"reference": (IMAGE,), "duration": 4},
         {"duration"},
     ),
     "vertex lite 4k": (VERTEX_LITE, {"resolution": "4k"}, {"resolution"}),
@@ -59,12 +59,12 @@ FORBIDDEN = {
 DOUBTFUL = {
     "reference portrait": (
         FAST,
-        {"reference": (PICTURE,), "aspect_ratio": "9:16"},
+        {"reference": (IMAGE,), "aspect_ratio": "9:16"},
         {"aspect_ratio"},
     ),
     "end frame short": (
         FAST,
-        {"start_frame": PICTURE, "end_frame": PICTURE, "duration": 4},
+        {"start_frame": IMAGE, "end_frame": IMAGE, "duration": 4},
         {"duration"},
     ),
     "negative prompt": (STANDARD, {"negative_prompt": "fog"}, {"negative_prompt"}),
@@ -76,96 +76,99 @@ DOUBTFUL = {
     ),
     "frame, all": (
         FAST,
-        {"person_generation": "allow_all", "start_frame": PICTURE},
+        {"person_generation": "allow_all", "start_frame": IMAGE},
         {"person_generation"},
     ),
     "references, all": (
         FAST,
-        {"person_generation": "allow_all", "reference": (PICTURE,)},
+        {"person_generation": "allow_all", "reference": (IMAGE,)},
         {"person_generation"},
     ),
-    "nobody": (LITE, {"person_generation": "dont_allow"}, {"person_generation"}),
+    "no people": (LITE, {"person_generation": "dont_allow"}, {"person_generation"}),
     "long prompt": (FAST, {"prompt": "word " * 1000}, {"prompt"}),
     "vertex 1080p short": (VERTEX_STANDARD, {"resolution": "1080p", "duration": 4}, {"duration"}),
     "vertex fast 4k": (VERTEX_FAST, {"resolution": "4k"}, {"resolution"}),
     "vertex all": (VERTEX_FAST, {"person_generation": "allow_all"}, {"person_generation"}),
-    "vertex nobody": (VERTEX_FAST, {"person_generation": "dont_allow"}, {"person_generation"}),
+    "vertex no people": (VERTEX_FAST, {"person_generation": "dont_allow"}, {"person_generation"}),
 }
 
 ALLOWED = {
     "text": (FAST, {}),
-    "everything said": (
+    "all options": (
         STANDARD,
         {"aspect_ratio": "9:16", "resolution": "4k", "duration": 8, "seed": 7},
     ),
     "short 720p": (LITE, {"duration": 4, "resolution": "720p"}),
-    "frames": (FAST, {"start_frame": PICTURE, "end_frame": PICTURE}),
-    "lite frames": (LITE, {"start_frame": PICTURE, "end_frame": PICTURE}),
-    "three references": (FAST, {"reference": (PICTURE,) * 3}),
+    "frames": (FAST, {"start_frame": IMAGE, "end_frame": IMAGE}),
+    "lite frames": (LITE, {"start_frame": IMAGE, "end_frame": IMAGE}),
+    "three references": (FAST, {"reference": (IMAGE,) * 3}),
     "extension": (FAST, {"extend": OLD, "resolution": "720p", "duration": 8}),
     "portrait extension": (STANDARD, {"extend": OLD, "aspect_ratio": "9:16"}),
     "text, all": (FAST, {"person_generation": "allow_all"}),
-    "frame, adults": (FAST, {"person_generation": "allow_adult", "start_frame": PICTURE}),
-    "references, adults": (FAST, {"person_generation": "allow_adult", "reference": (PICTURE,)}),
+    "frame, adults": (FAST, {"person_generation": "allow_adult", "start_frame": IMAGE}),
+    "references, adults": (FAST, {"person_generation": "allow_adult", "reference": (IMAGE,)}),
     "vertex extension 1080p": (VERTEX_FAST, {"extend": OLD, "resolution": "1080p"}),
     "vertex portrait references": (
         VERTEX_FAST,
-        {"reference": (PICTURE,), "aspect_ratio": "9:16"},
+        {"reference": (IMAGE,), "aspect_ratio": "9:16"},
     ),
 }
 
 
-def asking(said: dict[str, Any]) -> Request:
-    """A request for a lion, with more said."""
-    return Request(**{"prompt": "a lion"} | said)
+def make_request(options: dict[str, Any]) -> Request:
+    """Return a request for a lion with some options."""
+    return Request(**{"prompt": "a lion"} | options)
 
 
 @pytest.mark.parametrize("case", FORBIDDEN)
-def test_what_the_documents_forbid_is_refused(case: str) -> None:
-    """Each forbidden combination is an error about the fields that have to change."""
-    model, said, fields = FORBIDDEN[case]
+def test_forbidden_combinations_are_errors(case: str) -> None:
+    """Each combination that the documents forbid is an error about the fields to change."""
+    model, options, fields = FORBIDDEN[case]
 
-    problems = find_errors(check_request(asking(said), model))
+    problems = find_errors(check_request(make_request(options), model))
 
     assert fields == {problem.field for problem in problems}
 
 
 @pytest.mark.parametrize("case", DOUBTFUL)
-def test_what_sources_disagree_about_is_only_a_warning(case: str) -> None:
-    """Where sources contradict each other the request is sent, with a warning."""
-    model, said, fields = DOUBTFUL[case]
+def test_disputed_combinations_are_warnings(case: str) -> None:
+    """A combination about which sources contradict each other is a warning."""
+    model, options, fields = DOUBTFUL[case]
 
-    problems = check_request(asking(said), model)
+    problems = check_request(make_request(options), model)
 
     assert find_errors(problems) == ()
     assert fields == {problem.field for problem in problems}
 
 
 @pytest.mark.parametrize("case", ALLOWED)
-def test_what_the_documents_allow_passes(case: str) -> None:
-    """Documented combinations raise neither an error nor a warning."""
-    model, said = ALLOWED[case]
+def test_documented_combinations_pass(case: str) -> None:
+    """Documented combinations give neither an error nor a warning."""
+    model, options = ALLOWED[case]
 
-    assert check_request(asking(said), model) == ()
+    assert check_request(make_request(options), model) == ()
 
 
-def test_every_rule_has_a_case_that_breaks_it() -> None:
-    """No rule of the data stands there untested, and each names its source."""
-    asked = [(model, asking(said)) for model, said, _ in (*FORBIDDEN.values(), *DOUBTFUL.values())]
-    told = {
-        problem.message for model, request in asked for problem in check_request(request, model)
+def test_every_rule_is_tested() -> None:
+    """Each rule of the model tables is broken by a case above, and names its source."""
+    requests = [
+        (model, make_request(options))
+        for model, options, _ in (*FORBIDDEN.values(), *DOUBTFUL.values())
+    ]
+    messages = {
+        problem.message for model, request in requests for problem in check_request(request, model)
     }
     models = [*Gemini.facts.models.values(), *Vertex.facts.models.values()]
     rules = [rule for model in models for rule in model.rules]
 
-    assert set() == {rule.says for rule in rules} - told
+    assert set() == {rule.says for rule in rules} - messages
     assert all(rule.source for rule in rules)
 
 
-def test_all_problems_are_told_at_once() -> None:
-    """A request that breaks four rules learns of four."""
-    request = asking(
-        {"duration": 4, "resolution": "4k", "reference": (PICTURE,), "aspect_ratio": "4:3"}
+def test_all_problems_are_found_at_once() -> None:
+    """A request that breaks four rules gives four problems."""
+    request = make_request(
+        {"duration": 4, "resolution": "4k", "reference": (IMAGE,), "aspect_ratio": "4:3"}
     )
 
     problems = find_errors(check_request(request, LITE, [FAST, STANDARD, LITE]))
@@ -179,7 +182,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "said", "usd"),
+    ("model", "options", "usd"),
     [
         (FAST, {}, "0.80"),
         (FAST, {"resolution": "1080p"}, "0.96"),
@@ -193,18 +196,16 @@ def test_all_problems_are_told_at_once() -> None:
         (VERTEX_STANDARD, {"resolution": "1080p"}, "3.20"),
     ],
 )
-def test_a_quote_is_seconds_times_the_price_at_the_resolution(
-    model: Model, said: dict[str, Any], usd: str
-) -> None:
-    """Prices are per second of video and depend on the resolution; charged on success."""
-    price = quote(asking(said), model)
+def test_quote_is_price_times_seconds(model: Model, options: dict[str, Any], usd: str) -> None:
+    """Prices are per second of video, by resolution, and charged on success."""
+    price = quote(make_request(options), model)
 
     assert Decimal(usd) == price.amount
     assert (price.per, price.charged) == ("second", "on_success")
 
 
-def test_the_preferred_model_is_fast_and_rows_say_where_they_come_from() -> None:
-    """The first row is the default; rows carry limits, shutdown date, replacements and sources."""
+def test_facts_of_the_models() -> None:
+    """The preferred model is first; rows have limits, shutdown, replacements and sources."""
     assert next(iter(Gemini.facts.models)) == "veo-3.1-fast-generate-preview"
     assert next(iter(Vertex.facts.models)) == "veo-3.1-fast-generate-001"
     assert date(2026, 10, 22) == FAST.shutdown.on
@@ -219,13 +220,13 @@ def test_the_preferred_model_is_fast_and_rows_say_where_they_come_from() -> None
     assert None is VERTEX_LITE.shutdown
 
 
-def test_three_pictures_of_the_largest_size_fit_one_request() -> None:
-    """Inline pictures stay below the 20 MB that one JSON body may have, in base64."""
+def test_three_images_of_the_maximum_size_fit_one_request() -> None:
+    """Three images in base64 stay below the 20 MB of a JSON body."""
     assert 3 * FAST.image.max_bytes * 4 / 3 < 20_000_000
 
 
-def test_the_facts_need_neither_the_sdk_nor_an_http_library() -> None:
-    """Importing the package leaves google-genai and every HTTP client alone."""
+def test_facts_import_no_http_library() -> None:
+    """Importing the package imports neither google-genai nor an HTTP library."""
     code = (
         "import sys, veo_gemini; veo_gemini.Gemini.facts, veo_gemini.Vertex.facts;"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"

@@ -1,4 +1,4 @@
-"""What an operation's JSON becomes: an update, or one of our errors; read by the real SDK."""
+"""Operations as JSON, parsed by the real SDK, become updates or VeoErrors."""
 
 import json
 from collections.abc import Callable
@@ -44,44 +44,44 @@ def platform() -> Replying:
     return Replying(express)
 
 
-def done(**response: Any) -> dict[str, Any]:
-    """An operation that ended with a response."""
+def make_done(**response: Any) -> dict[str, Any]:
+    """Return an operation that ended with a response."""
     return {"name": NAME, "done": True, "response": {"generateVideoResponse": response}}
 
 
-def failed(code: int | None, message: str) -> dict[str, Any]:
-    """An operation that ended with an error."""
+def make_failed(code: int | None, message: str) -> dict[str, Any]:
+    """Return an operation that ended with an error."""
     return {"name": NAME, "done": True, "error": {"code": code, "message": message}}
 
 
 @pytest.mark.parametrize(
     "body", [{"name": NAME}, {"name": NAME, "done": False, "metadata": {"progress": 40}}, {}]
 )
-def test_a_pending_operation_is_running(developer: Replying, body: Any) -> None:
-    """Nothing about progress is known, whatever the metadata hold."""
+def test_pending_operation(developer: Replying, body: Any) -> None:
+    """A pending operation is running, without a progress."""
     update = developer.poll(body)
 
     assert (update.stage, update.task_id, update.progress) == (Stage.RUNNING, NAME, None)
 
 
-def test_a_finished_operation_tells_where_the_video_is(developer: Replying) -> None:
-    """The address is kept as the API gave it: an extension needs exactly that one."""
-    update = developer.poll(done(generatedSamples=[{"video": {"uri": CLIP}}]))
+def test_finished_operation(developer: Replying) -> None:
+    """The video keeps the URI of the API, which an extension needs unchanged."""
+    update = developer.poll(make_done(generatedSamples=[{"video": {"uri": CLIP}}]))
 
     assert (update.stage, update.video.uri, update.video.mime) == (Stage.READY, CLIP, "video/mp4")
 
 
-def test_a_video_inside_the_answer_is_found_under_the_operation(developer: Replying) -> None:
-    """Bytes that come with the answer are fetched by asking for the operation again."""
+def test_video_in_the_response(developer: Replying) -> None:
+    """A video within the response is addressed by the operation's name."""
     sample = {"video": {"encodedVideo": "AAAA", "encoding": "video/mp4"}}
 
-    update = developer.poll(done(generatedSamples=[sample]))
+    update = developer.poll(make_done(generatedSamples=[sample]))
 
     assert (update.stage, update.video.uri) == (Stage.READY, NAME)
 
 
-def test_the_platform_hands_out_objects_or_bytes(platform: Replying) -> None:
-    """With storageUri the video is an object in a bucket, without it comes in the answer."""
+def test_videos_of_the_platform(platform: Replying) -> None:
+    """With storageUri the video is an object in a bucket, without it part of the response."""
     videos = [{"gcsUri": "gs://bucket/a.mp4", "mimeType": "video/mp4"}]
     stored = platform.poll({"name": LONG, "done": True, "response": {"videos": videos}}, LONG)
     videos = [{"bytesBase64Encoded": "AAAA", "mimeType": "video/mp4"}]
@@ -95,25 +95,23 @@ def test_the_platform_hands_out_objects_or_bytes(platform: Replying) -> None:
     ("code", "retryable"),
     [(13, True), (14, True), (8, True), (3, False), (9, False), (None, False)],
 )
-def test_a_failed_operation_keeps_its_reason(
-    developer: Replying, code: int | None, retryable: bool
-) -> None:
-    """The SDK raises for none; ours has the message, the code, and whether a new job may do."""
-    update = developer.poll(failed(code, "Video generation failed."))
+def test_failed_operation(developer: Replying, code: int | None, retryable: bool) -> None:
+    """The error has the message, the code, and whether a new job may succeed."""
+    update = developer.poll(make_failed(code, "Video generation failed."))
 
     assert (Stage.FAILED, GenerationError) == (update.stage, type(update.error))
     assert f"Video generation failed. (code {code})" == update.error.message
     assert (retryable, False) == (update.error.retryable, update.error.charged)
 
 
-def test_an_operation_that_a_filter_failed_is_moderated(developer: Replying) -> None:
-    """The same request would fail again, so nothing invites to try."""
+def test_operation_failed_by_a_filter(developer: Replying) -> None:
+    """Moderation is not retryable: the same request would fail again."""
     text = (
         "Veo could not generate videos because the input image violates Vertex AI's usage "
         "guidelines. If you think this was an error, send feedback. Support codes: 15236754"
     )
 
-    update = developer.poll(failed(3, text))
+    update = developer.poll(make_failed(3, text))
 
     assert (ModeratedError, text, False) == (
         type(update.error),
@@ -123,12 +121,10 @@ def test_an_operation_that_a_filter_failed_is_moderated(developer: Replying) -> 
 
 
 @pytest.mark.parametrize("samples", [{}, {"generatedSamples": []}])
-def test_a_filtered_operation_tells_every_reason(
-    developer: Replying, samples: dict[str, Any]
-) -> None:
-    """Counted and explained by the API, one error here."""
+def test_filtered_operation(developer: Replying, samples: dict[str, Any]) -> None:
+    """A filtered operation is one error with all reasons of the API."""
     reasons = ["Celebrity likeness.", "Audio."]
-    body = done(raiMediaFilteredCount=2, raiMediaFilteredReasons=reasons, **samples)
+    body = make_done(raiMediaFilteredCount=2, raiMediaFilteredReasons=reasons, **samples)
 
     update = developer.poll(body)
 
@@ -136,10 +132,10 @@ def test_a_filtered_operation_tells_every_reason(
     assert update.error.message.endswith("Celebrity likeness.; Audio.")
 
 
-def test_a_filtered_operation_on_the_platform_has_its_counts_one_level_up(
+def test_filtered_operation_of_the_platform(
     platform: Replying,
 ) -> None:
-    """The Agent Platform puts them beside the videos."""
+    """The Agent Platform puts the reasons beside the videos."""
     response = {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": ["Violence."]}
 
     update = platform.poll({"name": LONG, "done": True, "response": response}, LONG)
@@ -148,9 +144,9 @@ def test_a_filtered_operation_on_the_platform_has_its_counts_one_level_up(
     assert "Violence." in update.error.message
 
 
-def test_a_filter_that_gives_no_reason_is_still_a_filter(developer: Replying) -> None:
-    """The count alone tells that something was held back."""
-    update = developer.poll(done(raiMediaFilteredCount=1))
+def test_filter_without_a_reason(developer: Replying) -> None:
+    """A count without a reason is moderation too."""
+    update = developer.poll(make_done(raiMediaFilteredCount=1))
 
     assert isinstance(update.error, ModeratedError)
 
@@ -161,12 +157,12 @@ def test_a_filter_that_gives_no_reason_is_still_a_filter(developer: Replying) ->
         {"name": NAME, "done": True},
         {"name": NAME, "done": True, "response": {}},
         {"name": NAME, "done": True, "response": {"generateVideoResponse": {}}},
-        done(generatedSamples=[{}]),
-        done(generatedSamples=[{"video": {}}]),
+        make_done(generatedSamples=[{}]),
+        make_done(generatedSamples=[{"video": {}}]),
     ],
 )
-def test_an_empty_operation_is_a_failure_not_a_crash(developer: Replying, body: Any) -> None:
-    """Done, no error, no video: what AttributeError is made of elsewhere."""
+def test_empty_operation(developer: Replying, body: Any) -> None:
+    """A done operation without a video and without an error has failed."""
     update = developer.poll(body)
 
     assert (Stage.FAILED, GenerationError) == (update.stage, type(update.error))
@@ -219,8 +215,8 @@ OPERATIONS = st.fixed_dictionaries(
 )
 
 
-def settle(route: Replying, body: Any) -> None:
-    """Poll; whatever comes must fit together."""
+def check_poll(route: Replying, body: Any) -> None:
+    """Poll, and check that the update or the error is consistent."""
     try:
         update = route.poll(body)
     except VeoError as error:
@@ -233,22 +229,18 @@ def settle(route: Replying, body: Any) -> None:
 
 
 @given(body=OPERATIONS | BODIES)
-def test_any_operation_of_the_developer_api_ends_in_an_update_or_our_error(
-    developer: Replying, body: Any
-) -> None:
-    """No body, however odd, gets an exception of the SDK or of Python past us."""
-    settle(developer, body)
+def test_any_operation_of_the_developer_api(developer: Replying, body: Any) -> None:
+    """Any body gives an update or a VeoError, no other exception."""
+    check_poll(developer, body)
 
 
 @given(body=OPERATIONS | BODIES)
-def test_any_operation_of_the_platform_ends_in_an_update_or_our_error(
-    platform: Replying, body: Any
-) -> None:
-    """The same for the Agent Platform's shape."""
-    settle(platform, body)
+def test_any_operation_of_the_platform(platform: Replying, body: Any) -> None:
+    """Any body of the Agent Platform gives an update or a VeoError."""
+    check_poll(platform, body)
 
 
 @given(body=st.binary())
-def test_any_bytes_end_in_an_update_or_our_error(developer: Replying, body: Any) -> None:
-    """Neither do bytes that are no JSON at all."""
-    settle(developer, body)
+def test_any_bytes(developer: Replying, body: Any) -> None:
+    """Any bytes give an update or a VeoError."""
+    check_poll(developer, body)

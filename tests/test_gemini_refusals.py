@@ -1,4 +1,4 @@
-"""What goes wrong with Google's APIs: every refusal and broken connection is one of our errors."""
+"""Refusals and broken connections of Google's APIs become VeoErrors."""
 
 import json
 import socket
@@ -24,7 +24,7 @@ from veo_gemini.error_table import ERROR_RULES, Verb, error_of
 FAST = Gemini.facts.models[MODEL]
 
 REFUSALS = [
-    # status, message, what it is, retryable
+    # status, message, error, retryable
     (400, "API key not valid. Please pass a valid API key.", errors.AuthError, False),
     (401, "Request had invalid authentication credentials.", errors.AuthError, False),
     (403, "Permission denied on resource project.", errors.AuthError, False),
@@ -76,16 +76,16 @@ MAYBE_ACCEPTED = [
 ]
 
 
-def refusal(status: int, message: str, details: Sequence[Any] = ()) -> Reply:
-    """A refusal as Google words them."""
+def make_refusal(status: int, message: str, details: Sequence[Any] = ()) -> Reply:
+    """Return an error response in Google's format."""
     names = {429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE", 404: "NOT_FOUND"}
     name = names.get(status, "INVALID_ARGUMENT")
     body = {"code": status, "message": message, "status": name, "details": list(details)}
     return Reply({"error": body}, status)
 
 
-def refused(reply: Reply, act: Callable[[Gemini], object] = submit) -> errors.VeoError:
-    """What the one request that ``act`` makes raises."""
+def catch_error(reply: Reply, act: Callable[[Gemini], object] = submit) -> errors.VeoError:
+    """Return the error of the one request that ``act`` sends."""
     with RecordingServer(reply) as google, pytest.raises(errors.VeoError) as caught:
         act(gemini(google.url))
     assert len(google.requests) == 1
@@ -98,11 +98,11 @@ def refused(reply: Reply, act: Callable[[Gemini], object] = submit) -> errors.Ve
     REFUSALS,
     ids=[f"{status} {message[:24]}" for status, message, *_ in REFUSALS],
 )
-def test_a_refused_submit_is_certainly_not_charged(
+def test_refused_submit_is_not_charged(
     status: int, message: str, kind: type[errors.VeoError], retryable: bool
 ) -> None:
-    """Each documented refusal has its class, keeps its text, is sent once, and costs nothing."""
-    error = refused(refusal(status, message))
+    """Each documented refusal has its class and its text, is sent once, and is not charged."""
+    error = catch_error(make_refusal(status, message))
 
     assert (kind, retryable, False) == (type(error), error.retryable, error.charged)
     assert message in error.message
@@ -111,11 +111,11 @@ def test_a_refused_submit_is_certainly_not_charged(
 @pytest.mark.parametrize(
     ("status", "message", "kind"), MAYBE_ACCEPTED, ids=[str(row[0]) for row in MAYBE_ACCEPTED]
 )
-def test_a_submit_with_no_clear_answer_may_have_been_charged(
+def test_submit_with_an_unclear_response_may_have_been_charged(
     status: int, message: str, kind: type[errors.VeoError]
 ) -> None:
-    """A server error says nothing about what became of the request; it is not sent again."""
-    error = refused(refusal(status, message) if message else Reply(b"", status))
+    """A server error does not tell whether the request was accepted; it is not sent again."""
+    error = catch_error(make_refusal(status, message) if message else Reply(b"", status))
 
     assert (kind, None) == (type(error), error.charged)
 
@@ -133,30 +133,30 @@ def test_a_submit_with_no_clear_answer_may_have_been_charged(
         ([], {}, 30),
     ],
 )
-def test_a_rate_limit_says_how_long_to_wait(
+def test_wait_after_a_rate_limit(
     details: list[Any], headers: dict[str, str], seconds: float
 ) -> None:
-    """RetryInfo counts, then Retry-After, then half a minute; the SDK ignores them all."""
-    reply = refusal(429, "You exceeded your current quota.", details)
+    """The wait is that of RetryInfo, else of Retry-After, else 30 seconds."""
+    reply = make_refusal(429, "You exceeded your current quota.", details)
 
-    error = refused(Reply(reply.body, 429, headers))
+    error = catch_error(Reply(reply.body, 429, headers))
 
     assert seconds == error.retry_after
 
 
-def test_a_retired_model_names_its_replacements() -> None:
-    """Whoever asks for a model that is gone learns what to ask for instead."""
-    error = refused(refusal(404, f"models/{FAST.name} is no longer available"))
+def test_retired_model_names_its_replacements() -> None:
+    """The hint for an unavailable model has the date and the replacements."""
+    error = catch_error(make_refusal(404, f"models/{FAST.name} is no longer available"))
 
     assert "2026-10-22" in error.hint
     assert "vertex/veo-3.1-fast-generate-001" in error.hint
 
 
-def test_a_poll_that_is_refused_says_nothing_about_money() -> None:
-    """The job was accepted long ago: no refusal of a poll can tell that it was not."""
+def test_refused_poll() -> None:
+    """The refusal of a poll does not tell anything about the charge: the job was accepted."""
     kinds = {}
     for status in (400, 401, 403, 404, 429, 500, 503):
-        error = refused(refusal(status, "No."), lambda provider: poll(provider, NAME))
+        error = catch_error(make_refusal(status, "No."), lambda provider: poll(provider, NAME))
         kinds[status] = type(error)
         assert None is error.charged
 
@@ -175,36 +175,36 @@ def test_a_poll_that_is_refused_says_nothing_about_money() -> None:
     "body",
     [b"<html>Service Unavailable</html>", b"\xff\xfe\xfa", b"[]", b'{"error": "no"}', b"", b"null"],
 )
-def test_the_status_decides_even_if_the_body_is_unreadable(body: Any) -> None:
-    """An overload page of a proxy is still an overload."""
-    assert isinstance(refused(Reply(body, 503)), errors.BusyError)
+def test_unreadable_body(body: Any) -> None:
+    """The status decides if the body is unreadable, such as the page of a proxy."""
+    assert isinstance(catch_error(Reply(body, 503)), errors.BusyError)
 
 
-def test_a_list_of_one_error_is_read() -> None:
-    """Google wraps some refusals into a list."""
-    reply = refusal(429, "Slow down.")
+def test_list_of_one_error() -> None:
+    """An error in a list, as Google sends some, is read."""
+    reply = make_refusal(429, "Slow down.")
 
-    assert refused(Reply([reply.body], 429)).message == "Slow down. (HTTP 429)"
+    assert catch_error(Reply([reply.body], 429)).message == "Slow down. (HTTP 429)"
 
 
-def test_an_echoed_key_is_taken_out() -> None:
-    """A server that repeats the key in its refusal does not get it into our message."""
-    error = refused(refusal(400, "API key not valid: sandbox-key"))
+def test_echoed_key_is_redacted() -> None:
+    """A key that the server echoes does not appear in the message."""
+    error = catch_error(make_refusal(400, "API key not valid: sandbox-key"))
 
     assert error.message == "API key not valid: [key] (HTTP 400)"
 
 
-def test_a_submit_follows_no_redirect() -> None:
-    """The SDK's client would carry key and request to another host."""
+def test_submit_does_not_follow_a_redirect() -> None:
+    """A redirect would send the key and the paid request to another host."""
     with RecordingServer() as elsewhere:
-        error = refused(Reply(b"", 307, {"Location": f"{elsewhere.url}/x"}))
+        error = catch_error(Reply(b"", 307, {"Location": f"{elsewhere.url}/x"}))
 
     assert elsewhere.requests == []
     assert f"a redirect to {elsewhere.url}/x (HTTP 307)" == error.message
 
 
-def test_a_refused_connection_means_that_nothing_was_sent() -> None:
-    """No server: unreachable, retryable, free."""
+def test_refused_connection() -> None:
+    """Without a server the error is retryable and not charged."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(errors.UnreachableError) as caught:
@@ -218,11 +218,11 @@ def test_a_refused_connection_means_that_nothing_was_sent() -> None:
     [Reply(silent=True), Reply({"name": NAME}, missing=40), Reply(hold=True)],
     ids=["closed", "truncated", "silent"],
 )
-def test_a_lost_answer_may_have_been_charged(reply: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sent, no whole answer: nobody can tell; it is sent once."""
+def test_lost_response_may_have_been_charged(reply: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request without a complete response may have been charged; it is sent once."""
     monkeypatch.setattr(sdk, "SUBMIT_MS", 300)
 
-    error = refused(reply)
+    error = catch_error(reply)
 
     assert (errors.ResponseLostError, None) == (type(error), error.charged)
 
@@ -230,9 +230,9 @@ def test_a_lost_answer_may_have_been_charged(reply: Reply, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[1]", b"7", b'{"name": 7}', b'{"done": {}}', b"\xff\xff", b'"models/x"']
 )
-def test_an_unreadable_acceptance_may_have_been_charged(body: Any) -> None:
-    """HTTP 200 with a body that nobody understands is no refusal."""
-    error = refused(Reply(body))
+def test_unreadable_acceptance_may_have_been_charged(body: Any) -> None:
+    """HTTP 200 with an unreadable body may have been charged."""
+    error = catch_error(Reply(body))
 
     assert (errors.ProtocolError, None) == (type(error), error.charged)
 
@@ -250,18 +250,18 @@ def test_an_unreadable_acceptance_may_have_been_charged(body: Any) -> None:
         (google_auth.RefreshError("invalid_grant"), errors.AuthError),
     ],
 )
-def test_what_the_http_client_raises_is_translated(
+def test_exceptions_of_the_http_client_are_translated(
     raised: Exception, kind: type[errors.VeoError]
 ) -> Never:
-    """Transport errors reach us raw through the SDK; none leaves as it came."""
+    """Transport errors, which the SDK lets through, become VeoErrors."""
     client = sdk.Sdk("http://127.0.0.1:9", vertexai=False, api_key="sandbox-key")
 
     with pytest.raises(kind), client._translated("submit"):
         raise raised
 
 
-def test_a_missing_http_library_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """GOOGLE_GENAI_HTTP_CLIENT may name a client that is not installed."""
+def test_missing_http_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client of GOOGLE_GENAI_HTTP_CLIENT that is not installed is a configuration error."""
     monkeypatch.setenv("GOOGLE_GENAI_HTTP_CLIENT", "httpx2")
     monkeypatch.setattr("google.genai._api_client.httpx2", None, raising=False)
 
@@ -274,8 +274,8 @@ def test_a_missing_http_library_is_a_configuration_error(monkeypatch: pytest.Mon
     st.one_of(st.binary(), st.recursive(st.none() | st.text() | st.integers(), st.lists)),
     st.sampled_from(["submit", "poll", "open", "storage", "ping"]),
 )
-def test_any_answer_whatever_becomes_an_error_of_ours(status: int, body: Any, verb: Verb) -> None:
-    """The table is total: whatever the status and the body, there is one error for it."""
+def test_any_response_becomes_an_error(status: int, body: Any, verb: Verb) -> None:
+    """There is an error for any status and body."""
     data = body if isinstance(body, bytes) else json.dumps({"error": body}).encode()
 
     error = error_of(Response(status, {}, data), verb, FAST)
@@ -284,8 +284,8 @@ def test_any_answer_whatever_becomes_an_error_of_ours(status: int, body: Any, ve
     assert error.message.endswith(f"(HTTP {status})")
 
 
-def test_every_case_of_the_table_can_be_reached() -> None:
-    """No row of the table is hidden behind the rows above it."""
+def test_every_rule_can_match() -> None:
+    """No rule of the table is hidden by the rules above it."""
     verbs = ("submit", "poll", "open", "storage", "ping")
     texts = ["", *(text for rule in ERROR_RULES for text in rule.text.split("|"))]
     reached = {

@@ -1,4 +1,4 @@
-"""What leaves for the Agent Platform, with a key or with credentials."""
+"""Requests to the Agent Platform, with a key or with credentials."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,19 +26,19 @@ from veo_gemini import Vertex
 from veo_gemini.vertex import regional_url
 
 MODEL = f"publishers/google/models/{FAST}"
-PICTURE = Image.of(b"\xff\xd8\xff frame")
+IMAGE = Image.of(b"\xff\xd8\xff frame")
 
 
 @pytest.fixture
 def google() -> Iterator[RecordingServer]:
-    """The Agent Platform on loopback."""
+    """Serve the Agent Platform."""
     with RecordingServer(platform) as server:
         yield server
 
 
 @pytest.fixture
 def credentials(google: RecordingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Application-default credentials of a service account, whose tokens `google` hands out."""
+    """Set application-default credentials of a service account; `google` issues its tokens."""
     path = service_account(tmp_path, google.url)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
 
@@ -65,15 +65,15 @@ BODIES = {
         },
     ),
     "frames": (
-        {"start_frame": PICTURE, "end_frame": PICTURE},
-        {"prompt": "lion", "image": picture(PICTURE), "lastFrame": picture(PICTURE)},
+        {"start_frame": IMAGE, "end_frame": IMAGE},
+        {"prompt": "lion", "image": picture(IMAGE), "lastFrame": picture(IMAGE)},
         {},
     ),
     "references": (
-        {"reference": (PICTURE,)},
+        {"reference": (IMAGE,)},
         {
             "prompt": "lion",
-            "referenceImages": [asset(PICTURE)],
+            "referenceImages": [asset(IMAGE)],
         },
         {},
     ),
@@ -86,18 +86,18 @@ BODIES = {
 
 
 @pytest.mark.parametrize("case", BODIES)
-def test_a_request_has_the_captured_body(google: RecordingServer, case: str) -> None:
-    """One video with audio is asked for in so many words; the rest only as it was said."""
-    said, instance, parameters = BODIES[case]
+def test_request_body(google: RecordingServer, case: str) -> None:
+    """One video with audio is requested explicitly; other options only if they are set."""
+    options, instance, parameters = BODIES[case]
 
-    update = submit(express(google.url), **said)
+    update = submit(express(google.url), **options)
 
     always = {"sampleCount": 1, "generateAudio": True}
     assert {"instances": [instance], "parameters": always | parameters} == google.only_request.json
     assert (update.stage, update.task_id) == (Stage.SUBMITTED, NAME)
 
 
-def test_an_express_key_needs_no_project(google: RecordingServer) -> None:
+def test_express_key_needs_no_project(google: RecordingServer) -> None:
     """Create without a project, ask by the operation's full name; the key in its header."""
     vertex = express(google.url)
     submit(vertex)
@@ -112,8 +112,8 @@ def test_an_express_key_needs_no_project(google: RecordingServer) -> None:
 
 
 @pytest.mark.usefixtures("credentials")
-def test_credentials_go_with_their_project(google: RecordingServer) -> None:
-    """Application-default credentials name the project; a bearer token is fetched once."""
+def test_credentials_name_the_project(google: RecordingServer) -> None:
+    """Application-default credentials name the project; a token is fetched once."""
     vertex = project(google.url)
     submit(vertex)
     poll(vertex, NAME)
@@ -126,24 +126,24 @@ def test_credentials_go_with_their_project(google: RecordingServer) -> None:
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_configured_project_comes_before_the_key(
+def test_configured_project_comes_before_the_key(
     google: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who names a project wants its credentials, whatever keys lie around."""
+    """With a configured project its credentials are used, not a key."""
     monkeypatch.setenv("GOOGLE_API_KEY", "other-key")
     options = {"project": "mine", "location": "europe-west4"}
     submit(express(google.url, **options))
 
     create = google.requests[-1]
-    place = "projects/mine/locations/europe-west4"
-    assert f"/v1beta1/{place}/{MODEL}:predictLongRunning" == create.path
+    parent = "projects/mine/locations/europe-west4"
+    assert f"/v1beta1/{parent}/{MODEL}:predictLongRunning" == create.path
     assert "x-goog-api-key" not in create.headers
 
 
 def test_the_environment_does_not_replace_an_express_key(
     google: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A project in the environment does not turn an express key into something else."""
+    """A project in the environment does not change how an express key is used."""
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "elsewhere")
     monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "false")
     submit(express(google.url))
@@ -151,8 +151,8 @@ def test_the_environment_does_not_replace_an_express_key(
     assert f"/v1beta1/{MODEL}:predictLongRunning" == google.only_request.path
 
 
-def test_options_reach_the_wire(google: RecordingServer) -> None:
-    """Sound can be switched off, and videos sent to a bucket."""
+def test_options_are_sent(google: RecordingServer) -> None:
+    """Audio can be switched off, and videos can be stored in a bucket."""
     submit(express(google.url, generate_audio=False, storage_uri="gs://bucket/folder"))
 
     parameters = google.only_request.json["parameters"]
@@ -168,21 +168,21 @@ def test_options_reach_the_wire(google: RecordingServer) -> None:
         {"projekt": "p"},
     ],
 )
-def test_a_wrong_option_is_a_configuration_error(options: dict[str, Any]) -> None:
-    """Typing mistakes are told by name, at once."""
+def test_invalid_option(options: dict[str, Any]) -> None:
+    """An invalid option is a configuration error that names it."""
     with pytest.raises(ConfigError, match=next(iter(options))):
         express("http://127.0.0.1:9", **options)
 
 
 def test_every_option_is_described() -> None:
-    """The facts tell what each option means, and no other."""
+    """The facts describe exactly the options that exist."""
     from veo_gemini.vertex import VertexSettings
 
     assert set(VertexSettings.model_fields) == set(Vertex.facts.options)
 
 
-def test_a_region_has_its_own_host() -> None:
-    """Without a base_url of the user's the location chooses the host."""
+def test_host_of_a_region() -> None:
+    """The location determines the host."""
     home = Vertex.facts.base_url
 
     assert regional_url(home, "us-central1") == "https://us-central1-aiplatform.googleapis.com"
@@ -190,23 +190,23 @@ def test_a_region_has_its_own_host() -> None:
 
 
 @pytest.mark.usefixtures("credentials")
-def test_the_region_of_the_default_host_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials with Google's own base_url go to the region's host; a base_url of mine stays."""
-    asked = []
-    monkeypatch.setattr("veo_gemini.sdk_client.Sdk", lambda url, **_: asked.append(url))
+def test_region_applies_to_the_default_host_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With credentials Google's base_url becomes the region's; a configured one stays."""
+    urls = []
+    monkeypatch.setattr("veo_gemini.sdk_client.Sdk", lambda url, **_: urls.append(url))
     project(Vertex.facts.base_url)._connect()
     project("http://127.0.0.1:9")._connect()
     express(Vertex.facts.base_url)._connect()
 
-    assert asked == [
+    assert urls == [
         "https://us-central1-aiplatform.googleapis.com",
         "http://127.0.0.1:9",
         "https://aiplatform.googleapis.com",
     ]
 
 
-def test_refusals_are_read_as_those_of_the_developer_api() -> None:
-    """Both share one table: a retired model names its replacement, a lost task is not known."""
+def test_error_table_is_shared() -> None:
+    """The error table is that of the Developer API."""
     with RecordingServer(Reply({"error": {"message": "not found"}}, 404)) as google:
         vertex = express(google.url)
         with pytest.raises(ModelUnavailableError) as caught:
@@ -217,10 +217,8 @@ def test_refusals_are_read_as_those_of_the_developer_api() -> None:
     assert "2026-11-17" in caught.value.hint
 
 
-def test_without_key_and_credentials_the_error_says_how_to_get_some(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """No key, no file, no metadata server: a set-up error with a hint."""
+def test_missing_key_and_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a key and credentials the hint says how to create them."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
 
     with pytest.raises(KeyMissingError) as caught:
@@ -230,8 +228,8 @@ def test_without_key_and_credentials_the_error_says_how_to_get_some(
 
 
 @pytest.mark.usefixtures("credentials")
-def test_refused_credentials_are_an_error_about_access(google: RecordingServer) -> None:
-    """A token endpoint that says no: nothing was sent to the API, nothing charged."""
+def test_refused_credentials(google: RecordingServer) -> None:
+    """If no token is issued, nothing is sent to the API and nothing is charged."""
     google.reply = Reply({"error": "invalid_grant", "error_description": "Account deleted"}, 400)
 
     with pytest.raises(AuthError) as caught:
@@ -242,8 +240,8 @@ def test_refused_credentials_are_an_error_about_access(google: RecordingServer) 
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_ping_looks_at_the_preferred_model(google: RecordingServer) -> None:
-    """One unbilled GET, with the credentials of the route."""
+def test_ping(google: RecordingServer) -> None:
+    """A ping is one free GET of the preferred model, with the credentials."""
     google.reply = lambda asked: (
         platform(asked) if asked.method == "POST" else Reply({"name": MODEL})
     )

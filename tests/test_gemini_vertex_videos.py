@@ -1,4 +1,4 @@
-"""How finished videos come from the Agent Platform, and how they are extended there."""
+"""Downloads from the Agent Platform, and extensions there."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,20 +15,20 @@ from veo.update import RemoteVideo
 
 @pytest.fixture
 def google() -> Iterator[RecordingServer]:
-    """The Agent Platform on loopback."""
+    """Serve the Agent Platform."""
     with RecordingServer(platform) as server:
         yield server
 
 
 @pytest.fixture
 def credentials(google: RecordingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Application-default credentials of a service account, whose tokens `google` hands out."""
+    """Set application-default credentials of a service account; `google` issues its tokens."""
     path = service_account(tmp_path, google.url)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
 
 
-def test_an_inline_video_is_served_from_a_second_answer(google: RecordingServer) -> None:
-    """The bytes are whole, start at the offset, and have a tag that tells a change."""
+def test_inline_video(google: RecordingServer) -> None:
+    """An inline video is read from a second response, from the offset, with a validator."""
     vertex = express(google.url)
     whole, rest = vertex.open(RemoteVideo(NAME)), vertex.open(RemoteVideo(NAME), offset=100)
 
@@ -47,20 +47,20 @@ def test_an_inline_video_is_served_from_a_second_answer(google: RecordingServer)
         (Reply({"name": NAME, "done": True, "response": {}}), GoneError),
     ],
 )
-def test_an_operation_without_its_video_is_gone(reply: Reply, kind: type[VeoError]) -> None:
-    """What the platform has forgotten cannot be fetched any more."""
+def test_operation_without_its_video(reply: Reply, kind: type[VeoError]) -> None:
+    """A video that the operation no longer contains is gone."""
     with RecordingServer(reply) as google, pytest.raises(kind):
         express(google.url).open(RemoteVideo(NAME))
 
 
 @pytest.mark.usefixtures("credentials")
-def test_an_object_in_a_bucket_is_fetched_with_a_token(google: RecordingServer) -> None:
-    """Cloud Storage gets a bearer token; the name of the object is escaped; Range is used."""
+def test_object_in_a_bucket(google: RecordingServer) -> None:
+    """An object is fetched with a token and Range; its name is escaped."""
 
-    def storage(asked: RecordedRequest) -> Reply:
+    def serve_object(request: RecordedRequest) -> Reply:
         return Reply(DATA[9:], 206, {"Content-Range": f"bytes 9-{len(DATA) - 1}/{len(DATA)}"})
 
-    with RecordingServer(storage) as bucket:
+    with RecordingServer(serve_object) as bucket:
         vertex = project(google.url, storage_base_url=bucket.url)
         stream = vertex.open(RemoteVideo("gs://bucket/a folder/clip 1.mp4"), offset=9)
 
@@ -74,18 +74,16 @@ def test_an_object_in_a_bucket_is_fetched_with_a_token(google: RecordingServer) 
 
 @pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize(("status", "kind"), [(403, AuthError), (404, GoneError)])
-def test_a_bucket_that_refuses_is_told_apart(
-    google: RecordingServer, status: int, kind: type[VeoError]
-) -> None:
-    """Forbidden is a matter of rights, not found is gone."""
+def test_errors_of_a_bucket(google: RecordingServer, status: int, kind: type[VeoError]) -> None:
+    """403 is an error of the credentials, 404 means that the object is gone."""
     with RecordingServer(Reply({"error": {"message": "No."}}, status)) as bucket:
         vertex = project(google.url, storage_base_url=bucket.url)
         with pytest.raises(kind):
             vertex.open(RemoteVideo("gs://bucket/a.mp4"))
 
 
-def test_an_express_key_opens_no_bucket() -> None:
-    """The error names the object and the command that fetches it."""
+def test_express_key_cannot_open_a_bucket() -> None:
+    """The hint has the command that fetches the object."""
     with pytest.raises(AuthError) as caught:
         express("http://127.0.0.1:9").open(RemoteVideo("gs://bucket/a.mp4"))
 
@@ -93,8 +91,8 @@ def test_an_express_key_opens_no_bucket() -> None:
     assert "gcloud storage cp gs://bucket/a.mp4" in caught.value.hint
 
 
-def test_an_inline_video_is_extended_by_its_bytes(google: RecordingServer) -> None:
-    """A video without an address is fetched first and sent along."""
+def test_inline_video_is_extended_by_its_bytes(google: RecordingServer) -> None:
+    """An inline video is fetched first and sent with the extension."""
     submit(express(google.url), extend=RemoteVideo(NAME))
 
     fetch, create = google.requests
@@ -102,8 +100,8 @@ def test_an_inline_video_is_extended_by_its_bytes(google: RecordingServer) -> No
     assert create.json["instances"][0]["video"] == INLINE
 
 
-def test_an_extension_whose_video_is_gone_has_cost_nothing() -> None:
-    """The paid request was not even sent."""
+def test_extension_of_a_missing_video_is_not_charged() -> None:
+    """If the video to extend is gone, the paid request is not sent."""
     reply = Reply({"error": {"message": "not found"}}, 404)
     with RecordingServer(reply) as google, pytest.raises(GoneError) as caught:
         submit(express(google.url), extend=RemoteVideo(NAME))
@@ -112,8 +110,8 @@ def test_an_extension_whose_video_is_gone_has_cost_nothing() -> None:
     assert len(google.requests) == 1
 
 
-def test_a_video_of_another_provider_is_not_extended() -> None:
-    """Its address would mean nothing here; refused before anything is sent."""
+def test_video_of_another_provider_is_not_extended() -> None:
+    """A video of another provider is refused before anything is sent."""
     clip = RemoteVideo("https://generativelanguage.googleapis.com/v1beta/files/abc")
 
     with pytest.raises(RefusedError):

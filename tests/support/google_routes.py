@@ -1,4 +1,4 @@
-"""Google's routes as tests use them: a provider for a URL, and the names and shapes of its wire."""
+"""Google's providers for tests, and the names and formats of their APIs."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ PLATFORM_NAME = f"{PLACE}/publishers/google/models/{PLATFORM_FAST}/operations/12
 
 
 def gemini(url: str, key: str | None = "sandbox-key") -> Gemini:
-    """The Developer API at a URL."""
+    """Return the provider of the Developer API at a URL."""
     return Gemini(Connection(url, Key(key) if key else None, Gemini.facts.models))
 
 
 def express(url: str, **options: Any) -> Vertex:
-    """The Agent Platform at a URL, with a key."""
+    """Return the provider of the Agent Platform at a URL, with a key."""
     return Vertex(Connection(url, Key("sandbox-key"), Vertex.facts.models, options))
 
 
 def project(url: str, **options: Any) -> Vertex:
-    """The Agent Platform at a URL, with the credentials of this machine."""
+    """Return the provider of the Agent Platform at a URL, with this machine's credentials."""
     return Vertex(Connection(url, None, Vertex.facts.models, options))
 
 
-def submit(provider: Provider, **said: Any) -> Update:
-    """Ask the preferred model for a lion."""
+def submit(provider: Provider, **options: Any) -> Update:
+    """Submit a request for a lion to the preferred model."""
     model = next(iter(provider.models))
-    return provider.submit(Request(**{"prompt": "lion", "model": model} | said), lambda _: None)
+    return provider.submit(Request(**{"prompt": "lion", "model": model} | options), lambda _: None)
 
 
 def fetch(stream: ByteStream) -> bytes:
-    """All bytes of a stream, which is closed."""
+    """Return all bytes of a stream, and close it."""
     try:
         return b"".join(stream.chunks)
     finally:
@@ -54,11 +54,11 @@ def fetch(stream: ByteStream) -> bytes:
 
 
 def picture(image: Image) -> dict[str, str]:
-    """An image on the wire."""
+    """Return an image in the API's format."""
     data = image.data or b""
     return {"bytesBase64Encoded": base64.b64encode(data).decode(), "mimeType": image.mime}
 
 
 def asset(image: Image) -> dict[str, Any]:
-    """A reference image on the wire."""
+    """Return a reference image in the API's format."""
     return {"image": picture(image), "referenceType": "ASSET"}

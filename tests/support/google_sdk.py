@@ -1,4 +1,4 @@
-"""google-genai, driven directly against the sandbox as it would be against Google."""
+"""Helpers that use google-genai against the sandbox as one would against Google."""
 
 import time
 from collections.abc import Iterable
@@ -18,33 +18,33 @@ Operation = types.GenerateVideosOperation
 
 
 def developer(box: Sandbox, **options: Any) -> genai.Client:
-    """A client of the Gemini Developer API."""
+    """Return a client of the Gemini Developer API."""
     http = types.HttpOptions(base_url=box.url, **options)
     return genai.Client(api_key=box.key, http_options=http)
 
 
 def image(colour: str = "red") -> types.Image:
-    """A small picture."""
+    """Return a small image."""
     return types.Image(image_bytes=picture(colour=colour), mime_type="image/png")
 
 
 def references(*colours: str) -> list[types.VideoGenerationReferenceImage]:
-    """Reference pictures."""
+    """Return reference images."""
     kind = types.VideoGenerationReferenceType.ASSET
-    made = types.VideoGenerationReferenceImage
-    return [made(image=image(colour), reference_type=kind) for colour in colours]
+    reference = types.VideoGenerationReferenceImage
+    return [reference(image=image(colour), reference_type=kind) for colour in colours]
 
 
-def begin(client: genai.Client, model: str = FAST, **said: Any) -> Operation:
-    """Begin a video of a lion; `said` are members of the source or of the config."""
-    made_from = {name: said.pop(name) for name in ("prompt", "image", "video") if name in said}
-    source = types.GenerateVideosSource(**{"prompt": "lion"} | made_from)
-    config = types.GenerateVideosConfig(**said) if said else None
+def begin(client: genai.Client, model: str = FAST, **options: Any) -> Operation:
+    """Begin a video of a lion; the options are fields of the source or of the config."""
+    fields = {name: options.pop(name) for name in ("prompt", "image", "video") if name in options}
+    source = types.GenerateVideosSource(**{"prompt": "lion"} | fields)
+    config = types.GenerateVideosConfig(**options) if options else None
     return client.models.generate_videos(model=model, source=source, config=config)
 
 
 def finish(client: genai.Client, operation: Operation) -> Operation:
-    """Poll until it is done."""
+    """Poll an operation until it is done."""
     for _ in range(1000):
         if operation.done:
             return operation
@@ -54,18 +54,18 @@ def finish(client: genai.Client, operation: Operation) -> Operation:
 
 
 def video(operation: Operation) -> types.Video:
-    """Its one video."""
+    """Return the one video of an operation."""
     assert operation.error is None, operation.error
-    made = operation.response.generated_videos
-    assert len(made) == 1
-    return made[0].video
+    videos = operation.response.generated_videos
+    assert len(videos) == 1
+    return videos[0].video
 
 
-def make(client: genai.Client, model: str = FAST, **said: Any) -> types.Video:
-    """Begin, wait, and the video."""
-    return video(finish(client, begin(client, model, **said)))
+def make(client: genai.Client, model: str = FAST, **options: Any) -> types.Video:
+    """Begin a video, wait for it, and return it."""
+    return video(finish(client, begin(client, model, **options)))
 
 
 def asked(box: Sandbox, method: str = "POST") -> Iterable[tuple[str, Any]]:
-    """Path and body of every request so far."""
+    """Return path and body of every request so far."""
     return [(e["path"], e.get("body")) for e in box.requests() if e["method"] == method]

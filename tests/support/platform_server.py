@@ -1,4 +1,4 @@
-"""The Agent Platform as tests need it: its answers, and credentials that it gives tokens for."""
+"""A fake Agent Platform: its responses, and credentials for which it issues tokens."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ DATA = b"\0\0\0\x18ftypmp42" + bytes(300)
 INLINE = {"bytesBase64Encoded": base64.b64encode(DATA).decode(), "mimeType": "video/mp4"}
 
 
-def platform(asked: RecordedRequest) -> Reply:
-    """Accepts every operation, and has it done at once with the video inside the answer."""
-    if asked.path.endswith("token"):
+def platform(request: RecordedRequest) -> Reply:
+    """Return the response to a request: every operation is done at once, with an inline video."""
+    if request.path.endswith("token"):
         return Reply({"access_token": "sandbox-token", "expires_in": 3600})
-    if asked.path.endswith(":fetchPredictOperation"):
+    if request.path.endswith(":fetchPredictOperation"):
         return Reply({"name": PLATFORM_NAME, "done": True, "response": {"videos": [INLINE]}})
     return Reply({"name": PLATFORM_NAME})
 
 
 def service_account(folder: Path, url: str) -> Path:
-    """A credentials file of project ``p`` whose tokens come from a server at ``url``."""
+    """Write a credentials file of project ``p`` whose tokens a server at ``url`` issues."""
     path = folder / "account.json"
     account = {
         "type": "service_account",
         "project_id": "p",
         "client_email": "sandbox@p.example",
-        "private_key": _pem(),
+        "private_key": _make_private_key(),
         "token_uri": f"{url}/token",
     }
     path.write_text(json.dumps(account))
@@ -43,8 +43,8 @@ def service_account(folder: Path, url: str) -> Path:
 
 
 @cache
-def _pem() -> str:
-    """A private key made for this run: google-auth signs with it before it asks for a token."""
+def _make_private_key() -> str:
+    """Return a new private key; google-auth signs the request for a token with it."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     kind = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     return key.private_bytes(*kind, serialization.NoEncryption()).decode()
