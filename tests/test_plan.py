@@ -225,7 +225,9 @@ class TestRetired:
     def test_the_warning(self) -> None:
         """It has date, source and replacement, from the day itself on."""
         (warning,) = self.plan_at(date(2026, 5, 14)).warnings
-        assert all(word in warning for word in ("m-1", "2026-05-14", "a notice", "other/m-9"))
+        assert all(
+            word in warning.message for word in ("m-1", "2026-05-14", "a notice", "other/m-9")
+        )
         assert self.plan_at(date(2026, 5, 13)).warnings == ()
 
     def test_refuse_and_ignore(self) -> None:
@@ -237,14 +239,15 @@ class TestRetired:
 
     def test_laozhang_models_warn(self) -> None:
         """Its eight models were marked as unavailable in May 2026."""
-        assert "2026-05-14" in plan_request().warnings[0]
+        assert "2026-05-14" in plan_request().warnings[0].message
 
 
 def test_a_doubtful_rule_is_a_warning() -> None:
     """It is reported before the request is sent."""
     rule = {"when": {}, "require": {"seed": True}, "says": "hm", "severity": "warning"}
     row = make_model(rules=[rule])
-    assert make_plan(Request(prompt="p"), {row.name: row}).warnings == ("seed: hm.",)
+    (warning,) = make_plan(Request(prompt="p"), {row.name: row}).warnings
+    assert (str(warning), warning.severity) == ("seed: hm.", "warning")
 
 
 def test_a_plan_has_model_and_quote() -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from veo_commands import exit_codes
-from veo_commands.remedies import advice_lines, error_lines, veo_command
+from veo_commands.remedies import advice_lines, describe_problem, error_lines, veo_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from veo.errors import VeoError
+    from veo.problems import Problem
 
 # The messages of these errors are the provider's own and may be in any language, so an English
 # phrase goes before them.
@@ -159,6 +160,11 @@ class Output:
         """Print each line of ``text`` as a warning, except with ``--quiet``."""
         for line in text.splitlines():
             self.info(f"warning: {line}", fg="yellow")
+
+    def warn_of(self, problems: Iterable[Problem]) -> None:
+        """Print problems that do not stop a request."""
+        for problem in problems:
+            self.warn(describe_problem(problem))
 
     def hint(self, text: str) -> None:
         """Print what the user can do next, even with ``--quiet``."""

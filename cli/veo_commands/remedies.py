@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from veo.errors import VeoError
-    from veo.problems import Remedy
-
-_ARGUMENTS = {"prompt", "extend"}  # request fields that are given without an option
+    from veo.problems import Problem, Remedy
 
 # Per kind of remedy: the command, and what it does.
 _COMMANDS = {
@@ -31,7 +29,15 @@ _OPTIONS = {
 
 def option_name(field: str) -> str:
     """Return ``--negative-prompt`` for the field ``negative_prompt``."""
-    return field if field in _ARGUMENTS else f"--{field.replace('_', '-')}"
+    from veo.request import REQUEST_FIELDS
+
+    row = REQUEST_FIELDS.get(field)
+    return field if row and not row.is_option else f"--{field.replace('_', '-')}"
+
+
+def describe_problem(problem: Problem) -> str:
+    """Return a problem as one line that names the option instead of the field."""
+    return f"{option_name(problem.field)}: {problem.explanation}"
 
 
 def veo_command(*words: str, sandbox: bool) -> str:
@@ -45,7 +51,7 @@ def error_lines(error: VeoError) -> list[str]:
     from veo.errors import InvalidRequestError
 
     if isinstance(error, InvalidRequestError):
-        return [f"{option_name(each.field)}: {each.explanation}" for each in error.problems]
+        return list(map(describe_problem, error.problems))
     return error.message.splitlines() or [type(error).__name__]
 
 

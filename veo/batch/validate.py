@@ -99,7 +99,7 @@ class _Validator:
             self._problems += error.to_item_problems(item.location)
         if len(self._problems) > count_before:
             return None
-        self._warnings.update(dict.fromkeys(plan.warnings))
+        self._warnings.update(dict.fromkeys(map(str, plan.warnings)))
         # Equal quotes become one object: thousands of items have a few different prices.
         quote = self._quotes.setdefault(plan.quote, plan.quote)
         return replace(plan, request=plan.request.map_images(self._stored_image), quote=quote)

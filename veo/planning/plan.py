@@ -11,13 +11,13 @@ from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelE
 from veo.model import find_similar
 from veo.money import Quote, quote
 from veo.planning.check import check_request, find_errors
+from veo.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from veo.model import Model
-    from veo.problems import Problem
     from veo.request import Request
 
 _SLUG_WORDS = 6
@@ -36,13 +36,13 @@ class Plan:
         request: The request with its model set.
         model: The facts of that model.
         quote: The price, and when it is charged.
-        warnings: Lines to show to the user before the request is sent.
+        warnings: Problems that do not stop the request.
     """
 
     request: Request
     model: Model
     quote: Quote
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 def make_plan(
@@ -78,15 +78,14 @@ def make_plan(
     if find_errors(problems):
         siblings = _find_siblings(request, model, models)
         raise InvalidRequestError(_add_siblings(problem, siblings) for problem in problems)
-    warnings = [str(problem) for problem in problems]
     notice = _shutdown_notice(model, today or datetime.now(UTC).date())
     is_certain = model.shutdown is not None and not model.shutdown.earliest
     if notice and is_certain and retired == "refuse":
         raise ModelUnavailableError(notice, hint='With retired = "warn" the request is sent.')
     if notice and retired != "ignore":
-        warnings.append(notice)
+        problems += (Problem("model", notice, severity="warning"),)
     complete = replace(request, model=model.name)
-    return Plan(complete, model, quote(complete, model), tuple(warnings))
+    return Plan(complete, model, quote(complete, model), problems)
 
 
 def _choose_model(

@@ -154,8 +154,7 @@ def _announce(candidates: "Sequence[Candidate]", count: int) -> None:
     for candidate in candidates:
         times = f"{count} x " if count > 1 else ""
         out.info(f"{candidate.name}: {times}{describe_plan(candidate.plan)}", dim=True)
-        for warning in candidate.plan.warnings:
-            out.warn(warning)
+        out.warn_of(candidate.plan.warnings)
     total = count * sum((each.plan.quote.amount for each in candidates), Decimal(0))
     note = "; play money in the sandbox" if out.sandbox else ""
     out.info(f"{count * len(candidates)} requests, {format_amount(total)} at most{note}")

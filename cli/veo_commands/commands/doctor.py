@@ -16,6 +16,7 @@ from veo_commands import exit_codes
 from veo_commands.commands.providers import find_key_variable
 from veo_commands.options import ConfigOptions
 from veo_commands.output import out
+from veo_commands.remedies import describe_problem
 from veo_commands.session import load_config, open_client, start_sandbox
 
 if TYPE_CHECKING:
@@ -208,6 +209,6 @@ def _check_model(client: Client) -> Iterator[Check]:
         yield _failed_check("model", error)
         return
     for warning in plan.warnings:
-        yield Check("model", "warn", warning)
+        yield Check("model", "warn", describe_problem(warning))
     if not plan.warnings:
         yield Check("model", "ok", plan.model.name)

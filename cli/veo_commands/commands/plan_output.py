@@ -19,8 +19,7 @@ def announce_plan(plan: Plan) -> None:
     """Print the model, the price and the warnings before a request is sent."""
     play_money = "; play money in the sandbox" if out.sandbox else ""
     out.info(f"{describe_plan(plan)}{play_money}", dim=True)
-    for warning in plan.warnings:
-        out.warn(warning)
+    out.warn_of(plan.warnings)
 
 
 def print_plan(plan: Plan) -> int:
@@ -39,8 +38,7 @@ def print_plan_result(
     extra_json: Mapping[str, Any] | None = None,
 ) -> int:
     """Print a plan with further rows and keys, and return the exit code."""
-    for warning in plan.warnings:
-        out.warn(warning)
+    out.warn_of(plan.warnings)
     rows = [*_plan_rows(plan), *extra_rows, ("", "nothing was sent")]
     out.print_result({**_plan_json(plan), **(extra_json or {})}, out.key_values(rows))
     return exit_codes.DONE
@@ -66,7 +64,7 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
         "model": plan.model.name,
         "request": plan.request.to_json(),
         "quote": plan.quote.to_json(),
-        "warnings": list(plan.warnings),
+        "warnings": list(map(str, plan.warnings)),
     }
 
 
