@@ -19,7 +19,7 @@ from veo import errors
 from veo.http import Response
 from veo_gemini import Gemini
 from veo_gemini import sdk_client as sdk
-from veo_gemini.error_table import ERROR_RULES, Verb, error_of
+from veo_gemini.error_table import ERROR_RULES, Verb, google_error
 
 FAST = Gemini.facts.models[MODEL]
 
@@ -256,7 +256,7 @@ def test_exceptions_of_the_http_client_are_translated(
     """Transport errors, which the SDK lets through, become VeoErrors."""
     client = sdk.Sdk("http://127.0.0.1:9", vertexai=False, api_key="sandbox-key")
 
-    with pytest.raises(kind), client._translated("submit"):
+    with pytest.raises(kind), client._translate_errors("submit"):
         raise raised
 
 
@@ -278,7 +278,7 @@ def test_any_response_becomes_an_error(status: int, body: Any, verb: Verb) -> No
     """There is an error for any status and body."""
     data = body if isinstance(body, bytes) else json.dumps({"error": body}).encode()
 
-    error = error_of(Response(status, {}, data), verb, FAST)
+    error = google_error(Response(status, {}, data), verb, FAST)
 
     assert isinstance(error, errors.VeoError)
     assert error.message.endswith(f"(HTTP {status})")

@@ -173,8 +173,8 @@ def test_many_threads_share_one_client(
 ) -> None:
     """Submits from many threads at once each get through, over one SDK client."""
     made = []
-    make = sdk._client
-    monkeypatch.setattr(sdk, "_client", lambda *args: made.append(1) or make(*args))
+    make = sdk._build_client
+    monkeypatch.setattr(sdk, "_build_client", lambda *args: made.append(1) or make(*args))
     provider = gemini(google.url)
     ready = threading.Barrier(8)
 

@@ -1,4 +1,4 @@
-"""The verbs that both of Google's APIs share."""
+"""What the providers of both of Google's APIs share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from veo.errors import GoneError
-from veo_gemini import convert as wire
+from veo_gemini import convert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,65 +22,65 @@ if TYPE_CHECKING:
     from veo_gemini.sdk_client import Sdk
 
 
-class Route(ABC):
-    """A route through google-genai; the SDK is set up when something is first asked of it."""
+class GoogleProvider(ABC):
+    """A provider that uses google-genai; the SDK is imported and set up on the first request."""
 
     facts: ClassVar[Facts]
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
-        self._ready: Sdk | None = None
+        self._connected: Sdk | None = None
 
     @property
     def name(self) -> str:
-        """The name that configuration and command line use."""
+        """The provider's name in the configuration and on the command line."""
         return self.facts.name
 
     @property
     def models(self) -> Mapping[str, Model]:
-        """The models it offers, by name, the preferred first."""
+        """The models by name, the preferred first."""
         return self._connection.models
 
     def submit(self, request: Request, report: Report) -> Update:
-        """Send the paid request, once; returns with the operation's name as the task id."""
+        """Send the paid request once; the operation's name is the task id."""
         model = self.models[request.model or ""]
-        sdk, source, config = self._sdk, self._source(request), self._config(request)
-        return wire.read_submit_response(sdk.generate(model, source, config))
+        sdk, source, config = self._sdk, self._build_source(request), self._build_config(request)
+        return convert.read_submit_response(sdk.generate(model, source, config))
 
     async def poll(self, task_id: str) -> Update:
         """Query the operation once."""
-        sdk = self._ready
+        sdk = self._connected
         if sdk is None:  # the import takes half a second, and the credentials may be asked for
             sdk = await asyncio.to_thread(lambda: self._sdk)
-        return wire.update(await sdk.poll_operation(task_id), task_id)
+        return convert.read_operation(await sdk.poll_operation(task_id), task_id)
 
     @property
     def _sdk(self) -> Sdk:
         with self._lock:
-            if self._ready is None:
-                self._ready = self._connect()
-            return self._ready
+            if self._connected is None:
+                self._connected = self._connect()
+            return self._connected
 
     @abstractmethod
     def _connect(self) -> Sdk:
-        """The SDK with the credentials of this route."""
+        """Return the SDK with the credentials of this provider."""
 
     @abstractmethod
-    def _source(self, request: Request) -> dict[str, Any]:
-        """What a video is made from, as the SDK takes it."""
+    def _build_source(self, request: Request) -> dict[str, Any]:
+        """Return the prompt and the images or the video of a request, for the SDK."""
 
     @abstractmethod
-    def _config(self, request: Request) -> dict[str, Any]:
-        """The options of a request, as the SDK takes them."""
+    def _build_config(self, request: Request) -> dict[str, Any]:
+        """Return the options of a request, for the SDK."""
 
-    def _inline(self, operation: str) -> Video:
-        """The video that an operation's answer carries, bytes and all.
+    def _fetch_inline_video(self, operation: str) -> Video:
+        """Return the video that is part of an operation's response, with its bytes.
 
         Raises:
-            GoneError: The answer carries none any more.
+            GoneError: The response no longer contains it.
         """
-        video = wire.find_video(self._sdk.operation(operation, "open"))
+        video = convert.find_video(self._sdk.get_operation(operation, "open"))
         if video is None or not video.video_bytes:
             raise GoneError(f"{operation} no longer contains its video")
         return video

@@ -85,11 +85,11 @@ def read_submit_response(operation: GenerateVideosOperation) -> Update:
     if not operation.name:
         raise ProtocolError("Google accepted the request, but the response names no operation")
     if operation.done:
-        return update(operation, operation.name)
+        return read_operation(operation, operation.name)
     return Update(stage=Stage.SUBMITTED, task_id=operation.name)
 
 
-def update(operation: GenerateVideosOperation, task_id: str) -> Update:
+def read_operation(operation: GenerateVideosOperation, task_id: str) -> Update:
     """Return the update of a polled operation.
 
     The SDK returns a failed operation like any other; here its error becomes an exception.

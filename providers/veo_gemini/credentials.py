@@ -43,11 +43,11 @@ def get_access_token(credentials: Credentials) -> str:
         if not credentials.valid:
             credentials.refresh(Request())  # type: ignore[no-untyped-call]
     except exceptions.GoogleAuthError as error:
-        raise refused(error) from error
+        raise access_token_error(error) from error
     return str(credentials.token)
 
 
-def refused(error: exceptions.GoogleAuthError) -> AuthError | UnreachableError:
+def access_token_error(error: exceptions.GoogleAuthError) -> AuthError | UnreachableError:
     """Return the error for a missing access token."""
     if isinstance(error, exceptions.TransportError):
         return UnreachableError(f"no connection to Google for an access token: {error}")

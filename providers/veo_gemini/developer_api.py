@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from veo.errors import KeyMissingError
 from veo.model import Facts, load_facts
-from veo_gemini import convert as wire
-from veo_gemini.base import Route
+from veo_gemini import convert
+from veo_gemini.base import GoogleProvider
 
 if TYPE_CHECKING:
     from veo.http import ApiClient
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from veo_gemini.sdk_client import Sdk
 
 
-class Gemini(Route):
+class Gemini(GoogleProvider):
     """The provider ``gemini``: ``-preview`` models, charged per second of finished video."""
 
     facts: ClassVar[Facts] = load_facts("veo_gemini", "gemini")
@@ -32,19 +32,19 @@ class Gemini(Route):
         """
         from veo_gemini import files  # noqa: PLC0415 - imports an HTTP library, which facts do not need
 
-        if wire.is_operation_name(video.uri):
-            return files.open_bytes(self._inline(video.uri).video_bytes or b"", offset)
+        if convert.is_operation_name(video.uri):
+            return files.open_bytes(self._fetch_inline_video(video.uri).video_bytes or b"", offset)
         url = files.resolve_file_url(video.uri, self.facts.base_url, self._connection.base_url)
         return files.open_url(self._http, url, offset)
 
     def ping(self) -> str:
         """Return which Veo models the key can use; listing models is free."""
-        from veo_gemini.error_table import error_of  # noqa: PLC0415
+        from veo_gemini.error_table import google_error  # noqa: PLC0415
 
         response = self._http.get("v1beta/models?pageSize=1000")
         if not response.ok:
-            raise error_of(response, "ping")
-        return wire.describe_offer(response.json(), self.models)
+            raise google_error(response, "ping")
+        return convert.describe_offer(response.json(), self.models)
 
     def _connect(self) -> Sdk:
         from veo_gemini.sdk_client import Sdk  # noqa: PLC0415 - takes half a second
@@ -53,11 +53,13 @@ class Gemini(Route):
         # sent to the other API.
         return Sdk(self._connection.base_url, vertexai=False, api_key=self._key.reveal())
 
-    def _source(self, request: Request) -> dict[str, Any]:
-        return wire.build_source(request, {"uri": request.extend.uri} if request.extend else None)
+    def _build_source(self, request: Request) -> dict[str, Any]:
+        return convert.build_source(
+            request, {"uri": request.extend.uri} if request.extend else None
+        )
 
-    def _config(self, request: Request) -> dict[str, Any]:
-        return wire.build_developer_config(request)
+    def _build_config(self, request: Request) -> dict[str, Any]:
+        return convert.build_developer_config(request)
 
     @property
     def _key(self) -> Key:

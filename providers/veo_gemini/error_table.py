@@ -85,7 +85,7 @@ ERROR_RULES = (
 _UNKNOWN = ErrorRule(ProtocolError)
 
 
-def error_of(response: Response, verb: Verb, model: Model | None = None) -> VeoError:
+def google_error(response: Response, verb: Verb, model: Model | None = None) -> VeoError:
     """Return the error that a response with a status other than 200 stands for.
 
     Args:

@@ -10,7 +10,7 @@ from veo.errors import GoneError, ProtocolError
 from veo.http import CHUNK_BYTES, ApiClient, to_byte_stream
 from veo.key import Key
 from veo.provider import ByteStream
-from veo_gemini.error_table import error_of
+from veo_gemini.error_table import google_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ def open_url(http: ApiClient, url: str, offset: int, verb: Verb = "open") -> Byt
     """Return a file's bytes from an offset; the key is sent to the API's own origin only."""
     response = http.open(url, offset=offset)
     if response.status not in {200, 206, 416}:
-        raise error_of(response.read(), verb)
+        raise google_error(response.read(), verb)
     return to_byte_stream(response, offset)
 
 

@@ -1,11 +1,10 @@
-"""google-genai without retries, and everything that it can raise as errors of ours.
+"""A client of google-genai without retries, whose exceptions are translated to VeoErrors.
 
-Paid requests use the SDK's synchronous client: it neither redirects nor keeps a connection, because
+Paid requests use the SDK's synchronous client. It neither follows redirects nor keeps connections:
 a kept connection that the server has just closed would look like a lost response. Polls use
-``client.aio``, whose HTTP client is httpx over ``PollSession``; left alone the SDK would choose
-aiohttp where it is installed, and repeat requests by itself. Every call has a time limit. Any
-status but 200 is taken from the HTTP client before the SDK reads it, so that no text and no header
-gets lost.
+``client.aio``, whose HTTP client is httpx over ``PollSession``; by default the SDK would use
+aiohttp where it is installed, and retry requests. Every call has a time limit. A response with a
+status other than 200 is intercepted before the SDK parses it, which would lose text and headers.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ from veo.http.failures import unreachable_error
 from veo.http.poll_session import PollSession
 from veo.http.urls import get_origin
 from veo.key import Key
-from veo_gemini.credentials import refused
-from veo_gemini.error_table import error_of
+from veo_gemini.credentials import access_token_error
+from veo_gemini.error_table import google_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +48,14 @@ SUBMIT_MS = 180_000
 # The Agent Platform sends a finished video within the response to a poll, in base64.
 MAX_BYTES = 512 << 20
 SECRET_HEADERS = ("x-goog-api-key", "authorization")
-# aiohttp writes these by itself, for the encodings that it can decode.
-_OWN_HEADERS = {"host", "connection", "accept-encoding", "content-length", "transfer-encoding"}
+# aiohttp sets these itself, for the encodings that it can decode.
+_HOP_HEADERS = {
+    "host",
+    "connection",
+    "accept-encoding",
+    "content-length",
+    "transfer-encoding",
+}
 _BODY_HEADERS = {"content-encoding", "content-length", "transfer-encoding"}
 
 _NEVER_SENT = (
@@ -59,20 +64,22 @@ _NEVER_SENT = (
     httpx.PoolTimeout,
     httpx.ProxyError,
 )
-_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+# The SDK does not validate what it parses, so any of these may come from an odd response.
+_PARSE_ERRORS = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 
+# Whether the current call has sent its request; without it an error of the SDK is ambiguous.
 _sent: ContextVar[bool] = ContextVar("sent", default=False)
 
 
 class Sdk:
-    """One client of google-genai; safe to use from many threads.
+    """A client of google-genai that many threads can use.
 
     Args:
-        base_url: Where the API is; no environment variable changes it.
+        base_url: Base URL of the API; environment variables do not change it.
         credentials: ``vertexai``, and ``api_key`` or ``credentials``, ``project``, ``location``.
 
     Raises:
-        ConfigError: The SDK or its HTTP client cannot be set up so.
+        ConfigError: The SDK or its HTTP client cannot be set up with them.
     """
 
     def __init__(self, base_url: str, **credentials: Any) -> None:
@@ -80,19 +87,19 @@ class Sdk:
         self._key = Key(credentials.get("api_key", ""))
         self._origin = _check_base_url(base_url)
         try:
-            self._client = _client(base_url, credentials)
+            self._client = _build_client(base_url, credentials)
         except (ValueError, ImportError) as error:
-            why = self._key.redact(str(error))
-            raise ConfigError(f"google-genai cannot be set up: {why}") from error
+            reason = self._key.redact(str(error))
+            raise ConfigError(f"google-genai cannot be set up: {reason}") from error
         except OSError as error:  # a certificate file that cannot be read
             raise unreachable_error(self._origin, error) from error
 
     def generate(
         self, model: Model, source: dict[str, Any], config: dict[str, Any]
     ) -> types.GenerateVideosOperation:
-        """The paid request, once."""
+        """Send the paid request once."""
         options = {"timeout": SUBMIT_MS} | config.get("http_options", {})
-        with self._translated("submit", model):
+        with self._translate_errors("submit", model):
             return self._client.models.generate_videos(
                 model=model.name,
                 source=types.GenerateVideosSource.model_validate(source),
@@ -104,51 +111,51 @@ class Sdk:
     async def poll_operation(self, name: str) -> types.GenerateVideosOperation:
         """Return the state of an operation, on a kept connection."""
         if not PollSession.can_reach(self._origin):
-            return await asyncio.to_thread(self.operation, name, "poll")
-        with self._translated("poll"):
-            return await self._client.aio.operations.get(_named(name))
+            return await asyncio.to_thread(self.get_operation, name, "poll")
+        with self._translate_errors("poll"):
+            return await self._client.aio.operations.get(_make_operation(name))
 
-    def operation(self, name: str, verb: Verb) -> types.GenerateVideosOperation:
-        """Return an operation with all that it carries. Blocks."""
-        with self._translated(verb):
-            return self._client.operations.get(_named(name))
+    def get_operation(self, name: str, verb: Verb) -> types.GenerateVideosOperation:
+        """Return the state of an operation; blocks."""
+        with self._translate_errors(verb):
+            return self._client.operations.get(_make_operation(name))
 
-    def model(self, name: str) -> types.Model:
-        """What the API tells about a model; unbilled."""
-        with self._translated("ping"):
+    def get_model(self, name: str) -> types.Model:
+        """Return what the API tells about a model; this is free."""
+        with self._translate_errors("ping"):
             return self._client.models.get(model=name)
 
     @contextmanager
-    def _translated(self, verb: Verb, model: Model | None = None) -> Iterator[None]:
-        before = _sent.set(False)
+    def _translate_errors(self, verb: Verb, model: Model | None = None) -> Iterator[None]:
+        token = _sent.set(False)
         try:
             yield
         except _Refusal as refusal:
-            raise error_of(refusal.answer, verb, model) from None
+            raise google_error(refusal.response, verb, model) from None
         except (httpx.HTTPError, httpx.InvalidURL, GoogleAuthError) as error:
-            raise _transport(error, self._base_url) from error
-        except _UNREADABLE as error:
-            raise self._misread(error) from error
+            raise _transport_error(error, self._base_url) from error
+        except _PARSE_ERRORS as error:
+            raise self._parse_error(error) from error
         finally:
-            _sent.reset(before)
+            _sent.reset(token)
 
-    def _misread(self, error: Exception) -> VeoError:
-        why = self._key.redact(f"{type(error).__name__}: {error}".partition("\n")[0][:200])
+    def _parse_error(self, error: Exception) -> VeoError:
+        reason = self._key.redact(f"{type(error).__name__}: {error}".partition("\n")[0][:200])
         if _sent.get():
-            return ProtocolError(f"google-genai cannot read the response ({why})")
-        return ConfigError(f"google-genai cannot send the request ({why})")
+            return ProtocolError(f"google-genai cannot read the response ({reason})")
+        return ConfigError(f"google-genai cannot send the request ({reason})")
 
 
-class _Refusal(Exception):  # noqa: N818 - an answer on its way out of the SDK, no error yet
-    def __init__(self, answer: Response) -> None:
-        self.answer = answer
+class _Refusal(Exception):  # noqa: N818 - carries a response out of the SDK
+    def __init__(self, response: Response) -> None:
+        self.response = response
 
 
 class _PollTransport(httpx.AsyncBaseTransport):
-    """Sends what the SDK's asynchronous client asks for through a ``PollSession``.
+    """Sends the requests of the SDK's asynchronous client through a ``PollSession``.
 
-    Proxies, certificates, redirects, time limits and kept connections are then those of every
-    other provider's polls.
+    Proxies, certificates, redirects, time limits and kept connections are then the same as for
+    the polls of every other provider.
     """
 
     def __init__(self) -> None:
@@ -156,14 +163,16 @@ class _PollTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url, body = str(request.url), await request.aread()
-        headers = {name: text for name, text in request.headers.items() if name not in _OWN_HEADERS}
+        headers = {name: text for name, text in request.headers.items() if name not in _HOP_HEADERS}
         if request.method == "GET":
             response = await self._session.get(url, headers)
         else:  # the Agent Platform polls with a POST, which is free as well
             response = await self._session.request(request.method, url, headers, body)
-        # The body is decoded already.
-        kept = [pair for pair in response.headers.items() if pair[0].lower() not in _BODY_HEADERS]
-        return httpx.Response(response.status, headers=kept, content=response.body)
+        # The body is already decoded.
+        headers_left = [
+            pair for pair in response.headers.items() if pair[0].lower() not in _BODY_HEADERS
+        ]
+        return httpx.Response(response.status, headers=headers_left, content=response.body)
 
 
 def _check_base_url(base_url: str) -> str:
@@ -174,7 +183,7 @@ def _check_base_url(base_url: str) -> str:
         raise ConfigError(f"base_url is not an http(s) URL: {base_url!r}") from None
 
 
-def _client(base_url: str, credentials: dict[str, Any]) -> genai.Client:
+def _build_client(base_url: str, credentials: dict[str, Any]) -> genai.Client:
     tls = tls_context()
     proxy = find_proxy(get_origin(base_url))
     paid = httpx.Client(
@@ -182,11 +191,11 @@ def _client(base_url: str, credentials: dict[str, Any]) -> genai.Client:
         proxy=proxy,
         trust_env=False,  # ``veo.http.environment`` resolves proxies
         limits=httpx.Limits(max_keepalive_connections=0),
-        event_hooks={"request": [_leaving], "response": [_arriving]},
+        event_hooks={"request": [_on_request], "response": [_on_response]},
     )
     polls = httpx.AsyncClient(
         transport=_PollTransport(),
-        event_hooks={"request": [_leaving_async], "response": [_arriving_async]},
+        event_hooks={"request": [_on_async_request], "response": [_on_async_response]},
     )
     options = types.HttpOptions(
         base_url=base_url,
@@ -197,60 +206,60 @@ def _client(base_url: str, credentials: dict[str, Any]) -> genai.Client:
         async_client_args={"verify": tls},
     )
     logger = logging.getLogger("google_genai._api_client")
-    logger.addFilter(_about_keys)
+    logger.addFilter(_is_not_about_keys)
     try:
         return genai.Client(http_options=options, **credentials)
     finally:
-        logger.removeFilter(_about_keys)
+        logger.removeFilter(_is_not_about_keys)
 
 
-def _about_keys(record: logging.LogRecord) -> bool:
-    """Drops "Both GOOGLE_API_KEY and GEMINI_API_KEY are set": the SDK uses neither here."""
+def _is_not_about_keys(record: logging.LogRecord) -> bool:
+    # "Both GOOGLE_API_KEY and GEMINI_API_KEY are set" is irrelevant: the SDK uses neither here.
     return "API_KEY" not in record.getMessage()
 
 
-def _named(operation: str) -> types.GenerateVideosOperation:
+def _make_operation(operation: str) -> types.GenerateVideosOperation:
     return types.GenerateVideosOperation.model_validate({"name": operation})
 
 
-def _leaving(request: httpx.Request) -> None:
+def _on_request(request: httpx.Request) -> None:
     _sent.set(True)
-    # The SDK has one limit for everything; an unreachable host is known much sooner.
+    # The SDK has one time limit for everything; an unreachable host is detected much sooner.
     request.extensions["timeout"]["connect"] = CONNECT_S
 
 
-def _arriving(response: httpx.Response) -> None:
+def _on_response(response: httpx.Response) -> None:
     if response.status_code != httpx.codes.OK:
         body = b""
-        with suppress(httpx.HTTPError):  # the status says enough
+        with suppress(httpx.HTTPError):  # the status alone is enough for the error table
             body = response.read()
-        raise _refusal(response, body)
+        raise _make_refusal(response, body)
 
 
-async def _leaving_async(request: httpx.Request) -> None:
+async def _on_async_request(request: httpx.Request) -> None:
     del request
     _sent.set(True)
 
 
-async def _arriving_async(response: httpx.Response) -> None:
+async def _on_async_response(response: httpx.Response) -> None:
     if response.status_code != httpx.codes.OK:
-        raise _refusal(response, await response.aread())
+        raise _make_refusal(response, await response.aread())
 
 
-def _refusal(response: httpx.Response, body: bytes) -> _Refusal:
-    key = _secret(response.request)
+def _make_refusal(response: httpx.Response, body: bytes) -> _Refusal:
+    key = _read_key(response.request)
     return _Refusal(Response(response.status_code, response.headers, body, key))
 
 
-def _secret(request: httpx.Request) -> Key:
+def _read_key(request: httpx.Request) -> Key:
     bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
     return Key(request.headers.get("x-goog-api-key") or bearer)
 
 
-def _transport(error: Exception, base_url: str) -> VeoError:
+def _transport_error(error: Exception, base_url: str) -> VeoError:
     kind = type(error).__name__
     if isinstance(error, GoogleAuthError):
-        return refused(error)
+        return access_token_error(error)
     if isinstance(error, _NEVER_SENT):
         return UnreachableError(f"no connection to {base_url}: {str(error) or kind}")
     if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):

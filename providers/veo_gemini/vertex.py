@@ -10,8 +10,8 @@ from pydantic import Field, ValidationError
 
 from veo.errors import AuthError, ConfigError, KeyMissingError, RefusedError, VeoError
 from veo.model import Facts, FrozenFacts, load_facts
-from veo_gemini import convert as wire
-from veo_gemini.base import Route
+from veo_gemini import convert
+from veo_gemini.base import GoogleProvider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ class VertexSettings(FrozenFacts):
     storage_base_url: str = "https://storage.googleapis.com"
 
 
-class Vertex(Route):
+class Vertex(GoogleProvider):
     """The provider ``vertex``: ``-001`` models, charged per second of finished video.
 
     With the option ``project`` it uses application-default credentials. Otherwise it uses the
@@ -58,7 +58,7 @@ class Vertex(Route):
         from veo_gemini import files  # noqa: PLC0415 - imports an HTTP library, which facts do not need
 
         if not video.uri.startswith("gs://"):
-            return files.open_bytes(self._inline(video.uri).video_bytes or b"", offset)
+            return files.open_bytes(self._fetch_inline_video(video.uri).video_bytes or b"", offset)
         http = files.connect_storage(
             self._settings.storage_base_url, self._get_access_token(video.uri)
         )
@@ -67,7 +67,7 @@ class Vertex(Route):
     def ping(self) -> str:
         """Check that the credentials give access to the preferred model; this is free."""
         name = next(iter(self.models))
-        self._sdk.model(name)
+        self._sdk.get_model(name)
         return f"{name} is available to {self._identity}"
 
     def _connect(self) -> Sdk:
@@ -84,26 +84,26 @@ class Vertex(Route):
             base_url, vertexai=True, credentials=credentials, project=project, location=location
         )
 
-    def _source(self, request: Request) -> dict[str, Any]:
-        return wire.build_source(
+    def _build_source(self, request: Request) -> dict[str, Any]:
+        return convert.build_source(
             request, self._build_extended_video(request.extend) if request.extend else None
         )
 
-    def _config(self, request: Request) -> dict[str, Any]:
+    def _build_config(self, request: Request) -> dict[str, Any]:
         settings = self._settings
-        return wire.build_platform_config(
+        return convert.build_platform_config(
             request, generate_audio=settings.generate_audio, storage_uri=settings.storage_uri
         )
 
     def _build_extended_video(self, video: RemoteVideo) -> dict[str, Any]:
         if video.uri.startswith("gs://"):
             return {"uri": video.uri, "mime_type": video.mime}
-        if not wire.is_operation_name(video.uri):
+        if not convert.is_operation_name(video.uri):
             raise RefusedError(
                 f"{video.uri} was not made by vertex, which extends only its own videos"
             )
         try:
-            data = self._inline(video.uri).video_bytes
+            data = self._fetch_inline_video(video.uri).video_bytes
         except VeoError as error:
             error.charged = False  # the paid request has not been sent yet
             raise

@@ -1,4 +1,4 @@
-"""What both routes share: the connection, the models, the file at the end, the ping."""
+"""What both routes share: the connection, the models, downloads, and the ping."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
     from veo.provider import ByteStream, Connection
     from veo.update import RemoteVideo
 
-READ_TIMEOUT_S = 120.0  # a create that answers late is worse lost than waited for
+# Long, because a paid POST whose late response is lost may have been charged.
+READ_TIMEOUT_S = 120.0
 
 
-class Route:
-    """One of the two ways to Veo at LaoZhang.
+class LaoZhangProvider:
+    """Base class of LaoZhang's two routes.
 
-    Options of the configuration table: ``connect_s`` and ``read_s``, seconds to wait for a
-    connection and for an answer.
+    Options of the configuration: ``connect_s`` and ``read_s``, the seconds to wait for a
+    connection and for a response.
     """
 
     facts: ClassVar[Facts]
 
     def __init__(self, connection: Connection) -> None:
-        from veo.http import ApiClient  # noqa: PLC0415 - 90 ms that a list of models has no use for
+        from veo.http import ApiClient  # noqa: PLC0415 - takes 90 ms, which facts about models do not need
 
         key = _check_key(connection.key, self.facts)
         self.name = self.facts.name
@@ -45,34 +46,34 @@ class Route:
         )
 
     def open(self, video: RemoteVideo, offset: int = 0) -> ByteStream:
-        """The bytes of a finished video; see ``veo_laozhang.files.open_file``."""
+        """Return the bytes of a finished video; see ``veo_laozhang.files.open_file``."""
         from veo_laozhang.files import open_file  # noqa: PLC0415 - as above
 
         return open_file(self._http, video.uri, offset)
 
     def ping(self) -> str:
-        """What ``GET /models`` says, which is free of charge."""
-        answer = self._http.get("models")
-        listed = get_path(parse_json(answer.body), "data")
-        if not answer.ok:
-            raise get_error(answer)
+        """Return which models ``GET /models`` lists; this is free."""
+        response = self._http.get("models")
+        listed = get_path(parse_json(response.body), "data")
+        if not response.ok:
+            raise get_error(response)
         if not isinstance(listed, list):
             raise ProtocolError("the response is not a list of models", hint="Check base_url.")
         names = sorted(get_text(get_path(row, "id")) for row in listed)
         offered = [name for name in names if name in self.models]
         return (
             f"the key is accepted; {len(names)} models, "
-            f"of those known here: {', '.join(offered) or 'none'}"
+            f"of which supported: {', '.join(offered) or 'none'}"
         )
 
 
-def read_seconds(connection: Connection, option: str, usual: float) -> float:
-    """A time of the configuration table, seconds.
+def read_seconds(connection: Connection, option: str, default: float) -> float:
+    """Return a time of the configuration, seconds.
 
     Raises:
         ConfigError: It is not a number above 0.
     """
-    value = connection.options.get(option, usual)
+    value = connection.options.get(option, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise ConfigError(f"{option} = {value!r} is not a positive number of seconds")
     return float(value)

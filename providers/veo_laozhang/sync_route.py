@@ -11,7 +11,7 @@ from veo.errors import ProtocolError, ResponseLostError, TaskNotFoundError
 from veo.model import Facts, load_facts
 from veo.update import RemoteVideo, Stage, Update
 from veo_laozhang import chat_text, request_bodies
-from veo_laozhang.base import Route, read_seconds
+from veo_laozhang.base import LaoZhangProvider, read_seconds
 from veo_laozhang.chat_stream import ChatStreamParser
 from veo_laozhang.error_body import ErrorBody, parse_error, read_request_id
 from veo_laozhang.error_table import generation_error, submit_error
@@ -36,7 +36,7 @@ _HINT = "It may have been charged, so it is not sent again automatically; check 
 _log = logging.getLogger(__name__)
 
 
-class LaoZhangSync(Route):
+class LaoZhangSync(LaoZhangProvider):
     """``POST /v1/chat/completions`` as a stream.
 
     One of the vendor's pages says that a request is charged once HTTP 200 arrives, another that
