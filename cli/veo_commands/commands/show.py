@@ -114,7 +114,8 @@ def _describe_times(record: Record) -> str:
         f"{name} {format_duration(took)}" for name, took in seconds.items() if took is not None
     ]
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created_at))
-    return ", ".join([f"created {created}", *steps, f"{record.polls} polls"])
+    polls = f"{record.polls} poll{'' if record.polls == 1 else 's'}"
+    return ", ".join([f"created {created}", *steps, polls])
 
 
 def _movement_lines(record: Record, history: Sequence[Event]) -> list[str]:
