@@ -21,6 +21,7 @@ from batch_inputs import (
 from PIL import Image as Pil
 from terminal import run_on_terminal, visible_lines
 
+from veo.files import images
 from veo.paths import ledger_folder
 
 if TYPE_CHECKING:
@@ -302,19 +303,17 @@ def test_a_shared_image_is_decoded_once(
     """An image that all items use is verified once and fitted once."""
     counts = {"verify_image": 0, "prepare_image": 0}
 
-    def counting(name: str) -> Any:
-        real = getattr(pictures, name)
+    def count_calls(name: str) -> Any:
+        function = getattr(images, name)
 
-        def call(*args: Any) -> Any:
+        def count_call(*args: Any) -> Any:
             counts[name] += 1
-            return real(*args)
+            return function(*args)
 
-        return call
-
-    from veo.files import images as pictures
+        return count_call
 
     for name in counts:
-        monkeypatch.setattr(pictures, name, counting(name))
+        monkeypatch.setattr(images, name, count_calls(name))
     Pil.new("RGB", (64, 64)).save("a.png")
     frames = {"start_frame": "a.png", "end_frame": "a.png"}
     result = veo("batch", write_batch(*({**item, **frames} for item in make_items(12))))

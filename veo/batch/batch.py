@@ -207,9 +207,9 @@ class Batch:
 
     def _withdraw_leftovers(self, joined: Iterable[Entry]) -> None:
         """Withdraw planned jobs of earlier runs whose items are not in the batch any more."""
-        wanted = {entry.existing.id for entry in joined if entry.existing}
+        joined_ids = {entry.existing.id for entry in joined if entry.existing}
         planned = self.session.ledger.list_jobs(run=self.run, states=[State.PLANNED])
-        leftovers = [record for record in planned if record.id not in wanted]
+        leftovers = [record for record in planned if record.id not in joined_ids]
         if leftovers:
             error = WithdrawnError("the item is not in the batch any more")
             self.session.ledger.withdraw_jobs(self.session.runner.take_leases(leftovers), error)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from veo.batch.batch import Batch
 from veo.batch.input import RawItem, parse_items
@@ -29,20 +28,10 @@ if TYPE_CHECKING:
     Source = Path | str | bytes | Iterable[Item | Request | Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class _ReadItems:
-    """The items of a source.
-
-    Attributes:
-        items: The items that could be read.
-        problems: Why the others could not be read.
-        identity: What identifies the batch in all its runs.
-        image_dirs: Folders in which relative image paths are looked up, in this order.
-    """
-
+class _ReadItems(NamedTuple):
     items: list[Item]
     problems: list[ItemProblem]
-    identity: bytes
+    identity: bytes  # what identifies the batch in all its runs
     image_dirs: tuple[Path, ...]
 
 

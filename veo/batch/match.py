@@ -17,20 +17,13 @@ if TYPE_CHECKING:
 class Action(StrEnum):
     """What a batch does about an item. The values are the ``plan`` of ``--dry-run --json``."""
 
-    MAKE = "make"
-    """No job has made the video or may still make it: plan a new one."""
-    SKIP = "keep"
-    """The video is in place."""
-    KEEP_CHANGED = "changed"
-    """The video was made, but its file has other content now."""
-    DOWNLOAD = "fetch"
-    """The file is gone; the provider may still have it."""
-    HANDLE_GONE = "gone"
-    """The video was made; neither this machine nor the provider has it any more."""
-    JOIN = "join"
-    """A job is on its way."""
-    HANDLE_UNKNOWN = "ask"
-    """The paid request was sent, and its outcome is unknown."""
+    MAKE = "make"  # no job has made the video, or may still make it
+    SKIP = "keep"  # the video is in place
+    KEEP_CHANGED = "changed"  # the video was made, but its file has other content now
+    DOWNLOAD = "fetch"  # the file is gone, but the provider may still have the video
+    HANDLE_GONE = "gone"  # neither this machine nor the provider has the video any more
+    JOIN = "join"  # a job is in progress
+    HANDLE_UNKNOWN = "ask"  # the paid request was sent, and its outcome is unknown
 
 
 def choose_action(record: Record | None) -> Action:

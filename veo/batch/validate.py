@@ -174,7 +174,7 @@ def check_images(
     Args:
         images: Images as the items name them.
         folders: Folders in which relative paths are looked up, in this order.
-        store: Decodes an image completely and stores it, as ``Pictures.keep`` does.
+        store: Decodes an image completely and stores it, as ``ImageStore.store`` does.
     """
 
     def check_image(image: Image) -> Image | ImageError:

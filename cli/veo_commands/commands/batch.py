@@ -1,7 +1,7 @@
 """``veo batch``: many videos, each made once however often the command is run."""
 
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -79,8 +79,7 @@ def batch(
     """
     from veo.errors import InvalidBatchError
 
-    options = {field.name: getattr(batch_options, field.name) for field in fields(batch_options)}
-    options |= {"provider": request.provider, "force": submit.force}
+    options = vars(batch_options) | {"provider": request.provider, "force": submit.force}
     options["defaults"] = _item_defaults(request)
     with open_client(config, request, submit) as client:
         source = sys.stdin.buffer.read() if file == "-" else Path(file)
