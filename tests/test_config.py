@@ -1,4 +1,4 @@
-"""Configuration: which value counts, where it came from, and that no error repeats one."""
+"""Configuration: precedence, origins, and errors that never repeat a value."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -18,19 +18,19 @@ SECRET = "sandbox-SECRET-0123456789"
 
 
 @pytest.fixture
-def user(isolated: Path) -> Path:
-    """The user's own file, not yet there."""
+def user_file(isolated: Path) -> Path:
+    """Return the path of the user's file, which does not exist yet."""
     return isolated / "config" / "config.toml"
 
 
 @pytest.fixture
-def local(isolated: Path) -> Path:
-    """The file of the working folder, not yet there."""
+def local_file(isolated: Path) -> Path:
+    """Return the path of the file in the working folder, which does not exist yet."""
     return isolated / "here" / "veo.toml"
 
 
-def facts(**changes: Any) -> Facts:
-    """A provider with one model."""
+def make_facts(**changes: Any) -> Facts:
+    """Return the facts of a provider with one model."""
     row = {
         "name": "scripted",
         "title": "Scripted",
@@ -45,19 +45,19 @@ def facts(**changes: Any) -> Facts:
 
 
 class TestLayers:
-    """Flag > environment > ./veo.toml > the user's folder > defaults."""
+    """Precedence: flag > environment > ./veo.toml > the user's folder > defaults."""
 
-    def test_nothing_is_needed(self) -> None:
-        """The defaults do."""
+    def test_the_defaults_are_enough(self) -> None:
+        """Without any source the defaults apply."""
         loaded = read_config()
         assert (loaded.config, loaded.origins) == (Config(), {})
 
-    def test_each_layer_counts_over_those_below(
-        self, user: Path, local: Path, monkeypatch: pytest.MonkeyPatch
+    def test_each_layer_overrides_those_below(
+        self, user_file: Path, local_file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """And says where it came from."""
-        user.write_text('provider = "user"\nmax_cost = 1\ntimeout = 1\nretired = "refuse"')
-        local.write_text('provider = "local"\nmax_cost = 2\ntimeout = 2')
+        """A stronger layer overrides a weaker one, and is named as the origin."""
+        user_file.write_text('provider = "user"\nmax_cost = 1\ntimeout = 1\nretired = "refuse"')
+        local_file.write_text('provider = "local"\nmax_cost = 2\ntimeout = 2')
         monkeypatch.setenv("VEO_PROVIDER", "env")
         monkeypatch.setenv("VEO_MAX_COST", "3")
         loaded = read_config(flags={"provider": "flag", "timeout": None})
@@ -72,23 +72,23 @@ class TestLayers:
             "provider": "command line",
             "max_cost": "VEO_MAX_COST",
             "timeout": "veo.toml",
-            "retired": str(user),
+            "retired": str(user_file),
         }
 
-    def test_tables_are_merged(self, user: Path, local: Path) -> None:
-        """Key by key, however deep."""
-        user.write_text('[providers.gemini]\nmodel = "a"\nmax_in_flight = 3')
-        local.write_text('[providers.gemini]\nmodel = "b"\n[providers.vertex]\nproject = "p"')
+    def test_tables_are_merged(self, user_file: Path, local_file: Path) -> None:
+        """Tables are merged key by key, at any depth."""
+        user_file.write_text('[providers.gemini]\nmodel = "a"\nmax_in_flight = 3')
+        local_file.write_text('[providers.gemini]\nmodel = "b"\n[providers.vertex]\nproject = "p"')
         loaded = read_config()
         gemini = loaded.config.for_provider("gemini")
         assert (gemini.model, gemini.max_in_flight) == ("b", 3)
         assert loaded.config.for_provider("vertex").model_extra == {"project": "p"}
         assert loaded.config.for_provider("nobody") == ProviderConfig()
-        assert loaded.origins["providers.gemini.max_in_flight"] == str(user)
+        assert loaded.origins["providers.gemini.max_in_flight"] == str(user_file)
 
-    def test_a_named_file_stands_for_the_local_one(self, local: Path, tmp_path: Path) -> None:
-        """`--config FILE`."""
-        local.write_text('provider = "local"')
+    def test_a_named_file_replaces_the_local_one(self, local_file: Path, tmp_path: Path) -> None:
+        """`--config FILE` is read instead of ./veo.toml."""
+        local_file.write_text('provider = "local"')
         (tmp_path / "other.toml").write_text("timeout = 5")
         config = read_config(tmp_path / "other.toml").config
         assert (config.provider, config.timeout) == (Config().provider, 5.0)
@@ -106,13 +106,13 @@ class TestLayers:
     def test_the_environment_is_text(
         self, variable: str, text: str, field: str, value: object
     ) -> None:
-        """And becomes what the setting is; an empty variable is none."""
+        """Text is converted to the type of the setting; an empty variable does not count."""
         assert getattr(read_config(env={variable: text}).config, field) == value
         assert read_config(env={variable: ""}).config == Config()
 
-    def test_money_is_exact(self, local: Path) -> None:
-        """A float of TOML is the decimal that was written."""
-        local.write_text("max_cost = 0.1\n[budget]\ndaily = 20.10\nmonthly = 100")
+    def test_money_is_exact(self, local_file: Path) -> None:
+        """A TOML float becomes exactly the decimal that was written."""
+        local_file.write_text("max_cost = 0.1\n[budget]\ndaily = 20.10\nmonthly = 100")
         config = read_config().config
         assert (config.max_cost, config.budget.daily, config.budget.monthly) == (
             Decimal("0.1"),
@@ -129,32 +129,38 @@ TABLES = st.recursive(
 )
 
 
-def leaves(table: dict[str, Any], at: str = "") -> dict[str, Any]:
-    """Every value by its dotted name."""
+def flatten_values(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return every value by its dotted name."""
     found: dict[str, Any] = {}
     for key, value in table.items():
-        inner = leaves(value, f"{at}{key}.") if isinstance(value, dict) else {f"{at}{key}": value}
+        inner = (
+            flatten_values(value, f"{prefix}{key}.")
+            if isinstance(value, dict)
+            else {f"{prefix}{key}": value}
+        )
         found |= inner
     return found
 
 
 @given(st.lists(TABLES, max_size=4))
-def test_the_highest_layer_that_says_something_counts(layers: list[dict[str, Any]]) -> None:
-    """Every value and its origin are those of the last layer that names it, or something in it."""
+def test_the_strongest_layer_that_sets_a_value_counts(layers: list[dict[str, Any]]) -> None:
+    """Each value and its origin come from the last layer that sets it or something in it."""
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for number, layer in enumerate(layers):
         _merge_layer(merged, layer, origins, str(number))
-    assert leaves(merged).keys() == origins.keys()
-    for name, value in leaves(merged).items():
-        assert leaves(layers[int(origins[name])])[name] == value
+    assert flatten_values(merged).keys() == origins.keys()
+    for name, value in flatten_values(merged).items():
+        assert flatten_values(layers[int(origins[name])])[name] == value
         for later in layers[int(origins[name]) + 1 :]:
-            assert not [said for said in leaves(later) if f"{said}.".startswith(f"{name}.")]
+            assert not [
+                other for other in flatten_values(later) if f"{other}.".startswith(f"{name}.")
+            ]
 
 
 @given(TABLES, TABLES)
 def test_merging_leaves_the_layers_alone(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Files and flags are read, not written."""
+    """Merging does not change the layers."""
     before = repr((one, other))
     merged: dict[str, Any] = {}
     for layer in (one, other, one):
@@ -163,7 +169,7 @@ def test_merging_leaves_the_layers_alone(one: dict[str, Any], other: dict[str, A
 
 
 class TestMistakes:
-    """Each names the place and the setting."""
+    """Every error names the origin and the setting."""
 
     @pytest.mark.parametrize(
         ("text", "says"),
@@ -183,16 +189,16 @@ class TestMistakes:
             ("a = 1\na = 2", "veo.toml is not valid TOML"),
         ],
     )
-    def test_in_a_file(self, local: Path, text: str, says: str) -> None:
-        """Broken TOML, an unknown setting, a value out of its range."""
-        local.write_text(text)
+    def test_in_a_file(self, local_file: Path, text: str, says: str) -> None:
+        """Invalid TOML, an unknown setting, a value out of range."""
+        local_file.write_text(text)
         with pytest.raises(ConfigError) as caught:
             read_config()
         assert says in str(caught.value)
 
-    def test_all_of_them_at_once(self, local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A line each."""
-        local.write_text("timeout = 0\nretired = 1")
+    def test_all_of_them_at_once(self, local_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """All problems are reported together, one per line."""
+        local_file.write_text("timeout = 0\nretired = 1")
         monkeypatch.setenv("VEO_MAX_COST", "much")
         with pytest.raises(ConfigError) as caught:
             read_config()
@@ -200,19 +206,19 @@ class TestMistakes:
         assert sorted(places) == ["VEO_MAX_COST", "veo.toml", "veo.toml"]
 
     def test_a_file_that_is_not_there(self) -> None:
-        """A named file has to be."""
+        """A file given by name must exist."""
         with pytest.raises(ConfigError, match=r"nowhere\.toml: no such"):
             read_config(Path("nowhere.toml"))
 
-    def test_a_file_that_cannot_be_read(self, local: Path) -> None:
-        """The error of the system, with the name; a broken file is not the same as none."""
-        local.mkdir()
+    def test_a_file_that_cannot_be_read(self, local_file: Path) -> None:
+        """The error has the name and the system's reason; it is not treated as absent."""
+        local_file.mkdir()
         with pytest.raises(ConfigError, match=r"veo\.toml: .*irectory"):
             read_config()
 
-    def test_a_file_that_is_no_text(self, local: Path) -> None:
-        """Saved in another encoding."""
-        local.write_bytes("provider = 'geminí'".encode("latin-1"))
+    def test_a_file_that_is_not_text(self, local_file: Path) -> None:
+        """A file in another encoding is not valid."""
+        local_file.write_bytes("provider = 'geminí'".encode("latin-1"))
         with pytest.raises(ConfigError, match=r"veo\.toml is not valid"):
             read_config()
 
@@ -240,93 +246,93 @@ class TestSecrets:
             f"provider = '{SECRET}",
         ],
     )
-    def test_no_error_repeats_a_value(self, local: Path, text: str) -> None:
-        """Neither in its text nor in its hint."""
-        local.write_text(text)
+    def test_no_error_repeats_a_value(self, local_file: Path, text: str) -> None:
+        """Neither the text nor the hint of an error repeats the value."""
+        local_file.write_text(text)
         with pytest.raises(ConfigError) as caught:
             read_config()
         assert SECRET not in f"{caught.value}{caught.value.hint}"
 
     @pytest.mark.parametrize("variable", ["VEO_MAX_COST", "VEO_TIMEOUT"])
-    def test_nor_one_of_the_environment(self, variable: str) -> None:
-        """The variable is named instead."""
+    def test_no_error_repeats_a_variable(self, variable: str) -> None:
+        """The error names the variable instead."""
         with pytest.raises(ConfigError, match=variable) as caught:
             read_config(env={variable: SECRET})
         assert SECRET not in str(caught.value)
 
-    def test_a_flag_is_no_way_for_a_key_either(self) -> None:
-        """It would be in the shell's history."""
+    def test_a_flag_cannot_hold_a_key(self) -> None:
+        """A key on the command line would be in the shell's history."""
         with pytest.raises(ConfigError, match="command line"):
             read_config(flags={"providers": {"gemini": {"api_key": SECRET}}})
 
 
 class TestKeys:
-    """Where a key comes from."""
+    """Where keys come from."""
 
     def test_the_first_variable_that_is_set(self) -> None:
-        """Blanks around it are not part of it, and blanks alone are none."""
+        """The first variable that is set wins; spaces around a key are removed."""
         env = {"ONE_KEY": "  ", "OTHER_KEY": " sandbox-key\n"}
-        assert _revealed(facts(), ProviderConfig(), env) == "sandbox-key"
-        assert _revealed(facts(), ProviderConfig(), env | {"ONE_KEY": "one"}) == "one"
+        assert find_key_text(make_facts(), ProviderConfig(), env) == "sandbox-key"
+        assert find_key_text(make_facts(), ProviderConfig(), env | {"ONE_KEY": "one"}) == "one"
 
     def test_a_configured_variable_is_the_only_one(self) -> None:
-        """The usual ones are not tried behind the user's back."""
+        """If `api_key_env` is set, the usual variables are not tried."""
         config = ProviderConfig(api_key_env="MINE")
-        assert _revealed(facts(), config, {"MINE": "mine", "ONE_KEY": "one"}) == "mine"
+        assert find_key_text(make_facts(), config, {"MINE": "mine", "ONE_KEY": "one"}) == "mine"
         with pytest.raises(KeyMissingError, match="MINE is not set"):
-            find_key(facts(), config, {"ONE_KEY": "one"})
+            find_key(make_facts(), config, {"ONE_KEY": "one"})
 
-    def test_no_key_says_which_where_and_what_else(self) -> None:
-        """The variables, where keys come from, and that the sandbox needs none."""
+    def test_a_missing_key_is_explained(self) -> None:
+        """The error names the variables, how to get a key, and the sandbox, which needs none."""
         with pytest.raises(KeyMissingError, match="ONE_KEY or OTHER_KEY is not set") as caught:
-            find_key(facts(), ProviderConfig(), {})
+            find_key(make_facts(), ProviderConfig(), {})
         assert "Ask the test." in str(caught.value.hint)
         assert [each.kind for each in caught.value.remedies] == ["use_sandbox"]
 
-    def test_some_providers_can_do_without(self) -> None:
-        """Unless a variable was named."""
-        assert find_key(facts(key_optional=True), ProviderConfig(), {}) is None
+    def test_some_providers_need_no_key(self) -> None:
+        """A provider with optional keys needs none, unless a variable is configured."""
+        assert find_key(make_facts(key_optional=True), ProviderConfig(), {}) is None
         with pytest.raises(KeyMissingError):
-            find_key(facts(key_optional=True), ProviderConfig(api_key_env="MINE"), {})
+            find_key(make_facts(key_optional=True), ProviderConfig(api_key_env="MINE"), {})
 
     @pytest.mark.parametrize("key", ["two words", "line\nbreak", "“quoted”", "ключ", "nul\0"])
-    def test_what_no_key_holds_is_refused(self, key: str) -> None:
-        """By the name of the variable, before it breaks a header, and unrepeated."""
+    def test_text_that_cannot_be_a_key_is_refused(self, key: str) -> None:
+        """A key that would break a header is refused; the error names the variable, not the key."""
         with pytest.raises(ConfigError, match="ONE_KEY") as caught:
-            find_key(facts(), ProviderConfig(), {"ONE_KEY": key})
+            find_key(make_facts(), ProviderConfig(), {"ONE_KEY": key})
         assert key not in f"{caught.value}{caught.value.hint}"
 
 
-def _revealed(about: Facts, config: ProviderConfig, env: dict[str, str]) -> str:
+def find_key_text(about: Facts, config: ProviderConfig, env: dict[str, str]) -> str:
     key = find_key(about, config, env)
     assert key is not None
     return key.reveal()
 
 
-def rows(**models: dict[str, Any]) -> ProviderConfig:
-    """A configuration of models; `_` stands for `-` in their names."""
+def make_model_rows(**models: dict[str, Any]) -> ProviderConfig:
+    """Return a configuration of models; `_` in their names stands for `-`."""
     return ProviderConfig(models={name.replace("_", "-"): row for name, row in models.items()})
 
 
 class TestModels:
-    """The user's rows over the provider's."""
+    """The user's model rows are merged into the provider's."""
 
-    def test_nothing_said_nothing_changed(self) -> None:
-        """The rows are those of the facts."""
-        assert merge_models(facts(), ProviderConfig()) == facts().models
+    def test_without_rows_nothing_changes(self) -> None:
+        """Without rows of the user the models are those of the facts."""
+        assert merge_models(make_facts(), ProviderConfig()) == make_facts().models
 
-    def test_a_row_is_changed_where_it_is_said(self) -> None:
-        """A price, and that the user said it; all else stays."""
-        changed = merge_models(facts(), rows(m_1={"price": {"usd": 0.2}}))["m-1"]
+    def test_a_row_changes_what_it_sets(self) -> None:
+        """A row changes only what it sets, and is marked as overridden."""
+        changed = merge_models(make_facts(), make_model_rows(m_1={"price": {"usd": 0.2}}))["m-1"]
         assert (changed.price.usd, changed.overridden) == (Decimal("0.2"), True)
         assert (
             changed.model_copy(update={"price": make_model().price, "overridden": False})
             == make_model()
         )
 
-    def test_a_row_can_be_like_another(self) -> None:
-        """A new model of a known kind, behind the known ones."""
-        made = merge_models(facts(), rows(m_2={"like": "m-1", "durations": [5]}))
+    def test_a_row_can_copy_another(self) -> None:
+        """A new row can begin as a copy of another, and comes last."""
+        made = merge_models(make_facts(), make_model_rows(m_2={"like": "m-1", "durations": [5]}))
         assert list(made) == ["m-1", "m-2"]
         assert (made["m-2"].name, made["m-2"].durations, made["m-2"].provider) == (
             "m-2",
@@ -334,9 +340,11 @@ class TestModels:
             "scripted",
         )
 
-    def test_a_later_row_can_be_like_an_earlier_one(self) -> None:
-        """Also of the user's."""
-        made = merge_models(facts(), rows(m_1={"durations": [5]}, m_2={"like": "m-1"}))
+    def test_a_row_can_copy_an_earlier_one(self) -> None:
+        """The other row can be one of the user's own."""
+        made = merge_models(
+            make_facts(), make_model_rows(m_1={"durations": [5]}, m_2={"like": "m-1"})
+        )
         assert made["m-2"].durations == (5,)
 
     @pytest.mark.parametrize(
@@ -350,19 +358,19 @@ class TestModels:
         ],
     )
     def test_a_broken_row_is_named(self, row: dict[str, Any], says: str) -> None:
-        """With what is wrong, and without the value."""
+        """The error names the row and the field, not the value."""
         with pytest.raises(ConfigError) as caught:
-            merge_models(facts(), rows(m_2=row))
+            merge_models(make_facts(), make_model_rows(m_2=row))
         assert str(caught.value).startswith("providers.scripted.models.m-2")
         assert says in str(caught.value)
         assert SECRET not in str(caught.value)
 
 
-class TestPlaces:
-    """Where things live."""
+class TestFolders:
+    """The folders of the ledger and the configuration."""
 
     def test_variables_name_the_folders(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """From the root on, with the user's home in them."""
+        """The variables name absolute folders; ~ is expanded."""
         monkeypatch.setenv("HOME", "/home/me")
         env = {"VEO_HOME": "~/veo", "VEO_CONFIG_HOME": "~/conf"}
         assert (ledger_folder(env), config_folder(env)) == (
@@ -371,10 +379,10 @@ class TestPlaces:
         )
 
     def test_without_them_the_platform_does(self) -> None:
-        """Two folders named after the program."""
+        """Without variables both folders are the platform's, named after the program."""
         assert {ledger_folder({}).name, config_folder({}).name} == {"veo"}
         assert ledger_folder({}).is_absolute()
 
-    def test_nobodys_home_is_no_error(self) -> None:
-        """It stays as it was written, and is then not found like anything else."""
+    def test_an_unknown_home_is_not_an_error(self) -> None:
+        """A home folder that does not exist leaves the path as it is written."""
         assert to_absolute("~nobody-has-this-name/a").name == "a"

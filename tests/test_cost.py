@@ -1,4 +1,4 @@
-"""``veo cost``: what was spent, for what, and that every cent can be traced."""
+"""``veo cost``: sums, groups, reports, and that every cent can be traced."""
 
 import csv
 import io
@@ -18,15 +18,15 @@ pytest_plugins = ("veo_fixtures",)
 ROUTES = {"laozhang-async": "videos", "laozhang-sync": "chat"}
 
 
-def charged(service: veo_sandbox.Sandbox, route: str) -> int:
-    """What the sandbox charged for a route, millionths of a USD."""
+def sum_charges(service: veo_sandbox.Sandbox, route: str) -> int:
+    """Return what the sandbox charged for a route, millionths of a USD."""
     bills = [bill for bill in service.bills() if bill["route"] == route]
     return sum(round(bill["amount"] * 1e6) for bill in bills if bill["state"] == "charged")
 
 
 @pytest.fixture
-def spent(veo: Veo, service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
-    """Both routes used: two videos each, a failure each, and one outcome that nobody knows."""
+def spent_service(veo: Veo, service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
+    """Two videos and a failure on each route, and one job of unknown outcome."""
     service.fault("drop_answer", on="create", match="unknown")
     for route in ROUTES:
         for prompt in ("one", "two"):
@@ -38,8 +38,8 @@ def spent(veo: Veo, service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
     return service
 
 
-def test_charges_are_told_apart(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
-    """Charged for videos, for nothing, and perhaps charged are three columns."""
+def test_kinds_of_charges_are_separate(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+    """Charges for videos, charges without a video and possible charges are three columns."""
     lines = veo("cost", "--by", "provider", "--json").objects
     by = {line["group"].get("provider"): line for line in lines}
 
@@ -54,20 +54,20 @@ def test_charges_are_told_apart(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
     assert by[None]["jobs"] == 7
 
 
-def test_the_ledger_agrees_with_the_bills(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
-    """For each route the charges are the sandbox's own, but for the job of unknown outcome."""
+def test_the_ledger_agrees_with_the_bills(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+    """Each route's charges equal the sandbox's bills, except for the job of unknown outcome."""
     ledger = Ledger(ledger_folder())
     sums = {key[0]: account for key, account in group_spending(ledger, ["provider"]).items()}
     lost = find_untraced(ledger)
     ledger.close()
 
     assert lost == []
-    assert sums["laozhang-sync"].charged == charged(spent, "chat")
-    assert sums["laozhang-async"].charged + 150_000 == charged(spent, "videos")
+    assert sums["laozhang-sync"].charged == sum_charges(spent_service, "chat")
+    assert sums["laozhang-async"].charged + 150_000 == sum_charges(spent_service, "videos")
 
 
-def test_groups_add_up(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
-    """However the jobs are grouped, the groups together are all of them."""
+def test_groups_add_up(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+    """The groups of every grouping add up to the total."""
     ledger = Ledger(ledger_folder())
     whole = sum_spending(ledger)
     for by in (["day"], ["provider", "model"], ["batch"], ["outcome"], ["day", "outcome"]):
@@ -77,7 +77,7 @@ def test_groups_add_up(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
     ledger.close()
 
 
-def test_the_csv_adds_up(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
+def test_the_csv_adds_up(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
     """--csv prints nothing but a table whose amounts are exact."""
     rows = list(csv.DictReader(io.StringIO(veo("cost", "--csv", "--by", "outcome").out)))
 
@@ -85,8 +85,8 @@ def test_the_csv_adds_up(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
     assert sum(float(row["charged_usd"]) for row in rows) == pytest.approx(0.75)
 
 
-def test_a_person_reads_a_table(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
-    """The table ends with the sum; what is doubtful is said below, with a way out."""
+def test_a_person_reads_a_table(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+    """The table ends with the total; below it is what is in doubt, and how to settle it."""
     ran = veo("cost")
 
     assert ran.out.splitlines()[-1].split()[:4] == ["all", "7", "4", "$0.75"]
@@ -94,8 +94,8 @@ def test_a_person_reads_a_table(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
     assert "--reconcile" in ran.err
 
 
-def test_scopes(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
-    """--since and --provider leave jobs out; a batch is one run."""
+def test_scopes(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+    """--since, --provider and --batch select jobs; a batch is one run."""
     only = veo("cost", "--json", "-p", "laozhang-sync").objects
     later = veo("cost", "--json", "--since", "2099-01-01").objects
     today = veo("cost", "--json", "--since", "today", "--by", "batch").objects
@@ -108,7 +108,7 @@ def test_scopes(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
 
 
 def test_an_empty_ledger(veo: Veo) -> None:
-    """Nothing was spent: that is no error."""
+    """An empty ledger is not an error."""
     assert (veo("cost").code, veo("cost", "--json").objects[0]["jobs"]) == (0, 0)
 
 
@@ -125,15 +125,15 @@ def test_an_empty_ledger(veo: Veo) -> None:
     ],
 )
 def test_wrong_usage(veo: Veo, args: list[str], says: str) -> None:
-    """A clear line, and exit code 2."""
+    """One clear line, and exit code 2."""
     ran = veo("cost", *args)
 
     assert ran.code == 2
     assert says in ran.err
 
 
-def test_the_page(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
-    """--report writes one whole page with plots that asks nobody for anything."""
+def test_the_page(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+    """--report writes one page with plots that loads nothing from the network."""
     veo("cost", "--report", "cost.html")
     page = check_page(Path("cost.html").read_text())
 
@@ -144,7 +144,7 @@ def test_the_page(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
 
 
 def test_the_page_needs_an_extra(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without what draws plots the error says how to install it, before anything else happens."""
+    """Without the plot library the error says how to install it, and nothing is written."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     ran = veo("cost", "--report", "cost.html")
 
@@ -153,8 +153,8 @@ def test_the_page_needs_an_extra(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> N
     assert not Path("cost.html").exists()
 
 
-def test_money_line_by_line(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
-    """`veo show` tells each movement of money: why, by which rule, from which row of prices."""
+def test_money_line_by_line(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+    """`veo show` lists each movement of money with its reason, its rule and the price row."""
     (job,) = (
         j for j in veo("jobs", "--json").objects if j["state"] == "failed" and j["cost"]["charged"]
     )
@@ -172,7 +172,7 @@ def test_money_line_by_line(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
 def test_prices_are_dated_and_history_is_not_rewritten(
     veo: Veo, service: veo_sandbox.Sandbox
 ) -> None:
-    """The user's price wins and says so; a job keeps the row that it was quoted from."""
+    """The user's price is used and marked; earlier jobs keep the price of their quotes."""
     (before,) = veo("generate", "a lion", "--json").objects
     with Path("veo.toml").open("a") as file:
         file.write(
@@ -189,7 +189,7 @@ def test_prices_are_dated_and_history_is_not_rewritten(
 
 
 def test_prices_side_by_side(veo: Veo) -> None:
-    """`veo models --prices` brings calls and seconds to one clip of 8 s in 720p."""
+    """`veo models --prices` compares prices by a clip of 8 s in 720p."""
     rows = {
         (row["provider"], row["model"]): row for row in veo("models", "--prices", "--json").objects
     }
@@ -204,8 +204,8 @@ def test_prices_side_by_side(veo: Veo) -> None:
     assert "8 S OF 720P" in table.splitlines()[0]
 
 
-def test_a_day_is_a_local_day(veo: Veo, spent: veo_sandbox.Sandbox) -> None:
-    """Jobs count on the day they were asked for; until ends a scope."""
+def test_a_day_is_a_local_day(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+    """Jobs count on the local day they were planned on; `until` ends a filter."""
     ledger = Ledger(ledger_folder())
     days = group_spending(ledger, ["day"])
     none = sum_spending(ledger, JobFilter(until=1.0))

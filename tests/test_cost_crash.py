@@ -1,4 +1,4 @@
-"""Killed again and again: once reconciled, the ledger's sums are the provider's, to the cent."""
+"""After any number of kills and a reconciliation the ledger equals the bills, to the cent."""
 
 import json
 import random
@@ -26,28 +26,28 @@ ROUTES = {
 }
 
 
-def charged(server: veo_sandbox.Sandbox, route: str) -> int:
-    """What the sandbox charged for a route, millionths of a USD."""
+def sum_charges(server: veo_sandbox.Sandbox, route: str) -> int:
+    """Return what the sandbox charged for a route, millionths of a USD."""
     with urllib.request.urlopen(f"{server.url}/sandbox/bills") as answer:
         bills = [bill for bill in json.load(answer) if bill["route"] == route]
     return sum(round(bill["amount"] * 1e6) for bill in bills if bill["state"] == "charged")
 
 
-def mapping(server: veo_sandbox.Sandbox, ledger: Ledger) -> list[str]:
-    """What a person would find in the console: which task is which job's, by its prompt."""
+def task_options(server: veo_sandbox.Sandbox, ledger: Ledger) -> list[str]:
+    """Return the --task options that a person finds in the console, by the jobs' prompts."""
     tasks = {task["request"]["prompt"]: task["task"] for task in server.tasks()}
     open_ = ledger.list_jobs(states=[State.UNKNOWN])
     known = {job.task_id for job in ledger.list_jobs()}
     pairs = {job.id: tasks.get(job.parse_request().prompt) for job in open_}
-    said = [f"{job}={task}" for job, task in pairs.items() if task and task not in known]
-    return [part for pair in said for part in ("--task", pair)]
+    options = [f"{job}={task}" for job, task in pairs.items() if task and task not in known]
+    return [part for pair in options for part in ("--task", pair)]
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_sums_are_the_providers_after_any_number_of_deaths(
     sandbox: Callable[..., veo_sandbox.Sandbox], veo: Veo, seed: int
 ) -> None:
-    """Every route, a fifth of the tasks failing, killed at random: what is left is settled."""
+    """Kill clients on every route at random, a fifth of the tasks failing, and settle the rest."""
     server = sandbox(latency="uniform:0.05,0.3", fail_rate=0.2, seed=seed)
     moments = random.Random(seed)
     with Mortals(server.url, server.key) as mortals:
@@ -58,7 +58,7 @@ def test_sums_are_the_providers_after_any_number_of_deaths(
     ledger = Ledger(ledger_folder())
     bills = f"{server.url}/sandbox/bills"
     common = ("cost", "--reconcile", bills, "--settle", "--since", "today")
-    veo(*common, "--settled-after", "0.001s", *mapping(server, ledger))
+    veo(*common, "--settled-after", "0.001s", *task_options(server, ledger))
     with Mortals(server.url, server.key) as mortals:
         assert mortals.run(ledger_folder())
     sums = {key[0]: account for key, account in group_spending(ledger, ["provider"]).items()}
@@ -67,7 +67,7 @@ def test_sums_are_the_providers_after_any_number_of_deaths(
     ledger.close()
 
     assert {name: sums[name].charged for name in ROUTES} == {
-        name: charged(server, route) for name, route in ROUTES.items()
+        name: sum_charges(server, route) for name, route in ROUTES.items()
     }
     assert {(each.reserved, each.unknown) for each in sums.values()} == {(0, 0)}
     assert lost == []
@@ -76,14 +76,14 @@ def test_sums_are_the_providers_after_any_number_of_deaths(
 
 
 def test_files_of_settled_jobs_are_on_disk(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """A job that was killed in the middle of its paid request is settled and fetched."""
+    """A job that was killed during its paid request is settled, and its video is downloaded."""
     with Mortals(service.url, service.key) as mortals:
         for number in range(3, 9):
             mortals.run(ledger_folder(), submit=1, die=["before", number])
         assert mortals.run(ledger_folder())
     ledger = Ledger(ledger_folder())
     bills = f"{service.url}/sandbox/bills"
-    veo("cost", "--reconcile", bills, "--settle", *mapping(service, ledger))
+    veo("cost", "--reconcile", bills, "--settle", *task_options(service, ledger))
     veo("resume")
     jobs = ledger.list_jobs()
     ledger.close()

@@ -1,4 +1,4 @@
-"""What a request will cost: whole millionths of a USD, never a float."""
+"""Amounts and quotes: whole millionths of a USD, never a float."""
 
 import json
 from datetime import date
@@ -20,8 +20,8 @@ MILLIONTHS = st.integers(-(10**15), 10**15)
 BY_SIZE = {"720p": "0.10", "1080p": "0.12"}
 
 
-def second(usd: Any = "0.40", **changes: Any) -> Model:
-    """A model that is billed by the second."""
+def per_second_model(usd: Any = "0.40", **changes: Any) -> Model:
+    """Return a model that is billed by the second."""
     price = {
         "usd": usd,
         "per": "second",
@@ -34,7 +34,7 @@ def second(usd: Any = "0.40", **changes: Any) -> Model:
 
 @given(MILLIONTHS)
 def test_millionths_and_back(amount: int) -> None:
-    """Nothing is lost between the ledger and a person."""
+    """Converting an amount to USD and back loses nothing."""
     assert to_micros(to_usd(amount)) == amount
 
 
@@ -46,7 +46,7 @@ def test_an_amount_is_never_written_with_an_exponent(amount: int) -> None:
 
 @given(st.lists(MILLIONTHS))
 def test_sums_are_exact(amounts: list[int]) -> None:
-    """In either unit: a hundred times $0.15 are $15."""
+    """Sums in USD and in millionths are equal."""
     assert sum(map(to_usd, amounts), Decimal(0)) == to_usd(sum(amounts))
 
 
@@ -63,46 +63,46 @@ def test_sums_are_exact(amounts: list[int]) -> None:
         ("1234.5", "$1234.50"),
     ],
 )
-def test_shown_with_cents_and_more_only_where_it_matters(amount: str, text: str) -> None:
-    """As a person writes it."""
+def test_amounts_have_cents_and_more_digits_only_if_needed(amount: str, text: str) -> None:
+    """The format that people write."""
     assert format_amount(Decimal(amount)) == text
 
 
 class TestQuote:
     """The price of one request."""
 
-    def test_a_call_costs_what_a_call_costs(self) -> None:
-        """Whatever the length."""
+    def test_a_price_per_call_ignores_the_length(self) -> None:
+        """One call is one unit."""
         made = quote(Request(prompt="p"), make_model())
         assert (made.amount, made.quantity, made.per) == (Decimal("0.15"), 1, "call")
 
     @pytest.mark.parametrize(("duration", "amount"), [(None, "3.20"), (4, "1.60"), (6, "2.40")])
     def test_seconds_are_multiplied(self, duration: int | None, amount: str) -> None:
-        """The model's own length where none was asked for; exactly, not nearly."""
-        made = quote(Request(prompt="p", duration=duration), second())
+        """The model's default duration counts if the request has none; the product is exact."""
+        made = quote(Request(prompt="p", duration=duration), per_second_model())
         assert made.amount == Decimal(amount)
 
     @pytest.mark.parametrize(("resolution", "amount"), [(None, "0.80"), ("1080p", "0.96")])
     def test_a_price_can_depend_on_the_resolution(
         self, resolution: str | None, amount: str
     ) -> None:
-        """The model's own resolution where none was asked for."""
-        made = quote(Request(prompt="p", resolution=resolution), second(BY_SIZE))
+        """The model's default resolution counts if the request has none."""
+        made = quote(Request(prompt="p", resolution=resolution), per_second_model(BY_SIZE))
         assert made.amount == Decimal(amount)
 
-    def test_a_resolution_without_a_price_is_an_error_of_the_row(self) -> None:
-        """Not free of charge."""
+    def test_a_resolution_without_a_price_is_an_error(self) -> None:
+        """It is not free of charge."""
         with pytest.raises(ConfigError, match="no price at 4k"):
-            quote(Request(prompt="p", resolution="4k"), second(BY_SIZE))
+            quote(Request(prompt="p", resolution="4k"), per_second_model(BY_SIZE))
 
     def test_an_extension_costs_the_seconds_it_adds(self) -> None:
-        """Not those of a video from nothing."""
+        """Its price does not include the video that it extends."""
         request = Request(prompt="p", extend=RemoteVideo("files/1"))
-        assert quote(request, second(extend_s=7)).amount == Decimal("2.80")
+        assert quote(request, per_second_model(extend_s=7)).amount == Decimal("2.80")
 
-    def test_it_says_where_the_price_is_from(self) -> None:
-        """The date and the source of the row, and whether the user set it."""
-        made = quote(Request(prompt="p"), second(overridden=True))
+    def test_it_names_the_source_of_the_price(self) -> None:
+        """It has the date and the source of the price row, and whether the user set the price."""
+        made = quote(Request(prompt="p"), per_second_model(overridden=True))
         assert (made.as_of, made.source, made.overridden) == (
             date(2026, 10, 1),
             "a price list",
@@ -123,5 +123,5 @@ class TestQuote:
         )
     )
     def test_json_and_back(self, made: Quote) -> None:
-        """Through real JSON, to the last digit."""
+        """JSON text and back gives the same quote, to the last digit."""
         assert Quote.from_json(json.loads(json.dumps(made.to_json()))) == made

@@ -1,4 +1,4 @@
-"""Every view tells the same money of a job, whatever its state and its amounts."""
+"""Every view shows the same money of a job, for all states and amounts."""
 
 import itertools
 import re
@@ -24,14 +24,14 @@ from veo.reconcile.result import Assumptions
 
 pytest_plugins = ("veo_fixtures",)
 
-# Every sum of a selection of these is different, so that a text shows what was added up.
+# The sums of any selection differ, so a wrong sum cannot look right.
 RESERVED, CHARGED, DOUBTFUL = 150_000, 40_000, 8_000
 LIVE = {"planned", "submitting", "submitted", "running", "ready", "downloading"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A job, and what is true of its money, millionths of a USD."""
+    """A job and its money, written out independently of the code, millionths of a USD."""
 
     state: State
     reserved: int
@@ -41,27 +41,26 @@ class Case:
 
     @property
     def job(self) -> str:
-        """An id, which is also the job's run."""
+        """The job's id and run."""
         flags = (self.reserved, self.charged, self.doubtful, self.certain)
         return f"{self.state}" + "".join("1" if flag else "0" for flag in flags)
 
     @property
     def held(self) -> int:
-        """Held for a job that is under way."""
+        """Reserved while the job is live."""
         return self.reserved if self.state in LIVE else 0
 
     @property
     def in_doubt(self) -> int:
-        """May have been taken besides what was charged."""
+        """What may have been charged in addition."""
         return self.doubtful + self.reserved - self.held
 
     @property
     def uncertain(self) -> int:
-        """Charged, but not beyond doubt."""
+        """The charge if it is not beyond doubt."""
         return 0 if self.certain else self.charged
 
     def to_record(self) -> Record:
-        """The row."""
         return records.record(
             self.state,
             id=self.job,
@@ -81,7 +80,7 @@ CASES = [
 
 
 def make_event(case: Case) -> dict[str, Any]:
-    """The one event of a job, which moves all its money at once."""
+    """Return the only event of a job, which moves all its money at once."""
     amounts = {"reserved": case.reserved, "charged": case.charged, "doubtful": case.doubtful}
     line = {"job": case.job, "at": 1000.0, "kind": "test", "state": case.state, "data": "{}"}
     return line | amounts
@@ -89,7 +88,7 @@ def make_event(case: Case) -> dict[str, Any]:
 
 @pytest.fixture
 def ledger(veo: Veo) -> Iterator[Ledger]:
-    """A ledger with one job for each case."""
+    """Return a ledger with a job for each case."""
     ledger = Ledger(ledger_folder())
     with ledger.database.write() as connection:
         connection.execute(insert(jobs), [to_row(case.to_record()) for case in CASES])
@@ -99,7 +98,7 @@ def ledger(veo: Veo) -> Iterator[Ledger]:
 
 
 def read_amount(text: str) -> int:
-    """``$0.15`` as millionths of a USD."""
+    """Convert ``$0.15`` into millionths of a USD."""
     return round(float(text.strip("$()?- ")) * 1e6) if "$" in text else 0
 
 
@@ -108,7 +107,7 @@ def to_micros(amount: float) -> int:
 
 
 def read_sentence(text: str) -> dict[str, int]:
-    """The amounts of a sentence such as ``probably charged $0.04, possibly $0.15 more``."""
+    """Return the amounts of a text such as ``probably charged $0.04, possibly $0.15 more``."""
     found = {"held": 0, "charged": 0, "uncertain": 0, "in_doubt": 0}
     for part in text.split(", "):
         amount = read_amount(match[0]) if (match := re.search(r"\$[\d.]+", part)) else 0
@@ -122,8 +121,8 @@ def read_sentence(text: str) -> dict[str, int]:
     return found
 
 
-def expected(case: Case) -> dict[str, int]:
-    """What every view has to tell."""
+def expected_money(case: Case) -> dict[str, int]:
+    """Return what every view must show."""
     return {
         "held": case.held,
         "charged": case.charged,
@@ -132,17 +131,17 @@ def expected(case: Case) -> dict[str, int]:
     }
 
 
-def test_show_says_it_in_words(veo: Veo, ledger: Ledger) -> None:
-    """`veo show` says what is held, charged, not certain and in doubt."""
+def test_show_describes_the_money(veo: Veo, ledger: Ledger) -> None:
+    """`veo show` has what is held, charged, uncertain and in doubt."""
     for case in CASES:
         lines = veo("show", case.job).out.splitlines()
         (text,) = (line.split(maxsplit=1)[1] for line in lines if line.startswith("cost "))
 
-        assert read_sentence(text) == expected(case), (case, text)
+        assert read_sentence(text) == expected_money(case), (case, text)
 
 
 def test_show_adds_up_to_the_amounts(veo: Veo, ledger: Ledger) -> None:
-    """The movements of `veo show --json` are the money of the job; `certain` tells of doubt."""
+    """The movements of `veo show --json` add up; `certain` is false if anything is in doubt."""
     for case in CASES:
         (shown,) = veo("show", case.job, "--json").objects
         sums = {
@@ -177,30 +176,30 @@ def test_the_list_of_jobs_marks_doubt(veo: Veo, ledger: Ledger) -> None:
 
 
 def sum_up(cases: list[Case]) -> dict[str, int]:
-    """What is true of several jobs together."""
+    """Return the money of several jobs together."""
     return {
-        name: sum(expected(case)[name] for case in cases)
+        name: sum(expected_money(case)[name] for case in cases)
         for name in ("held", "charged", "uncertain", "in_doubt")
     }
 
 
 def test_the_sum_of_jobs(veo: Veo, ledger: Ledger) -> None:
-    """`veo jobs --cost` adds up the same money, for each state."""
+    """`veo jobs --cost` shows the same sums, for each state."""
     for state in State:
-        (told,) = veo("jobs", "--cost", "--json", "--state", state).objects
+        (totals,) = veo("jobs", "--cost", "--json", "--state", state).objects
         cases = [case for case in CASES if case.state is state]
 
-        assert told["jobs"] == {str(state): len(cases)}
+        assert totals["jobs"] == {str(state): len(cases)}
         assert {
-            "held": to_micros(told["reserved"]),
-            "charged": to_micros(told["charged"]),
-            "uncertain": to_micros(told["uncertain"]),
-            "in_doubt": to_micros(told["doubtful"]),
+            "held": to_micros(totals["reserved"]),
+            "charged": to_micros(totals["charged"]),
+            "uncertain": to_micros(totals["uncertain"]),
+            "in_doubt": to_micros(totals["doubtful"]),
         } == sum_up(cases), state
 
 
 def read_account(line: dict[str, Any]) -> dict[str, int]:
-    """A line of ``veo cost --json``."""
+    """Return the money in a line of ``veo cost --json``."""
     assert to_micros(line["most"]) == to_micros(line["charged"]) + to_micros(line["unknown"])
     return {
         "held": to_micros(line["reserved"]),
@@ -211,13 +210,13 @@ def read_account(line: dict[str, Any]) -> dict[str, int]:
 
 
 def test_the_cost_of_jobs(veo: Veo, ledger: Ledger) -> None:
-    """`veo cost` tells the same of each job, and of all of them together."""
+    """`veo cost` shows the same for each job, and for all of them together."""
     lines = veo("cost", "--by", "batch", "--json").objects
-    told = {line["group"].get("batch"): read_account(line) for line in lines}
+    totals = {line["group"].get("batch"): read_account(line) for line in lines}
 
     for case in CASES:
-        assert told[case.job] == expected(case), case
-    assert told[None] == sum_up(CASES)
+        assert totals[case.job] == expected_money(case), case
+    assert totals[None] == sum_up(CASES)
 
 
 def test_caps_count_all_of_it(ledger: Ledger) -> None:
@@ -232,23 +231,23 @@ def test_caps_count_all_of_it(ledger: Ledger) -> None:
 
 
 def test_the_sums_of_a_run(ledger: Ledger) -> None:
-    """A batch reads the same of its run as each of its jobs says."""
+    """The sums of a run, which batches show, equal the record's properties."""
     for case in CASES:
         record = ledger.find_job(case.job)
         spending = sum_spending(ledger, JobFilter(run=case.job))
 
-        told = {
+        totals = {
             "held": spending.held,
             "charged": spending.charged,
             "uncertain": spending.uncertain,
             "in_doubt": spending.in_doubt,
         }
-        assert told == expected(case), case
-        assert told == {name: getattr(record, name) for name in told}, case
+        assert totals == expected_money(case), case
+        assert totals == {name: getattr(record, name) for name in totals}, case
 
 
-def test_a_comparison_tells_the_same(ledger: Ledger) -> None:
-    """The metrics of a candidate are the money of its jobs."""
+def test_a_comparison_shows_the_same(ledger: Ledger) -> None:
+    """The metrics of a candidate contain the money of its jobs."""
     for case in CASES:
         metrics = compute_metrics([ledger.find_job(case.job)], {})
 
@@ -260,7 +259,7 @@ def test_a_comparison_tells_the_same(ledger: Ledger) -> None:
 
 
 def test_a_reconciliation_asks_about_all_that_is_in_doubt(ledger: Ledger) -> None:
-    """Beside an empty list every job with money in doubt, or an uncertain charge, is open."""
+    """With an empty list, all money in doubt and every uncertain charge is an open item."""
     charges = ChargeList("a list", 1e9, [])
     for case in CASES:
         result = reconcile([ledger.find_job(case.job)], charges, Assumptions())
@@ -275,7 +274,7 @@ def test_a_reconciliation_asks_about_all_that_is_in_doubt(ledger: Ledger) -> Non
 
 
 def test_the_sidecar_says_whether_it_is_certain(ledger: Ledger) -> None:
-    """The object beside a video: certain only when nothing else can have been charged."""
+    """`cost` in the sidecar: certain only if nothing else can have been charged."""
     for case in CASES:
         cost = sidecar.cost_to_json(ledger.find_job(case.job))
 

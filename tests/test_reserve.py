@@ -1,4 +1,4 @@
-"""Jobs planned: what stands for one already, what fits under the caps, what is given up."""
+"""Planning: jobs that exist already, caps, resubmits, and jobs that are withdrawn."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     ledger.close()
 
 
-def new(prompt: str = "a lion", output: str = "/videos/lion.mp4", **fields: Any) -> NewJob:
-    """A job of $0.15 that is wanted once."""
+def make_new_job(prompt: str = "a lion", output: str = "/videos/lion.mp4", **fields: Any) -> NewJob:
+    """Return a new job of $0.15 that is to be planned once."""
     request = Request(prompt=prompt, model="m-1")
     fields = {"run": "run", "provider": "scripted", "once": True} | fields
     price = quote(request, make_model())
     return NewJob(model="m-1", request=request, output=output, quote=price, **fields)
 
 
-def planned(ledger: Ledger, job: NewJob | None = None) -> Record:
-    """The row of a job, newly planned."""
-    return ledger.plan_jobs([job or new(once=False)]).records[0]
+def plan_job(ledger: Ledger, job: NewJob | None = None) -> Record:
+    """Plan a job and return its record."""
+    return ledger.plan_jobs([job or make_new_job(once=False)]).records[0]
 
 
-def moved(ledger: Ledger, record: Record, *path: State, **changes: Any) -> Record:
-    """The row after a walk through states; the changes come with the last."""
+def move_through(ledger: Ledger, record: Record, *path: State, **changes: Any) -> Record:
+    """Move a job through states; the changes come with the last one."""
     for state in path[:-1]:
         record = ledger.move_job(record, state)
     return ledger.move_job(record, path[-1], **changes) if path else record
 
 
 TO_DONE = (State.SUBMITTING, State.READY, State.DOWNLOADING, State.DONE)
-STANDING = {
+COVERING = {
     "planned": (),
     "submitting": (State.SUBMITTING,),
     "running": (State.SUBMITTING, State.RUNNING),
@@ -63,11 +63,11 @@ STANDING = {
 }
 
 
-@pytest.mark.parametrize("path", STANDING.values(), ids=STANDING)
-def test_what_stands_is_not_planned_again(ledger: Ledger, path: tuple[State, ...]) -> None:
-    """Live, done or of unknown outcome: the job is found, and no second one is made."""
-    first = moved(ledger, planned(ledger), *path)
-    wanted = new()
+@pytest.mark.parametrize("path", COVERING.values(), ids=COVERING)
+def test_an_existing_job_is_not_planned_again(ledger: Ledger, path: tuple[State, ...]) -> None:
+    """Live, done or of unknown outcome: the job is found, and no second one is planned."""
+    first = move_through(ledger, plan_job(ledger), *path)
+    wanted = make_new_job()
 
     again = ledger.plan_jobs([wanted])
 
@@ -75,28 +75,28 @@ def test_what_stands_is_not_planned_again(ledger: Ledger, path: tuple[State, ...
     assert {wanted.id: first} == again.existing
 
 
-FALLEN: dict[str, tuple[State, ...]] = {
+NOT_COVERING: dict[str, tuple[State, ...]] = {
     "failed": (State.SUBMITTING, State.FAILED),
-    "expired before it was fetched": (State.SUBMITTING, State.READY, State.EXPIRED),
+    "expired before the download": (State.SUBMITTING, State.READY, State.EXPIRED),
 }
 
 
-@pytest.mark.parametrize("path", FALLEN.values(), ids=FALLEN)
-def test_a_failure_stands_for_nothing(ledger: Ledger, path: tuple[State, ...]) -> None:
-    """A failed job gets a new try."""
-    moved(ledger, planned(ledger), *path)
+@pytest.mark.parametrize("path", NOT_COVERING.values(), ids=NOT_COVERING)
+def test_a_failed_job_covers_nothing(ledger: Ledger, path: tuple[State, ...]) -> None:
+    """After a failure the request is planned again."""
+    move_through(ledger, plan_job(ledger), *path)
 
-    again = ledger.plan_jobs([new()])
+    again = ledger.plan_jobs([make_new_job()])
 
     assert len(again.records) == 1
     assert again.existing == {}
 
 
-def test_a_video_that_was_on_disk_once_stands(ledger: Ledger) -> None:
-    """Expired after it had been fetched: whether it is paid for again is the user's decision."""
-    done = moved(ledger, planned(ledger), *TO_DONE, sha256="ab")
-    gone = moved(ledger, done, State.READY, State.EXPIRED)
-    wanted = new()
+def test_a_video_that_was_on_disk_covers_its_request(ledger: Ledger) -> None:
+    """If it expired after the download, the user decides whether to pay for it again."""
+    done = move_through(ledger, plan_job(ledger), *TO_DONE, sha256="ab")
+    gone = move_through(ledger, done, State.READY, State.EXPIRED)
+    wanted = make_new_job()
 
     assert {wanted.id: gone} == ledger.plan_jobs([wanted]).existing
 
@@ -109,52 +109,52 @@ def test_a_video_that_was_on_disk_once_stands(ledger: Ledger) -> None:
 def test_another_request_output_or_provider_is_another_job(
     ledger: Ledger, other: dict[str, str]
 ) -> None:
-    """Only the same thing under the same name from the same provider is the same."""
-    planned(ledger)
+    """Only the same request, file and provider make the same job."""
+    plan_job(ledger)
 
-    assert ledger.plan_jobs([new(**other)]).existing == {}
+    assert ledger.plan_jobs([make_new_job(**other)]).existing == {}
 
 
-def test_a_video_that_had_to_be_renamed_is_recognised(ledger: Ledger) -> None:
-    """Saved beside a file that was in its place, it stands for its item all the same."""
-    record = planned(ledger)
-    place = str(alternative_path(Path(record.output), record.id))
-    moved(ledger, record, *TO_DONE, output=place)
-    wanted = new()
+def test_a_video_with_an_alternative_name_is_recognised(ledger: Ledger) -> None:
+    """Saved beside another file of its name, it covers its request all the same."""
+    record = plan_job(ledger)
+    renamed = str(alternative_path(Path(record.output), record.id))
+    move_through(ledger, record, *TO_DONE, output=renamed)
+    wanted = make_new_job()
 
     assert [record.id] == [found.id for found in ledger.plan_jobs([wanted]).existing.values()]
 
 
-def test_a_job_that_was_decided_about_is_no_obstacle(ledger: Ledger) -> None:
-    """Named as the one to replace, a done job does not stand; a newer one still does."""
-    done = moved(ledger, planned(ledger), *TO_DONE)
+def test_a_job_that_is_replaced_does_not_count(ledger: Ledger) -> None:
+    """The job named in `instead_of` does not count; a newer one still does."""
+    done = move_through(ledger, plan_job(ledger), *TO_DONE)
 
-    second = ledger.plan_jobs([new(instead_of=done.id)])
-    third = ledger.plan_jobs([new(instead_of=done.id)])
+    second = ledger.plan_jobs([make_new_job(instead_of=done.id)])
+    third = ledger.plan_jobs([make_new_job(instead_of=done.id)])
 
     assert len(second.records) == 1
     assert second.records == list(third.existing.values())
 
 
 def test_the_live_one_of_several_is_found(ledger: Ledger) -> None:
-    """A live job counts more than a done one, a newer one more than an older."""
-    moved(ledger, planned(ledger), *TO_DONE)
-    newer = moved(ledger, planned(ledger), *TO_DONE)
-    wanted = new()
+    """A live job is preferred to a done one, a newer one to an older one."""
+    move_through(ledger, plan_job(ledger), *TO_DONE)
+    newer = move_through(ledger, plan_job(ledger), *TO_DONE)
+    wanted = make_new_job()
 
     assert newer == ledger.find_existing([wanted])[wanted.id]
 
-    live = planned(ledger)
-    moved(ledger, planned(ledger), *TO_DONE)
+    live = plan_job(ledger)
+    move_through(ledger, plan_job(ledger), *TO_DONE)
 
     assert live == ledger.find_existing([wanted])[wanted.id]
 
 
 def test_many_at_the_same_moment_plan_it_once(ledger: Ledger) -> None:
-    """Eight ledgers on one file, eight plans of one job: one row, seven who found it."""
+    """Eight ledgers on one file plan the same job: one inserts it, seven find it."""
     ledgers = [Ledger(ledger.folder) for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
-        results = list(threads.map(lambda each: each.plan_jobs([new()]), ledgers))
+        results = list(threads.map(lambda each: each.plan_jobs([make_new_job()]), ledgers))
     for each in ledgers:
         each.close()
 
@@ -164,9 +164,9 @@ def test_many_at_the_same_moment_plan_it_once(ledger: Ledger) -> None:
 
 
 def test_the_cap_stops_in_order(ledger: Ledger) -> None:
-    """What fits is planned, the first that does not stops the rest, found ones are found."""
-    made = planned(ledger, new("a", "/a"))
-    wanted = [new(name, f"/{name}") for name in ("b", "c", "a")]
+    """Jobs are planned until one does not fit; jobs that exist are found all the same."""
+    made = plan_job(ledger, make_new_job("a", "/a"))
+    wanted = [make_new_job(name, f"/{name}") for name in ("b", "c", "a")]
     cap = Cap("max_cost", PRICE * 2, run="run")
 
     result = ledger.plan_jobs(wanted, [cap])
@@ -177,9 +177,9 @@ def test_the_cap_stops_in_order(ledger: Ledger) -> None:
 
 
 def test_all_or_nothing(ledger: Ledger) -> None:
-    """A whole plan that does not fit leaves no trace."""
+    """With `all_or_nothing` a plan that does not fit inserts nothing."""
     result = ledger.plan_jobs(
-        [new(once=False) for _ in range(3)], [Cap("cap", PRICE * 2)], all_or_nothing=True
+        [make_new_job(once=False) for _ in range(3)], [Cap("cap", PRICE * 2)], all_or_nothing=True
     )
 
     assert (result.records, result.spent) == ([], 0)
@@ -187,8 +187,8 @@ def test_all_or_nothing(ledger: Ledger) -> None:
 
 
 def test_a_resubmit_goes_through_the_caps(ledger: Ledger) -> None:
-    """The first send goes on counting, so that the second may not fit any more."""
-    record = moved(ledger, planned(ledger), State.SUBMITTING, State.UNKNOWN)
+    """The first send goes on counting, so the second one may not fit."""
+    record = move_through(ledger, plan_job(ledger), State.SUBMITTING, State.UNKNOWN)
 
     refused = ledger.plan_resubmit(record, [Cap("cap", PRICE * 2 - 1)])
     taken = ledger.plan_resubmit(record, [Cap("cap", PRICE * 2)], "me")
@@ -203,13 +203,13 @@ def test_a_resubmit_goes_through_the_caps(ledger: Ledger) -> None:
         ledger.plan_resubmit(record)
 
 
-def test_what_was_never_sent_can_be_given_up(ledger: Ledger) -> None:
-    """A withdrawn job is failed, its money free; one that went on meanwhile is left alone."""
-    idle = planned(ledger, new("a", "/a"))
-    gone_on = planned(ledger, new("b", "/b"))
-    moved(ledger, gone_on, State.SUBMITTING)
+def test_a_job_that_was_never_sent_can_be_withdrawn(ledger: Ledger) -> None:
+    """It fails and its money is released; a job that was sent in the meantime is left alone."""
+    idle = plan_job(ledger, make_new_job("a", "/a"))
+    sent = plan_job(ledger, make_new_job("b", "/b"))
+    move_through(ledger, sent, State.SUBMITTING)
 
-    withdrawn = ledger.withdraw_jobs([idle, gone_on], WithdrawnError("not sent"))
+    withdrawn = ledger.withdraw_jobs([idle, sent], WithdrawnError("not sent"))
 
     assert [idle.id] == [record.id for record in withdrawn]
     assert (withdrawn[0].state, withdrawn[0].reserved) == (State.FAILED, 0)
@@ -217,9 +217,9 @@ def test_what_was_never_sent_can_be_given_up(ledger: Ledger) -> None:
     assert [event.kind for event in ledger.read_history(idle.id)] == ["planned", "withdrawn"]
 
 
-def test_a_doubtful_job_is_not_given_up(ledger: Ledger) -> None:
-    """One that may have been paid for before keeps its question open."""
-    record = moved(ledger, planned(ledger), State.SUBMITTING, State.UNKNOWN)
+def test_a_doubtful_job_is_not_withdrawn(ledger: Ledger) -> None:
+    """A job whose earlier send may have been charged stays as it is."""
+    record = move_through(ledger, plan_job(ledger), State.SUBMITTING, State.UNKNOWN)
     again = ledger.plan_resubmit(record).records[0]
 
     assert ledger.withdraw_jobs([again], WithdrawnError("not sent")) == []
@@ -228,9 +228,15 @@ def test_a_doubtful_job_is_not_given_up(ledger: Ledger) -> None:
 
 def test_sums_are_of_one_run(ledger: Ledger) -> None:
     """Reserved, charged and doubtful money add up to what a cap counts."""
-    planned(ledger, new("a", "/a"))
-    moved(ledger, planned(ledger, new("b", "/b")), State.SUBMITTING, charged=PRICE, reserved=0)
-    planned(ledger, replace(new("c", "/c"), run="other"))
+    plan_job(ledger, make_new_job("a", "/a"))
+    move_through(
+        ledger,
+        plan_job(ledger, make_new_job("b", "/b")),
+        State.SUBMITTING,
+        charged=PRICE,
+        reserved=0,
+    )
+    plan_job(ledger, replace(make_new_job("c", "/c"), run="other"))
 
     sums = sum_spending(ledger, JobFilter(run="run"))
 
