@@ -161,7 +161,7 @@ def test_silence_is_a_lost_response(first: bytes) -> None:
 
     with RawServer(speak) as server:
         with pytest.raises(ResponseLostError, match="silence"):
-            get_body(api(server.url, read_s=0.2))
+            get_body(api(server.url, connect_s=0.2, read_s=0.2))
         end.set()
 
 

@@ -63,7 +63,7 @@ class Engine:
         self._without_capacity: dict[str, deque[ActiveJob]] = defaultdict(deque)
         self._tasks: dict[asyncio.Task[None], ActiveJob] = {}
         self._is_stopping = False
-        self._loop = _new_event_loop()
+        self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="veo-dispatch", daemon=True)
         self._thread.start()
 
@@ -177,7 +177,7 @@ def _is_being_submitted(job: ActiveJob) -> bool:
     return not job.record.task_id and job.record.state not in idle
 
 
-def _new_event_loop() -> asyncio.AbstractEventLoop:
+def new_event_loop() -> asyncio.AbstractEventLoop:
     """Return an event loop of uvloop, which takes a quarter less CPU, where the platform has it."""
     try:
         import uvloop  # noqa: PLC0415 - an optional dependency: not on every platform

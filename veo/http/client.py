@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -20,6 +19,7 @@ from requests.utils import requote_uri
 from urllib3 import encode_multipart_formdata
 
 from veo.errors import ConfigError, ProtocolError, RefusedError
+from veo.http.poll_session import PollSession
 from veo.http.response import Response, StreamingResponse
 from veo.http.transport import TrackedBody, Transport
 from veo.http.urls import (
@@ -34,8 +34,6 @@ from veo.key import Key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from veo.http.poll_session import PollSession
 
 CONNECT_S = 10.0
 READ_S = 60.0
@@ -72,8 +70,9 @@ class ApiClient:
         self.base_url = base_url.rstrip("/")
         self.key = key or Key("")
         self._auth = dict(auth or {})
-        self._connect_s, self._read_s = connect_s, read_s
+        self._read_s = read_s
         self._transport = Transport(connect_s)
+        self._polls = PollSession(connect_s, read_s, self._auth, self.key)
         self._origin = _check_base_url(base_url, self._auth)
         self._quoted_base = requote_uri(f"{self.base_url}/")
         self._base_target = split_url(self._quoted_base)[1]
@@ -156,12 +155,6 @@ class ApiClient:
             origin, target = split_url(url)
             headers = {name: text for name, text in headers.items() if name not in self._auth}
         raise too_many_redirects_error(url)
-
-    @cached_property
-    def _polls(self) -> PollSession:
-        from veo.http.poll_session import PollSession  # noqa: PLC0415 - aiohttp takes 0.2 s
-
-        return PollSession(self._connect_s, self._read_s, self._auth, self.key)
 
     def _post(
         self, path: str, data: bytes, content_type: str, silence_s: float

@@ -37,6 +37,7 @@ def read_proxies(origin: str) -> dict[str, str]:
     return dict(get_environ_proxies(origin))
 
 
+@cache
 def find_proxy(origin: str) -> str | None:
     """Return the URL of the proxy for an origin; None for a direct connection."""
     proxy = select_proxy(origin, read_proxies(origin))
@@ -69,4 +70,5 @@ def tls_context() -> SSLContext:
 def reset() -> None:
     """Forget what was read, so that the next request reads the environment again."""
     read_proxies.cache_clear()
+    find_proxy.cache_clear()
     tls_context.cache_clear()

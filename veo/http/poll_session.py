@@ -48,7 +48,7 @@ class PollSession:
 
     Args:
         connect_s: Seconds to wait for a connection, TLS included.
-        read_s: Seconds to wait for the response.
+        read_s: Seconds to wait for the whole response, after ``connect_s``.
         secret_headers: Names of the headers that carry the key.
         key: The key, to redact it in the texts of responses.
         max_bytes: Size of a response body, at most.
@@ -62,9 +62,8 @@ class PollSession:
         key: Key | None = None,
         max_bytes: int = MAX_RESPONSE_BYTES,
     ) -> None:
-        self._timeout = aiohttp.ClientTimeout(
-            total=connect_s + read_s, sock_connect=connect_s, sock_read=read_s
-        )
+        # No limit on a pause: two more timers for each poll, and the whole has a limit anyway.
+        self._timeout = aiohttp.ClientTimeout(total=connect_s + read_s, sock_connect=connect_s)
         self._secret_headers = frozenset(name.lower() for name in secret_headers)
         self._key = key or Key("")
         self._max_bytes = max_bytes

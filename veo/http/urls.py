@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import urljoin, urlsplit
 
 from requests.utils import requote_uri
@@ -19,13 +20,22 @@ def get_origin(url: str) -> str:
     Raises:
         ProtocolError: It is not an ``http(s)`` URL.
     """
+    # Thousands of URLs have a few beginnings; parsing one takes a tenth of the time of a poll.
+    origin = _parse_origin("/".join(url.split("/", 3)[:3]))
+    if origin is None:
+        raise ProtocolError(f"{url!r} is not an http(s) URL", charged=False, retryable=False)
+    return origin
+
+
+@lru_cache(maxsize=256)
+def _parse_origin(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         port = parts.port or DEFAULT_PORTS[parts.scheme]
     except (ValueError, KeyError):
-        port = 0
-    if not port or not parts.hostname:
-        raise ProtocolError(f"{url!r} is not an http(s) URL", charged=False, retryable=False)
+        return None
+    if not parts.hostname:
+        return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}:{port}"
 
