@@ -541,4 +541,4 @@ def test_an_answer_after_the_lease_was_lost_is_kept(bench: Bench) -> None:
     kept = bench.ledger.find_job(work.record.id)
 
     assert (kept.state, kept.task_id, kept.owner) == (State.SUBMITTED, "task-1", None)
-    assert "late answer" in bench.event_kinds(work)
+    assert "late response" in bench.event_kinds(work)

@@ -178,7 +178,7 @@ class Ledger:
             if adopted != record:
                 connection.execute(update(jobs).where(jobs.c.id == job).values(changes))
             text = f"a late response: task {task_id}"
-            note = rows.EventNote(self._clock(), "late answer", text, {"task_id": task_id})
+            note = rows.EventNote(self._clock(), "late response", text, {"task_id": task_id})
             event = rows.to_event_row(adopted, note) | rows.amount_changes(record, adopted)
             connection.execute(insert(events), event)
         return adopted != record
