@@ -38,6 +38,14 @@ def example_app() -> typer.Typer:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_flags_have_no_opposite(name: str) -> None:
+    """A flag is given or not: there is no second option that switches it off."""
+    options = [name for option in load_command(name).params for name in option.secondary_opts]
+
+    assert options == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_the_table_repeats_the_docstring(name: str) -> None:
     """`veo --help` shows the first line of a command's own help."""
     assert (load_command(name).help or "").splitlines()[0] == COMMANDS[name]

@@ -65,7 +65,8 @@ def build_callback(function: Callable[..., int | None]) -> Callable[..., int | N
             groups[name] = hints[name]
             parameters += _group_parameters(hints[name])
         else:
-            keyword = parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[name])
+            annotation = _name_flag(name, hints[name])
+            keyword = parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=annotation)
             parameters.append(keyword)
     parameters += _group_parameters(OutputOptions)
 
@@ -113,10 +114,19 @@ def _group_parameters(group: type) -> list[Parameter]:
             option.name,
             Parameter.KEYWORD_ONLY,
             default=option.default,
-            annotation=_set_panel(hints[option.name], panel),
+            annotation=_set_panel(_name_flag(option.name, hints[option.name]), panel),
         )
         for option in fields(group)
     ]
+
+
+def _name_flag(name: str, annotation: Any) -> Any:
+    """Name the option of a bool, for which Typer would also make a ``--no-`` option."""
+    kind, option = get_args(annotation)
+    # In an annotation, Typer stores the first name of an option as its default.
+    if kind is bool and option.default is ... and not option.param_decls:
+        option.param_decls = (f"--{name.replace('_', '-')}",)
+    return annotation
 
 
 def _take_group(group: type, values: dict[str, Any]) -> Any:

@@ -60,6 +60,17 @@ def parse_moment(text: str) -> float:
         raise typer.BadParameter(message) from None
 
 
+def provider_option(help_text: str) -> Any:
+    return typer.Option(
+        "--provider", "-p", help=help_text, metavar="NAME", autocompletion=complete_providers
+    )
+
+
+def output_option(help_text: str, metavar: str = "FILE") -> Any:
+    panel = "Request"  # commands have it, not their groups, because its meaning differs
+    return typer.Option("--output", "-o", help=help_text, metavar=metavar, rich_help_panel=panel)
+
+
 def check_dependent_options(group: Any, switch: str) -> None:
     """Check that options of a group are used only with the option that switches the group on.
 
@@ -109,16 +120,9 @@ class RequestOptions:
 
     panel: ClassVar[str] = "Request"
 
-    provider: Annotated[
-        str | None,
-        typer.Option(
-            "--provider",
-            "-p",
-            help="Provider to use (see `veo providers`).",
-            metavar="NAME",
-            autocompletion=complete_providers,
-        ),
-    ] = None
+    provider: Annotated[str | None, provider_option("Provider to use (see `veo providers`).")] = (
+        None
+    )
     model: Annotated[
         str | None,
         typer.Option(
@@ -172,13 +176,13 @@ class SubmitOptions(WaitOptions):
             metavar="USD",
         ),
     ] = None
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan and the price; send nothing.")
-    ] = False
+    dry_run: Annotated[bool, typer.Option(help="Show the plan and the price; send nothing.")] = (
+        False
+    )
     detach: Annotated[
-        bool, typer.Option("--detach", help="Exit once accepted; `veo resume` downloads the video.")
+        bool, typer.Option(help="Exit once accepted; `veo resume` downloads the video.")
     ] = False
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False
+    force: Annotated[bool, typer.Option(help="Overwrite an existing file.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +198,6 @@ class ConfigOptions:
     sandbox: Annotated[
         bool,
         typer.Option(
-            "--sandbox",
             envvar="VEO_SANDBOX",
             help="Use a local sandbox: no key, no network, play money.",
         ),

@@ -64,13 +64,11 @@ class OutputOptions:
 
     panel: ClassVar[str] = "General"
 
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per line on stdout.")
-    ] = False
+    json: Annotated[bool, typer.Option(help="Print one JSON object per line on stdout.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")] = (
         False
     )
-    debug: Annotated[bool, typer.Option("--debug", help="Print debug logs and tracebacks.")] = False
+    debug: Annotated[bool, typer.Option(help="Print debug logs and tracebacks.")] = False
 
 
 class Output:

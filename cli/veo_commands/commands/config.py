@@ -17,12 +17,12 @@ _TITLES = ("SETTING", "VALUE", "FROM")
 
 def config(
     path: Annotated[
-        bool, typer.Option("--path", help="Show only where configuration files are read from.")
+        bool, typer.Option(help="Show only where configuration files are read from.")
     ] = False,
     init: Annotated[
-        bool, typer.Option("--init", help="Write a commented veo.toml here, or to --config FILE.")
+        bool, typer.Option(help="Write a commented veo.toml here, or to --config FILE.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    force: Annotated[bool, typer.Option(help="Overwrite an existing file.")] = False,
     *,
     options: ConfigOptions,
 ) -> None:

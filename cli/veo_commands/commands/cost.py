@@ -12,9 +12,8 @@ import typer
 
 from veo_commands import exit_codes
 from veo_commands.commands.reconcile import ReconcileOptions, reconcile_charges
-from veo_commands.completion import complete_providers
 from veo_commands.format import format_usd, shorten_path, to_dollars
-from veo_commands.options import ConfigOptions, parse_moment
+from veo_commands.options import ConfigOptions, parse_moment, provider_option
 from veo_commands.output import out
 from veo_commands.session import open_client, open_ledger
 
@@ -59,14 +58,7 @@ def cost(
         ),
     ] = None,
     provider: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--provider",
-            "-p",
-            help="Only jobs of this provider; can be repeated.",
-            metavar="NAME",
-            autocompletion=complete_providers,
-        ),
+        list[str] | None, provider_option("Only jobs of this provider; can be repeated.")
     ] = None,
     batch: Annotated[
         str | None, typer.Option(help="Only jobs of this batch or run.", metavar="ID")
@@ -102,11 +94,7 @@ def cost(
 
 
 def _check_unused(**options: object) -> None:
-    """Check that options which do not apply to a reconciliation are not used.
-
-    Raises:
-        UsageError: One is used.
-    """
+    """Check that options which do not apply to a reconciliation are not used."""
     from veo.errors import UsageError
 
     if used := [name for name, value in options.items() if value]:
@@ -125,23 +113,14 @@ def _parse_dimensions(names: Sequence[str] | None) -> list[Dimension]:
 
 
 def _check_providers(names: Sequence[str] | None) -> list[str]:
-    """Return the names, if all of them are installed.
-
-    Raises:
-        UnknownProviderError: One is not.
-    """
+    """Return the names, if all of them are installed."""
     from veo.provider import find_provider
 
     return [find_provider(name).facts.name for name in names or ()]
 
 
 def _write_report(ledger: Ledger, job_filter: JobFilter, file: Path) -> None:
-    """Write the HTML page.
-
-    Raises:
-        ConfigError: The library that draws the plots is not installed.
-        OutputError: The file cannot be written.
-    """
+    """Write the HTML page."""
     from veo.report.html import write_page
     from veo.report.spending import render_page
 

@@ -49,7 +49,7 @@ class Check:
 def doctor(
     ping: Annotated[
         bool,
-        typer.Option("--ping", help="Also ask the providers whether they accept the keys (free)."),
+        typer.Option(help="Also ask the providers whether they accept the keys (free)."),
     ] = False,
     *,
     config: ConfigOptions,

@@ -12,7 +12,7 @@ from veo_commands import exit_codes
 from veo_commands.commands.plan_output import announce_plan, print_plan_result
 from veo_commands.completion import complete_jobs
 from veo_commands.format import describe_outcome, shorten_path
-from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions
+from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions, output_option
 from veo_commands.output import out
 from veo_commands.progress.follow import follow_jobs, report_job
 from veo_commands.session import open_client
@@ -41,13 +41,7 @@ def extend(
     ] = 1,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="File to write; earlier extensions add .step1, .step2 to its name.",
-            metavar="FILE",
-            rich_help_panel="Request",
-        ),
+        output_option("File to write; earlier extensions add .step1, .step2 to its name."),
     ] = None,
     *,
     request_options: RequestOptions,

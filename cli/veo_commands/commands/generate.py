@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from veo_commands.commands.plan_output import announce_plan, print_plan
-from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions
+from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions, output_option
 from veo_commands.progress.follow import follow_jobs
 from veo_commands.session import open_client
 
@@ -22,13 +22,7 @@ def generate(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="File to write; by default named after the prompt and the job.",
-            metavar="FILE",
-            rich_help_panel="Request",
-        ),
+        output_option("File to write; by default named after the prompt and the job."),
     ] = None,
     *,
     request_options: RequestOptions,

@@ -44,9 +44,7 @@ def jobs(
     list_all: Annotated[
         bool, typer.Option("--all", "-a", help="List all jobs, without a limit.")
     ] = False,
-    cost: Annotated[
-        bool, typer.Option("--cost", help="Sum up the costs of all jobs instead.")
-    ] = False,
+    cost: Annotated[bool, typer.Option(help="Sum up the costs of all jobs instead.")] = False,
     *,
     config: ConfigOptions,
 ) -> None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from veo_commands.completion import complete_providers
 from veo_commands.format import format_price
-from veo_commands.options import ConfigOptions
+from veo_commands.options import ConfigOptions, provider_option
 from veo_commands.output import out
 from veo_commands.session import load_config
 
@@ -31,18 +30,9 @@ _CHARGE_TIMES = {"on_success": "on success", "on_accept": "on acceptance"}
 
 
 def models(
-    provider: Annotated[
-        str | None,
-        typer.Option(
-            "--provider",
-            "-p",
-            help="List only models of this provider.",
-            metavar="NAME",
-            autocompletion=complete_providers,
-        ),
-    ] = None,
+    provider: Annotated[str | None, provider_option("List only models of this provider.")] = None,
     prices: Annotated[
-        bool, typer.Option("--prices", help="List prices, all for the same clip: 8 s of 720p.")
+        bool, typer.Option(help="List prices, all for the same clip: 8 s of 720p.")
     ] = False,
     *,
     config: ConfigOptions,
@@ -59,11 +49,7 @@ def models(
 
 
 def _list_models(config: Config, provider: str | None) -> Iterator[Model]:
-    """Yield the models of one provider or of all, with the overrides of the configuration.
-
-    Raises:
-        UnknownProviderError: The provider is not installed.
-    """
+    """Yield the models of one provider or of all, with the overrides of the configuration."""
     from veo.config import merge_models
     from veo.provider import find_provider, installed_providers
 

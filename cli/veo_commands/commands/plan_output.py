@@ -45,11 +45,7 @@ def print_plan_result(
 
 
 def _check_images(request: Request) -> None:
-    """Decode local images completely, as sending them would.
-
-    Raises:
-        ImageError: An image is missing, broken, or of a type that no model accepts.
-    """
+    """Decode local images completely, as sending them would."""
     from veo.files.images import verify_image
 
     for image in request.images:

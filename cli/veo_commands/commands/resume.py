@@ -31,7 +31,6 @@ def resume(
     resubmit: Annotated[
         bool,
         typer.Option(
-            "--resubmit",
             help="Send the named jobs again if their outcome is unknown; this may pay twice.",
         ),
     ] = False,
