@@ -5,33 +5,24 @@ be repeated* (``retryable``), and *whether money was charged* (``charged``: True
 where that is unknown). The number beside a branch is the exit code of the command line::
 
     VeoError
-    ├── UsageError 2            the request, an argument or a file is not valid
-    │   ├── InvalidRequestError     every problem of a request
-    │   ├── InvalidBatchError       every problem of every item of a batch
-    │   ├── ImageError              a frame or reference cannot be used
-    │   ├── UnknownModelError  UnknownProviderError  UnknownJobError
-    │   └── OutputError             the output file exists or cannot be written
-    ├── SetupError 3            configuration, key, balance, the ledger
-    │   ├── ConfigError  KeyMissingError  AuthError  BalanceError  LedgerError
-    ├── BudgetError 4           over a cost limit
-    ├── WithdrawnError 1        planned, then withdrawn before it was sent
-    ├── ProviderError 1         the provider did not make the video
-    │   ├── RefusedError            certainly not accepted
-    │   │   ├── TooLargeError           the upload is too large; a smaller one may pass
-    │   │   └── ModelUnavailableError   unknown to the provider, not for this key, or retired
-    │   ├── BusyError               overload or rate limit: not accepted now
-    │   ├── UnreachableError        no connection: nothing was sent
-    │   ├── ResponseLostError       sent, but no usable response arrived
-    │   ├── GenerationError         accepted, then failed
-    │   │   └── ModeratedError          blocked by a safety filter
-    │   ├── TaskNotFoundError       the provider does not know the task
-    │   ├── NotReadyError           the file does not exist yet
-    │   ├── GoneError               the file no longer exists
-    │   └── ProtocolError           a response that cannot be interpreted
-    ├── UnknownOutcomeError 5   sent without a response: it may have been charged
-    ├── StillRunningError 6     the wait has ended, the job has not
-    ├── LeaseLostError 6        another process works on the job now
-    └── DownloadError 7         the video is made, but not downloaded yet
+    ├── UsageError 2
+    │   ├── InvalidRequestError  InvalidBatchError  ImageError  OutputError
+    │   └── UnknownModelError  UnknownProviderError  UnknownJobError
+    ├── SetupError 3
+    │   └── ConfigError  KeyMissingError  AuthError  BalanceError  LedgerError
+    ├── BudgetError 4
+    ├── WithdrawnError 1
+    ├── ProviderError 1
+    │   ├── RefusedError
+    │   │   └── TooLargeError  ModelUnavailableError
+    │   ├── GenerationError
+    │   │   └── ModeratedError
+    │   ├── BusyError  UnreachableError  ResponseLostError  ProtocolError
+    │   └── TaskNotFoundError  NotReadyError  GoneError
+    ├── UnknownOutcomeError 5
+    ├── StillRunningError 6
+    ├── LeaseLostError 6
+    └── DownloadError 7
 """
 
 from __future__ import annotations
