@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from raw_server import OK_RESPONSE, RawServer, closed_port, serve_responses
+from raw_server import OK_RESPONSE, RawServer, find_closed_port, serve_responses
 from recording_server import RecordingServer, Reply
 
 from veo.errors import ConfigError, ProtocolError, ResponseLostError, UnreachableError
@@ -200,7 +200,7 @@ def test_a_server_without_tls_is_unreachable() -> None:
 
 def test_a_refused_connection_is_unreachable() -> None:
     """The error names the origin and the reason."""
-    port = closed_port()
+    port = find_closed_port()
     with pytest.raises(UnreachableError, match=rf"http://127.0.0.1:{port}: .*[Cc]onnect"):
         get_body(api(f"http://127.0.0.1:{port}/v1"))
 
@@ -343,7 +343,7 @@ class TestProxies:
     def test_no_proxy_is_heeded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Hosts that it names are connected to directly."""
         with RecordingServer() as server:
-            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{find_closed_port()}")
             monkeypatch.setenv("no_proxy", "127.0.0.1")
             get(api(server.url), "videos/1")
         assert len(server.requests) == 1
@@ -359,7 +359,7 @@ class TestProxies:
     @pytest.mark.parametrize("scheme", ["http", "https"])
     def test_one_that_is_not_there(self, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """The error says that the proxy is the reason, without its password."""
-        monkeypatch.setenv(f"{scheme}_proxy", f"http://me:secret@127.0.0.1:{closed_port()}")
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://me:secret@127.0.0.1:{find_closed_port()}")
         with pytest.raises(UnreachableError, match=r"proxy.*[Cc]onnect") as caught:
             get_body(api(f"{scheme}://api.test/v1"))
         assert "secret" not in str(caught.value)
