@@ -1,4 +1,4 @@
-"""An API key that cannot be printed by accident."""
+"""An API key that does not get into texts by accident."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Key:
-    """A secret with a harmless ``repr`` and ``str``; only ``reveal`` gives the text away."""
+    """A secret whose ``repr`` and ``str`` are harmless; only ``reveal`` returns it."""
 
     _value: str
 
     def reveal(self) -> str:
-        """The key itself, for the one header that carries it."""
+        """Return the key itself, for the header that carries it."""
         return self._value
 
     def redact(self, text: str) -> str:
-        """The text with every occurrence of the key replaced, for errors and messages."""
+        """Replace every occurrence of the key in a text, for errors and messages."""
         return text.replace(self._value, "[key]") if self._value else text
 
     def __repr__(self) -> str:

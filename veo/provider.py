@@ -1,4 +1,4 @@
-"""What a provider is: three verbs. It never sleeps, never retries, never writes to disk."""
+"""The protocol of a provider: three methods that never sleep, retry or write to disk."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class ByteStream:
     """The bytes of a remote video, from an offset on.
 
     Attributes:
-        chunks: The bytes, in pieces of any size.
-        offset: Where they really start: 0 when the server ignored the offset asked for.
-        total: Length of the whole file in bytes, if the server told it.
-        tag: A validator (ETag) that changes when the file does, if the server gave one.
-        close: Gives the connection back; safe to call more than once.
+        chunks: The bytes, in chunks of any size.
+        offset: The position of the first byte: 0 if the server ignored the requested offset.
+        total: Length of the whole file in bytes, if the server sends it.
+        etag: A validator that changes when the file does, if the server sends one.
+        close: Releases the connection; safe to call more than once.
     """
 
     chunks: Iterator[bytes]
@@ -58,28 +58,28 @@ def run_in_thread(poll: Callable[[Any, str], Update]) -> Callable[[Any, str], Po
 
 
 class Provider(Protocol):
-    """One route to Veo.
+    """One way to Veo. It is used from many threads.
 
-    Every verb raises only errors of ``veo.errors``, or returns. What an error of ``submit``
-    says in ``charged`` decides what becomes of the job: False means certainly not accepted,
-    None that nobody can tell, True that the money is gone.
+    Every method raises errors of ``veo.errors`` only. The attribute ``charged`` of an error of
+    ``submit`` decides what happens to the job: False means certainly not accepted, None that it
+    is not known, True that the money is gone.
     """
 
     @property
     def name(self) -> str:
-        """The name that configuration and command line use."""
+        """The name in the configuration and on the command line."""
 
     @property
     def models(self) -> Mapping[str, Model]:
-        """The models it offers, by name, the preferred first."""
+        """The models by name, the preferred one first."""
 
     def submit(self, request: Request, report: Report) -> Update:
         """Send the paid request, once.
 
         ``request.model`` is set, the request has passed ``check``, and every image carries its
-        bytes, fitted to the model's limits. Returns when there is something durable: a task id
-        (stage submitted), or the finished video (stage ready). A route that makes the video
-        within the call reports along the way, first of all the moment it is accepted.
+        bytes, fitted to the model's limits. Return a task id (stage submitted) or the finished
+        video (stage ready). A provider that makes the video within the call reports its progress
+        with ``report``, first of all that the request is accepted.
         """
 
     async def poll(self, task_id: str) -> Update:
@@ -90,31 +90,31 @@ class Provider(Protocol):
         """
 
     def open(self, video: RemoteVideo, offset: int = 0) -> ByteStream:
-        """The bytes of a finished video, from an offset if the server can.
+        """Open a finished video, at an offset if the server supports that.
 
         Raises:
-            NotReadyError: Ask again a little later.
-            GoneError: The file is gone for good.
+            NotReadyError: The file is not available yet; try again later.
+            GoneError: The file no longer exists.
         """
 
 
 @runtime_checkable
 class Pingable(Protocol):
-    """A provider that can prove its key without spending anything."""
+    """A provider that can check its key free of charge."""
 
     def ping(self) -> str:
-        """One line for a person about what the provider said; raises what ``poll`` raises."""
+        """Return a line for the user about the key; raises what ``poll`` raises."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What a provider is made with.
+    """What a provider is constructed with.
 
     Attributes:
-        base_url: Where its API is.
+        base_url: The URL of its API.
         key: The API key, or None for a provider that finds its credentials by itself.
-        models: Its models, the user's overrides applied.
-        options: Everything else of its configuration table, unread.
+        models: Its models, with the user's overrides.
+        options: The other settings of its configuration table, not validated.
     """
 
     base_url: str
@@ -124,35 +124,35 @@ class Connection:
 
 
 class ProviderClass(Protocol):
-    """What an entry point of the group ``veo.providers`` names."""
+    """The class that an entry point of the group ``veo.providers`` names."""
 
     @property
     def facts(self) -> Facts:
-        """What is known without a key: cheap, no SDK is imported for it."""
+        """What is known without a key. It must be cheap: no SDK is imported for it."""
 
     def __call__(self, connection: Connection) -> Provider:
-        """A provider ready to be used from many threads."""
+        """Construct a provider; nothing is sent."""
 
 
 @cache
 def installed_providers() -> dict[str, ProviderClass]:
-    """Every installed provider by name; one that cannot be loaded is left out with a warning."""
+    """Return the installed providers by name; log a warning for one that cannot be loaded."""
     found: dict[str, ProviderClass] = {}
-    for point in sorted(_points()):
+    for point in sorted(_entry_points()):
         try:
             found[point.name] = point.load()
-        except Exception as error:  # noqa: BLE001 - somebody else's broken package is not our end
+        except Exception as error:  # noqa: BLE001 - a broken package of others must not break the rest
             _log.warning("provider %s (%s) cannot be loaded: %s", point.name, point.value, error)
     return found
 
 
 def find_provider(name: str) -> ProviderClass:
-    """The installed provider of that name.
+    """Return the installed provider of that name.
 
     Raises:
-        UnknownProviderError: There is none; the message lists those there are.
+        UnknownProviderError: There is none; the hint lists the installed providers.
     """
-    points = _points()
+    points = _entry_points()
     for point in points.select(name=name):
         cls: ProviderClass = point.load()
         return cls
@@ -163,7 +163,7 @@ def find_provider(name: str) -> ProviderClass:
 
 
 @cache
-def _points() -> EntryPoints:
+def _entry_points() -> EntryPoints:
     from importlib.metadata import entry_points  # noqa: PLC0415 - 10 ms that --help can spare
 
     return entry_points(group=GROUP)

@@ -192,7 +192,7 @@ class Session:
             ConfigError: The configuration of the provider is not valid.
             UnknownProviderError: No provider of that name is installed.
         """
-        return self._registry.route(name)
+        return self._registry.connect(name)
 
     def stop(self, *, wait: bool = True) -> None:
         """Stop all work and release the leases.

@@ -1,4 +1,4 @@
-"""What a provider reports: one small value for every route."""
+"""The report of a provider about one task, the same for all providers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class Stage(StrEnum):
-    """How far the provider says it is."""
+    """How far a task is, by the provider's report."""
 
-    SUBMITTED = "submitted"  # accepted, waiting
+    SUBMITTED = "submitted"  # accepted, in the queue
     RUNNING = "running"  # being made
-    READY = "ready"  # made: ``video`` says where it is
-    FAILED = "failed"  # not made: ``error`` says why
+    READY = "ready"  # done: ``video`` is set
+    FAILED = "failed"  # ended without a video: ``error`` is set
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class RemoteVideo:
     """A finished video at the provider.
 
     Attributes:
-        uri: Where it is, in the provider's own terms: a URL, a path, a name.
-        mime: As told by the provider.
-        expires_at: When it will be gone, Unix seconds, if the provider said so.
+        uri: Its address in the provider's own terms: a URL, a path, or a name.
+        mime: The media type that the provider reports.
+        expires_at: When the provider deletes it, Unix seconds, if it says so.
     """
 
     uri: str
@@ -35,7 +35,7 @@ class RemoteVideo:
     expires_at: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As the ledger keeps it."""
+        """Return the fields as the ledger stores them."""
         return asdict(self)
 
 
@@ -45,12 +45,12 @@ class Update:
 
     Attributes:
         stage: How far it is.
-        task_id: The provider's name for the task, if the route has one.
-        progress: 0..1, or None where the provider does not say.
-        message: A line for a person, if there is one.
-        video: The finished video; there when ``stage`` is ready.
-        error: Why it failed; there when ``stage`` is failed.
-        poll_after: Seconds until the next poll, if the provider hints at it.
+        task_id: The provider's id of the task, if it has tasks.
+        progress: 0..1, or None if the provider does not report it.
+        message: A line for the user, if there is one.
+        video: The finished video; set when ``stage`` is ready.
+        error: The reason; set when ``stage`` is failed.
+        poll_after: Seconds until the next poll, if the provider asks for it.
     """
 
     stage: Stage

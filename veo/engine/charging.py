@@ -1,4 +1,7 @@
-"""How a job's reservation becomes a charge or is given back; pure."""
+"""How the reservation of a job becomes a charge or is released; pure.
+
+Each function returns the changes of the job's money columns.
+"""
 
 from __future__ import annotations
 
@@ -10,39 +13,39 @@ if TYPE_CHECKING:
 
 
 def on_accepted(record: Record) -> dict[str, Any]:
-    """The provider has accepted the request: some charge at this very moment."""
-    return _taken(record) if record.parse_quote().charged == "on_accept" else {}
+    """Charge the quote when the request is accepted, if the provider charges then."""
+    return _charge(record) if record.parse_quote().charged == "on_accept" else {}
 
 
 def on_ready(record: Record) -> dict[str, Any]:
-    """The video is made: the quote is charged, if it was not already."""
-    return _taken(record)
+    """Charge the quote when the video is ready, if it is not charged yet."""
+    return _charge(record)
 
 
 def on_refused(record: Record, error: VeoError) -> dict[str, Any]:
-    """The request was not accepted, or its outcome is not known.
+    """Release the reservation when the request was not accepted.
 
-    What may have been taken stays reserved, so that a cap goes on counting it.
+    If the outcome is not known, the money stays reserved, so that caps continue to count it.
     """
     if error.charged is None:
         return {"certain": False}
-    return {**_taken(record), "certain": False} if error.charged else _released()
+    return {**_charge(record), "certain": False} if error.charged else _release()
 
 
 def on_failed(record: Record) -> dict[str, Any]:
-    """An accepted request failed: released where only success is charged.
+    """Release the reservation when an accepted request failed, if only success is charged.
 
-    Where acceptance is charged the money is taken to be gone. Documents contradict each other
-    on that, so it is not certain.
+    If acceptance is charged, the quote counts as charged. It is not certain, because the
+    documents contradict each other.
     """
     if record.parse_quote().charged == "on_success":
-        return _released()
-    return {**_taken(record), "certain": False}
+        return _release()
+    return {**_charge(record), "certain": False}
 
 
-def _taken(record: Record) -> dict[str, Any]:
+def _charge(record: Record) -> dict[str, Any]:
     return {"reserved": 0, "charged": record.charged + record.reserved, "certain": True}
 
 
-def _released() -> dict[str, Any]:
+def _release() -> dict[str, Any]:
     return {"reserved": 0, "certain": True}

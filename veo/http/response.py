@@ -1,4 +1,4 @@
-"""HTTP answers: whole, or still to be read; and one as the bytes of a file."""
+"""HTTP responses: whole, or still to be read; and a response as the bytes of a file."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
-CHUNK_BYTES = 1 << 18
-_PART = re.compile(r"bytes\s+(\d+)-\d*/(\d+|\*)", re.ASCII)
+CHUNK_BYTES = 1 << 18  # larger chunks do not make a download faster
+_CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-\d*/(\d+|\*)", re.ASCII)
 _NO_KEY = Key("")
 
 
 @dataclass(slots=True)
 class Response:
-    """A whole HTTP answer.
+    """A whole HTTP response.
 
     Attributes:
         status: The HTTP status.
-        headers: Names in any case.
-        body: The decoded body, bytes.
-        key: Taken out of ``text``, should a server echo it.
+        headers: The headers; names are not case-sensitive.
+        body: The decoded body.
+        key: The key, to redact it in ``text`` if the server echoes it.
     """
 
     status: int
@@ -40,19 +40,19 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """Whether the status is one of the 2xx."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
     @property
     def text(self) -> str:
-        """The body as text, whatever it holds, without the key."""
+        """The body as text, with the key redacted."""
         return self.key.redact(self.body.decode("utf-8", "replace"))
 
     def json(self) -> Any:
-        """The body as JSON.
+        """Parse the body as JSON.
 
         Raises:
-            ProtocolError: It is none.
+            ProtocolError: It is not JSON.
         """
         try:
             return json.loads(self.body)
@@ -64,12 +64,12 @@ class Response:
 
 @dataclass(slots=True)
 class StreamingResponse:
-    """An HTTP answer whose body is still to be read; ``close`` gives the connection back.
+    """An HTTP response whose body is still to be read; ``close`` releases the connection.
 
     Attributes:
-        response: As it came.
-        url: Where it came from, after redirects.
-        key: Taken out of ``text`` of what is read.
+        response: The response of urllib3.
+        url: The URL that it came from, after redirects.
+        key: The key, to redact it in the text of what is read.
     """
 
     response: BaseHTTPResponse
@@ -78,12 +78,10 @@ class StreamingResponse:
 
     @property
     def status(self) -> int:
-        """The HTTP status."""
         return self.response.status
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Names in any case."""
         return self.response.headers
 
     @property
@@ -92,67 +90,68 @@ class StreamingResponse:
         return self.headers.get("Content-Type", "").split(";")[0].strip().lower()
 
     def chunks(self, size: int | None = CHUNK_BYTES) -> Iterator[bytes]:
-        """The body in pieces; with None as they arrive.
+        """Read the body in chunks of ``size`` bytes; with None, in chunks as they arrive.
 
         Raises:
             ResponseLostError: The connection broke, fell silent, or ended too early.
         """
         response = self.response
-        packed = bool(self.headers.get("Content-Encoding"))  # what is not is copied once less
+        # Without decoding urllib3 copies each chunk once less.
+        is_encoded = bool(self.headers.get("Content-Encoding"))
         with translate_failures():
             if size is None:
                 yield from iter(lambda: response.read1(CHUNK_BYTES, decode_content=True), b"")
             else:
-                yield from iter(lambda: response.read(size, decode_content=packed), b"")
+                yield from iter(lambda: response.read(size, decode_content=is_encoded), b"")
 
     def read(self) -> Response:
-        """The rest of the body, at once."""
+        """Read the rest of the body, and release the connection."""
         with translate_failures():
             body = self.response.read(decode_content=True)
         self.close()
         return Response(self.status, self.headers, body, self.key)
 
     def close(self) -> None:
-        """Give the connection back; safe to call more than once."""
+        """Release the connection; safe to call more than once."""
         self.response.close()
         self.response.release_conn()
 
 
-def to_byte_stream(answer: StreamingResponse, offset: int = 0) -> ByteStream:
-    """A 200, 206 or 416 answer as the bytes of a file.
+def to_byte_stream(response: StreamingResponse, offset: int = 0) -> ByteStream:
+    """Return a response with status 200, 206 or 416 as the bytes of a file.
 
-    416 is no error when the file ends right at the offset: there is nothing left to send then.
+    A 416 is not an error if the file ends exactly at the offset: there is nothing left to send.
 
     Raises:
-        GoneError: There are no bytes at that offset.
-        ProtocolError: The answer holds a part of the file, and does not say which.
+        GoneError: The file has no bytes at that offset.
+        ProtocolError: The response carries a part of the file, but does not say which.
     """
     try:
-        start, total = _extent(answer, offset)
+        start, total = _read_extent(response, offset)
     except ProviderError:
-        answer.close()
+        response.close()
         raise
-    chunks = iter(()) if answer.status == 416 else answer.chunks()
-    return ByteStream(chunks, start, total, answer.headers.get("ETag"), answer.close)
+    chunks = iter(()) if response.status == 416 else response.chunks()
+    return ByteStream(chunks, start, total, response.headers.get("ETag"), response.close)
 
 
-def _extent(answer: StreamingResponse, offset: int) -> tuple[int, int | None]:
-    """Where the bytes of an answer begin, and how long the whole file is, if that is known."""
-    said = answer.headers.get("Content-Range", "")
-    part = _PART.match(said)
-    if answer.status == 206 and part:
+def _read_extent(response: StreamingResponse, offset: int) -> tuple[int, int | None]:
+    """Return the position of the first byte, and the length of the whole file if it is known."""
+    content_range = response.headers.get("Content-Range", "")
+    part = _CONTENT_RANGE.match(content_range)
+    if response.status == 206 and part:
         return int(part[1]), None if part[2] == "*" else int(part[2])
-    if answer.status == 416 and said.strip() == f"bytes */{offset}":
+    if response.status == 416 and content_range.strip() == f"bytes */{offset}":
         return offset, offset
-    if answer.status == 416:
+    if response.status == 416:
         raise GoneError(f"the file ends before byte {offset}", retryable=True)
-    if answer.status == 206 and offset:
+    if response.status == 206 and offset:
         raise ProtocolError("HTTP 206 without a valid Content-Range")
-    return 0, _length(answer)
+    return 0, _read_length(response)
 
 
-def _length(answer: StreamingResponse) -> int | None:
-    """The Content-Length, where it is that of the file: a compressed answer has another one."""
-    text = answer.headers.get("Content-Length", "")
-    plain = answer.headers.get("Content-Encoding", "identity").lower() == "identity"
-    return int(text) if plain and text.isascii() and text.isdigit() else None
+def _read_length(response: StreamingResponse) -> int | None:
+    """Return the Content-Length if it is that of the file: a compressed response has another."""
+    text = response.headers.get("Content-Length", "")
+    is_plain = response.headers.get("Content-Encoding", "identity").lower() == "identity"
+    return int(text) if is_plain and text.isascii() and text.isdigit() else None

@@ -1,4 +1,4 @@
-"""From a provider's name to a provider that can be used: its key, its address, its limits."""
+"""From the name of a provider to a connected provider: its key, its address, its limits."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where every provider is sent to instead of the live services: a sandbox.
+    """The address that replaces the live services of every provider: a sandbox.
 
     Attributes:
         url: Scheme, host and port; each provider keeps the path of its own base URL.
-        key: The key it takes.
-        median_s: Seconds that its videos usually take, if it is not the providers' time.
-        options: The providers' own settings there; those of the configuration do not count.
+        key: The API key there.
+        median_s: Seconds that videos usually take there; None for the providers' own values.
+        options: Settings of the providers there. Those of the configuration do not apply.
     """
 
     url: str
@@ -40,45 +40,45 @@ class Endpoint:
 
 
 class ProviderRegistry:
-    """The providers as configured, each connected to when it is first asked for.
+    """The configured providers, each connected when it is first used.
 
     Args:
-        config: What the user says about them.
-        endpoint: A sandbox to talk to instead of the live services, or what starts one.
-        opened: Called with a provider's name whenever it may have room for one more job.
+        config: The user's configuration.
+        endpoint: A sandbox that replaces the live services, or a function that starts one.
+        on_capacity: Called with a provider's name whenever one more job may fit.
     """
 
     def __init__(
         self,
         config: Config,
         endpoint: Endpoint | Callable[[], Endpoint] | None,
-        opened: Callable[[str], None],
+        on_capacity: Callable[[str], None],
     ) -> None:
         self._config = config
         self._endpoint = endpoint
-        self._opened = opened
-        self._routes: dict[str, ProviderHandle] = {}
+        self._on_capacity = on_capacity
+        self._handles: dict[str, ProviderHandle] = {}
         self._models: dict[str, dict[str, Model]] = {}
         self._lock = threading.RLock()
 
-    def route(self, name: str) -> ProviderHandle:
-        """A provider ready to be used, with its limits.
+    def connect(self, name: str) -> ProviderHandle:
+        """Return a connected provider with its limits.
 
         Raises:
-            KeyMissingError, ConfigError, UnknownProviderError: It cannot be.
+            KeyMissingError, ConfigError, UnknownProviderError: It cannot be used.
         """
-        if found := self._routes.get(name):  # without the lock: every poll comes by here
+        if found := self._handles.get(name):  # without the lock, which every poll would take
             return found
         with self._lock:
-            if name not in self._routes:
-                self._routes[name] = self._connect(name)
-            return self._routes[name]
+            if name not in self._handles:
+                self._handles[name] = self._connect(name)
+            return self._handles[name]
 
     def models(self, provider: str) -> dict[str, Model]:
-        """A provider's models, the user's overrides applied.
+        """Return a provider's models by name, with the user's overrides.
 
         Raises:
-            UnknownProviderError: No such provider is installed.
+            UnknownProviderError: No provider of that name is installed.
         """
         with self._lock:
             if provider not in self._models:
@@ -87,7 +87,7 @@ class ProviderRegistry:
             return self._models[provider]
 
     def providers(self) -> dict[str, Facts]:
-        """The facts of every installed provider, by name."""
+        """Return the facts of every installed provider by name."""
         return {name: cls.facts for name, cls in installed_providers().items()}
 
     @cached_property
@@ -96,32 +96,31 @@ class ProviderRegistry:
         return [model for name in self.providers() for model in self.models(name).values()]
 
     def offers(self) -> Iterator[Model]:
-        """The same; nothing is imported before the first is asked for."""
+        """Yield all models; no provider is imported before the first is requested."""
         yield from self.catalogue
 
     def _connect(self, name: str) -> ProviderHandle:
         cls: ProviderClass = find_provider(name)
-        facts, chosen = cls.facts, self._config.for_provider(name)
-        _check_options(name, chosen, facts)
-        base = chosen.base_url or facts.base_url
+        facts, settings = cls.facts, self._config.for_provider(name)
+        _check_options(name, settings, facts)
+        base_url = settings.base_url or facts.base_url
         endpoint = self._endpoint() if callable(self._endpoint) else self._endpoint
-        key = endpoint.key if endpoint else find_key(facts, chosen)
-        url = _moved(base, endpoint.url) if endpoint else base
-        models = self.models(name)
-        # An option may lead to credentials of another kind; a sandbox must see none of them.
-        options = endpoint.options if endpoint else chosen.model_extra or {}
-        provider = cls(Connection(url, key, models, options))
-        gate = RateLimiter(
-            chosen.max_in_flight or facts.max_in_flight,
-            chosen.submits_per_minute or facts.submits_per_minute,
-            on_capacity=lambda: self._opened(name),
+        key = endpoint.key if endpoint else find_key(facts, settings)
+        url = _replace_origin(base_url, endpoint.url) if endpoint else base_url
+        # An option may lead to credentials of another kind; a sandbox must not see any of them.
+        options = endpoint.options if endpoint else settings.model_extra or {}
+        provider = cls(Connection(url, key, self.models(name), options))
+        limiter = RateLimiter(
+            settings.max_in_flight or facts.max_in_flight,
+            settings.submits_per_minute or facts.submits_per_minute,
+            on_capacity=lambda: self._on_capacity(name),
         )
-        median = (endpoint and endpoint.median_s) or chosen.median_s or facts.median_s
-        return ProviderHandle(provider, facts.model_copy(update={"median_s": median}), gate)
+        median = (endpoint and endpoint.median_s) or settings.median_s or facts.median_s
+        return ProviderHandle(provider, facts.model_copy(update={"median_s": median}), limiter)
 
 
-def _check_options(name: str, chosen: ProviderConfig, facts: Facts) -> None:
-    unknown = sorted(set(chosen.model_extra or {}) - set(facts.options))
+def _check_options(name: str, settings: ProviderConfig, facts: Facts) -> None:
+    unknown = sorted(set(settings.model_extra or {}) - set(facts.options))
     if unknown:
         known = ", ".join([*ProviderConfig.model_fields, *facts.options])
         raise ConfigError(
@@ -130,6 +129,6 @@ def _check_options(name: str, chosen: ProviderConfig, facts: Facts) -> None:
         )
 
 
-def _moved(base: str, origin: str) -> str:
-    parts, other = urlsplit(base), urlsplit(origin)
-    return urlunsplit((other.scheme, other.netloc, parts.path, "", ""))
+def _replace_origin(url: str, origin: str) -> str:
+    parts, new = urlsplit(url), urlsplit(origin)
+    return urlunsplit((new.scheme, new.netloc, parts.path, "", ""))
