@@ -69,7 +69,7 @@ def test_sums_are_the_providers_after_any_number_of_deaths(
     assert {name: sums[name].charged for name in ROUTES} == {
         name: sum_charges(server, route) for name, route in ROUTES.items()
     }
-    assert {(each.reserved, each.unknown) for each in sums.values()} == {(0, 0)}
+    assert {(each.held, each.in_doubt) for each in sums.values()} == {(0, 0)}
     assert lost == []
     assert left == []
     assert veo("cost", "--reconcile", bills).code == 0

@@ -61,7 +61,7 @@ class Case:
         return 0 if self.certain else self.charged
 
     def to_record(self) -> Record:
-        return records.record(
+        return records.make_record(
             self.state,
             id=self.job,
             run=self.job,
