@@ -69,20 +69,7 @@ class Request:
     """A request for one video. A field that is None is left to the model's default.
 
     Images may be given as anything that ``Image.of`` accepts: paths, URLs, data URIs, bytes.
-
-    Attributes:
-        prompt: What the video shows.
-        model: The provider's name of the model; chosen from the request when None.
-        start_frame: The image that the video starts with.
-        end_frame: The image that the video ends with.
-        reference: Images of things that the video shows.
-        negative_prompt: What the video must not show.
-        aspect_ratio: ``"16:9"`` or ``"9:16"``.
-        resolution: ``"720p"``, ``"1080p"`` or ``"4k"``.
-        duration: Seconds of video.
-        seed: Makes results more alike; no provider promises the same video twice.
-        person_generation: ``"allow_all"``, ``"allow_adult"`` or ``"dont_allow"``.
-        extend: The provider's video that this one continues.
+    What a field means and which values it has stands beside it.
 
     Raises:
         ImageError: A data URI cannot be decoded.
