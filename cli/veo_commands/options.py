@@ -165,8 +165,8 @@ class WaitOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubmitOptions(WaitOptions):
-    """How to send paid requests."""
+class SpendOptions(WaitOptions):
+    """What a command may spend."""
 
     max_cost: Annotated[
         Decimal | None,
@@ -179,6 +179,12 @@ class SubmitOptions(WaitOptions):
     dry_run: Annotated[bool, typer.Option(help="Show the plan and the price; send nothing.")] = (
         False
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitOptions(SpendOptions):
+    """How to send paid requests."""
+
     detach: Annotated[
         bool, typer.Option(help="Exit once accepted; `veo resume` downloads the video.")
     ] = False

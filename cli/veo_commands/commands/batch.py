@@ -36,25 +36,19 @@ class BatchOptions:
         ),
     ] = None
     skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Leave out invalid items and send the others.")
+        bool, typer.Option(help="Leave out invalid items and send the others.")
     ] = False
     fail_fast: Annotated[
         bool,
-        typer.Option(
-            "--fail-fast", help="After the first failure send no new items; finish those in flight."
-        ),
+        typer.Option(help="After the first failure send no new items; finish those in flight."),
     ] = False
     resubmit_unknown: Annotated[
         bool,
-        typer.Option(
-            "--resubmit-unknown", help="Send items of unknown outcome again; this may pay twice."
-        ),
+        typer.Option(help="Send items of unknown outcome again; this may pay twice."),
     ] = False
     remake: Annotated[
         bool,
-        typer.Option(
-            "--remake", help="Make videos again, and pay again, that no longer exist anywhere."
-        ),
+        typer.Option(help="Make videos again, and pay again, that no longer exist anywhere."),
     ] = False
 
 

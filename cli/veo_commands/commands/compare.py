@@ -11,7 +11,12 @@ import typer
 from veo_commands import exit_codes
 from veo_commands.commands.simulate import SimulationOptions, simulate
 from veo_commands.format import describe_outcome, describe_plan, shorten_path
-from veo_commands.options import ConfigOptions, RequestOptions, WaitOptions, parse_usd
+from veo_commands.options import (
+    ConfigOptions,
+    RequestOptions,
+    SpendOptions,
+    output_option,
+)
 from veo_commands.output import out
 from veo_commands.progress.follow import exit_code_of, handle_interrupt, watch_jobs
 from veo_commands.session import load_config, open_client
@@ -29,16 +34,9 @@ _DEFAULT_PROMPT = "A lion walks through tall grass"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOptions(WaitOptions):
+class CompareOptions(SpendOptions):
     """Options that control the paid work of a comparison, and its report."""
 
-    max_cost: Annotated[
-        Decimal | None,
-        typer.Option(parser=parse_usd, help="Maximum cost of this run.", metavar="USD"),
-    ] = None
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan and the price; send nothing.")
-    ] = False
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before paying.")] = False
     report: Annotated[
         Path | None,
@@ -74,13 +72,7 @@ def compare(
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder for the videos.",
-            metavar="FOLDER",
-            rich_help_panel="Request",
-        ),
+        output_option("Folder for the videos.", "FOLDER"),
     ] = None,
     *,
     request_options: RequestOptions,

@@ -32,9 +32,9 @@ class ReconcileOptions:
             help="Compare with a provider's list of charges, CSV or JSON.", metavar="FILE|URL"
         ),
     ] = None
-    settle: Annotated[
-        bool, typer.Option("--settle", help="Settle jobs of unknown outcome by the list.")
-    ] = False
+    settle: Annotated[bool, typer.Option(help="Settle jobs of unknown outcome by the list.")] = (
+        False
+    )
     task: Annotated[
         list[str] | None,
         typer.Option(help="TASK belongs to JOB; can be repeated.", metavar="JOB=TASK"),

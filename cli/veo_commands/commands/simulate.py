@@ -41,9 +41,9 @@ class SimulationOptions:
 
     panel: ClassVar[str] = "Simulation"
 
-    simulate: Annotated[
-        bool, typer.Option("--simulate", help="Use the sandbox, with a temporary ledger.")
-    ] = False
+    simulate: Annotated[bool, typer.Option(help="Use the sandbox, with a temporary ledger.")] = (
+        False
+    )
     fail_rate: Annotated[
         float | None,
         typer.Option(
