@@ -74,7 +74,7 @@ def test_it_is_found_and_its_facts_are_shown(installed: Path) -> None:
 
     assert "flipbook" in [row["name"] for row in known.objects]
     assert (standard["name"], mini["price"]["usd"]) == ("flip-1", "0.02")
-    assert "a film from a picture is 8 seconds long" in broken.err
+    assert "a film from an image is 8 seconds long" in broken.err
 
 
 def test_it_makes_a_film(installed: Path, server: Any) -> None:
