@@ -130,7 +130,7 @@ def _feature_names(model: Model) -> Iterable[str]:
 
 
 def _describe_price(model: Model) -> str:
-    amounts = [str(model.price.unit_price(resolution)) for resolution in model.resolutions]
+    amounts = list(map(str, model.list_unit_prices()))
     shown = amounts[:1] if len(set(amounts)) == 1 else amounts
     return f"{' / '.join(shown)}{' a video' if model.price.per == 'call' else ' a second'}"
 

@@ -12,7 +12,7 @@ from scripted import make_model
 
 from veo.errors import ConfigError
 from veo.model import Model
-from veo.money import Quote, format_amount, quote, to_micros, to_usd
+from veo.money import Quote, clip_price, format_amount, quote, to_micros, to_usd
 from veo.request import Request
 from veo.update import RemoteVideo
 
@@ -20,16 +20,24 @@ MILLIONTHS = st.integers(-(10**15), 10**15)
 BY_SIZE = {"720p": "0.10", "1080p": "0.12"}
 
 
-def per_second_model(usd: Any = "0.40", **changes: Any) -> Model:
+def per_second_model(
+    usd: Any = "0.40", per: str = "second", by: str = "resolution", **changes: Any
+) -> Model:
     """Return a model that is billed by the second."""
     price = {
         "usd": usd,
-        "per": "second",
+        "per": per,
+        "by": by,
         "charged": "on_success",
         "as_of": date(2026, 10, 1),
         "source": "a price list",
     }
-    return make_model(price=price, durations=(8, 4, 6), **changes)
+    return make_model(price=price, **{"durations": (8, 4, 6)} | changes)
+
+
+def per_video_model(usd: Any, by: str = "resolution", **changes: Any) -> Model:
+    """Return a model that is billed by the video."""
+    return per_second_model(usd, "video", by, **changes)
 
 
 @given(MILLIONTHS)
@@ -95,6 +103,36 @@ class TestQuote:
         with pytest.raises(ConfigError, match="no price at 4k"):
             quote(Request(prompt="p", resolution="4k"), per_second_model(BY_SIZE))
 
+    @pytest.mark.parametrize(("resolution", "amount"), [(None, "0.30"), ("360p", "0.10")])
+    @pytest.mark.parametrize("duration", [None, 4])
+    def test_a_price_per_video_can_depend_on_the_resolution(
+        self, resolution: str | None, amount: str, duration: int | None
+    ) -> None:
+        """The length does not matter."""
+        row = per_video_model({"360p": "0.10", "720p": "0.30"}, resolutions=("720p", "360p"))
+        made = quote(Request(prompt="p", resolution=resolution, duration=duration), row)
+        assert (made.amount, made.quantity) == (Decimal(amount), 1)
+
+    @pytest.mark.parametrize(("duration", "amount"), [(None, "0.30"), (4, "0.20")])
+    def test_a_price_per_video_can_depend_on_the_duration(
+        self, duration: int | None, amount: str
+    ) -> None:
+        """The model's default duration counts if the request has none."""
+        row = per_video_model({"8": "0.30", "4": "0.20", "6": "0.25"}, by="duration")
+        assert quote(Request(prompt="p", duration=duration), row).amount == Decimal(amount)
+
+    def test_a_price_per_second_can_depend_on_the_duration(self) -> None:
+        """Long videos can be cheaper by the second."""
+        row = per_second_model({"8": "0.10", "4": "0.12", "6": "0.12"}, by="duration")
+        amounts = [quote(Request(prompt="p", duration=s), row).amount for s in (4, 6, 8)]
+        assert amounts == [Decimal("0.48"), Decimal("0.72"), Decimal("0.80")]
+
+    def test_a_duration_without_a_price_is_an_error(self) -> None:
+        """It is not free of charge."""
+        row = per_video_model({"8": "0.30"}, by="duration")
+        with pytest.raises(ConfigError, match="no price at 4 s"):
+            quote(Request(prompt="p", duration=4), row)
+
     def test_an_extension_costs_the_seconds_it_adds(self) -> None:
         """Its price does not include the video that it extends."""
         request = Request(prompt="p", extend=RemoteVideo("files/1"))
@@ -125,3 +163,29 @@ class TestQuote:
     def test_json_and_back(self, made: Quote) -> None:
         """JSON text and back gives the same quote, to the last digit."""
         assert Quote.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+@pytest.mark.parametrize(
+    ("row", "amount"),
+    [
+        (make_model(), "0.15"),
+        (per_second_model("0.10"), "0.80"),
+        (per_video_model({"720p": "0.30"}), "0.30"),
+        (per_video_model({"4": "0.20", "6": "0.25", "8": "0.40"}, by="duration"), "0.40"),
+    ],
+)
+def test_the_clip_that_prices_are_compared_by(row: Model, amount: str) -> None:
+    """It has 8 seconds of 720p, however the price is written."""
+    assert clip_price(row) == Decimal(amount)
+
+
+@pytest.mark.parametrize("shape", [{"durations": (20,)}, {"resolutions": ("1080p",)}])
+def test_a_model_that_makes_no_such_clip(shape: dict[str, Any]) -> None:
+    """It has no price to compare."""
+    assert clip_price(make_model(**shape)) is None
+
+
+def test_a_price_per_video_prints_as_before() -> None:
+    """A row may say "video"; ledgers and JSON output say "call"."""
+    row = per_video_model("0.30")
+    assert (row.price.per, quote(Request(prompt="p"), row).to_json()["per"]) == ("call", "call")

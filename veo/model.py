@@ -13,7 +13,7 @@ from decimal import Decimal
 from importlib import resources
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from veo.request import FEATURES, MODEL_VALUES
 
@@ -29,6 +29,11 @@ else:  # derived from the request's fields, which a type checker cannot follow
 Usd = Annotated[Decimal, Field(ge=0)]
 
 
+def _unify_unit(name: Any) -> Any:
+    # A row may say "video". Quotes in older ledgers and the JSON output say "call".
+    return "call" if name == "video" else name
+
+
 class FrozenFacts(BaseModel):
     """A frozen row of facts. An unknown key is an error."""
 
@@ -39,8 +44,9 @@ class Price(FrozenFacts):
     """What one video costs.
 
     Attributes:
-        usd: USD per ``per``; a table by resolution if the price depends on it.
-        per: ``call``, or ``second`` of finished video.
+        usd: USD per ``per``; a table if the price depends on the request.
+        per: ``video``, which is also written ``call``, or ``second`` of finished video.
+        by: What the keys of a table are: ``resolution``, or ``duration`` in seconds.
         charged: ``on_success``: when the video is made. ``on_accept``: with the HTTP 200 response
             to the request, even if the video fails later.
         as_of: The date on which the price was read.
@@ -48,15 +54,16 @@ class Price(FrozenFacts):
     """
 
     usd: Usd | dict[str, Usd]
-    per: Literal["call", "second"]
+    per: Annotated[Literal["call", "second"], BeforeValidator(_unify_unit)]
+    by: Literal["resolution", "duration"] = "resolution"
     charged: Literal["on_success", "on_accept"]
     as_of: date
     source: str
 
-    def unit_price(self, resolution: str | None) -> Decimal | None:
-        """Return USD per call or second at a resolution; None if that is not offered."""
+    def unit_price(self, resolution: str, duration: int) -> Decimal | None:
+        """Return USD per video or second; None if the table has no such resolution or duration."""
         if isinstance(self.usd, dict):
-            return self.usd.get(resolution or "")
+            return self.usd.get(resolution if self.by == "resolution" else str(duration))
         return self.usd
 
 
@@ -148,6 +155,13 @@ class Model(FrozenFacts):
     as_of: date
     source: str
     overridden: bool = False
+
+    def list_unit_prices(self) -> list[Decimal | None]:
+        """Return USD per video or second for each resolution, or each duration, it depends on."""
+        by_duration = self.price.by == "duration"
+        resolutions = self.resolutions[:1] if by_duration else self.resolutions
+        durations = sorted(self.durations) if by_duration else self.durations[:1]
+        return [self.price.unit_price(size, s) for size in resolutions for s in durations]
 
 
 class Facts(FrozenFacts):

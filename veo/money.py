@@ -8,15 +8,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import ConfigError
+from veo.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from veo.model import Model, Price
-    from veo.request import Request
+    from veo.model import Model
 
 MICRO = Decimal("0.000001")
-# The clip that prices per call and per second are compared by: every model family offers it.
+# The clip that prices per video and per second are compared by: most models offer it.
 CLIP_S, CLIP_RESOLUTION = 8, "720p"
 
 
@@ -43,9 +43,9 @@ class Quote:
     Attributes:
         amount: USD for the whole video.
         charged: When the amount becomes a charge: ``on_success`` or ``on_accept``.
-        per: ``call`` or ``second``.
-        unit: USD for one call or second.
-        quantity: Number of calls or seconds.
+        per: ``call``, which is one video, or ``second``.
+        unit: USD for one video or second.
+        quantity: Number of videos or seconds.
         as_of: Date of the price row.
         source: Source of the price row.
         overridden: Whether the user's configuration set the price.
@@ -75,12 +75,14 @@ def quote(request: Request, model: Model) -> Quote:
     """Return the quote of a request that has passed ``check``.
 
     Raises:
-        ConfigError: The model has no price for the resolution.
+        ConfigError: The model has no price for the resolution or the duration.
     """
     resolution = request.resolution or model.resolutions[0]
-    unit = model.price.unit_price(resolution)
+    duration = request.duration or model.durations[0]
+    unit = model.price.unit_price(resolution, duration)
     if unit is None:
-        raise ConfigError(f"{model.name} has no price at {resolution}")
+        value = resolution if model.price.by == "resolution" else f"{duration} s"
+        raise ConfigError(f"{model.name} has no price at {value}")
     price = model.price
     quantity = _billed_seconds(request, model) if price.per == "second" else 1
     return Quote(
@@ -102,9 +104,9 @@ def _billed_seconds(request: Request, model: Model) -> int:
     return request.duration or model.durations[0]
 
 
-def clip_price(price: Price) -> Decimal | None:
-    """Return the USD for a clip of 8 s in 720p; None if the model has no price for 720p."""
-    unit = price.unit_price(CLIP_RESOLUTION)
-    if unit is None:
+def clip_price(model: Model) -> Decimal | None:
+    """Return the USD for a clip of 8 s in 720p; None if the model makes no such clip."""
+    if CLIP_RESOLUTION not in model.resolutions or CLIP_S not in model.durations:
         return None
-    return unit * CLIP_S if price.per == "second" else unit
+    clip = Request(prompt="", resolution=CLIP_RESOLUTION, duration=CLIP_S)
+    return quote(clip, model).amount

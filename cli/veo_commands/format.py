@@ -78,7 +78,7 @@ def format_price(row: Price) -> str:
     """Return a price as ``$0.15/video`` or ``$0.10-$0.30/s``."""
     from veo.money import format_amount
 
-    # The price may depend on the resolution: then a range is shown.
+    # The price may depend on the resolution or the duration: then a range is shown.
     amounts = sorted(row.usd.values()) if isinstance(row.usd, dict) else [row.usd]
     limits = dict.fromkeys(format_amount(amount) for amount in (amounts[0], amounts[-1]))
     return f"{'-'.join(limits)}/{'video' if row.per == 'call' else 's'}"

@@ -109,7 +109,7 @@ def _price_json(model: Model) -> dict[str, Any]:
     """Return the price of a model as JSON, in USD."""
     from veo.money import CLIP_S, clip_price
 
-    price, clip = model.price, clip_price(model.price)
+    price, clip = model.price, clip_price(model)
     return {
         "provider": model.provider,
         "model": model.name,
