@@ -10,7 +10,7 @@ import openai
 import pytest
 import requests
 from batch_inputs import wait_until
-from sandbox_api import Start, picture
+from sandbox_api import StartSandbox, make_image
 
 from veo_sandbox import Sandbox
 
@@ -19,12 +19,12 @@ SECRET = "帧转视频模式的至少上传一帧"
 
 
 def uri(data: bytes, kind: str = "image/png") -> str:
-    """A data URI."""
+    """Return a data URI."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def asking(prompt: str = "lion", *urls: str, **more: Any) -> dict[str, Any]:
-    """A chat body for a stream."""
+    """Return a chat body that requests a stream."""
     parts: list[dict[str, Any]] = [{"type": "text", "text": prompt}]
     parts += [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     messages = [{"role": "user", "content": parts}]
@@ -34,34 +34,34 @@ def asking(prompt: str = "lion", *urls: str, **more: Any) -> dict[str, Any]:
 def chat(box: Sandbox, body: Any = None, **options: Any) -> requests.Response:
     """POST a chat."""
     url, headers = f"{box.url}/v1/chat/completions", {"Authorization": f"Bearer {box.key}"}
-    given = {"json": body or asking(), "headers": headers, "timeout": 20} | options
-    return requests.post(url, **given)
+    options_of_post = {"json": body or asking(), "headers": headers, "timeout": 20} | options
+    return requests.post(url, **options_of_post)
 
 
-def events(answer: requests.Response) -> list[Any]:
-    """The data of every event; JSON parsed."""
-    assert answer.status_code == 200, answer.text
-    found = re.findall(r"^data: (.*)$", answer.content.decode(), re.MULTILINE)
+def events(response: requests.Response) -> list[Any]:
+    """Return the data of every event, JSON parsed."""
+    assert response.status_code == 200, response.text
+    found = re.findall(r"^data: (.*)$", response.content.decode(), re.MULTILINE)
     return [each if each == "[DONE]" else json.loads(each) for each in found]
 
 
-def content(answer: requests.Response, name: str = "content") -> str:
-    """All that was said."""
-    choices = [e["choices"][0] for e in events(answer) if e != "[DONE]" and e["choices"]]
+def content(response: requests.Response, name: str = "content") -> str:
+    """Return the text of all chunks."""
+    choices = [e["choices"][0] for e in events(response) if e != "[DONE]" and e["choices"]]
     return "".join(choice["delta"].get(name) or "" for choice in choices)
 
 
 def raw(box: Sandbox, fault: str, **rule: Any) -> bytes:
-    """The bytes of a stream under a fault."""
+    """Return the bytes of a stream under a fault."""
     box.fault(fault, **rule)
     return chat(box).content
 
 
 class TestStream:
-    """What a stream says, and when."""
+    """What a stream contains, and when it comes."""
 
-    def test_the_text_is_the_captured_one(self, sandbox: Start) -> None:
-        """Echo, waiting, decimal progress, then the line with the link, tildes and all."""
+    def test_the_text_is_the_captured_one(self, sandbox: StartSandbox) -> None:
+        """Prompt, waiting, decimal progress, then the line with the link, exactly as captured."""
         text = content(chat(sandbox(), asking('a "lion" at https://example.com/x.mp4')))
         link = LINK.findall(text)
 
@@ -73,8 +73,8 @@ class TestStream:
             f"> ✅ 视频生成成功，[点击这里]({link[0]}) 查看视频~~~\n\n"
         )
 
-    def test_the_other_capture(self, sandbox: Start) -> None:
-        """The second stream tells the second published row; the mode is the model's."""
+    def test_the_other_capture(self, sandbox: StartSandbox) -> None:
+        """The second stream has the second published percentages; the mode is the model's."""
         box = sandbox()
         chat(box)
         text = content(chat(box, asking(model="veo-3.1-landscape")))
@@ -82,14 +82,14 @@ class TestStream:
         assert re.findall(r"进度：([\d.]+)%", text) == ["9.0", "18.0", "27.9", "36.9", "45.9"]
         assert '"mode": "横屏模式"' in text
 
-    def test_the_envelopes(self, sandbox: Start) -> None:
-        """Role first, a line a chunk, `stop` with usage, [DONE]; one id, which the bill bears."""
+    def test_the_envelopes(self, sandbox: StartSandbox) -> None:
+        """Role first, one line per chunk, `stop` with usage, [DONE]; one id, also in the bill."""
         box = sandbox()
-        answer = chat(box)
-        *chunks, done = events(answer)
+        response = chat(box)
+        *chunks, done = events(response)
         first, *_, last = chunks
 
-        assert answer.headers["content-type"] == "text/event-stream"
+        assert response.headers["content-type"] == "text/event-stream"
         assert done == "[DONE]"
         assert first["choices"] == [
             {"index": 0, "delta": {"role": "assistant"}, "finish_reason": None}
@@ -100,11 +100,11 @@ class TestStream:
         assert {chunk["id"] for chunk in chunks} == {box.bills()[0]["task"]}
         assert chunks[0]["id"].startswith("foaicmpl-")
 
-    def test_lines_come_as_time_passes(self, sandbox: Start) -> None:
-        """The opening comes at once, the rest when the clock gets there."""
+    def test_lines_come_as_time_passes(self, sandbox: StartSandbox) -> None:
+        """The opening comes at once, the rest when it is due by the clock."""
         box = sandbox(latency=1000)
-        with chat(box, stream=True) as answer:
-            lines = (line for line in answer.iter_lines(chunk_size=1) if line)
+        with chat(box, stream=True) as response:
+            lines = (line for line in response.iter_lines(chunk_size=1) if line)
             opening = [next(lines) for _ in range(3)]
             state = box.tasks()[0]["state"]
             box.advance(1000)
@@ -115,10 +115,10 @@ class TestStream:
         assert rest[-1] == b"data: [DONE]"
         assert len(rest) == 7
 
-    def test_without_stream(self, sandbox: Start) -> None:
-        """One JSON with echo and link, without progress."""
-        answer = chat(sandbox(), asking(stream=False))
-        body = answer.json()
+    def test_without_stream(self, sandbox: StartSandbox) -> None:
+        """One JSON with prompt and link, without progress."""
+        response = chat(sandbox(), asking(stream=False))
+        body = response.json()
         text = body["choices"][0]["message"]["content"]
 
         assert body["object"] == "chat.completion"
@@ -126,8 +126,8 @@ class TestStream:
         assert "进度" not in text
         assert requests.get(LINK.findall(text)[0], timeout=10).content[4:8] == b"ftyp"
 
-    def test_the_link_needs_no_key(self, sandbox: Start) -> None:
-        """It leads to the files port, as captured; a key there is a leak."""
+    def test_the_link_needs_no_key(self, sandbox: StartSandbox) -> None:
+        """The link leads to the files port, as captured; a key sent there is a leak."""
         box = sandbox()
         link = LINK.findall(content(chat(box)))[0]
         good = requests.get(link, timeout=10)
@@ -137,8 +137,8 @@ class TestStream:
         assert bad.status_code == 400
         assert len(box.leaks()) == 1
 
-    def test_who_leaves_has_paid(self, sandbox: Start) -> None:
-        """The task goes on without its listener, and the charge stays."""
+    def test_a_disconnected_client_is_charged(self, sandbox: StartSandbox) -> None:
+        """The task goes on after the client disconnects, and the charge stays."""
         box = sandbox(latency=1000)
         chat(box, stream=True).close()
         box.advance(1000)
@@ -147,24 +147,24 @@ class TestStream:
         assert len(box.tasks()) == 1
         assert [bill["state"] for bill in box.bills()] == ["charged"]
 
-    def test_its_task_is_none_of_the_other_wire(self, sandbox: Start) -> None:
-        """`/v1/videos` does not know it."""
+    def test_its_task_is_unknown_to_the_video_wire(self, sandbox: StartSandbox) -> None:
+        """`/v1/videos` does not know a chat's task."""
         box = sandbox()
         name = events(chat(box))[0]["id"]
         headers = {"Authorization": f"Bearer {box.key}"}
-        answer = requests.get(f"{box.url}/v1/videos/{name}", headers=headers, timeout=10)
+        response = requests.get(f"{box.url}/v1/videos/{name}", headers=headers, timeout=10)
 
-        assert (answer.status_code, answer.json()["code"]) == (400, "task_not_exist")
+        assert (response.status_code, response.json()["code"]) == (400, "task_not_exist")
 
 
 class TestMoney:
-    """Charged with the 200, whatever comes after."""
+    """Charged with the 200, whatever happens later."""
 
-    def test_charged_when_it_begins(self, sandbox: Start) -> None:
-        """The bill is there with the first event."""
+    def test_charged_when_it_begins(self, sandbox: StartSandbox) -> None:
+        """The bill exists when the first event arrives."""
         box = sandbox(latency=1000)
-        with chat(box, stream=True) as answer:
-            next(answer.iter_lines(chunk_size=1))
+        with chat(box, stream=True) as response:
+            next(response.iter_lines(chunk_size=1))
             bills = box.bills()
 
         assert [(bill["route"], bill["amount"], bill["state"]) for bill in bills] == [
@@ -172,42 +172,42 @@ class TestMoney:
         ]
 
     @pytest.mark.parametrize("fault", ["failed", "moderated"])
-    def test_a_failure_is_charged(self, sandbox: Start, fault: str) -> None:
-        """The stream ends in good order, without a link; nothing is given back."""
+    def test_a_failure_is_charged(self, sandbox: StartSandbox, fault: str) -> None:
+        """The stream ends normally, without a link; nothing is refunded."""
         box = sandbox()
         box.fault(fault)
-        answer = chat(box)
-        text = content(answer)
+        response = chat(box)
+        text = content(response)
 
         assert "❌" in text
         assert not LINK.search(text)
-        assert events(answer)[-1] == "[DONE]"
+        assert events(response)[-1] == "[DONE]"
         assert [bill["state"] for bill in box.bills()] == ["charged"]
 
-    def test_n_videos_are_billed_n_times(self, sandbox: Start) -> None:
-        """Three links, three files, three bills; the first bears the id of the chat."""
+    def test_n_videos_are_billed_n_times(self, sandbox: StartSandbox) -> None:
+        """Three links, three files, three bills; the first has the id of the chat."""
         box = sandbox()
-        answer = chat(box, asking(n=3))
-        links = LINK.findall(content(answer))
+        response = chat(box, asking(n=3))
+        links = LINK.findall(content(response))
         bills = box.bills()
 
         assert [requests.get(link, timeout=10).status_code for link in links] == [200] * 3
         assert len(set(links)) == 3
         assert [bill["amount"] for bill in bills] == [0.15] * 3
-        assert bills[0]["task"] == events(answer)[0]["id"]
+        assert bills[0]["task"] == events(response)[0]["id"]
 
-    def test_all_or_none_of_n(self, sandbox: Start) -> None:
-        """A balance for one does not begin two."""
+    def test_all_or_none_of_n(self, sandbox: StartSandbox) -> None:
+        """A balance that covers one video does not start two."""
         box = sandbox(balance=0.2)
-        answer = chat(box, asking(n=2))
+        response = chat(box, asking(n=2))
 
-        assert answer.status_code == 403
-        assert answer.json()["error"]["code"] == "insufficient_user_quota"
+        assert response.status_code == 403
+        assert response.json()["error"]["code"] == "insufficient_user_quota"
         assert box.tasks() == []
         assert box.balance() == 0.2
 
-    def test_a_lost_answer_is_charged(self, sandbox: Start) -> None:
-        """The faults of a create strike here too."""
+    def test_a_lost_response_is_charged(self, sandbox: StartSandbox) -> None:
+        """The faults of a create also affect a chat."""
         box = sandbox()
         box.fault("drop_answer")
         with pytest.raises(requests.ConnectionError):
@@ -217,10 +217,10 @@ class TestMoney:
 
 
 class TestRefusals:
-    """What is not begun costs nothing."""
+    """A refused request costs nothing."""
 
     @pytest.mark.parametrize(
-        ("change", "status", "told"),
+        ("change", "status", "expected_text"),
         [
             ({"messages": [{"role": "user", "content": "lion"}]}, 400, '"code":"invalid"'),
             ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, 400, '"invalid"'),
@@ -233,39 +233,41 @@ class TestRefusals:
             ({"n": 0}, 400, "n must be from 1 to 4"),
             ({"n": 5}, 400, "n must be from 1 to 4"),
             ({"n": True}, 400, "n must be from 1 to 4"),
-            (asking("x", uri(picture())), 400, "model_not_support_image"),
+            (asking("x", uri(make_image())), 400, "model_not_support_image"),
         ],
     )
     def test_a_wrong_request(
-        self, sandbox: Start, change: dict[str, Any], status: int, told: str
+        self, sandbox: StartSandbox, change: dict[str, Any], status: int, expected_text: str
     ) -> None:
         """An `error` object says what is wrong."""
         box = sandbox()
-        answer = chat(box, asking() | change)
+        response = chat(box, asking() | change)
 
-        assert (answer.status_code, set(answer.json())) == (status, {"error"})
-        assert told in answer.text
+        assert (response.status_code, set(response.json())) == (status, {"error"})
+        assert expected_text in response.text
         assert box.bills() == []
 
     @pytest.mark.parametrize(
-        ("urls", "told"),
+        ("urls", "expected_text"),
         [
-            ([uri(picture())] * 3, "at most 2 images"),
-            ([uri(picture("GIF"))], "invalid_image_format"),
+            ([uri(make_image())] * 3, "at most 2 images"),
+            ([uri(make_image("GIF"))], "invalid_image_format"),
             ([uri(b"no picture")], "invalid_image_format"),
             (["data:image/png;base64,???"], "bad base64"),
             (["lion.png"], "must be a data URI"),
             ([uri(bytes(10 * 1024 * 1024 + 1))], "image_too_large"),
         ],
     )
-    def test_a_wrong_picture(self, sandbox: Start, urls: list[str], told: str) -> None:
-        """Judged by its bytes."""
-        answer = chat(sandbox(), asking("x", *urls, model="veo-3.1-fl"))
+    def test_a_wrong_image(
+        self, sandbox: StartSandbox, urls: list[str], expected_text: str
+    ) -> None:
+        """The bytes decide."""
+        response = chat(sandbox(), asking("x", *urls, model="veo-3.1-fl"))
 
-        assert (answer.status_code, told in answer.text) == (400, True)
+        assert (response.status_code, expected_text in response.text) == (400, True)
 
-    def test_a_wrong_key_and_no_json(self, sandbox: Start) -> None:
-        """The gateway's own words."""
+    def test_a_wrong_key_and_no_json(self, sandbox: StartSandbox) -> None:
+        """The gateway's own texts."""
         box = sandbox()
         stranger = chat(box, headers={"Authorization": "Bearer other"})
         garbage = chat(box, None, json=None, data=b"{")
@@ -273,16 +275,16 @@ class TestRefusals:
         assert (stranger.status_code, stranger.json()["error"]["type"]) == (401, "new_api_error")
         assert garbage.status_code == 400
 
-    def test_addresses_of_pictures(self, sandbox: Start) -> None:
-        """Taken as in November 2025, refused as the later documents say."""
+    def test_addresses_of_images(self, sandbox: StartSandbox) -> None:
+        """Accepted as in November 2025, refused as the later documents say."""
         body = asking("x", "https://example.com/a.jpg", model="veo-3.1-fl")
         captured, documented = chat(sandbox(), body), chat(sandbox(profile="docs"), body)
 
         assert LINK.search(content(captured))
         assert documented.status_code == 400
 
-    def test_a_frame_is_missing(self, sandbox: Start) -> None:
-        """An -fl model without a picture is begun, charged, and then fails."""
+    def test_a_frame_is_missing(self, sandbox: StartSandbox) -> None:
+        """An -fl model without an image is accepted and charged, and then fails."""
         box = sandbox()
         text = content(chat(box, asking(model="veo-3.1-fast-fl")))
 
@@ -291,13 +293,13 @@ class TestRefusals:
         assert [bill["state"] for bill in box.bills()] == ["charged"]
 
 
-class TestRecord:
-    """What is kept of a request."""
+class TestRequestLog:
+    """What the log keeps of a request."""
 
-    def test_pictures_are_kept_as_digests(self, sandbox: Start) -> None:
-        """The body is exact, but for the bytes of pictures; the task has them in order."""
+    def test_images_are_logged_as_digests(self, sandbox: StartSandbox) -> None:
+        """The body is exact except for the bytes of images; the task has them in order."""
         box = sandbox()
-        start, end = picture(colour="red"), picture(colour="blue")
+        start, end = make_image(colour="red"), make_image(colour="blue")
         body = asking("x", uri(start), uri(end), model="veo-3.1-fl")
         chat(box, body)
         entry, task = box.requests()[0], box.tasks()[0]
@@ -316,9 +318,9 @@ class TestRecord:
 
 
 class TestVariants:
-    """Look-alikes and bad lines."""
+    """Other gateways and faulty lines."""
 
-    def test_english(self, sandbox: Start) -> None:
+    def test_english(self, sandbox: StartSandbox) -> None:
         """The lines translated, the queue first."""
         box = sandbox()
         box.fault("english")
@@ -328,13 +330,13 @@ class TestVariants:
         assert re.search(r"\[Click here\]\(http://\S+\.mp4\)", text)
         assert text.index("in queue") < text.index("being generated")
 
-    def test_flow2api(self, sandbox: Start) -> None:
+    def test_flow2api(self, sandbox: StartSandbox) -> None:
         """Progress as reasoning, a tag without .mp4, changing ids, a last chunk without choices."""
         box = sandbox()
         box.fault("flow2api")
-        answer = chat(box)
-        *chunks, _ = events(answer)
-        tag = re.fullmatch(r"<video src='(\S+)' controls [^>]*></video>", content(answer))
+        response = chat(box)
+        *chunks, _ = events(response)
+        tag = re.fullmatch(r"<video src='(\S+)' controls [^>]*></video>", content(response))
 
         assert tag is not None
         assert ".mp4" not in tag[1]
@@ -342,21 +344,21 @@ class TestVariants:
         assert len({chunk["id"] for chunk in chunks}) == len(chunks)
         assert chunks[-1]["choices"] == []
         assert chunks[-2]["choices"][0]["finish_reason"] == "stop"
-        assert "生成进度: 8%" in content(answer, "reasoning_content")
-        assert b'"choices": [' in answer.content
+        assert "生成进度: 8%" in content(response, "reasoning_content")
+        assert b'"choices": [' in response.content
 
-    def test_flow2api_fails_within_the_reasoning(self, sandbox: Start) -> None:
-        """No content, no end, then usage and [DONE]."""
+    def test_flow2api_fails_within_the_reasoning(self, sandbox: StartSandbox) -> None:
+        """No content, no finish reason, then usage and [DONE]."""
         box = sandbox()
         box.fault("flow2api")
         box.fault("failed", message="no")
-        answer = chat(box)
-        reasons = [e["choices"][0]["finish_reason"] for e in events(answer)[:-2]]
+        response = chat(box)
+        reasons = [e["choices"][0]["finish_reason"] for e in events(response)[:-2]]
 
-        assert (content(answer), set(reasons)) == ("", {None})
-        assert "❌ 生成失败: no" in content(answer, "reasoning_content")
+        assert (content(response), set(reasons)) == ("", {None})
+        assert "❌ 生成失败: no" in content(response, "reasoning_content")
 
-    def test_flow2api_without_stream(self, sandbox: Start) -> None:
+    def test_flow2api_without_stream(self, sandbox: StartSandbox) -> None:
         """The tag, or the reason, as the message."""
         box = sandbox()
         box.fault("flow2api")
@@ -369,15 +371,15 @@ class TestVariants:
         assert texts[0].startswith("<video src='")
         assert texts[1].startswith("❌")
 
-    def test_reseller(self, sandbox: Start) -> None:
-        """No id, no time, and a chunk with a bracket too many."""
+    def test_reseller(self, sandbox: StartSandbox) -> None:
+        """No id, no time, and a chunk with one bracket too many."""
         text = raw(sandbox(), "reseller").decode()
 
         assert text.count('"id":"","object"') > 5
         assert text.count("]]}\n") == 1
 
     @pytest.mark.parametrize(
-        ("fault", "seen"),
+        ("fault", "expected_bytes"),
         [
             ("pings", b": PING\n\ndata: {"),
             ("event_lines", b"event: message\nid: 1\ndata: {"),
@@ -390,126 +392,126 @@ class TestVariants:
             ("content_parts", b'"content": [{"type": "text", "text": "> '),
         ],
     )
-    def test_a_variant(self, sandbox: Start, fault: str, seen: bytes) -> None:
-        """The bytes are spoilt as named; the link still comes."""
-        said = raw(sandbox(), fault)
+    def test_a_variant(self, sandbox: StartSandbox, fault: str, expected_bytes: bytes) -> None:
+        """The bytes change as the fault says; the link still comes."""
+        stream_bytes = raw(sandbox(), fault)
 
-        assert seen in said
-        assert LINK.search(said.decode())
+        assert expected_bytes in stream_bytes
+        assert LINK.search(stream_bytes.decode())
 
-    def test_no_done(self, sandbox: Start) -> None:
-        """All but the last event."""
-        said = raw(sandbox(), "no_done")
+    def test_no_done(self, sandbox: StartSandbox) -> None:
+        """Everything except the last event."""
+        stream_bytes = raw(sandbox(), "no_done")
 
-        assert b"DONE" not in said
-        assert LINK.search(said.decode())
+        assert b"DONE" not in stream_bytes
+        assert LINK.search(stream_bytes.decode())
 
-    def test_ignored_stream(self, sandbox: Start) -> None:
-        """Plain JSON although a stream was asked for."""
+    def test_ignored_stream(self, sandbox: StartSandbox) -> None:
+        """Plain JSON although a stream was requested."""
         assert json.loads(raw(sandbox(), "ignore_stream"))["object"] == "chat.completion"
 
-    def test_an_error_in_the_middle(self, sandbox: Start) -> None:
-        """Then nothing more, not even the end."""
+    def test_an_error_in_the_middle(self, sandbox: StartSandbox) -> None:
+        """After the error comes nothing, not even the end."""
         box = sandbox()
         box.fault("stream_error", events=4, message="heavy load", code="busy")
-        *said, error = events(chat(box))
+        *stream_bytes, error = events(chat(box))
 
-        assert len(said) == 4
+        assert len(stream_bytes) == 4
         assert error["error"]["message"] == "heavy load"
 
-    def test_faults_add_up(self, sandbox: Start) -> None:
-        """One stream with several."""
+    def test_faults_add_up(self, sandbox: StartSandbox) -> None:
+        """Several faults change one stream."""
         box = sandbox()
         for fault in ("crlf", "pings", "message_content", "broken_chunk", "no_done"):
             box.fault(fault)
-        said = chat(box).content
+        stream_bytes = chat(box).content
 
-        assert b": PING\r\n\r\ndata: {]]}\r\n\r\n" in said
-        assert b'"message": {"content": "> ' in said
-        assert b"DONE" not in said
+        assert b": PING\r\n\r\ndata: {]]}\r\n\r\n" in stream_bytes
+        assert b'"message": {"content": "> ' in stream_bytes
+        assert b"DONE" not in stream_bytes
 
-    def test_split_anywhere(self, sandbox: Start) -> None:
-        """Every byte is a chunk of its own, and all are there."""
+    def test_split_anywhere(self, sandbox: StartSandbox) -> None:
+        """Every byte is a chunk of its own, and none is missing."""
         box = sandbox()
         box.fault("split_stream", size=1)
-        with chat(box, stream=True) as answer:
-            pieces = list(answer.raw.stream(decode_content=False))
+        with chat(box, stream=True) as response:
+            pieces = list(response.raw.stream(decode_content=False))
 
         assert {len(piece) for piece in pieces} == {1}
         assert LINK.search(b"".join(pieces).decode())
 
     @pytest.mark.parametrize("reset", [False, True])
     @pytest.mark.parametrize("at", [0, 1, 333])
-    def test_cut(self, sandbox: Start, at: int, reset: bool) -> None:
-        """So many bytes, then the connection is gone; the charge is not."""
+    def test_cut(self, sandbox: StartSandbox, at: int, reset: bool) -> None:
+        """After so many bytes the connection is closed; the charge stays."""
         box = sandbox()
         box.fault("cut_stream", at=at, reset=reset)
         got = b""
-        with pytest.raises(requests.RequestException), chat(box, stream=True) as answer:  # noqa: PT012 - what came before counts
-            for piece in answer.iter_content(None):
+        with pytest.raises(requests.RequestException), chat(box, stream=True) as response:  # noqa: PT012 - what came before counts
+            for piece in response.iter_content(None):
                 got += piece
 
         assert len(got) == at if not reset else len(got) <= at
         assert [bill["state"] for bill in box.bills()] == ["charged"]
 
-    def test_silence(self, sandbox: Start) -> None:
-        """After some events nothing; who waits in vain may leave."""
+    def test_silence(self, sandbox: StartSandbox) -> None:
+        """After some events nothing comes until the client disconnects."""
         box = sandbox()
         box.fault("silent_stream", events=2)
         with (
-            chat(box, stream=True, timeout=0.3) as answer,
+            chat(box, stream=True, timeout=0.3) as response,
             pytest.raises(requests.RequestException),
         ):
-            list(answer.iter_content(None))
+            list(response.iter_content(None))
 
         box.clear_faults()
         box.fault("silent_stream", events=2, seconds=0)
         assert LINK.search(content(chat(box)))
 
-    def test_slow(self, sandbox: Start) -> None:
+    def test_slow(self, sandbox: StartSandbox) -> None:
         """Everything comes, later."""
         box = sandbox()
         box.fault("slow_stream", seconds=0.01)
 
         assert LINK.search(content(chat(box)))
 
-    def test_the_step_stream(self, sandbox: Start) -> None:
-        """A rule on `stream` strikes a chat and no other create."""
+    def test_the_step_stream(self, sandbox: StartSandbox) -> None:
+        """A rule on `stream` affects a chat and no other create."""
         box = sandbox()
         box.fault("http_429", on="stream", retry_after=7)
         url, headers = f"{box.url}/v1/videos", {"Authorization": f"Bearer {box.key}"}
         body = {"model": "veo-3.1-fast", "prompt": "lion"}
         other = requests.post(url, json=body, headers=headers, timeout=10)
-        answer = chat(box)
+        response = chat(box)
 
-        assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+        assert (response.status_code, response.headers["retry-after"]) == (429, "7")
         assert other.status_code == 200
 
-    def test_a_stop_ends_a_stream(self, sandbox: Start) -> None:
-        """The sandbox can be closed while somebody listens."""
+    def test_a_stop_ends_a_stream(self, sandbox: StartSandbox) -> None:
+        """The sandbox can be closed while a client reads a stream."""
         box = sandbox(latency=1000)
-        with chat(box, stream=True) as answer:
+        with chat(box, stream=True) as response:
             box.close()
-            said = answer.content
+            stream_bytes = response.content
 
-        assert b"DONE" not in said
+        assert b"DONE" not in stream_bytes
 
 
 class TestOpenAI:
     """OpenAI's own client on the chat wire."""
 
     @pytest.fixture
-    def box(self, sandbox: Start) -> Sandbox:
+    def box(self, sandbox: StartSandbox) -> Sandbox:
         """A sandbox."""
         return sandbox()
 
     @pytest.fixture
     def client(self, box: Sandbox) -> openai.OpenAI:
-        """The client, pointed at it."""
+        """Return the client, configured for the sandbox."""
         return openai.OpenAI(api_key=box.key, base_url=f"{box.url}/v1", max_retries=0)
 
     def test_a_stream(self, client: openai.OpenAI) -> None:
-        """The text adds up to the link."""
+        """The text ends with the link."""
         body: Any = asking()
         with client.chat.completions.create(**body) as stream:
             text = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
@@ -519,13 +521,13 @@ class TestOpenAI:
     def test_a_whole_answer(self, client: openai.OpenAI) -> None:
         """Without a stream."""
         body: Any = asking(stream=False)
-        answer = client.chat.completions.create(**body)
+        response = client.chat.completions.create(**body)
 
-        assert LINK.search(answer.choices[0].message.content)
-        assert answer.usage.total_tokens > 0
+        assert LINK.search(response.choices[0].message.content)
+        assert response.usage.total_tokens > 0
 
     def test_flow2api(self, box: Sandbox, client: openai.OpenAI) -> None:
-        """A last chunk without choices is no trouble for who expects it."""
+        """The client reads a last chunk without choices."""
         box.fault("flow2api")
         body: Any = asking()
         with client.chat.completions.create(**body) as stream:
@@ -535,7 +537,7 @@ class TestOpenAI:
         assert chunks[0].choices[0].delta.reasoning_content == "生成进度: 0%\n"
 
     def test_an_error_in_the_stream(self, box: Sandbox, client: openai.OpenAI) -> None:
-        """It raises what the stream told."""
+        """The client raises the error of the stream."""
         box.fault("stream_error", message="heavy load")
         body: Any = asking()
         with (

@@ -1,4 +1,4 @@
-"""The sandbox without HTTP: time, chance, states, money, memory."""
+"""The sandbox without HTTP: time, random draws, states, money, storage."""
 
 from pathlib import Path
 from random import Random
@@ -21,7 +21,7 @@ from veo_sandbox.state.tasks import DAY, Order, Outcome, Task, compute_state, cr
 
 
 def order(number: int = 1, **facts: object) -> Order:
-    """An order for a tiny clip at 0.15 USD."""
+    """Return an order for a tiny clip at 0.15 USD."""
     plain = {
         "route": "videos",
         "profile": "docs",
@@ -35,7 +35,7 @@ def order(number: int = 1, **facts: object) -> Order:
 
 
 def task(outcome: Outcome, service: float = 10.0, **facts: object) -> Task:
-    """A task created at 1000 s."""
+    """Return a task created at 1000 s."""
     return Task(1, order(**facts), 1000.0, service, outcome, "file")
 
 
@@ -63,15 +63,15 @@ class TestLatency:
     def test_lognormal_has_the_median_it_names(self) -> None:
         """The first parameter is the median, not the mean."""
         random = Random(1)
-        drawn = [Latency.parse("lognormal:180,0.35").draw_seconds(random) for _ in range(4000)]
+        samples = [Latency.parse("lognormal:180,0.35").draw_seconds(random) for _ in range(4000)]
 
-        assert pytest.approx(median(drawn), rel=0.03) == 180
+        assert pytest.approx(median(samples), rel=0.03) == 180
 
     @pytest.mark.parametrize(
         "text", ["", "soon", "uniform:2", "fixed:-1", "gauss:1,2", "fixed:nan"]
     )
     def test_anything_else_is_refused_with_the_forms(self, text: str) -> None:
-        """The error says what may be written."""
+        """The error lists the allowed forms."""
         with pytest.raises(ValueError, match="lognormal:MEDIAN,SIGMA"):
             Latency.parse(text)
 
@@ -80,7 +80,7 @@ class TestClock:
     """The sandbox's time."""
 
     def test_runs_at_its_speed_and_survives(self, tmp_path: Path) -> None:
-        """A second process of the same home reads the same time, and time goes on in between."""
+        """A second process of the home reads the same time, and time goes on in between."""
         real = [1000.0]
         first = Clock(Store(tmp_path), lambda: real[0])
         first.set_speed(30)
@@ -102,7 +102,7 @@ class TestClock:
 
 
 class TestState:
-    """A pure function of facts and time."""
+    """The state is a pure function of facts and time."""
 
     @pytest.mark.parametrize(
         ("at", "name"),
@@ -113,20 +113,20 @@ class TestState:
         assert name == compute_state(task(Outcome()), at).name
 
     def test_failed_and_never(self) -> None:
-        """The outcome fixed at create decides the end."""
+        """The outcome that was fixed at create decides the end."""
         assert compute_state(task(Outcome("failed")), 1010).name == "failed"
         assert compute_state(task(Outcome("never")), 1000 + DAY - 1).name == "running"
 
     @given(st.floats(0, 1e6), st.floats(0, 1e6))
     def test_progress_never_falls(self, early: float, later: float) -> None:
-        """Later is never less far."""
+        """Progress at a later time is never lower."""
         first, then = sorted((early, later))
         facts = task(Outcome())
 
         assert compute_state(facts, first).progress <= compute_state(facts, then).progress
 
 
-class TestChance:
+class TestRandomDraws:
     """What is drawn at create."""
 
     def test_the_same_seed_draws_the_same(self) -> None:
@@ -145,20 +145,20 @@ class TestChance:
         assert pytest.approx(ends.count("failed") / 4000, abs=0.03) == 0.2
         assert pytest.approx(ends.count("never") / 4000, abs=0.02) == 0.1
 
-    def test_a_longer_latency_moves_no_outcome(self) -> None:
+    def test_the_latency_changes_no_outcome(self) -> None:
         """Outcomes do not depend on how many draws the latency takes."""
         fixed = Settings(latency="fixed:1", fail_rate=0.5)
-        drawn = Settings(latency="lognormal:9,0.3", fail_rate=0.5)
+        samples = Settings(latency="lognormal:9,0.3", fail_rate=0.5)
 
         assert [create_task(order(n), n, 0.0, fixed).outcome for n in range(40)] == [
-            create_task(order(n), n, 0.0, drawn).outcome for n in range(40)
+            create_task(order(n), n, 0.0, samples).outcome for n in range(40)
         ]
 
 
 class TestMoney:
     """Holds, charges, refunds."""
 
-    def test_charged_once_when_its_time_has_come(self, core: Core) -> None:
+    def test_charged_once_when_due(self, core: Core) -> None:
         """A running task is held and on no bill; a completed one is charged without any poll."""
         core.accept_order(order(service_s=100.0))
         now = core.clock.now()
@@ -176,8 +176,8 @@ class TestMoney:
         assert core.account.get_balance(core.clock.now()) == 999.85
 
     @pytest.mark.parametrize("end", ["failed", "never"])
-    def test_refunded_when_it_comes_to_nothing(self, core: Core, end: str) -> None:
-        """A failed task, and one given up with its retention, cost nothing."""
+    def test_refunded_without_a_video(self, core: Core, end: str) -> None:
+        """A failed task, and one given up after its retention, cost nothing."""
         core.accept_order(order(service_s=1.0, outcome=Outcome(end)))  # type: ignore[arg-type]
         core.clock.advance(DAY + 1)
 
@@ -210,18 +210,18 @@ class TestMoney:
         assert to_micros(0.1) == 100_000
 
 
-class TestMemory:
+class TestHome:
     """What a home keeps."""
 
     def test_a_task_reads_back_as_it_was(self, core: Core) -> None:
         """Nothing is lost between memory and disk."""
         clip = ClipSpec("lion", 720, 1280, references=("a", "b"), tiny=True)
-        kept = core.accept_order(order(clip=clip, outcome=Outcome("failed"), extra={"n": 2}))
+        stored = core.accept_order(order(clip=clip, outcome=Outcome("failed"), extra={"n": 2}))
 
-        assert [kept] == core.tasks.list_tasks()
+        assert [stored] == core.tasks.list_tasks()
 
-    def test_two_processes_see_one_world(self, core: Core, tmp_path: Path) -> None:
-        """What one sets, the other obeys at its next request."""
+    def test_two_processes_share_one_state(self, core: Core, tmp_path: Path) -> None:
+        """A change by one process applies to the other at its next request."""
         other = Core(tmp_path, profile="docs", key="sandbox-key", tiny=True, clip_bytes=0)
         core.change_settings({"latency": "fixed:77", "speed": 5, "balance": 3})
         rules, other_rules = FaultRules(core.store), FaultRules(other.store)
@@ -236,13 +236,13 @@ class TestMemory:
         other.close()
 
     def test_expired_videos_are_swept(self, core: Core, tmp_path: Path) -> None:
-        """Who opens a home deletes videos whose time is over, and only those."""
+        """Opening a home deletes expired videos, and only those."""
         facts = {"clip": ClipSpec("a", 16, 16), "outcome": Outcome("failed"), "service_s": 0.0}
         old = core.accept_order(order(1, **facts))
         core.clock.advance(DAY + 1)
         new = core.accept_order(order(2, **facts))
-        for kept in (old, new):
-            core.clips.clip_path(kept).write_bytes(b"video")
+        for stored in (old, new):
+            core.clips.clip_path(stored).write_bytes(b"video")
         Core(tmp_path, profile="docs", key="sandbox-key", tiny=True, clip_bytes=0).close()
 
         assert not core.clips.clip_path(old).exists()
@@ -250,7 +250,7 @@ class TestMemory:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("changes", "expected_text"),
     [
         ({"lateness": 1}, "unknown setting 'lateness'; known: balance, content_lag, delay"),
         ({"fail_rate": 2}, "fail_rate 2: must be a number from 0 to 1"),
@@ -259,9 +259,11 @@ class TestMemory:
         ({"balance": -1}, "balance -1"),
     ],
 )
-def test_a_wrong_setting_changes_nothing(core: Core, given: dict[str, object], told: str) -> None:
-    """The error names the setting and what it may be; the right ones beside it are not taken."""
-    with pytest.raises(ValueError, match=told):
-        core.change_settings({"seed": 9, **given})
+def test_a_wrong_setting_changes_nothing(
+    core: Core, changes: dict[str, object], expected_text: str
+) -> None:
+    """The error names the setting and its range; valid settings beside it stay unchanged."""
+    with pytest.raises(ValueError, match=expected_text):
+        core.change_settings({"seed": 9, **changes})
 
     assert core.settings.seed == 0

@@ -1,4 +1,4 @@
-"""The Gemini Developer wire of the sandbox: Google's own SDK on it, and plain HTTP."""
+"""The Gemini Developer wire of the sandbox, through Google's own SDK and plain HTTP."""
 
 import base64
 import io
@@ -11,9 +11,19 @@ import av
 import pytest
 import requests
 from google.genai import errors, types
-from google_sdk import FAST, LITE, asked, begin, developer, finish, image, make, references
+from google_sdk import (
+    FAST,
+    LITE,
+    developer_client,
+    list_requests,
+    make_video,
+    reference_images,
+    small_image,
+    start_video,
+    wait_done,
+)
 from PIL import ImageChops, ImageStat
-from sandbox_api import DAY, Start, picture
+from sandbox_api import DAY, StartSandbox, make_image
 
 from veo_sandbox import Sandbox
 from veo_sandbox.clips import ClipSpec
@@ -28,21 +38,21 @@ PENDING = {"processing_lag": 1000}
 
 
 @pytest.fixture
-def box(sandbox: Start) -> Sandbox:
-    """A sandbox in which videos can be extended at once."""
+def box(sandbox: StartSandbox) -> Sandbox:
+    """Return a sandbox in which videos can be extended at once."""
     return sandbox(processing_lag=0)
 
 
 def digest(colour: str) -> dict[str, Any]:
-    """A picture as the record keeps it."""
-    data = picture(colour=colour)
+    """Return an image as the log keeps it."""
+    data = make_image(colour=colour)
     kept = {"bytes": len(data), "sha256": sha256(data).hexdigest()}
     return {"bytesBase64Encoded": kept, "mimeType": "image/png"}
 
 
 def inline(data: bytes | None = None) -> dict[str, str]:
-    """A picture on the wire."""
-    text = base64.b64encode(data or picture()).decode()
+    """Return an image as the wire has it."""
+    text = base64.b64encode(data or make_image()).decode()
     return {"bytesBase64Encoded": text, "mimeType": "image/png"}
 
 
@@ -59,52 +69,52 @@ def get(box: Sandbox, path: str, **options: Any) -> requests.Response:
 
 
 def body(instance: Any = None, **parameters: Any) -> dict[str, Any]:
-    """A create body."""
-    made: dict[str, Any] = {"instances": [{"prompt": "lion"} | (instance or {})]}
-    return made | ({"parameters": parameters} if parameters else {})
+    """Return a create body."""
+    request_body: dict[str, Any] = {"instances": [{"prompt": "lion"} | (instance or {})]}
+    return request_body | ({"parameters": parameters} if parameters else {})
 
 
 def file_of(made: types.Video) -> str:
-    """The id of a video's file."""
+    """Return the id of a video's file."""
     found = re.fullmatch(re.escape(HOME) + r"([a-z0-9]{12}):download\?alt=media", made.uri)
     assert found, made.uri
     return found[1]
 
 
 def seconds(data: bytes) -> tuple[float, float]:
-    """The length of a file's picture and of its sound."""
+    """Return the length of a file's video and of its sound."""
     with av.open(io.BytesIO(data)) as film:
         streams = film.streams.video[0], film.streams.audio[0]
-        return tuple(round(float(each.duration * each.time_base), 1) for each in streams)
+        return tuple(round(float(frame.duration * frame.time_base), 1) for frame in streams)
 
 
 def packets(data: bytes) -> list[bytes]:
-    """The encoded pictures of a file."""
+    """Return the encoded frames of a file."""
     with av.open(io.BytesIO(data)) as film:
         return [bytes(packet) for packet in film.demux(video=0) if packet.size]
 
 
 def frame(data: bytes, number: int) -> Any:
-    """One picture of a file."""
+    """Return one frame of a file."""
     with av.open(io.BytesIO(data)) as film:
-        for place, each in enumerate(film.decode(video=0)):
+        for place, frame in enumerate(film.decode(video=0)):
             if place == number:
-                return each.to_image()
+                return frame.to_image()
     raise AssertionError(number)
 
 
 def difference(one: Any, other: Any) -> float:
-    """How much two pictures differ."""
+    """Return the mean difference of two images."""
     return sum(ImageStat.Stat(ImageChops.difference(one, other)).mean)
 
 
 class TestSdk:
-    """What google-genai 2.34 sends is understood, and what it gets it reads."""
+    """The sandbox understands what google-genai 2.34 sends, and the SDK reads its responses."""
 
     def test_text(self, box: Sandbox) -> None:
-        """All options of a text; the body is the captured one; nothing mangled is asked for."""
-        client = developer(box)
-        made = make(
+        """All options of a text; the body is the captured one; no truncated id is requested."""
+        client = developer_client(box)
+        made = make_video(
             client,
             negative_prompt="cartoon, low quality",
             aspect_ratio="16:9",
@@ -117,7 +127,7 @@ class TestSdk:
         data = client.files.download(file=made)
 
         assert data[4:8] == b"ftyp"
-        assert list(asked(box)) == [
+        assert list(list_requests(box)) == [
             (
                 CREATE,
                 {
@@ -134,50 +144,50 @@ class TestSdk:
                 },
             )
         ]
-        assert f"/v1beta/files/{file_of(made)}:download" in dict(asked(box, "GET"))
+        assert f"/v1beta/files/{file_of(made)}:download" in dict(list_requests(box, "GET"))
         assert {entry["status"] for entry in box.requests()} == {200}
 
     def test_no_options(self, box: Sandbox) -> None:
-        """Without options there are no `parameters`; it is 8 s of 720p then."""
-        make(developer(box))
+        """Without options there are no `parameters`: the video has 8 s at 720p."""
+        make_video(developer_client(box))
 
-        assert dict(asked(box))[CREATE] == {"instances": [{"prompt": "lion"}]}
+        assert dict(list_requests(box))[CREATE] == {"instances": [{"prompt": "lion"}]}
         assert [(bill["route"], bill["amount"], bill["state"]) for bill in box.bills()] == [
             ("gemini", 0.8, "charged")
         ]
 
     def test_frames(self, box: Sandbox) -> None:
         """Start and end frame."""
-        make(developer(box), image=image("red"), last_frame=image("blue"))
+        make_video(developer_client(box), image=small_image("red"), last_frame=small_image("blue"))
 
-        assert dict(asked(box))[CREATE]["instances"] == [
+        assert dict(list_requests(box))[CREATE]["instances"] == [
             {"prompt": "lion", "image": digest("red"), "lastFrame": digest("blue")}
         ]
 
     def test_references(self, box: Sandbox) -> None:
         """Three of them, in order."""
-        make(developer(box), reference_images=references("red", "green", "blue"))
+        make_video(developer_client(box), reference_images=reference_images("red", "green", "blue"))
 
-        assert dict(asked(box))[CREATE]["instances"][0]["referenceImages"] == [
+        assert dict(list_requests(box))[CREATE]["instances"][0]["referenceImages"] == [
             {"image": digest(colour), "referenceType": "ASSET"}
             for colour in ("red", "green", "blue")
         ]
 
     def test_seed(self, box: Sandbox) -> None:
-        """The SDK refuses a seed here, but the wire takes one."""
+        """The SDK refuses a seed here, but the wire accepts one."""
         http = types.HttpOptions(extra_body={"parameters": {"seed": 7}})
-        make(developer(box), http_options=http)
+        make_video(developer_client(box), http_options=http)
 
-        assert dict(asked(box))[CREATE]["parameters"] == {"seed": 7}
+        assert dict(list_requests(box))[CREATE]["parameters"] == {"seed": 7}
 
     def test_extension(self, box: Sandbox) -> None:
-        """7 s more in one file, again and again; the address is passed on as it came."""
-        client = developer(box)
-        first = make(client)
+        """7 s more in one file, several times; the address is passed on unchanged."""
+        client = developer_client(box)
+        first = make_video(client)
         client.files.download(file=first)
-        second = make(client, video=first, number_of_videos=1, resolution="720p")
-        third = make(client, video=second, number_of_videos=1, resolution="720p")
-        bodies = [said for _, said in asked(box)]
+        second = make_video(client, video=first, number_of_videos=1, resolution="720p")
+        third = make_video(client, video=second, number_of_videos=1, resolution="720p")
+        bodies = [request_body for _, request_body in list_requests(box)]
 
         assert bodies[1] == {
             "instances": [{"prompt": "lion", "video": {"uri": first.uri}}],
@@ -189,18 +199,18 @@ class TestSdk:
 
     def test_download_to_a_file(self, box: Sandbox, tmp_path: Path) -> None:
         """In the SDK's own chunks."""
-        client = developer(box)
-        client.files.download(file=make(client), destination=str(tmp_path / "lion.mp4"))
+        client = developer_client(box)
+        client.files.download(file=make_video(client), destination=str(tmp_path / "lion.mp4"))
 
         assert (tmp_path / "lion.mp4").read_bytes()[4:8] == b"ftyp"
 
     def test_an_operation_is_resumed_by_name(self, box: Sandbox) -> None:
-        """A stored name is enough; while it runs, `done` is not said."""
+        """A stored name is enough; while it runs, `done` is absent."""
         box.change(latency=1000)
-        name = begin(developer(box)).name
+        name = start_video(developer_client(box)).name
         running = get(box, f"/v1beta/{name}").json()
         box.advance(1000)
-        ended = finish(developer(box), types.GenerateVideosOperation(name=name))
+        ended = wait_done(developer_client(box), types.GenerateVideosOperation(name=name))
 
         assert re.fullmatch(rf"models/{FAST}/operations/[a-z0-9]{{12}}", name)
         assert running == {"name": name}
@@ -217,9 +227,9 @@ class TestSdk:
     def test_a_failure(
         self, box: Sandbox, fault: str, params: dict[str, Any], error: dict[str, Any]
     ) -> None:
-        """It is told in `error`, without an exception, and costs nothing."""
+        """It is reported in `error`, without an exception, and costs nothing."""
         box.fault(fault, **params)
-        ended = finish(developer(box), begin(developer(box)))
+        ended = wait_done(developer_client(box), start_video(developer_client(box)))
 
         assert ended.response is None
         assert ended.error["code"] == error["code"]
@@ -230,43 +240,43 @@ class TestSdk:
     def test_a_filtered_video(self, box: Sandbox, fault: str) -> None:
         """A count and a reason instead of a video, free of charge."""
         box.fault(fault)
-        ended = finish(developer(box), begin(developer(box)))
+        ended = wait_done(developer_client(box), start_video(developer_client(box)))
 
         assert (ended.error, ended.response.generated_videos) == (None, None)
         assert ended.response.rai_media_filtered_count == 1
         assert len(ended.response.rai_media_filtered_reasons) == 1
         assert [bill["state"] for bill in box.bills()] == ["refunded"]
 
-    def test_an_empty_answer(self, box: Sandbox) -> None:
-        """Done, and nothing there."""
+    def test_an_empty_response(self, box: Sandbox) -> None:
+        """Done, without a video."""
         box.fault("empty")
-        ended = finish(developer(box), begin(developer(box)))
+        ended = wait_done(developer_client(box), start_video(developer_client(box)))
 
         assert ended.done
         assert (ended.response.generated_videos, ended.error) == (None, None)
         assert ended.response.rai_media_filtered_count is None
 
-    def test_an_unprocessed_video(self, sandbox: Start) -> None:
-        """For a while after the end its file reads PROCESSING, and it cannot be extended."""
+    def test_an_unprocessed_video(self, sandbox: StartSandbox) -> None:
+        """For a while after its end the file reads PROCESSING, and it cannot be extended."""
         box = sandbox(**PENDING)
-        client = developer(box)
-        first = make(client)
+        client = developer_client(box)
+        first = make_video(client)
         before = client.files.get(name=f"files/{file_of(first)}").state
         with pytest.raises(errors.ClientError, match="has been processed") as caught:
-            begin(client, video=first)
+            start_video(client, video=first)
         box.advance(1000)
         after = client.files.get(name=f"files/{file_of(first)}")
 
         assert caught.value.code == 400
         assert (before, after.state) == (types.FileState.PROCESSING, types.FileState.ACTIVE)
-        assert seconds(client.files.download(file=make(client, video=first))) == (15.0, 15.0)
+        assert seconds(client.files.download(file=make_video(client, video=first))) == (15.0, 15.0)
         assert after.download_uri == first.uri
 
     def test_over_the_quota(self, box: Sandbox) -> None:
-        """429 with RetryInfo in the body and Retry-After in the head."""
+        """429 with RetryInfo in the body and a Retry-After header."""
         box.fault("google_429", retry_after=3)
         with pytest.raises(errors.ClientError) as caught:
-            begin(developer(box))
+            start_video(developer_client(box))
 
         details = caught.value.details["error"]["details"]
         assert (caught.value.code, caught.value.status) == (429, "RESOURCE_EXHAUSTED")
@@ -278,38 +288,38 @@ class TestSdk:
         """503."""
         box.fault("google_503", first=1)
         with pytest.raises(errors.ServerError, match="overloaded"):
-            begin(developer(box))
+            start_video(developer_client(box))
 
     def test_a_failed_download(self, box: Sandbox) -> None:
-        """The faults of files strike here."""
+        """The faults of files apply here."""
         box.fault("google_503", on="content")
-        client = developer(box)
+        client = developer_client(box)
         with pytest.raises(errors.ServerError):
-            client.files.download(file=make(client))
+            client.files.download(file=make_video(client))
 
     def test_a_leaked_key(self, box: Sandbox) -> None:
-        """The SDK sends its key on to wherever a redirect leads: the files port notices."""
+        """The SDK sends its key wherever a redirect leads: the files port logs it."""
         box.fault("redirect", on="content")
-        client = developer(box)
+        client = developer_client(box)
         with pytest.raises(errors.ClientError):
-            client.files.download(file=make(client))
+            client.files.download(file=make_video(client))
 
         assert [leak["path"][:6] for leak in box.leaks()] == ["/flow/"]
 
     def test_models(self, box: Sandbox) -> None:
-        """A list and a look at one."""
-        client = developer(box)
+        """A list, and one of its models."""
+        client = developer_client(box)
         names = {model.name for model in client.models.list()}
 
         assert f"models/{FAST}" in names
         assert client.models.get(model=FAST).supported_actions == ["predictLongRunning"]
 
     def test_retired_models(self, box: Sandbox) -> None:
-        """Since some day all are gone."""
+        """With the setting `retired`, all models are gone."""
         box.change(retired=True)
-        client = developer(box)
+        client = developer_client(box)
         with pytest.raises(errors.ClientError, match="is no longer available") as caught:
-            begin(client)
+            start_video(client)
         with pytest.raises(errors.ClientError, match="is no longer available"):
             client.models.get(model=FAST)
 
@@ -317,15 +327,15 @@ class TestSdk:
         assert list(client.models.list()) == []
 
 
-class TestFilms:
-    """What the videos show; rendered for real."""
+class TestVideos:
+    """What the videos show; rendered in full."""
 
-    def test_an_extension_goes_on_from_the_last_picture(self, sandbox: Start) -> None:
-        """One file of 15.0 s: the first clip unchanged, then a film that begins where it ended."""
-        client = developer(sandbox(clip="full", processing_lag=0))
-        first = make(client, prompt="a lion")
-        second = make(client, prompt="it roars", video=first)
-        short, long = (client.files.download(file=each) for each in (first, second))
+    def test_an_extension_continues_from_the_last_frame(self, sandbox: StartSandbox) -> None:
+        """One file of 15.0 s: the first clip unchanged, then one that begins where it ended."""
+        client = developer_client(sandbox(clip="full", processing_lag=0))
+        first = make_video(client, prompt="a lion")
+        second = make_video(client, prompt="it roars", video=first)
+        short, long = (client.files.download(file=frame) for frame in (first, second))
         end, begun, later = (frame(long, number) for number in (191, 192, 300))
 
         assert (seconds(short), seconds(long)) == ((8.0, 8.0), (15.0, 15.0))
@@ -334,26 +344,28 @@ class TestFilms:
         assert difference(end, begun) * 10 < difference(end, later)
         assert end.size == (1280, 720)
 
-    def test_references_are_shown(self, sandbox: Start) -> None:
-        """Each is a small picture in the film."""
-        client = developer(sandbox(clip="full"))
-        made = make(client, aspect_ratio="9:16", reference_images=references("red", "lime", "blue"))
-        shown = frame(client.files.download(file=made), 100).quantize(256).convert("RGB")
-        colours = {colour: count for count, colour in shown.getcolors(1 << 20)}
+    def test_references_are_shown(self, sandbox: StartSandbox) -> None:
+        """Each reference is a small image in the video."""
+        client = developer_client(sandbox(clip="full"))
+        made = make_video(
+            client, aspect_ratio="9:16", reference_images=reference_images("red", "lime", "blue")
+        )
+        image = frame(client.files.download(file=made), 100).quantize(256).convert("RGB")
+        colours = {colour: count for count, colour in image.getcolors(1 << 20)}
 
-        def near(*wanted: int) -> int:
-            close = (sum(map(abs, map(int.__sub__, c, wanted))) < 60 for c in colours)
+        def near(*channels: int) -> int:
+            close = (sum(map(abs, map(int.__sub__, c, channels))) < 60 for c in colours)
             return sum(n for n, yes in zip(colours.values(), close, strict=True) if yes)
 
-        assert shown.size == (720, 1280)
+        assert image.size == (720, 1280)
         assert min(near(255, 0, 0), near(0, 255, 0), near(0, 0, 255)) > 10_000
 
 
 class TestRefusals:
-    """What is wrong is refused in the API's own words, and costs nothing."""
+    """Wrong requests are refused in the API's own texts, and cost nothing."""
 
     @pytest.mark.parametrize(
-        ("said", "told"),
+        ("request_body", "expected_text"),
         [
             (body({"image": {"inlineData": {}}}), "`inlineData` isn't supported by this model."),
             (body({"image": {"imageBytes": "x"}}), "`imageBytes` isn't supported"),
@@ -418,21 +430,21 @@ class TestRefusals:
             (body() | {"parameters": []} | {"instances": [1]}, "`instances` needs to be a list"),
         ],
     )
-    def test_a_wrong_request(self, box: Sandbox, said: Any, told: str) -> None:
+    def test_a_wrong_request(self, box: Sandbox, request_body: Any, expected_text: str) -> None:
         """400 INVALID_ARGUMENT."""
-        answer = post(box, said)
-        error = answer.json()["error"]
+        response = post(box, request_body)
+        error = response.json()["error"]
 
-        assert (answer.status_code, error["code"], error["status"]) == (
+        assert (response.status_code, error["code"], error["status"]) == (
             400,
             400,
             "INVALID_ARGUMENT",
         )
-        assert told in error["message"]
+        assert expected_text in error["message"]
         assert (box.tasks(), box.bills()) == ([], [])
 
     @pytest.mark.parametrize(
-        ("said", "told"),
+        ("request_body", "expected_text"),
         [
             (body(negativePrompt="x"), "`negativePrompt` isn't supported by this model."),
             (body({"referenceImages": []}), "`referenceImages` isn't supported by this model."),
@@ -440,48 +452,48 @@ class TestRefusals:
             (body(resolution="4k"), "4k is not supported"),
         ],
     )
-    def test_what_lite_lacks(self, box: Sandbox, said: Any, told: str) -> None:
-        """Its own limits."""
-        answer = post(box, said, f"/v1beta/models/{LITE}:predictLongRunning")
+    def test_unsupported_by_lite(self, box: Sandbox, request_body: Any, expected_text: str) -> None:
+        """The Lite model has limits of its own."""
+        response = post(box, request_body, f"/v1beta/models/{LITE}:predictLongRunning")
 
-        assert (answer.status_code, told in answer.text) == (400, True)
+        assert (response.status_code, expected_text in response.text) == (400, True)
 
     @pytest.mark.parametrize(
-        ("headers", "status", "told"),
+        ("headers", "status", "expected_text"),
         [
             ({}, 403, "Method doesn't allow unregistered callers"),
             ({"x-goog-api-key": "other"}, 400, "API key not valid."),
             ({"Authorization": "Bearer sandbox-key"}, 403, "unregistered callers"),
         ],
     )
-    def test_who_may_not(
-        self, box: Sandbox, headers: dict[str, str], status: int, told: str
+    def test_missing_and_wrong_keys(
+        self, box: Sandbox, headers: dict[str, str], status: int, expected_text: str
     ) -> None:
-        """Everywhere alike."""
+        """Every path refuses a missing or wrong key alike."""
         paths = (f"/v1beta/models/{FAST}", "/v1beta/files/x", "/v1beta/operations/x")
-        answers = [requests.get(box.url + path, headers=headers, timeout=10) for path in paths]
-        answers.append(post(box, body(), headers=headers))
+        responses = [requests.get(box.url + path, headers=headers, timeout=10) for path in paths]
+        responses.append(post(box, body(), headers=headers))
 
-        assert {answer.status_code for answer in answers} == {status}
-        assert all(told in answer.text for answer in answers)
+        assert {response.status_code for response in responses} == {status}
+        assert all(expected_text in response.text for response in responses)
 
     def test_a_key_in_the_query(self, box: Sandbox) -> None:
-        """It is a key too, and is not kept in the record."""
-        answer = requests.get(f"{box.url}/v1beta/models?key={box.key}", timeout=10)
+        """It is accepted as a key too, and is not logged."""
+        response = requests.get(f"{box.url}/v1beta/models?key={box.key}", timeout=10)
 
-        assert answer.status_code == 200
+        assert response.status_code == 200
         assert box.key not in str(box.requests())
 
     def test_unknown_models(self, box: Sandbox) -> None:
-        """Not found for this version, be it the platform's name or another."""
-        answers = [
+        """Not found for this version: the platform's name and any other."""
+        responses = [
             post(box, body(), f"/{version}/models/veo-3.1-generate-001:predictLongRunning")
             for version in ("v1beta", "v1")
         ]
 
-        assert [answer.status_code for answer in answers] == [404, 404]
-        assert "is not found for API version v1beta, or" in answers[0].text
-        assert "is not found for API version v1, or" in answers[1].text
+        assert [response.status_code for response in responses] == [404, 404]
+        assert "is not found for API version v1beta, or" in responses[0].text
+        assert "is not found for API version v1, or" in responses[1].text
 
     def test_unknown_operations_files_and_addresses(self, box: Sandbox) -> None:
         """404, 403, and a page."""
@@ -494,43 +506,43 @@ class TestRefusals:
 
     def test_too_large(self, box: Sandbox) -> None:
         """A body of more than 20 MiB."""
-        answer = post(box, body({"image": inline(bytes(16 * 1024 * 1024))}))
+        response = post(box, body({"image": inline(bytes(16 * 1024 * 1024))}))
 
-        assert answer.status_code == 400
-        assert "Request payload size exceeds the limit: 20971520 bytes." in answer.text
+        assert response.status_code == 400
+        assert "Request payload size exceeds the limit: 20971520 bytes." in response.text
 
-    def test_no_json(self, box: Sandbox) -> None:
+    def test_invalid_json(self, box: Sandbox) -> None:
         """Half an object."""
-        answer = post(box, None, json=None, data=b"{")
+        response = post(box, None, json=None, data=b"{")
 
-        assert (answer.status_code, "Invalid JSON payload" in answer.text) == (400, True)
+        assert (response.status_code, "Invalid JSON payload" in response.text) == (400, True)
 
-    def test_no_money(self, sandbox: Start) -> None:
+    def test_insufficient_credits(self, sandbox: StartSandbox) -> None:
         """The prepaid credits do not cover it."""
         box = sandbox(balance=0.5)
-        answer = post(box, body())
+        response = post(box, body())
 
-        assert answer.status_code == 429
-        assert "prepayment credits are depleted" in answer.text
+        assert response.status_code == 429
+        assert "prepayment credits are depleted" in response.text
         assert box.tasks() == []
 
 
 class TestWire:
-    """Addresses, files and days."""
+    """Addresses, files and expiry."""
 
     def test_both_versions_and_both_names(self, box: Sandbox) -> None:
         """An operation is found under /v1 too, and by its short name."""
         name = post(box, body(), f"/v1/models/{FAST}:predictLongRunning").json()["name"]
-        finish(developer(box), types.GenerateVideosOperation(name=name))
+        wait_done(developer_client(box), types.GenerateVideosOperation(name=name))
         short = name.partition(f"models/{FAST}/")[2]
-        answers = [get(box, f"/{v}/{n}").json() for v in ("v1", "v1beta") for n in (name, short)]
+        responses = [get(box, f"/{v}/{n}").json() for v in ("v1", "v1beta") for n in (name, short)]
 
-        assert [answer["name"] for answer in answers] == [name] * 4
-        assert all(answer["done"] for answer in answers)
+        assert [response["name"] for response in responses] == [name] * 4
+        assert all(response["done"] for response in responses)
         assert short.startswith("operations/")
 
     def test_two_services_share_v1_models(self, box: Sandbox) -> None:
-        """The key tells whose list is meant."""
+        """The key tells which list is requested."""
         mine = get(box, "/v1/models").json()
         headers = {"Authorization": f"Bearer {box.key}"}
         theirs = requests.get(f"{box.url}/v1/models", headers=headers, timeout=10).json()
@@ -539,9 +551,9 @@ class TestWire:
         assert theirs["object"] == "list"
 
     def test_a_part_of_a_file(self, box: Sandbox) -> None:
-        """Range is honoured; only media is there."""
-        client = developer(box)
-        made = make(client)
+        """Range works; without alt=media there is no download."""
+        client = developer_client(box)
+        made = make_video(client)
         whole = client.files.download(file=made)
         path = f"/v1beta/files/{file_of(made)}:download"
         part = get(box, f"{path}?alt=media", headers={"Range": "bytes=100-"})
@@ -565,16 +577,16 @@ class TestWire:
     def test_prices(
         self, box: Sandbox, model: str, parameters: dict[str, Any], amount: float
     ) -> None:
-        """A second of each model and resolution."""
-        answer = post(box, body(**parameters), f"/v1beta/models/{model}:predictLongRunning")
-        name = answer.json()["name"]
+        """The price per second of each model and resolution."""
+        response = post(box, body(**parameters), f"/v1beta/models/{model}:predictLongRunning")
+        name = response.json()["name"]
 
         assert [(bill["task"], bill["amount"]) for bill in box.bills()] == [(name, amount)]
 
-    def test_two_days(self, box: Sandbox) -> None:
+    def test_a_file_expires_after_two_days(self, box: Sandbox) -> None:
         """Then the file is gone, and cannot be extended any more."""
-        client = developer(box)
-        made = make(client)
+        client = developer_client(box)
+        made = make_video(client)
         path = f"/v1beta/files/{file_of(made)}"
         box.advance(2 * DAY - 10)
         before = get(box, path).status_code
@@ -584,10 +596,12 @@ class TestWire:
         assert get(box, f"{path}:download?alt=media").status_code == 403
         assert post(box, body({"video": {"uri": made.uri}})).status_code == 403
 
-    def test_two_days_anew(self, sandbox: Start, tmp_path: Path) -> None:
-        """An extension starts the days of its source again, for a later sandbox too."""
+    def test_an_extension_restarts_the_two_days(
+        self, sandbox: StartSandbox, tmp_path: Path
+    ) -> None:
+        """An extension restarts the retention of its source, for a later sandbox too."""
         box = sandbox(tmp_path / "home", processing_lag=0)
-        made = make(developer(box))
+        made = make_video(developer_client(box))
         box.advance(2 * DAY - 100)
         assert post(box, body({"video": {"uri": made.uri}})).status_code == 200
         box.advance(DAY)
@@ -599,18 +613,18 @@ class TestWire:
         assert get(later, f"/v1beta/files/{file_of(made)}").status_code == 403
 
     def test_the_ratio_of_an_extension(self, box: Sandbox) -> None:
-        """A video of 9:16 is only extended if 9:16 is asked for."""
-        client = developer(box)
-        tall = make(client, aspect_ratio="9:16")
+        """A 9:16 video is only extended if 9:16 is requested."""
+        client = developer_client(box)
+        tall = make_video(client, aspect_ratio="9:16")
         with pytest.raises(errors.ClientError, match="must be 16:9, but got: 9:16"):
-            begin(client, video=tall)
+            start_video(client, video=tall)
 
-        assert make(client, video=tall, aspect_ratio="9:16").uri
+        assert make_video(client, video=tall, aspect_ratio="9:16").uri
 
-    def test_extensions_that_do_not_go(self, box: Sandbox) -> None:
+    def test_refused_extensions(self, box: Sandbox) -> None:
         """In 1080p, of a 1080p video, of another length, with a frame."""
-        client = developer(box)
-        small, large = make(client), make(client, resolution="1080p")
+        client = developer_client(box)
+        small, large = make_video(client), make_video(client, resolution="1080p")
         changes: list[tuple[Any, dict[str, Any]]] = [
             ({"video": {"uri": small.uri}}, {"resolution": "1080p"}),
             ({"video": {"uri": large.uri}}, {}),
@@ -618,14 +632,14 @@ class TestWire:
             ({"video": {"uri": small.uri}, "image": inline()}, {}),
             ({"video": {"uri": small.uri}, "prompt": ""}, {}),
         ]
-        answers = [post(box, body(instance, **more)) for instance, more in changes]
+        responses = [post(box, body(instance, **more)) for instance, more in changes]
 
-        assert [answer.status_code for answer in answers] == [400] * 5
+        assert [response.status_code for response in responses] == [400] * 5
         assert len(box.tasks()) == 2
 
     @pytest.mark.parametrize(("length", "taken"), [(141.0, True), (148.0, False)])
     def test_the_longest_extension(self, length: float, taken: bool) -> None:
-        """What is longer than 141 s is not extended."""
+        """A video longer than 141 s is not extended."""
         extra = {"ratio": "16:9", "resolution": "720p", "length": length}
         order = Order("gemini", "gemini", "x", FAST, "x", ClipSpec("x", 2, 2), 1, extra=extra)
         source = Task(1, order, 0.0, 0.0, Outcome(), "file")
@@ -636,36 +650,36 @@ class TestWire:
                 check_source(VideoRequest("x"), source)
 
     def test_a_running_video_has_no_file(self, box: Sandbox) -> None:
-        """Not yet, and never if it fails."""
+        """Not while it runs, and never if it fails."""
         box.fault("failed", match="tiger")
         box.change(latency=1000)
-        begin(developer(box))
-        begin(developer(box), prompt="tiger")
+        start_video(developer_client(box))
+        start_video(developer_client(box), prompt="tiger")
         files = [task.file for task in box._core.tasks.list_tasks()]
         box.advance(500)
         early = [get(box, f"/v1beta/files/{file}").status_code for file in files]
         box.advance(500)
-        finish(developer(box), types.GenerateVideosOperation(name=box.tasks()[0]["task"]))
+        wait_done(developer_client(box), types.GenerateVideosOperation(name=box.tasks()[0]["task"]))
         late = [get(box, f"/v1beta/files/{file}").status_code for file in files]
 
         assert (early, late) == ([403, 403], [200, 403])
 
     def test_short_names_of_files(self, box: Sandbox) -> None:
         """A file may be named without its host."""
-        name = f"files/{file_of(make(developer(box)))}"
+        name = f"files/{file_of(make_video(developer_client(box)))}"
 
         assert post(box, body({"video": {"uri": name}})).status_code == 200
 
     def test_the_raw_words_of_references(self, box: Sandbox) -> None:
-        """The documents write `asset` small; 9:16 is taken, as the newer ones have it."""
+        """The documents write `asset` in lower case; 9:16 is accepted, as newer ones say."""
         reference = {"image": inline(), "referenceType": "asset"}
 
         assert post(box, body({"referenceImages": [reference]}, aspectRatio="9:16")).ok
 
     def test_an_operation_that_never_ends(self, box: Sandbox) -> None:
-        """It runs until it is forgotten, and costs nothing."""
+        """It runs until its retention is over, and costs nothing."""
         box.fault("never_finishes")
-        name = begin(developer(box)).name
+        name = start_video(developer_client(box)).name
         box.advance(2 * DAY - 1)
         running = get(box, f"/v1beta/{name}").json()
         box.advance(1)
@@ -674,9 +688,9 @@ class TestWire:
         assert get(box, f"/v1beta/{name}").status_code == 404
         assert [bill["state"] for bill in box.bills()] == ["refunded"]
 
-    def test_chance(self, sandbox: Start) -> None:
-        """Failures that chance decides are told in this API's words."""
+    def test_random_failures(self, sandbox: StartSandbox) -> None:
+        """Failures by the failure rate are worded as by this API."""
         box = sandbox(fail_rate=1.0)
-        ended = finish(developer(box), begin(developer(box)))
+        ended = wait_done(developer_client(box), start_video(developer_client(box)))
 
         assert ended.error["code"] == 13

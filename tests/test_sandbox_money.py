@@ -4,16 +4,16 @@ import threading
 
 import pytest
 import requests
-from sandbox_api import Api, Start
+from sandbox_api import Api, StartSandbox
 
 
 class TestMoney:
-    """What is charged, seen from outside."""
+    """What is charged."""
 
-    def test_completed_is_charged_without_a_poll(self, sandbox: Start) -> None:
+    def test_completed_is_charged_without_a_poll(self, sandbox: StartSandbox) -> None:
         """The bill follows the clock, not the client."""
         box = sandbox(latency=100)
-        task = Api(box).text("veo-3.1")
+        task = Api(box).create_from_text("veo-3.1")
         during = box.bills()
         box.advance(101)
         [bill] = requests.get(f"{box.url}/sandbox/bills", timeout=10).json()
@@ -24,10 +24,10 @@ class TestMoney:
             bill[name] for name in ("task", "route", "model", "amount", "state")
         )
 
-    def test_the_balance_dips_while_a_task_runs(self, sandbox: Start) -> None:
-        """Held at create, given back on failure; told in quota to the system token alone."""
+    def test_the_balance_dips_while_a_task_runs(self, sandbox: StartSandbox) -> None:
+        """Held at create, refunded on failure; shown as quota to the system token only."""
         box = sandbox(latency=100, balance=2, fail_rate=1.0)
-        Api(box).text("veo-3.1")
+        Api(box).create_from_text("veo-3.1")
 
         def quota(token: str) -> requests.Response:
             headers = {"Authorization": token}
@@ -43,7 +43,7 @@ class TestMoney:
         assert quota(box.key).status_code == 401
 
     @pytest.mark.parametrize(
-        ("profile", "model", "status", "told"),
+        ("profile", "model", "status", "expected_text"),
         [
             ("capture-2025-11", "veo-3.1", 403, "insufficient_user_quota"),
             ("docs", "veo-3.1", 402, "insufficient_balance"),
@@ -51,21 +51,21 @@ class TestMoney:
             ("openai", "sora-2", 429, "insufficient_quota"),
         ],
     )
-    def test_an_empty_account_is_told(
-        self, sandbox: Start, profile: str, model: str, status: int, told: str
+    def test_an_empty_account_is_refused(
+        self, sandbox: StartSandbox, profile: str, model: str, status: int, expected_text: str
     ) -> None:
-        """Each dress has its own way to say it; nothing is made."""
+        """Each profile has its own error; nothing is made."""
         box = sandbox(profile=profile, balance=0.05)
-        answer = Api(box).post({"model": model, "prompt": "lion"})
+        response = Api(box).post({"model": model, "prompt": "lion"})
 
-        assert status == answer.status_code
-        assert told in answer.text
+        assert status == response.status_code
+        assert expected_text in response.text
         assert box.tasks() == []
 
-    def test_many_at_once_are_each_paid_once(self, sandbox: Start) -> None:
+    def test_many_at_once_are_each_paid_once(self, sandbox: StartSandbox) -> None:
         """Concurrent creates neither share an id nor lose a bill."""
         box = sandbox(balance=1000)
-        threads = [threading.Thread(target=Api(box).text) for _ in range(12)]
+        threads = [threading.Thread(target=Api(box).create_from_text) for _ in range(12)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -1,18 +1,18 @@
-"""The sandbox's official-forward route, as new-api answers it."""
+"""The sandbox's official-forward route, as new-api responds."""
 
 import json
 from typing import Any
 
 import pytest
-from sandbox_api import Api, Start, finished
+from sandbox_api import Api, StartSandbox, wait_finished
 
 OFFICIAL = "veo-3.1-fast-generate-preview"
 
 
 class TestOfficial:
-    """The official-forward route, as new-api answers it."""
+    """The official-forward route."""
 
-    def test_a_task_from_queued_to_bytes(self, sandbox: Start) -> None:
+    def test_a_task_from_queued_to_bytes(self, sandbox: StartSandbox) -> None:
         """`task_` id twice, progress 0, 50, 100, never an address."""
         box = sandbox(profile="official", latency=100, content_lag=4)
         api = Api(box)
@@ -21,7 +21,7 @@ class TestOfficial:
         box.advance(50)
         running = api.get(f"/v1/videos/{task}").json()
         box.advance(50)
-        done = finished(api, task)
+        done = wait_finished(api, task)
         soon = api.get(f"/v1/videos/{task}/content")
         box.advance(4)
         then = api.get(f"/v1/videos/{task}/content")
@@ -34,11 +34,11 @@ class TestOfficial:
         assert (soon.status_code, then.status_code) == (400, 200)
         assert then.content[4:8] == b"ftyp"
 
-    def test_the_compatibility_poll_has_an_envelope(self, sandbox: Start) -> None:
+    def test_the_compatibility_poll_has_an_envelope(self, sandbox: StartSandbox) -> None:
         """new-api's TaskDto: capitals, a percentage as text, the address of `/content`."""
         box = sandbox(profile="official")
-        task = Api(box).text(OFFICIAL)
-        finished(Api(box), task)
+        task = Api(box).create_from_text(OFFICIAL)
+        wait_finished(Api(box), task)
         body = Api(box).get(f"/v1/video/generations/{task}").json()
 
         assert body["code"] == "success"
@@ -47,14 +47,14 @@ class TestOfficial:
         )
         assert body["data"]["result_url"].endswith(f"/v1/videos/{task}/content")
 
-    def test_a_number_of_seconds_is_refused_with_the_go_text(self, sandbox: Start) -> None:
+    def test_a_number_of_seconds_is_refused_with_the_go_text(self, sandbox: StartSandbox) -> None:
         """The gateway's struct takes a string."""
-        answer = Api(sandbox(profile="official")).post(
+        response = Api(sandbox(profile="official")).post(
             {"model": OFFICIAL, "prompt": "x", "seconds": 8}
         )
 
-        assert (answer.status_code, answer.json()["code"]) == (400, "parse_request_failed")
-        assert "cannot unmarshal number into Go struct field" in answer.json()["message"]
+        assert (response.status_code, response.json()["code"]) == (400, "parse_request_failed")
+        assert "cannot unmarshal number into Go struct field" in response.json()["message"]
 
     @pytest.mark.parametrize(
         ("body", "seconds", "size"),
@@ -71,21 +71,21 @@ class TestOfficial:
         ],
     )
     def test_precedence(
-        self, sandbox: Start, body: dict[str, Any], seconds: int, size: str
+        self, sandbox: StartSandbox, body: dict[str, Any], seconds: int, size: str
     ) -> None:
-        """metadata, then seconds and size, then 4 s at 720p, 16:9; the rest is not looked at."""
+        """metadata, then seconds and size, then 4 s at 720p, 16:9; the rest is ignored."""
         box = sandbox(profile="official", latency=100)
-        Api(box).text(OFFICIAL, **body)
+        Api(box).create_from_text(OFFICIAL, **body)
         [task] = box.tasks()
 
         assert (seconds, size) == (task["request"]["seconds"], task["request"]["size"])
 
-    def test_a_form_folds_unknown_fields_into_metadata(self, sandbox: Start) -> None:
-        """What JSON ignores at the top, a form may say; `metadata` as text is read too."""
+    def test_a_form_folds_unknown_fields_into_metadata(self, sandbox: StartSandbox) -> None:
+        """A form may have at the top what JSON ignores there; `metadata` as text is parsed too."""
         box = sandbox(profile="official", latency=100)
         api = Api(box)
-        api.form(model=OFFICIAL, prompt="x", durationSeconds="8", resolution="1080p")
-        api.form(
+        api.post_form(model=OFFICIAL, prompt="x", durationSeconds="8", resolution="1080p")
+        api.post_form(
             model=OFFICIAL, prompt="x", metadata='{"durationSeconds": 6, "aspectRatio": "9:16"}'
         )
 
@@ -108,25 +108,27 @@ class TestOfficial:
             {"images": ["https://example.com/a.jpg"]},
         ],
     )
-    def test_what_it_cannot_make_is_refused(self, sandbox: Start, body: dict[str, Any]) -> None:
+    def test_unsupported_combinations_are_refused(
+        self, sandbox: StartSandbox, body: dict[str, Any]
+    ) -> None:
         """400 with a code, before anything is held."""
         box = sandbox(profile="official")
-        answer = Api(box).post({"model": OFFICIAL, "prompt": "x", **body})
+        response = Api(box).post({"model": OFFICIAL, "prompt": "x", **body})
 
-        assert answer.status_code == 400
-        assert {"code", "message", "data"} == answer.json().keys()
+        assert response.status_code == 400
+        assert {"code", "message", "data"} == response.json().keys()
         assert box.tasks() == []
 
-    def test_a_legacy_model_has_no_channel(self, sandbox: Start) -> None:
-        """503 model_not_found: looks like an outage, is none."""
-        answer = Api(sandbox(profile="official")).post({"model": "veo-3.1", "prompt": "x"})
+    def test_a_legacy_model_has_no_channel(self, sandbox: StartSandbox) -> None:
+        """503 model_not_found: looks like an outage, but is not."""
+        response = Api(sandbox(profile="official")).post({"model": "veo-3.1", "prompt": "x"})
 
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_not_found")
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "model_not_found")
 
-    def test_its_models_answer_so_beside_the_legacy_ones(self, sandbox: Start) -> None:
-        """In the default profile too a preview model is served by the official route."""
+    def test_its_models_are_served_in_the_default_profile(self, sandbox: StartSandbox) -> None:
+        """In the default profile too, the official route serves a preview model."""
         box = sandbox()
-        task = Api(box).text(OFFICIAL)
+        task = Api(box).create_from_text(OFFICIAL)
 
         assert task.startswith("task_")
         assert box.tasks()[0]["profile"] == "official"

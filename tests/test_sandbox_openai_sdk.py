@@ -1,4 +1,4 @@
-"""OpenAI's own client drives the sandbox's `openai` profile: an independent judge of that wire."""
+"""OpenAI's own client on the sandbox's `openai` profile: an independent check of that wire."""
 
 import base64
 import io
@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import openai
 import pytest
-from sandbox_api import Start, picture
+from sandbox_api import StartSandbox, make_image
 
 from veo_sandbox import Sandbox
 
@@ -23,17 +23,17 @@ def connect() -> Iterator[Connect]:
     clients: list[openai.OpenAI] = []
 
     def client(box: Sandbox, key: str | None = None) -> openai.OpenAI:
-        made = openai.OpenAI(base_url=f"{box.url}/v1", api_key=key or box.key, max_retries=0)
-        clients.append(made)
-        return made
+        new_client = openai.OpenAI(base_url=f"{box.url}/v1", api_key=key or box.key, max_retries=0)
+        clients.append(new_client)
+        return new_client
 
     yield client
-    for made in clients:
-        made.close()
+    for new_client in clients:
+        new_client.close()
 
 
-def test_create_poll_download(sandbox: Start, connect: Connect, tmp_path: Path) -> None:
-    """From prompt to file with the client's own verbs."""
+def test_create_poll_download(sandbox: StartSandbox, connect: Connect, tmp_path: Path) -> None:
+    """From prompt to file with the client's own methods."""
     box = sandbox(profile="openai", latency=0.3)
     client = connect(box)
     queued = client.videos.create(prompt="a lion", model="sora-2", seconds="8", size="1280x720")
@@ -56,26 +56,26 @@ def test_create_poll_download(sandbox: Start, connect: Connect, tmp_path: Path) 
     assert [(bill["amount"], bill["state"]) for bill in box.bills()] == [(0.8, "charged")]
 
 
-def test_defaults_are_openais(sandbox: Start, connect: Connect) -> None:
-    """Nothing but a prompt: sora-2, 4 s, 720x1280."""
+def test_defaults_are_openais(sandbox: StartSandbox, connect: Connect) -> None:
+    """A prompt alone: sora-2, 4 s, 720x1280."""
     video = connect(sandbox(profile="openai")).videos.create(prompt="a lion")
 
     assert (video.model, video.seconds, video.size) == ("sora-2", "4", "720x1280")
 
 
-def test_create_and_poll(sandbox: Start, connect: Connect) -> None:
-    """One call that waits."""
+def test_create_and_poll(sandbox: StartSandbox, connect: Connect) -> None:
+    """One blocking method."""
     client = connect(sandbox(profile="openai"))
     video = client.videos.create_and_poll(prompt="a lion", poll_interval_ms=20)
 
     assert video.status == "completed"
 
 
-def test_a_reference_as_file(sandbox: Start, connect: Connect) -> None:
-    """One file is one picture."""
+def test_a_reference_as_file(sandbox: StartSandbox, connect: Connect) -> None:
+    """One file is one image."""
     box = sandbox(profile="openai")
     connect(box).videos.create(
-        prompt="x", model="veo-3.1-fl", input_reference=("a.png", picture(), "image/png")
+        prompt="x", model="veo-3.1-fl", input_reference=("a.png", make_image(), "image/png")
     )
     [task] = box.tasks()
 
@@ -83,10 +83,10 @@ def test_a_reference_as_file(sandbox: Start, connect: Connect) -> None:
     assert task["request"]["size"] == "720x1280"
 
 
-def test_a_reference_as_object(sandbox: Start, connect: Connect) -> None:
+def test_a_reference_as_object(sandbox: StartSandbox, connect: Connect) -> None:
     """A data URI as form fields; the client's own argument refuses its documented dict."""
     box = sandbox(profile="openai")
-    uri = f"data:image/png;base64,{base64.b64encode(picture()).decode()}"
+    uri = f"data:image/png;base64,{base64.b64encode(make_image()).decode()}"
     reference = {"input_reference": {"image_url": uri}}
     connect(box).videos.create(prompt="x", extra_body=reference)
     [task] = box.tasks()
@@ -94,10 +94,10 @@ def test_a_reference_as_object(sandbox: Start, connect: Connect) -> None:
     assert [image["content_type"] for image in task["request"]["images"]] == ["image/png"]
 
 
-def test_two_references(sandbox: Start, connect: Connect) -> None:
+def test_two_references(sandbox: StartSandbox, connect: Connect) -> None:
     """The client names them `input_reference[]`."""
     box = sandbox(profile="openai")
-    files = [("a.png", picture(), "image/png"), ("b.jpg", picture("JPEG"), "image/jpeg")]
+    files = [("a.png", make_image(), "image/png"), ("b.jpg", make_image("JPEG"), "image/jpeg")]
     connect(box).videos.create(prompt="x", model="veo-3.1-fl", input_reference=files)  # type: ignore[arg-type]
     [task] = box.tasks()
     [sent] = box.requests()
@@ -106,7 +106,7 @@ def test_two_references(sandbox: Start, connect: Connect) -> None:
     assert {file["name"] for file in sent["files"]} == {"input_reference[]"}
 
 
-def test_a_failed_task_has_an_error(sandbox: Start, connect: Connect) -> None:
+def test_a_failed_task_has_an_error(sandbox: StartSandbox, connect: Connect) -> None:
     """No exception: a video with status failed, code and message."""
     box = sandbox(profile="openai")
     box.fault("moderated")
@@ -117,8 +117,8 @@ def test_a_failed_task_has_an_error(sandbox: Start, connect: Connect) -> None:
     assert video.error.code == "content_policy_violation"
 
 
-def test_typed_errors(sandbox: Start, connect: Connect) -> None:
-    """Each refusal arrives as the client's own class, with code and parameter."""
+def test_typed_errors(sandbox: StartSandbox, connect: Connect) -> None:
+    """Each refusal is raised as the client's own class, with code and parameter."""
     box = sandbox(profile="openai", balance=0)
     client = connect(box)
 
@@ -151,9 +151,9 @@ def test_typed_errors(sandbox: Start, connect: Connect) -> None:
     ],
 )
 def test_faults_arrive_as_errors(
-    sandbox: Start, connect: Connect, fault: str, error: type[openai.APIError]
+    sandbox: StartSandbox, connect: Connect, fault: str, error: type[openai.APIError]
 ) -> None:
-    """The client sees what a real outage would show it."""
+    """The client raises what a real outage would make it raise."""
     box = sandbox(profile="openai")
     box.fault(fault, on="create")
 
@@ -161,8 +161,8 @@ def test_faults_arrive_as_errors(
         connect(box).videos.create(prompt="x")
 
 
-def test_a_client_that_retries_is_billed_twice(sandbox: Start, connect: Connect) -> None:
-    """The dropped answer's task is orphaned: exactly what the bills are there to show."""
+def test_a_client_that_retries_is_billed_twice(sandbox: StartSandbox, connect: Connect) -> None:
+    """The task of the dropped response is orphaned: the bills show it."""
     box = sandbox(profile="openai")
     box.fault("drop_answer", first=1)
     client = connect(box).with_options(max_retries=2)
@@ -173,7 +173,7 @@ def test_a_client_that_retries_is_billed_twice(sandbox: Start, connect: Connect)
     assert [bill["state"] for bill in box.bills()] == ["charged", "charged"]
 
 
-def test_not_ready_is_told(sandbox: Start, connect: Connect) -> None:
+def test_content_that_is_not_ready(sandbox: StartSandbox, connect: Connect) -> None:
     """Content of a running task is a 404 with a hint."""
     box = sandbox(profile="openai", latency=100)
     client = connect(box)
@@ -183,8 +183,8 @@ def test_not_ready_is_told(sandbox: Start, connect: Connect) -> None:
         client.videos.download_content(video.id)
 
 
-def test_the_bytes_are_a_video(sandbox: Start, connect: Connect) -> None:
-    """Read into memory, too."""
+def test_the_bytes_are_a_video(sandbox: StartSandbox, connect: Connect) -> None:
+    """Read into memory."""
     client = connect(sandbox(profile="openai"))
     video = client.videos.create_and_poll(prompt="x", poll_interval_ms=20)
 

@@ -1,4 +1,4 @@
-"""The Agent Platform wire of the sandbox: Google's own SDK on it, and plain HTTP."""
+"""The Agent Platform wire of the sandbox, through Google's own SDK and plain HTTP."""
 
 import base64
 import io
@@ -11,8 +11,17 @@ import requests
 from google import genai
 from google.genai import errors, types
 from google.oauth2.credentials import Credentials
-from google_sdk import FAST, PLATFORM_FAST, asked, begin, finish, image, make, references
-from sandbox_api import Start, picture
+from google_sdk import (
+    FAST,
+    PLATFORM_FAST,
+    list_requests,
+    make_video,
+    reference_images,
+    small_image,
+    start_video,
+    wait_done,
+)
+from sandbox_api import StartSandbox, make_image
 
 from veo_sandbox import Sandbox
 
@@ -22,21 +31,21 @@ CREATE = f"/v1beta1/{MODEL}:predictLongRunning"
 
 
 @pytest.fixture
-def box(sandbox: Start) -> Sandbox:
+def box(sandbox: StartSandbox) -> Sandbox:
     """A sandbox."""
     return sandbox()
 
 
 @pytest.fixture
 def express(box: Sandbox) -> genai.Client:
-    """A client with an express key."""
+    """Return a client with an express key."""
     http = types.HttpOptions(base_url=box.url)
     return genai.Client(vertexai=True, api_key=box.key, http_options=http)
 
 
 @pytest.fixture
 def project(box: Sandbox) -> genai.Client:
-    """A client with a project's credentials."""
+    """Return a client with a project's credentials."""
     return genai.Client(
         vertexai=True,
         project="p",
@@ -61,86 +70,89 @@ def stored(box: Sandbox, uri: str, query: str = "alt=media", **headers: str) -> 
 
 
 def bearer(box: Sandbox) -> dict[str, str]:
-    """The header of an access token."""
+    """Return the header of an access token."""
     return {"Authorization": f"Bearer {box.key}"}
 
 
 def seconds(data: bytes) -> float:
-    """The length of a file."""
+    """Return the length of a file."""
     with av.open(io.BytesIO(data)) as film:
         stream = film.streams.video[0]
         return round(float(stream.duration * stream.time_base), 1)
 
 
 class TestSdk:
-    """What google-genai 2.34 sends is understood, and what it gets it reads."""
+    """The sandbox understands what google-genai 2.34 sends, and the SDK reads its responses."""
 
     def test_an_express_key(self, box: Sandbox, express: genai.Client) -> None:
-        """The bytes come within the answer, each time they are asked for; paths as captured."""
-        begun = begin(express, PLATFORM_FAST, seed=7, generate_audio=True, duration_seconds=4)
-        ended = finish(express, begun)
+        """Each poll response has the bytes; paths as captured."""
+        begun = start_video(express, PLATFORM_FAST, seed=7, generate_audio=True, duration_seconds=4)
+        ended = wait_done(express, begun)
         made = ended.response.generated_videos[0].video
         again = express.operations.get(ended).response.generated_videos[0].video
-        paths = [path for path, _ in asked(box)]
+        paths = [path for path, _ in list_requests(box)]
 
         assert (made.video_bytes[4:8], made.mime_type, made.uri) == (b"ftyp", "video/mp4", None)
         assert again.video_bytes == made.video_bytes
         assert paths[0] == CREATE
         assert set(paths[1:]) == {f"/v1beta1/{begun.name.partition('/operations/')[0]}:{FETCH}"}
-        assert dict(asked(box))[CREATE] == {
+        assert dict(list_requests(box))[CREATE] == {
             "instances": [{"prompt": "lion"}],
             "parameters": {"seed": 7, "generateAudio": True, "durationSeconds": 4},
         }
         assert {entry["status"] for entry in box.requests()} == {200}
 
     def test_credentials(self, box: Sandbox, project: genai.Client) -> None:
-        """A project's token does as well."""
-        assert make(project, PLATFORM_FAST).video_bytes[4:8] == b"ftyp"
+        """A project's token works too."""
+        assert make_video(project, PLATFORM_FAST).video_bytes[4:8] == b"ftyp"
         assert {entry["status"] for entry in box.requests()} == {200}
 
-    def test_pictures(self, box: Sandbox, express: genai.Client) -> None:
+    def test_images(self, box: Sandbox, express: genai.Client) -> None:
         """Frames, and in another request references."""
-        make(express, PLATFORM_FAST, image=image("red"), last_frame=image("blue"))
-        make(express, PLATFORM_FAST, reference_images=references("red", "lime"))
-        bodies = [said for path, said in asked(box) if path == CREATE]
+        make_video(express, PLATFORM_FAST, image=small_image("red"), last_frame=small_image("blue"))
+        make_video(express, PLATFORM_FAST, reference_images=reference_images("red", "lime"))
+        bodies = [body for path, body in list_requests(box) if path == CREATE]
 
         assert list(bodies[0]["instances"][0]) == ["prompt", "image", "lastFrame"]
         assert len(bodies[1]["instances"][0]["referenceImages"]) == 2
 
     def test_bills(self, box: Sandbox, express: genai.Client) -> None:
-        """Per second, under the operation's name."""
-        name = finish(express, begin(express, PLATFORM_FAST, resolution="1080p")).name
+        """Priced per second, under the operation's name."""
+        name = wait_done(express, start_video(express, PLATFORM_FAST, resolution="1080p")).name
 
         assert [(b["task"], b["route"], b["amount"], b["state"]) for b in box.bills()] == [
             (name, "vertex", 0.96, "charged")
         ]
 
     def test_a_failure(self, box: Sandbox, express: genai.Client) -> None:
-        """In `error`, without an exception."""
+        """Reported in `error`, without an exception."""
         box.fault("refused_late")
-        ended = finish(express, begin(express, PLATFORM_FAST))
+        ended = wait_done(express, start_video(express, PLATFORM_FAST))
 
         assert ended.error["code"] == 3
         assert [bill["state"] for bill in box.bills()] == ["refunded"]
 
     def test_a_filtered_video(self, box: Sandbox, express: genai.Client) -> None:
-        """A count and a reason at the level of the response."""
+        """A count and a reason as members of the response."""
         box.fault("filtered", message="no likeness")
-        response = finish(express, begin(express, PLATFORM_FAST)).response
+        response = wait_done(express, start_video(express, PLATFORM_FAST)).response
 
         assert response.generated_videos is None
         assert response.rai_media_filtered_count == 1
         assert response.rai_media_filtered_reasons == ["no likeness"]
 
-    def test_an_empty_answer(self, box: Sandbox, express: genai.Client) -> None:
-        """Done, and nothing there."""
+    def test_an_empty_response(self, box: Sandbox, express: genai.Client) -> None:
+        """Done, without a video."""
         box.fault("empty")
 
-        assert finish(express, begin(express, PLATFORM_FAST)).response.generated_videos is None
+        assert (
+            wait_done(express, start_video(express, PLATFORM_FAST)).response.generated_videos
+            is None
+        )
 
     def test_storage(self, box: Sandbox, project: genai.Client) -> None:
-        """The address is in the folder that was asked for."""
-        made = make(project, PLATFORM_FAST, output_gcs_uri="gs://films/lions/")
+        """The address is in the requested folder."""
+        made = make_video(project, PLATFORM_FAST, output_gcs_uri="gs://films/lions/")
         data = stored(box, made.uri, **bearer(box))
 
         assert re.fullmatch(r"gs://films/lions/[0-9a-f-]{36}/sample_0\.mp4", made.uri)
@@ -148,29 +160,29 @@ class TestSdk:
         assert data.content[4:8] == b"ftyp"
 
     def test_extension_of_bytes(self, box: Sandbox, express: genai.Client) -> None:
-        """The SDK sends the bytes that it got."""
-        first = make(express, PLATFORM_FAST)
-        longer = make(express, PLATFORM_FAST, video=first)
+        """The SDK sends the bytes that it received."""
+        first = make_video(express, PLATFORM_FAST)
+        longer = make_video(express, PLATFORM_FAST, video=first)
 
         assert seconds(longer.video_bytes) == 15.0
         assert [bill["amount"] for bill in box.bills()] == [0.8, 0.7]
 
     def test_extension_of_an_object(self, box: Sandbox, project: genai.Client) -> None:
-        """The SDK sends the address that it got."""
-        first = make(project, PLATFORM_FAST, output_gcs_uri="gs://films")
+        """The SDK sends the address that it received."""
+        first = make_video(project, PLATFORM_FAST, output_gcs_uri="gs://films")
         first.mime_type = "video/mp4"
-        longer = make(project, PLATFORM_FAST, video=first)
+        longer = make_video(project, PLATFORM_FAST, video=first)
 
         assert seconds(longer.video_bytes) == 15.0
 
     def test_a_model(self, express: genai.Client) -> None:
-        """A look at one, unbilled."""
+        """One model; the request is not billed."""
         assert express.models.get(model=PLATFORM_FAST).name == MODEL
 
     def test_unknown_models(self, express: genai.Client) -> None:
-        """The Developer API's names are none here."""
+        """The Developer API's names are unknown here."""
         with pytest.raises(errors.ClientError, match="was not found or your project") as caught:
-            begin(express, FAST)
+            start_video(express, FAST)
 
         assert caught.value.code == 404
 
@@ -182,7 +194,7 @@ class TestWire:
     """Plain HTTP."""
 
     def test_a_named_project(self, box: Sandbox) -> None:
-        """Its operations bear its name; while one runs, `done` is not said."""
+        """Its operations contain its name; while one runs, `done` is absent."""
         box.change(latency=1000)
         begun = post(box, f"/v1/{PLACE}:predictLongRunning", {"instances": [{"prompt": "x"}]})
         name = begun.json()["name"]
@@ -198,24 +210,24 @@ class TestWire:
             assert post(box, f"/v1/{PLACE}:{FETCH}", body).status_code == 404
 
     @pytest.mark.parametrize(
-        ("headers", "status", "told"),
+        ("headers", "status", "expected_text"),
         [
             ({"x": "y"}, 401, "invalid authentication credentials"),
             ({"Authorization": "Bearer other"}, 401, "UNAUTHENTICATED"),
             ({"x-goog-api-key": "other"}, 400, "API key not valid."),
         ],
     )
-    def test_who_may_not(
-        self, box: Sandbox, headers: dict[str, str], status: int, told: str
+    def test_missing_and_wrong_keys(
+        self, box: Sandbox, headers: dict[str, str], status: int, expected_text: str
     ) -> None:
-        """Each in its own words."""
-        answers = [post(box, path, {}, **headers) for path in (CREATE, f"/v1/{PLACE}:{FETCH}")]
+        """Each kind of wrong key has its own text."""
+        responses = [post(box, path, {}, **headers) for path in (CREATE, f"/v1/{PLACE}:{FETCH}")]
 
-        assert {answer.status_code for answer in answers} == {status}
-        assert all(told in answer.text for answer in answers)
+        assert {response.status_code for response in responses} == {status}
+        assert all(expected_text in response.text for response in responses)
 
     @pytest.mark.parametrize(
-        ("instance", "parameters", "told"),
+        ("instance", "parameters", "expected_text"),
         [
             ({"video": {"uri": "x"}}, {}, "`uri` isn't supported"),
             ({"video": {"gcsUri": "gs://a/b/sample_0.mp4"}}, {}, "that has been processed."),
@@ -225,18 +237,20 @@ class TestWire:
             ({"lastFrame": None}, {}, "`lastFrame` needs to be an object."),
         ],
     )
-    def test_a_wrong_request(self, box: Sandbox, instance: Any, parameters: Any, told: str) -> None:
-        """400, nothing begun."""
+    def test_a_wrong_request(
+        self, box: Sandbox, instance: Any, parameters: Any, expected_text: str
+    ) -> None:
+        """400, and nothing is started."""
         body = {"instances": [{"prompt": "x"} | instance], "parameters": parameters}
-        answer = post(box, CREATE, body)
+        response = post(box, CREATE, body)
 
-        assert (answer.status_code, told in answer.text) == (400, True)
+        assert (response.status_code, expected_text in response.text) == (400, True)
         assert box.tasks() == []
 
     @pytest.mark.parametrize("persons", ["allow_all", "allow_adult", "dont_allow"])
-    def test_what_only_this_api_takes(self, box: Sandbox, persons: str) -> None:
+    def test_parameters_of_this_api_only(self, box: Sandbox, persons: str) -> None:
         """Every documented parameter, and labels."""
-        picture_ = base64.b64encode(picture()).decode()
+        picture_ = base64.b64encode(make_image()).decode()
         body = {
             "instances": [
                 {"prompt": "x", "image": {"bytesBase64Encoded": picture_, "mimeType": "image/png"}}
@@ -257,15 +271,18 @@ class TestWire:
 
         assert post(box, CREATE, body).status_code == 200
 
-    def test_no_money(self, sandbox: Start) -> None:
-        """Billing is off."""
-        answer = post(sandbox(balance=0.1), CREATE, {"instances": [{"prompt": "x"}]})
+    def test_insufficient_balance(self, sandbox: StartSandbox) -> None:
+        """The error says that billing is off."""
+        response = post(sandbox(balance=0.1), CREATE, {"instances": [{"prompt": "x"}]})
 
-        assert (answer.status_code, answer.json()["error"]["status"]) == (403, "PERMISSION_DENIED")
+        assert (response.status_code, response.json()["error"]["status"]) == (
+            403,
+            "PERMISSION_DENIED",
+        )
 
-    def test_who_may_read_storage(self, box: Sandbox, project: genai.Client) -> None:
-        """A token alone; an API key has no business there."""
-        uri = make(project, PLATFORM_FAST, output_gcs_uri="gs://films/lions").uri
+    def test_storage_needs_a_token(self, box: Sandbox, project: genai.Client) -> None:
+        """Only a token; an API key is refused."""
+        uri = make_video(project, PLATFORM_FAST, output_gcs_uri="gs://films/lions").uri
         nobody, stranger = stored(box, uri), stored(box, uri, Authorization="Bearer other")
         known = stored(box, uri, "", **bearer(box)).json()
         other = stored(box, "gs://films/lions/x/sample_0.mp4", **bearer(box))
@@ -277,14 +294,14 @@ class TestWire:
         assert (before, leaking.status_code, len(box.leaks())) == ([], 401, 1)
 
     def test_a_part_of_an_object(self, box: Sandbox, project: genai.Client) -> None:
-        """Range is honoured."""
-        uri = make(project, PLATFORM_FAST, output_gcs_uri="gs://films").uri
+        """Range works."""
+        uri = make_video(project, PLATFORM_FAST, output_gcs_uri="gs://films").uri
         whole = stored(box, uri, **bearer(box)).content
         part = stored(box, uri, **bearer(box), Range="bytes=100-")
 
         assert (part.status_code, part.content) == (206, whole[100:])
 
-    def test_a_restart(self, sandbox: Start, tmp_path: Any) -> None:
+    def test_a_restart(self, sandbox: StartSandbox, tmp_path: Any) -> None:
         """A later sandbox of the same home still has the video."""
         home = tmp_path / "home"
         box = sandbox(home)
@@ -294,6 +311,6 @@ class TestWire:
         client = genai.Client(
             vertexai=True, api_key=later.key, http_options=types.HttpOptions(base_url=later.url)
         )
-        ended = finish(client, types.GenerateVideosOperation(name=name))
+        ended = wait_done(client, types.GenerateVideosOperation(name=name))
 
         assert ended.response.generated_videos[0].video.video_bytes[4:8] == b"ftyp"

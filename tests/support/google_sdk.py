@@ -6,7 +6,7 @@ from typing import Any
 
 from google import genai
 from google.genai import types
-from sandbox_api import picture
+from sandbox_api import make_image
 
 from veo_sandbox import Sandbox
 
@@ -17,34 +17,36 @@ PLATFORM_FAST = "veo-3.1-fast-generate-001"
 Operation = types.GenerateVideosOperation
 
 
-def developer(box: Sandbox, **options: Any) -> genai.Client:
+def developer_client(box: Sandbox, **options: Any) -> genai.Client:
     """Return a client of the Gemini Developer API."""
     http = types.HttpOptions(base_url=box.url, **options)
     return genai.Client(api_key=box.key, http_options=http)
 
 
-def image(colour: str = "red") -> types.Image:
+def small_image(colour: str = "red") -> types.Image:
     """Return a small image."""
-    return types.Image(image_bytes=picture(colour=colour), mime_type="image/png")
+    return types.Image(image_bytes=make_image(colour=colour), mime_type="image/png")
 
 
-def references(*colours: str) -> list[types.VideoGenerationReferenceImage]:
+def reference_images(*colours: str) -> list[types.VideoGenerationReferenceImage]:
     """Return reference images."""
     kind = types.VideoGenerationReferenceType.ASSET
     reference = types.VideoGenerationReferenceImage
-    return [reference(image=image(colour), reference_type=kind) for colour in colours]
+    return [reference(image=small_image(colour), reference_type=kind) for colour in colours]
 
 
-def begin(client: genai.Client, model: str = FAST, **options: Any) -> Operation:
-    """Begin a video of a lion; the options are fields of the source or of the config."""
-    fields = {name: options.pop(name) for name in ("prompt", "image", "video") if name in options}
-    source = types.GenerateVideosSource(**{"prompt": "lion"} | fields)
+def start_video(client: genai.Client, model: str = FAST, **options: Any) -> Operation:
+    """Start a video of a lion; `options` are members of the source or of the config."""
+    source_members = {
+        name: options.pop(name) for name in ("prompt", "image", "video") if name in options
+    }
+    source = types.GenerateVideosSource(**{"prompt": "lion"} | source_members)
     config = types.GenerateVideosConfig(**options) if options else None
     return client.models.generate_videos(model=model, source=source, config=config)
 
 
-def finish(client: genai.Client, operation: Operation) -> Operation:
-    """Poll an operation until it is done."""
+def wait_done(client: genai.Client, operation: Operation) -> Operation:
+    """Poll until the operation is done."""
     for _ in range(1000):
         if operation.done:
             return operation
@@ -53,19 +55,19 @@ def finish(client: genai.Client, operation: Operation) -> Operation:
     raise AssertionError(operation)
 
 
-def video(operation: Operation) -> types.Video:
-    """Return the one video of an operation."""
+def get_video(operation: Operation) -> types.Video:
+    """Return the only video of an operation."""
     assert operation.error is None, operation.error
     videos = operation.response.generated_videos
     assert len(videos) == 1
     return videos[0].video
 
 
-def make(client: genai.Client, model: str = FAST, **options: Any) -> types.Video:
-    """Begin a video, wait for it, and return it."""
-    return video(finish(client, begin(client, model, **options)))
+def make_video(client: genai.Client, model: str = FAST, **options: Any) -> types.Video:
+    """Start a video, wait for it and return it."""
+    return get_video(wait_done(client, start_video(client, model, **options)))
 
 
-def asked(box: Sandbox, method: str = "POST") -> Iterable[tuple[str, Any]]:
+def list_requests(box: Sandbox, method: str = "POST") -> Iterable[tuple[str, Any]]:
     """Return path and body of every request so far."""
     return [(e["path"], e.get("body")) for e in box.requests() if e["method"] == method]
