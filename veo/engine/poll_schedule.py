@@ -1,10 +1,13 @@
 """When to poll: one pure policy.
 
-The server's hint if it gives one; else what fine-grained progress promises; else a schedule
-learned from how long that model took before. The first poll comes early where a task may report
-progress: only a poll tells. Polling at density ``sqrt(hazard / 2 w)`` minimises
-mean delay + ``w`` x polls; the hazard is that of a log-normal fitted to past durations, blended
-with a prior. A measured product of mean delay and polls of 59 to 68 is the floor without progress.
+The server's hint decides if there is one. Else fine-grained progress is extrapolated. Else polls
+follow a schedule learned from how long the model took before: polls at density
+``sqrt(hazard / 2w)`` minimise mean delay + ``w`` x polls. The hazard is that of a log-normal that
+is fitted to past durations, blended with a prior.
+
+Without progress the product of mean delay and number of polls cannot go below a floor that the
+durations set: 59 to 68 for those that were measured. ``benchmarks/poll_delay.py`` shows how near
+the policy comes.
 """
 
 from __future__ import annotations
@@ -18,23 +21,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Fractions of a median: 0.75 s, 20 s and 10 s for one that takes three minutes.
-SOONEST = 1 / 240
-LATEST = 1 / 9
-FIRST = 1 / 18
-GRAIN = 0.05
-STEP = 0.01
-LEAP = 0.75  # of the rest that fine progress promises; the more, the worse if it speeds up
-_PRIOR_WEIGHT = 4.0
-_WEIGHT = 0.11
-# Narrower than this is luck; it would have an overdue task polled hundreds of times.
-_SPREAD = 0.15
-_STEPS = 400
+# Intervals are fractions of the median, so that they fit a model of 2 s and one of 5 minutes.
+# For a median of three minutes they are 0.75 s, 20 s and 10 s.
+MIN_INTERVAL = 1 / 240
+MAX_INTERVAL = 1 / 9
+FIRST_POLL = 1 / 18
+MIN_INTERVAL_S = 0.02
+MIN_MAX_INTERVAL_S = 0.5
+COARSE_STEP = 0.05  # progress in multiples of 5 % is a guess of the server
+FINE_STEP = 0.01
+EXTRAPOLATED_SHARE = 0.75  # of the time that is left; with more, tasks that speed up are seen late
+HINT_FACTOR = 6  # a hint may stretch the longest interval by this, but not stop the polls
+FINE_FACTOR = 3  # so may fine progress
+PRIOR_WEIGHT = 4.0  # in observations
+DELAY_PER_POLL = 0.11  # ``w``: the delay, in medians, that is worth one poll
+# Less spread in a few observations is luck; an overdue task would be polled hundreds of times.
+MIN_SPREAD = 0.15
+STEPS_PER_MEDIAN = 400  # of the numerical integration
+SCHEDULED_MEDIANS = 8  # polls later than that keep the longest interval
 
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """What is known of how long a model takes: a log-normal.
+    """What is known about how long a model takes: a log-normal distribution.
 
     Attributes:
         median: Seconds.
@@ -45,128 +54,134 @@ class Durations:
     spread: float
 
     @property
-    def soonest(self) -> float:
+    def min_interval_s(self) -> float:
         """Seconds between two polls, at least."""
-        return max(0.02, self.median * SOONEST)
+        return max(MIN_INTERVAL_S, self.median * MIN_INTERVAL)
 
     @property
-    def latest(self) -> float:
-        """Seconds between two polls, at most, once a video may be made at any moment."""
-        return max(0.5, self.median * LATEST)
+    def max_interval_s(self) -> float:
+        """Seconds between two polls, at most, once a video may be ready at any moment."""
+        return max(MIN_MAX_INTERVAL_S, self.median * MAX_INTERVAL)
 
     def learn(self, observed: Sequence[float]) -> Durations:
-        """This prior, blended with past durations (seconds)."""
+        """Return this prior, blended with past durations (seconds)."""
         logs = [math.log(seconds) for seconds in observed if seconds > 0]
         if not logs:
             return self
-        weight = _PRIOR_WEIGHT + len(logs)
-        mean = (_PRIOR_WEIGHT * math.log(self.median) + sum(logs)) / weight
-        squares = _PRIOR_WEIGHT * self.spread**2 + sum((log - mean) ** 2 for log in logs)
-        spread = max(_SPREAD, math.sqrt(squares / weight))
-        # Three digits are enough, and let schedules be shared.
+        weight = PRIOR_WEIGHT + len(logs)
+        mean = (PRIOR_WEIGHT * math.log(self.median) + sum(logs)) / weight
+        squares = PRIOR_WEIGHT * self.spread**2 + sum((log - mean) ** 2 for log in logs)
+        spread = max(MIN_SPREAD, math.sqrt(squares / weight))
+        # Three digits are enough, and let models share a cached schedule.
         return Durations(float(f"{math.exp(mean):.3g}"), round(spread, 3))
 
 
 @dataclass(slots=True)
 class ProgressTracker:
-    """What a task has told of its progress, as far as polling needs it.
+    """The reported progress of a task, as far as polling needs it.
 
     Attributes:
         last: The newest progress, 0..1.
-        at: Seconds since the submit when it was first seen.
-        rate: Progress a second over the newest advance.
-        fine: Whether a value was seen that is no multiple of 5 %.
-        advances: How often it moved on.
+        last_at: Seconds since the submit when it was first reported.
+        rate: Progress per second over the newest advance.
+        is_fine: Whether a value was reported that is not a multiple of 5 %.
+        advances: How often the progress has increased.
     """
 
     last: float = 0.0
-    at: float = 0.0
+    last_at: float = 0.0
     rate: float = 0.0
-    fine: bool = False
+    is_fine: bool = False
     advances: int = 0
 
     def record(self, progress: float | None, elapsed: float) -> None:
-        """Take in one answer; going backwards or standing still teaches nothing."""
+        """Take in one report. Progress that decreases or stands still changes nothing."""
         if progress is None or progress <= self.last:
             return
-        gain, seconds = progress - self.last, elapsed - self.at
+        gain, seconds = progress - self.last, elapsed - self.last_at
         if seconds > 0:
             self.rate = gain / seconds
-        self.fine = self.fine or abs(progress / GRAIN - round(progress / GRAIN)) > 0.01
-        self.last, self.at, self.advances = progress, elapsed, self.advances + 1
+        steps = progress / COARSE_STEP
+        self.is_fine = self.is_fine or abs(steps - round(steps)) > 0.01
+        self.last, self.last_at, self.advances = progress, elapsed, self.advances + 1
 
     def remaining_s(self, elapsed: float) -> float | None:
-        """Seconds until it is made, extrapolated; None while progress cannot be trusted."""
-        if self.advances < 1 or self.last >= 1 or not self.at:
+        """Return the seconds until the end, extrapolated; None while that is not possible."""
+        if self.advances < 1 or self.last >= 1 or not self.last_at:
             return None
-        # Told in whole steps, it is half a step further on average; what speeds up is believed.
-        last = self.last + STEP / 2
-        rate = max(last / self.at, self.rate)
-        return max(0.0, (1 - last) / rate - (elapsed - self.at))
+        # A value in whole steps is half a step behind on average.
+        last = self.last + FINE_STEP / 2
+        # The mean rate, or the newest one if the task has become faster.
+        rate = max(last / self.last_at, self.rate)
+        return max(0.0, (1 - last) / rate - (elapsed - self.last_at))
 
 
 def poll_delay(
     elapsed: float,
-    known: Durations,
-    progress: ProgressTracker | None = None,
+    durations: Durations,
+    tracker: ProgressTracker | None = None,
     hint: float | None = None,
     *,
     reports_progress: bool = True,
 ) -> float:
-    """Seconds until the next poll.
+    """Return the seconds until the next poll.
 
     Args:
         elapsed: Seconds since the submit.
-        known: How long the model usually takes.
-        progress: What the task has told, if it tells anything.
-        hint: What the server asked for, seconds.
+        durations: How long the model takes.
+        tracker: The progress that the task has reported, if any.
+        hint: Seconds that the server asks for.
         reports_progress: Whether tasks of this provider may report their progress.
     """
+    shortest, longest = durations.min_interval_s, durations.max_interval_s
     if hint is not None:
-        return min(max(hint, known.soonest), known.latest * 6)
-    waiting = max(known.soonest, _next(elapsed, known) - elapsed)
-    if reports_progress and elapsed < known.median * FIRST:
-        waiting = min(waiting, max(known.soonest, known.median * FIRST - elapsed))
-    rest = progress.remaining_s(elapsed) if progress else None
-    if progress is None or rest is None or not (progress.fine or progress.advances == 1):
-        return waiting
-    # Progress that stands still has promised too much: ask less and less often.
-    still = max(0.0, elapsed - progress.at - 2 * STEP / progress.rate)
-    if not progress.fine:
-        return min(waiting, max(known.soonest, rest / 2, still))
-    return min(known.latest * 3, max(known.soonest, LEAP * rest, still / 4))
+        return min(max(hint, shortest), longest * HINT_FACTOR)
+    scheduled = max(shortest, _next_scheduled(elapsed, durations) - elapsed)
+    first = durations.median * FIRST_POLL
+    if reports_progress and elapsed < first:  # only a poll shows whether a task reports progress
+        scheduled = min(scheduled, max(shortest, first - elapsed))
+    remaining = tracker.remaining_s(elapsed) if tracker else None
+    # Coarse progress that has advanced twice is believed no more: its steps come irregularly.
+    if tracker is None or remaining is None or not (tracker.is_fine or tracker.advances == 1):
+        return scheduled
+    # Progress that stands still promised too much: poll less and less often.
+    standstill = max(0.0, elapsed - tracker.last_at - 2 * FINE_STEP / tracker.rate)
+    if not tracker.is_fine:
+        return min(scheduled, max(shortest, remaining / 2, standstill))
+    extrapolated = max(shortest, EXTRAPOLATED_SHARE * remaining, standstill / 4)
+    return min(longest * FINE_FACTOR, extrapolated)
 
 
-def _next(elapsed: float, known: Durations) -> float:
-    times = _schedule(known)
-    index = bisect_right(times, elapsed + known.soonest / 2)
-    return times[index] if index < len(times) else elapsed + known.latest
+def _next_scheduled(elapsed: float, durations: Durations) -> float:
+    times = _schedule(durations)
+    # Half an interval of tolerance: timers fire a little early or late.
+    index = bisect_right(times, elapsed + durations.min_interval_s / 2)
+    return times[index] if index < len(times) else elapsed + durations.max_interval_s
 
 
 @lru_cache(maxsize=256)
-def _schedule(known: Durations) -> tuple[float, ...]:
-    """The times of all polls of a task that takes for ever, up to eight medians."""
-    times, at, due = [], 0.0, 0.0
-    tick = known.median / _STEPS
-    last = 0.0
-    while at < 8 * known.median:
-        at += tick
-        due += math.sqrt(_hazard(at, known) / (2 * _WEIGHT)) * tick
-        early = at < known.median * math.exp(-2.5 * known.spread)
-        if (due >= 1 and at - last >= known.soonest) or (at - last >= known.latest and not early):
-            times.append(at)
-            due, last = 0.0, at
+def _schedule(durations: Durations) -> tuple[float, ...]:
+    """Return the times of all polls of a task that does not end."""
+    times: list[float] = []
+    now = due_polls = last = 0.0
+    step = durations.median / STEPS_PER_MEDIAN
+    # Hardly a task ends before 2.5 standard deviations: until then intervals may be longer.
+    may_end_at = durations.median * math.exp(-2.5 * durations.spread)
+    while now < SCHEDULED_MEDIANS * durations.median:
+        now += step
+        due_polls += math.sqrt(_hazard(now, durations) / (2 * DELAY_PER_POLL)) * step
+        is_due = due_polls >= 1 and now - last >= durations.min_interval_s
+        if is_due or (now - last >= durations.max_interval_s and now >= may_end_at):
+            times.append(now)
+            due_polls, last = 0.0, now
     return tuple(times)
 
 
-def _hazard(at: float, known: Durations) -> float:
-    z = (math.log(at) - math.log(known.median)) / known.spread
+def _hazard(now: float, durations: Durations) -> float:
+    """Return the probability per second that a task that has not ended ends now."""
+    z = (math.log(now) - math.log(durations.median)) / durations.spread
     survival = 0.5 * math.erfc(z / math.sqrt(2))
-    if survival < 1e-9:
-        return _hazard_tail(at, known, z)
-    density = math.exp(-z * z / 2) / (at * known.spread * math.sqrt(2 * math.pi))
+    if survival < 1e-9:  # the quotient below would lose its digits; this is its limit
+        return z / (now * durations.spread)
+    density = math.exp(-z * z / 2) / (now * durations.spread * math.sqrt(2 * math.pi))
     return density / survival
-
-
-def _hazard_tail(at: float, known: Durations, z: float) -> float:
-    return z / (at * known.spread)
