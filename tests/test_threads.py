@@ -33,6 +33,22 @@ def test_calls_wait_for_a_thread_and_all_are_made(pool: ThreadPool) -> None:
     assert busy == 2
 
 
+def test_threads_above_the_first_few_come_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as calls wait for them, and until the limit."""
+    monkeypatch.setattr(threads, "EAGER_THREADS", 1)
+    pool = ThreadPool("test", 3)
+    go = threading.Event()
+    futures = [pool.start(go.wait, 10) for _ in range(5)]
+    assert len(live_threads()) == 2
+    while len(live_threads()) < 3:
+        threading.Event().wait(0.001)
+    threading.Event().wait(0.05)
+    assert len(live_threads()) == 3
+    go.set()
+    assert all(future.result(10) for future in futures)
+    pool.close(wait=True)
+
+
 def test_an_error_reaches_the_caller(pool: ThreadPool) -> None:
     """The thread goes on with the next call."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ MAX_SUBMITS = 256  # a route that makes the video within the call holds a thread
 MAX_DOWNLOADS = 8
 MAX_WRITES = 32  # writes at the same time share one commit
 IDLE_S = 15.0  # an idle thread holds connections and memory
+# Calls that end soon need few threads; hundreds that start at once only take the interpreter from
+# each other, and the memory that they allocate is not returned.
+EAGER_THREADS = 16
+GROWTH_PAUSE_S = 0.01  # between the start of two more threads
 
 T = TypeVar("T")
 _Call = tuple[Future[Any], "Callable[[], Any]"]
@@ -42,6 +47,7 @@ class ThreadPool:
         self._changed = threading.Condition()
         self._threads: set[threading.Thread] = set()
         self._idle_count = 0
+        self._is_growing = False
         self._is_closing = False
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
@@ -59,8 +65,10 @@ class ThreadPool:
             self._calls.append((future, lambda: function(*args)))
             if len(self._calls) <= self._idle_count:
                 self._changed.notify()
-            elif len(self._threads) < self.limit:
-                self._start_thread()
+            elif len(self._threads) < min(self.limit, EAGER_THREADS):
+                self._start_thread(0.0)
+            elif not self._is_growing:
+                self._grow()
         return future
 
     def close(self, *, wait: bool) -> None:
@@ -76,13 +84,24 @@ class ThreadPool:
         with self._changed:
             self._is_closing = False
 
-    def _start_thread(self) -> None:
+    def _grow(self) -> None:
+        """Start one more thread, which continues to grow the pool while calls wait."""
+        has_work = bool(self._calls) and not self._is_closing
+        self._is_growing = has_work and len(self._threads) < self.limit
+        if self._is_growing:
+            self._start_thread(GROWTH_PAUSE_S)
+
+    def _start_thread(self, pause_s: float) -> None:
         name = f"veo-{self._name}-{next(self._numbers)}"
-        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        thread = threading.Thread(target=self._work, args=(pause_s,), name=name, daemon=True)
         self._threads.add(thread)
         thread.start()
 
-    def _work(self) -> None:
+    def _work(self, pause_s: float) -> None:
+        if pause_s:
+            time.sleep(pause_s)
+            with self._changed:
+                self._grow()
         while call := self._next_call():
             future, function = call
             if future.set_running_or_notify_cancel():
