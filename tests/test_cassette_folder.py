@@ -1,4 +1,4 @@
-"""The cassettes as they lie there: none orphaned, none with anything that it must not hold."""
+"""The folder of cassettes: no unused files, and nothing that it must not contain."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cassette_cases import PROVIDERS, takes
-from cassette_folder import FOLDER, cassettes, key_like, loose_bodies, read
-from cassette_record import readme
+from cassette_cases import PROVIDERS, list_cases
+from cassette_folder import FOLDER, find_key, find_unused_bodies, list_cassettes, read_cassette
+from cassette_record import build_readme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 FILES = sorted(path for path in FOLDER.rglob("*") if path.is_file())
-CASSETTES = cassettes()
+CASSETTES = list_cassettes()
 ALLOWED = tomllib.loads((FOLDER / "allowed.toml").read_text("utf-8"))
 every_cassette = pytest.mark.parametrize("path", CASSETTES.values(), ids=list(CASSETTES))
 
 
 def test_every_cassette_has_its_test() -> None:
-    """There is one cassette for each take, and none besides."""
-    assert set(CASSETTES) == {str(take) for take in takes()}
+    """There is exactly one cassette for each case."""
+    assert set(CASSETTES) == {str(case) for case in list_cases()}
 
 
-def test_every_body_is_named() -> None:
-    """A body that no cassette names is left behind, and must go."""
-    assert loose_bodies() == []
+def test_every_body_is_used() -> None:
+    """Every body is named by a cassette."""
+    assert find_unused_bodies() == []
 
 
-def test_a_loose_body_is_found(tmp_path: Path) -> None:
-    """The search for bodies that nobody names does find one."""
+def test_unused_body_is_found(tmp_path: Path) -> None:
+    """A body that no cassette names is found."""
     (tmp_path / "bodies").mkdir()
     (tmp_path / "bodies" / f"{'a' * 64}.bin").touch()
     (tmp_path / "bodies" / f"{'b' * 64}.bin").touch()
     (tmp_path / "one.yaml").write_text(f"file: bodies/{'b' * 64}.bin")
 
-    assert [path.stem for path in loose_bodies(tmp_path)] == ["a" * 64]
+    assert [path.stem for path in find_unused_bodies(tmp_path)] == ["a" * 64]
 
 
 @pytest.mark.parametrize("path", sorted((FOLDER / "bodies").iterdir()), ids=lambda path: path.name)
-def test_a_body_is_what_its_name_says(path: Path) -> None:
-    """The name is the sha256."""
+def test_body_has_the_hash_of_its_name(path: Path) -> None:
+    """The name of a body is its sha256."""
     assert path.stem == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
-def test_nothing_is_like_a_key(path: Path) -> None:
-    """No file of the folder, body or text, holds what looks like a key, or a loopback address."""
+def test_no_file_contains_a_key(path: Path) -> None:
+    """No file of the folder contains something like a key, or a loopback address."""
     text = path.read_bytes().decode("latin-1")
 
-    assert key_like(text) is None
+    assert find_key(text) is None
     assert "127.0.0.1" not in text
     assert "localhost" not in text
 
@@ -73,35 +73,35 @@ def test_nothing_is_like_a_key(path: Path) -> None:
         "sandbox-key",
     ],
 )
-def test_a_key_would_be_seen(text: str) -> None:
-    """The look for keys sees one of every kind, in the middle of other text."""
-    assert key_like(f"uri: here\n{text}\nmore") is not None
+def test_keys_are_found(text: str) -> None:
+    """Keys of all kinds are found within other text."""
+    assert find_key(f"uri: here\n{text}\nmore") is not None
 
 
 @pytest.mark.parametrize(
     "text", ["x-goog-api-key: <key>", "API key not valid. Please pass one.", "task-1", "monkey=1"]
 )
-def test_no_key_is_seen_where_there_is_none(text: str) -> None:
-    """What only speaks of keys is none."""
-    assert key_like(text) is None
+def test_no_false_keys(text: str) -> None:
+    """Text about keys is not mistaken for a key."""
+    assert find_key(text) is None
 
 
 @every_cassette
-def test_only_what_is_allowed(path: Path) -> None:
-    """Headers and fields of every cassette are on the list."""
-    asking = {*ALLOWED["request"]["headers"], *ALLOWED["request"]["keys"]}
-    for one in read(path)["interactions"]:
-        asked, told = one["request"], one["answer"]
-        assert set(asked["headers"]) <= asking
-        assert set(told["headers"]) <= set(ALLOWED["answer"]["headers"])
-        if asked["headers"].get("content-type") == "application/json":
-            assert set(_fields(asked.get("body"))) <= set(ALLOWED["request"]["fields"])
-        assert set(_fields(told.get("json"))) <= set(ALLOWED["answer"]["fields"])
+def test_cassette_contains_only_listed_fields(path: Path) -> None:
+    """All headers and fields of a cassette are listed in allowed.toml."""
+    headers = {*ALLOWED["request"]["headers"], *ALLOWED["request"]["keys"]}
+    for each in read_cassette(path)["interactions"]:
+        request, response = each["request"], each["answer"]
+        assert set(request["headers"]) <= headers
+        assert set(response["headers"]) <= set(ALLOWED["answer"]["headers"])
+        if request["headers"].get("content-type") == "application/json":
+            assert set(_fields(request.get("body"))) <= set(ALLOWED["request"]["fields"])
+        assert set(_fields(response.get("json"))) <= set(ALLOWED["answer"]["fields"])
 
 
 @every_cassette
-def test_a_person_can_read_it(path: Path) -> None:
-    """Pictures and videos are kept beside it: it is short, and so are its lines."""
+def test_cassette_is_readable(path: Path) -> None:
+    """A cassette and its lines are short, as images and videos are separate files."""
     text = path.read_text("utf-8")
 
     assert len(text) < 30_000
@@ -109,11 +109,11 @@ def test_a_person_can_read_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_every_folder_says_where_it_comes_from(provider: str) -> None:
-    """Its README is what the cassettes themselves say."""
+def test_readme_of_every_folder(provider: str) -> None:
+    """The README of a folder is derived from its cassettes."""
     text = (FOLDER / provider / "README.md").read_text("utf-8")
 
-    assert text == readme(provider)
+    assert text == build_readme(provider)
     assert "Nothing here was recorded from the live service" in text
 
 

@@ -1,4 +1,4 @@
-"""The command that records cassettes: what it refuses, what it shows first, what it leaves."""
+"""The command that records cassettes: its refusals, its costs, and its files."""
 
 from __future__ import annotations
 
@@ -10,86 +10,84 @@ from pathlib import Path
 
 import cassette_record
 import pytest
-from cassette_cases import Take, takes
-from cassette_folder import Recording, cassettes, read
+from cassette_cases import CassetteCase, list_cases
+from cassette_folder import Recording, list_cassettes, read_cassette
 from cassette_record import main
-from cassette_session import live
+from cassette_session import live_session
 
 KEYS = {"VEO_API_KEY": "play", "GEMINI_API_KEY": "play", "GOOGLE_API_KEY": "play"}
 
 
-class Recorded:
-    """What would have been recorded."""
+class FakeRecorder:
+    """Replaces ``record_cases``, and notes what it would record."""
 
     def __init__(self) -> None:
-        self.takes: list[Take] = []
+        self.cases: list[CassetteCase] = []
         self.keys: dict[str, str] = {}
 
-    def __call__(self, chosen: list[Take], recording: Recording) -> int:
-        """Stands for the real thing."""
-        self.takes, self.keys = chosen, dict(recording.keys)
+    def __call__(self, chosen: list[CassetteCase], recording: Recording) -> int:
+        """Note the cases and the keys."""
+        self.cases, self.keys = chosen, dict(recording.keys)
         return 0
 
 
 @pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
-    """The command up to the point where it would record."""
-    recorded = Recorded()
-    monkeypatch.setattr(cassette_record, "record", recorded)
-    return recorded
+def recorder(monkeypatch: pytest.MonkeyPatch) -> FakeRecorder:
+    """Replace the function that records."""
+    recorder = FakeRecorder()
+    monkeypatch.setattr(cassette_record, "record_cases", recorder)
+    return recorder
 
 
-def test_without_live_no_key_is_looked_at(recorded: Recorded) -> None:
-    """However many keys there are: without --live everything is recorded without one."""
+def test_no_key_is_read_without_live(recorder: FakeRecorder) -> None:
+    """Without --live everything is recorded without a key."""
     assert main([], KEYS) == 0
-    assert recorded.takes == list(takes())
-    assert recorded.keys == {}
+    assert recorder.cases == list(list_cases())
+    assert recorder.keys == {}
 
 
-def test_live_shows_the_cost_and_stops(
-    recorded: Recorded, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Each price, their sum, and what would have to be said to pay it."""
+def test_live_shows_the_cost(recorder: FakeRecorder, capsys: pytest.CaptureFixture[str]) -> None:
+    """--live prints each cost, the total, and the option that accepts it."""
     assert main(["--live", "laozhang-async", "gemini/extension"], KEYS) == 4
-    assert recorded.takes == []
+    assert recorder.cases == []
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["laozhang-async/text", "$0.15", "veo-3.1-landscape-fast"]
     assert "gemini/extension            $1.50  veo-3.1-fast-generate-preview" in lines
-    assert lines[-2].split()[:3] == ["in", "all", "$2.25"]
-    assert lines[-1] == "refused: to spend that, say --max-cost 2.25"
+    assert lines[-2].split()[:2] == ["total", "$2.25"]
+    assert lines[-1] == "refused: to accept this cost, use --max-cost 2.25"
 
 
-def test_less_than_the_cost_is_not_enough(recorded: Recorded) -> None:
-    """A cap below the sum refuses all of it."""
+def test_max_cost_below_the_total(recorder: FakeRecorder) -> None:
+    """A limit below the total refuses all cassettes."""
     assert main(["--live", "laozhang-sync", "--max-cost", "0.44"], KEYS) == 4
-    assert recorded.takes == []
+    assert recorder.cases == []
 
 
-def test_live_wants_a_key_for_every_provider(
-    recorded: Recorded, capsys: pytest.CaptureFixture[str]
+def test_live_requires_a_key_for_every_provider(
+    recorder: FakeRecorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One that is missing refuses all, after the cost was shown; empty is missing."""
+    """A missing or empty key refuses all cassettes, after the cost is printed."""
     keys = KEYS | {"GEMINI_API_KEY": "", "GOOGLE_API_KEY": ""}
 
     assert main(["--live", "--max-cost", "100"], keys) == 3
-    assert recorded.takes == []
+    assert recorder.cases == []
     out = capsys.readouterr().out
-    assert "in all" in out
+    assert "total" in out
     assert out.endswith("refused: no key for gemini: set GEMINI_API_KEY or GOOGLE_API_KEY\n")
 
 
-def test_live_with_all_that_it_wants(recorded: Recorded) -> None:
-    """Key and cap together: what a live service can show is recorded, with each one's own key."""
+def test_live_with_keys_and_max_cost(recorder: FakeRecorder) -> None:
+    """With keys and a limit all live cassettes are recorded, each with its provider's key."""
     keys = {"VEO_API_KEY": "one", "GOOGLE_API_KEY": "two"}
 
     assert main(["--live", "--max-cost", "100"], keys) == 0
-    assert recorded.keys == {
+    assert recorder.keys == {
         "laozhang-async": "one",
         "laozhang-sync": "one",
         "gemini": "two",
         "vertex": "two",
     }
-    names = {take.name for take in recorded.takes}
+    names = {case.name for case in recorder.cases}
     assert names == {
         "text",
         "image",
@@ -106,36 +104,36 @@ def test_live_with_all_that_it_wants(recorded: Recorded) -> None:
     [
         (["vertex/storage", "--live"], "vertex/storage cannot be recorded live"),
         (["laozhang-async/capture", "--live"], "laozhang-async/capture cannot be recorded live"),
-        (["nobody"], "nobody is no provider and no cassette"),
+        (["nobody"], "nobody is neither a provider nor a cassette"),
     ],
 )
-def test_what_cannot_be_recorded(
-    recorded: Recorded, capsys: pytest.CaptureFixture[str], arguments: list[str], why: str
+def test_cassettes_that_cannot_be_recorded(
+    recorder: FakeRecorder, capsys: pytest.CaptureFixture[str], arguments: list[str], why: str
 ) -> None:
-    """A capture is rebuilt, a failure is not to be had, and who is unknown is told so."""
+    """Captures and failures cannot be recorded live, and unknown names are refused."""
     assert main(arguments, KEYS) == 2
-    assert recorded.takes == []
+    assert recorder.cases == []
     assert capsys.readouterr().out == f"refused: {why}\n"
 
 
-@pytest.mark.parametrize("take", [take for take in takes() if take.live], ids=str)
-def test_the_cost_is_that_of_the_price_rows(take: Take) -> None:
-    """Every take that can be recorded live costs something."""
-    assert take.cost > Decimal(0)
+@pytest.mark.parametrize("case", [case for case in list_cases() if case.is_live], ids=str)
+def test_live_cassettes_have_a_cost(case: CassetteCase) -> None:
+    """Every cassette that can be recorded live has a cost."""
+    assert case.cost > Decimal(0)
 
 
-def test_live_keeps_the_key_out() -> None:
-    """A live session goes to the provider's own base URL, and knows its key as a secret."""
-    take = next(take for take in takes() if take.live)
-    session = live(take, "the-key")
+def test_live_session_redacts_the_key() -> None:
+    """A live session uses the provider's own base URL, and redacts its key."""
+    case = next(case for case in list_cases() if case.is_live)
+    session = live_session(case, "the-key")
 
     assert session.origin == "live"
-    assert session.scrub.text("x the-key x") == "x <key> x"
-    assert session.scrub.homes == {}
+    assert session.scrubber.scrub_text("x the-key x") == "x <key> x"
+    assert session.scrubber.homes == {}
 
 
-def test_it_records(tmp_path: Path) -> None:
-    """The command as it is documented: a cassette, its bodies, and what the folder says of them."""
+def test_recording(tmp_path: Path) -> None:
+    """The command writes a cassette, its bodies, and the README, and removes unused bodies."""
     script = Path(cassette_record.__file__)
     folder = tmp_path / "cassettes"
     (folder / "bodies").mkdir(parents=True)
@@ -146,8 +144,8 @@ def test_it_records(tmp_path: Path) -> None:
     )
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    (path,) = cassettes(folder).values()
-    recorded = read(path)
+    (path,) = list_cassettes(folder).values()
+    recorded = read_cassette(path)
     assert recorded["recorded"]["from"] == "sandbox"
     assert recorded["interactions"][0]["request"]["uri"] == "https://api.laozhang.ai/v1/videos"
     assert len(list((folder / "bodies").iterdir())) == 2

@@ -1,4 +1,4 @@
-"""What is taken out of requests and answers before they become a cassette."""
+"""Removal of secrets and unlisted fields from recorded requests and responses."""
 
 from __future__ import annotations
 
@@ -9,55 +9,59 @@ from typing import Any
 
 import pytest
 import requests
-from cassette_scrub import Scrub, UnlistedError
+from cassette_scrub import Scrubber, UnlistedError
 from vcr.request import Request
 
 URL = "https://api.laozhang.ai/v1/videos"
-PICTURE = bytes(range(256)) * 2
-SCRUB = Scrub({"http://127.0.0.1:4123": "https://api.laozhang.ai"}, ("secret-of-mine",))
+IMAGE = bytes(range(256)) * 2
+SCRUBBER = Scrubber({"http://127.0.0.1:4123": "https://api.laozhang.ai"}, ("secret-of-mine",))
 
 
-def asked(body: Any = None, url: str = URL, **headers: str) -> Request:
-    """A request of JSON, as it is kept."""
+def scrub_json(body: Any = None, url: str = URL, **headers: str) -> Request:
+    """Return a scrubbed request with a JSON body."""
     data = None if body is None else json.dumps(body).encode()
     named = {name.replace("_", "-"): text for name, text in headers.items()}
-    return SCRUB.request(Request("POST", url, data, {"Content-Type": "application/json"} | named))
+    return SCRUBBER.scrub_request(
+        Request("POST", url, data, {"Content-Type": "application/json"} | named)
+    )
 
 
-def form(*pictures: bytes, **fields: str) -> Request:
-    """A request of a form, as it is kept."""
+def scrub_form(*images: bytes, **fields: str) -> Request:
+    """Return a scrubbed request with a form."""
     plain = [(name, (None, text)) for name, text in fields.items()]
-    files = [("input_reference", ("a.jpg", data, "image/jpeg")) for data in pictures]
+    files = [("input_reference", ("a.jpg", data, "image/jpeg")) for data in images]
     sent = requests.Request("POST", URL, files=plain + files).prepare()
-    return SCRUB.request(Request("POST", URL, sent.body, sent.headers))
+    return SCRUBBER.scrub_request(Request("POST", URL, sent.body, sent.headers))
 
 
-def answered(body: Any, kind: str = "application/json", **headers: str) -> dict[str, Any]:
-    """An answer, as it is kept."""
+def scrub_response(body: Any, kind: str = "application/json", **headers: str) -> dict[str, Any]:
+    """Return a scrubbed response."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): [text] for name, text in headers.items()}
     told = {"Content-Type": [kind], "Content-Length": [str(len(data))], **named}
-    return SCRUB.answer({"status": {"code": 200}, "headers": told, "body": {"string": data}})
+    return SCRUBBER.scrub_response(
+        {"status": {"code": 200}, "headers": told, "body": {"string": data}}
+    )
 
 
-def body(answer: dict[str, Any]) -> Any:
-    """The JSON of an answer."""
-    return json.loads(answer["body"]["string"])
+def read_json(response: dict[str, Any]) -> Any:
+    """Return the JSON of a response."""
+    return json.loads(response["body"]["string"])
 
 
-def test_json_is_compared_parsed() -> None:
-    """The order of fields makes no difference, a value does."""
+def test_json_bodies_are_normalized() -> None:
+    """The order of fields does not matter, their values do."""
     one, same = {"model": "m", "prompt": "p"}, {"prompt": "p", "model": "m"}
 
-    assert asked(one).body == asked(same).body
-    assert asked(one).body != asked(one | {"prompt": "q"}).body
+    assert scrub_json(one).body == scrub_json(same).body
+    assert scrub_json(one).body != scrub_json(one | {"prompt": "q"}).body
 
 
-def test_a_form_is_compared_by_its_parts() -> None:
-    """The boundary is chance, the parts are not: names, order, types and the bytes' sha256."""
-    one = form(PICTURE, b"\r\n--x\n\r" + PICTURE, prompt="ein Löwe\nat dawn")
+def test_forms_are_normalized() -> None:
+    """A form is its parts with names, order, types and sha256; the boundary does not matter."""
+    one = scrub_form(IMAGE, b"\r\n--x\n\r" + IMAGE, prompt="ein Löwe\nat dawn")
 
-    assert one.body == form(PICTURE, b"\r\n--x\n\r" + PICTURE, prompt="ein Löwe\nat dawn").body
+    assert one.body == scrub_form(IMAGE, b"\r\n--x\n\r" + IMAGE, prompt="ein Löwe\nat dawn").body
     assert json.loads(one.body or b"") == [
         {"name": "prompt", "text": "ein Löwe\nat dawn"},
         *(
@@ -67,41 +71,47 @@ def test_a_form_is_compared_by_its_parts() -> None:
                 "type": "image/jpeg",
                 "sha256": hashlib.sha256(data).hexdigest(),
             }
-            for data in (PICTURE, b"\r\n--x\n\r" + PICTURE)
+            for data in (IMAGE, b"\r\n--x\n\r" + IMAGE)
         ),
     ]
 
 
 @pytest.mark.parametrize(
-    "ask", [lambda: asked({"model": "m", "strange": 1}), lambda: form(strange="1")]
+    "scrub",
+    [
+        lambda: scrub_json({"model": "m", "strange": 1}),
+        lambda: scrub_form(strange="1"),
+    ],
 )
-def test_what_no_list_allows_is_refused(ask: Any) -> None:
-    """A field that would be left out would not be missed when it is gone: nothing is recorded."""
+def test_unlisted_field_of_a_request(scrub: Any) -> None:
+    """A request with an unlisted field is not recorded."""
     with pytest.raises(UnlistedError, match="strange"):
-        ask()
+        scrub()
 
 
-def test_a_key_is_noted_and_not_kept() -> None:
-    """Whether a key was sent is compared, its value is nowhere; other headers are dropped."""
-    kept = asked({}, Authorization="Bearer secret", User_Agent="me/1", Range="bytes=5-")
+def test_key_of_a_request() -> None:
+    """The presence of a key is recorded, not its value; other headers are removed."""
+    scrubbed = scrub_json({}, Authorization="Bearer secret", User_Agent="me/1", Range="bytes=5-")
 
-    assert dict(kept.headers) == {
+    assert dict(scrubbed.headers) == {
         "content-type": "application/json",
         "range": "bytes=5-",
         "authorization": "<key>",
     }
 
 
-def test_pictures_are_told_by_their_sha256() -> None:
-    """Base64 of some length, in a data URI too, becomes the sha256 of what it holds."""
-    text, name = b64encode(PICTURE).decode(), hashlib.sha256(PICTURE).hexdigest()
-    kept = json.loads(asked({"image": text, "url": f"data:image/png;base64,{text}"}).body or b"")
+def test_images_are_replaced_by_their_sha256() -> None:
+    """Long base64 texts, also in data URIs, become the sha256 of their bytes."""
+    text, name = b64encode(IMAGE).decode(), hashlib.sha256(IMAGE).hexdigest()
+    scrubbed = json.loads(
+        scrub_json({"image": text, "url": f"data:image/png;base64,{text}"}).body or b""
+    )
 
-    assert kept == {"image": f"sha256:{name}", "url": f"data:image/png;base64,sha256:{name}"}
+    assert scrubbed == {"image": f"sha256:{name}", "url": f"data:image/png;base64,sha256:{name}"}
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("text", "scrubbed"),
     [
         ("http://127.0.0.1:4123/v1", "https://api.laozhang.ai/v1"),
         ("http://127.0.0.1:41234/v1", "http://127.0.0.1:41234/v1"),
@@ -118,15 +128,15 @@ def test_pictures_are_told_by_their_sha256() -> None:
         ("no URL? a=b", "no URL? a=b"),
     ],
 )
-def test_texts(said: str, kept: str) -> None:
-    """Hosts are the live ones; signatures, projects and the key are out; once is enough."""
-    assert SCRUB.text(said) == kept
-    assert SCRUB.text(kept) == kept
+def test_texts(text: str, scrubbed: str) -> None:
+    """Hosts are renamed; signatures, projects and keys are removed; this is idempotent."""
+    assert SCRUBBER.scrub_text(text) == scrubbed
+    assert SCRUBBER.scrub_text(scrubbed) == scrubbed
 
 
-def test_an_answer_holds_what_is_listed() -> None:
-    """Fields and headers that are not on the list are out, at any depth."""
-    kept = answered(
+def test_unlisted_fields_of_a_response() -> None:
+    """Unlisted fields and headers of a response are removed, at any depth."""
+    scrubbed = scrub_response(
         {
             "id": "1",
             "email": "a@b",
@@ -137,41 +147,41 @@ def test_an_answer_holds_what_is_listed() -> None:
         Server="x",
     )
 
-    assert body(kept) == {"id": "1", "error": {"message": "no <key>"}}
-    assert kept["headers"] == {"content-type": ["application/json"], "retry-after": ["30"]}
+    assert read_json(scrubbed) == {"id": "1", "error": {"message": "no <key>"}}
+    assert scrubbed["headers"] == {"content-type": ["application/json"], "retry-after": ["30"]}
 
 
-def test_a_video_is_kept_as_it_is() -> None:
-    """Bytes of a video, and their length, are not touched."""
-    kept = answered(PICTURE, "video/mp4", ETag='"x"', Content_Range="bytes 1-2/3")
+def test_video_is_unchanged() -> None:
+    """The bytes of a video and its length are unchanged."""
+    scrubbed = scrub_response(IMAGE, "video/mp4", ETag='"x"', Content_Range="bytes 1-2/3")
 
-    assert kept["body"]["string"] == PICTURE
-    assert kept["headers"]["content-length"] == ["512"]
-    assert kept["headers"]["content-range"] == ["bytes 1-2/3"]
+    assert scrubbed["body"]["string"] == IMAGE
+    assert scrubbed["headers"]["content-length"] == ["512"]
+    assert scrubbed["headers"]["content-range"] == ["bytes 1-2/3"]
 
 
 @pytest.mark.parametrize(
     ("data", "kind"), [(b"<html>who</html>", "text/html"), (b"{", "application/json")]
 )
-def test_what_cannot_be_looked_through_is_left_out(data: bytes, kind: str) -> None:
-    """No list can be held against a web page, or against JSON that is none."""
-    assert answered(data, kind)["body"]["string"] == b""
+def test_unknown_body_is_removed(data: bytes, kind: str) -> None:
+    """A web page and invalid JSON are removed, as they cannot be checked."""
+    assert scrub_response(data, kind)["body"]["string"] == b""
 
 
-def test_a_stream_is_kept_word_for_word() -> None:
-    """Only lines that hold what is not allowed are told anew, without it."""
-    told = '{"id":"1","choices":[{"delta":{"content":"进度\uff1a1%\u2028\\n"}}]}'
-    good = f"data: {told}\r\n\r\n: PING\n\n"
+def test_stream_is_unchanged_where_possible() -> None:
+    """Only lines with unlisted fields are rewritten without them."""
+    event = '{"id":"1","choices":[{"delta":{"content":"进度\uff1a1%\u2028\\n"}}]}'
+    good = f"data: {event}\r\n\r\n: PING\n\n"
     bad = 'data: {"id":"1","account":"me"}\n\nstrange line\ndata: [DONE]\n\n'
-    kept = answered((good + bad).encode(), "text/event-stream")["body"]["string"].decode()
+    scrubbed = scrub_response((good + bad).encode(), "text/event-stream")["body"]["string"].decode()
 
-    assert kept == good + 'data: {"id": "1"}\n\n\ndata: [DONE]\n\n'
+    assert scrubbed == good + 'data: {"id": "1"}\n\n\ndata: [DONE]\n\n'
 
 
-def test_twice_is_once() -> None:
-    """What was kept is kept again the same way: the hooks run when a cassette is loaded, too."""
-    ask = form(PICTURE, prompt="p")
-    told = answered({"id": "1", "url": "http://127.0.0.1:4123/a?b=c"})
+def test_scrubbing_is_idempotent() -> None:
+    """Scrubbing twice is the same as once, as the hooks also run in a replay."""
+    request = scrub_form(IMAGE, prompt="p")
+    response = scrub_response({"id": "1", "url": "http://127.0.0.1:4123/a?b=c"})
 
-    assert vars(SCRUB.request(ask)) == vars(ask)
-    assert SCRUB.answer(told) == told
+    assert vars(SCRUBBER.scrub_request(request)) == vars(request)
+    assert SCRUBBER.scrub_response(response) == response

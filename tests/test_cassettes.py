@@ -1,4 +1,4 @@
-"""Every provider against what was recorded: its own hosts, its real wire, and no network at all."""
+"""Every provider replayed from its cassettes, with its own base URL and without a network."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cassette_cases import Take, takes
+from cassette_cases import CassetteCase, list_cases
 from cassette_folder import RECORDING, Recording
 from cassette_session import (
     NO_NETWORK,
-    Session,
-    from_capture,
-    from_sandbox,
-    live,
-    prepare,
-    replayed,
-    unplayed,
+    CassetteSession,
+    capture_session,
+    find_unplayed,
+    live_session,
+    patch_libraries,
+    replay_session,
+    sandbox_session,
 )
 from laozhang import CAPTURED, FILE
 from polling import poll
@@ -34,134 +34,134 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.vcr, NO_NETWORK]
 
-TAKES = takes()
+CASES = list_cases()
 
 
 @pytest.fixture(scope="module")
 def recording(pytestconfig: pytest.Config) -> Recording:
-    """Where cassettes are, and with which keys they are recorded, if they are."""
+    """Return the folder of the cassettes, and the keys if they are recorded live."""
     return pytestconfig.stash.get(RECORDING, Recording())
 
 
 @pytest.fixture(scope="module")
 def vcr_cassette_dir(recording: Recording) -> str:
-    """All cassettes are in one folder."""
+    """Return the folder of all cassettes."""
     return str(recording.folder)
 
 
 @pytest.fixture
-def default_cassette_name(take: Take) -> str:
-    """A folder a provider."""
-    return str(take)
+def default_cassette_name(case: CassetteCase) -> str:
+    """Return the provider's folder and the name of the case."""
+    return str(case)
 
 
 @pytest.fixture
 def session(
-    take: Take,
+    case: CassetteCase,
     record_mode: str,
     recording: Recording,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Session]:
-    """The take, played; or recorded from what ``--record-mode`` and the recorder say."""
-    prepare(monkeypatch)
+) -> Iterator[CassetteSession]:
+    """Yield the session of a replay, or of a recording if ``--record-mode`` says so."""
+    patch_libraries(monkeypatch)
     with ExitStack() as open_:
         if record_mode == "none":
-            yield replayed(take)
-        elif take.capture:
-            yield open_.enter_context(from_capture(take))
+            yield replay_session(case)
+        elif case.capture:
+            yield open_.enter_context(capture_session(case))
         elif recording.keys:
-            yield live(take, recording.keys[take.provider])
+            yield live_session(case, recording.keys[case.provider])
         else:
-            yield from_sandbox(take, request.getfixturevalue("sandbox"))
+            yield sandbox_session(case, request.getfixturevalue("sandbox"))
 
 
 @pytest.fixture
-def vcr_config(session: Session, recording: Recording) -> dict[str, Any]:
-    """How a cassette is recorded, compared and kept."""
+def vcr_config(session: CassetteSession, recording: Recording) -> dict[str, Any]:
+    """Return how a cassette is recorded, matched and stored."""
     return {
-        "before_record_request": session.scrub.request,
-        "before_record_response": session.scrub.answer,
+        "before_record_request": session.scrubber.scrub_request,
+        "before_record_response": session.scrubber.scrub_response,
         "decode_compressed_response": True,
         "match_on": ("method", "uri", "headers", "body"),
-        "persister": session.shelf(recording.folder),
+        "persister": session.make_store(recording.folder),
         "record_on_exception": False,
     }
 
 
 @pytest.fixture(autouse=True)
-def played(vcr: Cassette, record_mode: str) -> Iterator[None]:
-    """Every exchange of a cassette is asked for, once."""
+def check_replayed(vcr: Cassette, record_mode: str) -> Iterator[None]:
+    """Check that every exchange of a cassette is replayed, once."""
     yield
     if record_mode == "none":
-        assert unplayed(vcr) == []
+        assert find_unplayed(vcr) == []
         assert not vcr.allow_playback_repeats
 
 
-def of(*names: str) -> list[Take]:
-    """The takes of these names."""
-    return [take for take in TAKES if take.name in names]
+def cases_named(*names: str) -> list[CassetteCase]:
+    """Return the cases of these names."""
+    return [case for case in CASES if case.name in names]
 
 
-def played_by(chosen: list[Take]) -> pytest.MarkDecorator:
-    """A test for each of these takes."""
-    return pytest.mark.parametrize("take", chosen, ids=str)
+def parametrize_cases(chosen: list[CassetteCase]) -> pytest.MarkDecorator:
+    """Run a test for each of these cases."""
+    return pytest.mark.parametrize("case", chosen, ids=str)
 
 
-@played_by([take for take in TAKES if not take.ends and not take.capture])
-def test_made(take: Take, session: Session) -> None:
-    """From the paid request to a whole file, whose rest can be had alone."""
+@parametrize_cases([case for case in CASES if not case.error and not case.capture])
+def test_made(case: CassetteCase, session: CassetteSession) -> None:
+    """A request becomes a complete file, and the file can be read from an offset."""
     video, sizes = None, [0]
-    for request in take.requests:
-        told = session.make(request, video)
-        video = told[-1].video
-        assert [update.stage for update in told[-2:]] == [Stage.RUNNING, Stage.READY]
+    for request in case.requests:
+        updates = session.make_video(request, video)
+        video = updates[-1].video
+        assert [update.stage for update in updates[-2:]] == [Stage.RUNNING, Stage.READY]
         assert video
-        data = session.fetch(video)
+        data = session.fetch_bytes(video)
         sizes.append(len(data))
 
         assert find_defect(io.BytesIO(data)) is None
-        assert session.fetch(video, len(data) - 1000) == data[-1000:]
-    assert sizes == sorted(set(sizes)), "each goes on from the one before"
+        assert session.fetch_bytes(video, len(data) - 1000) == data[-1000:]
+    assert sizes == sorted(set(sizes)), "each extends the one before"
 
 
-@played_by(of("failure", "filtered"))
-def test_failed(take: Take, session: Session) -> None:
-    """What was accepted and did not become a video has a reason, and says whether it was paid."""
-    tasks = find_provider(take.provider).facts.tasks
+@parametrize_cases(cases_named("failure", "filtered"))
+def test_failed(case: CassetteCase, session: CassetteSession) -> None:
+    """A request that fails after acceptance has a reason, and is charged by the rule."""
+    tasks = find_provider(case.provider).facts.tasks
     try:
-        error = session.make(take.requests[0])[-1].error
+        error = session.make_video(case.requests[0])[-1].error
     except VeoError as raised:
         error = raised
 
-    assert type(error) is take.ends
+    assert type(error) is case.error
     assert error.charged is (not tasks)
     assert error.message
 
 
-@played_by(of("balance", "overload", "retired"))
-def test_refused(take: Take, session: Session) -> None:
-    """What was refused costs nothing, and is told for what it is."""
-    with pytest.raises(VeoError) as refused:
-        session.make(take.requests[0])
+@parametrize_cases(cases_named("balance", "overload", "retired"))
+def test_refused(case: CassetteCase, session: CassetteSession) -> None:
+    """A refused request has its error class and is not charged."""
+    with pytest.raises(VeoError) as caught:
+        session.make_video(case.requests[0])
 
-    assert type(refused.value) is take.ends
-    assert refused.value.charged is False
+    assert type(caught.value) is case.error
+    assert caught.value.charged is False
 
 
-@played_by([take for take in of("capture") if not take.requests])
-def test_captured_task(session: Session) -> None:
-    """The one completed task that was published: wrong model, wrong seconds, three addresses."""
+@parametrize_cases([case for case in cases_named("capture") if not case.requests])
+def test_captured_task(session: CassetteSession) -> None:
+    """The published completed task, with a wrong model and three URLs, is ready."""
     update = poll(session.provider, CAPTURED["id"])
 
     assert update.stage is Stage.READY
     assert update.video == RemoteVideo(FILE)
 
 
-@played_by([take for take in of("capture") if take.requests])
-def test_captured_stream(take: Take, session: Session) -> None:
-    """The stream that was published: the address in its last line, not the one in the prompt."""
-    told = session.make(take.requests[0])
+@parametrize_cases([case for case in cases_named("capture") if case.requests])
+def test_captured_stream(case: CassetteCase, session: CassetteSession) -> None:
+    """The published stream gives the URL of its last line, not the one in the prompt."""
+    updates = session.make_video(case.requests[0])
 
-    assert told[-1].video == RemoteVideo(FILE)
-    assert told[-2].progress == pytest.approx(0.459)
+    assert updates[-1].video == RemoteVideo(FILE)
+    assert updates[-2].progress == pytest.approx(0.459)

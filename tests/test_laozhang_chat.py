@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from laozhang import FILE, KEY, LINES, PROMPT, STREAM, chunk, event, stream
+from laozhang import FILE, KEY, LINES, PROMPT, STREAM, make_chunk, make_event, make_stream
 
 from veo.errors import (
     GenerationError,
@@ -89,7 +89,7 @@ def test_the_published_stream_becomes_a_video() -> None:
 
 def test_every_line_is_reported_once() -> None:
     """Each line of progress is reported when it arrives, and the echo of the prompt is not."""
-    pieces = [chunk({"content": line}) for line in LINES] + [b"data: [DONE]\n\n"]
+    pieces = [make_chunk({"content": line}) for line in LINES] + [b"data: [DONE]\n\n"]
     reported = read_stream(*pieces)[1]
     shares = [update.progress for update in reported]
     assert shares[:2] == [None, None]
@@ -99,9 +99,13 @@ def test_every_line_is_reported_once() -> None:
 
 
 @pytest.mark.parametrize("breaks", [False, True])
-def test_a_stream_cut_at_any_byte_is_a_video_or_a_clear_error(*, breaks: bool) -> None:
+def test_stream_interrupted_at_any_byte(*, breaks: bool) -> None:
     """The video is found once its line is complete; before that the stream is an error."""
-    whole = STREAM.index(chunk({"content": LINES[-1]})) + len(chunk({"content": LINES[-1]})) - 2
+    whole = (
+        STREAM.index(make_chunk({"content": LINES[-1]}))
+        + len(make_chunk({"content": LINES[-1]}))
+        - 2
+    )
     for cut in range(len(STREAM) + 1):
         if cut >= whole:
             assert read_stream(STREAM[:cut], breaks=breaks)[0].video == RemoteVideo(FILE)
@@ -138,31 +142,31 @@ DIALECTS = {
     "comments": STREAM.replace(b"\n\n", b"\n\n: PING\n\n"),
     "events": STREAM.replace(b"data: {", b"event: message\nid: 1\nretry: 3\ndata: {"),
     "no done": STREAM.removesuffix(b"data: [DONE]\n\n"),
-    "no end": stream(LINES, ended=False),
+    "no end": make_stream(LINES, ended=False),
     "no last line feed": STREAM.rstrip(),
     "a broken chunk": STREAM.replace(b"data: [DONE]", b'data: {"choices":[]]}\n\ndata: [DONE]'),
     "a broken chunk at the start": b"data: ]]}\n\n" + STREAM,
-    "content after done": STREAM + chunk({"content": "[x](https://example.com/late.mp4)"}),
+    "content after done": STREAM + make_chunk({"content": "[x](https://example.com/late.mp4)"}),
     "empty id": STREAM.replace(b"foaicmpl-2b1c", b"").replace(b"1764172941", b"0"),
-    "usage without choices": stream(LINES, ended=False)
-    + event({"choices": [], "usage": {"total_tokens": 1}})
+    "usage without choices": make_stream(LINES, ended=False)
+    + make_event({"choices": [], "usage": {"total_tokens": 1}})
     + b"data: [DONE]\n\n",
-    "null content": chunk({"content": None}) + STREAM,
-    "content in parts": chunk(
+    "null content": make_chunk({"content": None}) + STREAM,
+    "content in parts": make_chunk(
         {"content": [{"type": "text", "text": line} for line in LINES] + [None]}, "stop"
     ),
-    "message instead of delta": event({"choices": [{"message": {"content": "".join(LINES)}}]}),
-    "odd shapes": event({"choices": None})
-    + event({"choices": "x"})
-    + event({"choices": [None, 1, {"delta": 7}]})
-    + event([1])
+    "message instead of delta": make_event({"choices": [{"message": {"content": "".join(LINES)}}]}),
+    "odd shapes": make_event({"choices": None})
+    + make_event({"choices": "x"})
+    + make_event({"choices": [None, 1, {"delta": 7}]})
+    + make_event([1])
     + STREAM,
-    "whole json": event({"choices": [{"message": {"content": "".join(LINES)}}]})[6:],
+    "whole json": make_event({"choices": [{"message": {"content": "".join(LINES)}}]})[6:],
     "whole pretty json": json.dumps(
         {"object": "chat.completion", "choices": [{"message": {"content": "".join(LINES)}}]},
         indent=2,
     ).encode(),
-    "several choices": event(
+    "several choices": make_event(
         {"choices": [{"index": n, "delta": {"content": line}} for n, line in enumerate(LINES)]}
     ),
 }
@@ -178,10 +182,10 @@ def test_progress_in_reasoning_content() -> None:
     """One reseller reports progress in `reasoning_content`, and sends a tag with a signed URL."""
     tag = f"<video src='{SIGNED.replace('&', '&amp;')}' controls style='x'></video>"
     pieces = [
-        chunk({"reasoning_content": "生成进度: 3%\n"}, id="a"),
-        chunk({"reasoning_content": "生成进度: 61%\n"}, id="b"),
-        chunk({"content": tag}, "stop", id="c"),
-        event({"choices": [], "usage": {}}),
+        make_chunk({"reasoning_content": "生成进度: 3%\n"}, id="a"),
+        make_chunk({"reasoning_content": "生成进度: 61%\n"}, id="b"),
+        make_chunk({"content": tag}, "stop", id="c"),
+        make_event({"choices": [], "usage": {}}),
         b"data: [DONE]\n\n",
     ]
     update, reported = read_stream(*pieces)
@@ -193,8 +197,8 @@ def test_reading_ends_with_the_message() -> None:
     """A finished message with a link ends the reading, even if the connection stays open."""
 
     def yield_chunks() -> Iterator[bytes]:
-        yield stream(LINES, ended=False)
-        yield chunk({}, "stop")
+        yield make_stream(LINES, ended=False)
+        yield make_chunk({}, "stop")
         pytest.fail("read after the end")
 
     response: Any = FakeResponse(yield_chunks())
@@ -207,20 +211,22 @@ def test_reading_ends_with_the_message() -> None:
 def test_failure_in_reasoning_content() -> None:
     """One reseller reports a failure in `reasoning_content`, without a content or a reason."""
     error = read_error(
-        chunk(
+        make_chunk(
             {"reasoning_content": "❌ 生成失败: upstream 500, [help](https://example.com/help)\n"}
         ),
-        event({"choices": [], "usage": {}}),
+        make_event({"choices": [], "usage": {}}),
         b"data: [DONE]\n\n",
     )
     assert type(error) is GenerationError
     assert "生成失败: upstream 500" in error.message
 
 
-@pytest.mark.parametrize("head", [b"", stream(LINES[:4], ended=False)])
+@pytest.mark.parametrize("head", [b"", make_stream(LINES[:4], ended=False)])
 def test_error_object_in_the_stream(head: bytes) -> None:
     """An error object gives the message and the request id."""
-    error = read_error(head + event({"error": {"message": "failed (request id: 8)", "code": ""}}))
+    error = read_error(
+        head + make_event({"error": {"message": "failed (request id: 8)", "code": ""}})
+    )
     assert type(error) is GenerationError
     assert error.message.startswith("failed")
     assert error.request_id == "8"
@@ -230,18 +236,18 @@ def test_error_object_outside_the_event_stream() -> None:
     """An error object counts also as plain JSON instead of an event."""
     body = json.dumps({"error": {"message": "内容违规", "code": "x"}}, ensure_ascii=False).encode()
     assert type(read_error(body)) is ModeratedError
-    assert read_error(stream(LINES[:3], ended=False) + body).message.startswith("内容违规")
+    assert read_error(make_stream(LINES[:3], ended=False) + body).message.startswith("内容违规")
 
 
 def test_moderation() -> None:
     """Moderation is reported in the text, or by the standard finish reason."""
-    assert type(read_error(stream([ECHO, "> 内容违规\n"]))) is ModeratedError
-    assert type(read_error(chunk({"content": "Sorry."}, "content_filter"))) is ModeratedError
+    assert type(read_error(make_stream([ECHO, "> 内容违规\n"]))) is ModeratedError
+    assert type(read_error(make_chunk({"content": "Sorry."}, "content_filter"))) is ModeratedError
 
 
 def test_error_after_the_video_is_ignored() -> None:
     """A video that was received and paid for is kept if an error follows."""
-    body = stream(LINES, ended=False) + event({"error": {"message": "late error"}})
+    body = make_stream(LINES, ended=False) + make_event({"error": {"message": "late error"}})
     assert read_stream(body)[0].video == RemoteVideo(FILE)
 
 
@@ -260,10 +266,10 @@ def test_empty_stream() -> None:
 
 def test_text_in_an_error_is_bounded_and_redacted() -> None:
     """The error contains the end of a long text, and never the key."""
-    error = read_error(stream([f"> {KEY.reveal()} " + "x" * 9000 + " the end\n"]))
+    error = read_error(make_stream([f"> {KEY.reveal()} " + "x" * 9000 + " the end\n"]))
     assert len(error.message) < 4200
     assert error.message.endswith("the end")
-    assert "[key]" in read_error(stream([f"> {KEY.reveal()}\n"])).message
+    assert "[key]" in read_error(make_stream([f"> {KEY.reveal()}\n"])).message
 
 
 def test_limits_of_size_and_time() -> None:
@@ -381,7 +387,7 @@ events = st.recursive(
 @given(st.lists(events, max_size=4))
 def test_any_events(bodies: list[Any]) -> None:
     """Any JSON gives a video or a VeoError."""
-    _check_outcome(*map(event, bodies))
+    _check_outcome(*map(make_event, bodies))
 
 
 @given(st.text(max_size=200), st.booleans())

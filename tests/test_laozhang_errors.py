@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from laozhang import KEY, answer
+from laozhang import KEY, make_response
 
 from veo.errors import (
     AuthError,
@@ -125,7 +125,7 @@ REFUSED = [
 @pytest.mark.parametrize(("status", "body", "kind"), REFUSED, ids=lambda value: repr(value)[:50])
 def test_listed_refusal_is_not_charged(status: int, body: Any, kind: type[VeoError]) -> None:
     """The text decides before the status; none of these errors is retryable."""
-    error = submit_error(answer(body, status))
+    error = submit_error(make_response(body, status))
     assert type(error) is kind
     assert (error.charged, error.retryable) == (False, False)
 
@@ -145,7 +145,7 @@ BUSY = [
 @pytest.mark.parametrize(("status", "body"), BUSY, ids=lambda value: repr(value)[:50])
 def test_overload_is_retryable(status: int, body: Any) -> None:
     """An overload is not charged; the vendor advises to wait for 30 seconds."""
-    error = submit_error(answer(body, status))
+    error = submit_error(make_response(body, status))
     assert type(error) is BusyError
     assert (error.charged, error.retryable, error.retry_after) == (False, True, 30.0)
 
@@ -170,7 +170,7 @@ UNKNOWN = [
 @pytest.mark.parametrize(("status", "body"), UNKNOWN, ids=lambda value: repr(value)[:50])
 def test_unlisted_error_may_have_been_accepted(status: int, body: Any) -> None:
     """The error page of a gateway does not tell whether the request was accepted."""
-    error = submit_error(answer(body, status))
+    error = submit_error(make_response(body, status))
     assert type(error) is ResponseLostError
     assert error.charged is None
     assert error.hint is not None
@@ -178,7 +178,7 @@ def test_unlisted_error_may_have_been_accepted(status: int, body: Any) -> None:
 
 def test_200_with_an_unlisted_error_may_have_been_accepted() -> None:
     """Words that count only with a status that refuses are ignored at 200."""
-    error = submit_error(answer(api_error("something about your balance"), 200))
+    error = submit_error(make_response(api_error("something about your balance"), 200))
     assert type(error) is ProtocolError
     assert error.charged is None
 
@@ -186,7 +186,7 @@ def test_200_with_an_unlisted_error_may_have_been_accepted() -> None:
 def test_every_refusal_has_a_hint() -> None:
     """The hint names what to change: the balance, the token, the image, the base URL."""
     hints = {
-        kind: submit_error(answer(body, status)).hint or ""
+        kind: submit_error(make_response(body, status)).hint or ""
         for status, body, kind in reversed(REFUSED)
     }
     assert "Top up" in hints[BalanceError]
@@ -200,7 +200,7 @@ def test_every_refusal_has_a_hint() -> None:
 def test_retired_model_names_its_replacements() -> None:
     """The date and the replacements come from the row of the model."""
     model = LaoZhangAsync.facts.models["veo-3.1-generate-preview"]
-    error = submit_error(answer(api_error("models/veo is no longer available"), 404), model)
+    error = submit_error(make_response(api_error("models/veo is no longer available"), 404), model)
     assert error.hint is not None
     assert "2026-10-22" in error.hint
     assert "vertex/veo-3.1-generate-001" in error.hint
@@ -231,7 +231,7 @@ def test_failed_get_is_retryable_unless_the_user_must_act(
     status: int, body: Any, kind: type[VeoError], *, retryable: bool
 ) -> None:
     """Only errors of the key, the balance and the configuration are not retryable."""
-    error = get_error(answer(body, status))
+    error = get_error(make_response(body, status))
     assert type(error) is kind
     assert error.retryable is retryable
 
@@ -252,7 +252,7 @@ def test_failed_get_is_retryable_unless_the_user_must_act(
 )
 def test_retry_after_formats(header: str, wait: float) -> None:
     """Retry-After is seconds or a date, at most an hour; 30 seconds if unreadable."""
-    assert submit_error(answer(b"", 429, Retry_After=header)).retry_after == wait
+    assert submit_error(make_response(b"", 429, Retry_After=header)).retry_after == wait
 
 
 def test_retry_after_counts_a_date_from_now() -> None:
@@ -278,15 +278,15 @@ def test_request_id_is_separate_from_the_message(
     body: Any, headers: dict[str, str], name: str | None
 ) -> None:
     """The request id is kept for the provider's support, and removed from the message."""
-    error = submit_error(answer(body, 400, **headers))
+    error = submit_error(make_response(body, 400, **headers))
     assert (error.request_id, error.message) == (name, "no (HTTP 400)")
 
 
 def test_echoed_key_is_redacted() -> None:
     """A key that the service echoes does not appear in the message."""
     for body in (api_error(f"bad key {KEY.reveal()}"), f"bad key {KEY.reveal()}".encode()):
-        assert submit_error(answer(body, 401)).message == "bad key [key] (HTTP 401)"
-    assert "[key]" in get_error(answer(api_error(f"bad key {KEY.reveal()}"), 500)).message
+        assert submit_error(make_response(body, 401)).message == "bad key [key] (HTTP 401)"
+    assert "[key]" in get_error(make_response(api_error(f"bad key {KEY.reveal()}"), 500)).message
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_formats_of_messages(body: Any, message: str) -> None:
 
 def test_web_page_is_described_by_its_title() -> None:
     """The page of a proxy is named by its title, and its words match no rule."""
-    body = read_error(answer(PAGE, 413))
+    body = read_error(make_response(PAGE, 413))
     assert body.message == "a web page instead of a response: 413 Request Entity Too Large"
     assert body.searchable_text == ""
 
@@ -336,7 +336,7 @@ def test_charged_failure_is_not_retryable() -> None:
 def test_any_text_becomes_an_error(text: str, status: int, header: str) -> None:
     """Any body becomes an error with a message."""
     for body in (text.encode(), api_error(text), task_error(text)):
-        response = answer(body, status, Retry_After=header)
+        response = make_response(body, status, Retry_After=header)
         for error in (
             submit_error(response),
             get_error(response),

@@ -1,4 +1,4 @@
-"""The asynchronous route over real sockets: the sandbox, and servers that misbehave."""
+"""The async provider over real sockets: the sandbox, and servers with faults."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from laozhang import FILE, KEY, chat_at, ignore, picture, request, tasks_at
+from laozhang import FILE, KEY, connect_async, connect_sync, ignore_update, make_image, make_request
 from polling import poll
 from recording_server import RecordingServer, Reply
 
@@ -41,18 +41,18 @@ MP4 = b"\0\0\0\x18ftypisom" + bytes(range(256)) * 8
 Start = Callable[..., "Sandbox"]
 
 
-def finished(route: LaoZhangAsync, task_id: str) -> RemoteVideo:
-    """The video of a task, once there is one."""
+def wait_for_video(provider: LaoZhangAsync, task_id: str) -> RemoteVideo:
+    """Poll a task until it has a video."""
     for _ in range(600):
-        update = poll(route, task_id)
+        update = poll(provider, task_id)
         if update.video:
             return update.video
         time.sleep(0.02)
     pytest.fail("the task never ended")
 
 
-def whole(stream: ByteStream) -> bytes:
-    """All bytes of a stream."""
+def read_all(stream: ByteStream) -> bytes:
+    """Return all bytes of a stream, and close it."""
     data = b"".join(stream.chunks)
     stream.close()
     return data
@@ -62,63 +62,65 @@ def whole(stream: ByteStream) -> bytes:
 
 
 @pytest.mark.parametrize("profile", ["capture-2025-11", "docs"])
-def test_a_task_goes_from_prompt_to_bytes(sandbox: Start, profile: str) -> None:
-    """As captured, and as documented: the bytes come, whole and from an offset; one bill."""
-    box = sandbox(profile=profile)
-    route = tasks_at(box.url)
-    update = route.submit(request(), ignore)
-    video = finished(route, str(update.task_id))
-    data = whole(route.open(video))
-    rest = route.open(video, 100)
+def test_task_from_prompt_to_bytes(sandbox: Start, profile: str) -> None:
+    """A captured and a documented task give the file, whole and from an offset, for one charge."""
+    server = sandbox(profile=profile)
+    provider = connect_async(server.url)
+    update = provider.submit(make_request(), ignore_update)
+    video = wait_for_video(provider, str(update.task_id))
+    data = read_all(provider.open(video))
+    rest = provider.open(video, 100)
     assert update.stage is Stage.SUBMITTED
     assert data[4:8] == b"ftyp"
-    assert (rest.offset, rest.total, whole(rest)) == (100, len(data), data[100:])
-    assert [bill["amount"] for bill in box.bills()] == [0.15]
-    assert box.leaks() == []
+    assert (rest.offset, rest.total, read_all(rest)) == (100, len(data), data[100:])
+    assert [bill["amount"] for bill in server.bills()] == [0.15]
+    assert server.leaks() == []
 
 
-def test_frames_arrive_in_order_with_their_real_types(sandbox: Start) -> None:
-    """The start frame first, each labelled by what its bytes are."""
-    box = sandbox()
-    start, end = picture("PNG", "red"), picture("JPEG", "blue")
-    asked = request(model="veo-3.1-landscape-fast-fl", start_frame=start, end_frame=end)
-    tasks_at(box.url).submit(asked, ignore)
-    (task,) = box.tasks()
+def test_frames_are_sent_in_order(sandbox: Start) -> None:
+    """The start frame is first, and each frame has the type of its bytes."""
+    server = sandbox()
+    start, end = make_image("PNG", "red"), make_image("JPEG", "blue")
+    frames_request = make_request(
+        model="veo-3.1-landscape-fast-fl", start_frame=start, end_frame=end
+    )
+    connect_async(server.url).submit(frames_request, ignore_update)
+    (task,) = server.tasks()
     assert [image["sha256"] for image in task["request"]["images"]] == [start.sha256, end.sha256]
     assert task["request"]["prompt"] == "a cat"
 
 
-def test_the_official_route_makes_what_was_asked_for(sandbox: Start) -> None:
-    """Length and size arrive, the file comes from `/content`, after the seconds it needs."""
-    box = sandbox(profile="official", content_lag=3600)
-    route = tasks_at(box.url)
-    asked = request(
+def test_options_of_the_official_route(sandbox: Start) -> None:
+    """Duration and size are sent, and the file comes late from `/content`."""
+    server = sandbox(profile="official", content_lag=3600)
+    provider = connect_async(server.url)
+    frames_request = make_request(
         model="veo-3.1-fast-generate-preview",
         duration=6,
         aspect_ratio="9:16",
         negative_prompt="rain",
         seed=7,
-        start_frame=picture("JPEG", "red"),
+        start_frame=make_image("JPEG", "red"),
     )
-    update = route.submit(asked, ignore)
-    (task,) = box.tasks()
+    update = provider.submit(frames_request, ignore_update)
+    (task,) = server.tasks()
     assert (task["request"]["size"], task["request"]["seconds"]) == ("720x1280", 6)
     assert len(task["request"]["images"]) == 1
-    video = finished(route, str(update.task_id))
+    video = wait_for_video(provider, str(update.task_id))
     assert video.uri == f"videos/{update.task_id}/content"
     with pytest.raises(NotReadyError) as caught:
-        route.open(video)
+        provider.open(video)
     assert caught.value.retry_after == 4.0
-    box.advance(7200)
-    assert whole(route.open(video))[4:8] == b"ftyp"
+    server.advance(7200)
+    assert read_all(provider.open(video))[4:8] == b"ftyp"
 
 
-def test_a_prompt_alone_is_a_form_on_the_official_route(sandbox: Start) -> None:
-    """In JSON the options would be ignored; 1080p is made at 1080p."""
-    box = sandbox(profile="official")
-    asked = request(model="veo-3.1-generate-preview", resolution="1080p", duration=8)
-    tasks_at(box.url).submit(asked, ignore)
-    (task,) = box.tasks()
+def test_prompt_alone_is_a_form_on_the_official_route(sandbox: Start) -> None:
+    """Options are sent in a form, as the gateway ignores them in JSON."""
+    server = sandbox(profile="official")
+    frames_request = make_request(model="veo-3.1-generate-preview", resolution="1080p", duration=8)
+    connect_async(server.url).submit(frames_request, ignore_update)
+    (task,) = server.tasks()
     assert (task["request"]["size"], task["request"]["seconds"]) == ("1920x1080", 8)
 
 
@@ -147,31 +149,31 @@ CREATE = {
 
 
 @pytest.mark.parametrize("fault", CREATE)
-def test_a_create_that_fails_says_what_it_cost(sandbox: Start, fault: str) -> None:
-    """Free only where the service said no; whatever was accepted behind it is never called free."""
+def test_charge_of_a_failed_submit(sandbox: Start, fault: str) -> None:
+    """A submit is not charged only if the service refused it."""
     kind, charged = CREATE[fault]
-    box = sandbox()
-    box.fault(fault, on="create")
+    server = sandbox()
+    server.fault(fault, on="create")
     with pytest.raises(VeoError) as caught:
-        tasks_at(box.url).submit(request(), ignore)
+        connect_async(server.url).submit(make_request(), ignore_update)
     assert (type(caught.value), caught.value.charged) == (kind, charged)
-    assert charged is None or box.tasks() == []
+    assert charged is None or server.tasks() == []
 
 
-def test_a_create_without_an_answer_is_left_in_time(sandbox: Start) -> None:
-    """A server that never answers is left after `read_s`, the outcome unknown."""
-    box = sandbox()
-    box.fault("stuck", on="create")
+def test_submit_without_a_response(sandbox: Start) -> None:
+    """A submit without a response ends after `read_s`, and its outcome is unknown."""
+    server = sandbox()
+    server.fault("stuck", on="create")
     with pytest.raises(ResponseLostError, match="silence") as caught:
-        tasks_at(box.url, read_s=0.2).submit(request(), ignore)
+        connect_async(server.url, read_s=0.2).submit(make_request(), ignore_update)
     assert caught.value.charged is None
 
 
-def test_no_connection_means_nothing_was_sent() -> None:
-    """A refused connection is certainly free."""
-    for route in (tasks_at("http://127.0.0.1:9"), chat_at("http://127.0.0.1:9")):
+def test_refused_connection() -> None:
+    """Without a connection nothing is charged."""
+    for provider in (connect_async("http://127.0.0.1:9"), connect_sync("http://127.0.0.1:9")):
         with pytest.raises(UnreachableError) as caught:
-            route.submit(request(), ignore)
+            provider.submit(make_request(), ignore_update)
         assert caught.value.charged is False
 
 
@@ -187,17 +189,15 @@ def test_no_connection_means_nothing_was_sent() -> None:
         ("reset", 2, ResponseLostError),  # aiohttp repeats a GET once
     ],
 )
-def test_a_poll_that_fails_says_nothing_about_the_task(
-    sandbox: Start, fault: str, count: int, kind: type[VeoError]
-) -> None:
-    """The next poll of the same task is answered as if nothing had been."""
-    box = sandbox(latency="fixed:9999")
-    route = tasks_at(box.url)
-    task_id = str(route.submit(request(), ignore).task_id)
-    box.fault(fault, on="poll", first=count)
+def test_failed_poll(sandbox: Start, fault: str, count: int, kind: type[VeoError]) -> None:
+    """After a failed poll the next poll of the task succeeds."""
+    server = sandbox(latency="fixed:9999")
+    provider = connect_async(server.url)
+    task_id = str(provider.submit(make_request(), ignore_update).task_id)
+    server.fault(fault, on="poll", first=count)
     with pytest.raises(kind):
-        poll(route, task_id)
-    assert poll(route, task_id).stage in {Stage.SUBMITTED, Stage.RUNNING}
+        poll(provider, task_id)
+    assert poll(provider, task_id).stage in {Stage.SUBMITTED, Stage.RUNNING}
 
 
 @pytest.mark.parametrize(
@@ -207,44 +207,46 @@ def test_a_poll_that_fails_says_nothing_about_the_task(
         *("failed_reason", "get_task_failed", "moderated"),
     ],
 )
-def test_a_task_that_fails_is_an_update(sandbox: Start, fault: str) -> None:
-    """Whatever shape the failure has, also that of a failed GET; nothing is charged."""
-    box = sandbox()
-    box.fault(fault)
-    route = tasks_at(box.url)
-    update = route.submit(request(), ignore)
+def test_failed_task(sandbox: Start, fault: str) -> None:
+    """A failed task in any format, also as a failed GET, is an update and not charged."""
+    server = sandbox()
+    server.fault(fault)
+    provider = connect_async(server.url)
+    update = provider.submit(make_request(), ignore_update)
     for _ in range(300):
-        update = poll(route, str(update.task_id))
+        update = poll(provider, str(update.task_id))
         if update.stage is Stage.FAILED:
             break
         time.sleep(0.02)
     assert update.error is not None
-    assert (update.error.charged, box.balance()) == (False, sandbox().balance())
+    assert (update.error.charged, server.balance()) == (False, sandbox().balance())
 
 
 @pytest.mark.parametrize("fault", ["mislabelled", "redirect", "no_length", "ignore_range"])
-def test_odd_downloads_bring_the_file(sandbox: Start, fault: str) -> None:
-    """Labels lie, places move, lengths are missing, offsets are ignored: the bytes are right."""
-    box = sandbox()
-    route = tasks_at(box.url)
-    video = finished(route, str(route.submit(request(), ignore).task_id))
-    data = whole(route.open(video))
-    box.fault(fault, on=["content", "file"])
-    opened = route.open(video, 50)
-    assert whole(opened) == data[opened.offset :]
-    assert box.leaks() == []
+def test_unusual_downloads(sandbox: Start, fault: str) -> None:
+    """The bytes are right despite wrong types, redirects, missing lengths, ignored offsets."""
+    server = sandbox()
+    provider = connect_async(server.url)
+    video = wait_for_video(provider, str(provider.submit(make_request(), ignore_update).task_id))
+    data = read_all(provider.open(video))
+    server.fault(fault, on=["content", "file"])
+    opened = provider.open(video, 50)
+    assert read_all(opened) == data[opened.offset :]
+    assert server.leaks() == []
 
 
 @pytest.mark.parametrize("content", ["content", "file"])
-def test_a_web_page_is_never_a_video(sandbox: Start, content: str) -> None:
-    """A maintenance page under status 200, from the API or from the storage host."""
-    box = sandbox(profile="official" if content == "content" else "capture-2025-11")
+def test_web_page_is_not_a_video(sandbox: Start, content: str) -> None:
+    """A web page with HTTP 200, from the API or the storage host, is an error."""
+    server = sandbox(profile="official" if content == "content" else "capture-2025-11")
     model = "veo-3.1-fast-generate-preview" if content == "content" else "veo-3.1-fast"
-    route = tasks_at(box.url)
-    video = finished(route, str(route.submit(request(model=model), ignore).task_id))
-    box.fault("html_200", on=content)
+    provider = connect_async(server.url)
+    video = wait_for_video(
+        provider, str(provider.submit(make_request(model=model), ignore_update).task_id)
+    )
+    server.fault("html_200", on=content)
     with pytest.raises(ProtocolError, match="web page"):
-        route.open(video)
+        provider.open(video)
 
 
 # ---- files, against two servers: the API and a storage host
@@ -252,14 +254,14 @@ def test_a_web_page_is_never_a_video(sandbox: Start, content: str) -> None:
 
 @pytest.fixture
 def api() -> Iterator[RecordingServer]:
-    """The API's host."""
+    """Serve the API."""
     with RecordingServer() as server:
         yield server
 
 
 @pytest.fixture
 def storage() -> Iterator[RecordingServer]:
-    """Another host."""
+    """Serve another host."""
     with RecordingServer(Reply(MP4)) as server:
         yield server
 
@@ -268,22 +270,22 @@ CONTENT = RemoteVideo("videos/task_1/content")
 
 
 @pytest.mark.parametrize("key", ["url", "video_url", "result_url"])
-def test_content_may_be_json(api: RecordingServer, storage: RecordingServer, key: str) -> None:
-    """The URL in it is followed, to another host without the key."""
+def test_content_as_json(api: RecordingServer, storage: RecordingServer, key: str) -> None:
+    """The URL in JSON at `/content` is fetched, from another host without the key."""
     api.reply = Reply({"id": "task_1", "status": "completed", key: f"{storage.url}/v.mp4"})
-    assert whole(tasks_at(api.url).open(CONTENT)) == MP4
+    assert read_all(connect_async(api.url).open(CONTENT)) == MP4
     assert api.only_request.path == "/v1/videos/task_1/content"
     assert api.only_request.headers["authorization"] == f"Bearer {KEY.reveal()}"
     assert "authorization" not in storage.only_request.headers
 
 
-def test_json_may_be_mislabelled_and_its_url_relative(api: RecordingServer) -> None:
-    """What begins like JSON is no video, whatever it is called."""
+def test_content_as_json_with_a_wrong_type(api: RecordingServer) -> None:
+    """JSON is recognized whatever its content type, and its URL may be relative."""
     mislabelled = Reply(
         b' {"url": "/files/7"}', headers={"Content-Type": "application/octet-stream"}
     )
-    api.reply = lambda asked: mislabelled if asked.path.endswith("content") else Reply(MP4)
-    assert whole(tasks_at(api.url).open(CONTENT)) == MP4
+    api.reply = lambda request: mislabelled if request.path.endswith("content") else Reply(MP4)
+    assert read_all(connect_async(api.url).open(CONTENT)) == MP4
     assert api.requests[1].path == "/files/7"
 
 
@@ -299,13 +301,11 @@ def test_json_may_be_mislabelled_and_its_url_relative(api: RecordingServer) -> N
     ],
     ids=repr,
 )
-def test_json_without_a_url_is_no_video(
-    api: RecordingServer, body: Any, kind: type[VeoError]
-) -> None:
-    """Still being made, or nothing of use; a URL that leads back is not followed for ever."""
+def test_content_without_a_url(api: RecordingServer, body: Any, kind: type[VeoError]) -> None:
+    """JSON without a URL, or with a URL to itself, is a retryable error."""
     api.reply = Reply(body)
     with pytest.raises(VeoError) as caught:
-        tasks_at(api.url).open(CONTENT)
+        connect_async(api.url).open(CONTENT)
     assert type(caught.value) is kind
     assert caught.value.retryable
     assert len(api.requests) <= 2
@@ -335,81 +335,81 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize(("status", "body", "kind"), OWN, ids=lambda value: repr(value)[:40])
-def test_a_file_that_the_api_does_not_have_may_still_come(
+def test_missing_file_of_the_api(
     api: RecordingServer, status: int, body: Any, kind: type[VeoError]
 ) -> None:
-    """On the API's own host a missing file is only too new; who asks decides when to give up."""
+    """A file that is missing on the API's own host may not be ready yet."""
     api.reply = Reply(body, status)
     with pytest.raises(VeoError) as caught:
-        tasks_at(api.url).open(CONTENT)
+        connect_async(api.url).open(CONTENT)
     assert type(caught.value) is kind
 
 
 @pytest.mark.parametrize(
     ("status", "body", "kind", "retryable"), ELSEWHERE, ids=lambda value: repr(value)[:40]
 )
-def test_a_file_that_the_storage_host_does_not_have_is_gone(
+def test_missing_file_of_a_storage_host(
     storage: RecordingServer, status: int, body: Any, kind: type[VeoError], *, retryable: bool
 ) -> None:
-    """Unless it only refuses the link: then another link may do."""
+    """A file that a storage host does not have is gone; if it refuses the link, retryably."""
     storage.reply = Reply(body, status)
     with pytest.raises(VeoError) as caught:
-        tasks_at("http://127.0.0.1:9").open(RemoteVideo(f"{storage.url}/v.mp4"))
+        connect_async("http://127.0.0.1:9").open(RemoteVideo(f"{storage.url}/v.mp4"))
     assert type(caught.value) is kind
     assert caught.value.retryable is retryable
 
 
-def test_an_offset_behind_the_end_starts_over(storage: RecordingServer) -> None:
-    """416 says that the bytes on disk are not of this file."""
+def test_offset_behind_the_end(storage: RecordingServer) -> None:
+    """416 means that the bytes on disk are not part of this file."""
     storage.reply = Reply(b"", 416)
     with pytest.raises(GoneError) as caught:
-        tasks_at("http://127.0.0.1:9").open(RemoteVideo(f"{storage.url}/v.mp4"), 10**6)
+        connect_async("http://127.0.0.1:9").open(RemoteVideo(f"{storage.url}/v.mp4"), 10**6)
     assert caught.value.retryable
 
 
-def test_a_file_cut_before_its_first_byte_is_a_lost_answer(storage: RecordingServer) -> None:
-    """Nothing came, so nothing can be told of it."""
+def test_download_without_a_byte(storage: RecordingServer) -> None:
+    """A download that breaks before its first byte is a lost response."""
     storage.reply = Reply(b"", missing=100)
     with pytest.raises(ResponseLostError):
-        tasks_at("http://127.0.0.1:9").open(RemoteVideo(f"{storage.url}/v.mp4"))
+        connect_async("http://127.0.0.1:9").open(RemoteVideo(f"{storage.url}/v.mp4"))
 
 
 # ---- the connection
 
 
-def test_odd_ids_stay_one_part_of_the_path(api: RecordingServer) -> None:
-    """The id goes out encoded, and comes back as it was."""
+def test_task_id_is_encoded_in_the_path(api: RecordingServer) -> None:
+    """A task id with any characters is one segment of the path."""
     api.reply = Reply({"id": "a/b?c", "status": "queued"})
-    assert poll(tasks_at(api.url), "a/b?c").task_id == "a/b?c"
+    assert poll(connect_async(api.url), "a/b?c").task_id == "a/b?c"
     assert api.only_request.path == "/v1/videos/a%2Fb%3Fc"
 
 
-def test_a_ping_is_free_and_says_what_is_offered(sandbox: Start) -> None:
-    """One line for a person, from the list of models."""
-    box = sandbox()
-    route = tasks_at(box.url)
-    assert isinstance(route, Pingable)
-    assert "veo-3.1-fast" in route.ping()
-    assert box.bills() == []
+def test_ping(sandbox: Start) -> None:
+    """A ping lists models, is free, and fails with a wrong key."""
+    server = sandbox()
+    provider = connect_async(server.url)
+    assert isinstance(provider, Pingable)
+    assert "veo-3.1-fast" in provider.ping()
+    assert server.bills() == []
     with pytest.raises(AuthError):
-        LaoZhangSync(Connection(f"{box.url}/v1", Key("other-key"), {})).ping()
+        LaoZhangSync(Connection(f"{server.url}/v1", Key("other-key"), {})).ping()
 
 
-def test_a_ping_of_something_else_is_no_success(api: RecordingServer) -> None:
-    """Any server can answer 200."""
+def test_ping_of_another_server(api: RecordingServer) -> None:
+    """A ping of a server that is not the API is an error, also with HTTP 200."""
     with pytest.raises(ProtocolError):
-        tasks_at(api.url).ping()
+        connect_async(api.url).ping()
 
 
 def test_facts_need_no_key() -> None:
-    """What is offered can be listed before anything is set up."""
+    """Models can be listed without a key."""
     assert LaoZhangAsync.facts.name == "laozhang-async"
     assert LaoZhangSync.facts.name == "laozhang-sync"
     assert next(iter(LaoZhangAsync.facts.models)) == "veo-3.1-fast"
 
 
-def test_without_a_usable_key_nothing_is_sent() -> None:
-    """No key, or one that no header can carry: said at once, with where keys come from."""
+def test_unusable_key() -> None:
+    """A missing key, or one that a header cannot hold, is an error with a hint."""
     models = LaoZhangAsync.facts.models
     with pytest.raises(KeyMissingError, match="VEO_API_KEY") as caught:
         LaoZhangAsync(Connection("http://127.0.0.1:9/v1", None, models))
@@ -420,8 +420,12 @@ def test_without_a_usable_key_nothing_is_sent() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, "60", True, None, float("nan")])
-def test_times_have_to_be_times(value: Any) -> None:
-    """A broken time is told by its name, before anything is sent."""
-    for option, connect in (("read_s", tasks_at), ("deadline_s", chat_at), ("silence_s", chat_at)):
+def test_invalid_times(value: Any) -> None:
+    """An invalid time is a configuration error that names the option."""
+    for option, connect in (
+        ("read_s", connect_async),
+        ("deadline_s", connect_sync),
+        ("silence_s", connect_sync),
+    ):
         with pytest.raises(ConfigError, match=option):
             connect("http://127.0.0.1:9", **{option: value})

@@ -1,4 +1,4 @@
-"""The synchronous route over real sockets: streams that come, break, and fall silent."""
+"""The sync route over real sockets: streams that finish, break, and pause."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from laozhang import FILE, KEY, LINES, STREAM, chat_at, ignore, picture, request, stream
+from laozhang import (
+    FILE,
+    KEY,
+    LINES,
+    STREAM,
+    connect_sync,
+    ignore_update,
+    make_image,
+    make_request,
+    make_stream,
+)
 from polling import poll
 from recording_server import RecordingServer, Reply
 
@@ -33,16 +43,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def api() -> Iterator[RecordingServer]:
-    """The API's host."""
+    """Serve the API."""
     with RecordingServer() as server:
         yield server
 
 
-class Drip:
-    """A server for one connection: the request is read, then the pieces go out one by one.
+class SlowServer:
+    """A server for one connection: it reads the request, then sends the pieces one by one.
 
-    A piece may be bytes, or a function that is called, for example to wait. At the end the
-    connection is closed, with ``reset`` so that the other side sees an error.
+    A piece is bytes, or a function to call, for example to wait. At the end the connection is
+    closed; with ``reset`` the client sees an error.
     """
 
     def __init__(
@@ -78,24 +88,23 @@ class Drip:
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 PLAIN = HEAD + b"Connection: close\r\n\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-BEGUN = stream(LINES[:4], ended=False)
+BEGUN = make_stream(LINES[:4], ended=False)
 
 
-def framed(body: bytes) -> bytes:
-    """One HTTP chunk."""
+def make_http_chunk(body: bytes) -> bytes:
+    """Return one HTTP chunk."""
     return f"{len(body):x}\r\n".encode() + body + b"\r\n"
 
 
-def test_a_chat_becomes_a_video(api: RecordingServer) -> None:
-    """One POST; accepted is told first, then the progress, then comes the video."""
+def test_chat_becomes_a_video(api: RecordingServer) -> None:
+    """One POST reports the acceptance, then progress, and returns the video."""
     api.reply = Reply(STREAM, headers={"Content-Type": "text/event-stream"})
-    told: list[Update] = []
-    route = chat_at(api.url)
-    update = route.submit(
-        request(model="veo-3.1-fast-fl", start_frame=picture("PNG", "red")), told.append
+    reported: list[Update] = []
+    update = connect_sync(api.url).submit(
+        make_request(model="veo-3.1-fast-fl", start_frame=make_image("PNG", "red")), reported.append
     )
     assert update.video == RemoteVideo(FILE)
-    assert (told[0].stage, told[1].stage) == (Stage.SUBMITTED, Stage.RUNNING)
+    assert (reported[0].stage, reported[1].stage) == (Stage.SUBMITTED, Stage.RUNNING)
     assert api.only_request.path == "/v1/chat/completions"
     assert api.only_request.headers["authorization"] == f"Bearer {KEY.reveal()}"
     assert api.only_request.json["stream"] is True
@@ -103,87 +112,93 @@ def test_a_chat_becomes_a_video(api: RecordingServer) -> None:
     assert parts[1]["image_url"]["url"].startswith("data:image/png;base64,")
 
 
-def test_a_server_may_ignore_the_wish_for_a_stream(api: RecordingServer) -> None:
-    """A whole JSON answer is read as one."""
+def test_response_without_a_stream(api: RecordingServer) -> None:
+    """A JSON body instead of a stream is read."""
     api.reply = Reply({"choices": [{"message": {"content": "".join(LINES)}}]})
-    assert chat_at(api.url).submit(request(), ignore).video == RemoteVideo(FILE)
+    assert connect_sync(api.url).submit(make_request(), ignore_update).video == RemoteVideo(FILE)
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-def test_acceptance_is_told_before_the_stream_speaks(*, chunked: bool) -> None:
-    """The money goes with HTTP 200; every line is told as it comes, however it is framed."""
+def test_acceptance_is_reported_at_once(*, chunked: bool) -> None:
+    """HTTP 200 is reported at once, and every line when it arrives, whatever the framing."""
     accepted, running = threading.Event(), threading.Event()
     body = [BEGUN, STREAM[len(BEGUN) :]]
-    pieces = [framed(piece) for piece in body] if chunked else body
-    end = framed(b"") if chunked else b""
+    pieces = [make_http_chunk(piece) for piece in body] if chunked else body
+    end = make_http_chunk(b"") if chunked else b""
 
     def report(update: Update) -> None:
         (accepted if update.stage is Stage.SUBMITTED else running).set()
 
-    def told(event: threading.Event) -> Callable[[], object]:
+    def wait_for(event: threading.Event) -> Callable[[], object]:
         return lambda: event.wait(10)
 
     head = CHUNKED if chunked else PLAIN
-    with Drip([head, told(accepted), pieces[0], told(running), pieces[1] + end]) as server:
-        assert chat_at(server.url).submit(request(), report).video == RemoteVideo(FILE)
+    with SlowServer(
+        [head, wait_for(accepted), pieces[0], wait_for(running), pieces[1] + end]
+    ) as server:
+        assert connect_sync(server.url).submit(make_request(), report).video == RemoteVideo(FILE)
     assert accepted.is_set()
     assert running.is_set()
 
 
 @pytest.mark.parametrize("reset", [False, True])
 @pytest.mark.parametrize("head", [CHUNKED, HEAD + b"Content-Length: 99999\r\n\r\n"])
-def test_a_stream_that_breaks_has_cost_its_price(head: bytes, *, reset: bool) -> None:
-    """What it had said is in the error; it is never sent again by itself."""
-    body = framed(BEGUN) if head is CHUNKED else BEGUN
+def test_broken_stream_is_charged(head: bytes, *, reset: bool) -> None:
+    """A broken stream is charged, not retryable, and its text is in the error."""
+    body = make_http_chunk(BEGUN) if head is CHUNKED else BEGUN
     with (
-        Drip([head, body, lambda: time.sleep(0.1)], reset=reset) as server,
+        SlowServer([head, body, lambda: time.sleep(0.1)], reset=reset) as server,
         pytest.raises(ResponseLostError, match=r"9\.0%") as caught,
     ):
-        chat_at(server.url).submit(request(), ignore)
+        connect_sync(server.url).submit(make_request(), ignore_update)
     assert (caught.value.charged, caught.value.retryable) == (True, False)
     assert caught.value.hint is not None
 
 
-def test_a_stream_that_breaks_behind_its_link_has_brought_the_video() -> None:
-    """All that matters had come."""
-    with Drip([CHUNKED, framed(stream(LINES, ended=False)) + b"ff\r\nhalf"]) as server:
-        assert chat_at(server.url).submit(request(), ignore).video == RemoteVideo(FILE)
+def test_stream_broken_after_its_link() -> None:
+    """A stream that breaks after its link gives the video."""
+    with SlowServer(
+        [CHUNKED, make_http_chunk(make_stream(LINES, ended=False)) + b"ff\r\nhalf"]
+    ) as server:
+        assert connect_sync(server.url).submit(make_request(), ignore_update).video == RemoteVideo(
+            FILE
+        )
 
 
-def test_silence_after_acceptance_ends_the_waiting() -> None:
-    """`silence_s` without a byte; charged."""
-    left = threading.Event()
-    with Drip([CHUNKED, framed(BEGUN), lambda: left.wait(10)]) as server:
+def test_pause_after_acceptance() -> None:
+    """A stream that pauses for `silence_s` is a lost response, and charged."""
+    closed = threading.Event()
+    with SlowServer([CHUNKED, make_http_chunk(BEGUN), lambda: closed.wait(10)]) as server:
         with pytest.raises(ResponseLostError, match="silence") as caught:
-            chat_at(server.url, silence_s=0.2).submit(request(), ignore)
-        left.set()
+            connect_sync(server.url, silence_s=0.2).submit(make_request(), ignore_update)
+        closed.set()
     assert caught.value.charged is True
 
 
-def test_silence_before_any_answer_is_an_unknown_outcome() -> None:
-    """Before HTTP 200 nobody can tell."""
-    left = threading.Event()
-    with Drip([lambda: left.wait(10)]) as server:
+def test_no_response_in_time() -> None:
+    """Without HTTP 200 the charge is unknown."""
+    closed = threading.Event()
+    with SlowServer([lambda: closed.wait(10)]) as server:
         with pytest.raises(ResponseLostError) as caught:
-            chat_at(server.url, silence_s=0.2).submit(request(), ignore)
-        left.set()
+            connect_sync(server.url, silence_s=0.2).submit(make_request(), ignore_update)
+        closed.set()
     assert caught.value.charged is None
 
 
-def test_pings_do_not_keep_a_stream_alive_for_ever() -> None:
-    """`deadline_s` ends it although something keeps arriving."""
-    left = threading.Event()
+def test_deadline_of_a_stream() -> None:
+    """`deadline_s` ends a stream that keeps sending comments."""
+    closed = threading.Event()
 
-    def trickle() -> Iterator[Piece]:
+    def send_comments() -> Iterator[Piece]:
         yield CHUNKED
-        while not left.is_set():
-            yield framed(b": PING\n\n")
-            yield lambda: left.wait(0.02)
+        while not closed.is_set():
+            yield make_http_chunk(b": PING\n\n")
+            yield lambda: closed.wait(0.02)
 
-    with Drip(trickle()) as server:
+    with SlowServer(send_comments()) as server:
         with pytest.raises(ResponseLostError, match="took too long") as caught:
-            chat_at(server.url, deadline_s=0.3).submit(request(), ignore)
-        left.set()
+            connect_sync(server.url, deadline_s=0.3).submit(make_request(), ignore_update)
+        closed.set()
     assert caught.value.charged is True
 
 
@@ -204,27 +219,27 @@ def test_pings_do_not_keep_a_stream_alive_for_ever() -> None:
         (502, b"<html></html>", ResponseLostError, None),
     ],
 )
-def test_before_200_the_table_decides(
+def test_refused_chat(
     api: RecordingServer, status: int, body: Any, kind: type[VeoError], *, charged: bool | None
 ) -> None:
-    """The same table as for tasks; nothing was reported as accepted."""
+    """A refusal follows the error table, and is not reported as accepted."""
     api.reply = Reply(body, status)
-    told: list[Update] = []
+    reported: list[Update] = []
     with pytest.raises(VeoError) as caught:
-        chat_at(api.url).submit(request(), told.append)
-    assert (type(caught.value), caught.value.charged, told) == (kind, charged, [])
+        connect_sync(api.url).submit(make_request(), reported.append)
+    assert (type(caught.value), caught.value.charged, reported) == (kind, charged, [])
 
 
-def test_no_answer_at_all_is_an_unknown_outcome(api: RecordingServer) -> None:
-    """The connection closes without a word."""
+def test_closed_connection(api: RecordingServer) -> None:
+    """If the connection closes without a response, the charge is unknown."""
     api.reply = Reply(silent=True)
     with pytest.raises(ResponseLostError) as caught:
-        chat_at(api.url).submit(request(), ignore)
+        connect_sync(api.url).submit(make_request(), ignore_update)
     assert caught.value.charged is None
 
 
-def test_an_error_of_the_report_is_not_swallowed(api: RecordingServer) -> None:
-    """Who cannot write the acceptance down is not told that the stream broke."""
+def test_error_of_the_report_is_raised(api: RecordingServer) -> None:
+    """An error of the report function is raised, not treated as a broken stream."""
     api.reply = Reply(STREAM, headers={"Content-Type": "text/event-stream"})
 
     def report(update: Update) -> None:
@@ -232,27 +247,27 @@ def test_an_error_of_the_report_is_not_swallowed(api: RecordingServer) -> None:
             raise LeaseLostError("another process works on it")
 
     with pytest.raises(LeaseLostError):
-        chat_at(api.url).submit(request(), report)
+        connect_sync(api.url).submit(make_request(), report)
 
 
-def test_a_failed_chat_says_all_that_it_heard(api: RecordingServer) -> None:
-    """HTTP 200, then no link: the text is in the error, the request's id too."""
-    said = stream(["```json\n{}\n```\n\n", "> ❌ 生成失败: odd weather\n\n"])
-    api.reply = Reply(said, headers={"X-Oneapi-Request-Id": "r-1"})
+def test_failed_chat(api: RecordingServer) -> None:
+    """A stream without a link gives an error with its text and the request id."""
+    body = make_stream(["```json\n{}\n```\n\n", "> ❌ 生成失败: odd weather\n\n"])
+    api.reply = Reply(body, headers={"X-Oneapi-Request-Id": "r-1"})
     with pytest.raises(VeoError, match="odd weather") as caught:
-        chat_at(api.url).submit(request(), ignore)
+        connect_sync(api.url).submit(make_request(), ignore_update)
     assert (caught.value.charged, caught.value.request_id) == (True, "r-1")
 
 
-def test_a_stream_has_no_tasks() -> None:
-    """There is nothing to poll."""
-    with pytest.raises(TaskNotFoundError, match="no tasks"):
-        poll(chat_at("http://127.0.0.1:9"), "x")
+def test_sync_route_has_no_tasks() -> None:
+    """A poll of the sync route is an error."""
+    with pytest.raises(TaskNotFoundError, match="has no task"):
+        poll(connect_sync("http://127.0.0.1:9"), "x")
 
 
-def test_a_chats_video_is_fetched_without_the_key(api: RecordingServer) -> None:
-    """It lies on a host of its own."""
+def test_video_is_fetched_without_the_key(api: RecordingServer) -> None:
+    """The video is on another host, which does not receive the key."""
     api.reply = Reply(b"\0\0\0\x18ftypisom")
-    opened = chat_at("http://127.0.0.1:9").open(RemoteVideo(f"{api.url}/v.mp4"))
+    opened = connect_sync("http://127.0.0.1:9").open(RemoteVideo(f"{api.url}/v.mp4"))
     assert b"".join(opened.chunks) == b"\0\0\0\x18ftypisom"
     assert "authorization" not in api.only_request.headers

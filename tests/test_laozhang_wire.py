@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from laozhang import CAPTURED, FILE, answer, request
+from laozhang import CAPTURED, FILE, make_request, make_response
 
 from veo.errors import (
     ConfigError,
@@ -46,13 +46,13 @@ OFFICIAL = MODELS["veo-3.1-fast-generate-preview"]
 
 def test_text_to_video_sends_model_and_prompt_only() -> None:
     """The legacy names fix duration and orientation, so nothing else is sent."""
-    assert build_task_body(request()) == {"model": "veo-3.1-fast", "prompt": "a cat"}
-    assert not uses_form(request(), MODELS["veo-3.1-fast"])
+    assert build_task_body(make_request()) == {"model": "veo-3.1-fast", "prompt": "a cat"}
+    assert not uses_form(make_request(), MODELS["veo-3.1-fast"])
 
 
 def test_frames_share_one_field_name() -> None:
     """The order of the two parts distinguishes the start frame from the end frame."""
-    video_request = request(model="veo-3.1-fast-fl", start_frame=PNG, end_frame=JPEG)
+    video_request = make_request(model="veo-3.1-fast-fl", start_frame=PNG, end_frame=JPEG)
     assert uses_form(video_request, MODELS["veo-3.1-fast-fl"])
     assert build_form_fields(video_request, MODELS["veo-3.1-fast-fl"]) == build_task_body(
         video_request
@@ -65,7 +65,7 @@ def test_frames_share_one_field_name() -> None:
 
 def test_official_models_receive_every_option() -> None:
     """All options are form fields, the size is derived, and metadata repeats the options."""
-    video_request = request(
+    video_request = make_request(
         model=OFFICIAL.name,
         aspect_ratio="9:16",
         resolution="1080p",
@@ -96,7 +96,7 @@ def test_official_models_receive_every_option() -> None:
 
 def test_official_models_receive_the_defaults() -> None:
     """Defaults are sent too, and a prompt alone is sent as a form."""
-    video_request = request(model=OFFICIAL.name)
+    video_request = make_request(model=OFFICIAL.name)
     assert uses_form(video_request, OFFICIAL)
     fields = build_form_fields(video_request, OFFICIAL)
     assert (fields["seconds"], fields["size"]) == ("8", "1280x720")
@@ -105,7 +105,7 @@ def test_official_models_receive_the_defaults() -> None:
 
 def test_chat_body() -> None:
     """The content is a list, images are data URIs, and one video is requested."""
-    body = build_chat_body(request(model="veo-3.1-fast-fl", start_frame=PNG, end_frame=JPEG))
+    body = build_chat_body(make_request(model="veo-3.1-fast-fl", start_frame=PNG, end_frame=JPEG))
     (message,) = body.pop("messages")
     assert body == {"model": "veo-3.1-fast-fl", "stream": True, "n": 1}
     assert message["role"] == "user"
@@ -147,13 +147,13 @@ def test_ids_are_encoded_in_paths() -> None:
 )
 def test_places_of_the_task_id(body: Any) -> None:
     """The id is found in every documented, captured and gateway format."""
-    update = read_submit_response(answer(body))
+    update = read_submit_response(make_response(body))
     assert (update.stage, update.task_id) == (Stage.SUBMITTED, "video_1")
 
 
 def test_numeric_id() -> None:
     """A number is accepted as an id, as text."""
-    assert read_submit_response(answer({"id": 42})).task_id == "42"
+    assert read_submit_response(make_response({"id": 42})).task_id == "42"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_numeric_id() -> None:
 def test_200_without_an_id_may_have_been_accepted(body: Any) -> None:
     """A response without an id does not tell whether the request was accepted."""
     with pytest.raises(ProtocolError) as caught:
-        read_submit_response(answer(body))
+        read_submit_response(make_response(body))
     assert caught.value.charged is None
 
 
@@ -182,7 +182,7 @@ def test_200_with_a_listed_error_is_a_refusal() -> None:
     """An id in an error envelope is ignored; the error table decides."""
     body = {"code": "invalid_request", "message": "prompt is required", "data": {"id": "x"}}
     with pytest.raises(RefusedError) as caught:
-        read_submit_response(answer(body))
+        read_submit_response(make_response(body))
     assert caught.value.charged is False
 
 
@@ -191,7 +191,7 @@ def test_200_with_a_listed_error_is_a_refusal() -> None:
 
 def test_captured_task() -> None:
     """The captured body is read; its wrong model and seconds are ignored."""
-    update = read_poll(answer(CAPTURED), CAPTURED["id"])
+    update = read_poll(make_response(CAPTURED), CAPTURED["id"])
     assert update.stage is Stage.READY
     assert update.video == RemoteVideo(FILE)
     assert (update.progress, update.task_id, update.error) == (1.0, CAPTURED["id"], None)
@@ -201,7 +201,7 @@ def test_captured_task() -> None:
 def test_stage_of_every_status(word: str, stage: Stage) -> None:
     """Case, dashes and spaces in a status do not matter."""
     for status in (word, word.upper(), word.replace("_", "-"), word.replace("_", " ").title()):
-        assert read_poll(answer({"id": "x", "status": status}), "x").stage is stage
+        assert read_poll(make_response({"id": "x", "status": status}), "x").stage is stage
 
 
 def test_table_of_statuses_is_complete() -> None:
@@ -212,8 +212,8 @@ def test_table_of_statuses_is_complete() -> None:
     failed = "failed failure fail error cancelled canceled expired timeout rejected"
     words = (pending.split(), running.split(), ready.split(), failed.split())
     assert dict.fromkeys(STAGES) == dict.fromkeys(word for group in words for word in group)
-    assert read_poll(answer({"id": "x", "status": ""}), "x").stage is Stage.SUBMITTED
-    assert read_poll(answer({"id": "x", "status": None}), "x").stage is Stage.SUBMITTED
+    assert read_poll(make_response({"id": "x", "status": ""}), "x").stage is Stage.SUBMITTED
+    assert read_poll(make_response({"id": "x", "status": None}), "x").stage is Stage.SUBMITTED
 
 
 def test_unknown_status_counts_as_running(
@@ -221,7 +221,7 @@ def test_unknown_status_counts_as_running(
 ) -> None:
     """A task with an unknown status is treated as running."""
     with caplog.at_level(logging.WARNING, logger="veo_laozhang.responses"):
-        updates = [read_poll(answer({"status": "marinating"}), "x") for _ in range(3)]
+        updates = [read_poll(make_response({"status": "marinating"}), "x") for _ in range(3)]
     assert {update.stage for update in updates} == {Stage.RUNNING}
     assert [record.getMessage() for record in caplog.records] == [
         "unknown task status 'marinating': treated as running"
@@ -241,14 +241,14 @@ def test_unknown_status_counts_as_running(
 )
 def test_stage_without_a_status(body: Any, stage: Stage) -> None:
     """A URL means ready, an id with an error failed, an id alone submitted."""
-    assert read_poll(answer(body), "x").stage is stage
+    assert read_poll(make_response(body), "x").stage is stage
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"nonsense", b"<html></html>", {}, [1], 7], ids=repr)
 def test_unreadable_poll_is_retryable(body: Any) -> None:
     """An unreadable response does not tell anything about the task."""
     with pytest.raises(ProtocolError) as caught:
-        read_poll(answer(body), "x")
+        read_poll(make_response(body), "x")
     assert caught.value.retryable
 
 
@@ -275,14 +275,14 @@ PLACES: dict[str, Any] = {
 @pytest.mark.parametrize("places", PLACES.values(), ids=PLACES)
 def test_places_of_the_url(places: Any) -> None:
     """The places are searched in order; empty and null fields are skipped."""
-    update = read_poll(answer({"id": "x", "status": "completed", **places}), "x")
+    update = read_poll(make_response({"id": "x", "status": "completed", **places}), "x")
     assert update.video == RemoteVideo(FILE)
 
 
 def test_gateway_envelope() -> None:
     """The compatibility route wraps the task, and sends progress as text."""
     task = {"id": 12, "task_id": "task_x", "status": "IN_PROGRESS", "progress": "30%"}
-    update = read_poll(answer({"code": "success", "message": "", "data": task}), "task_x")
+    update = read_poll(make_response({"code": "success", "message": "", "data": task}), "task_x")
     assert (update.stage, update.progress) == (Stage.RUNNING, 0.3)
 
 
@@ -301,13 +301,13 @@ def test_gateway_envelope() -> None:
 )
 def test_task_without_a_url_uses_its_content(body: Any) -> None:
     """The content is fetched from the base URL, whatever host name the gateway sends."""
-    video = read_poll(answer(body), "task_1").video
+    video = read_poll(make_response(body), "task_1").video
     assert video == RemoteVideo("videos/task_1/content")
 
 
 def test_relative_path() -> None:
     """A path without a host is kept; one family of models sends such."""
-    video = read_poll(answer({"status": "completed", "url": "/files/7"}), "x").video
+    video = read_poll(make_response({"status": "completed", "url": "/files/7"}), "x").video
     assert video == RemoteVideo("/files/7")
 
 
@@ -353,8 +353,10 @@ def test_a_fraction_counts_only_while_running() -> None:
 
 def test_progress_does_not_decide_the_stage() -> None:
     """A failed or running task may have a progress of 100."""
-    assert read_poll(answer({"status": "running", "progress": 100}), "x").stage is Stage.RUNNING
-    failed = read_poll(answer({"status": "failed", "progress": 100}), "x")
+    assert (
+        read_poll(make_response({"status": "running", "progress": 100}), "x").stage is Stage.RUNNING
+    )
+    failed = read_poll(make_response({"status": "failed", "progress": 100}), "x")
     assert (failed.stage, failed.progress) == (Stage.FAILED, 1.0)
 
 
@@ -388,13 +390,13 @@ def test_timestamp_formats(value: Any, seconds: float | None) -> None:
 def test_expiry_of_a_file() -> None:
     """`expires_at` becomes the expiry of the video."""
     body = CAPTURED | {"expires_at": 1764259341}
-    assert read_poll(answer(body), "x").video == RemoteVideo(FILE, expires_at=1764259341.0)
+    assert read_poll(make_response(body), "x").video == RemoteVideo(FILE, expires_at=1764259341.0)
 
 
 def test_poll_delay_header() -> None:
     """The header that the OpenAI clients observe, in milliseconds, sets the next poll."""
-    later = read_poll(answer({"status": "queued"}, openai_poll_after_ms="2500"), "x")
-    unset = read_poll(answer({"status": "queued"}, openai_poll_after_ms="soon"), "x")
+    later = read_poll(make_response({"status": "queued"}, openai_poll_after_ms="2500"), "x")
+    unset = read_poll(make_response({"status": "queued"}, openai_poll_after_ms="soon"), "x")
     assert (later.poll_after, unset.poll_after) == (2.5, None)
 
 
@@ -422,7 +424,7 @@ def test_poll_delay_header() -> None:
 )
 def test_places_of_a_failure_reason(body: Any, message: str) -> None:
     """The reason is found in every format; a failed task is not charged on this route."""
-    update = read_poll(answer({"id": "x", "status": "failed", **body}), "x")
+    update = read_poll(make_response({"id": "x", "status": "failed", **body}), "x")
     assert update.stage is Stage.FAILED
     assert isinstance(update.error, GenerationError)
     assert (update.error.message, update.error.charged) == (message, False)
@@ -443,7 +445,7 @@ def test_transient_failures_are_retryable(
     message: str, kind: type[VeoError], *, retryable: bool
 ) -> None:
     """Moderation is final; a failure of the service is transient."""
-    update = read_poll(answer({"status": "failed", "error": {"message": message}}), "x")
+    update = read_poll(make_response({"status": "failed", "error": {"message": message}}), "x")
     assert type(update.error) is kind
     assert update.error.retryable is retryable
 
@@ -452,7 +454,7 @@ def test_failed_task_as_a_failed_get() -> None:
     """`get_task_failed` with a reason is a failed task, whatever the HTTP status."""
     body = {"code": "get_task_failed", "message": "帧转视频模式的至少上传一帧", "data": None}
     for status in (200, 400, 500):
-        update = read_poll(answer(body, status), "x")
+        update = read_poll(make_response(body, status), "x")
         assert update.stage is Stage.FAILED
         assert update.error is not None
         assert update.error.message == "帧转视频模式的至少上传一帧"
@@ -463,7 +465,7 @@ def test_database_error_of_the_gateway_is_not_a_failed_task() -> None:
     """The same code with a reason of the gateway's database is retryable."""
     body = {"code": "get_task_failed", "message": "dial tcp 10.0.0.3:3306: timeout", "data": None}
     with pytest.raises(ProtocolError) as caught:
-        read_poll(answer(body, 500), "x")
+        read_poll(make_response(body, 500), "x")
     assert caught.value.retryable
 
 
@@ -484,7 +486,7 @@ def test_database_error_of_the_gateway_is_not_a_failed_task() -> None:
 def test_task_not_found_only_from_the_api(status: int, body: Any, kind: type[VeoError]) -> None:
     """A 404 of a proxy, or for a wrong base URL, does not tell anything about the task."""
     with pytest.raises(VeoError) as caught:
-        read_poll(answer(body, status), "x")
+        read_poll(make_response(body, status), "x")
     assert type(caught.value) is kind
 
 
@@ -515,13 +517,13 @@ statuses = st.sampled_from([200, 201, 204, 400, 401, 402, 403, 404, 413, 429, 50
 def test_any_json(body: Any, status: int) -> None:
     """Any JSON gives an update or a VeoError."""
     for read in (read_submit_response, lambda response: read_poll(response, "x")):
-        _check_outcome(read, answer(body, status))
+        _check_outcome(read, make_response(body, status))
 
 
 @given(st.binary(max_size=200), statuses, st.text(max_size=20))
 def test_any_bytes(body: bytes, status: int, wait: str) -> None:
     """Any bytes and headers give an update or a VeoError."""
-    response = answer(body, status, Retry_After=wait, openai_poll_after_ms=wait)
+    response = make_response(body, status, Retry_After=wait, openai_poll_after_ms=wait)
     for read in (read_submit_response, lambda response: read_poll(response, "x")):
         _check_outcome(read, response)
 
@@ -530,15 +532,19 @@ def test_deep_nesting() -> None:
     """JSON nested deeper than Python's recursion limit is handled."""
     for depth in (50, 900, 200_000):
         body = b'{"status":"failed","error":' + b"[" * depth + b"]" * depth + b"}"
-        _check_outcome(lambda response: read_poll(response, "x"), answer(body))
+        _check_outcome(lambda response: read_poll(response, "x"), make_response(body))
 
 
 def test_half_a_surrogate_pair() -> None:
     """Ids, statuses and reasons with half a surrogate pair become encodable."""
     half = rb'{"id":"a\ud83d","status":"odd\udc00","url":"/\ud83d"}'
-    name = str(read_submit_response(answer(half)).task_id)
-    failed = read_poll(answer(half.replace(b"odd", b"failed").replace(rb"\udc00", b"")), name)
-    reason = read_poll(answer(rb'{"status":"failed","error":"no \ud83d\ude00 \ud83d"}'), name)
+    name = str(read_submit_response(make_response(half)).task_id)
+    failed = read_poll(
+        make_response(half.replace(b"odd", b"failed").replace(rb"\udc00", b"")), name
+    )
+    reason = read_poll(
+        make_response(rb'{"status":"failed","error":"no \ud83d\ude00 \ud83d"}'), name
+    )
     assert name.encode() == b"a?"
     assert failed.stage is Stage.FAILED
     assert reason.error is not None

@@ -1,6 +1,6 @@
-"""The cassettes there are: what is asked of which provider, and what becomes of it.
+"""The list of cassettes: which requests are sent to which provider, and their results.
 
-The scenes are the same for all; a provider has those that the rows of its models take.
+The requests are the same for all providers; a provider has those that its models support.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
 PROVIDERS = ("laozhang-async", "laozhang-sync", "gemini", "vertex")
 EARLIER = RemoteVideo("https://storage.example/earlier")
-"""Stands in a request for the video that the request before it made."""
+"""Placeholder in a request for the video of the previous request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A published answer that a cassette is rebuilt from.
+    """A published response from which a cassette is rebuilt.
 
     Attributes:
-        reply: The answer, rebuilt.
-        source: What was published when, and what of the cassette was not.
+        reply: The rebuilt response.
+        source: What was published when, and which parts of the cassette were not.
     """
 
     reply: Reply
@@ -53,26 +53,26 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Take:
+class CassetteCase:
     """One cassette.
 
     Attributes:
-        provider: Whose wire it shows.
-        name: Its file's name.
-        shows: What is in it, in a few words.
-        requests: What is paid for, in this order.
-        ends: The error that it ends with.
-        sandbox: Settings of the sandbox that it is recorded from.
-        fault: What the sandbox does wrong.
-        options: Of the provider's configuration table.
-        capture: What it is rebuilt from, if it is not recorded.
+        provider: Name of the provider.
+        name: Name of the file.
+        shows: Its content in a few words.
+        requests: The paid requests, in order.
+        error: The error that it ends with.
+        sandbox: Settings of the sandbox from which it is recorded.
+        fault: The fault that the sandbox injects.
+        options: Options of the provider's configuration.
+        capture: The published response from which it is rebuilt, if it is not recorded.
     """
 
     provider: str
     name: str
     shows: str
     requests: tuple[Request, ...] = ()
-    ends: type[VeoError] | None = None
+    error: type[VeoError] | None = None
     sandbox: Mapping[str, Any] = field(default_factory=dict)
     fault: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -82,13 +82,13 @@ class Take:
         return f"{self.provider}/{self.name}"
 
     @property
-    def live(self) -> bool:
-        """Whether the live service would show it too, with nothing but a key."""
-        return not (self.ends or self.options or self.capture)
+    def is_live(self) -> bool:
+        """Whether it can be recorded from the live service, with only a key."""
+        return not (self.error or self.options or self.capture)
 
     @property
     def cost(self) -> Decimal:
-        """USD that recording it live would cost, by the rows of the models."""
+        """The cost of recording it live, USD, by the prices of the models."""
         models = find_provider(self.provider).facts.models
         return sum(
             (quote(request, models[str(request.model)]).amount for request in self.requests),
@@ -96,43 +96,43 @@ class Take:
         )
 
 
-def takes() -> tuple[Take, ...]:
-    """Every cassette, by provider."""
-    found = [take for provider in PROVIDERS for take in _takes(provider)]
-    return tuple(sorted(found, key=lambda take: PROVIDERS.index(take.provider)))
+def list_cases() -> tuple[CassetteCase, ...]:
+    """Return all cassettes, by provider."""
+    found = [case for provider in PROVIDERS for case in _list_cases(provider)]
+    return tuple(sorted(found, key=lambda case: PROVIDERS.index(case.provider)))
 
 
 @functools.cache
-def picture(name: str) -> Image:
-    """A picture of the folder ``pictures``: dawn, noon or night, 1280x720."""
+def load_image(name: str) -> Image:
+    """Return an image of the folder ``pictures``: dawn, noon or night, 1280x720."""
     return Image.of((FOLDER / "pictures" / f"{name}.jpg").read_bytes())
 
 
-def _takes(provider: str) -> Iterator[Take]:
-    for name, (shows, requests) in _scenes().items():
-        planned = _planned(provider, requests)
+def _list_cases(provider: str) -> Iterator[CassetteCase]:
+    for name, (shows, requests) in _successes().items():
+        planned = _plan_requests(provider, requests)
         if planned:
-            yield Take(provider=provider, name=name, shows=shows, requests=planned)
-    for name, (shows, ends, fault) in _troubles(provider).items():
-        planned = _planned(provider, (_LION,))
+            yield CassetteCase(provider=provider, name=name, shows=shows, requests=planned)
+    for name, (shows, ends, fault) in _failures(provider).items():
+        planned = _plan_requests(provider, (_LION,))
         setting = {} if fault else {"balance": 0}
-        yield Take(
+        yield CassetteCase(
             provider=provider,
             name=name,
             shows=shows,
             requests=planned,
-            ends=ends,
+            error=ends,
             sandbox=setting,
             fault=fault,
         )
-    yield from (take for take in _specials() if take.provider == provider)
+    yield from (case for case in _special_cases() if case.provider == provider)
 
 
 _LION = Request(prompt="A lion walks through tall grass at dawn", aspect_ratio="16:9")
 
 
-def _scenes() -> dict[str, tuple[str, tuple[Request, ...]]]:
-    dawn, noon, night = (picture(name) for name in ("dawn", "noon", "night"))
+def _successes() -> dict[str, tuple[str, tuple[Request, ...]]]:
+    dawn, noon, night = (load_image(name) for name in ("dawn", "noon", "night"))
     more = Request(prompt="Then the lion roars", extend=EARLIER)
     options = {
         "aspect_ratio": "9:16",
@@ -153,10 +153,10 @@ def _scenes() -> dict[str, tuple[str, tuple[Request, ...]]]:
     }
 
 
-def _troubles(provider: str) -> dict[str, tuple[str, type[VeoError], str | None]]:
+def _failures(provider: str) -> dict[str, tuple[str, type[VeoError], str | None]]:
     google = provider in ("gemini", "vertex")
-    # The platform has no prepaid balance: it says that the project is not billed.
-    broke = AuthError if provider == "vertex" else BalanceError
+    # The platform has no prepaid balance: it reports that the project has no billing.
+    unpaid = AuthError if provider == "vertex" else BalanceError
     return {
         "failure": ("a video that could not be made", GenerationError, "failed"),
         "filtered": (
@@ -164,7 +164,7 @@ def _troubles(provider: str) -> dict[str, tuple[str, type[VeoError], str | None]
             ModeratedError,
             "filtered" if google else "moderated",
         ),
-        "balance": ("an account that cannot pay", broke, None),
+        "balance": ("an account that cannot pay", unpaid, None),
         "overload": (
             "a service with too much to do",
             BusyError,
@@ -173,22 +173,22 @@ def _troubles(provider: str) -> dict[str, tuple[str, type[VeoError], str | None]
     }
 
 
-def _specials() -> Iterator[Take]:
+def _special_cases() -> Iterator[CassetteCase]:
     official = replace(
         _LION,
         model="veo-3.1-fast-generate-preview",
-        start_frame=picture("dawn"),
+        start_frame=load_image("dawn"),
         negative_prompt="people, text",
         seed=7,
     )
-    yield Take(
+    yield CassetteCase(
         provider="laozhang-async",
         name="official",
         shows="a model that is handed on from Google: a form, and `/content`, which comes late",
         requests=(official,),
         sandbox={"content_lag": 30},
     )
-    yield Take(
+    yield CassetteCase(
         provider="laozhang-async",
         name="capture",
         shows="a completed task",
@@ -198,11 +198,11 @@ def _specials() -> Iterator[Take]:
             " storage host and the file's name stand for the originals; headers were not published",
         ),
     )
-    yield Take(
+    yield CassetteCase(
         provider="laozhang-sync",
         name="capture",
         shows="a whole stream",
-        requests=_planned("laozhang-sync", (Request(prompt=PROMPT, model="veo-3.1-fast"),)),
+        requests=_plan_requests("laozhang-sync", (Request(prompt=PROMPT, model="veo-3.1-fast"),)),
         capture=Capture(
             Reply(STREAM, headers={"Content-Type": "text/event-stream"}),
             "the text of a stream that the vendor published beside its sample in November 2025,"
@@ -210,25 +210,25 @@ def _specials() -> Iterator[Take]:
             " around it as the vendor documents them; headers were not published",
         ),
     )
-    yield Take(
+    yield CassetteCase(
         provider="gemini",
         name="retired",
         shows="a model that is no longer available",
-        requests=_planned("gemini", (_LION,)),
-        ends=ModelUnavailableError,
+        requests=_plan_requests("gemini", (_LION,)),
+        error=ModelUnavailableError,
         sandbox={"retired": True},
     )
-    yield Take(
+    yield CassetteCase(
         provider="vertex",
         name="storage",
         shows="a project's credentials, its region's host, and a video in Cloud Storage",
-        requests=_planned("vertex", (_LION,)),
+        requests=_plan_requests("vertex", (_LION,)),
         options={"project": "p", "storage_uri": "gs://bucket/videos"},
     )
 
 
-def _planned(provider: str, requests: tuple[Request, ...]) -> tuple[Request, ...]:
-    """The requests with a model; none if a provider has no model that takes them."""
+def _plan_requests(provider: str, requests: tuple[Request, ...]) -> tuple[Request, ...]:
+    """Return the requests with their model; none if the provider has no model for them."""
     models = find_provider(provider).facts.models
     try:
         return tuple(make_plan(request, models, retired="ignore").request for request in requests)

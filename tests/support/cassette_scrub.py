@@ -1,7 +1,7 @@
-"""What a cassette may hold: what ``cassettes/allowed.toml`` lists.
+"""Remove from requests and responses what ``cassettes/allowed.toml`` does not list.
 
-Both hooks of vcrpy run on what is recorded and on what is asked of a cassette, so they are
-idempotent, and a request is compared in the very form in which it was recorded.
+vcrpy runs both hooks when it records and when it replays, so they are idempotent, and a request
+is compared in the form in which it was recorded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 KEY = "<key>"
 
 _ALLOWED = tomllib.loads((FOLDER / "allowed.toml").read_text("utf-8"))
-_ASKED, _ANSWERED = _ALLOWED["request"], _ALLOWED["answer"]
+_IN_REQUEST, _IN_RESPONSE = _ALLOWED["request"], _ALLOWED["answer"]
 
 _URL = re.compile(r"(https?://[^\s\"'<>()\\?#]+)\?([^\s\"'<>()\\#]*)")
 _PROJECT = re.compile(r"\bprojects/[^/\s]+/")
@@ -36,103 +36,104 @@ _MEDIA = ("video/", "image/", "application/octet-stream")
 
 
 class UnlistedError(AssertionError):
-    """A request carries something that no list allows; it is neither recorded nor played."""
+    """A request contains a field that is not listed; it is neither recorded nor replayed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scrub:
-    """Takes out of requests and answers what a cassette must not hold.
+class Scrubber:
+    """Removes from requests and responses what a cassette must not contain.
 
     Attributes:
-        homes: Origins that recording really went to, and what a cassette calls them.
-        secrets: Texts that are a key, whichever field they turn up in.
+        homes: Origins that were recorded from, and their names in a cassette.
+        secrets: Keys, which are replaced in every field.
     """
 
     homes: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
 
-    def request(self, request: Request) -> Request:
-        """A request with its body in one form: parsed, sorted, large values by their sha256.
+    def scrub_request(self, request: Request) -> Request:
+        """Return a request with a normalized body: parsed, sorted, large values as sha256.
 
         Raises:
-            UnlistedError: It has a field that is not allowed. Left out, it would not be missed.
+            UnlistedError: It has a field that is not listed. If such a field were removed, a test
+                would not notice when it is no longer sent.
         """
         headers = {name.lower(): text for name, text in request.headers.items()}
         kind = headers.get("content-type", "")
-        allowed = {name: headers[name] for name in _ASKED["headers"] if name in headers}
-        allowed |= {name: KEY for name in _ASKED["keys"] if name in headers}
+        allowed = {name: headers[name] for name in _IN_REQUEST["headers"] if name in headers}
+        allowed |= {name: KEY for name in _IN_REQUEST["keys"] if name in headers}
         if kind:
             allowed["content-type"] = kind.partition(";")[0]
-        body = self._asked(kind, read_body(request) or b"")
-        return Request(request.method, self.text(request.uri), body, allowed)
+        body = self._scrub_request_body(kind, read_body(request) or b"")
+        return Request(request.method, self.scrub_text(request.uri), body, allowed)
 
-    def answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        """An answer of vcrpy's with nothing in it that is not allowed."""
+    def scrub_response(self, response: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a response of vcrpy without anything that is not listed."""
         headers = {
-            name.lower(): [self.text(text) for text in texts]
-            for name, texts in answer["headers"].items()
-            if name.lower() in _ANSWERED["headers"]
+            name.lower(): [self.scrub_text(text) for text in texts]
+            for name, texts in response["headers"].items()
+            if name.lower() in _IN_RESPONSE["headers"]
         }
         kind = "".join(headers.get("content-type", [])).partition(";")[0]
-        body = self._answered(kind, answer["body"]["string"] or b"")
+        body = self._scrub_response_body(kind, response["body"]["string"] or b"")
         if not is_media(kind):
             headers.pop("content-length", None)
-        return {**answer, "headers": headers, "body": {"string": body}}
+        return {**response, "headers": headers, "body": {"string": body}}
 
-    def text(self, text: str) -> str:
-        """A text with hosts as the cassette calls them, and without keys, queries, projects."""
-        text = _PROJECT.sub("projects/p/", _URL.sub(_bare, text))
-        for real, told in self.homes.items():
-            text = re.sub(rf"{re.escape(real)}(?!\d)", told, text)
+    def scrub_text(self, text: str) -> str:
+        """Return a text with the cassette's host names, without keys, queries and projects."""
+        text = _PROJECT.sub("projects/p/", _URL.sub(_strip_query, text))
+        for real, name in self.homes.items():
+            text = re.sub(rf"{re.escape(real)}(?!\d)", name, text)
         for secret in filter(None, self.secrets):
             text = text.replace(secret, KEY)
         return text
 
-    def _asked(self, kind: str, body: bytes) -> bytes | None:
+    def _scrub_request_body(self, kind: str, body: bytes) -> bytes | None:
         if not body:
             return None
         if kind.startswith("multipart/form-data;"):
-            return dump([self._part(part) for part in _parts(kind, body)])
+            return dump_json([self._scrub_part(part) for part in _parse_form(kind, body)])
         if kind.startswith("multipart/"):
             return body
-        return dump(self._tree(json.loads(body), _insist, digest))
+        return dump_json(self._scrub_tree(json.loads(body), _check_field, hash_large_text))
 
-    def _part(self, part: Any) -> dict[str, str]:
+    def _scrub_part(self, part: Any) -> dict[str, str]:
         name = str(part.get_param("name", header="content-disposition"))
         data = part.get_payload(decode=True)
-        _insist(name)
+        _check_field(name)
         if part.get_filename() is None:
-            return {"name": name, "text": self.text(data.decode())}
-        told = {"filename": part.get_filename(), "type": part.get_content_type()}
-        return {"name": name, **told, "sha256": hashlib.sha256(data).hexdigest()}
+            return {"name": name, "text": self.scrub_text(data.decode())}
+        file = {"filename": part.get_filename(), "type": part.get_content_type()}
+        return {"name": name, **file, "sha256": hashlib.sha256(data).hexdigest()}
 
-    def _answered(self, kind: str, body: bytes) -> bytes:
+    def _scrub_response_body(self, kind: str, body: bytes) -> bytes:
         if is_media(kind):
             return body
         text = body.decode("utf-8", "replace")
         if kind == "text/event-stream":
-            return "\n".join(map(self._line, text.split("\n"))).encode()
-        return self._json(text) if kind == "application/json" else b""
+            return "\n".join(map(self._scrub_line, text.split("\n"))).encode()
+        return self._scrub_json(text) if kind == "application/json" else b""
 
-    def _json(self, text: str) -> bytes:
+    def _scrub_json(self, text: str) -> bytes:
         try:
-            return dump(self._tree(json.loads(text), _known), sort=False)
+            return dump_json(self._scrub_tree(json.loads(text), _is_known_field), sort=False)
         except ValueError:
             return b""
 
-    def _line(self, line: str) -> str:
-        """A line of an event stream, word for word unless something has to go."""
+    def _scrub_line(self, line: str) -> str:
+        """Return a line of an event stream, unchanged unless something must be removed."""
         name, colon, value = line.partition(":")
         if name != "data" or not value.lstrip().startswith("{"):
             return line if name.strip() in {"", "data", "event"} else ""
-        value = self.text(value)
+        value = self.scrub_text(value)
         event = json.loads(value)
-        allowed = self._tree(event, _known)
+        allowed = self._scrub_tree(event, _is_known_field)
         if allowed == event:
             return f"{name}{colon}{value}"
-        return f"{name}{colon} {dump(allowed, sort=False).decode()}"
+        return f"{name}{colon} {dump_json(allowed, sort=False).decode()}"
 
-    def _tree(
+    def _scrub_tree(
         self,
         node: Any,
         allows: Callable[[str], bool],
@@ -140,50 +141,52 @@ class Scrub:
     ) -> Any:
         if isinstance(node, dict):
             return {
-                key: self._tree(value, allows, large) for key, value in node.items() if allows(key)
+                key: self._scrub_tree(value, allows, large)
+                for key, value in node.items()
+                if allows(key)
             }
         if isinstance(node, list):
-            return [self._tree(item, allows, large) for item in node]
+            return [self._scrub_tree(item, allows, large) for item in node]
         if not isinstance(node, str):
             return node
-        return large(node) if LARGE.fullmatch(node) else self.text(node)
+        return large(node) if LARGE.fullmatch(node) else self.scrub_text(node)
 
 
 def is_media(kind: str) -> bool:
-    """Whether a media type is that of bytes which nobody reads as text."""
+    """Return whether a media type is binary."""
     return kind.startswith(_MEDIA)
 
 
-def dump(tree: Any, *, sort: bool = True) -> bytes:
-    """JSON, the same for the same tree."""
+def dump_json(tree: Any, *, sort: bool = True) -> bytes:
+    """Return a tree as JSON, always the same for the same tree."""
     return json.dumps(tree, ensure_ascii=False, sort_keys=sort).encode()
 
 
-def digest(text: str) -> str:
-    """A long base64 text as the sha256 of what it holds; other texts as they are."""
+def hash_large_text(text: str) -> str:
+    """Return the sha256 of a long base64 text; other texts are unchanged."""
     found = LARGE.fullmatch(text)
     if not found:
         return text
     return f"{found[1]}sha256:{hashlib.sha256(base64.b64decode(found[2])).hexdigest()}"
 
 
-def _insist(name: str) -> bool:
-    if name not in _ASKED["fields"]:
-        raise UnlistedError(f"requests may not carry {name!r}: list it in allowed.toml if they may")
+def _check_field(name: str) -> bool:
+    if name not in _IN_REQUEST["fields"]:
+        raise UnlistedError(f"requests must not contain {name!r}: allowed.toml does not list it")
     return True
 
 
-def _known(name: str) -> bool:
-    return name in _ANSWERED["fields"]
+def _is_known_field(name: str) -> bool:
+    return name in _IN_RESPONSE["fields"]
 
 
-def _bare(found: re.Match[str]) -> str:
-    said = parse_qsl(found[2], keep_blank_values=True)
-    kept = urlencode([(name, value) for name, value in said if name in _ASKED["query"]])
-    return f"{found[1]}?{kept}" if kept else found[1]
+def _strip_query(found: re.Match[str]) -> str:
+    pairs = parse_qsl(found[2], keep_blank_values=True)
+    query = urlencode([(name, value) for name, value in pairs if name in _IN_REQUEST["query"]])
+    return f"{found[1]}?{query}" if query else found[1]
 
 
-def _parts(kind: str, body: bytes) -> list[Any]:
+def _parse_form(kind: str, body: bytes) -> list[Any]:
     message = BytesParser(policy=HTTP).parsebytes(
         b"Content-Type: " + kind.encode() + b"\n\n" + body
     )

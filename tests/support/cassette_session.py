@@ -1,7 +1,7 @@
-"""A take being played or recorded: a provider, and what stands behind it.
+"""Replay or record a cassette: a provider, and the server that it talks to.
 
-Played, a provider is what its users have: its own base URL, and no way to reach it. Recorded, the
-same code talks to the sandbox, and the cassette calls that by the live host's name.
+In a replay a provider has its own base URL, and the network is blocked. In a recording the same
+code talks to the sandbox, which the cassette names like the live host.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import google.auth
 import pytest
-from cassette_cases import EARLIER, Take
-from cassette_scrub import Scrub
-from cassette_store import Shelf
+from cassette_cases import EARLIER, CassetteCase
+from cassette_scrub import Scrubber
+from cassette_store import CassetteStore
 from google.oauth2.credentials import Credentials
 from polling import poll
 from recording_server import RecordingServer
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from veo.request import Request
 
 NO_NETWORK = pytest.mark.block_network(allowed_hosts=["(?!)"])
-"""Not even loopback, which other tests may reach."""
+"""Blocks loopback too, which other tests may use."""
 
 PLAY_KEY = "sandbox-key"
 STORAGE = "https://storage.example"
@@ -50,111 +50,115 @@ _POLLS = 90
 
 
 @dataclass(slots=True)
-class Session:
-    """A provider on its way through a take.
+class CassetteSession:
+    """A provider, and how a cassette of it is recorded.
 
     Attributes:
-        provider: The real one.
-        origin: What the cassette says it comes from.
-        scrub: What keeps the cassette clean.
-        wait: What is done between two polls.
+        provider: The real provider.
+        origin: The origin that the cassette states.
+        scrubber: Removes what the cassette must not contain.
+        wait: Called between two polls.
     """
 
     provider: Provider
     origin: str = "sandbox"
-    scrub: Scrub = field(default_factory=Scrub)
+    scrubber: Scrubber = field(default_factory=Scrubber)
     wait: Callable[[], object] = lambda: None
 
-    def shelf(self, folder: Path) -> Shelf:
-        """Where its cassette is kept."""
-        return Shelf({"from": self.origin, "date": f"{datetime.now(UTC):%Y-%m-%d}"}, folder)
+    def make_store(self, folder: Path) -> CassetteStore:
+        """Return the store of its cassette."""
+        return CassetteStore({"from": self.origin, "date": f"{datetime.now(UTC):%Y-%m-%d}"}, folder)
 
-    def make(self, request: Request, earlier: RemoteVideo | None = None) -> list[Update]:
-        """All that is reported from the paid request to the end; ``earlier`` is continued."""
+    def make_video(self, request: Request, earlier: RemoteVideo | None = None) -> list[Update]:
+        """Return all updates from the paid request to the end; ``earlier`` is extended."""
         if request.extend == EARLIER:
             request = replace(request, extend=earlier)
-        told: list[Update] = []
-        told.append(self._patiently(lambda: self.provider.submit(request, told.append)))
+        updates: list[Update] = []
+        updates.append(
+            self._retry_until_ready(lambda: self.provider.submit(request, updates.append))
+        )
         for _ in range(_POLLS):
-            if told[-1].stage in (Stage.READY, Stage.FAILED):
-                return told
+            if updates[-1].stage in (Stage.READY, Stage.FAILED):
+                return updates
             self.wait()
-            told.append(poll(self.provider, str(told[-1].task_id)))
-        raise AssertionError(f"{_POLLS} polls and no end: {told[-1]}")
+            updates.append(poll(self.provider, str(updates[-1].task_id)))
+        raise AssertionError(f"not finished after {_POLLS} polls: {updates[-1]}")
 
-    def fetch(self, video: RemoteVideo, offset: int = 0) -> bytes:
-        """The file from an offset on."""
-        stream = self._patiently(lambda: self.provider.open(video, offset))
+    def fetch_bytes(self, video: RemoteVideo, offset: int = 0) -> bytes:
+        """Return the bytes of a file from an offset."""
+        stream = self._retry_until_ready(lambda: self.provider.open(video, offset))
         data = b"".join(stream.chunks)
         stream.close()
         return data[offset - stream.offset :]
 
-    def _patiently(self, ask: Callable[[], T]) -> T:
-        """What is there too late for the first question."""
+    def _retry_until_ready(self, call: Callable[[], T]) -> T:
+        """Call a function until it no longer raises ``NotReadyError``."""
         for _ in range(_POLLS):
             try:
-                return ask()
+                return call()
             except NotReadyError:
                 self.wait()
-        raise AssertionError(f"{_POLLS} times not ready")
+        raise AssertionError(f"not ready after {_POLLS} attempts")
 
 
-def replayed(take: Take) -> Session:
-    """The provider as its users have it, before a cassette."""
-    facts = find_provider(take.provider).facts
-    return Session(_provider(take, facts.base_url, PLAY_KEY))
+def replay_session(case: CassetteCase) -> CassetteSession:
+    """Return the session of a replay: the provider with its own base URL."""
+    facts = find_provider(case.provider).facts
+    return CassetteSession(_connect(case, facts.base_url, PLAY_KEY))
 
 
-def live(take: Take, key: str) -> Session:
-    """The provider before the live service. This costs money."""
-    facts = find_provider(take.provider).facts
-    scrub = Scrub(secrets=(key,))
-    return Session(_provider(take, facts.base_url, key), "live", scrub, lambda: time.sleep(10))
+def live_session(case: CassetteCase, key: str) -> CassetteSession:
+    """Return the session of a recording from the live service. This costs money."""
+    facts = find_provider(case.provider).facts
+    scrub = Scrubber(secrets=(key,))
+    return CassetteSession(
+        _connect(case, facts.base_url, key), "live", scrub, lambda: time.sleep(10)
+    )
 
 
-def from_sandbox(take: Take, start: Callable[..., Any]) -> Session:
-    """The provider before a sandbox that misbehaves as the take says."""
-    facts = find_provider(take.provider).facts
+def sandbox_session(case: CassetteCase, start: Callable[..., Any]) -> CassetteSession:
+    """Return the session of a recording from a sandbox, with the fault of the cassette."""
+    facts = find_provider(case.provider).facts
     speed = 1 if facts.tasks else 400
-    behind = start(**{"latency": _LATENCY, "processing_lag": 30, "speed": speed} | take.sandbox)
-    if take.fault:
-        behind.fault(take.fault)
+    sandbox = start(**{"latency": _LATENCY, "processing_lag": 30, "speed": speed} | case.sandbox)
+    if case.fault:
+        sandbox.fault(case.fault)
 
     def wait() -> None:
-        behind.advance(_LATENCY / 3)
-        while _late(behind):  # a clip takes real time
+        sandbox.advance(_LATENCY / 3)
+        while _has_late_clip(sandbox):  # rendering a clip cases real time
             time.sleep(0.05)
 
-    storage = "https://storage.googleapis.com" if take.options else STORAGE
-    homes = {behind.url: _home(take, facts), behind.files_url: storage}
+    storage = "https://storage.googleapis.com" if case.options else STORAGE
+    homes = {sandbox.url: _origin_name(case, facts), sandbox.files_url: storage}
     path = urlsplit(facts.base_url).path
-    provider = _provider(take, behind.url + path, behind.key, storage_base_url=behind.files_url)
-    return Session(provider, "sandbox", Scrub(homes, (behind.key,)), wait)
+    provider = _connect(case, sandbox.url + path, sandbox.key, storage_base_url=sandbox.files_url)
+    return CassetteSession(provider, "sandbox", Scrubber(homes, (sandbox.key,)), wait)
 
 
 @contextmanager
-def from_capture(take: Take) -> Iterator[Session]:
-    """The provider before a server that knows nothing but the take's capture."""
-    assert take.capture
-    facts = find_provider(take.provider).facts
-    with RecordingServer(take.capture.reply) as server:
-        provider = _provider(take, server.url + urlsplit(facts.base_url).path, PLAY_KEY)
-        scrub = Scrub({server.url: _home(take, facts)}, (PLAY_KEY,))
-        yield Session(provider, f"capture: {take.capture.source}", scrub)
+def capture_session(case: CassetteCase) -> Iterator[CassetteSession]:
+    """Yield the session of a recording from a server that serves the published response."""
+    assert case.capture
+    facts = find_provider(case.provider).facts
+    with RecordingServer(case.capture.reply) as server:
+        provider = _connect(case, server.url + urlsplit(facts.base_url).path, PLAY_KEY)
+        scrub = Scrubber({server.url: _origin_name(case, facts)}, (PLAY_KEY,))
+        yield CassetteSession(provider, f"capture: {case.capture.source}", scrub)
 
 
-def prepare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What must be so while a take is played or recorded."""
+def patch_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patch google-auth and vcrpy for a replay or a recording."""
     monkeypatch.setattr(google.auth, "default", lambda **_: (Credentials(PLAY_KEY), "p"))  # type: ignore[no-untyped-call]
     read1 = VCRHTTPResponse.read1
-    # It stands for an answer of urllib3, whose read1 can be told to decode; it cannot.
+    # It replaces a response of urllib3, whose read1 has this argument.
     monkeypatch.setattr(
         VCRHTTPResponse, "read1", lambda self, size, decode_content=None: read1(self, size)
     )
 
 
-def unplayed(cassette: Cassette) -> list[str]:
-    """The exchanges of a cassette that nobody asked for."""
+def find_unplayed(cassette: Cassette) -> list[str]:
+    """Return the exchanges of a cassette that were not replayed."""
     return [
         f"{number}: {request.method} {request.uri}"
         for number, request in enumerate(cassette.requests)
@@ -162,21 +166,21 @@ def unplayed(cassette: Cassette) -> list[str]:
     ]
 
 
-def _late(behind: Any) -> bool:
-    now = behind._core.clock.now()
-    return any(task["state"] == "running" and task["done_at"] <= now for task in behind.tasks())
+def _has_late_clip(sandbox: Any) -> bool:
+    now = sandbox._core.clock.now()
+    return any(task["state"] == "running" and task["done_at"] <= now for task in sandbox.tasks())
 
 
-def _home(take: Take, facts: Facts) -> str:
-    """What the cassette calls the API's host: with a project, the platform's is its region's."""
-    base_url = regional_url(facts.base_url, "us-central1") if take.options else facts.base_url
+def _origin_name(case: CassetteCase, facts: Facts) -> str:
+    """Return the API's origin in the cassette; with a project it is that of the region."""
+    base_url = regional_url(facts.base_url, "us-central1") if case.options else facts.base_url
     return get_origin(base_url).removesuffix(":443")
 
 
-def _provider(take: Take, base_url: str, key: str, **recording: Any) -> Provider:
-    cls = find_provider(take.provider)
-    if not take.options:
+def _connect(case: CassetteCase, base_url: str, key: str, **recording: Any) -> Provider:
+    cls = find_provider(case.provider)
+    if not case.options:
         return cls(Connection(base_url, Key(key), cls.facts.models))
-    here = base_url != cls.facts.base_url
-    options = {**take.options, **(recording if here else {})}
+    is_recording = base_url != cls.facts.base_url
+    options = {**case.options, **(recording if is_recording else {})}
     return cls(Connection(base_url, None, cls.facts.models, options))

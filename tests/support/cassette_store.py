@@ -1,4 +1,4 @@
-"""Cassettes on disk: YAML that a person can read, and the bytes of videos beside it by sha256."""
+"""Cassettes on disk: readable YAML, and the bytes of videos in files named by their sha256."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from cassette_folder import BODY, FOLDER, key_like, read
-from cassette_scrub import LARGE, dump, is_media
+from cassette_folder import BODY, FOLDER, find_key, read_cassette
+from cassette_scrub import LARGE, dump_json, is_media
 from vcr.persisters.filesystem import CassetteNotFoundError
 from vcr.request import Request
 
@@ -21,123 +21,123 @@ if TYPE_CHECKING:
 
 
 class KeyLikeError(AssertionError):
-    """Something like a key was about to be written into a cassette."""
+    """A cassette to be written contains something that looks like a key."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """Where a cassette is kept: what vcrpy calls a persister.
+class CassetteStore:
+    """Loads and saves cassettes; a persister of vcrpy.
 
     Attributes:
-        told: What a new cassette says about its origin: ``from`` and ``date``.
-        folder: The folder ``bodies`` is in.
+        origin: What a new cassette states about its origin: ``from`` and ``date``.
+        folder: The folder that contains ``bodies``.
     """
 
-    told: dict[str, str]
+    origin: dict[str, str]
     folder: Path = FOLDER
 
     def load_cassette(self, path: str, serializer: object) -> tuple[list[Request], list[Any]]:
-        """The requests and the answers of a cassette, as vcrpy holds them.
+        """Return the requests and the responses of a cassette, in the format of vcrpy.
 
         Raises:
             CassetteNotFoundError: There is no such file.
         """
         if not Path(path).is_file():
             raise CassetteNotFoundError(path)
-        both = read(Path(path))["interactions"]
-        asked = [_request(one["request"]) for one in both]
-        return asked, [self._answer(one["answer"]) for one in both]
+        both = read_cassette(Path(path))["interactions"]
+        requests = [_request_from_yaml(each["request"]) for each in both]
+        return requests, [self._response_from_yaml(each["answer"]) for each in both]
 
     def save_cassette(self, path: str, cassette: dict[str, Any], serializer: object) -> None:
         """Write a cassette.
 
         Raises:
-            KeyLikeError: It holds something like a key; nothing is written.
+            KeyLikeError: It contains something that looks like a key; nothing is written.
         """
         both = zip(cassette["requests"], cassette["responses"], strict=True)
-        told = [
-            {"request": _asked(request), "answer": self._answered(answer)}
-            for request, answer in both
+        interactions = [
+            {"request": _request_to_yaml(request), "answer": self._response_to_yaml(response)}
+            for request, response in both
         ]
-        text = _yaml({"recorded": self.told, "interactions": told})
-        if found := key_like(text):
-            raise KeyLikeError(f"{Path(path).name} would hold {found!r}")
+        text = _dump_yaml({"recorded": self.origin, "interactions": interactions})
+        if found := find_key(text):
+            raise KeyLikeError(f"{Path(path).name} would contain {found!r}")
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text, "utf-8")
 
-    def _answered(self, answer: dict[str, Any]) -> dict[str, Any]:
+    def _response_to_yaml(self, answer: dict[str, Any]) -> dict[str, Any]:
         headers = {name: ", ".join(texts) for name, texts in answer["headers"].items()}
         told = {"status": answer["status"]["code"], "headers": headers}
         kind, body = headers.get("content-type", ""), answer["body"]["string"]
         if is_media(kind):
-            return told | {"file": self._keep(body)}
+            return told | {"file": self._store_body(body)}
         if kind.startswith("application/json") and body:
-            return told | {"json": _map(json.loads(body), self._put_aside)}
+            return told | {"json": _map_texts(json.loads(body), self._store_large_text)}
         return told | ({"text": body.decode()} if body else {})
 
-    def _answer(self, told: dict[str, Any]) -> dict[str, Any]:
+    def _response_from_yaml(self, told: dict[str, Any]) -> dict[str, Any]:
         body = told.get("text", "").encode()
         if "file" in told:
-            body = self._fetch(told["file"])
+            body = self._load_body(told["file"])
         if "json" in told:
-            body = dump(_map(told["json"], self._take_back), sort=False)
+            body = dump_json(_map_texts(told["json"], self._load_large_text), sort=False)
         return {
             "status": {"code": told["status"], "message": HTTPStatus(told["status"]).phrase},
             "headers": {name: [text] for name, text in told["headers"].items()},
             "body": {"string": body},
         }
 
-    def _put_aside(self, text: str) -> str:
+    def _store_large_text(self, text: str) -> str:
         found = LARGE.fullmatch(text)
-        return f"base64 of {self._keep(base64.b64decode(text))}" if found else text
+        return f"base64 of {self._store_body(base64.b64decode(text))}" if found else text
 
-    def _take_back(self, text: str) -> str:
+    def _load_large_text(self, text: str) -> str:
         named = text.startswith("base64 of ") and BODY.fullmatch(text)
-        return base64.b64encode(self._fetch(text[10:])).decode() if named else text
+        return base64.b64encode(self._load_body(text[10:])).decode() if named else text
 
-    def _keep(self, data: bytes) -> str:
+    def _store_body(self, data: bytes) -> str:
         name = f"bodies/{hashlib.sha256(data).hexdigest()}.bin"
         (self.folder / "bodies").mkdir(parents=True, exist_ok=True)
         (self.folder / name).write_bytes(data)
         return name
 
-    def _fetch(self, name: str) -> bytes:
+    def _load_body(self, name: str) -> bytes:
         data = (self.folder / name).read_bytes()
         if hashlib.sha256(data).hexdigest() != Path(name).stem:
-            raise AssertionError(f"{name} is not what it was when it was recorded")
+            raise AssertionError(f"{name} has changed since it was recorded")
         return data
 
 
-def _asked(request: Request) -> dict[str, Any]:
+def _request_to_yaml(request: Request) -> dict[str, Any]:
     told = {"method": request.method, "uri": request.uri, "headers": dict(request.headers)}
     return told | ({"body": json.loads(request.body)} if request.body else {})
 
 
-def _request(told: dict[str, Any]) -> Request:
-    body = dump(told["body"]) if "body" in told else None
+def _request_from_yaml(told: dict[str, Any]) -> Request:
+    body = dump_json(told["body"]) if "body" in told else None
     return Request(told["method"], told["uri"], body, told["headers"])
 
 
-def _map(node: Any, change: Callable[[str], str]) -> Any:
-    """A JSON tree with every text in it changed."""
+def _map_texts(node: Any, change: Callable[[str], str]) -> Any:
+    """Return a JSON tree with a function applied to each text."""
     if isinstance(node, dict):
-        return {key: _map(value, change) for key, value in node.items()}
+        return {key: _map_texts(value, change) for key, value in node.items()}
     if isinstance(node, list):
-        return [_map(item, change) for item in node]
+        return [_map_texts(item, change) for item in node]
     return change(node) if isinstance(node, str) else node
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks."""
+    """Writes texts of several lines as blocks."""
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(str, _represent_text)
 
 
-def _yaml(tree: Any) -> str:
+def _dump_yaml(tree: Any) -> str:
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)

@@ -1,7 +1,7 @@
-"""What LaoZhang was seen or is documented to say, for the tests of its readers.
+"""Captured and documented responses of LaoZhang, and helpers for its tests.
 
-``CAPTURED`` is the one completed task that the vendor published (2025-11-27), the text of
-``STREAM`` that of a published success; storage host and file name stand for those of the originals.
+``CAPTURED`` is the one completed task that the vendor published (2025-11-27); the text of
+``STREAM`` is that of a published success. The storage host and the file name are replaced.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from veo.http import Response
 from veo.image import Image
@@ -49,16 +49,16 @@ LINES = [
 ]
 
 
-def answer(body: Any = b"", status: int = 200, **headers: str) -> Response:
-    """A whole answer; anything but bytes is sent as JSON, ``_`` in a header's name as ``-``."""
+def make_response(body: Any = b"", status: int = 200, **headers: str) -> Response:
+    """Return a response; anything but bytes becomes JSON, ``_`` in a header's name ``-``."""
     data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
     return Response(
         status, {name.replace("_", "-"): text for name, text in headers.items()}, data, KEY
     )
 
 
-def chunk(delta: Any, finish: str | None = None, **more: Any) -> bytes:
-    """One event of a chat stream, as the vendor documents it."""
+def make_chunk(delta: Any, finish: str | None = None, **more: Any) -> bytes:
+    """Return one event of a chat stream, as the vendor documents it."""
     body = {
         "id": "foaicmpl-2b1c",
         "object": "chat.completion.chunk",
@@ -66,47 +66,47 @@ def chunk(delta: Any, finish: str | None = None, **more: Any) -> bytes:
         "model": "veo-3.1-fast",
         "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
     }
-    return event(body | more)
+    return make_event(body | more)
 
 
-def event(body: Any) -> bytes:
-    """One event that carries JSON."""
+def make_event(body: Any) -> bytes:
+    """Return one event with JSON."""
     return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
 
 
-def stream(lines: list[str], *, ended: bool = True) -> bytes:
-    """A chat stream: the role, a line a chunk, the end."""
-    head = chunk({"role": "assistant"})
-    body = b"".join(chunk({"content": line}) for line in lines)
+def make_stream(lines: list[str], *, ended: bool = True) -> bytes:
+    """Return a chat stream: the role, one chunk per line, the end."""
+    head = make_chunk({"role": "assistant"})
+    body = b"".join(make_chunk({"content": line}) for line in lines)
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-    tail = chunk({}, "stop", usage=usage) + b"data: [DONE]\n\n"
+    tail = make_chunk({}, "stop", usage=usage) + b"data: [DONE]\n\n"
     return head + body + (tail if ended else b"")
 
 
-STREAM = stream(LINES)
+STREAM = make_stream(LINES)
 
 
-def request(**said: Any) -> Request:
-    """A request for the preferred model."""
-    return Request(**{"prompt": "a cat", "model": "veo-3.1-fast"} | said)
+def make_request(**options: Any) -> Request:
+    """Return a request for the preferred model."""
+    return Request(**{"prompt": "a cat", "model": "veo-3.1-fast"} | options)
 
 
-def tasks_at(url: str, **options: Any) -> LaoZhangAsync:
-    """The asynchronous route to a server."""
+def connect_async(url: str, **options: Any) -> LaoZhangAsync:
+    """Return the async route of a server."""
     return LaoZhangAsync(Connection(f"{url}/v1", KEY, LaoZhangAsync.facts.models, options))
 
 
-def chat_at(url: str, **options: Any) -> LaoZhangSync:
-    """The synchronous route to a server."""
+def connect_sync(url: str, **options: Any) -> LaoZhangSync:
+    """Return the sync route of a server."""
     return LaoZhangSync(Connection(f"{url}/v1", KEY, LaoZhangSync.facts.models, options))
 
 
-def ignore(_: Update) -> None:
-    """A report that nobody reads."""
+def ignore_update(_: Update) -> None:
+    """Ignore a reported update."""
 
 
-def picture(kind: str, colour: str) -> Image:
-    """A small real picture."""
+def make_image(kind: str, colour: str) -> Image:
+    """Return a small image."""
     data = io.BytesIO()
-    Picture.new("RGB", (72, 128), colour).save(data, kind)
+    PillowImage.new("RGB", (72, 128), colour).save(data, kind)
     return Image.of(data.getvalue())
