@@ -27,7 +27,7 @@ class Sandbox:
     Args:
         home: Folder for its tasks, bills and files. A home that is served again keeps all of
             them, and several processes may serve one home at the same time.
-        profile: How `/v1/videos` responds: capture-2025-11, docs, official or openai.
+        profile: How `/v1/videos` responds: capture-2025-11, docs, official, openai or resold.
         clip: "full" renders real scenery and sound; "tiny" serves a few kilobytes for almost
             no CPU.
         clip_bytes: Tiny clips are padded to this many bytes.

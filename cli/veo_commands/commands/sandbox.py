@@ -16,9 +16,9 @@ def sandbox(
     profile: Annotated[
         str,
         typer.Option(
-            help="Dialect of /v1/videos: capture-2025-11, docs, official or openai.",
+            help="Dialect of /v1/videos: capture-2025-11, docs, official, openai or resold.",
             metavar="NAME",
-            autocompletion=lambda: ["capture-2025-11", "docs", "official", "openai"],
+            autocompletion=lambda: ["capture-2025-11", "docs", "official", "openai", "resold"],
         ),
     ] = "capture-2025-11",
     latency: Annotated[

@@ -4,9 +4,10 @@ from veo_sandbox.profiles.base import Profile, VideoRequest
 from veo_sandbox.profiles.legacy import Capture, Docs
 from veo_sandbox.profiles.official import Official
 from veo_sandbox.profiles.openai import OpenAI
+from veo_sandbox.profiles.resold import Resold
 
 PROFILES: dict[str, type[Profile]] = {
-    profile.name: profile for profile in (Capture, Docs, Official, OpenAI)
+    profile.name: profile for profile in (Capture, Docs, Official, OpenAI, Resold)
 }
 
 __all__ = ["PROFILES", "Profile", "VideoRequest"]

@@ -43,6 +43,7 @@ class VideoRequest:
     resolution: str = "720p"
     images: list[Upload] = field(default_factory=list)
     outcome: Outcome | None = None
+    references: list[Upload] = field(default_factory=list)
 
 
 class Profile:

@@ -16,7 +16,7 @@ _REFERENCE = {"input_reference", "input_reference[]"}
 class Legacy(Profile):
     """How both profiles parse a create: the model's name decides everything."""
 
-    families = ("legacy", "official")
+    families = ("legacy", "official", "resold")
 
     def parse_request(self, exchange: Exchange, model: Model) -> VideoRequest:
         """Parse a create. JSON carries no image: `image_urls` and the like are ignored."""

@@ -90,9 +90,9 @@ def _find_model(profile: Profile, exchange: Exchange) -> Model:
 
 
 def _profile_for(profile: Profile, model: Model) -> Profile:
-    """Return the profile for a model: the official route always responds its own way."""
-    official = model.family == "official" and profile.name != "openai"
-    return PROFILES["official"](profile.core) if official else profile
+    """Return the profile for a model: these families always respond in their own way."""
+    has_own = model.family in {"official", "resold"} and profile.name != "openai"
+    return PROFILES[model.family](profile.core) if has_own else profile
 
 
 def _profile_of(core: Core, task: Task) -> Profile:
@@ -118,18 +118,20 @@ def _build_order(
         amount=model.price_micros(request.seconds, request.resolution),
         outcome=exchange.forced_outcome or request.outcome,
         service_s=exchange.forced_service_s,
+        retention_s=model.retention_s,
         request={
             "prompt": request.prompt,
             "size": f"{request.width}x{request.height}",
             "seconds": request.seconds,
-            "images": [image.to_json() for image in request.images],
+            "images": [image.to_json() for image in [*request.images, *request.references]],
         },
     )
 
 
 def _plan_clip(core: Core, request: VideoRequest) -> ClipSpec:
     spec = ClipSpec(request.prompt, request.width, request.height, request.seconds)
-    return core.clips.plan_clip(spec, [image.data for image in request.images])
+    frames = [image.data for image in request.images]
+    return core.clips.plan_clip(spec, frames, [image.data for image in request.references])
 
 
 ROUTES = (

@@ -21,7 +21,11 @@ class Model:
         max_images: How many images it takes.
         size: Its fixed "WIDTHxHEIGHT" in pixels; "" when the request decides.
         usd_per_call: Its price per video, or "".
+        usd_per_video: Its price per video, by resolution.
         usd_per_second: Its price per second, by resolution.
+        seconds: The lengths that it makes; () when its wire decides.
+        max_references: How many reference images it takes.
+        retention_s: Seconds for which a finished video is kept.
         title: Its name in lists.
         unsupported: Members of a request that it does not know.
     """
@@ -31,20 +35,25 @@ class Model:
     max_images: int = 0
     size: str = ""
     usd_per_call: str = ""
+    usd_per_video: Mapping[str, str] = field(default_factory=dict)
     usd_per_second: Mapping[str, str] = field(default_factory=dict)
+    seconds: tuple[int, ...] = ()
+    max_references: int = 0
+    retention_s: float = 86_400.0
     title: str = ""
     unsupported: tuple[str, ...] = ()
 
     def price_micros(self, seconds: float, resolution: str = "720p") -> int:
         """Return the price of one video in micro-USD."""
-        # A price per call does not depend on length or resolution.
-        if self.usd_per_call:
-            return to_micros(self.usd_per_call)
+        # A price per call does not depend on length or resolution, one per video not on length.
+        if usd := self.usd_per_call or self.usd_per_video.get(resolution):
+            return to_micros(usd)
         return int(to_micros(self.usd_per_second[resolution]) * seconds)
 
     def has_price(self, resolution: str) -> bool:
         """Return whether it has a price for a resolution."""
-        return bool(self.usd_per_call) or resolution in self.usd_per_second
+        prices = self.usd_per_video or self.usd_per_second
+        return bool(self.usd_per_call) or resolution in prices
 
 
 def to_micros(usd: str | float) -> int:
