@@ -17,7 +17,7 @@ from veo.update import Stage, Update
 from veo_gemini import Gemini, Vertex
 
 
-class Replying:
+class MemoryApi:
     """A provider whose HTTP client answers from memory, for thousands of bodies a second."""
 
     def __init__(self, make: Callable[[str], Gemini | Vertex]) -> None:
@@ -27,21 +27,21 @@ class Replying:
         http._transport = httpx.MockTransport(lambda _: httpx.Response(200, content=self.body))
 
     def poll(self, body: Any, task_id: str = NAME) -> Update:
-        """What the provider makes of a body."""
+        """Return the update of a response body."""
         self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
         return poll(self.provider, task_id)
 
 
 @pytest.fixture(scope="module")
-def developer() -> Replying:
-    """The Developer API, from memory."""
-    return Replying(gemini)
+def developer() -> MemoryApi:
+    """Return the Developer API in memory."""
+    return MemoryApi(gemini)
 
 
 @pytest.fixture(scope="module")
-def platform() -> Replying:
-    """The Agent Platform, from memory."""
-    return Replying(express)
+def platform() -> MemoryApi:
+    """Return the Agent Platform in memory."""
+    return MemoryApi(express)
 
 
 def make_done(**response: Any) -> dict[str, Any]:
@@ -57,21 +57,21 @@ def make_failed(code: int | None, message: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "body", [{"name": NAME}, {"name": NAME, "done": False, "metadata": {"progress": 40}}, {}]
 )
-def test_pending_operation(developer: Replying, body: Any) -> None:
+def test_pending_operation(developer: MemoryApi, body: Any) -> None:
     """A pending operation is running, without a progress."""
     update = developer.poll(body)
 
     assert (update.stage, update.task_id, update.progress) == (Stage.RUNNING, NAME, None)
 
 
-def test_finished_operation(developer: Replying) -> None:
+def test_finished_operation(developer: MemoryApi) -> None:
     """The video keeps the URI of the API, which an extension needs unchanged."""
     update = developer.poll(make_done(generatedSamples=[{"video": {"uri": CLIP}}]))
 
     assert (update.stage, update.video.uri, update.video.mime) == (Stage.READY, CLIP, "video/mp4")
 
 
-def test_video_in_the_response(developer: Replying) -> None:
+def test_video_in_the_response(developer: MemoryApi) -> None:
     """A video within the response is addressed by the operation's name."""
     sample = {"video": {"encodedVideo": "AAAA", "encoding": "video/mp4"}}
 
@@ -80,7 +80,7 @@ def test_video_in_the_response(developer: Replying) -> None:
     assert (update.stage, update.video.uri) == (Stage.READY, NAME)
 
 
-def test_videos_of_the_platform(platform: Replying) -> None:
+def test_videos_of_the_platform(platform: MemoryApi) -> None:
     """With storageUri the video is an object in a bucket, without it part of the response."""
     videos = [{"gcsUri": "gs://bucket/a.mp4", "mimeType": "video/mp4"}]
     stored = platform.poll({"name": LONG, "done": True, "response": {"videos": videos}}, LONG)
@@ -95,7 +95,7 @@ def test_videos_of_the_platform(platform: Replying) -> None:
     ("code", "retryable"),
     [(13, True), (14, True), (8, True), (3, False), (9, False), (None, False)],
 )
-def test_failed_operation(developer: Replying, code: int | None, retryable: bool) -> None:
+def test_failed_operation(developer: MemoryApi, code: int | None, retryable: bool) -> None:
     """The error has the message, the code, and whether a new job may succeed."""
     update = developer.poll(make_failed(code, "Video generation failed."))
 
@@ -104,7 +104,7 @@ def test_failed_operation(developer: Replying, code: int | None, retryable: bool
     assert (retryable, False) == (update.error.retryable, update.error.charged)
 
 
-def test_operation_failed_by_a_filter(developer: Replying) -> None:
+def test_operation_failed_by_a_filter(developer: MemoryApi) -> None:
     """Moderation is not retryable: the same request would fail again."""
     text = (
         "Veo could not generate videos because the input image violates Vertex AI's usage "
@@ -121,7 +121,7 @@ def test_operation_failed_by_a_filter(developer: Replying) -> None:
 
 
 @pytest.mark.parametrize("samples", [{}, {"generatedSamples": []}])
-def test_filtered_operation(developer: Replying, samples: dict[str, Any]) -> None:
+def test_filtered_operation(developer: MemoryApi, samples: dict[str, Any]) -> None:
     """A filtered operation is one error with all reasons of the API."""
     reasons = ["Celebrity likeness.", "Audio."]
     body = make_done(raiMediaFilteredCount=2, raiMediaFilteredReasons=reasons, **samples)
@@ -133,7 +133,7 @@ def test_filtered_operation(developer: Replying, samples: dict[str, Any]) -> Non
 
 
 def test_filtered_operation_of_the_platform(
-    platform: Replying,
+    platform: MemoryApi,
 ) -> None:
     """The Agent Platform puts the reasons beside the videos."""
     response = {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": ["Violence."]}
@@ -144,7 +144,7 @@ def test_filtered_operation_of_the_platform(
     assert "Violence." in update.error.message
 
 
-def test_filter_without_a_reason(developer: Replying) -> None:
+def test_filter_without_a_reason(developer: MemoryApi) -> None:
     """A count without a reason is moderation too."""
     update = developer.poll(make_done(raiMediaFilteredCount=1))
 
@@ -161,7 +161,7 @@ def test_filter_without_a_reason(developer: Replying) -> None:
         make_done(generatedSamples=[{"video": {}}]),
     ],
 )
-def test_empty_operation(developer: Replying, body: Any) -> None:
+def test_empty_operation(developer: MemoryApi, body: Any) -> None:
     """A done operation without a video and without an error has failed."""
     update = developer.poll(body)
 
@@ -215,10 +215,10 @@ OPERATIONS = st.fixed_dictionaries(
 )
 
 
-def check_poll(route: Replying, body: Any) -> None:
+def check_poll(api: MemoryApi, body: Any) -> None:
     """Poll, and check that the update or the error is consistent."""
     try:
-        update = route.poll(body)
+        update = api.poll(body)
     except VeoError as error:
         assert None is error.charged  # noqa: PT017 - either end is fine, this one too
         return
@@ -229,18 +229,18 @@ def check_poll(route: Replying, body: Any) -> None:
 
 
 @given(body=OPERATIONS | BODIES)
-def test_any_operation_of_the_developer_api(developer: Replying, body: Any) -> None:
+def test_any_operation_of_the_developer_api(developer: MemoryApi, body: Any) -> None:
     """Any body gives an update or a VeoError, no other exception."""
     check_poll(developer, body)
 
 
 @given(body=OPERATIONS | BODIES)
-def test_any_operation_of_the_platform(platform: Replying, body: Any) -> None:
+def test_any_operation_of_the_platform(platform: MemoryApi, body: Any) -> None:
     """Any body of the Agent Platform gives an update or a VeoError."""
     check_poll(platform, body)
 
 
 @given(body=st.binary())
-def test_any_bytes(developer: Replying, body: Any) -> None:
+def test_any_bytes(developer: MemoryApi, body: Any) -> None:
     """Any bytes give an update or a VeoError."""
     check_poll(developer, body)

@@ -1,4 +1,4 @@
-"""What leaves for the Developer API, byte for byte: captured from google-genai 2.34."""
+"""Requests to the Developer API, compared with those captured from google-genai 2.34."""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ PNG = Image.of(b"\x89PNG\r\n\x1a\n frame")
 
 @pytest.fixture
 def google() -> Iterator[RecordingServer]:
-    """A server that accepts every request."""
+    """Serve an API that accepts every request."""
     with RecordingServer(Reply({"name": NAME})) as server:
         yield server
 
@@ -86,13 +86,11 @@ BODIES = {
 
 
 @pytest.mark.parametrize("case", BODIES)
-def test_a_request_is_one_post_with_exactly_the_captured_body(
-    google: RecordingServer, case: str
-) -> None:
-    """Every feature has the captured shape, and nothing that was not said is sent."""
-    said, body = BODIES[case]
+def test_request_body(google: RecordingServer, case: str) -> None:
+    """A submit is one POST with the captured body; options that are not set are not sent."""
+    options, body = BODIES[case]
 
-    update = submit(gemini(google.url), **said)
+    update = submit(gemini(google.url), **options)
 
     assert (update.stage, update.task_id) == (Stage.SUBMITTED, NAME)
     assert ("POST", f"/v1beta/models/{FAST}:predictLongRunning") == (
@@ -102,8 +100,8 @@ def test_a_request_is_one_post_with_exactly_the_captured_body(
     assert body == google.only_request.json
 
 
-def test_a_poll_is_one_get_of_the_operation(google: RecordingServer) -> None:
-    """A task is asked for by its name alone, as after a restart."""
+def test_poll_is_one_get(google: RecordingServer) -> None:
+    """A poll is one GET, for which the task id is enough, as after a restart."""
     update = poll(gemini(google.url), NAME)
 
     assert (update.stage, update.task_id, update.progress) == (Stage.RUNNING, NAME, None)
@@ -114,28 +112,28 @@ def test_a_poll_is_one_get_of_the_operation(google: RecordingServer) -> None:
     )
 
 
-def test_the_key_travels_in_its_header_and_nowhere_else(google: RecordingServer) -> None:
-    """x-goog-api-key carries the key; path and body do not."""
+def test_key_is_sent_in_its_header_only(google: RecordingServer) -> None:
+    """The key is in x-goog-api-key, not in the path or the body."""
     provider = gemini(google.url)
     submit(provider)
     poll(provider, NAME)
 
-    for asked in google.requests:
-        assert asked.headers["x-goog-api-key"] == "sandbox-key"
-        assert "sandbox-key" not in asked.path + asked.body.decode()
+    for request in google.requests:
+        assert request.headers["x-goog-api-key"] == "sandbox-key"
+        assert "sandbox-key" not in request.path + request.body.decode()
 
 
 def test_every_request_has_a_time_limit(google: RecordingServer) -> None:
-    """The limit is in force, as the header shows in which the SDK repeats it in seconds."""
+    """Each request has a time limit, which the SDK repeats in a header, in seconds."""
     provider = gemini(google.url)
     submit(provider)
     poll(provider, NAME)
 
-    assert [asked.headers["x-server-timeout"] for asked in google.requests] == ["180", "60"]
+    assert [each.headers["x-server-timeout"] for each in google.requests] == ["180", "60"]
 
 
-def test_a_base_url_may_have_a_path(google: RecordingServer) -> None:
-    """A gateway below a path is asked below that path."""
+def test_base_url_with_a_path(google: RecordingServer) -> None:
+    """The path of the base URL is kept."""
     poll(gemini(f"{google.url}/proxy/gem"), NAME)
 
     assert f"/proxy/gem/v1beta/{NAME}" == google.only_request.path
@@ -151,13 +149,13 @@ def test_a_base_url_may_have_a_path(google: RecordingServer) -> None:
     ],
     ids=["vertexai", "enterprise", "keys", "base url"],
 )
-def test_no_environment_variable_changes_what_is_sent(
+def test_environment_variables_are_ignored(
     google: RecordingServer,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     environment: dict[str, str],
 ) -> None:
-    """What the SDK would read from the environment changes neither host, API nor key."""
+    """The SDK's environment variables change neither the host, the API nor the key."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
@@ -171,29 +169,29 @@ def test_no_environment_variable_changes_what_is_sent(
 def test_many_threads_share_one_client(
     google: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Submits from many threads at once each get through, over one SDK client."""
-    made = []
-    make = sdk._build_client
-    monkeypatch.setattr(sdk, "_build_client", lambda *args: made.append(1) or make(*args))
+    """Submits of many threads at once use one SDK client."""
+    clients = []
+    build = sdk._build_client
+    monkeypatch.setattr(sdk, "_build_client", lambda *args: clients.append(1) or build(*args))
     provider = gemini(google.url)
     ready = threading.Barrier(8)
 
-    def one(number: int) -> Update:
+    def submit_one(number: int) -> Update:
         ready.wait()
         return submit(provider, prompt=str(number))
 
     with ThreadPoolExecutor(8) as pool:
-        updates = list(pool.map(one, range(8)))
+        updates = list(pool.map(submit_one, range(8)))
 
     assert [update.task_id for update in updates] == [NAME] * 8
     assert {str(number) for number in range(8)} == {
-        asked.json["instances"][0]["prompt"] for asked in google.requests
+        each.json["instances"][0]["prompt"] for each in google.requests
     }
-    assert made == [1]
+    assert clients == [1]
 
 
-def test_a_paid_request_keeps_no_connection(google: RecordingServer) -> None:
-    """A kept connection that the server closes would look like a lost answer, so none is."""
+def test_paid_request_keeps_no_connection(google: RecordingServer) -> None:
+    """No connection is kept, as one that the server closes would look like a lost response."""
     provider = gemini(google.url)
     submit(provider)
     sockets = provider._sdk._client._api_client._httpx_client._transport._pool.connections
@@ -201,16 +199,16 @@ def test_a_paid_request_keeps_no_connection(google: RecordingServer) -> None:
     assert sockets == []
 
 
-def test_an_answer_that_names_no_operation_may_have_been_paid_for() -> None:
-    """Without a name nobody can ask again: the outcome is unknown, not refused."""
+def test_response_without_an_operation() -> None:
+    """A response without the name of an operation may have been charged."""
     with RecordingServer(Reply({})) as google, pytest.raises(ProtocolError) as caught:
         submit(gemini(google.url))
 
     assert None is caught.value.charged
 
 
-def test_a_provider_without_a_key_says_so() -> None:
-    """The missing key is a set-up error with a hint, before anything is sent."""
+def test_missing_key() -> None:
+    """A missing key is an error with a hint, before anything is sent."""
     with pytest.raises(KeyMissingError) as caught:
         poll(gemini("http://127.0.0.1:9", key=None), NAME)
 
@@ -218,16 +216,16 @@ def test_a_provider_without_a_key_says_so() -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1:9", "http://[::1", "nonsense"])
-def test_a_broken_base_url_is_a_configuration_error(url: str) -> None:
-    """Nothing can have been sent to a place that is none."""
+def test_invalid_base_url(url: str) -> None:
+    """An invalid base URL is a configuration error; nothing is charged."""
     with pytest.raises(ConfigError) as caught:
         submit(gemini(url))
 
     assert False is caught.value.charged
 
 
-def test_a_key_that_fits_no_header_is_a_configuration_error(google: RecordingServer) -> None:
-    """Nothing is sent, and the message does not show the key."""
+def test_key_that_a_header_cannot_hold(google: RecordingServer) -> None:
+    """Nothing is sent, and the message does not contain the key."""
     with pytest.raises(ConfigError) as caught:
         submit(gemini(google.url, key="sandbox-kéy"))
 
@@ -235,8 +233,8 @@ def test_a_key_that_fits_no_header_is_a_configuration_error(google: RecordingSer
     assert "kéy" not in str(caught.value)
 
 
-def test_a_ping_lists_the_models_that_the_key_sees() -> None:
-    """One unbilled GET tells which Veo models are on offer, without the SDK."""
+def test_ping() -> None:
+    """A ping is one free GET that lists the offered Veo models."""
     models = {"models": [{"name": f"models/{FAST}"}, {"name": "models/gemini-x"}]}
     with RecordingServer(Reply(models)) as google:
         provider = gemini(google.url)
@@ -251,8 +249,8 @@ def test_a_ping_lists_the_models_that_the_key_sees() -> None:
     assert line.startswith(f"the key is valid; offered: {FAST}; not offered: veo-3.1-generate")
 
 
-def test_a_ping_with_a_bad_key_is_refused() -> None:
-    """A key that Google does not know is told as such."""
+def test_ping_with_an_invalid_key() -> None:
+    """A ping with an invalid key is an authentication error."""
     refusal = {"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}}
     with RecordingServer(Reply(refusal, 400)) as google, pytest.raises(AuthError):
         gemini(google.url).ping()

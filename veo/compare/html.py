@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from veo.compare.result import ComparisonResult, Simulation
 
+# Base64 adds a third, so that the page stays below about 32 MB.
 MAX_EMBEDDED_BYTES = 24_000_000
 TITLE = "What a video really costs"
+# Up to 90 %: towards 100 % the cost goes to infinity.
 _LOSS_RATES = [percent / 100 for percent in range(91)]
 _FOOT = "Every amount can be traced to the events of its job in the ledger."
 
@@ -156,6 +158,7 @@ def _render_break_evens(result: ComparisonResult) -> str:
 def _render_clips(clips: Mapping[str, Path | None], page: Path, limit: int) -> list[str]:
     figures, left = [], limit
     for name, file in clips.items():
+        # A later, smaller video may still fit when an earlier one does not.
         size = file.stat().st_size if file and file.is_file() else 0
         fits = 0 < size <= left
         left -= size if fits else 0

@@ -80,6 +80,7 @@ def read_media(file: Path) -> MediaInfo | None:
     try:
         with av.open(str(file)) as container:
             video = container.streams.video[0]
+            # Some containers state no duration for the stream.
             length = video.duration * video.time_base if video.duration and video.time_base else 0
             sound = next(iter(container.streams.audio), None)
             return MediaInfo(
@@ -107,6 +108,7 @@ def render_poster(file: Path, width: int = 480) -> bytes | None:
             image = next(container.decode(video=0)).to_image()  # type: ignore[no-untyped-call]
     except (OSError, IndexError, StopIteration, av.FFmpegError):
         return None
+    # Only the width limits the size: portrait videos are up to 16:9 high.
     image.thumbnail((width, 4 * width))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)

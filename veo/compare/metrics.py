@@ -39,6 +39,7 @@ class Spread:
         """Return the distribution of some times; None if there are none."""
         if not seconds:
             return None
+        # The last of the 19 cut points of 20 groups is the 95th percentile.
         high = quantiles(seconds, n=20, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
         return cls(len(seconds), median(seconds), high)
 
@@ -119,6 +120,7 @@ class ProviderMetrics:
     @property
     def retries(self) -> int:
         """Number of paid requests beyond the first of each job; only refused ones are repeated."""
+        # A job that was never sent has no submit, so the difference may be negative.
         return max(0, self.submits - self.requests)
 
     def time_spread(self, step: str) -> Spread | None:
@@ -224,6 +226,7 @@ def _seconds_since_submit(
     pairs: Sequence[tuple[Record, float | None]], speed: float
 ) -> list[float]:
     return [
+        # The system clock may have been set back in between.
         max(0.0, at - record.submitted_at) * speed
         for record, at in pairs
         if at is not None and record.submitted_at is not None

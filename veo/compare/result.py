@@ -71,6 +71,7 @@ class ComparisonResult:
 
     def __post_init__(self) -> None:
         terms = {name: pricing_terms(name, metrics) for name, metrics in self.metrics.items()}
+        # The usual way to set a derived field of a frozen dataclass.
         object.__setattr__(self, "terms", terms)
 
     @property

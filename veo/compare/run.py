@@ -60,6 +60,7 @@ def plan_candidates(session: Session, request: Request, names: Sequence[str]) ->
         UsageError: A candidate is named twice or cannot make the video; lists all such problems.
     """
     named = [name.strip().partition(":") for name in names if name.strip()]
+    # An unknown provider is reported before anything is planned.
     for provider, _, _ in named:
         find_provider(provider)
     repeated = [":".join(parts) for parts, count in Counter(named).items() if count > 1]
@@ -113,6 +114,7 @@ def start_jobs(
     run = make_job_id()
     new: dict[str, list[NewJob]] = {}
     for candidate in candidates:
+        # Windows does not allow a colon in a file name.
         stem = candidate.name.replace(":", "-")
         outputs = [folder / f"{stem}-{number}.mp4" for number in range(1, count + 1)]
         new[candidate.name] = [

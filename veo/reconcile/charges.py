@@ -132,6 +132,7 @@ def _read_text(path: Path) -> tuple[str, float]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"{path} is too large for a list of charges")
+        # Spreadsheets write a byte order mark, which "utf-8-sig" removes.
         return path.read_text("utf-8-sig"), path.stat().st_mtime
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
@@ -149,6 +150,7 @@ def _parse_json(text: str, source: str) -> list[LocatedRow]:
         body = json.loads(text, parse_float=Decimal)
     except ValueError as error:
         raise UsageError(f"{source} is not valid JSON: {error}") from None
+    # Some APIs wrap the list: {"data": {"items": [...]}}.
     while isinstance(body, dict):
         body = next((body[key] for key in _LIST_KEYS if key in body), None)
     if not isinstance(body, list):
@@ -164,6 +166,7 @@ def _parse_json(text: str, source: str) -> list[LocatedRow]:
 def _parse_csv(text: str, source: str) -> list[LocatedRow]:
     try:
         head = text.split("\n", 1)[0]
+        # Spreadsheets of some countries separate by semicolons, as the comma is decimal.
         delimiter = max(",;\t|", key=head.count)
         reader = csv.DictReader(io.StringIO(text), delimiter=delimiter)
         titles = [title for title in reader.fieldnames or () if title]
@@ -270,6 +273,7 @@ def _merge_by_task(rows: Iterable[ProviderCharge | None]) -> list[ProviderCharge
     for row in rows:
         if row:
             by_task[row.task].append(row)
+    # A list may begin between a charge and its refund, hence at least 0.
     return [
         replace(charges[0], amount=max(0, sum(each.amount for each in charges)))
         for charges in by_task.values()

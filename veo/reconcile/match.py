@@ -49,6 +49,7 @@ def reconcile(
     rules = EvidenceRules(charges, assumptions, matcher)
     resolve_open_items(records, unmatched, matched, result, rules)
     _collect_unmatched(remaining, result, rules)
+    # A charge of 0 was refunded, so nothing is missing in the ledger.
     result.provider_only = [charge for charge in unmatched.values() if charge.amount]
     return result
 

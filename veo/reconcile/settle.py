@@ -71,7 +71,7 @@ def _move_job(
     """Return the changed job; nothing if another process has changed it in the meantime."""
     try:
         return [ledger.move_job(record, state, kind="settled", **event, **changes)]
-    except LeaseLostError:
+    except LeaseLostError:  # the next reconciliation settles the job
         return []
 
 

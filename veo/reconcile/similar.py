@@ -53,6 +53,7 @@ class ChargeMatcher:
         first = sent_at(record) - CLOCK_SKEW_S
         return (
             charge.amount in {amount, 0}
+            # What the list does not state cannot contradict the job.
             and charge.model in {None, record.model}
             and (charge.at is None or first <= charge.at <= last + CLOCK_SKEW_S)
             and self._can_have_label(charge, record.provider)
@@ -77,6 +78,7 @@ def match_similar(
     Jobs whose charge is certain come first. Matched charges are removed from ``unmatched``.
     """
     matched: list[ProviderCharge] = []
+    # If there are too few charges, those of uncertain jobs are the ones that are missing.
     for is_certain in (True, False):
         groups: dict[tuple[str, int], list[Record]] = defaultdict(list)
         for record in records:

@@ -155,6 +155,7 @@ def _class_attribute(index: int, prose: Sequence[int]) -> str:
 
 def _script_hash(script: str) -> str:
     """Return the source expression of a content security policy that allows one script."""
+    # A hash allows this one script, and no other that a prompt or a file name could inject.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return f"'sha256-{digest}'"
 

@@ -85,6 +85,7 @@ def draw_bars(values: Sequence[Bar]) -> str:
         axes.set_yticks(range(len(values)), [bar.name for bar in values])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
+        # The factor leaves room for the amount at the end of the longest bar.
         axes.set_xlim(0, max([bar.high or bar.value for bar in values] + [0.01]) * 1.28)
         _format_as_usd(axes.xaxis)
     return svg[0]
@@ -155,6 +156,7 @@ def draw_cost_curves(
             axes.plot(rates, values, color=COLORS[index % len(COLORS)], label=name, linewidth=width)
         if mark is not None:
             axes.axvline(mark, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
+        # The curves rise without limit; this shows where they cross, which is near the prices.
         top = 1.6 * max(0.01, *(values[0] for values in costs.values()))
         axes.set(xlabel="share of requests that fail", xlim=(0, max(rates)), ylim=(0, top))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -188,7 +190,7 @@ def _label_axes(axes: Any, names: Sequence[str], *, upright: bool) -> None:
     if upright:
         axes.set_xlim(-0.7, max(len(names), 7) - 0.3)
         axes.margins(y=0.08)
-        step = max(1, -(-len(names) // 6))
+        step = max(1, -(-len(names) // 6))  # at most 6 labels fit
         axes.set_xticks(range(0, len(names), step), names[::step])
     else:
         axes.set_yticks(range(len(names)), names)

@@ -85,6 +85,7 @@ def reconcile_charges(client: "Client", scope: "JobFilter", options: ReconcileOp
     _print_next_steps(result, settled=options.settle)
     has_open_items = any(item.verdict == "open" for item in result.open_items)
     is_unsettled = bool(result.open_items) and not options.settle
+    # The exit code tells scripts that money is still in doubt.
     return exit_codes.UNKNOWN if has_open_items or is_unsettled else exit_codes.DONE
 
 
