@@ -1,4 +1,4 @@
-"""Jobs of other processes: followed in the ledger, taken over when they are let go."""
+"""Jobs of other processes: followed in the ledger, taken over when they are released."""
 
 from __future__ import annotations
 
@@ -26,14 +26,18 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 class Watch:
-    """A follower that looks only when it is told to."""
+    """A follower that reads the rows only when a test calls it."""
 
-    def __init__(self, bench: Bench, begin: Callable[[ActiveJob], None] | None = None) -> None:
-        self.begun: list[ActiveJob] = []
-        self.over: list[ActiveJob] = []
+    def __init__(self, bench: Bench, on_leased: Callable[[ActiveJob], None] | None = None) -> None:
+        self.leased: list[ActiveJob] = []
+        self.finished: list[ActiveJob] = []
         self.bench = bench
         self.follower = Follower(
-            bench.ledger, self._lease, begin or self.begun.append, self.over.append, interval_s=3600
+            bench.ledger,
+            self._lease,
+            on_leased or self.leased.append,
+            self.finished.append,
+            interval_s=3600,
         )
 
     def _lease(self, records: list[Record]) -> list[Record]:
@@ -49,83 +53,83 @@ def watch(bench: Bench) -> Iterator[Watch]:
     watch.follower.stop()
 
 
-def followed(watch: Watch) -> tuple[ActiveJob, ActiveJob]:
-    """A job in other hands, and the follower's own view of it."""
+def follow_job(watch: Watch) -> tuple[ActiveJob, ActiveJob]:
+    """Plan a job of another process; return it and the follower's own view of it."""
     theirs = watch.bench.plan_job()
     mine = ActiveJob(theirs.record, wait_s=600.0)
     watch.follower.add(mine)
     return theirs, mine
 
 
-def test_a_job_in_other_hands_is_left_alone(watch: Watch) -> None:
-    """While its owner lives nothing is begun and nothing is over."""
-    followed(watch)
+def test_a_job_of_another_process_is_left_alone(watch: Watch) -> None:
+    """While its owner lives no lease is taken and nothing is finished."""
+    follow_job(watch)
 
     watch.follower.read_rows()
 
-    assert (watch.begun, watch.over) == ([], [])
+    assert (watch.leased, watch.finished) == ([], [])
 
 
 def test_its_changes_are_seen(watch: Watch) -> None:
-    """A watcher of the handle is told when the other process moves the job."""
-    theirs, mine = followed(watch)
-    told: list[State] = []
-    mine.on_change = lambda work: told.append(work.record.state)
+    """A watcher of the handle is called when the other process changes the job."""
+    theirs, mine = follow_job(watch)
+    states: list[State] = []
+    mine.on_change = lambda job: states.append(job.record.state)
     watch.bench.ledger.move_job(theirs.record, State.SUBMITTING)
 
     watch.follower.read_rows()
     watch.follower.read_rows()
 
-    assert told == [State.SUBMITTING]
+    assert states == [State.SUBMITTING]
 
 
-def test_its_end_is_the_end(watch: Watch) -> None:
+def test_the_end_of_the_job_ends_the_following(watch: Watch) -> None:
     """Done in another process is done here, once."""
-    theirs, mine = followed(watch)
+    theirs, mine = follow_job(watch)
     watch.bench.script_success()
     watch.bench.run_job(theirs)
 
     watch.follower.read_rows()
     watch.follower.read_rows()
 
-    assert [mine] == watch.over
+    assert [mine] == watch.finished
     assert mine.record.state is State.DONE
     assert mine.error is None
 
 
-def test_an_unknown_outcome_is_an_end(watch: Watch) -> None:
-    """A job that waits for a decision is not waited for."""
-    theirs, mine = followed(watch)
+def test_an_unknown_outcome_ends_the_following(watch: Watch) -> None:
+    """A job that needs a decision of the user is not waited for."""
+    theirs, mine = follow_job(watch)
     sent = watch.bench.ledger.move_job(theirs.record, State.SUBMITTING)
     watch.bench.ledger.move_job(sent, State.UNKNOWN, owner=None)
 
     watch.follower.read_rows()
 
-    assert [mine] == watch.over
+    assert [mine] == watch.finished
     assert isinstance(mine.error, UnknownOutcomeError)
 
 
-def test_a_job_that_was_let_go_is_taken_over(watch: Watch) -> None:
-    """When the owner gives its lease up, the follower's own handle goes on with the job."""
-    theirs, mine = followed(watch)
+def test_a_released_job_is_taken_over(watch: Watch) -> None:
+    """When the owner releases its lease, the follower's handle continues with the job."""
+    theirs, mine = follow_job(watch)
     watch.bench.ledger.release_leases("me", [theirs.record.id])
 
     watch.follower.read_rows()
 
-    assert [mine] == watch.begun
+    assert [mine] == watch.leased
     assert mine.record.owner == "follower"
-    assert watch.over == []
+    assert watch.finished == []
 
 
-def test_patience_ends_the_following_not_the_job(watch: Watch) -> None:
-    """A followed job is waited for as long as an own one, then left to its owner."""
-    theirs, mine = followed(watch)
+def test_the_deadline_ends_the_following_not_the_job(watch: Watch) -> None:
+    """A followed job is waited for as long as any other, then left to its owner."""
+    theirs, mine = follow_job(watch)
     watch.bench.ledger.move_job(theirs.record, State.SUBMITTING)
     mine.wait_s = 0.0
 
     watch.follower.read_rows()
     watch.follower.read_rows()
 
-    assert [mine] == watch.over
+    assert [mine] == watch.finished
     assert isinstance(mine.error, StillRunningError)
     assert watch.bench.ledger.find_job(mine.record.id).owner == "me"

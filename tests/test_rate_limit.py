@@ -1,4 +1,4 @@
-"""How hard a provider may be driven."""
+"""The limits of a provider: jobs in flight, and paid requests a minute."""
 
 import threading
 from collections import Counter
@@ -11,7 +11,9 @@ from veo.engine.rate_limit import MINUTE_S, RateLimiter
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["enter", "enter", "enter", "leave", "slow", "eased", "wait"]),
+        st.sampled_from(
+            ["acquire", "acquire", "acquire", "release", "back_off", "recover", "wait"]
+        ),
         st.integers(0, 12),
     ),
     max_size=80,
@@ -19,161 +21,170 @@ STEPS = st.lists(
 
 
 @given(st.integers(1, 5), st.integers(1, 8), STEPS)
-def test_never_more_than_allowed(most: int, minute: int, steps: list[tuple[str, int]]) -> None:
-    """Inside at once, and in any sixty seconds, whatever happens in which order."""
-    gate, now = RateLimiter(most, minute), 0.0
-    inside: set[int] = set()
+def test_never_more_than_allowed(limit: int, minute: int, steps: list[tuple[str, int]]) -> None:
+    """Neither jobs in flight nor requests in any 60 seconds exceed the limits, in any order."""
+    limiter, now = RateLimiter(limit, minute), 0.0
+    in_flight: set[int] = set()
     sent: list[float] = []
-    for what, number in steps:
-        if what == "enter" and gate.try_acquire(number, now) == 0.0:
-            inside.add(number)
+    for action, number in steps:
+        if action == "acquire" and limiter.try_acquire(number, now) == 0.0:
+            in_flight.add(number)
             sent.append(now)
-        elif what == "leave":
-            inside.discard(number)
-            gate.release(number)
-        elif what == "slow":
-            gate.back_off(now, float(number))
-        elif what == "eased":
-            gate.recover()
-        elif what == "wait":
+        elif action == "release":
+            in_flight.discard(number)
+            limiter.release(number)
+        elif action == "back_off":
+            limiter.back_off(now, float(number))
+        elif action == "recover":
+            limiter.recover()
+        elif action == "wait":
             now += 2.5 * number
-        assert len(inside) <= most
-        assert 1 <= gate.capacity <= most
+        assert len(in_flight) <= limit
+        assert 1 <= limiter.capacity <= limit
         assert len([at for at in sent if at > now - MINUTE_S]) <= minute
 
 
 @given(st.integers(1, 5), st.integers(1, 8), STEPS)
-def test_a_wait_is_long_enough(most: int, minute: int, steps: list[tuple[str, int]]) -> None:
-    """Who comes back after the seconds that were named is in, unless others took the room."""
-    gate, now = RateLimiter(most, minute), 0.0
-    for what, number in steps:
-        if what == "slow":
-            gate.back_off(now, float(number))
-        wait = gate.try_acquire(number, now)
+def test_a_wait_is_long_enough(limit: int, minute: int, steps: list[tuple[str, int]]) -> None:
+    """A job that waits for the returned seconds is admitted, unless there is no room."""
+    limiter, now = RateLimiter(limit, minute), 0.0
+    for action, number in steps:
+        if action == "back_off":
+            limiter.back_off(now, float(number))
+        wait = limiter.try_acquire(number, now)
         while wait:
             now += wait
-            wait = gate.try_acquire(number, now)
+            wait = limiter.try_acquire(number, now)
         if wait is None:
-            assert not gate.has_room()
+            assert not limiter.has_room()
             for other in range(13):
-                gate.release(other)
-            assert gate.try_acquire(number, now) is not None
+                limiter.release(other)
+            assert limiter.try_acquire(number, now) is not None
 
 
-class TestRoom:
+class TestCapacity:
     """Jobs in flight."""
 
-    def test_who_is_inside_may_come_again(self) -> None:
-        """A job that is sent a second time takes no second place."""
-        gate = RateLimiter(1, 60)
+    def test_a_job_in_flight_is_admitted_again(self) -> None:
+        """A job that is sent a second time counts once."""
+        limiter = RateLimiter(1, 60)
         assert [
-            gate.try_acquire("a", 0.0),
-            gate.try_acquire("a", 1.0),
-            gate.try_acquire("b", 2.0),
+            limiter.try_acquire("a", 0.0),
+            limiter.try_acquire("a", 1.0),
+            limiter.try_acquire("b", 2.0),
         ] == [
             0.0,
             0.0,
             None,
         ]
 
-    def test_a_place_is_free_when_somebody_leaves(self) -> None:
-        """And those who wait are told."""
+    def test_a_released_job_makes_room(self) -> None:
+        """The callback is called, and the next job is admitted."""
         calls: list[str] = []
-        gate = RateLimiter(1, 60, on_capacity=lambda: calls.append("opened"))
-        gate.try_acquire("a", 0.0)
-        gate.release("a")
-        assert (calls, gate.has_room(), gate.try_acquire("b", 1.0)) == (["opened"], True, 0.0)
+        limiter = RateLimiter(1, 60, on_capacity=lambda: calls.append("capacity"))
+        limiter.try_acquire("a", 0.0)
+        limiter.release("a")
+        assert (calls, limiter.has_room(), limiter.try_acquire("b", 1.0)) == (
+            ["capacity"],
+            True,
+            0.0,
+        )
 
-    def test_jobs_of_an_earlier_process_take_places(self) -> None:
-        """Even when that is more than there are."""
-        gate = RateLimiter(2, 60)
+    def test_jobs_of_an_earlier_process_count(self) -> None:
+        """Even if they exceed the limit."""
+        limiter = RateLimiter(2, 60)
         for job in "abc":
-            gate.restore(job)
-        gate.release("a")
-        assert gate.try_acquire("d", 0.0) is None
-        gate.release("b")
-        assert gate.try_acquire("d", 0.0) == 0.0
+            limiter.restore(job)
+        limiter.release("a")
+        assert limiter.try_acquire("d", 0.0) is None
+        limiter.release("b")
+        assert limiter.try_acquire("d", 0.0) == 0.0
 
-    def test_who_is_told_may_ask(self) -> None:
-        """The call comes without the lock."""
-        gate = RateLimiter(1, 60)
-        gate.on_capacity = lambda: seen.append(gate.has_room())
+    def test_the_callback_may_use_the_limiter(self) -> None:
+        """It is called without the lock."""
+        limiter = RateLimiter(1, 60)
+        limiter.on_capacity = lambda: seen.append(limiter.has_room())
         seen: list[bool] = []
-        gate.try_acquire("a", 0.0)
-        gate.release("a")
+        limiter.try_acquire("a", 0.0)
+        limiter.release("a")
         assert seen == [True]
 
 
-class TestSlowing:
-    """When the provider asks for it."""
+class TestBackOff:
+    """After the provider asked to slow down."""
 
-    def full(self) -> RateLimiter:
-        """Eight inside of eight."""
-        gate = RateLimiter(8, 1000)
+    def fill_limiter(self) -> RateLimiter:
+        """Return a limiter with eight jobs in flight of eight."""
+        limiter = RateLimiter(8, 1000)
         for job in range(8):
-            gate.try_acquire(job, 0.0)
-        return gate
+            limiter.try_acquire(job, 0.0)
+        return limiter
 
-    def test_nobody_enters_for_a_while(self) -> None:
-        """As long as was asked for."""
-        gate = RateLimiter(8, 60)
-        gate.back_off(0.0, 30.0)
+    def test_no_job_is_admitted_for_a_while(self) -> None:
+        """For as long as the provider asked."""
+        limiter = RateLimiter(8, 60)
+        limiter.back_off(0.0, 30.0)
         assert [
-            gate.try_acquire("a", 0.0),
-            gate.try_acquire("a", 29.0),
-            gate.try_acquire("a", 30.0),
+            limiter.try_acquire("a", 0.0),
+            limiter.try_acquire("a", 29.0),
+            limiter.try_acquire("a", 30.0),
         ] == [
             30.0,
             1.0,
             0.0,
         ]
 
-    def test_then_half_as_many(self) -> None:
-        """Of those who were inside."""
-        gate = self.full()
-        gate.back_off(0.0, 30.0)
-        assert gate.capacity == 4
+    def test_the_capacity_is_halved(self) -> None:
+        """Half of the jobs in flight may remain."""
+        limiter = self.fill_limiter()
+        limiter.back_off(0.0, 30.0)
+        assert limiter.capacity == 4
 
     def test_one_burst_of_refusals_counts_once(self) -> None:
-        """All that were under way are answered the same."""
-        gate = self.full()
+        """All requests that were under way are refused for the same reason."""
+        limiter = self.fill_limiter()
         for second in range(8):
-            gate.back_off(float(second), 30.0)
-        assert gate.capacity == 4
-        gate.back_off(100.0, 30.0)
-        assert gate.capacity == 2
+            limiter.back_off(float(second), 30.0)
+        assert limiter.capacity == 4
+        limiter.back_off(100.0, 30.0)
+        assert limiter.capacity == 2
 
-    def test_room_comes_back_step_by_step(self) -> None:
-        """With submits that go well, up to the limit and no further; who waits is told."""
+    def test_the_capacity_recovers_step_by_step(self) -> None:
+        """With accepted requests, up to the limit; each new slot calls the callback."""
         calls: list[str] = []
-        gate = self.full()
-        gate.back_off(0.0, 30.0)
-        gate.on_capacity = lambda: calls.append("opened")
-        rooms = []
+        limiter = self.fill_limiter()
+        limiter.back_off(0.0, 30.0)
+        limiter.on_capacity = lambda: calls.append("capacity")
+        capacities = []
         for _ in range(40):
-            gate.recover()
-            rooms.append(gate.capacity)
-        assert (rooms[3], rooms[4], rooms[-1], len(calls)) == (4, 5, 8, 4)
+            limiter.recover()
+            capacities.append(limiter.capacity)
+        assert (capacities[3], capacities[4], capacities[-1], len(calls)) == (4, 5, 8, 4)
 
 
-@pytest.mark.parametrize("most", [1, 3])
-def test_many_threads_at_one_gate(most: int) -> None:
-    """No two of them take the last place."""
-    gate, inside, worst, lock = RateLimiter(most, 10**6), Counter[str](), [0], threading.Lock()
+@pytest.mark.parametrize("limit", [1, 3])
+def test_many_threads_share_a_limiter(limit: int) -> None:
+    """The last slot is never taken twice."""
+    limiter, in_flight, highest, lock = (
+        RateLimiter(limit, 10**6),
+        Counter[str](),
+        [0],
+        threading.Lock(),
+    )
 
     def work(job: int) -> None:
         for _ in range(100):
-            if gate.try_acquire(job, 0.0) == 0.0:
+            if limiter.try_acquire(job, 0.0) == 0.0:
                 with lock:
-                    inside["now"] += 1
-                    worst[0] = max(worst[0], inside["now"])
+                    in_flight["now"] += 1
+                    highest[0] = max(highest[0], in_flight["now"])
                 with lock:
-                    inside["now"] -= 1
-                gate.release(job)
+                    in_flight["now"] -= 1
+                limiter.release(job)
 
     threads = [threading.Thread(target=work, args=(job,)) for job in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert 1 <= worst[0] <= most
+    assert 1 <= highest[0] <= limit

@@ -1,4 +1,4 @@
-"""The jobs that this process takes into its hands."""
+"""The jobs that this process works on."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from veo.engine.context import ProviderHandle
 
 
-def test_a_job_without_a_key_ends_nothing_but_its_own_work(tmp_path: Path) -> None:
-    """Of two jobs the one whose provider has no key is given up as it is, the other goes on."""
+def test_a_job_without_a_key_does_not_stop_the_others(tmp_path: Path) -> None:
+    """Of two jobs, the one whose provider has no key is left as it is, and the other continues."""
     bench = Bench(tmp_path)
     bench.set_script("submit", ACCEPTED)
     first, second = bench.plan_job("one"), bench.plan_job("two")
-    for work in (first, second):
-        take_step(bench.context, work)
+    for job in (first, second):
+        take_step(bench.context, job)
     missing = KeyMissingError("no key")
-    asked = []
+    requested = []
 
-    def route(name: str) -> ProviderHandle:
-        asked.append(name)
-        if len(asked) == 1:
+    def find_provider(name: str) -> ProviderHandle:
+        requested.append(name)
+        if len(requested) == 1:
             raise missing
         return bench.route
 
-    bench.context.find_provider = route
+    bench.context.find_provider = find_provider
     bench.script_success()
-    hands = JobRunner(bench.context, 600.0)
-    jobs = hands.work_on([first.record, second.record])
-    hands.close()
+    runner = JobRunner(bench.context, 600.0)
+    jobs = runner.work_on([first.record, second.record])
+    runner.close()
 
     assert (jobs[0].done(), jobs[0].error) == (True, missing)
     assert bench.ledger.find_job(jobs[0].id).state is State.SUBMITTED
