@@ -51,6 +51,7 @@ def current_caps(config: Config, run: str, max_cost: Decimal | None = None) -> l
     """
     limit = max_cost if max_cost is not None else config.max_cost
     caps = [Cap(MAX_COST, to_micros(limit), run=run)] if limit is not None else []
+    # Local time: a budget ends with the user's day, not with that of UTC.
     today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     budgets = {
         "daily": (config.budget.daily, today),

@@ -140,6 +140,7 @@ class Ledger:
         taken = []
         with self.database.write() as connection:
             for record in candidates:
+                # The version is the fence: of two processes that see a free job, one gets it.
                 leased = replace(record, owner=owner, version=record.version + 1)
                 result = connection.execute(
                     update(jobs)
@@ -237,7 +238,7 @@ class Ledger:
             select(jobs.c.ready_at - jobs.c.submitted_at)
             .where(jobs.c.provider == provider, jobs.c.model == model)
             .where(jobs.c.ready_at > jobs.c.submitted_at)
-            .order_by(jobs.c.created_at.desc())
+            .order_by(jobs.c.created_at.desc())  # a provider gets faster or slower over time
             .limit(limit)
         )
         with self.database.read() as connection:

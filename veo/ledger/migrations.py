@@ -66,6 +66,7 @@ def apply_migrations(connection: Connection) -> None:
     Raises:
         LedgerError: A newer version wrote the ledger.
     """
+    # The names are stored in ledgers, so a released step is never renamed.
     names = [step.__name__ for step in STEPS]
     if not inspect(connection).has_table("migrations"):
         schema.migrations.create(connection)

@@ -62,6 +62,7 @@ jobs = Table(
 events = Table(
     "events",
     metadata,
+    # SQLite numbers the rows of a column by itself only if its type is INTEGER.
     Column(
         "id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
     ),
