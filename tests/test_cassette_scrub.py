@@ -38,9 +38,9 @@ def scrub_response(body: Any, kind: str = "application/json", **headers: str) ->
     """Return a scrubbed response."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): [text] for name, text in headers.items()}
-    told = {"Content-Type": [kind], "Content-Length": [str(len(data))], **named}
+    sent = {"Content-Type": [kind], "Content-Length": [str(len(data))], **named}
     return SCRUBBER.scrub_response(
-        {"status": {"code": 200}, "headers": told, "body": {"string": data}}
+        {"status": {"code": 200}, "headers": sent, "body": {"string": data}}
     )
 
 

@@ -51,7 +51,7 @@ class GoogleProvider(ABC):
     async def poll(self, task_id: str) -> Update:
         """Query the operation once."""
         sdk = self._connected
-        if sdk is None:  # the import takes half a second, and the credentials may be asked for
+        if sdk is None:  # importing the SDK takes 0.5 s, and credentials may need a request
             sdk = await asyncio.to_thread(lambda: self._sdk)
         return convert.read_operation(await sdk.poll_operation(task_id), task_id)
 

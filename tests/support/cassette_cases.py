@@ -149,7 +149,7 @@ def _successes() -> dict[str, tuple[str, tuple[Request, ...]]]:
         ),
         "references": ("three reference images", (replace(_LION, reference=(dawn, noon, night)),)),
         "options": ("portrait, 1080p, negative prompt, seed", (replace(_LION, **options),)),
-        "extension": ("a video, then one that goes on from it", (_LION, more)),
+        "extension": ("a video, then an extension of it", (_LION, more)),
     }
 
 
@@ -160,13 +160,13 @@ def _failures(provider: str) -> dict[str, tuple[str, type[VeoError], str | None]
     return {
         "failure": ("a video that could not be made", GenerationError, "failed"),
         "filtered": (
-            "a video that a safety filter kept back",
+            "a video that a safety filter blocked",
             ModeratedError,
             "filtered" if google else "moderated",
         ),
-        "balance": ("an account that cannot pay", unpaid, None),
+        "balance": ("an account without a balance", unpaid, None),
         "overload": (
-            "a service with too much to do",
+            "an overloaded service",
             BusyError,
             "google_503" if google else "http_503_overload",
         ),
@@ -184,7 +184,7 @@ def _special_cases() -> Iterator[CassetteCase]:
     yield CassetteCase(
         provider="laozhang-async",
         name="official",
-        shows="a model that is handed on from Google: a form, and `/content`, which comes late",
+        shows="a model resold from Google: a form, and `/content`, which is late",
         requests=(official,),
         sandbox={"content_lag": 30},
     )

@@ -149,7 +149,7 @@ def _describe_origins(origins: Iterable[str]) -> str:
     if "live" in origins:
         return "Some of these were recorded from the live service; the table says which."
     return (
-        "Nothing here was recorded from the live service. The sandbox, which stands in for it,\n"
+        "Nothing here was recorded from the live service. The sandbox, which replaces it,\n"
         "is built from published captures and documents; the requests are the real provider's."
     )
 

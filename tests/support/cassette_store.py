@@ -67,23 +67,23 @@ class CassetteStore:
 
     def _response_to_yaml(self, answer: dict[str, Any]) -> dict[str, Any]:
         headers = {name: ", ".join(texts) for name, texts in answer["headers"].items()}
-        told = {"status": answer["status"]["code"], "headers": headers}
+        entry = {"status": answer["status"]["code"], "headers": headers}
         kind, body = headers.get("content-type", ""), answer["body"]["string"]
         if is_media(kind):
-            return told | {"file": self._store_body(body)}
+            return entry | {"file": self._store_body(body)}
         if kind.startswith("application/json") and body:
-            return told | {"json": _map_texts(json.loads(body), self._store_large_text)}
-        return told | ({"text": body.decode()} if body else {})
+            return entry | {"json": _map_texts(json.loads(body), self._store_large_text)}
+        return entry | ({"text": body.decode()} if body else {})
 
-    def _response_from_yaml(self, told: dict[str, Any]) -> dict[str, Any]:
-        body = told.get("text", "").encode()
-        if "file" in told:
-            body = self._load_body(told["file"])
-        if "json" in told:
-            body = dump_json(_map_texts(told["json"], self._load_large_text), sort=False)
+    def _response_from_yaml(self, entry: dict[str, Any]) -> dict[str, Any]:
+        body = entry.get("text", "").encode()
+        if "file" in entry:
+            body = self._load_body(entry["file"])
+        if "json" in entry:
+            body = dump_json(_map_texts(entry["json"], self._load_large_text), sort=False)
         return {
-            "status": {"code": told["status"], "message": HTTPStatus(told["status"]).phrase},
-            "headers": {name: [text] for name, text in told["headers"].items()},
+            "status": {"code": entry["status"], "message": HTTPStatus(entry["status"]).phrase},
+            "headers": {name: [text] for name, text in entry["headers"].items()},
             "body": {"string": body},
         }
 
@@ -109,13 +109,13 @@ class CassetteStore:
 
 
 def _request_to_yaml(request: Request) -> dict[str, Any]:
-    told = {"method": request.method, "uri": request.uri, "headers": dict(request.headers)}
-    return told | ({"body": json.loads(request.body)} if request.body else {})
+    entry = {"method": request.method, "uri": request.uri, "headers": dict(request.headers)}
+    return entry | ({"body": json.loads(request.body)} if request.body else {})
 
 
-def _request_from_yaml(told: dict[str, Any]) -> Request:
-    body = dump_json(told["body"]) if "body" in told else None
-    return Request(told["method"], told["uri"], body, told["headers"])
+def _request_from_yaml(entry: dict[str, Any]) -> Request:
+    body = dump_json(entry["body"]) if "body" in entry else None
+    return Request(entry["method"], entry["uri"], body, entry["headers"])
 
 
 def _map_texts(node: Any, change: Callable[[str], str]) -> Any:
