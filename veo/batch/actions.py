@@ -24,14 +24,7 @@ if TYPE_CHECKING:
 
 
 class EntryActions:
-    """Carries out the actions of one batch.
-
-    Args:
-        context: What all parts of the batch share.
-        waiting: Gets the items that need a new job.
-        in_flight: Gets the items whose existing job is worked on.
-        on_end: Called with an item that needs no work any more, its final state and its error.
-    """
+    """Carries out the actions of one batch; ``on_end`` gets each item that needs no more work."""
 
     def __init__(
         self,
@@ -63,7 +56,6 @@ class EntryActions:
             prepare_folder(folder)
 
     def join_all(self, entries: list[Entry]) -> None:
-        """Work on, or follow, the jobs that are on their way for these items."""
         self._in_flight.join(entries, [existing_job(entry) for entry in entries])
 
     def run_action(self, entry: Entry, action: Action) -> None:
@@ -110,7 +102,6 @@ class EntryActions:
         self._on_end(entry, SKIPPED, None)
 
     def _download_again(self, entry: Entry) -> None:
-        """Download a video that is made and paid for once more."""
         record = existing_job(entry)
         try:
             record = self._session.ledger.move_job(
@@ -151,6 +142,5 @@ class EntryActions:
 
 
 def existing_job(entry: Entry) -> Record:
-    """Return the job that the ledger has for an item whose action implies that there is one."""
     assert entry.existing  # noqa: S101 - only ``Action.MAKE`` comes without a job
     return entry.existing

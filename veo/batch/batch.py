@@ -28,10 +28,6 @@ class Batch:
 
     Iterate over a batch to run it; or call ``start``, and ``advance`` until it ``is_over``.
 
-    Args:
-        context: The session and the settings that all items share.
-        validation: The items, checked.
-
     Attributes:
         entries: The items that are valid.
         in_flight: The items whose jobs have begun and have not ended.
@@ -55,7 +51,6 @@ class Batch:
         self._stop_error: WithdrawnError | None = None
 
     def __iter__(self) -> Iterator[Entry]:
-        """Run the batch, and yield each item as it ends."""
         self.start()
         while not self.is_over:
             yield from self.advance(1.0)
@@ -110,7 +105,6 @@ class Batch:
         return self.pop_ended()
 
     def pop_ended(self) -> list[Entry]:
-        """Return the items that have ended and were not returned before."""
         ended, self._ended = self._ended, []
         return ended
 
@@ -123,18 +117,14 @@ class Batch:
     def detach(self, *, is_intended: bool = False) -> None:
         """Stop waiting for the jobs in flight. ``veo resume`` or another run continues them.
 
-        Args:
-            is_intended: The user asked for this, so the items end without an error.
+        With ``is_intended`` the user asked for this, so the items end without an error.
         """
         for entry in self.in_flight.forget_all():
             if entry.job:
                 error = None if is_intended else still_running_error(entry.job.work)
                 self._end_entry(entry, str(entry.job.state), error)
 
-    # Planning of waiting items, and the end of jobs.
-
     def _plan_waiting(self) -> None:
-        """Plan as many items as can be sent soon and fit under the caps."""
         if not self.in_flight:
             self.is_cap_reached = False  # other processes may have released money
         while not self.is_cap_reached and (entries := self.waiting.pop_next()):
@@ -197,8 +187,6 @@ class Batch:
             self._withdraw(same_provider, error)
         if entry.error and self.options.fail_fast and not self._stop_error:
             self.stop(f"{entry.location} failed")
-
-    # Items that end without a request.
 
     def _withdraw(self, entries: Iterable[Entry], error: VeoError) -> None:
         for entry in self.in_flight.withdraw(entries, error):

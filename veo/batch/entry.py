@@ -23,25 +23,15 @@ SKIPPED = "skipped"
 # Slots, because a batch may have ten thousand entries; `eq=False`, because each is mutable.
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A valid item of a batch, and its progress.
-
-    Attributes:
-        location: Where the item stands in the batch.
-        new_job: The job to plan for the item.
-        existing: The job that the ledger had for the item before, if there was one.
-        job: The job that is, or was, worked on in this run.
-        error: Why there is no video; None while there may still be one.
-        note: A remark for the user.
-        final_state: The state in which the item ended; None while this run still works on it.
-    """
+    """A valid item of a batch, and its progress."""
 
     location: ItemLocation
     new_job: NewJob
-    existing: Record | None = None
-    job: Job | None = None
-    error: VeoError | None = None
-    note: str | None = None
-    final_state: str | None = None
+    existing: Record | None = None  # the job that the ledger had for the item before
+    job: Job | None = None  # the job of this run
+    error: VeoError | None = None  # None while there may still be a video
+    note: str | None = None  # for the user
+    final_state: str | None = None  # None while this run works on the item
 
     @property
     def record(self) -> Record | None:
@@ -50,7 +40,6 @@ class Entry:
 
     @property
     def is_over(self) -> bool:
-        """Whether this run does nothing more about the item."""
         return self.final_state is not None
 
     @property
@@ -71,7 +60,6 @@ class Entry:
         return 0 if self.is_over else StillRunningError.exit_code
 
     def finish(self, state: str, error: VeoError | None = None) -> None:
-        """Set the final state of the item."""
         self.final_state, self.error = state, error
 
     def reset_job(self, instead_of: str | None = None) -> None:
@@ -80,7 +68,6 @@ class Entry:
         self.new_job = replace(self.new_job, id=make_job_id(), instead_of=instead_of)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the job and its place in the batch, as ``--json`` prints them."""
         location = {"index": self.location.index, "line": self.location.line}
         if self.record and self.state not in {WAITING, NOT_SENT}:
             job = sidecar.job_to_json(self.record)
@@ -92,7 +79,6 @@ class Entry:
 
 
 def _unplanned_json(new_job: NewJob) -> dict[str, Any]:
-    """Return the keys of a job for an item without one."""
     return {
         "job": None,
         "provider": new_job.provider,

@@ -24,12 +24,7 @@ PLANNED_AHEAD = 64
 
 
 class WaitingQueue:
-    """Items without a job, in order for each provider.
-
-    Args:
-        free_slots: Returns how many more jobs a provider could have in flight; negative if more
-            are planned than it accepts at once.
-    """
+    """Items without a job, in order for each provider."""
 
     def __init__(self, free_slots: Callable[[str], int]) -> None:
         self._free_slots = free_slots
@@ -42,7 +37,6 @@ class WaitingQueue:
         return (entry for waiting in self._waiting.values() for entry in waiting)
 
     def add_last(self, entry: Entry) -> None:
-        """Append an item to the queue of its provider."""
         self._waiting.setdefault(entry.new_job.provider, deque()).append(entry)
 
     def pop_next(self) -> list[Entry]:
@@ -58,23 +52,16 @@ class WaitingQueue:
         return []
 
     def put_back(self, entries: Iterable[Entry]) -> None:
-        """Insert items before all others of their provider."""
         for entry in reversed(list(entries)):
             self._waiting[entry.new_job.provider].appendleft(entry)
 
     def drain(self, provider: str | None = None) -> list[Entry]:
-        """Remove and return all items, or those of one provider."""
         names = [name for name in self._waiting if provider in {None, name}]
         return [entry for name in names for entry in self._waiting.pop(name)]
 
 
 class InFlight:
-    """Items whose jobs have begun, in this process or in another, and have not ended.
-
-    Args:
-        session: Works on the jobs.
-        timeout: Seconds to wait for a job from its submit on; the configured time when None.
-    """
+    """Items whose jobs have begun, in this process or in another, and have not ended."""
 
     def __init__(self, session: Session, timeout: float | None) -> None:
         self._session = session
@@ -96,11 +83,9 @@ class InFlight:
         return self._session.connect(provider).limiter.max_in_flight - self._counts[provider]
 
     def work_on(self, entries: Iterable[Entry], records: Iterable[Record]) -> None:
-        """Work on the jobs of items, whose leases this process holds."""
         self._track(entries, self._session.runner.work_on(records, self._timeout))
 
     def join(self, entries: Sequence[Entry], records: Sequence[Record]) -> None:
-        """Work on the jobs that no process works on, and follow the others."""
         if entries:
             self._track(entries, self._session.runner.work_on_or_follow(records, self._timeout))
 

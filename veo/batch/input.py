@@ -21,20 +21,14 @@ class JsonObject(list[tuple[str, Any]]):
 
 @dataclass(frozen=True, slots=True)
 class RawItem:
-    """An item with keys and values that were not checked yet."""
-
     location: ItemLocation
     body: dict[str, Any]
 
 
 def parse_items(data: bytes) -> tuple[list[RawItem], list[ItemProblem]]:
-    """Parse a batch file.
+    """Parse UTF-8 text: a JSON list of objects, one object, or one object a line (JSON Lines).
 
-    Args:
-        data: UTF-8 text: a JSON list of objects, one object, or one object a line (JSON Lines).
-
-    Returns:
-        The items and the problems, in order. Items that cannot be read have an index too.
+    Return the items and the problems, in order. Items that cannot be read have an index too.
     """
     try:
         text = data.decode("utf-8-sig")  # some editors write a byte order mark
@@ -57,7 +51,6 @@ def parse_items(data: bytes) -> tuple[list[RawItem], list[ItemProblem]]:
 
 
 def describe_value(value: object) -> str:
-    """Return a short JSON value as it is, and the kind of any other."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     try:

@@ -30,19 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One request of a batch.
-
-    Attributes:
-        location: Where the item stands.
-        request: The request; its images were not read yet.
-        provider: Name of the provider; that of the batch when None.
-        output: Path below the output folder; generated from the request when None.
-    """
+    """One request of a batch."""
 
     location: ItemLocation
-    request: Request
-    provider: str | None = None
-    output: str | None = None
+    request: Request  # its images were not read yet
+    provider: str | None = None  # None for that of the batch
+    output: str | None = None  # below the output folder; None for a generated name
 
 
 def _check_characters(text: str) -> str:
@@ -107,12 +100,7 @@ ItemSchema = create_model("ItemSchema", __base__=_ItemKeys, **_OPTION_KEYS)
 
 
 def read_item(raw: RawItem, defaults: Mapping[str, Any]) -> tuple[Item | None, list[ItemProblem]]:
-    """Return the item, or every problem of its keys.
-
-    Args:
-        raw: The keys and values as they were written; null counts as not set.
-        defaults: Values of the keys that the item does not set.
-    """
+    """Return the item, or every problem of its keys; a key that is null is not set."""
     # A prompt has no default, so that its null stays, and is reported as such.
     values = {key: value for key, value in raw.body.items() if value is not None or key == "prompt"}
     try:
@@ -125,7 +113,6 @@ def read_item(raw: RawItem, defaults: Mapping[str, Any]) -> tuple[Item | None, l
 def read_items(
     raw_items: Iterable[RawItem], defaults: Mapping[str, Any] | None = None
 ) -> tuple[list[Item], list[ItemProblem]]:
-    """Return all valid items, and every problem of the others."""
     items, problems = [], []
     for raw in raw_items:
         item, item_problems = read_item(raw, defaults or {})

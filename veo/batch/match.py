@@ -27,11 +27,6 @@ class Action(StrEnum):
 
 
 def choose_action(record: Record | None) -> Action:
-    """Return the action for an item.
-
-    Args:
-        record: The job that the ledger has for the item; None if there is none.
-    """
     if record is None or not record.covers_request:
         return Action.MAKE
     if record.state is State.UNKNOWN:
@@ -44,7 +39,6 @@ def choose_action(record: Record | None) -> Action:
 
 
 def paying_actions(options: BatchOptions) -> set[Action]:
-    """Return the actions that send a paid request."""
     actions = {Action.MAKE}
     if options.remake:
         actions.add(Action.HANDLE_GONE)

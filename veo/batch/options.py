@@ -49,24 +49,15 @@ class BatchOptions:
 
 @dataclass(frozen=True, slots=True)
 class BatchContext:
-    """What all parts of a batch share.
-
-    Attributes:
-        session: Plans, starts and follows the jobs.
-        run: The name under which the ledger sums up the money of all runs of this batch.
-        output_dir: Folder of all videos.
-        image_dirs: Folders in which relative image paths are looked up, in this order.
-        options: How the batch is run.
-    """
+    """What all parts of a batch share."""
 
     session: Session
-    run: str
+    run: str  # the ledger sums up the money of all runs of a batch under this name
     output_dir: Path
-    image_dirs: tuple[Path, ...]
+    image_dirs: tuple[Path, ...]  # where relative image paths are looked up, in this order
     options: BatchOptions
 
     def current_caps(self) -> list[Cap]:
-        """Return the limits on money that apply now."""
         return self.session.list_caps(self.run, self.options.max_cost)
 
     def budget_error(self, amount: int) -> BudgetError | None:

@@ -21,11 +21,7 @@ _FINGERPRINT_CHARS = 8
 
 
 class OutputPaths:
-    """Assigns the output paths of one batch.
-
-    Args:
-        folder: The folder that holds all outputs, directly or in subfolders.
-    """
+    """Assigns the output paths of one batch, in a folder or in its subfolders."""
 
     def __init__(self, folder: Path) -> None:
         # Symbolic links are resolved, so that a file has the same path in every run.
@@ -76,7 +72,6 @@ class OutputPaths:
         return self.folder / path
 
     def _resolve_links(self, path: Path) -> Path:
-        """Return the path with the symbolic links of its folders resolved."""
         try:
             # The last part stays: a link in the place of the output is replaced, not followed.
             resolved = Path(os.path.realpath(path.parent)) / path.name

@@ -24,27 +24,17 @@ _MIN_DURATIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The progress of a batch at one moment.
-
-    Attributes:
-        total: Number of valid items.
-        ended: Number of items that need no more work in this run.
-        counts: Number of items by state.
-        spending: The money of all runs of this batch.
-        cap: The lowest limit on that money in millionths of a USD; None if there is none.
-        remaining_s: Estimated seconds until the last video is made; None if unknown.
-    """
+    """The progress of a batch at one moment."""
 
     total: int
-    ended: int
-    counts: dict[str, int]
-    spending: Spending
-    cap: int | None
-    remaining_s: float | None
+    ended: int  # items that need no more work in this run
+    counts: dict[str, int]  # items by state
+    spending: Spending  # of all runs of this batch
+    cap: int | None  # the lowest limit on a run, millionths of a USD
+    remaining_s: float | None  # until the last video is made; None if unknown
 
 
 def take_snapshot(batch: Batch) -> Snapshot:
-    """Return the progress of a batch that has started."""
     caps = [cap.limit for cap in batch.context.current_caps() if cap.run is not None]
     return Snapshot(
         total=len(batch.entries),
@@ -111,7 +101,6 @@ def _estimate_provider_s(
 
 
 def _durations_by_provider(entries: Iterable[Entry]) -> dict[str, list[float]]:
-    """Return the seconds from submit to ready of the videos of this run, by provider."""
     durations: dict[str, list[float]] = defaultdict(list)
     for entry in entries:
         record = entry.job.record if entry.job else None

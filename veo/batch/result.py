@@ -29,7 +29,7 @@ def count_states(batch: Batch) -> dict[str, int]:
 
 
 def sum_quotes(batch: Batch) -> int:
-    """Return the price of all items that need a paid request, in millionths of a USD."""
+    """Return the price of all items that need a paid request, millionths of a USD."""
     paying = paying_actions(batch.options)
     quotes = [entry.new_job.quote for entry, action in batch.planned_actions if action in paying]
     return sum(to_micros(quote.amount) for quote in quotes)
@@ -49,7 +49,6 @@ def _new_charge(entry: Entry) -> int:
 
 
 def read_spending(batch: Batch) -> Spending:
-    """Return the money of all runs of the batch."""
     return sum_spending(batch.session.ledger, JobFilter(run=batch.run))
 
 
@@ -82,12 +81,9 @@ def summary_json(batch: Batch) -> dict[str, Any]:
 
 
 def write_result(batch: Batch) -> Path | None:
-    """Write ``batch-result.json`` into the output folder, whole or not at all.
+    """Write ``batch-result.json`` whole, or return None if the folder cannot be written.
 
     The file holds the summary and, under ``items``, what ``--json`` prints of each item.
-
-    Returns:
-        The path of the file; None if the folder cannot be written.
     """
     path = batch.validation.output_dir / RESULT_FILE
     try:

@@ -29,19 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ValidationResult:
-    """The items of a batch after the check.
+    """The items of a batch after the check."""
 
-    Attributes:
-        output_dir: The output folder, absolute, with symbolic links resolved.
-        entries: The items without a problem, in order.
-        problems: Every problem of the other items, in order.
-        warnings: Lines for the user, each once.
-    """
-
-    output_dir: Path
-    entries: list[Entry]
-    problems: list[ItemProblem]
-    warnings: list[str]
+    output_dir: Path  # absolute, with symbolic links resolved
+    entries: list[Entry]  # without a problem, in order
+    problems: list[ItemProblem]  # of all other items, in order
+    warnings: list[str]  # lines for the user, each once
 
 
 def validate_items(context: BatchContext, items: Sequence[Item]) -> ValidationResult:
@@ -56,8 +49,6 @@ def validate_items(context: BatchContext, items: Sequence[Item]) -> ValidationRe
 
 
 class _Validator:
-    """The check of one list of items; collects problems and warnings on the way."""
-
     def __init__(self, context: BatchContext, items: Sequence[Item]) -> None:
         self._context = context
         self._session = context.session
@@ -169,13 +160,7 @@ def _find_moved(output: str, records: Iterable[Record]) -> Record | None:
 def check_images(
     images: Iterable[Image], folders: Sequence[Path], store: Callable[[Image], Image]
 ) -> dict[Image, Image | ImageError]:
-    """Return for each distinct image its stored copy, or why it cannot be used.
-
-    Args:
-        images: Images as the items name them.
-        folders: Folders in which relative paths are looked up, in this order.
-        store: Decodes an image completely and stores it, as ``ImageStore.store`` does.
-    """
+    """Return for each distinct image its stored copy, or why it cannot be used."""
 
     def check_image(image: Image) -> Image | ImageError:
         try:

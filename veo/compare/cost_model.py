@@ -17,37 +17,24 @@ Z95 = 1.959964
 
 @dataclass(frozen=True, slots=True)
 class PricingTerms:
-    """How a provider charges, and how long it takes.
-
-    Attributes:
-        name: The candidate's name.
-        price: USD per request.
-        on_accept: Whether a request is charged as soon as it is accepted.
-        median_s: Median generation time, seconds.
-        spread: Sigma of the logarithm of the generation time, which is taken as log-normal.
-        has_tasks: Whether a late video can be fetched later by its task id.
-    """
+    """How a provider charges, and how long it takes."""
 
     name: str
-    price: float
-    on_accept: bool
+    price: float  # USD per request
+    on_accept: bool  # whether a request is charged as soon as it is accepted
     median_s: float
-    spread: float
-    has_tasks: bool = True
+    spread: float  # sigma of the logarithm of the generation time, which is log-normal
+    has_tasks: bool = True  # whether a late video can be fetched later by its task id
 
     def success_share(self, loss_rate: float, deadline: float | None = None) -> float:
         """Return the share of requests that produce a video.
 
-        Args:
-            loss_rate: Share of requests that fail or never finish.
-            deadline: Seconds after which the client stops waiting. Late videos are lost only
-                where there is no task to fetch them by.
+        Videos after the ``deadline``, seconds, are lost only where no task can fetch them later.
         """
         in_time = 1.0 if deadline is None or self.has_tasks else self.completed_share(deadline)
         return (1 - loss_rate) * in_time
 
     def completed_share(self, seconds: float) -> float:
-        """Return the share of videos that are generated within a time."""
         if seconds <= 0:
             return 0.0
         z = (math.log(seconds) - math.log(self.median_s)) / self.spread
@@ -63,47 +50,31 @@ class PricingTerms:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCost:
-    """A measured cost per video with its sampling error.
+    """A measured cost per video with its sampling error."""
 
-    Attributes:
-        cost: USD charged per finished video; infinite if there is none.
-        low: Lower bound of the 95 % interval.
-        high: Upper bound of it.
-        expected: The cost according to the closed form.
-    """
-
-    cost: float
-    low: float
+    cost: float  # USD charged per finished video; infinite if there is none
+    low: float  # bounds of the 95 % interval
     high: float
-    expected: float
+    expected: float  # by the closed form
 
     @property
     def agrees(self) -> bool:
-        """Whether the interval contains the expected cost."""
         # An exact cost has an interval of width 0, so rounding must not count as a difference.
         tolerance = 1e-9 * max(1.0, self.expected if math.isfinite(self.expected) else 1.0)
         return self.low - tolerance <= self.expected <= self.high + tolerance
 
     @property
     def sampling_error(self) -> float:
-        """Half the width of the interval, USD."""
         return (self.high - self.low) / 2
 
 
 def measure_cost(
     terms: PricingTerms, requests: int, videos: int, charged: float, expected: float
 ) -> MeasuredCost:
-    """Return the measured cost per video beside the expected one.
+    """Return the measured cost per video beside the expected one, USD.
 
     The number of finished videos is binomial; its Wilson interval gives the interval of the cost.
     A provider that charges on success has no sampling error: it charges exactly per video.
-
-    Args:
-        terms: How the provider charges.
-        requests: Number of requests.
-        videos: Number of videos on disk.
-        charged: USD charged in total.
-        expected: USD per video by the closed form.
     """
     if not videos:
         return MeasuredCost(math.inf, terms.price, math.inf, expected)
@@ -126,26 +97,19 @@ def wilson_interval(hits: int, tries: int, z: float = Z95) -> tuple[float, float
 
 @dataclass(frozen=True, slots=True)
 class BreakEven:
-    """The points at which charging on acceptance costs as much as charging on success.
-
-    Attributes:
-        pays_on_accept: Name of the candidate that is charged on acceptance.
-        pays_on_success: Name of the candidate that is charged on success.
-        loss_rate: Above this share of lost requests the second is cheaper; 0 means always.
-        price: If the second cost more than this, USD per video, the first would be cheaper at
-            the current loss rate.
-        deadline: The shortest client timeout, seconds, with which the first is still cheaper at
-            the current loss rate; None if there is no such limit.
-    """
+    """The points at which charging on acceptance costs as much as charging on success."""
 
     pays_on_accept: str
     pays_on_success: str
-    loss_rate: float
+    loss_rate: float  # above this share of lost requests the second is cheaper; 0 means always
+    # If the second cost more than this, USD per video, the first would be cheaper at the current
+    # loss rate.
     price: float
+    # The shortest client timeout, seconds, with which the first is still cheaper at the current
+    # loss rate; None if there is no such limit.
     deadline: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the values that ``--json`` prints; the keys are a public contract."""
         return {
             "gamble": self.pays_on_accept,
             "safe": self.pays_on_success,
@@ -156,13 +120,7 @@ class BreakEven:
 
 
 def find_break_even(on_accept: PricingTerms, on_success: PricingTerms, rate: float) -> BreakEven:
-    """Return the break-even points of two candidates.
-
-    Args:
-        on_accept: The candidate that is charged on acceptance.
-        on_success: The candidate that is charged on success.
-        rate: The current share of lost requests, below 1.
-    """
+    """Return the break-even points of two candidates; ``rate`` is the share of lost requests."""
     is_free = on_success.price <= 0
     # The first costs price / share, so they break even where share is the ratio of the prices.
     ratio = math.inf if is_free else on_accept.price / on_success.price
@@ -179,5 +137,4 @@ def find_break_even(on_accept: PricingTerms, on_success: PricingTerms, rate: flo
 
 
 def _completion_time(terms: PricingTerms, share: float) -> float:
-    """Return the time within which a share of the videos is generated, seconds."""
     return math.exp(math.log(terms.median_s) + terms.spread * NormalDist().inv_cdf(share))

@@ -36,12 +36,7 @@ def render_page(
 ) -> str:
     """Return the page as HTML.
 
-    Args:
-        result: The result of the comparison.
-        clips: One video of each candidate, None where it made none.
-        page: The file the page will be written to; links to videos are relative to it.
-        limit: Total size of the videos embedded in the page, bytes. Further videos are shown as
-            a still image with a link.
+    Videos beyond the ``limit``, bytes, are shown as a still image with a link relative to ``page``.
     """
     figures = _render_clips(clips, page, limit)
     has_player = any("<video" in figure for figure in figures)

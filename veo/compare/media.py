@@ -15,31 +15,19 @@ SILENCE_DB = -60.0
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """The measured properties of a video file.
+    """The measured properties of a video file."""
 
-    Attributes:
-        width: Pixels.
-        height: Pixels.
-        seconds: Duration of the video stream.
-        rate: Frames per second.
-        codec: Codec of the video stream.
-        audio: Codec of the audio stream; None if there is none.
-        peak_db: Peak of the audio, dB relative to full scale; None without audio.
-        bytes: Size of the file.
-    """
-
-    width: int
-    height: int
+    width: int  # pixels
+    height: int  # pixels
     seconds: float
-    rate: float
-    codec: str
-    audio: str | None
-    peak_db: float | None
+    rate: float  # frames per second
+    codec: str  # of the video stream
+    audio: str | None  # codec of the audio stream; None if there is none
+    peak_db: float | None  # relative to full scale; None without audio
     bytes: int
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing can be heard."""
         return self.peak_db is None or self.peak_db < SILENCE_DB
 
     @property
@@ -56,7 +44,6 @@ class MediaInfo:
         return f"{self.audio}, {loudness}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the values that ``--json`` prints."""
         return {
             "width": self.width,
             "height": self.height,
@@ -116,7 +103,6 @@ def render_poster(file: Path, width: int = 480) -> bytes | None:
 
 
 def _measure_peak_db(container: Any) -> float:
-    """Return the peak of all channels, dB relative to full scale."""
     from av import AudioResampler  # noqa: PLC0415 - as above
 
     # Packed 16-bit samples hold all channels in one plane, whatever the codec delivers.

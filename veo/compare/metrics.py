@@ -36,7 +36,6 @@ class Spread:
 
     @classmethod
     def from_times(cls, seconds: Sequence[float]) -> Spread | None:
-        """Return the distribution of some times; None if there are none."""
         if not seconds:
             return None
         # The last of the 19 cut points of 20 groups is the 95th percentile.
@@ -44,7 +43,6 @@ class Spread:
         return cls(len(seconds), median(seconds), high)
 
     def to_json(self) -> dict[str, float]:
-        """Return the values that ``--json`` prints."""
         return {
             "count": self.count,
             "median": round(self.median, 3),
@@ -54,47 +52,28 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class ProviderMetrics:
-    """The metrics of one candidate. Money is in millionths of a USD, times are in seconds.
-
-    Attributes:
-        provider: Name of the provider.
-        model: Name of its model.
-        quote: The price of one request, and when it is charged.
-        requests: Number of requests planned.
-        states: Number of jobs by state.
-        charged_for_made: Charged for videos on disk.
-        charged_for_failed: Charged for jobs that ended without a video.
-        charged_for_open: Charged for jobs that have not ended.
-        held: Reserved for jobs that have not ended.
-        unknown: May have been charged in addition.
-        times: Seconds from the submit to each of ``STEPS``, for the jobs that reached it.
-        polls: Number of polls of all jobs.
-        bytes: Total size of the videos.
-        submits: Number of paid requests sent.
-        media: Properties of the examined files.
-        on_timeout: What happens to a late video, as a phrase for a person.
-    """
+    """The metrics of one candidate. Money is in millionths of a USD, times are in seconds."""
 
     provider: str
     model: str
     quote: Quote
     requests: int
-    states: dict[str, int]
-    charged_for_made: int
-    charged_for_failed: int
-    charged_for_open: int
-    held: int
-    unknown: int
+    states: dict[str, int]  # jobs by state
+    charged_for_made: int  # for videos on disk
+    charged_for_failed: int  # for jobs that ended without a video
+    charged_for_open: int  # for jobs that have not ended
+    held: int  # reserved for jobs that have not ended
+    unknown: int  # may have been charged in addition
+    # from the submit to each of ``STEPS``, for the jobs that reached it
     times: dict[str, list[float]]
     polls: int
-    bytes: int
-    submits: int
+    bytes: int  # of all videos
+    submits: int  # paid requests sent
     media: list[MediaInfo] = field(default_factory=list)
-    on_timeout: str = ""
+    on_timeout: str = ""  # what happens to a late video, for a person
 
     @property
     def made(self) -> int:
-        """Number of videos on disk."""
         return self.states.get(State.DONE, 0)
 
     @property
@@ -109,7 +88,6 @@ class ProviderMetrics:
 
     @property
     def charged(self) -> int:
-        """The total amount charged."""
         return self.charged_for_made + self.charged_for_failed + self.charged_for_open
 
     @property
@@ -124,7 +102,6 @@ class ProviderMetrics:
         return max(0, self.submits - self.requests)
 
     def time_spread(self, step: str) -> Spread | None:
-        """Return the distribution of the times to one of ``STEPS``."""
         return Spread.from_times(self.times[step])
 
     def summarize_media(self, name: str) -> str:
@@ -171,14 +148,9 @@ def compute_metrics(
     on_timeout: str = "",
     speed: float = 1.0,
 ) -> ProviderMetrics:
-    """Compute the metrics of one candidate from its jobs.
+    """Compute the metrics of one candidate from its jobs, at least one.
 
-    Args:
-        records: The candidate's jobs, at least one.
-        accepted: Acceptance time by job id, see ``read_acceptance_times``.
-        media: Properties of the examined files.
-        on_timeout: What happens to a late video.
-        speed: Simulated seconds per real second; times are multiplied by it.
+    Times are multiplied by ``speed``, the simulated seconds per real second.
     """
     first, done = records[0], [record for record in records if record.state is State.DONE]
     failed = [record for record in records if record.has_ended and record.state is not State.DONE]

@@ -20,52 +20,32 @@ MAX_LOSS_RATE = 0.999
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """The parameters of a simulation, and what it found in addition to the ledger's metrics.
+    """The parameters of a simulation, and what it found in addition to the ledger's metrics."""
 
-    Attributes:
-        fail_rate: Share of requests that fail.
-        timeout_rate: Share of requests that never finish.
-        deadline: Client timeout, simulated seconds.
-        seed: Seed of the random draws.
-        speed: Simulated seconds per real second, by candidate.
-        measured: Cost per video by candidate, with its sampling error and expected value.
-        billed: What the sandbox itself charged, by candidate, millionths of a USD.
-    """
-
-    fail_rate: float
-    timeout_rate: float
-    deadline: float
+    fail_rate: float  # share of requests that fail
+    timeout_rate: float  # share of requests that never finish
+    deadline: float  # client timeout, simulated seconds
     seed: int
-    speed: Mapping[str, float]
-    measured: Mapping[str, MeasuredCost]
-    billed: Mapping[str, int]
+    speed: Mapping[str, float]  # simulated seconds per real second, by candidate
+    measured: Mapping[str, MeasuredCost]  # cost per video, by candidate
+    billed: Mapping[str, int]  # what the sandbox charged, by candidate, millionths of a USD
 
     @property
     def loss_rate(self) -> float:
-        """Share of requests that end without a video."""
         return self.fail_rate + self.timeout_rate
 
     def to_json(self) -> dict[str, Any]:
-        """Return the parameters as ``--json`` prints them."""
         names = ("fail_rate", "timeout_rate", "deadline", "seed", "speed")
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonResult:
-    """The result of a comparison.
-
-    Attributes:
-        prompt: The prompt that all candidates received.
-        metrics: The metrics of each candidate, by name, in the order of the request.
-        simulation: How it was simulated; None for real requests and for the plain sandbox.
-        is_play_money: Whether no real money was spent.
-        terms: How each candidate charges, by name.
-    """
+    """The result of a comparison."""
 
     prompt: str
-    metrics: Mapping[str, ProviderMetrics]
-    simulation: Simulation | None = None
+    metrics: Mapping[str, ProviderMetrics]  # by candidate, in the order of the request
+    simulation: Simulation | None = None  # None for real requests and for the plain sandbox
     is_play_money: bool = False
     terms: Mapping[str, PricingTerms] = field(init=False)
 
@@ -108,7 +88,6 @@ class ComparisonResult:
         return min(known, key=known.__getitem__) if known else None
 
     def metrics_to_json(self, name: str) -> dict[str, Any]:
-        """Return one candidate as ``--json`` prints it."""
         body = {"name": name, **self.metrics[name].to_json(), "play_money": self.is_play_money}
         if self.simulation:
             cost = self.simulation.measured[name]
@@ -120,7 +99,6 @@ class ComparisonResult:
         return body
 
     def break_evens_to_json(self) -> dict[str, Any]:
-        """Return the break-even points as ``--json`` prints them."""
         return {"break_even": [each.to_json() for each in self.break_evens], "lost": self.loss_rate}
 
 
@@ -130,7 +108,6 @@ def _finite_or_none(amount: float) -> float | None:
 
 
 def pricing_terms(name: str, metrics: ProviderMetrics) -> PricingTerms:
-    """Return how a candidate charges, and how long it usually takes."""
     facts = find_provider(metrics.provider).facts
     return PricingTerms(
         name=name,

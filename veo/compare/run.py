@@ -31,29 +31,18 @@ MAX_MEASURED_VIDEOS = 50
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One provider, or one model of a provider, that takes part in a comparison.
+    """One provider, or one model of a provider, that takes part in a comparison."""
 
-    Attributes:
-        name: The provider's name, with the model's where a provider takes part twice.
-        provider: The provider's name.
-        plan: What would be sent, and what it would cost.
-    """
-
-    name: str
+    name: str  # the provider's, with the model's where a provider takes part twice
     provider: str
     plan: Plan
 
 
 def plan_candidates(session: Session, request: Request, names: Sequence[str]) -> list[Candidate]:
-    """Plan the same request for several candidates.
+    """Plan the same request for several candidates: ``PROVIDER`` or ``PROVIDER:MODEL``, each once.
 
     Aspect ratio, resolution and duration that the request does not set are taken from the first
     candidate's model, so that all candidates receive the same request.
-
-    Args:
-        session: Provides the models.
-        request: The request.
-        names: ``PROVIDER`` or ``PROVIDER:MODEL``, each once.
 
     Raises:
         UnknownProviderError: No provider of that name is installed.
@@ -97,13 +86,8 @@ def start_jobs(
 ) -> dict[str, list[Job]]:
     """Reserve the money of all jobs of a comparison, or of none, and begin to work on them.
 
-    Args:
-        session: Works on the jobs.
-        candidates: What is compared.
-        count: Number of requests per candidate.
-        folder: Where the videos are written: ``NAME-1.mp4``, ``NAME-2.mp4``, ...
-        max_cost: Limit on the cost of all jobs, USD.
-        timeout: Seconds after which ``Job.result`` stops waiting.
+    The videos are written to ``NAME-1.mp4``, ``NAME-2.mp4``, ... in the folder. ``max_cost`` limits
+    the cost of all jobs, USD.
 
     Returns:
         The jobs by candidate.
@@ -129,13 +113,7 @@ def start_jobs(
 def collect_metrics(
     session: Session, jobs: Sequence[str], *, speed: float = 1.0
 ) -> ProviderMetrics:
-    """Read the jobs of one candidate from the ledger, and measure their files.
-
-    Args:
-        session: Provides the ledger.
-        jobs: Ids of the candidate's jobs, at least one.
-        speed: Simulated seconds per real second.
-    """
+    """Read the jobs of one candidate from the ledger, and measure their files."""
     records = session.ledger.list_jobs(ids=jobs)
     facts = find_provider(records[0].provider).facts
     return compute_metrics(
@@ -148,14 +126,12 @@ def collect_metrics(
 
 
 def measure_videos(records: Sequence[Record]) -> list[MediaInfo]:
-    """Return the properties of the first ``MAX_MEASURED_VIDEOS`` files on disk."""
     done = [record for record in records if record.state is State.DONE][:MAX_MEASURED_VIDEOS]
     found = (read_media(Path(record.output)) for record in done)
     return [media for media in found if media]
 
 
 def describe_timeout(*, has_tasks: bool, charged: str) -> str:
-    """Return what happens to a video that is not ready when the client stops waiting."""
     if has_tasks:
         money = "charged only if it succeeds" if charged == "on_success" else "already charged"
         return f"the task continues and its job can be resumed; {money}"
@@ -164,7 +140,6 @@ def describe_timeout(*, has_tasks: bool, charged: str) -> str:
 
 
 def _fill_defaults(request: Request, plan: Plan) -> Request:
-    """Return the request with its open options set to the defaults of the plan's model."""
     model = plan.model
     return replace(
         request,

@@ -19,7 +19,6 @@ MIN_RATIO_AS_FACTOR = 3
 
 
 def metric_rows(result: ComparisonResult) -> list[Row]:
-    """Return one row per metric: its name, and its value for each candidate."""
     columns = list(result.metrics.values())
     rows: list[Row] = [
         ("model", [m.model for m in columns]),
@@ -72,7 +71,6 @@ def describe_break_evens(result: ComparisonResult) -> list[str]:
 
 
 def describe_break_even(point: BreakEven, loss_rate: float) -> list[str]:
-    """Return the break-even points of two candidates in sentences."""
     share = f"{loss_rate:.0%} of requests lost"
     first, second = point.pays_on_accept, point.pays_on_success
     if point.loss_rate <= 0:
@@ -102,7 +100,6 @@ def describe_break_even(point: BreakEven, loss_rate: float) -> list[str]:
 
 
 def describe_agreement(name: str, cost: MeasuredCost) -> str:
-    """Return whether a measured cost agrees with the expected one."""
     if not math.isfinite(cost.cost):
         return f"{name}: no video was made, so there is no cost to compare."
     verb = "agrees with" if cost.agrees else "DISAGREES with"

@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 def open_atomic(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
     """Open a file for writing; it gets its name when the block ends without an error.
 
-    Until then the bytes are in a hidden file in the same folder, which an error removes.
-
-    Args:
-        path: The file; an existing one is replaced.
-        durable: Whether the bytes must be on the disk before the file gets its name.
+    Until then the bytes are in a hidden file in the same folder, which an error removes. With
+    ``durable`` they are on the disk before the file gets its name.
 
     Raises:
         OSError: The file cannot be written.

@@ -45,9 +45,7 @@ class PreparedImage:
 class ImageStore:
     """The images of all jobs. Each image is checked once and prepared once for each limit.
 
-    Args:
-        folder: The folder for images given by value or URL, so that a job survives a restart.
-        cache_bytes: The most bytes of prepared images to keep in memory.
+    Images given by value or URL are kept in the folder, so that a job survives a restart.
     """
 
     def __init__(self, folder: Path, cache_bytes: int = 64_000_000) -> None:
@@ -87,12 +85,9 @@ class ImageStore:
     def prepare(
         self, image: Image, limits: ImageLimits, shrink: int = 0
     ) -> tuple[Image, str | None]:
-        """Return the image with bytes within the limits, and a line if it was changed.
+        """Return a stored image with bytes within the limits, and a line if it was changed.
 
-        Args:
-            image: What ``store`` returned.
-            limits: The limits of the model.
-            shrink: How often to halve the size, once for each 413 response.
+        The size is halved ``shrink`` times, once for each 413 response.
 
         Raises:
             ImageError: The file is missing, or has changed since the job was planned.

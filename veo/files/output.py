@@ -44,12 +44,9 @@ def size_on_disk(path: Path) -> int:
 def write_stream(
     stream: ByteStream, part: Path, on_progress: Callable[[int, int | None], None]
 ) -> None:
-    """Write a stream to the part file at the stream's offset; drop older bytes after it.
+    """Write a stream to the part file at the stream's offset; drop older bytes after it; close it.
 
-    Args:
-        stream: The bytes; closed at the end.
-        part: The file, with what an earlier attempt wrote.
-        on_progress: Called for each chunk with the bytes so far and the total, if known.
+    ``on_progress`` gets the bytes so far and the total, if known.
 
     Raises:
         ResponseLostError: The connection broke; the bytes so far stay.
@@ -111,7 +108,6 @@ def publish_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
 
 
 def hash_file(path: Path) -> str:
-    """Return the sha256 of a file's content as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -168,7 +164,6 @@ def _move_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flush a new file name to disk; the content was flushed before."""
     with contextlib.suppress(OSError):  # not every system can flush a folder
         handle = os.open(folder, os.O_RDONLY)
         try:

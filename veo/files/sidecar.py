@@ -51,7 +51,6 @@ def cost_to_json(record: Record) -> dict[str, Any]:
 
 
 def sidecar_path(output: Path) -> Path:
-    """Return the path of a video's sidecar: the video's name and ``.json``."""
     return output.with_name(f"{output.name}.json")
 
 
@@ -90,7 +89,6 @@ def read_job_id(output: Path) -> str | None:
 
 
 def _durations_to_json(record: Record) -> dict[str, float | None]:
-    """Return the seconds of each phase of a job; None for a phase that has not ended."""
     done_at = record.ended_at if record.state is State.DONE else None
     phases = {
         "queued": (record.created_at, record.submitted_at),

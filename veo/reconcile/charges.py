@@ -46,38 +46,23 @@ _LIST_KEYS = ("data", "items", "bills", "logs")
 
 @dataclass(frozen=True, slots=True)
 class ProviderCharge:
-    """The charge for one task, less its refunds.
+    """The charge for one task, less its refunds."""
 
-    Attributes:
-        task: The task id; the position in the list where the list names no task.
-        amount: Millionths of a USD; 0 after a full refund.
-        at: Unix seconds; None if not listed.
-        model: Name of the model; None if not listed.
-        label: What the list calls the provider's route; None if not listed.
-        has_task_id: Whether the list names the task.
-    """
-
-    task: str
-    amount: int
-    at: float | None = None
+    task: str  # the position in the list where the list names no task
+    amount: int  # millionths of a USD; 0 after a full refund
+    at: float | None = None  # Unix seconds
     model: str | None = None
-    label: str | None = None
+    label: str | None = None  # what the list calls the provider's route
     has_task_id: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ChargeList:
-    """A provider's list of charges.
+    """A provider's list of charges."""
 
-    Attributes:
-        source: The path or URL.
-        taken_at: Unix seconds of the file's last change; of the download for a URL.
-        charges: One for each task.
-    """
-
-    source: str
-    taken_at: float
-    charges: list[ProviderCharge]
+    source: str  # path or URL
+    taken_at: float  # Unix seconds of the file's last change, or of the download
+    charges: list[ProviderCharge]  # one for each task
 
     @property
     def starts_at(self) -> float | None:
@@ -128,7 +113,6 @@ def _download_text(url: str) -> str:
 
 
 def _read_text(path: Path) -> tuple[str, float]:
-    """Return a file's text and the time of its last change, Unix seconds."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"{path} is too large for a list of charges")
@@ -186,7 +170,6 @@ def _fix_comma(value: Any) -> Any:
 
 
 def _select_columns(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return the known columns of a row under the names of ``_COLUMN_NAMES``."""
     titles = {re.sub(r"[^a-z0-9]+", "_", str(key).lower()).strip("_"): key for key in row if key}
     selected = {}
     for field, names in _COLUMN_NAMES.items():
@@ -197,11 +180,6 @@ def _select_columns(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _check_columns(fields: set[str], titles: Sequence[str], source: str) -> None:
-    """Check that a list has a task and an amount.
-
-    Raises:
-        UsageError: A column is missing; the hint lists the names that are recognized.
-    """
     if not titles:
         return  # an empty list is valid: nothing was charged
     missing = ["task"] if "task" not in fields else []
@@ -236,7 +214,6 @@ def _parse_row(row: Mapping[str, Any], location: str, line: str) -> ProviderChar
 
 
 def _parse_amount(row: Mapping[str, Any], location: str) -> int:
-    """Return the amount or quota of a row, millionths of a USD."""
     name = "amount" if row.get("amount") not in {None, ""} else "quota"
     value = row.get(name)
     text = re.sub(r"[\s$]|usd", "", str(value if value is not None else ""), flags=re.IGNORECASE)

@@ -31,13 +31,7 @@ if TYPE_CHECKING:
 def reconcile(
     records: Sequence[Record], charges: ChargeList, assumptions: Assumptions
 ) -> Reconciliation:
-    """Compare jobs with a list of charges.
-
-    Args:
-        records: The jobs that the list may contain.
-        charges: The list.
-        assumptions: What may be assumed about the list and the jobs.
-    """
+    """Compare the jobs that a list of charges may contain with that list."""
     result = Reconciliation()
     unmatched = {charge.task: charge for charge in charges.charges}
     remaining = [r for r in records if not _match_by_task(r, unmatched, result, assumptions)]
@@ -80,7 +74,6 @@ def _match_by_task(
 
 
 def _is_charged_without_task(record: Record, assumptions: Assumptions) -> bool:
-    """Return whether a provider without tasks has charged a job."""
     is_charged = record.state is not State.UNKNOWN and record.charged > 0
     return is_charged and not record.task_id and record.provider in assumptions.taskless
 

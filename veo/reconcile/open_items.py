@@ -32,13 +32,7 @@ def amount_in_doubt(record: Record) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRules:
-    """What can be concluded from a list of charges.
-
-    Attributes:
-        charges: The list.
-        assumptions: What may be assumed about the list and the jobs.
-        matcher: Decides whether a charge can belong to a job.
-    """
+    """What can be concluded from a list of charges."""
 
     charges: ChargeList
     assumptions: Assumptions
@@ -47,7 +41,6 @@ class EvidenceRules:
     def find_candidates(
         self, record: Record, amount: int, charges: Iterable[ProviderCharge]
     ) -> list[ProviderCharge]:
-        """Return the charges that can belong to a job."""
         last = sent_at(record) + self.assumptions.settled_after
         return [each for each in charges if self.matcher.can_match(each, record, amount, last)]
 
@@ -75,22 +68,14 @@ class _Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """The charges that claims are judged by.
-
-    Attributes:
-        rules: What can be concluded from the list.
-        unmatched: Charges that belong to no job yet.
-        matched: Charges that were matched with interchangeable jobs.
-        claims: Number of claims that each unmatched charge fits, by its task.
-    """
+    """The charges that claims are judged by."""
 
     rules: EvidenceRules
-    unmatched: Sequence[ProviderCharge]
-    matched: Sequence[ProviderCharge]
-    claims: Mapping[str, int]
+    unmatched: Sequence[ProviderCharge]  # charges that belong to no job yet
+    matched: Sequence[ProviderCharge]  # charges that were matched with interchangeable jobs
+    claims: Mapping[str, int]  # claims that each unmatched charge fits, by its task
 
     def judge_claim(self, claim: _Claim) -> OpenItem:
-        """Return a claim with its verdict."""
         record, amount, earlier = claim
         assumptions = self.rules.assumptions
         candidates = self.rules.find_candidates(record, amount, self.unmatched)
@@ -185,7 +170,6 @@ def _is_open(record: Record) -> bool:
 def _count_claims(
     claims: Sequence[_Claim], charges: Sequence[ProviderCharge], rules: EvidenceRules
 ) -> dict[str, int]:
-    """Return the number of claims that each charge fits, by its task."""
     counts = Counter[str]()
     for record, amount, _ in claims:
         counts.update(each.task for each in rules.find_candidates(record, amount, charges))

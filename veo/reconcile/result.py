@@ -18,62 +18,38 @@ Verdict = Literal["paid", "unpaid", "open"]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A job and the charge for it.
-
-    Attributes:
-        record: The job.
-        charge: The charge.
-        by_task: Whether the task id connects them; otherwise model, amount and time do.
-    """
+    """A job and the charge for it."""
 
     record: Record
     charge: ProviderCharge
-    by_task: bool = True
+    by_task: bool = True  # otherwise model, amount and time connect the two
 
 
 @dataclass(frozen=True, slots=True)
 class OpenItem:
-    """Money that may have been charged according to the ledger, and the verdict of the list.
-
-    Attributes:
-        record: The job.
-        amount: Millionths of a USD that may have been charged.
-        verdict: ``paid``, ``unpaid``, or ``open`` if the list does not tell.
-        why: The reason for the verdict, for a person.
-        charge: The charge, if it is known.
-        candidates: The charges that may belong to the job, if the verdict is open.
-        is_earlier_send: Whether it is about an earlier send, not the job's own outcome.
-    """
+    """Money that may have been charged according to the ledger, and the verdict of the list."""
 
     record: Record
-    amount: int
+    amount: int  # millionths of a USD that may have been charged
     verdict: Verdict
-    why: str
-    charge: ProviderCharge | None = None
-    candidates: tuple[ProviderCharge, ...] = ()
-    is_earlier_send: bool = False
+    why: str  # for a person
+    charge: ProviderCharge | None = None  # if it is known
+    candidates: tuple[ProviderCharge, ...] = ()  # if the verdict is open
+    is_earlier_send: bool = False  # not about the job's own outcome
 
 
 @dataclass(slots=True)
 class Reconciliation:
-    """The ledger compared with a list of charges.
+    """The ledger compared with a list of charges."""
 
-    Attributes:
-        matched: Jobs with the same amount on both sides.
-        differing: Jobs with different amounts.
-        ledger_only: Jobs that are charged in the ledger, but not in the list.
-        provider_only: Charges in the list that belong to no job of the ledger.
-        not_ended: Jobs that are charged in the list, but have not ended in the ledger.
-        before_list: Jobs that ended before the list begins.
-        open_items: Money that may have been charged according to the ledger.
-    """
-
-    matched: list[Match] = field(default_factory=list)
-    differing: list[Match] = field(default_factory=list)
+    matched: list[Match] = field(default_factory=list)  # the same amount on both sides
+    differing: list[Match] = field(default_factory=list)  # different amounts
+    # charged in the ledger, but not in the list
     ledger_only: list[Record] = field(default_factory=list)
-    provider_only: list[ProviderCharge] = field(default_factory=list)
+    provider_only: list[ProviderCharge] = field(default_factory=list)  # belong to no job
+    # charged in the list, but not ended in the ledger
     not_ended: list[Match] = field(default_factory=list)
-    before_list: list[Record] = field(default_factory=list)
+    before_list: list[Record] = field(default_factory=list)  # ended before the list begins
     open_items: list[OpenItem] = field(default_factory=list)
 
     @property
@@ -85,19 +61,12 @@ class Reconciliation:
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What may be assumed about a list and about jobs.
+    """What may be assumed about a list and about jobs."""
 
-    Attributes:
-        since: The list is complete from this moment on, Unix seconds; None means from its first
-            charge on.
-        settled_after: Seconds after a send after which the provider no longer charges for it.
-        taskless: Providers whose jobs have no tasks.
-        tasks: Task ids that the user assigned to jobs, by job id.
-        unpaid: Ids of jobs that were not charged according to the user.
-    """
-
+    # the list is complete from then on, Unix seconds; None: from its first charge
     since: float | None = None
-    settled_after: float = DAY_S
-    taskless: frozenset[str] = frozenset()
+    settled_after: float = DAY_S  # seconds after a send until it can still be charged
+    taskless: frozenset[str] = frozenset()  # providers whose jobs have no tasks
+    # task ids that the user assigned, by job id
     tasks: Mapping[str, str] = field(default_factory=dict)
-    unpaid: frozenset[str] = frozenset()
+    unpaid: frozenset[str] = frozenset()  # ids of jobs that were not charged according to the user

@@ -31,16 +31,8 @@ def settle_open_items(
     paid job without a task has failed, and was charged. An unpaid job has failed, and its
     reservation is released.
 
-    Args:
-        ledger: The ledger.
-        items: The open items that ``reconcile`` found.
-        source: The list of charges, for the job's history.
-        taskless: Providers whose jobs have no tasks.
-        clock: Returns Unix seconds.
-
     Returns:
-        The settled jobs as they are now. Jobs that another process works on or has changed in the
-        meantime are left out.
+        The settled jobs, without those that another process works on or has changed.
     """
     settled = []
     for item in items:

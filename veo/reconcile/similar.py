@@ -31,24 +31,15 @@ def learn_labels(matches: Iterable[Match]) -> dict[str, set[str]]:
 
 @dataclass(frozen=True, slots=True)
 class ChargeMatcher:
-    """Decides whether a charge can belong to a job.
+    """Decides whether a charge can belong to a job."""
 
-    Attributes:
-        labels: The known labels of the list, by provider.
-        taskless: Providers whose jobs have no tasks.
-    """
-
-    labels: Mapping[str, set[str]]
+    labels: Mapping[str, set[str]]  # known labels of the list, by provider
     taskless: frozenset[str]
 
     def can_match(self, charge: ProviderCharge, record: Record, amount: int, last: float) -> bool:
-        """Return whether a charge can belong to a job.
+        """Return whether a charge can belong to a job; a refunded charge of 0 can.
 
-        Args:
-            charge: The charge.
-            record: The job.
-            amount: Expected amount, millionths of a USD. A refunded charge of 0 matches too.
-            last: The latest possible time of the charge, Unix seconds.
+        ``last`` is the latest possible time of the charge, Unix seconds.
         """
         first = sent_at(record) - CLOCK_SKEW_S
         return (
@@ -123,7 +114,6 @@ def _assign_charges(
 
 
 def sent_at(record: Record) -> float:
-    """Return when a job was sent, or created if it was not sent, Unix seconds."""
     return record.submitted_at or record.created_at
 
 

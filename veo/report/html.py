@@ -31,14 +31,7 @@ document.getElementById("together").addEventListener("click", () => {
 
 
 def build_page(title: str, parts: Iterable[str], foot: str, *, script: str = "") -> str:
-    """Return a complete page.
-
-    Args:
-        title: Plain text.
-        parts: HTML, in order.
-        foot: Plain text of the footer.
-        script: The only script that the page may run; empty for none.
-    """
+    """Return a complete page from HTML parts; ``script`` is the only one that the page may run."""
     date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     return Template(_read_resource("page.html")).substitute(
         title=escape(title),
@@ -78,7 +71,6 @@ def check_report_file(file: Path) -> None:
 
 
 def render_section(title: str, *parts: str) -> str:
-    """Return a card with a heading."""
     return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(parts) + "\n</section>"
 
 
@@ -92,12 +84,10 @@ def render_grid(parts: Iterable[str], kind: str = "") -> str:
 
 
 def render_text(words: str, kind: str = "") -> str:
-    """Return a paragraph of plain text."""
     return f'<p class="{kind}">{escape(words)}</p>' if kind else f"<p>{escape(words)}</p>"
 
 
 def render_numbers(values: Iterable[tuple[str, str]]) -> str:
-    """Return values in large type, from pairs of a name and a value."""
     cells = "".join(
         f"<div><b>{escape(value)}</b><span class='soft'>{escape(name)}</span></div>"
         for name, value in values
@@ -106,7 +96,6 @@ def render_numbers(values: Iterable[tuple[str, str]]) -> str:
 
 
 def render_figure(svg: str, caption: str) -> str:
-    """Return a plot with its caption."""
     return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
@@ -117,14 +106,7 @@ def render_table(
     *,
     prose: Sequence[int] = (),
 ) -> str:
-    """Return a table of plain values.
-
-    Args:
-        titles: Titles of the columns.
-        rows: The values of each row.
-        total: A last row with the totals.
-        prose: Indexes of the columns that hold text and are aligned left.
-    """
+    """Return a table of plain values; the columns ``prose`` hold text and are aligned left."""
     head = "".join(
         f"<th scope='col'{_class_attribute(index, prose)}>{escape(title)}</th>"
         for index, title in enumerate(titles)
@@ -138,7 +120,6 @@ def render_table(
 
 
 def to_data_uri(mime: str, content: bytes) -> str:
-    """Return bytes as a data URI."""
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 

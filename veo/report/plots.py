@@ -45,19 +45,11 @@ _ids = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar of a chart of costs.
-
-    Attributes:
-        name: Label of the bar.
-        value: USD.
-        low: Lower bound of the 95 % interval; None without an interval.
-        high: Upper bound of it.
-        expected: The expected value; None if there is none.
-    """
+    """One bar of a chart of costs."""
 
     name: str
     value: float
-    low: float | None = None
+    low: float | None = None  # bounds of the 95 % interval
     high: float | None = None
     expected: float | None = None
 
@@ -114,12 +106,7 @@ def draw_stacked_bars(
 def draw_completion_curves(
     times: Mapping[str, Sequence[float]], deadline: float | None = None
 ) -> str:
-    """Draw the share of videos that are on disk over time, a line per candidate.
-
-    Args:
-        times: Seconds of each video, by candidate; at least one.
-        deadline: Seconds, drawn as a dashed line.
-    """
+    """Draw the share of videos on disk over time, seconds; the deadline is a dashed line."""
     with _open_axes(2.9, "Time until the video is on disk") as (axes, svg):
         every = sorted(second for seconds in times.values() for second in seconds)
         # The axis ends at the 99th percentile, so that one very late video does not stretch it.
@@ -142,13 +129,7 @@ def draw_completion_curves(
 def draw_cost_curves(
     rates: Sequence[float], costs: Mapping[str, Sequence[float]], mark: float | None = None
 ) -> str:
-    """Draw the cost per video over the failure rate, a line per candidate.
-
-    Args:
-        rates: Failure rates, from 0 to below 1.
-        costs: USD at each of the rates, by candidate.
-        mark: The simulated or observed rate, drawn as a dashed line.
-    """
+    """Draw the cost per video, USD, over the failure rate; ``mark`` is a dashed line."""
     with _open_axes(2.9, "Cost per video by failure rate") as (axes, svg):
         for index, (name, values) in enumerate(costs.items()):
             # The first line is the widest, so that lines on top of each other are all visible.

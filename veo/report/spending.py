@@ -18,7 +18,6 @@ _MAX_ROWS = 40
 
 
 def render_page(ledger: Ledger, scope: JobFilter) -> str:
-    """Return the page about the jobs that a filter selects."""
     whole = sum_spending(ledger, scope)
     days = dict(list(group_spending(ledger, ["day"], scope).items())[-_MAX_DAYS:])
     parts = [

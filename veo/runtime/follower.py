@@ -24,12 +24,7 @@ _log = logging.getLogger(__name__)
 class Follower:
     """Read the rows of followed jobs; never change a job, but take over those that are released.
 
-    Args:
-        ledger: The ledger of the jobs.
-        lease: Takes the lease of those jobs that no process works on any more.
-        on_leased: Called with a job whose lease was taken.
-        on_finished: Called once for each job when there is nothing more to follow.
-        interval_s: Seconds between two reads.
+    ``on_finished`` is called once for each job, when there is nothing more to follow.
     """
 
     def __init__(
@@ -51,12 +46,10 @@ class Follower:
         self._thread.start()
 
     def add(self, job: ActiveJob) -> None:
-        """Follow a job from now on."""
         with self._lock:
             self._jobs[job.record.id] = job
 
     def stop(self) -> None:
-        """Stop following all jobs."""
         self._stopped.set()
         self._thread.join()
 
@@ -68,7 +61,6 @@ class Follower:
                 _log.warning("cannot follow the jobs of other processes: %s", error)
 
     def read_rows(self) -> None:
-        """Read the rows once, and act on what has changed."""
         with self._lock:
             jobs = dict(self._jobs)
         if not jobs:

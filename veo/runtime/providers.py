@@ -42,10 +42,7 @@ class Endpoint:
 class ProviderRegistry:
     """The configured providers, each connected when it is first used.
 
-    Args:
-        config: The user's configuration.
-        endpoint: A sandbox that replaces the live services, or a function that starts one.
-        on_capacity: Called with a provider's name whenever one more job may fit.
+    ``on_capacity`` is called with a provider's name whenever one more job may fit.
     """
 
     def __init__(
@@ -87,12 +84,10 @@ class ProviderRegistry:
             return self._models[provider]
 
     def providers(self) -> dict[str, Facts]:
-        """Return the facts of every installed provider by name."""
         return {name: cls.facts for name, cls in installed_providers().items()}
 
     @cached_property
     def catalogue(self) -> list[Model]:
-        """All models of all providers."""
         return [model for name in self.providers() for model in self.models(name).values()]
 
     def offers(self) -> Iterator[Model]:

@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 
 class JobRunner:
-    """Lease jobs, work on them, and follow those that another process works on.
-
-    Args:
-        context: What the steps of a job's life share.
-        default_wait_s: Seconds to wait for a job from its submit on, unless a call says otherwise.
-    """
+    """Lease jobs, work on them, and follow those that another process works on."""
 
     def __init__(self, context: StepContext, default_wait_s: float) -> None:
         self._context = context
@@ -53,7 +48,6 @@ class JobRunner:
         return self._ledger.take_leases(free, self.worker) if free else []
 
     def work_on(self, records: Iterable[Record], timeout: float | None = None) -> list[Job]:
-        """Begin to work on jobs whose lease this process holds."""
         jobs = [self._register(record, timeout) for record in records]
         for job in jobs:
             self._begin(job.work)
@@ -73,11 +67,9 @@ class JobRunner:
         return jobs
 
     def median_s(self, provider: str, model: str) -> float:
-        """Return the median seconds of a model's jobs, learned from the ledger."""
         return self._context.learn_durations(provider, model).median
 
     def on_capacity(self, provider: str) -> None:
-        """Take in that a provider may have room for one more job."""
         if self._engine:
             self._engine.on_capacity(provider)
 

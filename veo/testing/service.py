@@ -56,7 +56,6 @@ def trigger_trouble(service: Service, kind: Trouble) -> None:
 
 
 def run_or_skip(call: Callable[[], None]) -> None:
-    """Call a function, or skip the test if the service cannot do that."""
     try:
         call()
     except NotImplementedError as error:

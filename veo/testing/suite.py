@@ -78,7 +78,6 @@ class Conformance:
 
     @pytest.fixture
     def client(self, start: Callable[..., Client]) -> Client:
-        """A client of the service."""
         return start()
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -276,7 +275,6 @@ class Conformance:
 
 
 def submit_preferred(client: Client, facts: Facts) -> Job:
-    """Submit a job of the provider's preferred model."""
     return client.submit(build_request(next(iter(facts.models.values()))), provider=facts.name)
 
 

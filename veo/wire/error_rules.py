@@ -51,7 +51,6 @@ class ErrorRule:
 def find_rule(
     rules: Iterable[ErrorRule], text: str, status: int | None = None, operation: str = ""
 ) -> ErrorRule | None:
-    """Return the first rule that matches an error."""
     return next((rule for rule in rules if rule.matches(text, status, operation)), None)
 
 
