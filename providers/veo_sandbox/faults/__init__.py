@@ -12,8 +12,7 @@ its description, its keyword arguments are what a rule may set. Nothing else has
         return Response(status_code=status)
 """
 
-from veo_sandbox.faults import bodies, chat, outcomes, transport
-from veo_sandbox.faults import table_responses as canned
+from veo_sandbox.faults import bodies, chat, outcomes, table_responses, transport
 from veo_sandbox.faults.registry import FAULTS, STEPS, Fault
 
-__all__ = ["FAULTS", "STEPS", "Fault", "bodies", "canned", "chat", "outcomes", "transport"]
+__all__ = ["FAULTS", "STEPS", "Fault", "bodies", "chat", "outcomes", "table_responses", "transport"]

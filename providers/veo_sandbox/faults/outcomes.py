@@ -59,7 +59,7 @@ _FAILURES: dict[str, tuple[str, dict[str, Any]]] = {
     "filtered": ("of Google's is filtered for safety", {"shape": "filtered", "code": ""}),
     "empty": ("of Google's ends with neither a video nor a reason", {"shape": "empty", "code": ""}),
     "refused_late": (
-        "of Google's fails for what was sent",
+        "of Google's fails because of the input",
         {"code": "3", "message": _REFUSED_TEXT},
     ),
 }

@@ -4,36 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
+from veo_sandbox.exchange import Exchange
 from veo_sandbox.faults.registry import FAULTS, STEPS, Fault
 from veo_sandbox.state.store import Store
 
 _MATCHERS = ("on", "first", "after", "every", "times", "rate", "match", "when")
-
-
-class FaultTarget(Protocol):
-    """What a rule looks at in a request."""
-
-    @property
-    def steps(self) -> frozenset[str]:
-        """The steps as which it counts."""
-
-    @property
-    def seed(self) -> int:
-        """The seed of all random draws."""
-
-    @property
-    def prompt_text(self) -> str:
-        """The prompt, or all text of the request."""
-
-    @property
-    def task_id(self) -> str:
-        """The id of the requested task, or ""."""
-
-    @property
-    def state_name(self) -> str:
-        """The state of that task, or ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +60,12 @@ class FaultRule:
         fault.check_params(params)
         return cls(rule_id, fault.name, **matchers, params=params)
 
-    def applies_to(self, target: FaultTarget) -> bool:
+    def applies_to(self, exchange: Exchange) -> bool:
         """Return whether the request matches, and so counts for this rule."""
         return (
-            not target.steps.isdisjoint(self.on)
-            and (not self.match or self.match in target.prompt_text)
-            and (not self.when or self.when == target.state_name)
+            not exchange.steps.isdisjoint(self.on)
+            and (not self.match or self.match in exchange.prompt_text)
+            and (not self.when or self.when == exchange.state_name)
         )
 
     def strikes(self, number: int, random: Random) -> bool:
@@ -146,23 +123,25 @@ class FaultRules:
 
     def list_rules(self) -> list[dict[str, Any]]:
         """Return the rules as they were added, each with its id and how often it struck."""
-        target = dict(self._store.fetch_rows("SELECT rule, n FROM counts WHERE key = '*'"))
+        counts = dict(self._store.fetch_rows("SELECT rule, n FROM counts WHERE key = '*'"))
         rows = self._store.fetch_rows("SELECT id, body FROM rules ORDER BY id")
-        return [json.loads(body) | {"id": n, "struck": target.get(n, 0)} for n, body in rows]
+        return [json.loads(body) | {"id": n, "struck": counts.get(n, 0)} for n, body in rows]
 
-    def select_striking(self, target: FaultTarget) -> list[FaultRule]:
+    def select_striking(self, exchange: Exchange) -> list[FaultRule]:
         """Return the rules that affect this request; each call counts the request."""
         # Almost all requests meet no rules: no write, not even of a count.
         if not self._rules:
             return []
         return [
-            rule for rule in self._rules if rule.applies_to(target) and self._strikes(rule, target)
+            rule
+            for rule in self._rules
+            if rule.applies_to(exchange) and self._strikes(rule, exchange)
         ]
 
-    def _strikes(self, rule: FaultRule, target: FaultTarget) -> bool:
-        number = self._increment_count(rule, f"task:{target.task_id}")
+    def _strikes(self, rule: FaultRule, exchange: Exchange) -> bool:
+        number = self._increment_count(rule, f"task:{exchange.task_id}")
         # A draw per task and number, so that it does not depend on the order of requests.
-        random = Random(f"{target.seed}:{rule.id}:{target.task_id}:{number}")  # noqa: S311 - repeatable
+        random = Random(f"{exchange.seed}:{rule.id}:{exchange.task_id}:{number}")  # noqa: S311 - repeatable
         if not rule.strikes(number, random):
             return False
         if rule.times is not None and self._strike_count(rule) >= rule.times:
