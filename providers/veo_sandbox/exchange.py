@@ -68,18 +68,20 @@ class Connection:
         """Whether the client has closed it."""
         return bool(self._cycle.disconnected)
 
-    def reset(self) -> None:
-        """Abort it, so that the client sees a reset."""
+    async def drop(self, receive: Receive, *, reset: bool = False) -> None:
+        """Close it after the bytes that were written, or so that the client sees a reset."""
         transport = self._cycle.transport
-        raw = transport.get_extra_info("socket")
-        with suppress(OSError):  # the client has closed it already
-            # With a linger time of zero, closing the socket sends RST instead of FIN.
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
-
-    def close(self) -> None:
-        """Close it after the bytes that were written."""
-        self._cycle.transport.close()
+        if reset:
+            with suppress(OSError):  # the client has closed it already
+                # With a linger time of zero, closing the socket sends RST instead of FIN.
+                linger = struct.pack("ii", 1, 0)
+                raw = transport.get_extra_info("socket")
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            transport.abort()
+        else:
+            transport.close()
+        # Uvicorn would send a 500 if the application returned before the connection is gone.
+        await _wait_for_disconnect(receive)
 
     def write(self, data: bytes) -> None:
         """Write bytes without the HTTP server, which would frame them."""
@@ -191,7 +193,7 @@ class Exchange:
         """Wait real seconds (None: forever), until the client disconnects or the sandbox stops."""
         waits = {
             # `receive` returns only once more after the body: when the client disconnects.
-            asyncio.ensure_future(self._wait_for_disconnect()),
+            asyncio.ensure_future(_wait_for_disconnect(self._receive)),
             asyncio.ensure_future(self.core.shutdown.wait()),
         }
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -221,10 +223,6 @@ class Exchange:
             entry["body"] = summarize_json(self.fields)
             entry["files"] = [upload.to_json() for upload in self.files]
         return entry
-
-    async def _wait_for_disconnect(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
 
     async def _read_body(self) -> None:
         request = Request(self.scope, self._receive)
@@ -262,6 +260,11 @@ class Exchange:
             self.fields = body
         else:
             self.malformed = f"json: cannot unmarshal {type(body).__name__} into an object"
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _read_upload(name: str, file: UploadFile) -> Upload:

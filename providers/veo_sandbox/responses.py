@@ -27,14 +27,7 @@ class DropConnection(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         del scope
-        connection = Connection(send)
-        if self._reset:
-            connection.reset()
-        else:
-            connection.close()
-        # Uvicorn reports an error if the handler returns before the connection is gone.
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await Connection(send).drop(receive, reset=self._reset)
 
 
 def proxy_page(status: int, title: str) -> HTMLResponse:

@@ -58,7 +58,7 @@ class EventStream(Response):
             async for chunk in self._encode_stream():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except StreamBroken as broken:
-            await _break_connection(Connection(send), receive, reset=broken.reset)
+            await Connection(send).drop(receive, reset=broken.reset)
         else:
             await send({"type": "http.response.body", "body": b""})
 
@@ -71,9 +71,3 @@ class EventStream(Response):
     async def _frame_payloads(self) -> ByteChunks:
         async for payload in self._payloads:
             yield self._frame(payload).encode()
-
-
-async def _break_connection(connection: Connection, receive: Receive, *, reset: bool) -> None:
-    connection.reset() if reset else connection.close()
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -36,9 +36,7 @@ class AlteredResponse(Response, ABC):
         try:
             await self._response(scope, receive, self._handle_message)
         except _EnoughSent:
-            self._connection.close()
-            while (await receive())["type"] != "http.disconnect":
-                pass
+            await self._connection.drop(receive)
 
     async def _handle_message(self, message: Message) -> None:
         if message["type"] == "http.response.start":

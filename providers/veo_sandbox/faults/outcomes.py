@@ -17,12 +17,7 @@ _REFUSED_TEXT = (
 
 
 async def failed(
-    exchange: Exchange,
-    proceed: Proceed,
-    *,
-    shape: str = "",
-    code: str = "",
-    message: str = "",
+    exchange: Exchange, proceed: Proceed, *, shape: str = "", code: str = "", message: str = ""
 ) -> Response:
     """The task will fail; its wire fills in what is not given."""
     exchange.forced_outcome = Outcome("failed", shape, str(code), message)

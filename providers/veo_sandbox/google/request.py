@@ -17,6 +17,20 @@ from veo_sandbox.state.price_list import Model
 MAX_BODY_BYTES = 20 * 1024 * 1024
 """Limit of a whole request (commonly reported)."""
 
+COMMON_PARAMETERS = frozenset(
+    {
+        "aspectRatio",
+        "durationSeconds",
+        "enhancePrompt",
+        "negativePrompt",
+        "personGeneration",
+        "resolution",
+        "sampleCount",
+        "seed",
+    }
+)
+"""Members of `parameters` that both APIs know."""
+
 _INSTANCE = frozenset({"prompt", "image", "lastFrame", "referenceImages", "video"})
 _PIXELS = {"720p": (1280, 720), "1080p": (1920, 1080), "4k": (3840, 2160)}
 _RATIOS = ("16:9", "9:16")

@@ -20,7 +20,7 @@ from veo_sandbox.google.errors import (
     unknown_url_page,
 )
 from veo_sandbox.google.operations import build_order, check_source, operation_body, random_id
-from veo_sandbox.google.request import ApiFields, VideoRequest, parse_request
+from veo_sandbox.google.request import COMMON_PARAMETERS, ApiFields, VideoRequest, parse_request
 from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec, account
 from veo_sandbox.state.billing import BalanceError
@@ -34,18 +34,7 @@ nor a digit."""
 
 _API = ApiFields(
     top=frozenset({"webhookConfig"}),
-    parameters=frozenset(
-        {
-            "sampleCount",
-            "durationSeconds",
-            "aspectRatio",
-            "resolution",
-            "personGeneration",
-            "negativePrompt",
-            "enhancePrompt",
-            "seed",
-        }
-    ),
+    parameters=COMMON_PARAMETERS,
     video=frozenset({"uri", "mimeType", "encoding", "bytesBase64Encoded"}),
     persons=(frozenset({"allow_all"}), frozenset({"allow_all", "allow_adult"})),
 )

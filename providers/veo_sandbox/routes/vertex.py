@@ -22,7 +22,13 @@ from veo_sandbox.google.errors import (
     not_found_error,
 )
 from veo_sandbox.google.operations import build_order, check_source, operation_body
-from veo_sandbox.google.request import ApiFields, VideoRequest, decode_base64, parse_request
+from veo_sandbox.google.request import (
+    COMMON_PARAMETERS,
+    ApiFields,
+    VideoRequest,
+    decode_base64,
+    parse_request,
+)
 from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec
 from veo_sandbox.state.billing import BalanceError
@@ -35,24 +41,8 @@ _DEFAULT_LOCATION = "projects/sandbox/locations/us-central1"
 _PERSON_VALUES = frozenset({"allow_all", "allow_adult", "dont_allow", "disallow"})
 _API = ApiFields(
     top=frozenset({"labels"}),
-    parameters=frozenset(
-        {
-            "sampleCount",
-            "storageUri",
-            "fps",
-            "durationSeconds",
-            "seed",
-            "aspectRatio",
-            "resolution",
-            "personGeneration",
-            "pubsubTopic",
-            "negativePrompt",
-            "enhancePrompt",
-            "generateAudio",
-            "compressionQuality",
-            "resizeMode",
-        }
-    ),
+    parameters=COMMON_PARAMETERS
+    | {"storageUri", "fps", "pubsubTopic", "generateAudio", "compressionQuality", "resizeMode"},
     video=frozenset({"gcsUri", "bytesBase64Encoded", "mimeType"}),
     persons=(_PERSON_VALUES, _PERSON_VALUES),
 )
@@ -82,11 +72,7 @@ class _VertexFormat:
         return {"@type": _RESPONSE, "raiMediaFilteredCount": 0, "videos": videos}
 
     def filtered_response(self, reason: str) -> dict[str, Any]:
-        return {
-            "@type": _RESPONSE,
-            "raiMediaFilteredCount": 1,
-            "raiMediaFilteredReasons": [reason],
-        }
+        return {"@type": _RESPONSE, "raiMediaFilteredCount": 1, "raiMediaFilteredReasons": [reason]}
 
     def empty_response(self) -> dict[str, Any]:
         return {"@type": _RESPONSE}
