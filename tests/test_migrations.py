@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import Column, Connection, MetaData, Text, create_engine, inspect, select
 
 from veo.errors import LedgerError
-from veo.ledger import migrations, schema
+from veo.ledger import Event, Record, migrations, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,3 +116,9 @@ def test_a_ledger_of_a_newer_version_is_refused(
 
     with pytest.raises(LedgerError, match="newer version"):
         migrations.apply_migrations(connection)
+
+
+def test_records_have_the_columns_of_their_tables() -> None:
+    """A column of the schema without a field, or a field without a column, would break reading."""
+    assert {field.name for field in fields(Record)} == set(schema.jobs.columns.keys())
+    assert {field.name for field in fields(Event)} == set(schema.events.columns.keys())
