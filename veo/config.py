@@ -98,7 +98,6 @@ class Config(FrozenFacts):
     providers: dict[str, ProviderConfig] = Field(default_factory=dict)
 
     def for_provider(self, provider: str) -> ProviderConfig:
-        """Return the settings of a provider; the defaults if there are none."""
         return self.providers.get(provider, ProviderConfig())
 
 
@@ -118,10 +117,8 @@ def read_config(
 ) -> LoadedConfig:
     """Read the configuration from all its sources.
 
-    Args:
-        file: Read instead of ``./veo.toml``; it must exist.
-        flags: Values from the command line; those that are None are not given, 0 is.
-        env: The environment.
+    The ``file`` is read instead of ``./veo.toml`` and must exist. ``flags`` that are None are not
+    given, 0 is.
 
     Raises:
         ConfigError: A file or value is not valid. The message names the file and the setting, and
@@ -140,12 +137,7 @@ def read_config(
 def config_files(
     file: Path | None = None, env: Mapping[str, str] = os.environ
 ) -> tuple[Path, Path]:
-    """Return the configuration files; the second overrides the first.
-
-    Args:
-        file: Read instead of ``./veo.toml``.
-        env: The environment.
-    """
+    """Return the files; the second, ``./veo.toml`` by default, overrides the first."""
     return config_folder(env) / "config.toml", file or Path(LOCAL_FILE)
 
 
@@ -224,9 +216,6 @@ def merge_models(facts: Facts, config: ProviderConfig) -> dict[str, Model]:
     """Return a provider's models with the user's rows merged into them.
 
     A new row can begin as a copy of another: ``like = "<model>"``.
-
-    Raises:
-        ConfigError: A row has a field that no model has, or a new row lacks some.
     """
     models = dict(facts.models)
     for name, override in config.models.items():

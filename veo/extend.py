@@ -42,17 +42,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """What would be sent, and what it would cost.
-
-    Attributes:
-        source: The video to extend.
-        plan: The first step. The other steps differ only in the video that they extend.
-        times: The number of steps.
-    """
+    """What would be sent, and what it would cost."""
 
     source: ExtensionSource
-    plan: Plan
-    times: int
+    plan: Plan  # of the first step; the others differ only in the video that they extend
+    times: int  # the number of steps
 
     @property
     def total_usd(self) -> Decimal:
@@ -67,11 +61,7 @@ class Extension:
 
 
 def find_source(session: Session, name: str) -> ExtensionSource:
-    """Find a video by its job or by its file.
-
-    Args:
-        session: The session, whose ledger is searched.
-        name: A path, a job id, or an unambiguous beginning of a job id.
+    """Find a video by its file, its job id, or an unambiguous beginning of the id.
 
     Raises:
         UnknownJobError: No job of this ledger made it, or the file does not exist.
@@ -107,13 +97,8 @@ def plan_extension(
 ) -> Extension:
     """Return what extending a video would send and cost. Nothing is sent, stored or reserved.
 
-    Args:
-        session: The session, whose models and prices count.
-        source: The video.
-        request: What comes next. Its model is that of the video unless it names another of the
-            same provider; its aspect ratio and resolution are those of the video.
-        times: The number of steps, each of which extends the one before.
-        provider: The provider that the user named; only the one that made the video is valid.
+    The model is that of the video unless the request names another of the same provider; aspect
+    ratio and resolution are those of the video. Each step extends the one before.
 
     Raises:
         InvalidRequestError: The video cannot be extended like this; the error lists every problem.

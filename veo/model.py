@@ -68,33 +68,20 @@ class Price(FrozenFacts):
 
 
 class Shutdown(FrozenFacts):
-    """The reported end of a model, which is probably not available from the day ``on``.
-
-    Attributes:
-        on: The day.
-        source: Who reported it.
-        earliest: Whether the day was announced as the earliest possible one.
-        replacements: Names of models to use instead.
-    """
+    """The reported end of a model, which is probably not available from the day ``on``."""
 
     on: date
     source: str
-    earliest: bool = False
-    replacements: tuple[str, ...] = ()
+    earliest: bool = False  # whether the day was announced as the earliest possible one
+    replacements: tuple[str, ...] = ()  # models to use instead
 
 
 class ImageLimits(FrozenFacts):
-    """The images that a model accepts. Others are converted or refused before sending.
+    """The images that a model accepts. Others are converted or refused before sending."""
 
-    Attributes:
-        types: Accepted MIME types.
-        max_bytes: The most bytes of one encoded image.
-        max_side: The most pixels of the longer side.
-    """
-
-    types: tuple[str, ...] = ("image/jpeg", "image/png", "image/webp")
-    max_bytes: int = 10_000_000
-    max_side: int = 4096
+    types: tuple[str, ...] = ("image/jpeg", "image/png", "image/webp")  # MIME
+    max_bytes: int = 10_000_000  # of one encoded image
+    max_side: int = 4096  # pixels of the longer side
 
 
 class Rule(FrozenFacts):

@@ -57,7 +57,6 @@ class Problem:
 
     @property
     def explanation(self) -> str:
-        """The message, the allowed values and the models that offer the field."""
         allowed = f" Allowed: {', '.join(self.allowed)}." if self.allowed else ""
         offered = f" Possible with: {', '.join(self.offered_by)}." if self.offered_by else ""
         return f"{self.message}.{allowed}{offered}"
@@ -68,15 +67,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ItemLocation:
-    """Where an item stands in a batch.
+    """Where an item stands in a batch."""
 
-    Attributes:
-        index: Position of the item, from 0; None for a problem of the batch as a whole.
-        line: Line of the file, from 1; None where items are not lines.
-    """
-
-    index: int | None
-    line: int | None = None
+    index: int | None  # from 0; None for a problem of the batch as a whole
+    line: int | None = None  # of the file, from 1; None where items are not lines
 
     @property
     def sort_key(self) -> tuple[int, int]:
@@ -91,16 +85,10 @@ class ItemLocation:
 
 @dataclass(frozen=True, slots=True)
 class ItemProblem:
-    """One reason why an item cannot be sent.
-
-    Attributes:
-        location: Where the item stands.
-        message: What is wrong, in one line; it begins with the key concerned, if there is one.
-        remedies: What the user can do about it.
-    """
+    """One reason why an item cannot be sent."""
 
     location: ItemLocation
-    message: str
+    message: str  # one line; it begins with the key concerned, if there is one
     remedies: tuple[Remedy, ...] = ()
 
     def __str__(self) -> str:

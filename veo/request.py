@@ -24,27 +24,18 @@ class RequestField:
 
     ``check``, the names of a model's features, the keys of a batch item, the options of the
     command line and the tables of the documentation are derived from it.
-
-    Attributes:
-        kind: The type of its value. A ``name`` is a text that must not be empty.
-        help: One line for a person.
-        metavar: What stands for its value in the help of the command line.
-        values: Its usual values. Where no ``model_values`` decide, only these are valid.
-        model_values: The attribute of ``Model`` that lists the values the model accepts, its
-            default first.
-        is_feature: Whether a model accepts the field only if its ``features`` name it.
-        is_option: Whether it can be given as an option of a command and as a key of an item.
-        label: Its name in tables; by default its own with spaces.
     """
 
+    # a ``name`` is a text that must not be empty
     kind: Literal["text", "name", "integer", "flag", "image", "images", "video"]
-    help: str
-    metavar: str = ""
-    values: tuple[str, ...] = ()
+    help: str  # one line for a person
+    metavar: str = ""  # stands for its value in the help of the command line
+    values: tuple[str, ...] = ()  # its usual values; without ``model_values`` only these are valid
+    # attribute of ``Model`` with the values it accepts, the default first
     model_values: str | None = None
-    is_feature: bool = False
-    is_option: bool = True
-    label: str = ""
+    is_feature: bool = False  # whether a model accepts the field only if its ``features`` name it
+    is_option: bool = True  # of a command, and a key of an item
+    label: str = ""  # in tables; by default its name with spaces
 
 
 # Repeats the fields, because type checkers cannot derive a TypedDict; a test compares the two.

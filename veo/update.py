@@ -35,7 +35,6 @@ class RemoteVideo:
     expires_at: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as the ledger stores them."""
         return asdict(self)
 
 

@@ -41,12 +41,7 @@ class EntryActions:
         self._on_end = on_end
 
     def check_usable(self, actions: Iterable[tuple[Entry, Action]]) -> None:
-        """Connect the providers and test the folders that the actions need.
-
-        Raises:
-            SetupError: A provider cannot be used.
-            OutputError: A folder cannot be written.
-        """
+        """Connect the providers and test the folders that the actions need, or raise an error."""
         working = paying_actions(self._options) | {Action.DOWNLOAD, Action.JOIN}
         new_jobs = [entry.new_job for entry, action in actions if action in working]
         # Only where work is to do: a batch that is finished needs no key and no network.

@@ -36,22 +36,10 @@ class _ReadItems(NamedTuple):
 
 
 def load_batch(session: Session, source: Source, options: BatchOptions | None = None) -> Batch:
-    """Read and check a batch. Nothing is sent, planned or reserved.
+    """Read and check a batch, as ``Client.batch`` describes. Nothing is sent, planned or reserved.
 
     A file is identified by its path, any other source by its content; the money of all runs of
     one batch is counted together.
-
-    Args:
-        session: Plans, starts and follows the jobs.
-        source: The path of a file (a JSON list or JSON Lines), its content as bytes, or items:
-            requests, or mappings with the keys of an item in a file.
-        options: How the batch is read, checked and run.
-
-    Raises:
-        InvalidBatchError: Items are not valid, and ``skip_invalid`` is not set or no item is
-            valid; the error lists every problem.
-        UsageError: The file cannot be read.
-        SetupError: The configuration or the ledger cannot be used.
     """
     options = options or BatchOptions()
     read = _read_source(source, options.defaults)

@@ -31,11 +31,7 @@ class OutputPaths:
         self._names: Counter[str] = Counter()
 
     def claim_path(self, name: str, location: ItemLocation) -> Path:
-        """Assign the path that an item asks for.
-
-        Raises:
-            OutputError: The path is outside the folder, or belongs to another item.
-        """
+        """Assign the path that an item asks for; raise an OutputError if it is outside or taken."""
         path = self._resolve_links(self._join_folder(name))
         files = [_path_key(path), _path_key(sidecar.sidecar_path(path))]
         depth = len(path.relative_to(self.folder).parts)

@@ -51,12 +51,8 @@ def estimate_remaining_s(
 ) -> float:
     """Estimate the seconds until all jobs of one provider are done.
 
-    Args:
-        ages: Seconds since the submit of each job in flight.
-        waiting: Number of jobs that are still to be sent.
-        usual: Seconds that a job usually takes.
-        slots: Number of jobs that may be in flight at once.
-        per_minute: Number of jobs that may be submitted in a minute.
+    ``ages`` are the seconds since the submit of each job in flight, ``waiting`` is the number of
+    jobs still to be sent, and ``usual`` the seconds that a job usually takes.
     """
     # A job that takes longer than usual may end at once or go on for long: assume a tenth more.
     left = [max(usual - age, usual / 10) for age in ages]

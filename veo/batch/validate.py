@@ -41,9 +41,6 @@ def validate_items(context: BatchContext, items: Sequence[Item]) -> ValidationRe
     """Check all items, and find the jobs that the ledger has for them. Nothing is sent.
 
     Each distinct image is decoded completely, once; images behind URLs are downloaded for that.
-
-    Raises:
-        SetupError: The configuration or the ledger cannot be used.
     """
     return _Validator(context, items).run()
 
@@ -175,11 +172,7 @@ def check_images(
 
 
 def find_image(image: Image, folders: Sequence[Path]) -> Image:
-    """Return an image with the path under which it exists; URLs and data are returned as they are.
-
-    Raises:
-        ImageError: None of the folders has the file.
-    """
+    """Return an image with the path under which a folder has it; URLs and data stay as they are."""
     if image.data is not None or image.is_url:
         return image
     for folder in folders:

@@ -20,9 +20,6 @@ def open_atomic(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
 
     Until then the bytes are in a hidden file in the same folder, which an error removes. With
     ``durable`` they are on the disk before the file gets its name.
-
-    Raises:
-        OSError: The file cannot be written.
     """
     # Other processes and threads may write the same file at the same time: the last one wins.
     part = part_path(path, f"{os.getpid()}-{threading.get_ident()}")

@@ -138,11 +138,7 @@ class ImageStore:
 
 
 def verify_image(source: str, data: bytes) -> None:
-    """Decode an image to its end.
-
-    Raises:
-        ImageError: It is truncated, not an image, or of a type that no model accepts.
-    """
+    """Decode an image to its end; raise an ImageError if it is broken or of no accepted type."""
     mime = detect_mime(data)
     if mime is None:
         raise ImageError(f"{source} is not an image", hint="Use a JPEG, PNG or WebP file.")
@@ -162,9 +158,6 @@ def prepare_image(source: str, data: bytes, limits: ImageLimits, max_bytes: int)
 
     An image that is upright, of an accepted type and small enough is not changed. Any other image
     becomes a JPEG.
-
-    Raises:
-        ImageError: It cannot be decoded, or does not fit at a useful size.
     """
     mime = detect_mime(data)
     with _decode_errors(source):
@@ -183,11 +176,7 @@ def prepare_image(source: str, data: bytes, limits: ImageLimits, max_bytes: int)
 
 
 def download_image(url: str) -> bytes:
-    """Return the bytes of an image at an ``http(s)`` URL, at most 64 MB.
-
-    Raises:
-        ImageError: The URL is not valid, or the image cannot be downloaded.
-    """
+    """Return the bytes of an image at an ``http(s)`` URL, at most 64 MB, or raise an ImageError."""
     from veo.http.client import ApiClient  # noqa: PLC0415 - loads requests; few requests need it
 
     try:

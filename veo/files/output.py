@@ -97,9 +97,6 @@ def publish_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
 
     Without ``force`` a file that has appeared under that name is not replaced. The video is then
     saved under a name with the job's id, because it has been paid for.
-
-    Raises:
-        DownloadError: The folder cannot be written.
     """
     with _disk_errors(part):
         path = _move_part(part, output, job, force=force)
@@ -113,11 +110,7 @@ def hash_file(path: Path) -> str:
 
 
 def prepare_output(output: Path, *, force: bool) -> None:
-    """Check, before anything is paid, that a file can be written.
-
-    Raises:
-        OutputError: It exists already, it is a folder, or its folder cannot be written.
-    """
+    """Raise an OutputError, before anything is paid, if a file cannot be written."""
     with _output_errors(output.parent):
         if output.is_dir():
             raise OutputError(f"{output} is a folder", hint="Give the name of a file.")
@@ -127,11 +120,7 @@ def prepare_output(output: Path, *, force: bool) -> None:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Create a folder if necessary, and check that files can be written to it.
-
-    Raises:
-        OutputError: The folder cannot be created or written.
-    """
+    """Create a folder if necessary; raise an OutputError if files cannot be written to it."""
     # Only a real write tells: permissions, quotas and read-only mounts all count.
     probe = part_path(folder / "veo", str(os.getpid()))
     with _output_errors(folder):

@@ -26,28 +26,18 @@ MAX_COST = "max_cost"
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """A limit on what jobs hold, were charged and may have been charged together.
+    """A limit on what jobs hold, were charged and may have been charged together."""
 
-    Attributes:
-        name: The name of its setting, for example ``max_cost``.
-        limit: Millionths of a USD.
-        run: Count the jobs of this run; None counts all.
-        since: Count jobs planned at or after this time, Unix seconds.
-    """
-
-    name: str
-    limit: int
-    run: str | None = None
-    since: float = 0.0
+    name: str  # of its setting, for example ``max_cost``
+    limit: int  # millionths of a USD
+    run: str | None = None  # count the jobs of this run; None counts all
+    since: float = 0.0  # count jobs planned at or after this time, Unix seconds
 
 
 def current_caps(config: Config, run: str, max_cost: Decimal | None = None) -> list[Cap]:
     """Return the caps that apply now: on the run, the local day, the local month.
 
-    Args:
-        config: Holds the budgets, and the cap on a run unless ``max_cost`` is given.
-        run: The run whose jobs ``max_cost`` counts.
-        max_cost: USD; 0 is a cap too.
+    ``max_cost``, USD, replaces the configured cap on the run; 0 is a cap too.
     """
     limit = max_cost if max_cost is not None else config.max_cost
     caps = [Cap(MAX_COST, to_micros(limit), run=run)] if limit is not None else []
@@ -79,13 +69,7 @@ def count_spent(connection: Connection, cap: Cap) -> int:
 
 
 def over_cap_error(cap: Cap, spent: int, amount: int) -> BudgetError:
-    """Return the error for an amount that exceeds a cap, with the cap that would be needed.
-
-    Args:
-        cap: The cap.
-        spent: What counts against it already, millionths of a USD.
-        amount: What does not fit, millionths of a USD.
-    """
+    """Return the error for an amount that exceeds a cap, with the cap that would be needed."""
     return BudgetError(
         f"{_format_micros(amount)} does not fit under {cap.name} of {_format_micros(cap.limit)}: "
         f"{_format_micros(spent)} is spent or reserved already",
@@ -95,12 +79,7 @@ def over_cap_error(cap: Cap, spent: int, amount: int) -> BudgetError:
 
 
 def caps_error(spent: Mapping[Cap, int], amount: int) -> BudgetError | None:
-    """Return the error for an amount that exceeds some caps; None if it fits under all.
-
-    Args:
-        spent: What counts against each cap already, millionths of a USD.
-        amount: What is to be added, millionths of a USD.
-    """
+    """Return the error for an amount that exceeds some caps; None if it fits under all."""
     exceeded = {cap: count for cap, count in spent.items() if count + amount > cap.limit}
     errors = [over_cap_error(cap, count, amount) for cap, count in exceeded.items()]
     if not errors:

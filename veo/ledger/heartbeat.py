@@ -77,13 +77,7 @@ class WorkerLease:
 
 
 def find_dead_workers(ledger: Ledger, owners: Collection[str], now: float) -> set[str]:
-    """Return the owners that are not alive any more; their leases may be taken.
-
-    Args:
-        ledger: Their ledger.
-        owners: Ids of workers.
-        now: Unix seconds.
-    """
+    """Return the owners that are not alive any more; their leases may be taken."""
     if not owners:
         return set()
     with ledger.database.read() as connection:

@@ -31,12 +31,7 @@ _ADOPTED_COLUMNS = ("state", "version", "task_id", "video", "error", "certain", 
 
 
 class Ledger:
-    """The jobs of all processes that work in one folder. Safe to use from any thread.
-
-    Args:
-        folder: Holds the database; created if missing.
-        clock: Unix seconds.
-    """
+    """The jobs of all processes that work in one folder. Safe to use from any thread."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self.folder = folder
@@ -55,12 +50,7 @@ class Ledger:
 
         Jobs are taken in order; the first that exceeds a cap stops the rest. A job with ``once``
         is left out if another job covers its request, which is looked up in the same transaction.
-
-        Args:
-            new: The jobs.
-            caps: The caps that apply to them.
-            owner: The worker that holds their leases from the start; none if empty.
-            all_or_nothing: Plan every new job, or none.
+        The worker ``owner`` holds the leases from the start.
         """
         new_jobs = list(new)
         with self.database.write() as connection:
@@ -113,20 +103,11 @@ class Ledger:
         data: dict[str, Any] | None = None,
         **changes: Any,
     ) -> Record:
-        """Change a job and write the event of the change, in one transaction.
+        """Change a job and write the event of the change, in one transaction; return the job.
 
         The change is fenced: it happens only if the row has the record's version and owner.
-
-        Args:
-            record: The job as this worker knows it.
-            state: The state that it reaches; None keeps it.
-            kind: The event's kind; the name of the state if None.
-            message: The event's text for a person.
-            data: Details of the event.
-            changes: Columns with their new values, amounts of money included.
-
-        Returns:
-            The job after the change.
+        Without a ``kind`` the event has the name of the state. ``changes`` are columns with their
+        new values, amounts of money included.
 
         Raises:
             LeaseLostError: Another worker has the job, or changed it.

@@ -60,10 +60,6 @@ def split_reservation(state: State, reserved: int) -> tuple[int, int]:
     SQL group by state and apply it to each group. A live job will release its reservation or turn
     it into a charge. A job that is not live any more did neither: the provider may have charged
     the amount, and only its list of charges can tell.
-
-    Args:
-        state: The state of the job, or of all jobs of a group.
-        reserved: Their ``reserved`` column, millionths of a USD.
     """
     return (reserved, 0) if state in LIVE else (0, reserved)
 
@@ -140,7 +136,6 @@ class Record:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will happen to it."""
         return self.state in ENDED
 
     @property
@@ -154,7 +149,6 @@ class Record:
 
     @property
     def held(self) -> int:
-        """Reserved while the job is live."""
         return split_reservation(self.state, self.reserved)[0]
 
     @property
@@ -174,21 +168,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One line of a job's history. Its amounts are differences, so sums over time are exact.
-
-    Attributes:
-        kind: ``planned``, the state that was reached, or another name of what happened.
-        message: For a person, or None.
-        data: Details by name.
-    """
+    """One line of a job's history. Its amounts are differences, so sums over time are exact."""
 
     id: int
     job: str
     at: float
     owner: str | None
-    kind: str
+    kind: str  # ``planned``, the state that was reached, or another name of what happened
     state: State
-    message: str | None
+    message: str | None  # for a person
     reserved: int
     charged: int
     doubtful: int

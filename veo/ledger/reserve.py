@@ -40,28 +40,20 @@ def make_job_id() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A job that is to be planned; its request is checked and its images are stored.
+    """A job that is to be planned; its request is checked and its images are stored."""
 
-    Attributes:
-        run: The run or batch that it belongs to.
-        output: Absolute path of the file.
-        force: Whether an existing file may be replaced.
-        once: Leave it out if a job of the same provider, request and output exists.
-        instead_of: The id of such a job that does not count, because this one replaces it.
-        fingerprint: Hash of the request's content.
-    """
-
-    run: str
+    run: str  # the run or batch that plans it
     provider: str
     model: str
     request: Request
-    output: str
+    output: str  # absolute path
     quote: Quote
-    force: bool = False
-    once: bool = False
+    force: bool = False  # replace an existing file
+    once: bool = False  # leave it out if a job of the same provider, request and output exists
+    # id of such a job that does not count, because this one replaces it
     instead_of: str | None = None
     id: str = field(default_factory=make_job_id)
-    fingerprint: str = field(init=False)
+    fingerprint: str = field(init=False)  # hash of the request's content
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fingerprint", self.request.fingerprint())
@@ -69,19 +61,13 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
-    """The result of ``Ledger.plan_jobs``.
+    """The result of ``Ledger.plan_jobs``."""
 
-    Attributes:
-        records: The jobs that were planned, in order.
-        existing: Jobs that exist for others of the new ones, by the new ones' ids.
-        stopped_by: The cap that stopped the rest, or None.
-        spent: What counts against that cap now, millionths of a USD.
-    """
-
-    records: list[Record]
+    records: list[Record]  # the planned jobs, in order
+    # Jobs that exist for others of the new ones, by the new ones' ids.
     existing: dict[str, Record] = field(default_factory=dict)
-    stopped_by: Cap | None = None
-    spent: int = 0
+    stopped_by: Cap | None = None  # the cap that stopped the rest
+    spent: int = 0  # what counts against that cap now, millionths of a USD
 
 
 def plan_jobs(
@@ -93,7 +79,6 @@ def plan_jobs(
     *,
     all_or_nothing: bool,
 ) -> PlanResult:
-    """Insert the new jobs that do not exist and fit under the caps; see ``Ledger.plan_jobs``."""
     existing = find_existing(connection, [job for job in new if job.once])
     for job in new:
         if job.id in existing and existing[job.id].id == job.instead_of:
@@ -146,11 +131,6 @@ def find_same_request(connection: Connection, new: Iterable[NewJob]) -> dict[str
 def plan_resubmit(
     connection: Connection, record: Record, caps: Sequence[Cap], owner: str, at: float
 ) -> PlanResult:
-    """Plan a job of unknown outcome again; what was reserved for it becomes doubtful.
-
-    Raises:
-        LeaseLostError: Another process changed it.
-    """
     amount = to_micros(record.parse_quote().amount)
     spent = {cap: count_spent(connection, cap) for cap in caps}
     if exceeded := _find_exceeded(spent, amount):
@@ -185,7 +165,6 @@ def withdraw_jobs(
 
 
 def _find_exceeded(spent: Mapping[Cap, int], amount: int) -> Cap | None:
-    """Return the first cap that an amount does not fit under."""
     return next((cap for cap, count in spent.items() if count + amount > cap.limit), None)
 
 

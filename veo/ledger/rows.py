@@ -30,18 +30,11 @@ _get_values = attrgetter(*_COLUMNS)
 
 
 class EventNote(NamedTuple):
-    """What the history says about a change.
+    """What the history says about a change."""
 
-    Attributes:
-        at: Unix seconds.
-        kind: What happened; the state that was reached if None.
-        message: For a person.
-        data: Details.
-    """
-
-    at: float
-    kind: str | None = None
-    message: str | None = None
+    at: float  # Unix seconds
+    kind: str | None = None  # what happened; None for the state that was reached
+    message: str | None = None  # for a person
     data: dict[str, Any] | None = None
 
 
@@ -52,11 +45,7 @@ def change_job(
     note: EventNote,
     **changes: Any,
 ) -> Record:
-    """Change a job and write the event of the change; see ``Ledger.move_job``.
-
-    Raises:
-        LeaseLostError: The row has another version or owner than the record.
-    """
+    """Change a job and write the event of the change; see ``Ledger.move_job``."""
     state = state or record.state
     if state != record.state and state not in TRANSITIONS[record.state]:
         raise AssertionError(f"a job cannot go from {record.state} to {state}")
@@ -109,7 +98,6 @@ def fetch_records(connection: Connection, query: Select[Any]) -> list[Record]:
 
 
 def fetch_record(connection: Connection, query: Select[Any]) -> Record:
-    """Return the one job that a query finds."""
     return to_record(connection.execute(query).one()._asdict())
 
 

@@ -35,24 +35,15 @@ _QUARTER_HOUR_S = 900  # every time zone's offset from UTC is a whole number of 
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs are selected; every condition must hold.
+    """Which jobs are selected; every condition must hold."""
 
-    Attributes:
-        since: Planned at or after this time, Unix seconds.
-        until: Planned before this time, Unix seconds.
-        providers: Of one of these providers; all if empty.
-        run: Of this run or batch.
-        states: In one of these states; all if None.
-    """
-
-    since: float | None = None
-    until: float | None = None
-    providers: Collection[str] = ()
-    run: str | None = None
+    since: float | None = None  # planned at or after, Unix seconds
+    until: float | None = None  # planned before, Unix seconds
+    providers: Collection[str] = ()  # all if empty
+    run: str | None = None  # a run or a batch
     states: Collection[State] | None = None
 
     def apply_to(self, query: Select[Any]) -> Select[Any]:
-        """Restrict a query over ``jobs``."""
         if self.since is not None:
             query = query.where(jobs.c.created_at >= self.since)
         if self.until is not None:
@@ -69,37 +60,25 @@ ALL_JOBS = JobFilter()
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What some jobs hold and have cost.
-
-    Attributes:
-        jobs: Number of jobs.
-        videos: Number of jobs that are done, each with a video on disk.
-        for_done: Charged for jobs that are done.
-        for_nothing: Charged for jobs that failed or expired.
-        for_open: Charged for jobs that have not ended or whose outcome is unknown.
-        uncertain: The part of the charges that is not beyond doubt.
-        held: Reserved for live jobs.
-        in_doubt: What may have been charged in addition, at most: for jobs of unknown outcome,
-            tasks that vanished, and earlier sends whose responses were lost.
-    """
+    """What some jobs hold and have cost."""
 
     jobs: int = 0
-    videos: int = 0
-    for_done: int = 0
-    for_nothing: int = 0
-    for_open: int = 0
-    uncertain: int = 0
-    held: int = 0
+    videos: int = 0  # jobs that are done, each with a video on disk
+    for_done: int = 0  # charged for jobs that are done
+    for_nothing: int = 0  # charged for jobs that failed or expired
+    for_open: int = 0  # charged for jobs that have not ended or whose outcome is unknown
+    uncertain: int = 0  # the part of the charges that is not beyond doubt
+    held: int = 0  # reserved for live jobs
+    # What may have been charged in addition, at most: for jobs of unknown outcome, tasks that
+    # vanished, and earlier sends whose responses were lost.
     in_doubt: int = 0
 
     @property
     def charged(self) -> int:
-        """All charges, as far as the ledger knows."""
         return self.for_done + self.for_nothing + self.for_open
 
     @property
     def most(self) -> int:
-        """The most that can have been charged."""
         return self.charged + self.in_doubt
 
     @property
@@ -117,16 +96,7 @@ _amounts = attrgetter(*(item.name for item in fields(Spending)))
 def group_spending(
     ledger: Ledger, by: Sequence[Dimension] = (), job_filter: JobFilter = ALL_JOBS
 ) -> dict[tuple[str, ...], Spending]:
-    """Add up the money of jobs in groups.
-
-    Args:
-        ledger: The ledger that is read.
-        by: What makes a group; one group of all jobs if empty.
-        job_filter: Which jobs count.
-
-    Returns:
-        The sums by the values of ``by``, sorted; days in ISO form.
-    """
+    """Return the sums by the values of ``by``, sorted, days in ISO form; one group if empty."""
     sums: dict[tuple[str, ...], Spending] = defaultdict(Spending)
     for row, spending in _sum_by_state(ledger, by, job_filter):
         key = tuple(_LABELS.get(name, str)(row[index]) for index, name in enumerate(by))
@@ -141,12 +111,10 @@ def spending_by_state(ledger: Ledger, job_filter: JobFilter = ALL_JOBS) -> dict[
 
 
 def sum_spending(ledger: Ledger, job_filter: JobFilter = ALL_JOBS) -> Spending:
-    """Add up the money of all selected jobs."""
     return sum(spending_by_state(ledger, job_filter).values(), Spending())
 
 
 def find_jobs(ledger: Ledger, job_filter: JobFilter = ALL_JOBS) -> list[Record]:
-    """Return the selected jobs, the oldest first."""
     query = job_filter.apply_to(select(jobs)).order_by(jobs.c.created_at, jobs.c.id)
     with ledger.database.read() as connection:
         return rows.fetch_records(connection, query)

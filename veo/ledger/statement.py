@@ -28,19 +28,12 @@ _EXPLAINED_KINDS = {"settled", "resubmit", "withdrawn"}
 
 @dataclass(frozen=True, slots=True)
 class MoneyMovement:
-    """One movement of money.
+    """One movement of money."""
 
-    Attributes:
-        at: Unix seconds.
-        changes: By how much each of ``reserved``, ``charged`` and ``doubtful`` changed, millionths
-            of a USD; amounts that did not change are left out.
-        reason: For a person.
-        event_id: The event of the job's history.
-    """
-
-    at: float
+    at: float  # Unix seconds
+    # of ``reserved``, ``charged``, ``doubtful``, millionths of a USD, unless 0
     changes: dict[str, int]
-    reason: str
+    reason: str  # for a person
     event_id: int
 
     def to_json(self) -> dict[str, Any]:

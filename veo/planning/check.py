@@ -26,13 +26,7 @@ _FIXED_VALUES = {
 def check_request(
     request: Request, model: Model, catalogue: Iterable[Model] = ()
 ) -> tuple[Problem, ...]:
-    """Return every problem that a request has with a model.
-
-    Args:
-        request: The request.
-        model: The model whose rules apply.
-        catalogue: All models, to name those that accept what this one does not.
-    """
+    """Return every problem of a request with a model, and models of the catalogue without it."""
     problems = list(_find_problems(request, model))
     others = list(catalogue)
     return tuple(_add_offers(problem, request, model, others) for problem in problems)

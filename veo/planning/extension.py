@@ -23,21 +23,13 @@ _MAX_OFFERS = 4
 
 @dataclass(frozen=True, slots=True)
 class ExtensionSource:
-    """A video to be extended.
+    """A video to be extended."""
 
-    Attributes:
-        record: The job that made it.
-        model: The facts of the model that made it; None if the model no longer exists.
-        seconds: Its length; None if unknown.
-        times: How many extensions it contains.
-        expires_at: When the provider deletes it, Unix seconds; None if unknown.
-    """
-
-    record: Record
-    model: Model | None
-    seconds: float | None
-    times: int
-    expires_at: float | None
+    record: Record  # the job that made it
+    model: Model | None  # None if the model no longer exists
+    seconds: float | None  # None if unknown
+    times: int  # how many extensions it contains
+    expires_at: float | None  # when the provider deletes it, Unix seconds; None if unknown
 
     @property
     def shape(self) -> dict[str, str | None]:
@@ -53,15 +45,7 @@ class ExtensionSource:
 def check_extension(
     source: ExtensionSource, model: Model, times: int, now: float, catalogue: Iterable[Model] = ()
 ) -> tuple[Problem, ...]:
-    """Return every reason why a video cannot be extended.
-
-    Args:
-        source: The video.
-        model: The model that is to extend it.
-        times: The number of steps.
-        now: Unix seconds.
-        catalogue: All models, to name those that can extend it.
-    """
+    """Return every reason why a video cannot be extended; ``now`` in Unix seconds."""
     problems = [
         _check_video_exists(source),
         _check_supported(source, model, catalogue),
@@ -89,14 +73,9 @@ def extension_request(source: ExtensionSource, request: Request, model: Model) -
 def adapt_problems(
     source: ExtensionSource, request: Request, problems: Iterable[Problem]
 ) -> Iterator[Problem]:
-    """Return the problems of an extension's request in terms of what the user gave.
+    """Return the problems of an extension's request in terms of the ``request`` of the user.
 
     The shape comes from the video, so a problem with it is a problem of ``extend``.
-
-    Args:
-        source: The video.
-        request: The user's request, before it took the video's shape.
-        problems: The problems of the request that ``extension_request`` returned.
     """
     shape, fields = source.shape, set()
     # Only the provider that made a video can extend it.

@@ -78,11 +78,7 @@ class ChargeList:
 
 
 def load_charges(source: str) -> ChargeList:
-    """Read the list at a path or a URL.
-
-    Raises:
-        UsageError: It cannot be read, or it is not a list of charges.
-    """
+    """Read the list at a path or a URL; raise a UsageError if it is not a list of charges."""
     if re.match(r"https?://", source):
         text, taken_at = _download_text(source), time.time()
     else:
@@ -91,11 +87,7 @@ def load_charges(source: str) -> ChargeList:
 
 
 def parse_charges(text: str, source: str) -> list[ProviderCharge]:
-    """Parse a list of charges; charges and refunds of the same task are added up.
-
-    Raises:
-        UsageError: It is not a list of charges. The message names ``source`` and the line.
-    """
+    """Parse a list of charges; charges and refunds of the same task are added up."""
     is_json = text.lstrip()[:1] in {"[", "{"}
     rows = _parse_json(text, source) if is_json else _parse_csv(text, source)
     return _merge_by_task(_parse_row(row, f"{source}, {line}", line) for line, row in rows)

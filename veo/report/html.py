@@ -44,11 +44,7 @@ def build_page(title: str, parts: Iterable[str], foot: str, *, script: str = "")
 
 
 def write_page(file: Path, text: str) -> None:
-    """Write a page; a file that exists is replaced only if the write succeeds.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
+    """Write a page; a file that exists is replaced only if the write succeeds."""
     try:
         with open_atomic(file) as page:
             page.write(text.encode())
@@ -57,12 +53,7 @@ def write_page(file: Path, text: str) -> None:
 
 
 def check_report_file(file: Path) -> None:
-    """Check that a page can be drawn and written, before any money is spent.
-
-    Raises:
-        ConfigError: matplotlib is not installed.
-        OutputError: The file cannot be written.
-    """
+    """Raise an error before any money is spent if a page cannot be drawn or written."""
     from veo.report.plots import check_installed  # noqa: PLC0415 - plots does not depend on html
 
     check_installed()

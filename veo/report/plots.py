@@ -55,11 +55,7 @@ class Bar:
 
 
 def check_installed() -> None:
-    """Check that matplotlib is installed; it is an optional dependency.
-
-    Raises:
-        ConfigError: It is not installed; the hint says how to install it.
-    """
+    """Raise a ConfigError if matplotlib, an optional dependency, is not installed."""
     from importlib.util import find_spec  # noqa: PLC0415 - only reports need it
 
     if find_spec("matplotlib") is None:
@@ -191,11 +187,7 @@ def _format_usd(value: float, _: Any) -> str:
 
 @contextmanager
 def _open_axes(height: float, title: str) -> Iterator[tuple[Any, list[str]]]:
-    """Yield axes to draw on, and a list that receives the SVG at the end of the block.
-
-    Raises:
-        ConfigError: matplotlib is not installed.
-    """
+    """Yield axes to draw on, and a list that receives the SVG at the end of the block."""
     check_installed()
     from matplotlib import rc_context  # noqa: PLC0415 - takes 0.1 s, and is optional
     from matplotlib.figure import Figure  # noqa: PLC0415

@@ -17,23 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
-    """One row of an error table; the first row that matches decides.
-
-    Attributes:
-        error: Class of the exception.
-        text: Regular expression to find in the error's text, in any case; empty for any text.
-        statuses: HTTP statuses; empty for any.
-        operations: What the request was for, in the provider's terms; empty for anything.
-        hint: What the user can do about it.
-        retry_after: Seconds to wait if the server does not tell.
-    """
+    """One row of an error table; the first row that matches decides."""
 
     error: type[VeoError]
+    # Regular expression to find in the error's text, in any case; empty for any text.
     text: str = ""
-    statuses: Collection[int] = ()
+    statuses: Collection[int] = ()  # of HTTP; empty for any
+    # What the request was for, in the provider's terms; empty for anything.
     operations: Collection[str] = ()
     hint: str | None = None
-    retry_after: float | None = None
+    retry_after: float | None = None  # seconds, if the server does not tell
 
     def matches(self, text: str, status: int | None = None, operation: str = "") -> bool:
         """Return whether the row is about an error.

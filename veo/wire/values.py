@@ -46,14 +46,10 @@ def parse_retry_after(text: str) -> float | None:
 
 
 def parse_timestamp(value: Any, zone: tzinfo | None = UTC) -> float | None:
-    """Return Unix seconds of seconds, milliseconds, either as text, or ISO 8601 text.
+    """Return Unix seconds of seconds, milliseconds, either as text, or ISO 8601 text; else None.
 
-    Args:
-        value: A value of a JSON body or a table.
-        zone: The zone of an ISO text without one; None for the zone of this machine.
-
-    Returns:
-        None for anything else, and for a time outside the years 1970 to 9999.
+    A text without a zone is in ``zone``, None for the zone of this machine. Times outside the
+    years 1970 to 9999 are None too.
     """
     if isinstance(value, str):
         value = _parse_time_text(value.strip(), zone)
