@@ -110,6 +110,7 @@ class StepContext:
             message=error.message,
             owner=None,
             error=json.dumps(error.to_json(), ensure_ascii=False),
+            # A job of unknown outcome may still turn out to be running.
             ended_at=None if state is State.UNKNOWN else self.clock(),
             polls=job.record.polls + job.polls,
             **changes,
@@ -125,7 +126,7 @@ class StepContext:
         """Stop working on a job and leave it as it is, so that it can be resumed."""
         job.error, job.is_stopped = error, True
         self.release_capacity(job)
-        if not isinstance(error, LeaseLostError):
+        if not isinstance(error, LeaseLostError):  # else the lease belongs to another process
             self.ledger.release_leases(str(job.record.owner), [job.record.id])
         job.on_change(job)
 

@@ -108,6 +108,7 @@ class Engine:
         if self._timer:
             self._timer.cancel()
         self._wakes_at = self._heap[0][0] if self._heap else _NEVER
+        # A negative delay is a job that is overdue, for example after a suspend.
         delay = min(MAX_SLEEP_S, max(0.0, self._wakes_at - self._context.clock()))
         self._timer = self._loop.call_later(delay, self._begin_due_jobs)
 
@@ -125,6 +126,7 @@ class Engine:
             lane.backlog.append(job)
             return
         lane.running += 1
+        # The loop itself holds tasks weakly: one that nobody references may be collected.
         task = self._loop.create_task(self._take_step(job, lane))
         self._tasks[task] = job
         task.add_done_callback(self._tasks.pop)
@@ -140,6 +142,7 @@ class Engine:
         finally:
             lane.running -= 1
         if when is None:
+            # In a thread, because the callbacks of users may block.
             self._context.threads.write.start(self._on_finished, job)
         elif when == WAIT_FOR_CAPACITY:
             self._wait_for_capacity(job)
@@ -153,7 +156,7 @@ class Engine:
         waiting = self._without_capacity[provider]
         if self._context.find_provider(provider).limiter.has_room():
             self._begin(job)  # another job was released since the step looked
-        elif job.has_waited:
+        elif job.has_waited:  # it was first in the queue, and stays there
             waiting.appendleft(job)
         else:
             job.has_waited = True
@@ -165,6 +168,7 @@ class Engine:
 
     async def _finish_submits(self) -> None:
         self._is_stopping = True
+        # A paid request is never cancelled: without its response the outcome is unknown.
         for task, job in self._tasks.items():
             if not _is_being_submitted(job):
                 task.cancel()

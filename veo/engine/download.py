@@ -52,6 +52,7 @@ def fetch_file(context: StepContext, job: ActiveJob) -> None:
     """
     if _is_saved_already(context, job):
         return
+    # The first attempt is always made: the video is paid for.
     if job.failures and context.is_overdue(job):
         context.stop_work(job, still_running_error(job))
         return
@@ -67,7 +68,7 @@ def _receive(context: StepContext, job: ActiveJob) -> files.SavedFile:
     output.parent.mkdir(parents=True, exist_ok=True)
 
     def on_received(count: int, total: int | None) -> None:
-        if count > job.received:
+        if count > job.received:  # an attempt that brings new bytes is not a failure
             job.failures = 0
         job.received, job.total = count, total
         job.on_change(job)
@@ -163,7 +164,7 @@ async def _refresh_url(context: StepContext, job: ActiveJob) -> bool:
     """
     if job.is_url_refreshed or not job.record.task_id:
         return False
-    job.is_url_refreshed = True
+    job.is_url_refreshed = True  # once: a provider that keeps changing links would loop
     try:
         update = await query_task(context, job)
     except VeoError:

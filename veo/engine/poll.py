@@ -33,6 +33,7 @@ async def poll(context: StepContext, job: ActiveJob) -> float | None:
     except VeoError as error:
         return await _handle_poll_error(context, job, error)
     _track_progress(context, job, update)
+    # Only what changes the ledger goes to a thread: a commit takes milliseconds.
     if must_persist(job.record, update):
         return await run_write(apply_update, context, job, update)
     return apply_update(context, job, update)
@@ -64,6 +65,7 @@ def _track_progress(context: StepContext, job: ActiveJob, update: Update) -> Non
 
 async def _handle_poll_error(context: StepContext, job: ActiveJob, error: VeoError) -> float | None:
     run_write = context.threads.write.run
+    # Databases of providers lag: a task may be unknown for a moment after its submit.
     if isinstance(error, TaskNotFoundError):
         if _is_too_new(context, job):
             return context.capped_at_deadline(job, error.retry_after or SETTLE_RETRY_S)

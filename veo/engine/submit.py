@@ -46,6 +46,7 @@ def submit(context: StepContext, job: ActiveJob) -> float | None:
     except SetupError as error:
         context.stop_work(job, error)
         return None
+    # Before images are prepared: that takes CPU, and would be in vain while there is no room.
     wait_s = handle.limiter.try_acquire(job.record.id, now)
     if wait_s != 0.0:
         return WAIT_FOR_CAPACITY if wait_s is None else now + wait_s
@@ -106,6 +107,7 @@ def _persist_ready(
 ) -> float:
     video = json.dumps(update.video.to_json()) if update.video else None
     changes |= charging.on_ready(job.record)
+    # The ledger counts polls when a job changes, not at each poll: most polls write nothing.
     polls = job.record.polls + job.polls
     job.polls = 0
     now = context.clock()
@@ -134,6 +136,8 @@ def _send(
     now = context.clock()
     if job.wait_s is not None and job.deadline is None:
         job.deadline = now + job.wait_s
+    # The intent is committed before the first byte leaves: a process that dies from here on
+    # leaves a job that is never sent again by itself.
     context.move(job, State.SUBMITTING, submitted_at=now, submits=job.record.submits + 1)
 
     def report(update: Update) -> None:
@@ -181,6 +185,7 @@ def _handle_submit_error(
     context: StepContext, job: ActiveJob, handle: ProviderHandle, error: VeoError
 ) -> float | None:
     money = charging.on_refused(job.record, error)
+    # Not known to be unaccepted: sending it again could pay twice.
     if error.charged is None:
         unknown = UnknownOutcomeError(
             job.record.id,
@@ -207,7 +212,7 @@ def _retry_submit_at(
     if error.charged or not may_retry:
         return None
     if must_shrink:
-        job.shrink, when = 1, context.clock()
+        job.shrink, when = 1, context.clock()  # smaller images need no wait
     else:
         when = context.retry_at(job, error)
     if isinstance(error, BusyError):

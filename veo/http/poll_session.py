@@ -110,7 +110,7 @@ class PollSession:
             session = await self._open_session()
             async with session.request(
                 method,
-                URL(url, encoded=True),
+                URL(url, encoded=True),  # quoted already; yarl would change some task ids
                 headers=headers,
                 data=body,
                 allow_redirects=False,
@@ -121,6 +121,7 @@ class PollSession:
                 return Response(response.status, response.headers, content, self._key)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        # Not ``response.read()``, which has no limit; chunks are decompressed already.
         content = b""
         async for chunk in response.content.iter_any():
             content += chunk

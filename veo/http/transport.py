@@ -100,9 +100,9 @@ class Transport:
             headers=headers,
             retries=_NO_RETRIES,
             redirect=False,
-            assert_same_host=False,
+            assert_same_host=False,  # through a plain proxy the target is a URL of another host
             timeout=Timeout(connect=self._connect_s, read=read_s),
-            preload_content=False,
+            preload_content=False,  # files are streamed
         )
         return response
 
@@ -114,6 +114,7 @@ class Transport:
     def _adapter(self, use: str) -> HTTPAdapter:
         adapter: HTTPAdapter | None = getattr(self._local, use, None)
         if adapter is None:
+            # Per thread: the API, a storage host or two, and a redirect.
             adapter = _Adapter(pool_connections=4, pool_maxsize=2)
             setattr(self._local, use, adapter)
         return adapter

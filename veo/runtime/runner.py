@@ -107,6 +107,7 @@ class JobRunner:
             self._context.stop_work(job, error)
             self._finish(job)
             return
+        # It holds a slot at the provider already, whichever process took it.
         if job.record.state in IN_FLIGHT:
             handle.limiter.restore(job.record.id)
         self._start_engine().add(job)
