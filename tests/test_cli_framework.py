@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import pytest
 import typer
@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from veo.request import OPTIONS
 from veo_commands.app import COMMANDS
 from veo_commands.framework import Command, build_callback, load_command
+from veo_commands.options import argument, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +24,10 @@ class ExtraOptions:
 
     panel: ClassVar[str] = "Extra"
 
-    level: Annotated[int, typer.Option(help="How much.")] = 1
+    level: int = option("How much.", None, default=1)
 
 
-def example(name: Annotated[str, typer.Argument()], *, extra: ExtraOptions) -> None:
+def example(name: str = argument("Who.", "NAME"), *, extra: ExtraOptions) -> None:
     """Print a name and a level."""
     typer.echo(f"{name} {extra.level}")
 

@@ -45,7 +45,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 def run(args: list[str]) -> int:
     """Run one command, and return its exit code."""
     # The mode is needed to report an error in the options themselves, before Typer has read them.
-    out.options = OutputOptions(json="--json" in args, debug="--debug" in args)
+    out.options = OutputOptions(json="--json" in args, quiet=False, debug="--debug" in args)
     try:
         from veo_commands.app import app
 

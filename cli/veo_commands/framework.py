@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from functools import wraps
 from importlib import import_module
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -59,15 +59,13 @@ def build_callback(function: Callable[..., int | None]) -> Callable[..., int | N
     """
     groups: dict[str, type] = {}
     parameters: list[Parameter] = []
-    hints = get_type_hints(function, include_extras=True)
+    hints = get_type_hints(function)
     for name, parameter in inspect.signature(function).parameters.items():
         if is_dataclass(hints[name]):
             groups[name] = hints[name]
             parameters += _group_parameters(hints[name])
         else:
-            annotation = _name_flag(name, hints[name])
-            keyword = parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=annotation)
-            parameters.append(keyword)
+            parameters.append(_make_parameter(name, hints[name], parameter.default))
     parameters += _group_parameters(OutputOptions)
 
     @wraps(function)
@@ -107,35 +105,23 @@ class Command(TyperCommand):
 
 
 def _group_parameters(group: type) -> list[Parameter]:
-    hints = get_type_hints(group, include_extras=True)
+    hints = get_type_hints(group)
     panel = group.panel  # type: ignore[attr-defined]
     return [
-        Parameter(
-            option.name,
-            Parameter.KEYWORD_ONLY,
-            default=option.default,
-            annotation=_set_panel(_name_flag(option.name, hints[option.name]), panel),
-        )
-        for option in fields(group)
+        _make_parameter(field.name, hints[field.name], field.default, panel)
+        for field in fields(group)
     ]
 
 
-def _name_flag(name: str, annotation: Any) -> Any:
-    """Name the option of a bool, for which Typer would also make a ``--no-`` option."""
-    kind, option = get_args(annotation)
-    # In an annotation, Typer stores the first name of an option as its default.
-    if kind is bool and option.default is ... and not option.param_decls:
+def _make_parameter(name: str, kind: Any, option: Any, panel: str | None = None) -> Parameter:
+    option = copy(option)  # another group may have inherited it, in a panel of its own
+    option.rich_help_panel = panel or option.rich_help_panel
+    if kind is bool and not option.param_decls:
+        # Without a name, Typer would also make a ``--no-`` option.
         option.param_decls = (f"--{name.replace('_', '-')}",)
-    return annotation
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=option, annotation=kind)
 
 
 def _take_group(group: type, values: dict[str, Any]) -> Any:
     """Remove the options of a group from ``values``, and return them as the group."""
-    return group(**{option.name: values.pop(option.name) for option in fields(group)})
-
-
-def _set_panel(annotation: Any, panel: str) -> Any:
-    kind, option = get_args(annotation)
-    option = copy(option)  # the same option may stand in another panel of another command
-    option.rich_help_panel = panel
-    return Annotated[kind, option]
+    return group(**{field.name: values.pop(field.name) for field in fields(group)})

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import typer
 
@@ -60,15 +60,29 @@ def parse_moment(text: str) -> float:
         raise typer.BadParameter(message) from None
 
 
+# These return ``Any``, like ``dataclasses.field``, so that parameters and fields have the types of
+# their values.
+def argument(help_text: str, metavar: str, default: Any = ..., **settings: Any) -> Any:
+    return typer.Argument(default, help=help_text, metavar=metavar, **settings)
+
+
+def option(
+    help_text: str, metavar: str | None, *names: str, default: Any = None, **more: Any
+) -> Any:
+    return typer.Option(default, *names, help=help_text, metavar=metavar, **more)
+
+
+def flag(help_text: str, *names: str, **settings: Any) -> Any:
+    return typer.Option(False, *names, help=help_text, **settings)
+
+
 def provider_option(help_text: str) -> Any:
-    return typer.Option(
-        "--provider", "-p", help=help_text, metavar="NAME", autocompletion=complete_providers
-    )
+    return option(help_text, "NAME", "--provider", "-p", autocompletion=complete_providers)
 
 
 def output_option(help_text: str, metavar: str = "FILE") -> Any:
     panel = "Request"  # commands have it, not their groups, because its meaning differs
-    return typer.Option("--output", "-o", help=help_text, metavar=metavar, rich_help_panel=panel)
+    return option(help_text, metavar, "--output", "-o", rich_help_panel=panel)
 
 
 def check_dependent_options(group: Any, switch: str) -> None:
@@ -81,9 +95,10 @@ def check_dependent_options(group: Any, switch: str) -> None:
 
     if getattr(group, switch):
         return
-    for option in fields(group):
-        if getattr(group, option.name) != option.default:
-            raise UsageError(f"--{option.name.replace('_', '-')} requires --{switch}")
+    for field in fields(group):
+        declaration: Any = field.default
+        if getattr(group, field.name) != declaration.default:
+            raise UsageError(f"--{field.name.replace('_', '-')} requires --{switch}")
 
 
 _TYPES: dict[str, Any] = {
@@ -101,11 +116,10 @@ def _add_request_fields(group: type[Group]) -> type[Group]:
     # Before ``dataclass`` runs, which makes fields of all annotations.
     for name, row in OPTIONS.items():
         if name not in group.__annotations__:
-            option = typer.Option(
-                help=row.help, metavar=row.metavar, autocompletion=_complete(row.values)
+            group.__annotations__[name] = _TYPES[row.kind] | None
+            setattr(
+                group, name, option(row.help, row.metavar, autocompletion=_complete(row.values))
             )
-            group.__annotations__[name] = Annotated[_TYPES[row.kind] | None, option]
-            setattr(group, name, None)
     return group
 
 
@@ -120,19 +134,14 @@ class RequestOptions:
 
     panel: ClassVar[str] = "Request"
 
-    provider: Annotated[str | None, provider_option("Provider to use (see `veo providers`).")] = (
-        None
+    provider: str | None = provider_option("Provider to use (see `veo providers`).")
+    model: str | None = option(
+        "Model to use (see `veo models`); by default one that fits the request.",
+        "NAME",
+        "--model",
+        "-m",
+        autocompletion=complete_models,
     )
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Model to use (see `veo models`); by default one that fits the request.",
-            metavar="NAME",
-            autocompletion=complete_models,
-        ),
-    ] = None
 
     def request_values(self) -> dict[str, Any]:
         """Return the fields of the request that were given."""
@@ -154,41 +163,29 @@ class WaitOptions:
 
     panel: ClassVar[str] = "Run"
 
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            parser=parse_seconds,
-            help="Stop waiting after this long (default 600 s); the job continues.",
-            metavar="SECONDS",
-        ),
-    ] = None
+    timeout: float | None = option(
+        "Stop waiting after this long (default 600 s); the job continues.",
+        "SECONDS",
+        parser=parse_seconds,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpendOptions(WaitOptions):
     """What a command may spend."""
 
-    max_cost: Annotated[
-        Decimal | None,
-        typer.Option(
-            parser=parse_usd,
-            help="Maximum cost of this run; nothing beyond it is sent.",
-            metavar="USD",
-        ),
-    ] = None
-    dry_run: Annotated[bool, typer.Option(help="Show the plan and the price; send nothing.")] = (
-        False
+    max_cost: Decimal | None = option(
+        "Maximum cost of this run; nothing beyond it is sent.", "USD", parser=parse_usd
     )
+    dry_run: bool = flag("Show the plan and the price; send nothing.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubmitOptions(SpendOptions):
     """How to send paid requests."""
 
-    detach: Annotated[
-        bool, typer.Option(help="Exit once accepted; `veo resume` downloads the video.")
-    ] = False
-    force: Annotated[bool, typer.Option(help="Overwrite an existing file.")] = False
+    detach: bool = flag("Exit once accepted; `veo resume` downloads the video.")
+    force: bool = flag("Overwrite an existing file.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,14 +194,7 @@ class ConfigOptions:
 
     panel: ClassVar[str] = "General"
 
-    config: Annotated[
-        Path | None,
-        typer.Option(help="Configuration file to use instead of ./veo.toml.", metavar="FILE"),
-    ] = None
-    sandbox: Annotated[
-        bool,
-        typer.Option(
-            envvar="VEO_SANDBOX",
-            help="Use a local sandbox: no key, no network, play money.",
-        ),
-    ] = False
+    config: Path | None = option("Configuration file to use instead of ./veo.toml.", "FILE")
+    sandbox: bool = flag(
+        "Use a local sandbox: no key, no network, play money.", envvar="VEO_SANDBOX"
+    )

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 
@@ -64,11 +64,9 @@ class OutputOptions:
 
     panel: ClassVar[str] = "General"
 
-    json: Annotated[bool, typer.Option(help="Print one JSON object per line on stdout.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")] = (
-        False
-    )
-    debug: Annotated[bool, typer.Option(help="Print debug logs and tracebacks.")] = False
+    json: bool = typer.Option(False, help="Print one JSON object per line on stdout.")
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print results and errors only.")
+    debug: bool = typer.Option(False, help="Print debug logs and tracebacks.")
 
 
 class Output:
@@ -81,7 +79,7 @@ class Output:
     """
 
     def __init__(self) -> None:
-        self.options = OutputOptions()
+        self.options = OutputOptions(json=False, quiet=False, debug=False)
         self.sandbox = False
 
     def set_mode(self, options: OutputOptions) -> None:

@@ -3,13 +3,18 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
-
-import typer
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from veo.request import OPTIONS
 from veo_commands.commands.generate import check_detachable
-from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions
+from veo_commands.options import (
+    ConfigOptions,
+    RequestOptions,
+    SubmitOptions,
+    argument,
+    flag,
+    option,
+)
 from veo_commands.output import out
 from veo_commands.progress import batch_output
 from veo_commands.progress.follow import stop_sending
@@ -29,36 +34,17 @@ class BatchOptions:
 
     panel: ClassVar[str] = "Options"
 
-    output_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of all videos; the current folder unless configured.", metavar="FOLDER"
-        ),
-    ] = None
-    skip_invalid: Annotated[
-        bool, typer.Option(help="Leave out invalid items and send the others.")
-    ] = False
-    fail_fast: Annotated[
-        bool,
-        typer.Option(help="After the first failure send no new items; finish those in flight."),
-    ] = False
-    resubmit_unknown: Annotated[
-        bool,
-        typer.Option(help="Send items of unknown outcome again; this may pay twice."),
-    ] = False
-    remake: Annotated[
-        bool,
-        typer.Option(help="Make videos again, and pay again, that no longer exist anywhere."),
-    ] = False
+    output_dir: Path | None = option(
+        "Folder of all videos; the current folder unless configured.", "FOLDER"
+    )
+    skip_invalid: bool = flag("Leave out invalid items and send the others.")
+    fail_fast: bool = flag("After the first failure send no new items; finish those in flight.")
+    resubmit_unknown: bool = flag("Send items of unknown outcome again; this may pay twice.")
+    remake: bool = flag("Make videos again, and pay again, that no longer exist anywhere.")
 
 
 def batch(
-    file: Annotated[
-        str,
-        typer.Argument(
-            help="A JSON list of items, or one JSON object a line; - reads stdin.", metavar="FILE"
-        ),
-    ],
+    file: str = argument("A JSON list of items, or one JSON object a line; - reads stdin.", "FILE"),
     *,
     batch_options: BatchOptions,
     request: RequestOptions,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from veo_commands import exit_codes
 from veo_commands.completion import complete_jobs
-from veo_commands.options import ConfigOptions
+from veo_commands.options import ConfigOptions, argument
 from veo_commands.output import out
 from veo_commands.session import open_client
 
@@ -17,12 +15,7 @@ if TYPE_CHECKING:
 
 
 def cancel(
-    jobs: Annotated[
-        list[str],
-        typer.Argument(
-            help="Job ids or unique prefixes.", metavar="JOB", autocompletion=complete_jobs
-        ),
-    ],
+    jobs: list[str] = argument("Job ids or unique prefixes.", "JOB", autocompletion=complete_jobs),
     *,
     config: ConfigOptions,
 ) -> int:

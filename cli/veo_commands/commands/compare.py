@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,6 +15,9 @@ from veo_commands.options import (
     ConfigOptions,
     RequestOptions,
     SpendOptions,
+    argument,
+    flag,
+    option,
     output_option,
 )
 from veo_commands.output import out
@@ -37,43 +40,30 @@ _DEFAULT_PROMPT = "A lion walks through tall grass"
 class CompareOptions(SpendOptions):
     """Options that control the paid work of a comparison, and its report."""
 
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before paying.")] = False
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Write an HTML page with plots and videos.", metavar="FILE.html"),
-    ] = None
+    yes: bool = flag("Do not ask before paying.", "--yes", "-y")
+    report: Path | None = option("Write an HTML page with plots and videos.", "FILE.html")
 
 
 def compare(
-    prompt: Annotated[
-        str | None,
-        typer.Argument(help="What the videos show; optional with --simulate.", metavar="PROMPT"),
-    ] = None,
-    on: Annotated[
-        str | None,
-        typer.Option(
-            "--on",
-            help="Names, separated by commas: laozhang-async,gemini or PROVIDER:MODEL.",
-            metavar="PROVIDERS",
-            rich_help_panel="Request",
-        ),
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option(
-            "--count",
-            "-n",
-            min=1,
-            max=10_000,
-            help="Requests per provider (default 1; with --simulate 500).",
-            metavar="NUMBER",
-            rich_help_panel="Request",
-        ),
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        output_option("Folder for the videos.", "FOLDER"),
-    ] = None,
+    prompt: str | None = argument(
+        "What the videos show; optional with --simulate.", "PROMPT", default=None
+    ),
+    on: str | None = option(
+        "Names, separated by commas: laozhang-async,gemini or PROVIDER:MODEL.",
+        "PROVIDERS",
+        "--on",
+        rich_help_panel="Request",
+    ),
+    count: int | None = option(
+        "Requests per provider (default 1; with --simulate 500).",
+        "NUMBER",
+        "--count",
+        "-n",
+        min=1,
+        max=10_000,
+        rich_help_panel="Request",
+    ),
+    folder: Path | None = output_option("Folder for the videos.", "FOLDER"),
     *,
     request_options: RequestOptions,
     options: CompareOptions,

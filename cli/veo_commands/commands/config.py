@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from veo_commands.options import ConfigOptions
+from veo_commands.options import ConfigOptions, flag
 from veo_commands.output import out
 from veo_commands.session import load_config
 
@@ -16,13 +14,9 @@ _TITLES = ("SETTING", "VALUE", "FROM")
 
 
 def config(
-    path: Annotated[
-        bool, typer.Option(help="Show only where configuration files are read from.")
-    ] = False,
-    init: Annotated[
-        bool, typer.Option(help="Write a commented veo.toml here, or to --config FILE.")
-    ] = False,
-    force: Annotated[bool, typer.Option(help="Overwrite an existing file.")] = False,
+    path: bool = flag("Show only where configuration files are read from."),
+    init: bool = flag("Write a commented veo.toml here, or to --config FILE."),
+    force: bool = flag("Overwrite an existing file."),
     *,
     options: ConfigOptions,
 ) -> None:

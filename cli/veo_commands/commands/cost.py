@@ -6,14 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from veo_commands import exit_codes
 from veo_commands.commands.reconcile import ReconcileOptions, reconcile_charges
 from veo_commands.format import format_usd, shorten_path, to_dollars
-from veo_commands.options import ConfigOptions, parse_moment, provider_option
+from veo_commands.options import ConfigOptions, flag, option, parse_moment, provider_option
 from veo_commands.output import out
 from veo_commands.session import open_client, open_ledger
 
@@ -40,33 +38,21 @@ _TITLES = (*(">JOBS", ">VIDEOS", ">CHARGED", ">FOR NOTHING", ">RESERVED", ">UNKN
 
 
 def cost(
-    by: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Group by day, provider, model, batch or outcome; can be repeated "
-            "(default: provider, model, outcome).",
-            metavar="WHAT",
-            autocompletion=lambda: ["day", "provider", "model", "batch", "outcome"],
-        ),
-    ] = None,
-    since: Annotated[
-        float | None,
-        typer.Option(
-            parser=parse_moment,
-            help="Only jobs created since then: 2026-11-01, today, or 7d, 12h (ago).",
-            metavar="WHEN",
-        ),
-    ] = None,
-    provider: Annotated[
-        list[str] | None, provider_option("Only jobs of this provider; can be repeated.")
-    ] = None,
-    batch: Annotated[
-        str | None, typer.Option(help="Only jobs of this batch or run.", metavar="ID")
-    ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")] = False,
-    report: Annotated[
-        Path | None, typer.Option(help="Also write an HTML page with plots.", metavar="FILE.html")
-    ] = None,
+    by: list[str] | None = option(
+        "Group by day, provider, model, batch or outcome; can be repeated "
+        "(default: provider, model, outcome).",
+        "WHAT",
+        autocompletion=lambda: ["day", "provider", "model", "batch", "outcome"],
+    ),
+    since: float | None = option(
+        "Only jobs created since then: 2026-11-01, today, or 7d, 12h (ago).",
+        "WHEN",
+        parser=parse_moment,
+    ),
+    provider: list[str] | None = provider_option("Only jobs of this provider; can be repeated."),
+    batch: str | None = option("Only jobs of this batch or run.", "ID"),
+    as_csv: bool = flag("Print the table as CSV.", "--csv"),
+    report: Path | None = option("Also write an HTML page with plots.", "FILE.html"),
     *,
     reconciliation: ReconcileOptions,
     config: ConfigOptions,

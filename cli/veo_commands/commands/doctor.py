@@ -8,13 +8,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from veo_commands import exit_codes
 from veo_commands.commands.providers import find_key_variable
-from veo_commands.options import ConfigOptions
+from veo_commands.options import ConfigOptions, flag
 from veo_commands.output import out
 from veo_commands.remedies import describe_problem
 from veo_commands.session import load_config, open_client, start_sandbox
@@ -47,10 +47,7 @@ class Check:
 
 
 def doctor(
-    ping: Annotated[
-        bool,
-        typer.Option(help="Also ask the providers whether they accept the keys (free)."),
-    ] = False,
+    ping: bool = flag("Also ask the providers whether they accept the keys (free)."),
     *,
     config: ConfigOptions,
 ) -> int:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from veo_commands import exit_codes
 from veo_commands.commands.plan_output import announce_plan, print_plan_result
 from veo_commands.completion import complete_jobs
 from veo_commands.format import describe_outcome, shorten_path
-from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions, output_option
+from veo_commands.options import (
+    ConfigOptions,
+    RequestOptions,
+    SubmitOptions,
+    argument,
+    option,
+    output_option,
+)
 from veo_commands.output import out
 from veo_commands.progress.follow import follow_jobs, report_job
 from veo_commands.session import open_client
@@ -25,24 +30,14 @@ if TYPE_CHECKING:
 
 
 def extend(
-    video: Annotated[
-        str,
-        typer.Argument(
-            help="Video to continue: a job or its file.",
-            metavar="JOB|FILE",
-            autocompletion=complete_jobs,
-        ),
-    ],
-    prompt: Annotated[
-        str, typer.Argument(help="Description of what happens next.", metavar="PROMPT")
-    ],
-    times: Annotated[
-        int, typer.Option(min=1, help="Number of extensions in a row.", metavar="NUMBER")
-    ] = 1,
-    output: Annotated[
-        Path | None,
-        output_option("File to write; earlier extensions add .step1, .step2 to its name."),
-    ] = None,
+    video: str = argument(
+        "Video to continue: a job or its file.", "JOB|FILE", autocompletion=complete_jobs
+    ),
+    prompt: str = argument("Description of what happens next.", "PROMPT"),
+    times: int = option("Number of extensions in a row.", "NUMBER", default=1, min=1),
+    output: Path | None = output_option(
+        "File to write; earlier extensions add .step1, .step2 to its name."
+    ),
     *,
     request_options: RequestOptions,
     submit: SubmitOptions,

@@ -5,25 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from veo_commands.commands.plan_output import announce_plan, print_plan
-from veo_commands.options import ConfigOptions, RequestOptions, SubmitOptions, output_option
+from veo_commands.options import (
+    ConfigOptions,
+    RequestOptions,
+    SubmitOptions,
+    argument,
+    output_option,
+)
 from veo_commands.progress.follow import follow_jobs
 from veo_commands.session import open_client
 
 
 def generate(
-    prompt: Annotated[
-        str,
-        typer.Argument(help="Description of the video; - reads it from stdin.", metavar="PROMPT"),
-    ],
-    output: Annotated[
-        Path | None,
-        output_option("File to write; by default named after the prompt and the job."),
-    ] = None,
+    prompt: str = argument("Description of the video; - reads it from stdin.", "PROMPT"),
+    output: Path | None = output_option(
+        "File to write; by default named after the prompt and the job."
+    ),
     *,
     request_options: RequestOptions,
     submit: SubmitOptions,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from veo_commands.completion import complete_states
 from veo_commands.format import (
@@ -16,7 +14,7 @@ from veo_commands.format import (
     shorten_path,
     to_dollars,
 )
-from veo_commands.options import ConfigOptions
+from veo_commands.options import ConfigOptions, flag, option
 from veo_commands.output import out, shorten_line
 from veo_commands.session import open_ledger
 
@@ -30,21 +28,12 @@ _MAX_PROMPT_CHARS = 60
 
 
 def jobs(
-    state: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only jobs in this state; can be repeated.",
-            metavar="STATE",
-            autocompletion=complete_states,
-        ),
-    ] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, help="Maximum number of jobs.", metavar="NUMBER")
-    ] = 20,
-    list_all: Annotated[
-        bool, typer.Option("--all", "-a", help="List all jobs, without a limit.")
-    ] = False,
-    cost: Annotated[bool, typer.Option(help="Sum up the costs of all jobs instead.")] = False,
+    state: list[str] | None = option(
+        "Only jobs in this state; can be repeated.", "STATE", autocompletion=complete_states
+    ),
+    limit: int = option("Maximum number of jobs.", "NUMBER", "--limit", "-n", default=20, min=1),
+    list_all: bool = flag("List all jobs, without a limit.", "--all", "-a"),
+    cost: bool = flag("Sum up the costs of all jobs instead."),
     *,
     config: ConfigOptions,
 ) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from veo_commands.format import format_price
-from veo_commands.options import ConfigOptions, provider_option
+from veo_commands.options import ConfigOptions, flag, provider_option
 from veo_commands.output import out
 from veo_commands.session import load_config
 
@@ -30,10 +28,8 @@ _CHARGE_TIMES = {"on_success": "on success", "on_accept": "on acceptance"}
 
 
 def models(
-    provider: Annotated[str | None, provider_option("List only models of this provider.")] = None,
-    prices: Annotated[
-        bool, typer.Option(help="List prices, all for the same clip: 8 s of 720p.")
-    ] = False,
+    provider: str | None = provider_option("List only models of this provider."),
+    prices: bool = flag("List prices, all for the same clip: 8 s of 720p."),
     *,
     config: ConfigOptions,
 ) -> None:

@@ -1,13 +1,11 @@
 """``veo cost --reconcile``: compare the ledger with a provider's list of charges."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
-
-import typer
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from veo_commands import exit_codes
 from veo_commands.format import describe_outcome, format_usd, to_dollars
-from veo_commands.options import check_dependent_options, parse_seconds
+from veo_commands.options import check_dependent_options, flag, option, parse_seconds
 from veo_commands.output import out
 
 if TYPE_CHECKING:
@@ -26,30 +24,17 @@ class ReconcileOptions:
 
     panel: ClassVar[str] = "Reconciliation"
 
-    reconcile: Annotated[
-        str | None,
-        typer.Option(
-            help="Compare with a provider's list of charges, CSV or JSON.", metavar="FILE|URL"
-        ),
-    ] = None
-    settle: Annotated[bool, typer.Option(help="Settle jobs of unknown outcome by the list.")] = (
-        False
+    reconcile: str | None = option(
+        "Compare with a provider's list of charges, CSV or JSON.", "FILE|URL"
     )
-    task: Annotated[
-        list[str] | None,
-        typer.Option(help="TASK belongs to JOB; can be repeated.", metavar="JOB=TASK"),
-    ] = None
-    unpaid: Annotated[
-        list[str] | None, typer.Option(help="JOB was not charged; can be repeated.", metavar="JOB")
-    ] = None
-    settled_after: Annotated[
-        float | None,
-        typer.Option(
-            parser=parse_seconds,
-            help="A job is charged within this time after it was sent (default 24h).",
-            metavar="TIME",
-        ),
-    ] = None
+    settle: bool = flag("Settle jobs of unknown outcome by the list.")
+    task: list[str] | None = option("TASK belongs to JOB; can be repeated.", "JOB=TASK")
+    unpaid: list[str] | None = option("JOB was not charged; can be repeated.", "JOB")
+    settled_after: float | None = option(
+        "A job is charged within this time after it was sent (default 24h).",
+        "TIME",
+        parser=parse_seconds,
+    )
 
     @property
     def is_requested(self) -> bool:

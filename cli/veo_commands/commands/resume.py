@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from veo_commands.completion import complete_jobs
 from veo_commands.format import describe_outcome
-from veo_commands.options import ConfigOptions, WaitOptions
+from veo_commands.options import ConfigOptions, WaitOptions, argument, flag, option
 from veo_commands.output import out
 from veo_commands.progress.follow import exit_code_of, follow_jobs, print_job
 from veo_commands.session import open_client
@@ -20,26 +18,18 @@ if TYPE_CHECKING:
 
 
 def resume(
-    jobs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Job ids or unique prefixes; by default all unfinished jobs.",
-            metavar="JOB",
-            autocompletion=complete_jobs,
-        ),
-    ] = None,
-    resubmit: Annotated[
-        bool,
-        typer.Option(
-            help="Send the named jobs again if their outcome is unknown; this may pay twice.",
-        ),
-    ] = False,
-    task_id: Annotated[
-        str | None,
-        typer.Option(
-            help="The provider's task of the named job, if its outcome is unknown.", metavar="ID"
-        ),
-    ] = None,
+    jobs: list[str] | None = argument(
+        "Job ids or unique prefixes; by default all unfinished jobs.",
+        "JOB",
+        default=None,
+        autocompletion=complete_jobs,
+    ),
+    resubmit: bool = flag(
+        "Send the named jobs again if their outcome is unknown; this may pay twice."
+    ),
+    task_id: str | None = option(
+        "The provider's task of the named job, if its outcome is unknown.", "ID"
+    ),
     *,
     wait: WaitOptions,
     config: ConfigOptions,

@@ -3,58 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from veo_commands.options import option
 
 
 def sandbox(
     *,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.", metavar="PORT")
-    ] = 0,
-    profile: Annotated[
-        str,
-        typer.Option(
-            help="Dialect of /v1/videos: capture-2025-11, docs, official, openai or resold.",
-            metavar="NAME",
-            autocompletion=lambda: ["capture-2025-11", "docs", "official", "openai", "resold"],
-        ),
-    ] = "capture-2025-11",
-    latency: Annotated[
-        str | None,
-        typer.Option(
-            help="Seconds per video: a number, uniform:FROM,TO or lognormal:MEDIAN,SIGMA.",
-            metavar="TIME",
-        ),
-    ] = None,
-    speed: Annotated[
-        float | None,
-        typer.Option(help="Speed of the sandbox's clock relative to real time.", metavar="FACTOR"),
-    ] = None,
-    clip: Annotated[
-        str, typer.Option(help="full: video with sound; tiny: a few kilobytes.", metavar="KIND")
-    ] = "full",
-    home: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for tasks, files and charges; by default that of --sandbox.",
-            metavar="FOLDER",
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed for random outcomes and latencies.", metavar="NUMBER")
-    ] = None,
-    fail_rate: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of tasks that fail.", metavar="SHARE")
-    ] = None,
-    timeout_rate: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Share of tasks that never finish.", metavar="SHARE"),
-    ] = None,
-    balance: Annotated[
-        float | None, typer.Option(min=0, help="Balance of the account, USD.", metavar="USD")
-    ] = None,
+    port: int = option("Port; 0 picks a free one.", "PORT", default=0, min=0, max=65535),
+    profile: str = option(
+        "Dialect of /v1/videos: capture-2025-11, docs, official, openai or resold.",
+        "NAME",
+        default="capture-2025-11",
+        autocompletion=lambda: ["capture-2025-11", "docs", "official", "openai", "resold"],
+    ),
+    latency: str | None = option(
+        "Seconds per video: a number, uniform:FROM,TO or lognormal:MEDIAN,SIGMA.", "TIME"
+    ),
+    speed: float | None = option("Speed of the sandbox's clock relative to real time.", "FACTOR"),
+    clip: str = option("full: video with sound; tiny: a few kilobytes.", "KIND", default="full"),
+    home: Path | None = option(
+        "Folder for tasks, files and charges; by default that of --sandbox.", "FOLDER"
+    ),
+    seed: int | None = option("Seed for random outcomes and latencies.", "NUMBER"),
+    fail_rate: float | None = option("Share of tasks that fail.", "SHARE", min=0, max=1),
+    timeout_rate: float | None = option("Share of tasks that never finish.", "SHARE", min=0, max=1),
+    balance: float | None = option("Balance of the account, USD.", "USD", min=0),
 ) -> None:
     """Run a local server that imitates the providers, until Ctrl-C."""
     from veo.errors import UsageError

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from veo_commands.completion import complete_jobs
 from veo_commands.format import (
@@ -18,7 +16,7 @@ from veo_commands.format import (
     request_fields,
     to_dollars,
 )
-from veo_commands.options import ConfigOptions
+from veo_commands.options import ConfigOptions, argument
 from veo_commands.output import out, shorten_line
 from veo_commands.session import open_ledger
 
@@ -31,12 +29,7 @@ _MAX_ERROR_CHARS = 500
 
 
 def show(
-    job: Annotated[
-        str,
-        typer.Argument(
-            help="Job id or unique prefix.", metavar="JOB", autocompletion=complete_jobs
-        ),
-    ],
+    job: str = argument("Job id or unique prefix.", "JOB", autocompletion=complete_jobs),
     *,
     config: ConfigOptions,
 ) -> None:

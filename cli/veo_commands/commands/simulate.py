@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import typer
-
-from veo_commands.options import check_dependent_options, parse_seconds
+from veo_commands.options import check_dependent_options, flag, option, parse_seconds
 from veo_commands.output import out
 
 if TYPE_CHECKING:
@@ -41,41 +39,20 @@ class SimulationOptions:
 
     panel: ClassVar[str] = "Simulation"
 
-    simulate: Annotated[bool, typer.Option(help="Use the sandbox, with a temporary ledger.")] = (
-        False
+    simulate: bool = flag("Use the sandbox, with a temporary ledger.")
+    fail_rate: float | None = option(
+        "Share of requests that fail (default 0.2).", "SHARE", min=0, max=1
     )
-    fail_rate: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="Share of requests that fail (default 0.2).", metavar="SHARE"
-        ),
-    ] = None
-    timeout_rate: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="Share of requests that never finish (default 0).", metavar="SHARE"
-        ),
-    ] = None
-    deadline: Annotated[
-        float | None,
-        typer.Option(
-            parser=parse_seconds,
-            help="Client timeout in simulated time (default 600 s).",
-            metavar="SECONDS",
-        ),
-    ] = None
-    luck: Annotated[
-        int | None,
-        typer.Option(min=0, help="Seed of the random draws (default 0).", metavar="NUMBER"),
-    ] = None
-    speed: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001,
-            help="Simulated seconds per real second; chosen by default.",
-            metavar="FACTOR",
-        ),
-    ] = None
+    timeout_rate: float | None = option(
+        "Share of requests that never finish (default 0).", "SHARE", min=0, max=1
+    )
+    deadline: float | None = option(
+        "Client timeout in simulated time (default 600 s).", "SECONDS", parser=parse_seconds
+    )
+    luck: int | None = option("Seed of the random draws (default 0).", "NUMBER", min=0)
+    speed: float | None = option(
+        "Simulated seconds per real second; chosen by default.", "FACTOR", min=0.001
+    )
 
     def to_setup(self, count: int | None) -> "SimulationSetup | None":
         """Return the parameters with their defaults; None without ``--simulate``.
