@@ -85,7 +85,6 @@ class Endpoint:
 
 
 def build_app(core: Core, rules: FaultRules) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Build the application for both ports of a sandbox."""
     api = _build_router(
         core, rules, [route for wire in WIRES for route in wire.ROUTES], _unknown_url
     )
@@ -100,7 +99,6 @@ def build_app(core: Core, rules: FaultRules) -> Callable[[Scope, Receive, Send],
 
 
 async def _unknown_url(core: Core, exchange: Exchange) -> Response:
-    """Answer a path that no wire has, as the service to which it seems to belong would."""
     google = exchange.path.startswith("/v1beta")
     return await (gemini.unknown_url if google else videos.unknown_url)(core, exchange)
 

@@ -41,7 +41,6 @@ class Core:
         self.clips.delete_expired(self._is_file_wanted)
 
     def set_addresses(self, port: int, files_port: int) -> None:
-        """Set the ports of 127.0.0.1 at which the server listens."""
         self.url = f"http://127.0.0.1:{port}"
         self.files_url = f"http://127.0.0.1:{files_port}"
         self.files_port = files_port
@@ -114,14 +113,12 @@ class Core:
         return state
 
     def has_file(self, task: Task) -> bool:
-        """Return whether the finished video can still be downloaded."""
         now = self.clock.now()
         if task.outcome.end != "completed" or now < task.done_at:
             return False
         return now < self.tasks.file_expires_at(task) and self.clips.is_ready(task)
 
     def describe_tasks(self) -> list[dict[str, Any]]:
-        """Return every task with its state, for `/sandbox/tasks`."""
         answered = self.tasks.answered_ids()
         return [
             {
@@ -141,12 +138,10 @@ class Core:
         ]
 
     def describe_settings(self) -> dict[str, Any]:
-        """Return all settings, for `/sandbox/settings`."""
         balance = self.account.get_balance(self.clock.now())
         return self.settings.to_json() | {"speed": self.clock.speed, "balance": balance}
 
     def new_request_id(self) -> str:
-        """Return an id for one exchange, as gateways print it in their errors."""
         # new-api prints a time stamp with random letters.
         return f"{int(self.clock.now())}{secrets.token_hex(8)}"
 

@@ -46,7 +46,6 @@ class Upload:
     data: bytes
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but the bytes, with their size and digest."""
         return {
             "name": self.name,
             "filename": self.filename,
@@ -65,7 +64,6 @@ class Connection:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client has closed it."""
         return bool(self._cycle.disconnected)
 
     async def drop(self, receive: Receive, *, reset: bool = False) -> None:
@@ -142,7 +140,6 @@ class Exchange:
 
     @property
     def is_json(self) -> bool:
-        """Whether the Content-Type is JSON."""
         return "json" in self.headers.get("content-type", "")
 
     @property
@@ -166,17 +163,14 @@ class Exchange:
 
     @property
     def task_id(self) -> str:
-        """The id of the requested task, or ""."""
         return self.task.id if self.task else self.params.get("task", "")
 
     @property
     def state_name(self) -> str:
-        """The state of that task, or ""."""
         return self.state.name if self.state else ""
 
     @property
     def seed(self) -> int:
-        """The seed of all random draws."""
         return self.core.settings.seed
 
     async def read_request(self) -> None:
@@ -185,7 +179,6 @@ class Exchange:
             await self._read_body()
 
     def set_task(self, task: Task | None) -> None:
-        """Set the requested task, and its state at this moment."""
         self.task = task
         self.state = self.core.task_state(task) if task else None
 
@@ -202,7 +195,6 @@ class Exchange:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether nobody waits for the response any more."""
         return self.connection.is_closed or self.core.shutdown.has_begun
 
     def to_log_entry(self) -> dict[str, Any]:

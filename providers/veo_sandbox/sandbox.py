@@ -79,7 +79,6 @@ class Sandbox:
 
     @property
     def key(self) -> str:
-        """The key that is accepted."""
         return self._core.key
 
     @property

@@ -82,7 +82,6 @@ class Server:
             self._thread.join(0.005)
 
     def stop(self) -> None:
-        """Finish running exchanges, close every connection, end the thread."""
         self._stopping.begin()
         self._thread.join()
         for sock in self._sockets:

@@ -15,7 +15,6 @@ class Shutdown:
         return self._event.is_set()
 
     async def wait(self) -> None:
-        """Wait until the shutdown begins."""
         # Remembered here, because the server's loop starts after this object exists.
         self._loop = asyncio.get_running_loop()
         await self._event.wait()

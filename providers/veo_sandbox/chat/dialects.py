@@ -35,16 +35,13 @@ class Dialect:
 
     @property
     def id(self) -> str:
-        """The id of a chunk."""
         return self._task.id
 
     @property
     def created(self) -> int:
-        """The time in a chunk, in seconds."""
         return int(self._task.created_at)
 
     def opening_payloads(self) -> list[str]:
-        """What is sent at once: the role, the prompt, and to wait."""
         return [
             self._make_chunk({"role": "assistant"}),
             self._make_chunk({"content": self._echo_prompt()}),
@@ -61,14 +58,12 @@ class Dialect:
         ]
 
     def ending_payloads(self, ended: EndedTasks) -> list[str]:
-        """What is sent when all tasks have ended, well or not."""
         lines = [
             self._make_chunk({"content": self._outcome_text(task, state)}) for task, state in ended
         ]
         return [*lines, self._make_chunk({}, "stop", usage=self._token_usage())]
 
     def full_response(self, ended: EndedTasks) -> str:
-        """The response without a stream; it has no progress."""
         text = self._echo_prompt() + "".join(
             self._outcome_text(task, state) for task, state in ended
         )
@@ -135,7 +130,6 @@ class English(Dialect):
     language = "english"
 
     def opening_payloads(self) -> list[str]:
-        """The line about the queue comes first."""
         role, echo, waiting = super().opening_payloads()
         return [role, echo, self._make_chunk({"content": self._words["queued"]}), waiting]
 
@@ -154,7 +148,6 @@ class Reseller(Dialect):
         return 0
 
     def opening_payloads(self) -> list[str]:
-        """One bracket too many in the middle."""
         role, *rest = super().opening_payloads()
         return [role, f"{role[:-2]}]]}}", *rest]
 
@@ -166,11 +159,9 @@ class Flow2Api(Dialect):
 
     @property
     def id(self) -> str:
-        """A new one for every chunk."""
         return f"chatcmpl-{uuid4().hex[:24]}"
 
     def opening_payloads(self) -> list[str]:
-        """Neither role nor prompt."""
         return [self._reasoning_chunk("生成进度: 0%\n")]
 
     def ending_payloads(self, ended: EndedTasks) -> list[str]:
@@ -183,7 +174,6 @@ class Flow2Api(Dialect):
         return [*lines, self._make_event([], usage=self._token_usage())]
 
     def full_response(self, ended: EndedTasks) -> str:
-        """The tag, or the reason."""
         completed = [task for task, state in ended if state.name == "completed"]
         return self._make_response(
             self._video_tags(completed) or "".join(self._failure_text(task) for task, _ in ended)

@@ -35,7 +35,6 @@ class Gateway(Profile):
     families = ("legacy",)
 
     def invalid_request(self, code: str, message: str, param: str | None = None) -> Refusal:
-        """400 with a documented code."""
         return Refusal(
             self.error_response(400, message, "invalid_request_error", code, param=param)
         )
@@ -46,7 +45,6 @@ class Gateway(Profile):
         return self.error_response(400, text, "invalid_request_error", "image_too_large")
 
     def insufficient_balance(self, balance: float) -> Response:
-        """As new-api refuses what the quota does not cover."""
         text = f"用户额度不足, 剩余额度: ${balance:.6f} (request id: {self.core.new_request_id()})"
         return self.error_response(403, text, "new_api_error", "insufficient_user_quota")
 

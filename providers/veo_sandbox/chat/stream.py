@@ -37,17 +37,14 @@ class EventStream(Response):
         self._byte_maps: list[Callable[[ByteChunks], ByteChunks]] = []
 
     def map_payloads(self, transform: Callable[[Payloads], Payloads]) -> None:
-        """Change the payloads."""
         self._payloads = transform(self._payloads)
 
     def map_frames(self, transform: Callable[[str], str]) -> None:
-        """Change the lines around each payload."""
         # Bound now: the lambda must not call itself.
         frame = self._frame
         self._frame = lambda payload: transform(frame(payload))
 
     def map_bytes(self, transform: Callable[[ByteChunks], ByteChunks]) -> None:
-        """Change how the bytes are sent."""
         self._byte_maps.append(transform)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -128,7 +128,6 @@ def _load_font(name: str, points: int) -> Font | None:
 
 
 def _choose_font(text: str, points: int) -> Font:
-    """Return the first font that lacks the fewest letters of the text."""
     letters = "".join(sorted(set(text)))
     return _load_font(_best_font(letters), points) or ImageFont.load_default(points)
 

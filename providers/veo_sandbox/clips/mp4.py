@@ -158,7 +158,6 @@ def join(first: Path, second: Path, path: Path) -> None:
 
 
 def _video_length(source: "InputContainer") -> Fraction:
-    """Return the length of the video stream in seconds."""
     video = source.streams.video[0]
     return Fraction(video.duration or 0) * Fraction(video.time_base or 1)
 
@@ -180,7 +179,6 @@ def _shift(packet: "Packet[Any]", seconds: Fraction) -> None:
 
 
 def _codec_settings(source: "InputContainer") -> list[tuple[object, ...]]:
-    """Return what must be equal for streams to be joined by copying."""
     return [
         (stream.type, stream.codec_context.name, stream.codec_context.extradata)
         for stream in source.streams

@@ -136,8 +136,6 @@ def _zoom_in(image: Planes, frames: int) -> Scene:
 
 
 def _dissolve(first: Planes, then: Scene, frames: int) -> Scene:
-    """Start on `first` and blend into another scene within some frames."""
-
     def draw(number: int) -> Planes:
         image = then(number)
         share = (number + 1) / frames
@@ -195,7 +193,6 @@ def _add_subtitle(scene: Scene, title: list[_Overlay], frames: int, *, leaves: b
 
 
 def _draw_progress(image: Planes, share: float) -> None:
-    """Draw a thin line along the bottom that grows with the time that has passed."""
     width, height = image.size
     thickness = max(height // 240, 2)
     image.y.paste(225, (0, height - thickness, round(width * share), height))
@@ -212,7 +209,6 @@ def _subtitle(spec: ClipSpec, size: tuple[int, int]) -> list[_Overlay]:
 def _overlays(
     spec: ClipSpec, size: tuple[int, int], *, top: float, height: float, points: int
 ) -> list[_Overlay]:
-    """Return the prompt, the reference images and the sandbox's mark, each as small as it is."""
     box = int(size[0] * 0.84), int(size[1] * height)
     prompt = _Overlay(
         draw_caption(spec.prompt, box, points), (int(size[0] * 0.08), int(size[1] * top))
@@ -235,7 +231,6 @@ def _mark(size: tuple[int, int]) -> _Overlay:
 
 
 def _canvas_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return the size at which a clip is drawn; the encoder scales larger clips up."""
     scale = min(1.0, _MAX_DRAWN_SIDE / max(size))
     width, height = (round(side * scale / 2) * 2 for side in size)
     return width, height

@@ -64,7 +64,6 @@ class Landscape:
         self._birds = [self._random.uniform(0, 1) for _ in range(self._random.randint(3, 6))]
 
     def draw(self, number: int) -> Planes:
-        """Draw the image of a frame, counted from 0."""
         image = self._backdrop(self._sun_position(number)).copy()
         self._paint_layer(image, self._clouds, number)
         self._paint_birds(image, number)
@@ -73,7 +72,6 @@ class Landscape:
         return image
 
     def _sun_position(self, number: int) -> tuple[int, int]:
-        """Return the left top corner of the sun's mask at a frame."""
         width, height = self._size
         x, y = self._sun_place
         centre = x * width, (y - 0.1 * number / self._frames) * height
@@ -133,7 +131,6 @@ class Landscape:
         return Layer(Mask.from_image(mask), parse_colour(shade), top, top + solid, speed)
 
     def _draw_ridge(self, wide: int, tall: int, rough: float) -> Image.Image:
-        """Draw a mask that is light below a rolling line, at double size for smooth edges."""
         waves = [(self._random.uniform(0, math.tau), 2.0**octave) for octave in range(4)]
 
         def ridge_height(x: float) -> float:
@@ -158,7 +155,6 @@ def _draw_sky(names: list[str], size: tuple[int, int]) -> Planes:
 
 
 def _draw_sun(side: int) -> Mask:
-    """Draw a disc in a wide glow."""
     glow = ImageChops.invert(Image.radial_gradient("L")).resize(
         (side, side), Image.Resampling.BICUBIC
     )

@@ -36,7 +36,6 @@ class ClipSpec:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
         return self.width, self.height
 
     @classmethod

@@ -23,23 +23,19 @@ class Planes:
 
     @classmethod
     def from_image(cls, image: Image.Image) -> Self:
-        """Convert an RGB image."""
         frame = av.VideoFrame.from_image(image.convert("RGB"))  # type: ignore[no-untyped-call]
         return cls.from_frame(frame)
 
     @classmethod
     def from_frame(cls, frame: av.VideoFrame) -> Self:
-        """Copy a decoded frame."""
         planes = frame.reformat(format="yuv420p").planes
         return cls(*(_read_plane(bytes(p), p.width, p.height, p.line_size) for p in planes[:3]))
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
         return self.y.size
 
     def to_frame(self) -> av.VideoFrame:
-        """Return the image as a frame for the encoder."""
         frame = av.VideoFrame(*self.size, format="yuv420p")
         for plane, image in zip(frame.planes, (self.y, self.u, self.v), strict=True):
             # FFmpeg pads rows, so each row is written with the plane's own length.
@@ -47,7 +43,6 @@ class Planes:
         return frame
 
     def copy(self) -> "Planes":
-        """Return a copy to paint on."""
         return Planes(self.y.copy(), self.u.copy(), self.v.copy())
 
     def blend(self, other: "Planes", share: float) -> "Planes":
@@ -64,7 +59,6 @@ class Planes:
         return Planes(full, self.u.crop(half), self.v.crop(half))
 
     def resize(self, size: tuple[int, int]) -> "Planes":
-        """Return the image at another size, or itself if it has that size."""
         if self.size == size:
             return self
         half = size[0] // 2, size[1] // 2
@@ -78,14 +72,12 @@ class Planes:
         self.v.paste(colour[2], half)
 
     def paint(self, colour: Colour, mask: "Mask", at: tuple[int, int] = (0, 0)) -> None:
-        """Paint a colour where a mask is light."""
         x, y = at
         self.y.paste(colour[0], (x, y), mask.full)
         self.u.paste(colour[1], (x // 2, y // 2), mask.half)
         self.v.paste(colour[2], (x // 2, y // 2), mask.half)
 
     def paste(self, other: "Planes", mask: "Mask", at: tuple[int, int]) -> None:
-        """Paste a smaller image where a mask is light."""
         x, y = at
         self.y.paste(other.y, (x, y), mask.full)
         self.u.paste(other.u, (x // 2, y // 2), mask.half)
@@ -101,7 +93,6 @@ class Mask:
 
     @classmethod
     def from_image(cls, full: Image.Image) -> Self:
-        """Make a mask from a grey image of even size."""
         return cls(full, full.reduce(2))
 
     def crop_columns(self, left: int, width: int) -> "Mask":

@@ -29,7 +29,6 @@ class AlteredResponse(Response, ABC):
         self._share = share
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send through `send_head` and `send_part`; close the connection after a cut."""
         self._left = 0
         self._send = send
         self._connection = Connection(send)

@@ -218,8 +218,6 @@ def _insert_payloads(response: Response, inserted: Any) -> Response:
 def _map_deltas(
     response: Response, transform: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> Response:
-    """Replace every choice's delta."""
-
     def rechosen(payload: str) -> str:
         try:
             body = json.loads(payload)

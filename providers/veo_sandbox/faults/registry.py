@@ -41,7 +41,6 @@ class Fault:
             raise ValueError(f"fault {self.name} takes no {unknown[0]!r}; it takes: {known}")
 
     def to_json(self) -> dict[str, Any]:
-        """Return its row of `GET /sandbox/faults/names`."""
         return {"fault": self.name, "doc": self.doc, "on": self.on, "params": dict(self.params)}
 
 

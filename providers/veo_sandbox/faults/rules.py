@@ -61,7 +61,6 @@ class FaultRule:
         return cls(rule_id, fault.name, **matchers, params=params)
 
     def applies_to(self, exchange: Exchange) -> bool:
-        """Return whether the request matches, and so counts for this rule."""
         return (
             not exchange.steps.isdisjoint(self.on)
             and (not self.match or self.match in exchange.prompt_text)
@@ -115,7 +114,6 @@ class FaultRules:
         self.reload()
 
     def clear_rules(self) -> None:
-        """Remove all rules and their counts."""
         with self._store.transaction():
             self._store.execute("DELETE FROM rules")
             self._store.execute("DELETE FROM counts")

@@ -26,7 +26,6 @@ _USE_CASE_TEXT = (
 
 
 def error_response(code: int, message: str, *details: dict[str, Any]) -> Response:
-    """Return an error body; `details` are left out when there are none."""
     body: dict[str, Any] = {"code": code, "message": message, "status": _STATUS[code]}
     return JSONResponse({"error": body | ({"details": details} if details else {})}, code)
 
@@ -36,7 +35,6 @@ def bad_request_error(message: str) -> Refusal:
 
 
 def unsupported_error(name: str) -> Refusal:
-    """Make the error for a member that the model does not know."""
     return bad_request_error(
         f"`{name}` isn't supported by this model. Please remove it or refer to the Gemini API "
         "documentation for supported usage."
@@ -44,7 +42,6 @@ def unsupported_error(name: str) -> Refusal:
 
 
 def use_case_error() -> Refusal:
-    """Make the error for a combination of features that no model supports."""
     return bad_request_error(_USE_CASE_TEXT)
 
 
@@ -53,7 +50,6 @@ def not_found_error() -> Refusal:
 
 
 def missing_key_error() -> Refusal:
-    """Make the error for a request without a key: 403."""
     return Refusal(error_response(403, _NO_CALLER_TEXT))
 
 
@@ -69,7 +65,6 @@ def invalid_key_error(service: str) -> Refusal:
 
 
 def unknown_url_page(path: str) -> Response:
-    """Return the HTML page for any other address."""
     # Google serves this page, not JSON, outside its APIs.
     return HTMLResponse(
         "<!DOCTYPE html>\n<html lang=en>\n  <title>Error 404 (Not Found)!!1</title>\n"

@@ -76,7 +76,6 @@ class VideoRequest:
 
     @property
     def frames(self) -> list[Upload]:
-        """The start frame and the end frame, where given."""
         return [frame for frame in (self.start, self.end) if frame]
 
 

@@ -60,7 +60,6 @@ class Profile:
     # Requests.
 
     def sells_model(self, model: Model) -> bool:
-        """Return whether a model is available here."""
         return model.family in self.families
 
     def parse_request(self, exchange: Exchange, model: Model) -> VideoRequest:
@@ -72,27 +71,22 @@ class Profile:
         raise NotImplementedError
 
     def new_id(self) -> str:
-        """Return an id for a new task."""
         return f"video_{uuid4()}"
 
     # Responses.
 
     def created_body(self, task: Task) -> dict[str, Any]:
-        """Return the body of a successful create."""
         raise NotImplementedError
 
     def poll_response(self, task: Task, state: TaskState) -> Response:
-        """Return the response to a poll."""
         if state.name == "failed":
             return self.failed_response(task)
         return JSONResponse(self.task_body(task, state))
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
-        """Return the body of a poll of a task that did not fail."""
         raise NotImplementedError
 
     def failed_response(self, task: Task) -> Response:
-        """Return the response to a poll of a failed task, in the shape of its outcome."""
         outcome = fill_failure_text(task.outcome)
         error = {"code": outcome.code, "message": outcome.message}
         # Each shape is one that services were seen to use.
@@ -116,22 +110,18 @@ class Profile:
         return None
 
     def not_ready_response(self, state: TaskState) -> Response:
-        """Return the response to `/content` of a task that is not completed."""
         text = (
             f"Task is not completed yet, current status: {_STATUS_WORDS.get(state.name, 'UNKNOWN')}"
         )
         return self.error_response(400, text, "invalid_request_error")
 
     def no_content_response(self) -> Response:
-        """Return the response to `/content` of a task that does not exist."""
         return self.error_response(404, "Task not found", "invalid_request_error")
 
     def missing_response(self) -> Response:
-        """Return the response to a poll of a task that does not exist (seen by users)."""
         return self.task_error_response(400, "task_not_exist", "task_not_exist")
 
     def unauthorized_response(self) -> Response:
-        """Return the response to a missing or wrong key."""
         text = f"无效的令牌 (request id: {self.core.new_request_id()})"
         return self.error_response(401, text, "new_api_error")
 
@@ -145,12 +135,10 @@ class Profile:
         return self.error_response(403, text, "new_api_error")
 
     def insufficient_balance(self, balance: float) -> Response:
-        """Return the response when the balance does not cover the task."""
         text = f"用户额度不足, 剩余额度: ${balance:.6f}"
         return self.task_error_response(403, "insufficient_user_quota", text)
 
     def invalid_request(self, code: str, message: str, param: str | None = None) -> Refusal:
-        """Make the error for a wrong request."""
         del param
         return Refusal(self.task_error_response(400, code, message))
 
@@ -173,11 +161,9 @@ class Profile:
 
 
 def fill_failure_text(outcome: Outcome) -> Outcome:
-    """Fill in a failure's code and message where the outcome leaves them to the wire."""
     code, message = outcome.code or "task_failed", outcome.message or INTERNAL_ERROR_TEXT
     return replace(outcome, code=code, message=message)
 
 
 def random_token(length: int) -> str:
-    """Return random letters and digits."""
     return "".join(secrets.choice(_LETTERS) for _ in range(length))

@@ -95,7 +95,6 @@ class Docs(Legacy):
         return body | ({"prompt": task.order.prompt} if state.name == "completed" else {})
 
     def content_response(self, task: Task, state: TaskState) -> Response | None:
-        """JSON with the address of the file."""
         clip = task.order.clip
         body = self.task_body(task, state) | {
             "url": f"{self.core.files_url}/flow/{task.file}.mp4",
@@ -105,12 +104,10 @@ class Docs(Legacy):
         return JSONResponse(body)
 
     def not_ready_response(self, state: TaskState) -> Response:
-        """The documented 404."""
         del state
         return self.missing_response()
 
     def missing_response(self) -> Response:
-        """A task that is missing or expired."""
         return self.error_response(
             404, "Task not found or expired", "invalid_request_error", "task_not_found"
         )
@@ -119,18 +116,15 @@ class Docs(Legacy):
         return self.missing_response()
 
     def unauthorized_response(self) -> Response:
-        """The documented 401."""
         return self.error_response(
             401, "Invalid API key", "authentication_error", "invalid_api_key"
         )
 
     def unknown_model_response(self, model: str) -> Response:
-        """The documented 404."""
         text = f"The model `{model}` does not exist"
         return self.error_response(404, text, "invalid_request_error", "model_not_found")
 
     def insufficient_balance(self, balance: float) -> Response:
-        """The documented 402."""
         text = f"Insufficient balance: ${balance:.2f} left"
         return self.error_response(402, text, "insufficient_quota", "insufficient_balance")
 

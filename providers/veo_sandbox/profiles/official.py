@@ -194,7 +194,6 @@ def _parse_json(text: str) -> Any:
 
 
 def _parse_number(text: Any) -> Any:
-    """Return a form's text as a number where it is one."""
     for kind in (int, float):
         try:
             return kind(text)

@@ -84,37 +84,31 @@ class OpenAI(Profile):
         return self.missing_response()
 
     def unauthorized_response(self) -> Response:
-        """401; the key is not repeated."""
         text = "Incorrect API key provided."
         return self.error_response(401, text, "invalid_request_error", "invalid_api_key")
 
     def unknown_model_response(self, model: str) -> Response:
-        """400, as for any invalid value."""
         text = f"Invalid value: '{model}' is no video model."
         return self.error_response(
             400, text, "invalid_request_error", "invalid_value", param="model"
         )
 
     def insufficient_balance(self, balance: float) -> Response:
-        """429: over the quota."""
         del balance
         text = "You exceeded your current quota, please check your plan and billing details."
         return self.error_response(429, text, "insufficient_quota", "insufficient_quota")
 
     def invalid_request(self, code: str, message: str, param: str | None = None) -> Refusal:
-        """400 with the parameter."""
         return Refusal(
             self.error_response(400, message, "invalid_request_error", code, param=param)
         )
 
     def task_error_response(self, status: int, code: str, message: str) -> Response:
-        """Always an `error` object."""
         return self.error_response(status, message, "invalid_request_error", code)
 
     def error_response(
         self, status: int, message: str, kind: str, code: str | None = "", **more: str | None
     ) -> Response:
-        """Always with a `param`."""
         return super().error_response(status, message, kind, code, **{"param": None, **more})
 
     def _read_images(self, exchange: Exchange) -> list[Upload]:

@@ -14,7 +14,6 @@ TaskFinder = Callable[[Core, Exchange], Task | None]
 
 
 def find_by_path(core: Core, exchange: Exchange) -> Task | None:
-    """Return the task of `/v1/videos/{task}`, or of the video `{file}`."""
     if "file" in exchange.params:
         return core.tasks.find_by_file(exchange.params["file"])
     task = core.tasks.find(exchange.params.get("task", ""))

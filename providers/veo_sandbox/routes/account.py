@@ -15,7 +15,6 @@ _QUOTA_PER_USD = 500_000
 
 
 async def list_models(core: Core, exchange: Exchange) -> Response:
-    """GET /v1/models: an OpenAI list of the models that this profile sells."""
     profile = PROFILES[core.profile](core)
     if exchange.bearer_key != core.key:
         raise Refusal(profile.unauthorized_response())

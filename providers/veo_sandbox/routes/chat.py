@@ -24,7 +24,6 @@ _CLOCK_CHECK_S = 0.05
 
 
 async def create_chat(core: Core, exchange: Exchange) -> Response:
-    """POST /v1/chat/completions: make the videos while the client waits."""
     gateway = Gateway(core)
     if exchange.bearer_key != core.key:
         raise Refusal(gateway.unauthorized_response())
@@ -50,7 +49,6 @@ async def create_chat(core: Core, exchange: Exchange) -> Response:
 async def _stream_payloads(
     core: Core, exchange: Exchange, dialect: Dialect, tasks: list[Task]
 ) -> AsyncIterator[str]:
-    """Yield the payloads of a stream, each when it is due."""
     for payload in dialect.opening_payloads():
         yield payload
     # Progress follows the slowest of the videos.
@@ -87,7 +85,6 @@ async def _wait_for_end(core: Core, exchange: Exchange, tasks: list[Task]) -> En
 
 
 def _build_orders(core: Core, exchange: Exchange, model: Model, chat: ChatRequest) -> list[Order]:
-    """Build an order for each video; the first has the id that the client gets."""
     name = f"foaicmpl-{uuid4()}"
     ids = [name] + [f"{name}-{number}" for number in range(2, chat.videos + 1)]
     return [_build_order(core, exchange, model, chat, task_id) for task_id in ids]

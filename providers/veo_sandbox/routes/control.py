@@ -19,8 +19,6 @@ Act = Callable[[Any], object]
 
 
 def build_routes(core: Core, rules: FaultRules) -> list[BaseRoute]:
-    """Build the control routes of a sandbox."""
-
     def advance(body: Any) -> None:
         core.clock.advance(_require_member(body, "advance"))
 

@@ -18,7 +18,6 @@ async def get_video(core: Core, exchange: Exchange) -> Response:
 
 
 async def not_found(core: Core, exchange: Exchange) -> Response:
-    """The response for a file that does not exist any more, or never did."""
     return _report_leak(core, exchange) or PlainTextResponse(
         "NoSuchKey", 404, media_type="application/xml"
     )

@@ -46,8 +46,6 @@ _FILE_URI = re.compile(
 
 
 class _GeminiFormat:
-    """The `response` of an operation."""
-
     filter_reason = (
         "We encountered an issue with the audio for your prompt, which means we could not create "
         "your video. You have not been charged for this attempt."
@@ -70,7 +68,6 @@ class _GeminiFormat:
 
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
-    """POST models/{model}:predictLongRunning: start a video, or the extension of one."""
     _authorize(core, exchange)
     model = _find_model(core, exchange)
     request = parse_request(_API, model, exchange)
@@ -96,13 +93,11 @@ async def poll_operation(core: Core, exchange: Exchange) -> Response:
 
 
 async def get_file(core: Core, exchange: Exchange) -> Response:
-    """GET files/{file}: the metadata of a finished video."""
     _authorize(core, exchange)
     return JSONResponse(_file_metadata(core, _find_video(core, exchange)))
 
 
 async def download_file(core: Core, exchange: Exchange) -> Response:
-    """GET files/{file}:download?alt=media: the bytes."""
     _authorize(core, exchange)
     task = _find_video(core, exchange)
     if exchange.query.get("alt") != "media":
@@ -133,7 +128,6 @@ async def unknown_url(core: Core, exchange: Exchange) -> Response:
 
 
 def find_by_operation(core: Core, exchange: Exchange) -> Task | None:
-    """Return the task of `models/{model}/operations/{operation}`, or `operations/{operation}`."""
     tail = f"operations/{exchange.params['operation']}"
     model = exchange.params.get("model")
     task = (

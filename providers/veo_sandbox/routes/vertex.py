@@ -50,8 +50,6 @@ _RESPONSE = "type.googleapis.com/cloud.ai.large_models.vision.GenerateVideoRespo
 
 
 class _VertexFormat:
-    """The `response` of an operation."""
-
     filter_reason = (
         "Veo could not generate 1 videos based on the prompt provided. You will not be charged for "
         "this request. Try rephrasing the prompt. If you think this was an error, send feedback. "
@@ -62,7 +60,6 @@ class _VertexFormat:
         self._core = core
 
     def video_response(self, task: Task) -> dict[str, Any]:
-        """One video, with its address in storage or with its bytes."""
         if uri := task.order.extra["uri"]:
             location = {"gcsUri": uri}
         else:
@@ -79,7 +76,6 @@ class _VertexFormat:
 
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
-    """POST {model}:predictLongRunning: start a video, or the extension of one."""
     _authorize(core, exchange)
     model = _find_model(exchange)
     request = parse_request(_API, model, exchange)
@@ -102,7 +98,6 @@ async def create_video(core: Core, exchange: Exchange) -> Response:
 
 
 async def poll_operation(core: Core, exchange: Exchange) -> Response:
-    """POST {model}:fetchPredictOperation {"operationName": ...}."""
     _authorize(core, exchange)
     task, state = exchange.task, exchange.state
     if task is None or state is None or state.name == "gone":
@@ -125,7 +120,6 @@ async def get_model(core: Core, exchange: Exchange) -> Response:
 
 
 async def get_object(core: Core, exchange: Exchange) -> Response:
-    """GET /storage/v1/b/{bucket}/o/{object} on the files port."""
     if exchange.google_key:
         core.leak_log.add_entry(exchange.to_log_entry())
     if exchange.bearer_key != core.key:
@@ -144,13 +138,11 @@ async def get_object(core: Core, exchange: Exchange) -> Response:
 
 
 def find_by_body(core: Core, exchange: Exchange) -> Task | None:
-    """Return the task that the body's `operationName` names."""
     task = core.tasks.find(str(exchange.fields.get("operationName", "")))
     return task if task and task.order.route == "vertex" else None
 
 
 def find_by_object(core: Core, exchange: Exchange) -> Task | None:
-    """Return the task whose video is that object."""
     return _find_stored(core, f"gs://{exchange.params['bucket']}/{exchange.params['object']}")
 
 
@@ -192,7 +184,6 @@ def _build_object_uri(request: VideoRequest, file: str) -> str:
 
 
 def _find_source(core: Core, request: VideoRequest) -> Task | None:
-    """Return the finished video that an extension names by its address or its bytes."""
     if request.video is None:
         return None
     if "gcsUri" in request.video:
@@ -214,7 +205,6 @@ def _find_stored(core: Core, uri: str) -> Task | None:
 
 
 def _find_by_bytes(core: Core, data: bytes) -> Task | None:
-    """Return the newest of this API's videos that has these bytes."""
     for task in reversed(core.tasks.list_tasks()):
         if task.order.route == "vertex" and core.has_file(task):
             path = core.clips.clip_path(task)

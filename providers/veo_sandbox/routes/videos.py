@@ -17,7 +17,6 @@ _CACHE = {"Cache-Control": "public, max-age=86400"}
 
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
-    """POST /v1/videos: accept a task, hold its price, start its clip."""
     profile = _authorize(core, exchange)
     model = _find_model(profile, exchange)
     profile = _profile_for(profile, model)
@@ -32,7 +31,6 @@ async def create_video(core: Core, exchange: Exchange) -> Response:
 
 
 async def poll_video(core: Core, exchange: Exchange) -> Response:
-    """GET /v1/videos/{task}: the state of the task."""
     profile = _authorize(core, exchange)
     if exchange.task is None or exchange.state is None or exchange.state.name == "gone":
         return profile.missing_response()
@@ -40,7 +38,6 @@ async def poll_video(core: Core, exchange: Exchange) -> Response:
 
 
 async def get_content(core: Core, exchange: Exchange) -> Response:
-    """GET /v1/videos/{task}/content: the video, or its address."""
     profile = _authorize(core, exchange)
     task, state = exchange.task, exchange.state
     if task is None or state is None or state.name == "gone":
@@ -54,7 +51,6 @@ async def get_content(core: Core, exchange: Exchange) -> Response:
 
 
 async def poll_generation(core: Core, exchange: Exchange) -> Response:
-    """GET /v1/video/generations/{task}: the compatibility poll of new-api."""
     profile = _authorize(core, exchange)
     if exchange.task is None or exchange.state is None or exchange.state.name == "gone":
         return profile.missing_response()
@@ -62,7 +58,6 @@ async def poll_generation(core: Core, exchange: Exchange) -> Response:
 
 
 async def unknown_url(core: Core, exchange: Exchange) -> Response:
-    """Any other path, as new-api responds to it."""
     text = f"Invalid URL ({exchange.method} {exchange.path})"
     return PROFILES[core.profile](core).error_response(404, text, "invalid_request_error")
 

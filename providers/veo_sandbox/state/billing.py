@@ -44,7 +44,6 @@ class Account:
         self._write_bill(task, "held", task.created_at)
 
     def settle_due(self, now: float) -> None:
-        """Charge or refund every task that is due."""
         # A cheap read first: the write lock would serialise every poll of every process.
         if not self._tasks.has_due(now):
             return

@@ -89,7 +89,6 @@ class ClipStore:
                 path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Cancel what is being rendered and wait for the workers."""
         self._stopping.set()
         self._pool.shutdown(cancel_futures=True)
 

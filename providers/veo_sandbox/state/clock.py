@@ -19,7 +19,6 @@ class ClockReading:
     speed: float
 
     def time_at(self, real: float) -> float:
-        """Return what the clock shows at a real time."""
         return self.shown + (real - self.real) * self.speed
 
 
@@ -36,7 +35,6 @@ class Clock:
         self.reload()
 
     def now(self) -> float:
-        """Return the seconds since the Unix epoch, by this clock."""
         return self._reading.time_at(self._real())
 
     @property
@@ -65,7 +63,6 @@ class Clock:
         self._change(speed=speed)
 
     def reload(self) -> None:
-        """Read what another process of this home has set."""
         self._reading = ClockReading(**self._store.get_setting("clock", None))
 
     def _change(self, *, seconds: float = 0.0, speed: float | None = None) -> None:

@@ -38,7 +38,6 @@ class Latency:
         return latency
 
     def draw_seconds(self, random: Random) -> float:
-        """Draw one service time in seconds."""
         if self.kind == "uniform":
             return random.uniform(*self.values)
         if self.kind == "lognormal":

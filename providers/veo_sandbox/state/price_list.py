@@ -51,7 +51,6 @@ class Model:
         return int(to_micros(self.usd_per_second[resolution]) * seconds)
 
     def has_price(self, resolution: str) -> bool:
-        """Return whether it has a price for a resolution."""
         prices = self.usd_per_video or self.usd_per_second
         return bool(self.usd_per_call) or resolution in prices
 

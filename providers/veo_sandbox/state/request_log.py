@@ -39,12 +39,10 @@ class LeakLog:
         self._store = store
 
     def add_entry(self, entry: dict[str, Any]) -> None:
-        """Save an entry in the home."""
         # Unlike the log, leaks are kept in the home: they are defects.
         self._store.execute("INSERT INTO leaks (body) VALUES (?)", json.dumps(entry))
 
     def list_entries(self) -> list[dict[str, Any]]:
-        """Return all entries of this home, oldest first."""
         return [
             json.loads(row[0])
             for row in self._store.fetch_rows("SELECT body FROM leaks ORDER BY n")

@@ -65,7 +65,6 @@ class Store:
             self._db.execute("COMMIT")
 
     def fetch_rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """Run a statement and return its rows."""
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
@@ -81,12 +80,10 @@ class Store:
         return int(row[0])
 
     def get_setting(self, key: str, default: Any) -> Any:
-        """Return a setting as JSON gave it."""
         rows = self.fetch_rows("SELECT value FROM settings WHERE key = ?", key)
         return json.loads(rows[0][0]) if rows else default
 
     def put_setting(self, key: str, value: Any) -> None:
-        """Save a setting, which must be JSON."""
         self.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", key, json.dumps(value))
 
     def close(self) -> None:

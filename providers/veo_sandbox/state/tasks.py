@@ -88,12 +88,10 @@ class Task:
 
     @property
     def id(self) -> str:
-        """The id given to the client."""
         return self.order.id
 
     @property
     def done_at(self) -> float:
-        """When it ends, unless it never does."""
         return self.created_at + self.service_s
 
     @property
@@ -108,12 +106,10 @@ class Task:
 
     @property
     def expires_at(self) -> float:
-        """When it can no longer be polled."""
         return self.created_at + self.order.retention_s
 
     @property
     def file_expires_at(self) -> float:
-        """When its file is deleted, unless another task refers to it before."""
         return self.done_at + self.order.retention_s
 
 
@@ -190,14 +186,12 @@ class TaskTable:
             return None
 
     def find_by_file(self, file: str) -> Task | None:
-        """Return the task whose video has that file id."""
         try:
             return self._load_by_file(file)
         except LookupError:
             return None
 
     def find_by_suffix(self, suffix: str) -> Task | None:
-        """Return the newest task whose id ends with `tail`."""
         # SQLite has no index for suffixes; a scan is cheap for the few clients that omit the model.
         sql = "SELECT id FROM tasks WHERE substr(id, -length(?)) = ? ORDER BY seq DESC LIMIT 1"
         rows = self._store.fetch_rows(sql, suffix, suffix)
@@ -213,7 +207,6 @@ class TaskTable:
         return max([task.file_expires_at, *(float(at) + task.order.retention_s for (at,) in rows)])
 
     def list_tasks(self) -> list[Task]:
-        """Return all tasks in the order of their numbers."""
         return [
             _from_json(row[0])
             for row in self._store.fetch_rows("SELECT facts FROM tasks ORDER BY seq")
@@ -223,25 +216,20 @@ class TaskTable:
         return int(self._store.fetch_rows("SELECT count(*) FROM tasks")[0][0])
 
     def has_due(self, now: float) -> bool:
-        """Return whether a task's money is due and not yet settled."""
         sql = "SELECT 1 FROM tasks WHERE settled = 0 AND due_at <= ? LIMIT 1"
         return bool(self._store.fetch_rows(sql, now))
 
     def list_due(self, now: float) -> list[Task]:
-        """Return tasks whose money is due and not yet settled."""
         sql = "SELECT facts FROM tasks WHERE settled = 0 AND due_at <= ? ORDER BY due_at, seq"
         return [_from_json(row[0]) for row in self._store.fetch_rows(sql, now)]
 
     def mark_settled(self, task: Task) -> None:
-        """Record that its money is settled."""
         self._store.execute("UPDATE tasks SET settled = 1 WHERE seq = ?", task.seq)
 
     def mark_answered(self, task_id: str, now: float) -> None:
-        """Record that its create response was sent."""
         self._store.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", task_id, now)
 
     def answered_ids(self) -> set[str]:
-        """Return the ids of tasks whose create response was sent."""
         return {row[0] for row in self._store.fetch_rows("SELECT task FROM answers")}
 
     def _load_task(self, column: Literal["id", "file"], value: str) -> Task:
