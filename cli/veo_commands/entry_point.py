@@ -8,13 +8,13 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, NoReturn
 
+from veo.errors import OutputError, UsageError, VeoError
 from veo_commands import exit_codes
 from veo_commands.output import OutputOptions, out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from veo.errors import VeoError
 
 # These end a command as Ctrl-C does: jobs stay resumable. Windows has no SIGHUP.
 _STOP_SIGNALS = ("SIGTERM", "SIGHUP")
@@ -62,8 +62,6 @@ def run(args: list[str]) -> int:
 
 def report_failure(error: Exception) -> int:
     """Print an error that is not the error of a job, and return its exit code."""
-    from veo.errors import VeoError
-
     known = error if isinstance(error, VeoError) else _convert_error(error)
     if out.options.debug:
         import traceback
@@ -77,8 +75,6 @@ def report_failure(error: Exception) -> int:
 
 def _convert_error(error: Exception) -> VeoError:
     """Return an error of another library as one of ours."""
-    from veo.errors import OutputError, UsageError, VeoError
-
     if hasattr(error, "format_message"):  # Typer cannot parse the arguments
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "veo"

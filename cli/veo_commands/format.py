@@ -6,14 +6,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from veo.image import Image
+from veo.money import Quote, format_amount, to_usd
+from veo.request import REQUEST_FIELDS, Request
+from veo.update import RemoteVideo
 from veo_commands.output import shorten_line
 
 if TYPE_CHECKING:
     from veo.ledger.record import Record
     from veo.model import Model, Price
-    from veo.money import Quote
     from veo.planning.plan import Plan
-    from veo.request import Request
 
 STATE_STYLES = {"done": "green", "failed": "red", "expired": "red", "unknown": "yellow"}
 _MAX_VALUE_CHARS = 200
@@ -52,23 +54,17 @@ def format_bytes(count: int) -> str:
 
 def format_usd(micros: int) -> str:
     """Return millionths of a USD as ``$0.15``."""
-    from veo.money import format_amount, to_usd
-
     amount = to_usd(abs(micros))  # the sign goes before the currency: -$0.15
     return f"{'-' if micros < 0 else ''}{format_amount(amount)}"
 
 
 def to_dollars(micros: int) -> float:
     """Convert millionths of a USD into USD, as a number for JSON."""
-    from veo.money import to_usd
-
     return float(to_usd(micros))
 
 
 def describe_quote(quote: Quote) -> str:
     """Return ``$0.15 on success`` or ``$1.20 on acceptance (8 s at $0.15)``."""
-    from veo.money import format_amount
-
     when = "on success" if quote.charged == "on_success" else "on acceptance"
     units = f" ({quote.quantity} s at {format_amount(quote.unit)})" if quote.per == "second" else ""
     return f"{format_amount(quote.amount)} {when}{units}"
@@ -76,8 +72,6 @@ def describe_quote(quote: Quote) -> str:
 
 def format_price(row: Price) -> str:
     """Return a price as ``$0.15/video`` or ``$0.10-$0.30/s``."""
-    from veo.money import format_amount
-
     # The price may depend on the resolution or the duration: then a range is shown.
     amounts = sorted(row.usd.values()) if isinstance(row.usd, dict) else [row.usd]
     limits = dict.fromkeys(format_amount(amount) for amount in (amounts[0], amounts[-1]))
@@ -131,8 +125,6 @@ def shorten_path(output: str) -> str:
 
 def request_fields(request: Request, model: Model | None = None) -> list[tuple[str, str]]:
     """Return the fields of a request as labels and texts, with the defaults of its model."""
-    from veo.request import REQUEST_FIELDS
-
     rows = []
     for name, row in REQUEST_FIELDS.items():
         value = getattr(request, name)
@@ -147,8 +139,6 @@ def request_fields(request: Request, model: Model | None = None) -> list[tuple[s
 
 
 def _format_value(value: Any) -> str:
-    from veo.image import Image
-    from veo.update import RemoteVideo
 
     if isinstance(value, Image):
         return shorten_path(value.source)

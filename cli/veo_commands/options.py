@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 import typer
 
+from veo.errors import UsageError
 from veo.request import OPTIONS, Request
 from veo_commands.completion import complete_models, complete_providers
 
@@ -91,8 +92,6 @@ def check_dependent_options(group: Any, switch: str) -> None:
     Raises:
         UsageError: One is used without it.
     """
-    from veo.errors import UsageError
-
     if getattr(group, switch):
         return
     for field in fields(group):

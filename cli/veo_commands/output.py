@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 
+from veo.errors import VeoError
+from veo.problems import Problem
 from veo_commands import exit_codes
 from veo_commands.remedies import advice_lines, describe_problem, error_lines, veo_command
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from veo.errors import VeoError
-    from veo.problems import Problem
 
 # The messages of these errors are the provider's own and may be in any language, so an English
 # phrase goes before them.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from veo.errors import VeoError
-    from veo.problems import Problem, Remedy
+from veo.errors import InvalidRequestError, VeoError
+from veo.problems import Problem, Remedy
 
 # Per kind of remedy: the command, and what it does.
 _COMMANDS = {
@@ -48,8 +45,6 @@ def veo_command(*words: str, sandbox: bool) -> str:
 
 def error_lines(error: VeoError) -> list[str]:
     """Return an error's message as lines; problems of a request name options, not fields."""
-    from veo.errors import InvalidRequestError
-
     if isinstance(error, InvalidRequestError):
         return list(map(describe_problem, error.problems))
     return error.message.splitlines() or [type(error).__name__]

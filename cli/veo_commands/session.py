@@ -6,6 +6,8 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
+from veo.errors import ConfigError
+from veo.paths import ledger_dir
 from veo_commands.output import out
 
 if TYPE_CHECKING:
@@ -48,7 +50,6 @@ def open_ledger(config_options: ConfigOptions) -> Iterator[tuple[Config, Ledger]
         ConfigError, LedgerError: The configuration or the ledger cannot be used.
     """
     from veo.ledger import Ledger
-    from veo.paths import ledger_dir
 
     config = load_config(config_options).config
     with closing(Ledger(ledger_dir(sandbox=config_options.sandbox))) as ledger:
@@ -71,7 +72,6 @@ def open_client(
         ConfigError, LedgerError: The configuration or the ledger cannot be used.
     """
     from veo.client import Client
-    from veo.paths import ledger_dir
 
     config = load_config(config_options, *overrides).config
     home = ledger_dir(sandbox=config_options.sandbox)
@@ -95,7 +95,6 @@ def start_sandbox(config: Config, home: Path) -> Iterator[Endpoint]:
         ConfigError: The sandbox cannot start with this configuration.
     """
     from veo.client import Endpoint
-    from veo.errors import ConfigError
     from veo.key import Key
     from veo_sandbox import Sandbox
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from veo.errors import InvalidBatchError
+from veo.paths import to_absolute
 from veo.request import OPTIONS
 from veo_commands.commands.generate import check_detachable
 from veo_commands.options import (
@@ -57,8 +59,6 @@ def batch(
     other option of a request under its long name. Options of a request on the command line apply
     to the items that do not set them. Videos that exist already cost nothing.
     """
-    from veo.errors import InvalidBatchError
-
     options = vars(batch_options) | {"provider": request.provider, "force": submit.force}
     options["defaults"] = _item_defaults(request)
     with open_client(config, request, submit) as client:
@@ -94,7 +94,6 @@ def _run_batch(client: "Client", batch: "Batch", *, detach: bool) -> int:
 
 def _item_defaults(request: RequestOptions) -> dict[str, Any]:
     """Return the options of a request as keys of an item, image paths made absolute."""
-    from veo.paths import to_absolute
 
     def resolve_image(source: str) -> str:
         # The batch looks up relative paths beside its file; these are relative to this folder.

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from veo.errors import UsageError
+from veo.money import format_amount
+from veo.request import Request
 from veo_commands import exit_codes
 from veo_commands.commands.simulate import SimulationOptions, simulate
 from veo_commands.format import describe_outcome, describe_plan, shorten_path
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from veo.compare.result import ComparisonResult
     from veo.compare.run import Candidate
     from veo.job import Job
-    from veo.request import Request
 
 _DEFAULT_PROMPT = "A lion walks through tall grass"
 
@@ -71,8 +73,6 @@ def compare(
     config: ConfigOptions,
 ) -> int:
     """Send one request to several providers, and compare the results."""
-    from veo.errors import UsageError
-
     if request_options.provider:
         raise UsageError("--provider cannot be used: --on names the providers to compare")
     if options.report:
@@ -122,8 +122,6 @@ def _read_prompt(prompt: str | None) -> str:
     Raises:
         UsageError: There is no prompt.
     """
-    from veo.errors import UsageError
-
     if prompt is None:
         raise UsageError("PROMPT is missing", hint="It is optional only with --simulate.")
     return sys.stdin.read().strip() if prompt == "-" else prompt
@@ -131,8 +129,6 @@ def _read_prompt(prompt: str | None) -> str:
 
 def _announce(candidates: "Sequence[Candidate]", count: int) -> None:
     """Print the plan of each candidate, and the maximum cost of all requests."""
-    from veo.money import format_amount
-
     for candidate in candidates:
         times = f"{count} x " if count > 1 else ""
         out.info(f"{candidate.name}: {times}{describe_plan(candidate.plan)}", dim=True)
@@ -149,8 +145,6 @@ def _confirm_payment() -> None:
         UsageError: stdin is not a terminal, or the user declined.
         KeyboardInterrupt: The user pressed Ctrl-C.
     """
-    from veo.errors import UsageError
-
     if not sys.stdin.isatty():
         raise UsageError(
             "this costs money, and stdin is not a terminal to confirm it on",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from veo.errors import OutputError
 from veo_commands.options import ConfigOptions, flag
 from veo_commands.output import out
 from veo_commands.session import load_config
@@ -66,8 +67,6 @@ def _print_paths(options: ConfigOptions) -> None:
 
 def _write_template(file: Path, *, force: bool) -> None:
     from importlib import resources
-
-    from veo.errors import OutputError
 
     text = resources.files("veo_commands").joinpath("template.toml").read_text("utf-8")
     try:

@@ -8,6 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from veo.errors import UsageError
+from veo.money import format_amount, to_usd
 from veo_commands import exit_codes
 from veo_commands.commands.reconcile import ReconcileOptions, reconcile_charges
 from veo_commands.format import format_usd, shorten_path, to_dollars
@@ -81,14 +83,11 @@ def cost(
 
 def _check_unused(**options: object) -> None:
     """Check that options which do not apply to a reconciliation are not used."""
-    from veo.errors import UsageError
-
     if used := [name for name, value in options.items() if value]:
         raise UsageError(f"--{used[0]} cannot be used with --reconcile")
 
 
 def _parse_dimensions(names: Sequence[str] | None) -> list[Dimension]:
-    from veo.errors import UsageError
     from veo.ledger.spending import DIMENSIONS
 
     selected = dict.fromkeys(names or _DEFAULT_DIMENSIONS)
@@ -134,8 +133,6 @@ def _spending_json(spending: Spending) -> dict[str, Any]:
 def _print_csv(dimensions: Sequence[str], groups: Groups) -> None:
     import csv
 
-    from veo.money import to_usd
-
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow([*dimensions, "jobs", "videos", *(f"{name}_usd" for name in _AMOUNTS)])
     for key, spending in groups.items():
@@ -177,7 +174,6 @@ def _explain_doubt(total: Spending) -> list[str]:
 
 
 def _spending_cells(spending: Spending) -> list[Any]:
-    from veo.money import format_amount
 
     per_video = spending.per_video
     return [

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from veo.errors import LedgerError, OutputError, SetupError, UsageError, VeoError
+from veo.paths import ledger_dir, to_absolute
 from veo_commands import exit_codes
 from veo_commands.commands.providers import find_key_variable
 from veo_commands.options import ConfigOptions, flag
@@ -22,7 +24,6 @@ from veo_commands.session import load_config, open_client, start_sandbox
 if TYPE_CHECKING:
     from veo.client import Client
     from veo.config import Config
-    from veo.errors import VeoError
 
 Status = Literal["ok", "warn", "fail", "off"]
 _COLORS = {"ok": "green", "warn": "yellow", "fail": "red", "off": "bright_black"}
@@ -82,7 +83,6 @@ def _run_checks(options: ConfigOptions, *, ping: bool) -> Iterator[Check]:
 
 
 def _try_check(name: str, check: Callable[[], str]) -> Check:
-    from veo.errors import VeoError
 
     try:
         return Check(name, "ok", check())
@@ -109,9 +109,7 @@ def _check_files(options: ConfigOptions) -> str:
 
 
 def _check_ledger(options: ConfigOptions) -> str:
-    from veo.errors import LedgerError
     from veo.ledger import Ledger
-    from veo.paths import ledger_dir
 
     home = ledger_dir(sandbox=options.sandbox)
     Ledger(home).close()  # makes the folder, and applies migrations
@@ -122,8 +120,6 @@ def _check_ledger(options: ConfigOptions) -> str:
 
 
 def _check_output_dir(folder: Path) -> str:
-    from veo.errors import OutputError
-    from veo.paths import to_absolute
 
     path = to_absolute(folder)
     # The folder is made when it is needed, inside the closest one that exists.
@@ -165,7 +161,6 @@ def _check_providers(client: Client, *, ping: bool) -> Iterator[Check]:
 
 
 def _check_provider(client: Client, name: str) -> Check:
-    from veo.errors import VeoError
 
     is_default = name == client.config.provider
     try:
@@ -198,8 +193,6 @@ def _ping_provider(client: Client, name: str) -> Check:
 
 def _check_model(client: Client) -> Iterator[Check]:
     """Check that the default provider accepts a plain request."""
-    from veo.errors import SetupError, UsageError
-
     try:
         plan = client.plan("a lion")  # any prompt: a plan sends nothing
     except (UsageError, SetupError) as error:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from veo.errors import UsageError
+from veo.money import format_amount
 from veo_commands import exit_codes
 from veo_commands.commands.plan_output import announce_plan, print_plan_result
 from veo_commands.completion import complete_jobs
@@ -102,7 +104,6 @@ def _continuation_hint(record: Record, remaining: int, output: Path | None) -> s
 
 
 def _check_single_step(times: int) -> None:
-    from veo.errors import UsageError
 
     if times > 1:
         raise UsageError(
@@ -126,8 +127,6 @@ def _print_extension(extension: Extension) -> int:
 
 def _summarize(extension: Extension) -> str:
     """Return a text like ``8.0 s become 22.0 s in 2 steps, $1.40 in total``."""
-    from veo.money import format_amount
-
     before, after = extension.source.seconds, extension.total_seconds
     growth = f"{before:.1f} s become {after:.1f} s" if before and after else "the video grows"
     steps = "1 step" if extension.times == 1 else f"{extension.times} steps"

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from veo.errors import UsageError
 from veo_commands.commands.plan_output import announce_plan, print_plan
 from veo_commands.options import (
     ConfigOptions,
@@ -48,7 +49,6 @@ def check_detachable(providers: Iterable[str]) -> None:
     Raises:
         UsageError: A provider makes the video during the request itself.
     """
-    from veo.errors import UsageError
     from veo.provider import installed_providers
 
     detachable = [name for name, each in installed_providers().items() if each.facts.tasks]

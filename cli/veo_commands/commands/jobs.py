@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from veo.errors import UsageError
 from veo_commands.completion import complete_states
 from veo_commands.format import (
     STATE_STYLES,
@@ -50,7 +51,6 @@ def jobs(
 
 
 def _parse_states(names: Sequence[str] | None) -> list[State] | None:
-    from veo.errors import UsageError
     from veo.ledger import State
 
     unknown = sorted(set(names or ()) - {*State})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from veo.money import CLIP_S, clip_price
 from veo_commands.format import format_price
 from veo_commands.options import ConfigOptions, flag, provider_option
 from veo_commands.output import out
@@ -103,8 +104,6 @@ def _rank(body: dict[str, Any]) -> tuple[bool, float, str, str]:
 
 def _price_json(model: Model) -> dict[str, Any]:
     """Return the price of a model as JSON, in USD."""
-    from veo.money import CLIP_S, clip_price
-
     price, clip = model.price, clip_price(model)
     return {
         "provider": model.provider,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from veo.request import Request
 from veo_commands import exit_codes
 from veo_commands.format import describe_plan, describe_quote, request_fields
 from veo_commands.output import out
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from veo.planning.plan import Plan
-    from veo.request import Request
 
 
 def announce_plan(plan: Plan) -> None:

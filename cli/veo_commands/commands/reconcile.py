@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from veo.errors import UsageError
 from veo_commands import exit_codes
 from veo_commands.format import describe_outcome, format_usd, to_dollars
 from veo_commands.options import check_dependent_options, flag, option, parse_seconds
@@ -86,7 +87,6 @@ def _read_assumptions(
     Raises:
         UsageError: A statement contradicts the list, the ledger, or another statement.
     """
-    from veo.errors import UsageError
     from veo.reconcile.result import DAY_S, Assumptions
 
     tasks = dict(_parse_task(client, text) for text in options.task or ())
@@ -113,8 +113,6 @@ def _read_assumptions(
 
 def _parse_task(client: "Client", text: str) -> tuple[str, str]:
     """Return the job id and the task id of ``JOB=TASK``."""
-    from veo.errors import UsageError
-
     name, _, task = text.partition("=")
     if not name.strip() or not task.strip():
         raise UsageError(f"--task {text!r}: write JOB=TASK")
@@ -128,7 +126,6 @@ def _find_unsettled(client: "Client", name: str, *, with_earlier: bool = False) 
         UsageError: Both are known.
         UnknownJobError: There is no such job.
     """
-    from veo.errors import UsageError
     from veo.ledger import State
 
     record = client.ledger.find_job(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from veo.errors import UnknownOutcomeError, UsageError, VeoError
 from veo_commands.completion import complete_jobs
 from veo_commands.format import describe_outcome
 from veo_commands.options import ConfigOptions, WaitOptions, argument, flag, option
@@ -83,7 +84,6 @@ def _can_resume(record: Record, *, resubmit: bool) -> bool:
 
 def _print_record(record: Record) -> int:
     """Print a job that does not continue, and return its exit code."""
-    from veo.errors import VeoError
     from veo.files.sidecar import job_to_json
 
     body = record.error_json()
@@ -100,8 +100,6 @@ def _describe_busy(record: Record) -> str:
 
 def _print_unknown(records: Sequence[Record]) -> None:
     """Print jobs of unknown outcome, and what the user can do about them."""
-    from veo.errors import UnknownOutcomeError
-
     for record in records:
         out.info(describe_outcome(record), fg="yellow")
     if records:
@@ -110,7 +108,6 @@ def _print_unknown(records: Sequence[Record]) -> None:
 
 
 def _check_options(names: Sequence[str], *, resubmit: bool, task_id: str | None) -> None:
-    from veo.errors import UsageError
 
     if resubmit and not names:
         raise UsageError(

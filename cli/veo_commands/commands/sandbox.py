@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from veo.errors import UsageError
+from veo.paths import ledger_dir
 from veo_commands.options import option
 
 
@@ -30,8 +32,6 @@ def sandbox(
     balance: float | None = option("Balance of the account, USD.", "USD", min=0),
 ) -> None:
     """Run a local server that imitates the providers, until Ctrl-C."""
-    from veo.errors import UsageError
-    from veo.paths import ledger_dir
     from veo_sandbox import serve
 
     options = {

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from veo.errors import VeoError
 from veo_commands.completion import complete_jobs
 from veo_commands.format import (
     describe_charge,
@@ -72,7 +73,6 @@ def _event_json(event: Event) -> dict[str, Any]:
 
 
 def _job_rows(record: Record) -> list[tuple[str, str]]:
-    from veo.errors import VeoError
     from veo.ledger.statement import describe_price
 
     quote, error = record.parse_quote(), record.error_json()

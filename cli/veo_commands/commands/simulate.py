@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from veo.errors import UsageError
+from veo.money import to_usd
+from veo.request import Request
 from veo_commands.options import check_dependent_options, flag, option, parse_seconds
 from veo_commands.output import out
 
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from veo.config import Config
     from veo.job import Job
     from veo.model import Facts
-    from veo.request import Request
     from veo_sandbox import Sandbox
 
 # Real seconds that a generation should take. Much faster, and the real time of polls and downloads
@@ -60,8 +62,6 @@ class SimulationOptions:
         Raises:
             UsageError: The options contradict each other.
         """
-        from veo.errors import UsageError
-
         check_dependent_options(self, "simulate")
         if not self.simulate:
             return None
@@ -217,7 +217,6 @@ def sum_charges(charges: Sequence[dict[str, Any]]) -> int:
 def _summarize(setup: SimulationSetup, runs: dict[str, CandidateRun]) -> "Simulation":
     from veo.compare.cost_model import measure_cost
     from veo.compare.result import Simulation, pricing_terms
-    from veo.money import to_usd
 
     measured = {}
     for name, run in runs.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from veo.errors import InvalidBatchError
+from veo.money import format_amount
 from veo_commands import exit_codes
 from veo_commands.format import (
     STATE_STYLES,
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from veo.batch.batch import Batch
     from veo.batch.entry import Entry
     from veo.batch.match import Action
-    from veo.errors import InvalidBatchError
 
 _MAX_ROWS = 40  # a longer table scrolls the summary out of sight
 _MAX_MESSAGE_CHARS = 300
@@ -68,8 +69,6 @@ def announce_batch(batch: Batch) -> None:
 
 def print_plan(batch: Batch) -> int:
     """Print the action for each item and the price of all (``--dry-run``)."""
-    from veo.errors import InvalidBatchError
-
     _print_warnings(batch)
     if out.options.json:
         for entry, action in batch.planned_actions:
@@ -257,7 +256,6 @@ def _entry_row(entry: Entry) -> list[Any]:
 
 
 def _plan_row(entry: Entry, action: Action) -> list[Any]:
-    from veo.money import format_amount
 
     job = entry.new_job
     return [

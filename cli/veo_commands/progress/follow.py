@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from veo.errors import VeoError
 from veo_commands import exit_codes
 from veo_commands.format import describe_outcome
 from veo_commands.output import out
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from veo.client import Client
-    from veo.errors import VeoError
     from veo.job import Job
     from veo.ledger.record import Record
 
