@@ -14,12 +14,12 @@ from veo.errors import (
     UsageError,
     WithdrawnError,
 )
-from veo.ledger import State
+from veo.ledger import NewJob, Record, State
 from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
 from veo.money import to_micros
 from veo.problems import ItemLocation, ItemProblem
-from veo.request import Request
+from veo.request import Request, RequestOptions
 from veo.runtime.providers import Endpoint
 from veo.session import Session
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from veo.batch.batch import Batch
     from veo.batch.load import Source
     from veo.job import Job
-    from veo.ledger import NewJob, Record
-    from veo.request import RequestOptions
 
 __all__ = ["Client", "Endpoint"]
 

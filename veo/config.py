@@ -184,18 +184,14 @@ def _merge_layer(
                 hint='Set api_key_env = "NAME" to the name of an environment variable instead.',
             )
         if not isinstance(value, dict):
-            _forget_origins(origins, f"{name}.")  # a value replaces a whole table
+            for inner in [inner for inner in origins if inner.startswith(f"{name}.")]:
+                del origins[inner]  # a value replaces a whole table
             into[key], origins[name] = value, origin
             continue
         if not isinstance(into.get(key), dict):
             origins.pop(name, None)  # a table replaces a value
             into[key] = {}
         _merge_layer(into[key], value, origins, origin, f"{name}.")
-
-
-def _forget_origins(origins: dict[str, str], prefix: str) -> None:
-    for name in [name for name in origins if name.startswith(prefix)]:
-        del origins[name]
 
 
 def _to_config_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:

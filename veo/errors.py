@@ -27,6 +27,7 @@ where that is unknown). The number beside a branch is the exit code of the comma
 
 from __future__ import annotations
 
+import copyreg
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -89,7 +90,7 @@ class VeoError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Restored from its attributes, because some classes take more than a message.
-        return _restore, (type(self), self.args, vars(self))
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
     def to_item_problems(self, location: ItemLocation, key: str = "") -> list[ItemProblem]:
         """Return the error as problems of an item of a batch, under the given key of the item."""
@@ -129,13 +130,6 @@ class VeoError(Exception):
             request_id=body.get("request_id"),
         )
         return error
-
-
-def _restore(cls: type[VeoError], args: tuple[Any, ...], facts: dict[str, Any]) -> VeoError:
-    error = cls.__new__(cls)
-    error.args = args
-    vars(error).update(facts)
-    return error
 
 
 class UsageError(VeoError):

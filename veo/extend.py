@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from veo.errors import InvalidRequestError, UnknownJobError, UsageError
 from veo.files import mp4, sidecar
 from veo.files import output as download
-from veo.ledger import lineage
+from veo.ledger import Ledger, Record, lineage
 from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
 from veo.money import to_micros
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from veo.job import Job
-    from veo.ledger import Ledger, Record
     from veo.model import Model
     from veo.planning.plan import Plan
     from veo.request import Request

@@ -36,6 +36,10 @@ def format_amount(amount: Decimal) -> str:
     return f"${cents if cents == amount else amount:f}"
 
 
+def format_micros(amount: int) -> str:
+    return format_amount(to_usd(amount))
+
+
 @dataclass(frozen=True, slots=True)
 class Quote:
     """The price of one request, and the price row that it came from.

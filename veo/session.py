@@ -6,15 +6,15 @@ import time
 from typing import TYPE_CHECKING, Self, Unpack
 
 from veo.config import Config, read_config
-from veo.engine.context import StepContext
+from veo.engine.context import ProviderHandle, StepContext
 from veo.files.images import ImageStore
 from veo.files.output import prepare_output
-from veo.ledger import Ledger, NewJob, budget
+from veo.ledger import Cap, Ledger, NewJob, budget
 from veo.ledger.reserve import make_job_id
 from veo.money import to_micros
 from veo.paths import ledger_folder, to_absolute
 from veo.planning import plan as planning
-from veo.request import Request
+from veo.request import Request, RequestOptions
 from veo.runtime.providers import Endpoint, ProviderRegistry
 from veo.runtime.runner import JobRunner
 
@@ -23,12 +23,9 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
-    from veo.engine.context import ProviderHandle
     from veo.job import Job
-    from veo.ledger import Cap
     from veo.model import Facts, Model
     from veo.planning.plan import Plan
-    from veo.request import RequestOptions
 
 
 class Session:

@@ -5,22 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from veo.batch.entry import SKIPPED
+from veo.batch.entry import SKIPPED, Entry
 from veo.batch.match import Action, choose_action, paying_actions
-from veo.errors import GoneError, LeaseLostError, UnknownOutcomeError
+from veo.errors import GoneError, LeaseLostError, UnknownOutcomeError, VeoError
 from veo.files.output import prepare_folder
-from veo.ledger import State, budget
+from veo.ledger import Record, State, budget
 from veo.money import to_micros
 from veo.problems import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from veo.batch.entry import Entry
     from veo.batch.in_flight import InFlight, WaitingQueue
     from veo.batch.options import BatchContext
-    from veo.errors import VeoError
-    from veo.ledger import Record
 
 
 class EntryActions:

@@ -11,7 +11,7 @@ from veo.batch.in_flight import InFlight, WaitingQueue
 from veo.batch.match import Action, choose_action
 from veo.engine.context import still_running_error
 from veo.errors import BudgetError, LeaseLostError, SetupError, VeoError, WithdrawnError
-from veo.ledger import LIVE, State
+from veo.ledger import LIVE, PlanResult, Record, State
 from veo.money import to_micros
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from veo.batch.options import BatchContext
     from veo.batch.validate import ValidationResult
     from veo.job import Job
-    from veo.ledger import PlanResult, Record
 
 
 class Batch:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from veo.errors import StillRunningError
+from veo.errors import StillRunningError, VeoError
 from veo.files import sidecar
 from veo.ledger.reserve import make_job_id
 
 if TYPE_CHECKING:
-    from veo.errors import VeoError
     from veo.job import Job
     from veo.ledger import NewJob, Record
     from veo.problems import ItemLocation

@@ -6,16 +6,14 @@ from collections import Counter, deque
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from veo.errors import WithdrawnError
-from veo.ledger import State
+from veo.errors import VeoError, WithdrawnError
+from veo.ledger import Record, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from veo.batch.entry import Entry
-    from veo.errors import VeoError
     from veo.job import Job
-    from veo.ledger import Record
     from veo.session import Session
 
 # PlanResult jobs hold money and a row of the ledger. Planning all of a large batch at once would

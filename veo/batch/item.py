@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from veo.batch.input import describe_value
+from veo.batch.input import RawItem, describe_value
 from veo.errors import ImageError
 from veo.image import Image
 from veo.model import find_similar
@@ -24,8 +24,6 @@ from veo.request import OPTIONS, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    from veo.batch.input import RawItem
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from veo.batch.batch import Batch
 from veo.batch.input import RawItem, parse_items
@@ -15,14 +15,12 @@ from veo.batch.options import BatchContext, BatchOptions
 from veo.batch.validate import validate_items
 from veo.errors import InvalidBatchError, UsageError
 from veo.paths import to_absolute
-from veo.problems import ItemLocation, Remedy
+from veo.problems import ItemLocation, ItemProblem, Remedy
 from veo.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any
 
-    from veo.problems import ItemProblem
     from veo.session import Session
 
     Source = Path | str | bytes | Iterable[Item | Request | Mapping[str, Any]]

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veo.files.output import hash_file
-from veo.ledger import LIVE, State
+from veo.ledger import LIVE, Record, State
 
 if TYPE_CHECKING:
     from veo.batch.options import BatchOptions
-    from veo.ledger import Record
 
 
 class Action(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from veo.ledger import budget
+from veo.ledger import Cap, budget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.errors import BudgetError
-    from veo.ledger import Cap
     from veo.session import Session
 
 

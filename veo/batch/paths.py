@@ -38,7 +38,9 @@ class OutputPaths:
         parents = [_path_key(parent) for parent in path.parents[:depth]]  # up to the folder itself
         for key in [*files, *parents]:
             if key in self._taken:
-                raise OutputError(f"{name} collides with {_describe_owner(self._taken[key])}")
+                owner = self._taken[key]
+                text = f"the output of {owner}" if owner else RESULT_FILE
+                raise OutputError(f"{name} collides with {text}")
         if files[0] in self._folders:
             raise OutputError(f"{name} is a folder of other outputs")
         self._taken.update(dict.fromkeys(files, location))
@@ -84,7 +86,3 @@ class OutputPaths:
 def _path_key(path: Path) -> str:
     # Two spellings of one file are one key on systems that ignore case.
     return os.path.normcase(path)
-
-
-def _describe_owner(location: ItemLocation | None) -> str:
-    return f"the output of {location}" if location else RESULT_FILE

@@ -11,7 +11,7 @@ from veo.batch.entry import Entry
 from veo.batch.match import is_own_file
 from veo.batch.paths import OutputPaths
 from veo.errors import ImageError, OutputError, SetupError, VeoError
-from veo.ledger import NewJob, State
+from veo.ledger import NewJob, Record, State
 from veo.paths import to_absolute
 from veo.problems import ItemProblem, Remedy
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from veo.batch.item import Item
     from veo.batch.options import BatchContext
     from veo.image import Image
-    from veo.ledger import Record
     from veo.money import Quote
     from veo.planning.plan import Plan
 

@@ -26,6 +26,11 @@ class PricingTerms:
     spread: float  # sigma of the logarithm of the generation time, which is log-normal
     has_tasks: bool = True  # whether a late video can be fetched later by its task id
 
+    @property
+    def log_time(self) -> NormalDist:
+        """The distribution of the logarithm of the generation time."""
+        return NormalDist(math.log(self.median_s), self.spread)
+
     def success_share(self, loss_rate: float, deadline: float | None = None) -> float:
         """Return the share of requests that produce a video.
 
@@ -35,10 +40,7 @@ class PricingTerms:
         return (1 - loss_rate) * in_time
 
     def completed_share(self, seconds: float) -> float:
-        if seconds <= 0:
-            return 0.0
-        z = (math.log(seconds) - math.log(self.median_s)) / self.spread
-        return 0.5 * math.erfc(-z / math.sqrt(2))
+        return self.log_time.cdf(math.log(seconds)) if seconds > 0 else 0.0
 
     def cost_per_video(self, loss_rate: float, deadline: float | None = None) -> float:
         """Return the expected USD per finished video; infinite if no request produces one."""
@@ -130,11 +132,7 @@ def find_break_even(on_accept: PricingTerms, on_success: PricingTerms, rate: flo
         pays_on_success=on_success.name,
         loss_rate=max(0.0, 1 - ratio),
         price=on_accept.cost_per_video(rate),
-        deadline=_completion_time(on_accept, share)
+        deadline=math.exp(on_accept.log_time.inv_cdf(share))
         if 0 < share < 1 and not on_accept.has_tasks
         else None,
     )
-
-
-def _completion_time(terms: PricingTerms, share: float) -> float:
-    return math.exp(math.log(terms.median_s) + terms.spread * NormalDist().inv_cdf(share))

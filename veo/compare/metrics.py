@@ -12,14 +12,13 @@ from sqlalchemy import func, select
 from veo.ledger.record import ENDED, State
 from veo.ledger.rows import split_chunks
 from veo.ledger.schema import events
-from veo.money import to_usd
+from veo.money import Quote, to_usd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from veo.compare.media import MediaInfo
     from veo.ledger import Ledger, Record
-    from veo.money import Quote
 
 # The milestones whose times are compared, in the order in which a job passes them.
 STEPS = ("accepted", "generated", "on_disk")

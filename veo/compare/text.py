@@ -6,13 +6,14 @@ import math
 from typing import TYPE_CHECKING
 
 from veo.compare.metrics import STEPS, ProviderMetrics
-from veo.money import format_amount, to_usd
+from veo.money import format_amount, format_micros
 
 if TYPE_CHECKING:
     from veo.compare.cost_model import BreakEven, MeasuredCost
     from veo.compare.result import ComparisonResult
 
 Row = tuple[str, list[str]]
+_CHARGED = {"on_success": "on success", "on_accept": "on acceptance"}
 
 # From this ratio on a factor ("4.2 times as much") reads better than a percentage.
 MIN_RATIO_AS_FACTOR = 3
@@ -20,15 +21,16 @@ MIN_RATIO_AS_FACTOR = 3
 
 def metric_rows(result: ComparisonResult) -> list[Row]:
     columns = list(result.metrics.values())
+    quotes = [metrics.quote for metrics in columns]
     rows: list[Row] = [
         ("model", [m.model for m in columns]),
-        ("price", [_format_price(m) for m in columns]),
+        ("price", [f"{format_amount(q.amount)} {_CHARGED[q.charged]}" for q in quotes]),
         ("made / failed / open", [f"{m.made} / {m.failed} / {m.open}" for m in columns]),
-        ("charged for videos", [_format_micros(m.charged_for_made) for m in columns]),
-        ("charged for failed jobs", [_format_micros(m.charged_for_failed) for m in columns]),
-        ("charged for open jobs", [_format_micros(m.charged_for_open) for m in columns]),
-        ("reserved, not charged", [_format_micros(m.held) for m in columns]),
-        ("possibly charged", [_format_micros(m.unknown) for m in columns]),
+        ("charged for videos", [format_micros(m.charged_for_made) for m in columns]),
+        ("charged for failed jobs", [format_micros(m.charged_for_failed) for m in columns]),
+        ("charged for open jobs", [format_micros(m.charged_for_open) for m in columns]),
+        ("reserved, not charged", [format_micros(m.held) for m in columns]),
+        ("possibly charged", [format_micros(m.unknown) for m in columns]),
         ("cost per video", [format_usd(m.per_video) for m in columns]),
     ]
     if result.simulation:
@@ -38,7 +40,7 @@ def metric_rows(result: ComparisonResult) -> list[Row]:
         rows.append((f"time to {step.replace('_', ' ')}, median / p95", times))
     return [
         *rows,
-        ("polls", [_format_polls(m) for m in columns]),
+        ("polls", [f"{m.polls} ({m.polls / m.requests:.1f} per job)" for m in columns]),
         ("bytes", [f"{m.bytes / 1e6:.2f} MB" for m in columns]),
         ("retries of refused requests", [str(m.retries) for m in columns]),
         ("video, as measured", [m.summarize_media("video_summary") for m in columns]),
@@ -125,7 +127,7 @@ def _simulation_rows(result: ComparisonResult) -> list[Row]:
     return [
         ("expected cost per video", [format_usd(measured[name].expected) for name in measured]),
         ("95 % interval", [_format_interval(cost) for cost in measured.values()]),
-        ("charges listed by the sandbox", [_format_micros(billed[name]) for name in measured]),
+        ("charges listed by the sandbox", [format_micros(billed[name]) for name in measured]),
     ]
 
 
@@ -138,11 +140,11 @@ def _format_interval(cost: MeasuredCost) -> str:
 def _describe_difference(name: str, metrics: ProviderMetrics, least: float) -> str:
     cost = metrics.per_video
     if cost is None:
-        return f"{name} made no video and charged {_format_micros(metrics.charged)}."
+        return f"{name} made no video and charged {format_micros(metrics.charged)}."
     if math.isclose(cost, least):
         return f"{name} costs the same."
     lost = metrics.charged_for_failed + metrics.charged_for_open
-    extra = f"; {_format_micros(lost)} of it was charged for videos never received" if lost else ""
+    extra = f"; {format_micros(lost)} of it was charged for videos never received" if lost else ""
     ratio = cost / least if least else math.inf
     if ratio < MIN_RATIO_AS_FACTOR:
         difference = f"{ratio - 1:.0%} more"
@@ -151,19 +153,6 @@ def _describe_difference(name: str, metrics: ProviderMetrics, least: float) -> s
     return f"{name} costs {format_usd(cost)}, {difference}{extra}."
 
 
-def _format_price(metrics: ProviderMetrics) -> str:
-    when = "on success" if metrics.quote.charged == "on_success" else "on acceptance"
-    return f"{format_amount(metrics.quote.amount)} {when}"
-
-
-def _format_micros(amount: int) -> str:
-    return format_amount(to_usd(amount))
-
-
 def _format_times(metrics: ProviderMetrics, step: str) -> str:
     spread = metrics.time_spread(step)
     return f"{spread.median:.1f} s / {spread.p95:.1f} s" if spread else "-"
-
-
-def _format_polls(metrics: ProviderMetrics) -> str:
-    return f"{metrics.polls} ({metrics.polls / metrics.requests:.1f} per job)"

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from veo.errors import BudgetError
 from veo.ledger.schema import jobs
-from veo.money import format_amount, to_micros, to_usd
+from veo.money import format_micros, to_micros
 from veo.problems import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
-
-    from sqlalchemy import Connection
 
     from veo.config import Config
 
@@ -71,9 +69,9 @@ def count_spent(connection: Connection, cap: Cap) -> int:
 def over_cap_error(cap: Cap, spent: int, amount: int) -> BudgetError:
     """Return the error for an amount that exceeds a cap, with the cap that would be needed."""
     return BudgetError(
-        f"{_format_micros(amount)} does not fit under {cap.name} of {_format_micros(cap.limit)}: "
-        f"{_format_micros(spent)} is spent or reserved already",
-        hint=f"{cap.name} would have to be at least {_format_micros(spent + amount)}.",
+        f"{format_micros(amount)} does not fit under {cap.name} of {format_micros(cap.limit)}: "
+        f"{format_micros(spent)} is spent or reserved already",
+        hint=f"{cap.name} would have to be at least {format_micros(spent + amount)}.",
         remedies=[Remedy("raise_max_cost")] if cap.name == MAX_COST else (),
     )
 
@@ -89,7 +87,3 @@ def caps_error(spent: Mapping[Cap, int], amount: int) -> BudgetError | None:
         hint=" ".join(str(error.hint) for error in errors),
         remedies=[remedy for error in errors for remedy in error.remedies],
     )
-
-
-def _format_micros(amount: int) -> str:
-    return format_amount(to_usd(amount))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import Connection, Dialect, Insert, Update, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from veo.errors import LedgerError
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Connection, Dialect, Insert, Update
 
 BUSY_TIMEOUT_S = 30
 # Negative sizes are KiB. Every thread that reads has a connection: with SQLite's default of 2 MB

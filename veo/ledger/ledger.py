@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select, update
 
-from veo.errors import UnknownJobError
+from veo.errors import UnknownJobError, VeoError
 from veo.ledger import reserve as planning
 from veo.ledger import rows
-from veo.ledger.budget import count_spent
+from veo.ledger.budget import Cap, count_spent
 from veo.ledger.database import Database
 from veo.ledger.record import LIVE, Event, Record, State
 from veo.ledger.schema import events, jobs
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
-    from veo.errors import VeoError
-    from veo.ledger.budget import Cap
     from veo.ledger.reserve import NewJob, PlanResult
     from veo.update import RemoteVideo
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from veo.ledger import rows
 from veo.ledger.schema import jobs
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
-
     from veo.ledger.ledger import Ledger
     from veo.ledger.record import Record
     from veo.update import RemoteVideo

@@ -11,15 +11,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, inspect, select
+from sqlalchemy import Connection, insert, inspect, select
 
 from veo.errors import LedgerError
 from veo.ledger import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from sqlalchemy import Connection
 
 
 def m001_initial(connection: Connection) -> None:

@@ -11,23 +11,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from veo.errors import LeaseLostError
 from veo.ledger import rows
-from veo.ledger.budget import count_spent
+from veo.ledger.budget import Cap, count_spent
 from veo.ledger.record import LIVE, Record, State
 from veo.ledger.schema import events, jobs
-from veo.money import to_micros
+from veo.money import Quote, to_micros
 from veo.paths import alternative_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection
-
-    from veo.ledger.budget import Cap
-    from veo.money import Quote
     from veo.request import Request
 
 # Without letters and digits that are easily mistaken for each other: i, l, o, u, 0, 1.

@@ -8,7 +8,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import Connection, Select, Update, bindparam, insert, update
 
 from veo.errors import LeaseLostError
 from veo.ledger.database import execute_prepared
@@ -18,7 +18,6 @@ from veo.ledger.schema import events, jobs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sqlalchemy import Connection, Select, Update
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from functools import lru_cache
 from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from sqlalchemy import BigInteger, case, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, case, cast, func, select
 
-from veo.ledger import rows
+from veo.ledger import Ledger, Record, rows
 from veo.ledger.record import ENDED, LIVE, State, split_reservation
 from veo.ledger.schema import events, jobs
 from veo.money import to_usd
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from decimal import Decimal
 
-    from sqlalchemy import ColumnElement, Row, Select
-
-    from veo.ledger import Ledger, Record
 
 Dimension = Literal["day", "provider", "model", "batch", "outcome"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)

@@ -6,13 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from veo.problems import Problem
-from veo.request import FEATURES, MODEL_VALUES, REQUEST_FIELDS, is_given
+from veo.request import FEATURES, MODEL_VALUES, REQUEST_FIELDS, Request, is_given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from veo.model import Model, Rule
-    from veo.request import Request
 
 _CHARS_PER_TOKEN = 4  # of English text, as Google's documentation estimates
 _MAX_OFFERS = 4

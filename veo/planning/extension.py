@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from veo.ledger.record import State
+from veo.ledger.record import Record, State
 from veo.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from veo.ledger.record import Record
     from veo.model import Model
     from veo.request import Request
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal
 
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
-from veo.model import find_similar
+from veo.model import Model, find_similar
 from veo.money import Quote, quote
 from veo.planning.check import check_request, find_errors
 from veo.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import date
 
-    from veo.model import Model
     from veo.request import Request
 
 _SLUG_WORDS = 6

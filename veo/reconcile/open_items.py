@@ -121,11 +121,13 @@ def resolve_open_items(
     claims = [
         _Claim(record, amount_in_doubt(record), is_earlier_send=False)
         for record in records
-        if _is_open(record) and record.id not in resolved
+        if (amount_in_doubt(record) or record.state is State.UNKNOWN) and record.id not in resolved
     ]
     claims += [_Claim(r, r.doubtful, is_earlier_send=True) for r in records if r.doubtful]
     charges = list(unmatched.values())
-    evidence = _Evidence(rules, charges, matched, _count_claims(claims, charges, rules))
+    found = (rules.find_candidates(claim.record, claim.amount, charges) for claim in claims)
+    counts = Counter(charge.task for candidates in found for charge in candidates)
+    evidence = _Evidence(rules, charges, matched, counts)
     in_groups = _resolve_groups(claims, evidence)
     resolved = {item.record.id for item in in_groups}
     result.open_items += in_groups
@@ -161,16 +163,3 @@ def _resolve_groups(claims: Sequence[_Claim], evidence: _Evidence) -> list[OpenI
             pairs = zip(jobs, charges.values(), strict=True)
             items += [OpenItem(job, amount, "paid", why, charge) for job, charge in pairs]
     return items
-
-
-def _is_open(record: Record) -> bool:
-    return record.state is State.UNKNOWN or amount_in_doubt(record) > 0
-
-
-def _count_claims(
-    claims: Sequence[_Claim], charges: Sequence[ProviderCharge], rules: EvidenceRules
-) -> dict[str, int]:
-    counts = Counter[str]()
-    for record, amount, _ in claims:
-        counts.update(each.task for each in rules.find_candidates(record, amount, charges))
-    return counts

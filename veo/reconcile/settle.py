@@ -6,14 +6,13 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from veo.errors import GenerationError, LeaseLostError, RefusedError
+from veo.errors import GenerationError, LeaseLostError, RefusedError, VeoError
 from veo.ledger.record import State
-from veo.money import format_amount, to_usd
+from veo.money import format_micros, to_usd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from veo.errors import VeoError
     from veo.ledger import Ledger, Record
     from veo.reconcile.result import Match, OpenItem
 
@@ -96,7 +95,7 @@ def _settled_error(paid: int) -> VeoError:
 def _settled_event(item: OpenItem, source: str) -> dict[str, Any]:
     charge, subject = item.charge, "an earlier send" if item.is_earlier_send else "it"
     task = f", task {charge.task}" if charge else ""
-    amount = f" {format_amount(to_usd(charge.amount))}" if charge and charge.amount else ""
+    amount = f" {format_micros(charge.amount)}" if charge and charge.amount else ""
     data = {"list": source, "verdict": item.verdict, "why": item.why}
     if charge:
         data |= {"task": charge.task, "listed": str(to_usd(charge.amount))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from veo.ledger.spending import Dimension, JobFilter, Spending, group_spending, sum_spending
-from veo.money import format_amount, to_usd
+from veo.money import format_micros, to_usd
 from veo.report import html, plots
 
 if TYPE_CHECKING:
@@ -39,23 +39,23 @@ def render_page(ledger: Ledger, scope: JobFilter) -> str:
 def _summary_values(whole: Spending) -> list[tuple[str, str]]:
     each = whole.per_video
     return [
-        ("charged", _format_micros(whole.charged)),
-        ("of that, without a video", _format_micros(whole.for_nothing)),
+        ("charged", format_micros(whole.charged)),
+        ("of that, without a video", format_micros(whole.for_nothing)),
         ("videos", str(whole.videos)),
         ("per finished video", f"${each:.3f}" if each is not None else "-"),
-        ("reserved for jobs in progress", _format_micros(whole.held)),
-        ("possibly charged in addition", _format_micros(whole.in_doubt)),
+        ("reserved for jobs in progress", format_micros(whole.held)),
+        ("possibly charged in addition", format_micros(whole.in_doubt)),
     ]
 
 
 def _render_remarks(whole: Spending) -> list[str]:
     remarks = []
     if whole.uncertain:
-        amount = _format_micros(whole.uncertain)
+        amount = format_micros(whole.uncertain)
         text = f"{amount} of this is not certain: the provider's documents contradict each other."
         remarks.append(html.render_text(text, "soft"))
     if whole.in_doubt:
-        text = f"At most, the providers have charged {_format_micros(whole.most)}."
+        text = f"At most, the providers have charged {format_micros(whole.most)}."
         remarks.append(html.render_text(text, "soft"))
     return remarks
 
@@ -104,13 +104,9 @@ def _format_row(account: Spending) -> list[str]:
     return [
         str(account.jobs),
         str(account.videos),
-        _format_micros(account.charged),
-        _format_micros(account.for_nothing),
-        _format_micros(account.held),
-        _format_micros(account.in_doubt),
+        format_micros(account.charged),
+        format_micros(account.for_nothing),
+        format_micros(account.held),
+        format_micros(account.in_doubt),
         f"${each:.3f}" if each is not None else "-",
     ]
-
-
-def _format_micros(amount: int) -> str:
-    return format_amount(to_usd(amount))

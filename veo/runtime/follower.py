@@ -7,15 +7,13 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from veo.engine.context import still_running_error
+from veo.engine.context import ActiveJob, still_running_error
 from veo.errors import UnknownOutcomeError, VeoError
-from veo.ledger import LIVE, State
+from veo.ledger import LIVE, Ledger, Record, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from veo.engine.context import ActiveJob
-    from veo.ledger import Ledger, Record
 
 INTERVAL_S = 0.5
 _log = logging.getLogger(__name__)

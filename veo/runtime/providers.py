@@ -6,9 +6,9 @@ import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit
 
-from veo.config import ProviderConfig, find_key, merge_models
+from veo.config import Config, ProviderConfig, find_key, merge_models
 from veo.engine.context import ProviderHandle
 from veo.engine.rate_limit import RateLimiter
 from veo.errors import ConfigError
@@ -17,7 +17,6 @@ from veo.provider import Connection, ProviderClass, find_provider, installed_pro
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from veo.config import Config
     from veo.key import Key
     from veo.model import Facts, Model
 
@@ -93,7 +92,7 @@ class ProviderRegistry:
         base_url = settings.base_url or facts.base_url
         endpoint = self._endpoint() if callable(self._endpoint) else self._endpoint
         key = endpoint.key if endpoint else find_key(facts, settings)
-        url = _replace_origin(base_url, endpoint.url) if endpoint else base_url
+        url = urljoin(endpoint.url, urlsplit(base_url).path) if endpoint else base_url
         # An option may lead to credentials of another kind; a sandbox must not see any of them.
         options = endpoint.options if endpoint else settings.model_extra or {}
         provider = cls(Connection(url, key, self.models(name), options))
@@ -114,8 +113,3 @@ def _check_options(name: str, settings: ProviderConfig, facts: Facts) -> None:
             f"providers.{name}.{unknown[0]}: no such setting",
             hint=f"Valid settings: {known}.",
         )
-
-
-def _replace_origin(url: str, origin: str) -> str:
-    parts, new = urlsplit(url), urlsplit(origin)
-    return urlunsplit((new.scheme, new.netloc, parts.path, "", ""))

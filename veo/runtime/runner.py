@@ -10,14 +10,12 @@ from veo.engine.context import ActiveJob, StepContext
 from veo.engine.dispatcher import Engine
 from veo.errors import VeoError
 from veo.job import Job
-from veo.ledger import IN_FLIGHT, State
+from veo.ledger import IN_FLIGHT, Record, State
 from veo.ledger.heartbeat import WorkerLease, find_dead_workers
 from veo.runtime.follower import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from veo.ledger import Record
 
 
 class JobRunner:

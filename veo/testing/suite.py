@@ -36,7 +36,7 @@ from veo.testing.sample_requests import (
     build_request,
     build_shape_requests,
 )
-from veo.testing.service import run_or_skip, trigger_trouble
+from veo.testing.service import Service, Trouble, run_or_skip, trigger_trouble
 from veo.update import Stage, Update
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
     from veo.job import Job, Video
     from veo.model import Facts, Model
-    from veo.testing.service import Service, Trouble
 
 JOB_TIMEOUT_S = 60.0
 
