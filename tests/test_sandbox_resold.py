@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import requests
-from sandbox_api import DAY, Api, Start, finished, picture
+from sandbox_api import DAY, Api, StartSandbox, make_image, wait_finished
 
 from veo_sandbox import Sandbox
 
@@ -25,7 +25,7 @@ def make_form(sandbox: Sandbox, model: str, **frames: bytes) -> requests.Respons
     return Api(sandbox).post(files={**fields, **parts})
 
 
-def test_a_task_from_queued_to_the_file(sandbox: Start) -> None:
+def test_a_task_from_queued_to_the_file(sandbox: StartSandbox) -> None:
     """The address appears with the completion; it needs no key and lasts seven days."""
     box = sandbox(latency=100)
     api = Api(box)
@@ -34,7 +34,7 @@ def test_a_task_from_queued_to_the_file(sandbox: Start) -> None:
     box.advance(50)
     running = api.get(f"/v1/videos/{task}").json()
     box.advance(50)
-    done = finished(api, task)
+    done = wait_finished(api, task)
     box.advance(6.9 * DAY)
     file = requests.get(done["video_url"], timeout=10)
     content = api.get(f"/v1/videos/{task}/content")
@@ -60,27 +60,27 @@ def test_a_task_from_queued_to_the_file(sandbox: Start) -> None:
         ({"resolution": "1080p", "seconds": "10"}, "1920x1080", 0.45),
         ({"size": "1080x1920"}, "1080x1920", 0.45),
         ({"reasoning_effort": "high"}, "1280x720", 0.30),
-        ({"reference_images": [data_uri(picture())] * 6}, "1280x720", 0.30),
-        ({"image": data_uri(picture())}, "1280x720", 0.30),
+        ({"reference_images": [data_uri(make_image())] * 6}, "1280x720", 0.30),
+        ({"image": data_uri(make_image())}, "1280x720", 0.30),
     ],
 )
 def test_the_price_depends_on_the_resolution_only(
-    sandbox: Start, fields: dict[str, Any], size: str, usd: float
+    sandbox: StartSandbox, fields: dict[str, Any], size: str, usd: float
 ) -> None:
     """Neither the length nor the images change it."""
     box = sandbox(clip="tiny", latency=0)
-    task = Api(box).text(OMNI, **fields)
-    finished(Api(box), task)
+    task = Api(box).create_from_text(OMNI, **fields)
+    wait_finished(Api(box), task)
 
     assert box.tasks()[0]["request"]["size"] == size
     assert [(bill["state"], bill["amount"]) for bill in box.bills()] == [("charged", usd)]
 
 
-def test_the_price_is_held_and_a_failure_refunded(sandbox: Start) -> None:
+def test_the_price_is_held_and_a_failure_refunded(sandbox: StartSandbox) -> None:
     """The balance has the money back in full."""
     box = sandbox(balance=1, latency=100, clip="tiny")
     box.fault("failed")
-    Api(box).text(OMNI)
+    Api(box).create_from_text(OMNI)
     held = box.balance()
     box.advance(100)
 
@@ -90,19 +90,22 @@ def test_the_price_is_held_and_a_failure_refunded(sandbox: Start) -> None:
 
 
 @pytest.mark.parametrize(("name", "usd"), [(MUSE, 0.30), ("muse-video-20s", 0.55)])
-def test_muse_has_a_price_per_name(sandbox: Start, name: str, usd: float) -> None:
+def test_muse_has_a_price_per_name(sandbox: StartSandbox, name: str, usd: float) -> None:
     """The longer ones have a length of their own."""
     box = sandbox(clip="tiny", latency=0)
-    finished(Api(box), Api(box).text(name))
+    wait_finished(Api(box), Api(box).create_from_text(name))
 
     assert [bill["amount"] for bill in box.bills()] == [usd]
 
 
 @pytest.mark.parametrize(
     "frames",
-    [{"input_reference": picture()}, {"input_reference": picture(), "last_frame": picture()}],
+    [
+        {"input_reference": make_image()},
+        {"input_reference": make_image(), "last_frame": make_image()},
+    ],
 )
-def test_muse_takes_frames_as_file_parts(sandbox: Start, frames: dict[str, bytes]) -> None:
+def test_muse_takes_frames_as_file_parts(sandbox: StartSandbox, frames: dict[str, bytes]) -> None:
     """The start frame, and the end frame with it."""
     box = sandbox(clip="tiny")
     assert make_form(box, MUSE, **frames).status_code == 200
@@ -118,25 +121,25 @@ def test_muse_takes_frames_as_file_parts(sandbox: Start, frames: dict[str, bytes
         (OMNI, {"aspect_ratio": "1:1"}, "aspect_ratio '1:1'"),
         (OMNI, {"size": "720x720"}, "size '720x720'"),
         (OMNI, {"size": "1280x720", "resolution": "1080p"}, "supported: 1920x1080"),
-        (OMNI, {"reference_images": [data_uri(picture())] * 7}, "at most 6"),
+        (OMNI, {"reference_images": [data_uri(make_image())] * 7}, "at most 6"),
         (OMNI, {"reference_images": ["https://a.example/b.png"]}, "must be a data URI"),
         (OMNI, {"reference_images": {"a": 1}}, "must be a list"),
-        (OMNI, {"last_frame": data_uri(picture())}, "one image"),
+        (OMNI, {"last_frame": data_uri(make_image())}, "one image"),
         (
             OMNI,
-            {"image": data_uri(picture()), "reference_images": [data_uri(picture())]},
+            {"image": data_uri(make_image()), "reference_images": [data_uri(make_image())]},
             "cannot be combined",
         ),
         (OMNI, {"negativePrompt": "rain"}, "unknown field negativePrompt"),
         (OMNI, {"prompt": ""}, "prompt is required"),
         (MUSE, {"seconds": "6"}, "seconds '6'"),
         (MUSE, {"resolution": "1080p"}, "resolution '1080p'"),
-        (MUSE, {"reference_images": [data_uri(picture())]}, "at most 0"),
+        (MUSE, {"reference_images": [data_uri(make_image())]}, "at most 0"),
         ("muse-video-20s", {"seconds": "8"}, "seconds '8'"),
     ],
 )
 def test_a_wrong_field_is_refused(
-    sandbox: Start, model: str, fields: dict[str, Any], says: str
+    sandbox: StartSandbox, model: str, fields: dict[str, Any], says: str
 ) -> None:
     """400 before anything is charged."""
     box = sandbox(clip="tiny")
@@ -148,7 +151,7 @@ def test_a_wrong_field_is_refused(
 
 
 @pytest.mark.parametrize("profile", ["capture-2025-11", "docs", "resold"])
-def test_every_profile_of_the_gateway_sells_them(sandbox: Start, profile: str) -> None:
+def test_every_profile_of_the_gateway_sells_them(sandbox: StartSandbox, profile: str) -> None:
     """The list of models has them, too."""
     api = Api(sandbox(profile=profile, clip="tiny"))
     names = [row["id"] for row in api.get("/v1/models").json()["data"]]
