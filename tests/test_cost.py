@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from cli_runner import Veo
 from html_checks import check_page
+from ledger_rows import find_untraced
 
 import veo_sandbox
 from veo.ledger import Ledger
-from veo.ledger.spending import JobFilter, find_untraced, group_spending, sum_spending
+from veo.ledger.spending import JobFilter, group_spending, sum_spending
 from veo.paths import ledger_folder
 
 pytest_plugins = ("veo_fixtures",)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from cli_runner import Veo
 from crash_client import Mortals
+from ledger_rows import find_untraced
 
 import veo_sandbox
 from veo.ledger import Ledger, State
-from veo.ledger.spending import find_untraced, group_spending
+from veo.ledger.spending import group_spending
 from veo.paths import ledger_folder
 
 pytest_plugins = ("veo_fixtures",)

@@ -9,12 +9,12 @@ import pytest
 from cli_runner import Veo
 from hypothesis import given
 from hypothesis import strategies as st
+from ledger_rows import find_untraced
 
 import veo_sandbox
 from veo.errors import UsageError
 from veo.files.mp4 import find_defect
 from veo.ledger import Ledger, Record, State
-from veo.ledger.spending import find_untraced
 from veo.paths import ledger_folder
 from veo.reconcile.charges import ChargeList, ProviderCharge, parse_charges
 from veo.reconcile.match import reconcile

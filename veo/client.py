@@ -86,15 +86,9 @@ class Client(Session):
     ) -> list[Job]:
         """Plan many jobs, reserve the money of all or none, and begin to work on them.
 
-        Every call makes new jobs. ``batch`` recognises videos that already exist.
-
-        Args:
-            requests: Requests or prompts.
-            provider: As for ``submit``.
-            force: As for ``submit``.
-            timeout: As for ``submit``.
-            outputs: One file for each request; named after prompt and job by default.
-            max_cost: The most that all jobs together may cost, USD.
+        Every call makes new jobs. ``batch`` recognises videos that already exist. The arguments are
+        those of ``submit``, with one of ``outputs`` for each request; ``max_cost`` limits the cost
+        of all jobs together, USD.
 
         Raises:
             InvalidBatchError: Requests are not valid; the error lists every problem.
@@ -115,11 +109,6 @@ class Client(Session):
         run: str,
         force: bool,
     ) -> list[NewJob]:
-        """Prepare a job for each pair of request and output.
-
-        Raises:
-            InvalidBatchError: Some cannot be prepared; the error lists every problem.
-        """
         new: list[NewJob] = []
         problems: list[ItemProblem] = []
         outputs: dict[str, ItemLocation] = {}
@@ -171,16 +160,10 @@ class Client(Session):
     ) -> Iterator[Job]:
         """Continue a video: one job per step, sent as soon as the step before has its video.
 
-        Args:
-            video: The job that made it, or the file.
-            request: The request for what comes next, or its prompt.
-            times: The number of steps.
-            output: The file of the last step, which holds the whole video; see
-                ``veo.extend.run_steps``.
-            max_cost: The most that all steps together may cost, USD.
-            force: As for ``submit``.
-            timeout: As for ``submit``.
-            **options: As for ``submit``.
+        The video is named by its job or its file, and ``request`` says what comes next. ``output``
+        is the file of the last step, which holds the whole video; see ``veo.extend.run_steps``.
+        ``max_cost`` limits the cost of all steps together, USD. The other arguments are those of
+        ``submit``.
 
         Raises:
             UnknownJobError: No job of this ledger made the video.
@@ -225,12 +208,7 @@ class Client(Session):
         return self.runner.work_on([*resubmitted, *self.runner.take_leases(live)], timeout)
 
     def _resubmit_job(self, record: Record) -> Record:
-        """Plan a job of unknown outcome again, which may pay a second time.
-
-        Raises:
-            BudgetError: A limit would be exceeded.
-            LeaseLostError: Another process has decided about the job.
-        """
+        """Plan a job of unknown outcome again, which may pay a second time."""
         planned = self.ledger.plan_resubmit(record, self.list_caps(record.run), self.runner.worker)
         if planned.stopped_by:
             amount = to_micros(record.parse_quote().amount)

@@ -68,10 +68,10 @@ class Video:
 class Job:
     """A handle on one job, as this process knows it. Safe to use from any thread."""
 
-    __slots__ = ("_callbacks", "_finished", "_finished_event", "_watchers", "_work")
+    __slots__ = ("_callbacks", "_finished", "_finished_event", "_watchers", "work")
 
     def __init__(self, work: ActiveJob) -> None:
-        self._work = work
+        self.work = work  # what this process knows about the job beyond its record
         self._finished = False
         # An event takes a kilobyte, so it is made only for a caller that waits.
         self._finished_event: threading.Event | None = None
@@ -82,33 +82,28 @@ class Job:
     @property
     def id(self) -> str:
         """The id of the job in the ledger."""
-        return self._work.record.id
+        return self.work.record.id
 
     @property
     def record(self) -> Record:
         """The ledger's record, as this process last read or wrote it."""
-        return self._work.record
-
-    @property
-    def work(self) -> ActiveJob:
-        """What this process knows about the job beyond its record."""
-        return self._work
+        return self.work.record
 
     @property
     def state(self) -> State:
-        return self._work.record.state
+        return self.work.record.state
 
     @property
     def status(self) -> Status:
-        work = self._work
+        work = self.work
         return Status(work.record.state, work.progress, work.message, work.received, work.total)
 
     @property
     def error(self) -> VeoError | None:
         """The reason why there is no video; None while there may still be one."""
-        if self._work.error:
-            return self._work.error
-        failure = self._work.record.error_json()
+        if self.work.error:
+            return self.work.error
+        failure = self.work.record.error_json()
         return VeoError.from_json(failure) if failure else None
 
     def done(self) -> bool:

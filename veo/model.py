@@ -41,21 +41,14 @@ class FrozenFacts(BaseModel):
 
 
 class Price(FrozenFacts):
-    """What one video costs.
+    """What one video costs."""
 
-    Attributes:
-        usd: USD per ``per``; a table if the price depends on the request.
-        per: ``video``, which is also written ``call``, or ``second`` of finished video.
-        by: What the keys of a table are: ``resolution``, or ``duration`` in seconds.
-        charged: ``on_success``: when the video is made. ``on_accept``: with the HTTP 200 response
-            to the request, even if the video fails later.
-        as_of: The date on which the price was read.
-        source: Where it was read.
-    """
-
-    usd: Usd | dict[str, Usd]
+    usd: Usd | dict[str, Usd]  # per ``per``; a table if the price depends on the request
+    # one video, or a second of it
     per: Annotated[Literal["call", "second"], BeforeValidator(_unify_unit)]
+    # the keys of a table; durations in seconds
     by: Literal["resolution", "duration"] = "resolution"
+    # when the video is made, or with the HTTP 200, even if the video fails later
     charged: Literal["on_success", "on_accept"]
     as_of: date
     source: str

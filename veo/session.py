@@ -103,13 +103,8 @@ class Session:
     ) -> NewJob:
         """Prepare a plan for the ledger: connect its provider, store its images, check its output.
 
-        Args:
-            plan: What ``plan`` returned.
-            provider: The provider's name.
-            run: The run that the job belongs to; limits such as ``max_cost`` count by run.
-            job: The id of the job; a new one by default.
-            output: The file; named after prompt and job in the configured folder by default.
-            force: Replace an existing file.
+        Limits such as ``max_cost`` count by ``run``. A file that is not given is named after prompt
+        and job in the configured folder.
 
         Raises:
             OutputError: The file exists or cannot be written.
@@ -142,11 +137,8 @@ class Session:
     ) -> list[Job]:
         """Reserve the money of jobs, of all or none, and begin to work on them.
 
-        Args:
-            new: What ``prepare_job`` returned; the jobs may belong to several providers.
-            run: The run of the jobs; ``max_cost`` limits the sum of a run.
-            max_cost: Limit in USD; the configured one by default.
-            timeout: Seconds after which ``Job.result`` stops waiting; the configured ones if None.
+        The jobs may belong to several providers. ``max_cost``, USD, limits the sum of the run, and
+        ``timeout`` is in seconds; both have configured defaults.
 
         Raises:
             BudgetError: A limit would be exceeded. Nothing was sent or reserved.

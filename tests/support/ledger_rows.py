@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import func, select
+
 from veo.ledger import NewJob, State
+from veo.ledger.schema import events, jobs
 from veo.money import quote
 from veo.request import Request
 from veo.update import RemoteVideo
@@ -45,3 +48,21 @@ def make_done_job(ledger: Ledger, model: Model, output: Path, **fields: Any) -> 
         bytes=output.stat().st_size if output.is_file() else None,
     )
     return ledger.move_job(ledger.move_job(record, State.DOWNLOADING), State.DONE, owner=None)
+
+
+def find_untraced(ledger: Ledger) -> list[str]:
+    """Return the ids of jobs whose amounts are not the sums of their events.
+
+    There are none unless somebody edited the ledger by other means.
+    """
+    amounts = (jobs.c.reserved, jobs.c.charged, jobs.c.doubtful)
+    sums = [func.coalesce(func.sum(events.c[amount.name]), 0) for amount in amounts]
+    differs = [total != amount for total, amount in zip(sums, amounts, strict=True)]
+    query = (
+        select(jobs.c.id)
+        .join(events, events.c.job == jobs.c.id, isouter=True)
+        .group_by(jobs.c.id, *amounts)
+        .having(differs[0] | differs[1] | differs[2])
+    )
+    with ledger.database.read() as connection:
+        return list(connection.scalars(query))

@@ -48,23 +48,25 @@ class EntryActions:
             prepare_folder(folder)
 
     def join_all(self, entries: list[Entry]) -> None:
-        self._in_flight.join(entries, [existing_job(entry) for entry in entries])
+        self._in_flight.join(entries, [entry.existing for entry in entries if entry.existing])
 
     def run_action(self, entry: Entry, action: Action) -> None:
         """Carry out an action other than ``JOIN``, which ``join_all`` does for many items."""
+        record = entry.existing
+        if record is None or action is Action.MAKE:
+            self._waiting.add_last(entry)
+            return
         match action:
-            case Action.MAKE:
-                self._waiting.add_last(entry)
             case Action.SKIP:
                 self._on_end(entry, SKIPPED, None)
             case Action.KEEP_CHANGED:
-                self._handle_changed(entry)
+                self._handle_changed(entry, record)
             case Action.DOWNLOAD:
-                self._download_again(entry)
+                self._download_again(entry, record)
             case Action.HANDLE_GONE:
-                self.handle_gone(entry)
+                self.handle_gone(entry, record)
             case Action.HANDLE_UNKNOWN:
-                self._handle_unknown(entry)
+                self._handle_unknown(entry, record)
 
     def adopt_existing(self, entry: Entry, record: Record) -> None:
         """Carry out the action for a job that another process created or changed meanwhile."""
@@ -74,9 +76,8 @@ class EntryActions:
             self.join_all([entry])
         self.run_action(entry, action)
 
-    def handle_gone(self, entry: Entry) -> None:
+    def handle_gone(self, entry: Entry, record: Record) -> None:
         """Make a lost video again if the user has agreed to pay twice, else report it."""
-        record = existing_job(entry)
         if self._options.remake:
             entry.reset_job(instead_of=record.id)
             self._waiting.add_last(entry)
@@ -86,15 +87,14 @@ class EntryActions:
         error = GoneError(text, hint=hint, remedies=[Remedy("remake")], charged=True)
         self._on_end(entry, str(record.state), error)
 
-    def _handle_changed(self, entry: Entry) -> None:
+    def _handle_changed(self, entry: Entry, record: Record) -> None:
         if self._options.force:
-            self._download_again(entry)
+            self._download_again(entry, record)
             return
         entry.note = "the file was changed after the download, and is kept"
         self._on_end(entry, SKIPPED, None)
 
-    def _download_again(self, entry: Entry) -> None:
-        record = existing_job(entry)
+    def _download_again(self, entry: Entry, record: Record) -> None:
         try:
             record = self._session.ledger.move_job(
                 record,
@@ -113,9 +113,8 @@ class EntryActions:
             return
         self._in_flight.work_on([entry], [record])
 
-    def _handle_unknown(self, entry: Entry) -> None:
+    def _handle_unknown(self, entry: Entry, record: Record) -> None:
         """Send a job of unknown outcome again if the user has agreed to pay twice."""
-        record = existing_job(entry)
         if not self._options.resubmit_unknown:
             self._on_end(entry, str(record.state), UnknownOutcomeError(record.id))
             return
@@ -131,8 +130,3 @@ class EntryActions:
             self._on_end(entry, str(record.state), error)
             return
         self._in_flight.work_on([entry], planned.records)
-
-
-def existing_job(entry: Entry) -> Record:
-    assert entry.existing  # noqa: S101 - only ``Action.MAKE`` comes without a job
-    return entry.existing

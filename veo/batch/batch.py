@@ -161,7 +161,7 @@ class Batch:
         elif record.state is State.EXPIRED and record.covers_request:
             # The video is paid for and lost; the options decide whether it is made again.
             entry.job, entry.existing = None, record
-            self._actions.handle_gone(entry)
+            self._actions.handle_gone(entry, record)
         else:
             error = None if record.state is State.DONE else error
             self._end_entry(entry, str(record.state), error)

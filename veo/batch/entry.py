@@ -71,29 +71,8 @@ class Entry:
         if self.record and self.state not in {WAITING, NOT_SENT}:
             job = sidecar.job_to_json(self.record)
         else:
-            job = _unplanned_json(self.new_job) | {"state": self.state}
+            unplanned = sidecar.job_to_json(self.new_job.to_record())
+            job = unplanned | {"job": None, "state": self.state}
         if self.error and not job["error"]:
             job["error"] = self.error.to_public_json()
         return location | job | {"skipped": self.is_skipped}
-
-
-def _unplanned_json(new_job: NewJob) -> dict[str, Any]:
-    return {
-        "job": None,
-        "provider": new_job.provider,
-        "model": new_job.model,
-        "state": None,
-        "task_id": None,
-        "output": new_job.output,
-        "bytes": None,
-        "sha256": None,
-        "seconds": {"queued": None, "generating": None, "downloading": None},
-        "polls": 0,
-        "cost": {
-            "quoted": float(new_job.quote.amount),
-            "charged": 0.0,
-            "currency": "USD",
-            "certain": True,
-        },
-        "error": None,
-    }

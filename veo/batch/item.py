@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     ValidationError,
     create_model,
 )
@@ -36,26 +38,15 @@ class Item:
     output: str | None = None  # below the output folder; None for a generated name
 
 
+# JSON escapes can spell a NUL, which no path may hold, and half of a surrogate pair, which cannot
+# be encoded in UTF-8.
+_INVALID_CHARACTERS = re.compile("[\0\ud800-\udfff]")
+
+
 def _check_characters(text: str) -> str:
-    # JSON escapes can spell a NUL, which no path may hold, and half of a surrogate pair, which
-    # cannot be encoded in UTF-8.
-    if "\0" in text or not _is_encodable(text):
+    if _INVALID_CHARACTERS.search(text):
         raise PydanticCustomError("invalid_character", "contains an invalid character")
     return text
-
-
-def _check_not_empty(text: str) -> str:
-    if not text:
-        raise PydanticCustomError("empty", "must not be empty")
-    return text
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _wrap_single(value: Any) -> Any:
@@ -63,7 +54,7 @@ def _wrap_single(value: Any) -> Any:
 
 
 Text = Annotated[str, AfterValidator(_check_characters)]
-Name = Annotated[Text, AfterValidator(_check_not_empty)]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_check_characters)]
 
 _TYPES: dict[str, Any] = {
     "text": Text,
@@ -73,6 +64,7 @@ _TYPES: dict[str, Any] = {
     "image": Name,
     "images": Annotated[list[Name], BeforeValidator(_wrap_single)],
 }
+_TEXTS = {"missing": "is missing", "string_too_short": "must not be empty"}
 _TYPE_NAMES = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -152,8 +144,8 @@ def _convert_problems(location: ItemLocation, error: ValidationError) -> Iterato
 
 
 def _describe_problem(key: str, details: Mapping[str, Any]) -> str:
-    if details["type"] == "missing":
-        return "is missing"
+    if text := _TEXTS.get(details["type"]):
+        return text
     if details["type"] == "extra_forbidden":
         similar = find_similar(key, list(ItemSchema.model_fields))
         return "is not a known key" + (f"; did you mean {similar}?" if similar else "")

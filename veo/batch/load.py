@@ -12,7 +12,7 @@ from veo.batch.batch import Batch
 from veo.batch.input import RawItem, parse_items
 from veo.batch.item import Item, read_item, read_items
 from veo.batch.options import BatchContext, BatchOptions
-from veo.batch.validate import validate_items
+from veo.batch.validate import Validator
 from veo.errors import InvalidBatchError, UsageError
 from veo.paths import to_absolute
 from veo.problems import ItemLocation, ItemProblem, Remedy
@@ -45,7 +45,7 @@ def load_batch(session: Session, source: Source, options: BatchOptions | None = 
     run = f"batch-{hashlib.sha256(read.identity).hexdigest()[:16]}"
     output_dir = options.output_dir or session.config.output_dir
     context = BatchContext(session, run, output_dir, read.image_dirs, options)
-    validation = validate_items(context, read.items)
+    validation = Validator(context, read.items).run()
     validation.problems = sorted(
         [*read.problems, *validation.problems], key=lambda problem: problem.location.sort_key
     )

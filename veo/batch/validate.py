@@ -32,19 +32,16 @@ class ValidationResult:
 
     output_dir: Path  # absolute, with symbolic links resolved
     entries: list[Entry]  # without a problem, in order
-    problems: list[ItemProblem]  # of all other items, in order
+    problems: list[ItemProblem]  # of all other items
     warnings: list[str]  # lines for the user, each once
 
 
-def validate_items(context: BatchContext, items: Sequence[Item]) -> ValidationResult:
+class Validator:
     """Check all items, and find the jobs that the ledger has for them. Nothing is sent.
 
     Each distinct image is decoded completely, once; images behind URLs are downloaded for that.
     """
-    return _Validator(context, items).run()
 
-
-class _Validator:
     def __init__(self, context: BatchContext, items: Sequence[Item]) -> None:
         self._context = context
         self._session = context.session
@@ -68,8 +65,7 @@ class _Validator:
         existing = self._session.ledger.find_existing(job for _, job in new_jobs)
         entries = [Entry(location, job, existing.get(job.id)) for location, job in new_jobs]
         entries = list(self._reject_foreign_files(entries))
-        problems = sorted(self._problems, key=lambda problem: problem.location.sort_key)
-        return ValidationResult(self._paths.folder, entries, problems, list(self._warnings))
+        return ValidationResult(self._paths.folder, entries, self._problems, list(self._warnings))
 
     def _plan_item(self, item: Item) -> Plan | None:
         """Return the plan of an item with stored images; None if the item has problems."""

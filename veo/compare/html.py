@@ -40,11 +40,14 @@ def render_page(
     """
     figures = _render_clips(clips, page, limit)
     has_player = any("<video" in figure for figure in figures)
+    break_evens = text.describe_break_evens(result)
     button = '<p><button id="together" type="button">Play all together</button></p>'
     parts = [
         _render_head(result),
         _render_plots(result),
-        _render_break_evens(result),
+        html.render_section("Break-even points", *map(html.render_text, break_evens))
+        if break_evens
+        else "",
         html.render_section(
             "The same request, side by side",
             button if has_player else "",
@@ -142,12 +145,6 @@ def _times_caption(result: ComparisonResult) -> str:
 def _curves_caption(result: ComparisonResult) -> str:
     origin = "simulated" if result.simulation else "observed"
     return f"Expected cost per video by failure rate. The dashed line is the {origin} rate."
-
-
-def _render_break_evens(result: ComparisonResult) -> str:
-    sentences = map(html.render_text, text.describe_break_evens(result))
-    body = "\n".join(sentences)
-    return html.render_section("Break-even points", body) if body else ""
 
 
 def _render_clips(clips: Mapping[str, Path | None], page: Path, limit: int) -> list[str]:

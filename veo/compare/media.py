@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,16 +44,11 @@ class MediaInfo:
         return f"{self.audio}, {loudness}"
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "width": self.width,
-            "height": self.height,
+        return asdict(self) | {
             "seconds": round(self.seconds, 3),
             "rate": round(self.rate, 3),
-            "codec": self.codec,
-            "audio": self.audio,
             "peak_db": None if self.peak_db is None else round(self.peak_db, 1),
             "silent": self.is_silent,
-            "bytes": self.bytes,
         }
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # The milestones whose times are compared, in the order in which a job passes them.
 STEPS = ("accepted", "generated", "on_disk")
+_COUNTS = ("made", "failed", "open", "states", "polls", "bytes", "submits", "retries")
+_CHARGES = ("charged", "charged_for_made", "charged_for_failed", "charged_for_open")
 ACCEPTED_STATES = (State.SUBMITTED, State.RUNNING, State.READY)
 
 
@@ -118,22 +120,10 @@ class ProviderMetrics:
             "model": self.model,
             "quote": self.quote.to_json(),
             "asked": self.requests,
-            "made": self.made,
-            "failed": self.failed,
-            "open": self.open,
-            "states": self.states,
-            "charged": _usd(self.charged),
-            "charged_for_made": _usd(self.charged_for_made),
-            "charged_for_failed": _usd(self.charged_for_failed),
-            "charged_for_open": _usd(self.charged_for_open),
-            "held": _usd(self.held),
-            "unknown": _usd(self.unknown),
+            **{name: getattr(self, name) for name in _COUNTS},
+            **{name: float(to_usd(getattr(self, name))) for name in (*_CHARGES, "held", "unknown")},
             "per_video": self.per_video,
             "seconds": {name: spread and spread.to_json() for name, spread in spreads.items()},
-            "polls": self.polls,
-            "bytes": self.bytes,
-            "submits": self.submits,
-            "retries": self.retries,
             "media": [media.to_json() for media in self.media],
             "on_timeout": self.on_timeout,
             "currency": "USD",
@@ -202,7 +192,3 @@ def _seconds_since_submit(
         for record, at in pairs
         if at is not None and record.submitted_at is not None
     ]
-
-
-def _usd(amount: int) -> float:
-    return float(to_usd(amount))

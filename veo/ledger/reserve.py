@@ -54,6 +54,25 @@ class NewJob:
     def __post_init__(self) -> None:
         object.__setattr__(self, "fingerprint", self.request.fingerprint())
 
+    def to_record(self, amount: int = 0, owner: str | None = None, at: float = 0.0) -> Record:
+        """Return the planned job; ``amount`` is reserved for it, millionths of a USD."""
+        return Record(
+            id=self.id,
+            run=self.run,
+            provider=self.provider,
+            model=self.model,
+            state=State.PLANNED,
+            version=1,
+            owner=owner,
+            request=json.dumps(self.request.to_json(), ensure_ascii=False),
+            fingerprint=self.fingerprint,
+            output=self.output,
+            force=self.force,
+            quote=_quote_json(self.quote),
+            reserved=amount,
+            created_at=at,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
@@ -91,7 +110,7 @@ def plan_jobs(
         if stopped_by:
             break
         spent = {cap: count + amount for cap, count in spent.items()}
-        records.append(_make_record(job, amount, owner or None, at))
+        records.append(job.to_record(amount, owner or None, at))
     if stopped_by and all_or_nothing:
         records = []
     _insert_jobs(connection, records)
@@ -167,25 +186,6 @@ def _find_exceeded(spent: Mapping[Cap, int], amount: int) -> Cap | None:
 def _writes_to(record: Record, output: str) -> bool:
     """Whether a job's video goes to a file, or beside it because another file had its name."""
     return record.output in {output, str(alternative_path(Path(output), record.id))}
-
-
-def _make_record(job: NewJob, amount: int, owner: str | None, at: float) -> Record:
-    return Record(
-        id=job.id,
-        run=job.run,
-        provider=job.provider,
-        model=job.model,
-        state=State.PLANNED,
-        version=1,
-        owner=owner,
-        request=json.dumps(job.request.to_json(), ensure_ascii=False),
-        fingerprint=job.fingerprint,
-        output=job.output,
-        force=job.force,
-        quote=_quote_json(job.quote),
-        reserved=amount,
-        created_at=at,
-    )
 
 
 @lru_cache(maxsize=64)

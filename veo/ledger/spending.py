@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, ColumnElement, Row, Select, case, cast, func,
 
 from veo.ledger import Ledger, Record, rows
 from veo.ledger.record import ENDED, LIVE, State, split_reservation
-from veo.ledger.schema import events, jobs
+from veo.ledger.schema import jobs
 from veo.money import to_usd
 
 if TYPE_CHECKING:
@@ -115,24 +115,6 @@ def find_jobs(ledger: Ledger, job_filter: JobFilter = ALL_JOBS) -> list[Record]:
     query = job_filter.apply_to(select(jobs)).order_by(jobs.c.created_at, jobs.c.id)
     with ledger.database.read() as connection:
         return rows.fetch_records(connection, query)
-
-
-def find_untraced(ledger: Ledger) -> list[str]:
-    """Return the ids of jobs whose amounts are not the sums of their events.
-
-    There are none unless somebody edited the ledger by other means.
-    """
-    amounts = (jobs.c.reserved, jobs.c.charged, jobs.c.doubtful)
-    sums = [func.coalesce(func.sum(events.c[amount.name]), 0) for amount in amounts]
-    differs = [total != amount for total, amount in zip(sums, amounts, strict=True)]
-    query = (
-        select(jobs.c.id)
-        .join(events, events.c.job == jobs.c.id, isouter=True)
-        .group_by(jobs.c.id, *amounts)
-        .having(differs[0] | differs[1] | differs[2])
-    )
-    with ledger.database.read() as connection:
-        return list(connection.scalars(query))
 
 
 def _sum_by_state(
