@@ -118,8 +118,14 @@ def _model_row(model: Model) -> tuple[str, ...]:
         " ".join(map(str, sorted(model.durations))),
         ", ".join(_feature_names(model)) or "text",
         _describe_price(model),
-        model.shutdown.on.isoformat() if model.shutdown else "",
+        _describe_end(model),
     )
+
+
+def _describe_end(model: Model) -> str:
+    if model.shutdown is None:
+        return ""
+    return f"{model.shutdown.on.isoformat()}{' or later' if model.shutdown.earliest else ''}"
 
 
 def _feature_names(model: Model) -> Iterable[str]:

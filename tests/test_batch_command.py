@@ -145,7 +145,7 @@ def test_a_dry_run_sends_nothing(veo: Veo) -> None:
 
     assert result.code == 0, result.err
     assert result.out.count("to make") == 5
-    assert "4 to make; $0.60 to pay" in result.out
+    assert "4 to make; $1.20 to pay" in result.out
     assert list_jobs() == []
     assert [path.name for path in Path().iterdir()] == ["batch.json"]
 

@@ -53,8 +53,8 @@ def test_live_shows_the_cost(recorder: FakeRecorder, capsys: pytest.CaptureFixtu
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["laozhang-async/text", "$0.15", "veo-3.1-landscape-fast"]
     assert "gemini/extension            $1.50  veo-3.1-fast-generate-preview" in lines
-    assert lines[-2].split()[:2] == ["total", "$2.25"]
-    assert lines[-1] == "refused: to accept this cost, use --max-cost 2.25"
+    assert lines[-2].split()[:2] == ["total", "$3.30"]
+    assert lines[-1] == "refused: to accept this cost, use --max-cost 3.30"
 
 
 def test_max_cost_below_the_total(recorder: FakeRecorder) -> None:
@@ -96,6 +96,9 @@ def test_live_with_keys_and_max_cost(recorder: FakeRecorder) -> None:
         "options",
         "extension",
         "official",
+        "omni_text",
+        "omni_image",
+        "omni_references",
     }
 
 

@@ -67,7 +67,8 @@ def test_all_problems_at_once(veo: Veo) -> None:
     assert ran.code == 2
     assert [line.split(":")[1] for line in ran.errors] == [" --duration", " --seed"]
     assert "Allowed: 8" in ran.err
-    assert "gemini/" in ran.err
+    assert "laozhang-async/gemini-omni-1.2-flash" in ran.err
+    assert "vertex/" in ran.err
 
 
 @pytest.mark.parametrize(

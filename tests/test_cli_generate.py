@@ -79,8 +79,8 @@ def test_a_dry_run_sends_nothing(veo: Veo, tmp_path: Path) -> None:
     jobs = veo("jobs", "--json")
 
     assert ran.code == 0
-    assert "veo-3.1-landscape-fast" in ran.out
-    assert "$0.15 on success" in ran.out
+    assert "gemini-omni-1.2-flash" in ran.out
+    assert "$0.30 on success" in ran.out
     assert jobs.out == ""
 
 
@@ -89,8 +89,8 @@ def test_a_dry_run_in_json(veo: Veo) -> None:
     (plan,) = veo("generate", "a lion", "--dry-run", "--json").objects
 
     assert plan["job"] is None
-    assert plan["request"] == {"prompt": "a lion", "model": "veo-3.1-fast"}
-    assert plan["quote"]["amount"] == "0.15"
+    assert plan["request"] == {"prompt": "a lion", "model": "gemini-omni-1.2-flash"}
+    assert plan["quote"]["amount"] == "0.30"
 
 
 def test_a_detached_job_is_resumed(veo: Veo, service: veo_sandbox.Sandbox) -> None:

@@ -212,7 +212,7 @@ def test_simulation_agrees_with_the_cost_model_and_the_bills(veo: Veo) -> None:
     assert all(each["charged"] == each["billed"] for each in found.values())
     assert all(each["agrees"] for each in found.values())
     assert sync["charged"] == 6.0
-    assert tasks["per_video"] == 0.15
+    assert tasks["per_video"] == 0.30
     assert tasks["charged_for_failed"] == 0.0
     assert sync["expected_per_video"] >= 0.15 / 0.75
     assert tasks["made"] + tasks["failed"] + tasks["open"] == 40

@@ -217,7 +217,7 @@ def test_facts_of_the_models() -> None:
         FAST.retention_s,
     ) == (7, 141, 20, 172_800)
     assert "unconfirmed" in VERTEX_FAST.price.source
-    assert None is VERTEX_LITE.shutdown
+    assert (VERTEX_LITE.shutdown.on, VERTEX_LITE.shutdown.earliest) == (date(2027, 5, 4), True)
 
 
 def test_three_images_of_the_maximum_size_fit_one_request() -> None:

@@ -40,13 +40,15 @@ PNG = Image.of(b"\x89PNG\r\n\x1a\n start")
 JPEG = Image.of(b"\xff\xd8\xff end")
 MODELS = LaoZhangAsync.facts.models
 OFFICIAL = MODELS["veo-3.1-fast-generate-preview"]
+OMNI = MODELS["gemini-omni-1.2-flash"]
 
 # ---- request bodies
 
 
 def test_text_to_video_sends_model_and_prompt_only() -> None:
     """The legacy names fix duration and orientation, so nothing else is sent."""
-    assert build_task_body(make_request()) == {"model": "veo-3.1-fast", "prompt": "a cat"}
+    body = build_task_body(make_request(), MODELS["veo-3.1-fast"])
+    assert body == {"model": "veo-3.1-fast", "prompt": "a cat"}
     assert not uses_form(make_request(), MODELS["veo-3.1-fast"])
 
 
@@ -54,13 +56,76 @@ def test_frames_share_one_field_name() -> None:
     """The order of the two parts distinguishes the start frame from the end frame."""
     video_request = make_request(model="veo-3.1-fast-fl", start_frame=PNG, end_frame=JPEG)
     assert uses_form(video_request, MODELS["veo-3.1-fast-fl"])
-    assert build_form_fields(video_request, MODELS["veo-3.1-fast-fl"]) == build_task_body(
-        video_request
-    )
-    assert build_form_files(video_request) == [
+    assert build_form_fields(video_request, MODELS["veo-3.1-fast-fl"]) == {
+        "model": "veo-3.1-fast-fl",
+        "prompt": "a cat",
+    }
+    assert build_form_files(video_request, MODELS["veo-3.1-fast-fl"]) == [
         ("input_reference", ("image.png", PNG.data, "image/png")),
         ("input_reference", ("image.jpg", JPEG.data, "image/jpeg")),
     ]
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ({}, {"seconds": "8", "resolution": "720p", "aspect_ratio": "16:9"}),
+        (
+            {"duration": 3, "resolution": "360p", "aspect_ratio": "9:16"},
+            {"seconds": "3", "resolution": "360p", "aspect_ratio": "9:16"},
+        ),
+        (
+            {"reference": (PNG, JPEG), "duration": 10, "resolution": "1080p"},
+            {
+                "seconds": "10",
+                "resolution": "1080p",
+                "aspect_ratio": "16:9",
+                "reference_images": [PNG.data_uri(), JPEG.data_uri()],
+            },
+        ),
+    ],
+)
+def test_omni_is_sent_as_json(options: dict[str, Any], sent: dict[str, Any]) -> None:
+    """The documented fields and no others; defaults are sent, too."""
+    video_request = make_request(model=OMNI.name, **options)
+    assert not uses_form(video_request, OMNI)
+    assert build_task_body(video_request, OMNI) == {
+        "model": "gemini-omni-1.2-flash",
+        "prompt": "a cat",
+        **sent,
+    }
+
+
+def test_a_start_frame_of_omni_is_a_part_of_a_form() -> None:
+    """All options are text fields beside it."""
+    video_request = make_request(model=OMNI.name, start_frame=PNG)
+    assert uses_form(video_request, OMNI)
+    assert build_form_fields(video_request, OMNI) == build_task_body(video_request, OMNI)
+    assert build_form_files(video_request, OMNI) == [
+        ("input_reference", ("image.png", PNG.data, "image/png"))
+    ]
+
+
+@pytest.mark.parametrize("name", ["muse-video", "muse-video-60s"])
+def test_frames_of_muse_have_keys_of_their_own(name: str) -> None:
+    """Its size is fixed, so only length and ratio are sent."""
+    muse = MODELS[name]
+    video_request = make_request(model=name, start_frame=PNG, end_frame=JPEG, aspect_ratio="9:16")
+    assert build_form_fields(video_request, muse) == {
+        "model": name,
+        "prompt": "a cat",
+        "seconds": str(muse.durations[0]),
+        "aspect_ratio": "9:16",
+    }
+    assert build_form_files(video_request, muse) == [
+        ("input_reference", ("image.png", PNG.data, "image/png")),
+        ("last_frame", ("image.jpg", JPEG.data, "image/jpeg")),
+    ]
+
+
+def test_six_references_of_omni_fit_one_request() -> None:
+    """In base64 they are below the 8 MB from which on uploads were seen refused."""
+    assert OMNI.max_references * OMNI.image.max_bytes * 4 / 3 <= 8_000_000
 
 
 def test_official_models_receive_every_option() -> None:
@@ -566,12 +631,10 @@ def _check_outcome(read: Any, response: Any) -> None:
 
 
 def test_models_and_charges_of_the_routes() -> None:
-    """Official models have tasks only; the sync route charges on acceptance."""
+    """The chat has the eight legacy names only, and charges on acceptance."""
     tasks, chat = LaoZhangAsync.facts.models, LaoZhangSync.facts.models
-    assert len(tasks) == 10
-    assert [name for name in tasks if name not in chat] == [
-        "veo-3.1-fast-generate-preview",
-        "veo-3.1-generate-preview",
-    ]
+    assert (len(tasks), len(chat)) == (17, 8)
+    assert chat.keys() < tasks.keys()
+    assert next(iter(tasks)) == "gemini-omni-1.2-flash"
     assert {model.price.charged for model in tasks.values()} == {"on_success"}
     assert {model.price.charged for model in chat.values()} == {"on_accept"}

@@ -16,7 +16,7 @@ from veo.model import Facts, Model, Rule, find_similar, load_facts
 from veo.money import quote
 from veo.planning.check import check_request, find_errors
 from veo.provider import installed_providers
-from veo.request import Request
+from veo.request import FEATURES, Request
 from veo.update import RemoteVideo
 
 ROWS = """
@@ -70,6 +70,11 @@ providers = { here = {} }
 [[models]]
 name = "three"
 price = { usd = "2.5" }
+
+[[models]]
+name = "four"
+like = "two"
+price = { usd = "3.5" }
 """
 
 
@@ -89,14 +94,14 @@ class TestLoading:
 
     def test_a_row_belongs_to_its_providers(self, package: str) -> None:
         """In the order of the file; the defaults apply to a row that names none."""
-        assert list(load_facts(package, "here").models) == ["one", "two", "three"]
+        assert list(load_facts(package, "here").models) == ["one", "two", "three", "four"]
         assert list(load_facts(package, "there").models) == ["three"]
 
     def test_the_more_specific_table_wins(self, package: str) -> None:
         """Defaults, row, shared terms, own terms."""
         here, there = (load_facts(package, name).models for name in ("here", "there"))
         seconds = [row.retention_s for row in (*here.values(), *there.values())]
-        assert seconds == [3, 2, 2, 1]
+        assert seconds == [3, 2, 2, 2, 1]
         assert (here["one"].durations, here["two"].durations) == ((8,), (4,))
 
     def test_prices_are_merged_and_rules_add_up(self, package: str) -> None:
@@ -109,6 +114,12 @@ class TestLoading:
         )
         assert [rule.says for rule in here["one"].rules] == ["the default rule", "the own rule"]
         assert [rule.says for rule in here["two"].rules] == ["the default rule"]
+
+    def test_a_row_can_begin_as_another_one(self, package: str) -> None:
+        """It belongs to the same providers, and contains only what differs."""
+        rows = load_facts(package, "here").models
+        assert (rows["four"].durations, rows["four"].price.charged) == ((4,), "on_accept")
+        assert rows["four"].price.usd == Decimal("3.5")
 
     def test_a_model_has_its_provider(self, package: str) -> None:
         """An offer can name it."""
@@ -206,10 +217,14 @@ class TestRealRows:
         assert row.shutdown is None or row.shutdown.source
 
     def test_replacements_exist(self, row: Model) -> None:
-        """A replacement is another model, and exists if it names one of ours."""
-        names = {f"{other.provider}/{other.name}" for other in REAL}
-        for name in row.shutdown.replacements if row.shutdown else ():
-            assert name in names - {f"{row.provider}/{row.name}"} or "/" not in name
+        """A replacement is a model of ours that has not ended."""
+        living = {f"{other.provider}/{other.name}" for other in REAL if not other.shutdown}
+        living |= {f"{each.provider}/{each.name}" for each in REAL if is_only_announced(each)}
+        assert set(row.shutdown.replacements if row.shutdown else ()) <= living
+
+    def test_keys_of_the_body_are_those_of_accepted_fields(self, row: Model) -> None:
+        """A key for a feature that the model lacks would never be used."""
+        assert row.fields.keys() & FEATURES <= row.features
 
     def test_every_rule_can_be_kept_and_broken(self, row: Model) -> None:
         """Otherwise the rule is a mistake in the table."""
@@ -218,6 +233,11 @@ class TestRealRows:
             if named <= row.features:
                 assert _breaks_rule(rule, row, breaking=True)
                 assert not _breaks_rule(rule, row, breaking=False)
+
+
+def is_only_announced(row: Model) -> bool:
+    """Return whether a model has an end that is only the earliest possible one."""
+    return row.shutdown is not None and row.shutdown.earliest
 
 
 def _breaks_rule(rule: Rule, row: Model, *, breaking: bool) -> bool:

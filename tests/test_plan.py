@@ -13,10 +13,12 @@ from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelE
 from veo.planning.plan import Plan, make_plan, make_slug
 from veo.provider import installed_providers
 from veo.request import Request
+from veo.update import RemoteVideo
 
 PROVIDERS = {name: cls.facts for name, cls in installed_providers().items()}
 CATALOGUE = [row for facts in PROVIDERS.values() for row in facts.models.values()]
 LAOZHANG = PROVIDERS["laozhang-async"].models
+EIGHT = list(PROVIDERS["laozhang-sync"].models)
 FRAMES = {"start_frame": "a.png", "end_frame": "b.png"}
 LATE = date(2027, 1, 1)
 
@@ -40,21 +42,20 @@ def list_offers(provider: str = "laozhang-async", **fields: Any) -> dict[str, tu
 class TestTheRightOneOfTheEight:
     """Without ``-m`` the model follows from the request."""
 
-    @pytest.mark.parametrize("provider", ["laozhang-async", "laozhang-sync"])
     @pytest.mark.parametrize(
         ("fields", "name"),
         [
-            ({}, "veo-3.1-fast"),
+            ({}, "veo-3.1-landscape-fast"),
             ({"aspect_ratio": "9:16"}, "veo-3.1-fast"),
             ({"aspect_ratio": "16:9"}, "veo-3.1-landscape-fast"),
-            ({"start_frame": "a.png"}, "veo-3.1-fast-fl"),
-            (FRAMES, "veo-3.1-fast-fl"),
-            (FRAMES | {"aspect_ratio": "16:9"}, "veo-3.1-landscape-fast-fl"),
+            ({"start_frame": "a.png"}, "veo-3.1-landscape-fast-fl"),
+            (FRAMES, "veo-3.1-landscape-fast-fl"),
+            (FRAMES | {"aspect_ratio": "9:16"}, "veo-3.1-fast-fl"),
         ],
     )
-    def test_fast_by_default(self, provider: str, fields: dict[str, Any], name: str) -> None:
+    def test_fast_by_default(self, fields: dict[str, Any], name: str) -> None:
         """The aspect ratio selects the orientation, frames select ``-fl``."""
-        assert plan_request(provider, **fields).request.model == name
+        assert plan_request("laozhang-sync", **fields).request.model == name
 
     @pytest.mark.parametrize(
         ("fields", "name"),
@@ -69,10 +70,10 @@ class TestTheRightOneOfTheEight:
         """The configured quality is kept, whatever the request decides."""
         assert plan_request(preferred="veo-3.1", **fields).request.model == name
 
-    @pytest.mark.parametrize("preferred", [None, "veo-3.1-fast", "veo-3.1"])
+    @pytest.mark.parametrize("preferred", ["veo-3.1-fast", "veo-3.1"])
     @pytest.mark.parametrize("fields", [{"resolution": "1080p"}, {"duration": 4}, {"seed": 1}])
     def test_an_expensive_model_is_never_chosen(
-        self, preferred: str | None, fields: dict[str, Any]
+        self, preferred: str, fields: dict[str, Any]
     ) -> None:
         """Models of at least twice the price are offered only."""
         offered = list_offers(preferred=preferred, **fields)
@@ -94,15 +95,14 @@ class TestTheRightOneOfTheEight:
         st.sampled_from(["laozhang-async", "laozhang-sync"]),
         st.sampled_from([None, "16:9", "9:16"]),
         st.sampled_from([{}, {"start_frame": "a.png"}, FRAMES]),
-        st.sampled_from([None, *(name for name in LAOZHANG if "preview" not in name)]),
+        st.sampled_from(EIGHT),
     )
     def test_every_shape_has_a_model(
-        self, provider: str, ratio: str | None, frames: dict[str, Any], preferred: str | None
+        self, provider: str, ratio: str | None, frames: dict[str, Any], preferred: str
     ) -> None:
         """It accepts the request and has the configured quality."""
         plan = plan_request(provider, preferred, aspect_ratio=ratio, **frames)
-        family = LAOZHANG[preferred].family if preferred else "fast"
-        assert plan.model.family == family
+        assert plan.model.family == LAOZHANG[preferred].family
         assert ratio in {None, *plan.model.aspect_ratios}
         assert plan.model.name.endswith("-fl") is bool(frames)
 
@@ -168,9 +168,10 @@ class TestMistakes:
         assert set(list_offers(start_frame="a.png", resolution="8k")) == {"resolution"}
 
     def test_a_feature_of_other_providers(self) -> None:
-        """References are offered at Google's providers."""
-        offered = list_offers(reference=("a.png",))["reference"]
-        assert {name.partition("/")[0] for name in offered} == {"gemini", "vertex"}
+        """References are offered at all providers that have a living model for them."""
+        offered = list_offers("laozhang-sync", reference=("a.png",))["reference"]
+        assert "laozhang-async/gemini-omni-1.2-flash" in offered
+        assert {name.partition("/")[0] for name in offered} >= {"laozhang-async", "vertex"}
 
 
 class TestGoogle:
@@ -213,6 +214,116 @@ class TestGoogle:
         assert offered["reference"][0] == "gemini/veo-3.1-fast-generate-preview"
 
 
+class TestLiving:
+    """Without a named model a living one is chosen."""
+
+    @pytest.mark.parametrize(
+        ("fields", "name", "usd"),
+        [
+            ({}, "gemini-omni-1.2-flash", "0.30"),
+            ({"aspect_ratio": "9:16", "resolution": "360p"}, "gemini-omni-1.2-flash", "0.10"),
+            ({"resolution": "1080p", "duration": 3}, "gemini-omni-1.2-flash", "0.45"),
+            ({"start_frame": "a.png"}, "gemini-omni-1.2-flash", "0.30"),
+            ({"reference": ("a.png",) * 6}, "gemini-omni-1.2-flash", "0.30"),
+            (FRAMES, "muse-video", "0.30"),
+            ({"duration": 20}, "muse-video-20s", "0.55"),
+        ],
+    )
+    def test_the_best_that_takes_the_request(
+        self, fields: dict[str, Any], name: str, usd: str
+    ) -> None:
+        """No warning is needed."""
+        plan = plan_request(**fields)
+        assert (plan.model.name, plan.quote.amount, plan.warnings) == (name, Decimal(usd), ())
+
+    @pytest.mark.parametrize(
+        ("fields", "shape"),
+        [
+            ({}, ("16:9", "720p", 8)),
+            ({"aspect_ratio": "9:16"}, ("9:16", "720p", 8)),
+            ({"resolution": "1080p", "duration": 4}, ("16:9", "1080p", 4)),
+        ],
+    )
+    def test_the_shape_where_nothing_is_asked(
+        self, fields: dict[str, Any], shape: tuple[str, str, int]
+    ) -> None:
+        """16:9, 720p and 8 s, although the model's own defaults are others."""
+        row = make_model(
+            aspect_ratios=("9:16", "16:9"), resolutions=("1080p", "720p"), durations=(10, 4, 8)
+        )
+        request = make_plan(Request(prompt="p", **fields), {row.name: row}).request
+        assert (request.aspect_ratio, request.resolution, request.duration) == shape
+
+    @pytest.mark.parametrize("fields", [{"model": "m-1"}, {"extend": RemoteVideo("files/1")}])
+    def test_a_named_model_keeps_its_own_shape(self, fields: dict[str, Any]) -> None:
+        """So does a video that is extended."""
+        row = make_model(durations=(10, 8), features={"extend"}, extend_s=7)
+        request = Request(prompt="p", **fields)
+        assert make_plan(request, {row.name: row}).request.duration is None
+
+    def test_a_model_without_that_shape_is_taken_if_no_other_fits(self) -> None:
+        """It makes what it can."""
+        long, short = make_model(name="long", durations=(20,)), make_model(name="short")
+        models = {row.name: row for row in (long, short)}
+        assert make_plan(Request(prompt="p"), models).model is short
+        assert make_plan(Request(prompt="p"), {"long": long}).model is long
+
+    def test_a_request_that_only_dead_models_take(self) -> None:
+        """It is refused, and only living models are offered, of all providers."""
+        offered = list_offers(negative_prompt="rain")["negative_prompt"]
+        assert "vertex/veo-3.1-fast-generate-001" in offered
+        ended = {f"{row.provider}/{row.name}" for row in CATALOGUE if row.has_ended(LATE)}
+        assert not ended & set(offered)
+
+    def test_a_provider_without_living_models(self) -> None:
+        """Its best one is taken, with one short warning that names what lives and its price."""
+        (warning,) = plan_request("laozhang-sync").warnings
+        assert warning.message == (
+            "laozhang-sync has no model that is known to work: veo-3.1-landscape-fast was"
+            " reportedly shut down on 2026-05-14; use instead:"
+            " laozhang-async/gemini-omni-1.2-flash ($0.30), vertex/veo-3.1-fast-generate-001"
+            " ($0.80)"
+        )
+
+    @pytest.mark.parametrize("fields", [{"model": "veo-3.1-fast"}, {"preferred": "veo-3.1-fast"}])
+    def test_a_named_dead_model(self, fields: dict[str, Any]) -> None:
+        """It is used; the warning has a living replacement with its price for the same clip."""
+        plan = plan_request(resolution="720p", **fields)
+        assert plan.model.name == "veo-3.1-fast"
+        assert "laozhang-async/gemini-omni-1.2-flash ($0.30)" in plan.warnings[0].message
+
+    def test_a_replacement_that_cannot_take_the_request(self) -> None:
+        """It is not offered if another one can."""
+        (warning,) = plan_request(model="veo-3.1-landscape-fast-fl", **FRAMES).warnings
+        assert "vertex/veo-3.1-fast-generate-001 ($0.80)" in warning.message
+        assert "omni" not in warning.message
+
+    @pytest.mark.parametrize(
+        ("provider", "model", "warned"),
+        [
+            ("laozhang-async", None, False),
+            ("laozhang-sync", None, False),
+            ("laozhang-sync", "veo-3.1-fast", True),
+        ],
+    )
+    def test_the_sandbox_warns_of_named_models_only(
+        self, provider: str, model: str | None, warned: bool
+    ) -> None:
+        """There every model works."""
+        request = Request(prompt="p", model=model)
+        models = PROVIDERS[provider].models
+        plan = make_plan(request, models, catalogue=CATALOGUE, is_sandbox=True, today=LATE)
+        assert bool(plan.warnings) is warned
+
+    def test_an_earliest_date_is_no_end(self) -> None:
+        """Nobody has seen the model off, even after that day."""
+        end = {"on": date(2026, 5, 14), "source": "a notice", "earliest": True}
+        row = make_model(shutdown=end)
+        request = Request(prompt="p", model=row.name)
+        plan = make_plan(request, {row.name: row}, retired="refuse", today=LATE)
+        assert plan.warnings == ()
+
+
 class TestRetired:
     """Models past their reported shutdown."""
 
@@ -220,7 +331,8 @@ class TestRetired:
         """Plan with a model that ends on 14 May 2026."""
         end = {"on": date(2026, 5, 14), "source": "a notice", "replacements": ["other/m-9"]}
         row = make_model(shutdown=end)
-        return make_plan(Request(prompt="p"), {row.name: row}, retired=retired, today=today)
+        request = Request(prompt="p", model=row.name)
+        return make_plan(request, {row.name: row}, retired=retired, today=today)
 
     def test_the_warning(self) -> None:
         """It has date, source and replacement, from the day itself on."""
@@ -239,7 +351,7 @@ class TestRetired:
 
     def test_laozhang_models_warn(self) -> None:
         """Its eight models were marked as unavailable in May 2026."""
-        assert "2026-05-14" in plan_request().warnings[0].message
+        assert "2026-05-14" in plan_request(model="veo-3.1").warnings[0].message
 
 
 def test_a_doubtful_rule_is_a_warning() -> None:

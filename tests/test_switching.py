@@ -112,11 +112,11 @@ def test_full_clips_are_real_videos(veo: Veo) -> None:
 @pytest.mark.parametrize(
     ("provider", "option", "alternative"),
     [
-        ("laozhang-async", ("--reference", "a.png"), "gemini/"),
-        ("laozhang-sync", ("--seed", "7"), "laozhang-async/veo-3.1-fast-generate-preview"),
-        ("laozhang-sync", ("--negative-prompt", "fog"), "gemini/"),
-        ("laozhang-sync", ("--duration", "4"), "gemini/"),
-        ("laozhang-sync", ("--resolution", "4k"), "gemini/"),
+        ("laozhang-async", ("--negative-prompt", "fog"), "vertex/"),
+        ("laozhang-sync", ("--reference", "a.png"), "laozhang-async/gemini-omni-1.2-flash"),
+        ("laozhang-sync", ("--seed", "7"), "vertex/"),
+        ("laozhang-sync", ("--duration", "4"), "laozhang-async/gemini-omni-1.2-flash"),
+        ("laozhang-sync", ("--resolution", "4k"), "vertex/"),
         ("gemini", ("--aspect-ratio", "1:1"), "Allowed: 16:9, 9:16"),
     ],
 )
@@ -190,7 +190,7 @@ def test_all_problems_are_reported_together(
     client: Client, server: veo_sandbox.Sandbox, model: Model
 ) -> None:
     """A request in which every field is wrong; nothing is sent or reserved."""
-    wrong = {"prompt": " ", "aspect_ratio": "1:1", "resolution": "480p", "duration": 5}
+    wrong = {"prompt": " ", "aspect_ratio": "1:1", "resolution": "480p", "duration": 99}
     unsupported = {"person_generation": "everybody", "reference": SAMPLES["reference"] * 9}
 
     with pytest.raises(InvalidRequestError) as caught:

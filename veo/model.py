@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections import ChainMap
 from datetime import date
 from decimal import Decimal
 from importlib import resources
@@ -109,6 +110,8 @@ class Model(FrozenFacts):
         extend_max_input_s: The longest video that can be extended, seconds.
         extend_max_times: How often one video can be extended.
         rules: Combinations that are forbidden or doubtful.
+        fields: Keys of the request's body by the request field that they carry, for a provider
+            whose models differ in them.
     """
 
     name: str
@@ -126,6 +129,7 @@ class Model(FrozenFacts):
     max_prompt_tokens: int | None = None
     image: ImageLimits = ImageLimits()
     rules: tuple[Rule, ...] = ()
+    fields: dict[Subject, str] = Field(default_factory=dict)
     price: Price
     retention_s: int
     extend_s: int | None = None
@@ -135,6 +139,11 @@ class Model(FrozenFacts):
     as_of: date
     source: str
     overridden: bool = False
+
+    def has_ended(self, today: date) -> bool:
+        """Return whether it is reported to be shut down; an earliest possible day is no report."""
+        end = self.shutdown
+        return end is not None and not end.earliest and end.on <= today
 
     def list_unit_prices(self) -> list[Decimal | None]:
         """Return USD per video or second for each resolution, or each duration, it depends on."""
@@ -185,15 +194,17 @@ def load_facts(package: str, provider: str) -> Facts:
     The file has ``[providers.<name>]`` tables and ``[[models]]`` rows. A row belongs to every
     provider that its ``providers`` table names, with the terms of that provider. ``[defaults]``
     has what all rows share, ``[defaults.providers.<name>]`` the terms that all rows share at one
-    provider. Later tables override earlier ones in the order defaults, row, shared terms, own
-    terms. Price tables are merged, and rules add up.
+    provider. A row can begin as another one: ``like = "<name>"``. Later tables override earlier
+    ones in the order defaults, row, shared terms, own terms. Price tables are merged, and rules
+    add up.
     """
     body = tomllib.loads(resources.files(package).joinpath("models.toml").read_text("utf-8"))
-    shared = body.get("defaults", {})
+    named = {row["name"]: row for row in body["models"] if "name" in row}
+    layers = [[body.get("defaults", {}), *_list_bases(row, named)] for row in body["models"]]
     models = [
-        _build_model((shared, row), provider)
-        for row in body["models"]
-        if provider in (shared | row)["providers"]
+        _build_model(tables, provider)
+        for tables in layers
+        if provider in ChainMap(*reversed(tables))["providers"]
     ]
     return Facts(
         name=provider,
@@ -202,11 +213,17 @@ def load_facts(package: str, provider: str) -> Facts:
     )
 
 
+def _list_bases(row: dict[str, Any], named: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows that a row begins as, the first of them first, and the row itself."""
+    return [*(_list_bases(named[row["like"]], named) if "like" in row else ()), row]
+
+
 def _build_model(tables: Sequence[Mapping[str, Any]], provider: str) -> Model:
     # Terms of one provider are more specific than any row, so they come after all rows.
     terms = [table.get("providers", {}).get(provider, {}) for table in tables]
     layers = [*tables, *terms]
-    row = {key: value for layer in layers for key, value in layer.items() if key != "providers"}
+    row = {key: value for layer in layers for key, value in layer.items()}
+    row = {key: value for key, value in row.items() if key not in ("providers", "like")}
     row["price"] = {key: part for layer in layers for key, part in layer.get("price", {}).items()}
     row["rules"] = [rule for layer in layers for rule in layer.get("rules", ())]
     return Model(provider=provider, **row)

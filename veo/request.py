@@ -99,9 +99,9 @@ class Request:
         str | None,
         RequestField(
             "name",
-            "Resolution: 720p, 1080p or 4k.",
+            "Resolution: 360p, 720p, 1080p or 4k.",
             "SIZE",
-            values=("720p", "1080p", "4k"),
+            values=("360p", "720p", "1080p", "4k"),
             model_values="resolutions",
         ),
     ] = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from veo.config import Config, read_config
 from veo.engine.context import ProviderHandle, StepContext
-from veo.files.images import ImageStore
+from veo.files.images import ImageStore, read_ratio
 from veo.files.output import prepare_output
 from veo.ledger import Cap, Ledger, NewJob, budget
 from veo.ledger.reserve import make_job_id
@@ -58,6 +58,7 @@ class Session:
         # The wall clock, because the times in the ledger must be valid after a restart.
         context = StepContext(self.ledger, self.images, self.connect, time.time)
         self.runner = JobRunner(context, self.config.timeout)
+        self._is_sandbox = endpoint is not None
         self._registry = ProviderRegistry(self.config, endpoint, self.runner.on_capacity)
 
     def plan(
@@ -82,13 +83,16 @@ class Session:
         """
         name = provider or self.config.provider
         provider_config = self.config.for_provider(name)
+        complete = Request.of(request, **options)
         return planning.make_plan(
-            Request.of(request, **options),
+            complete,
             self.models(name),
             preferred=self.config.model or provider_config.model,
             # An iterator: other providers are imported only if the request has problems.
             catalogue=self._registry.offers(),
+            shape=_choose_shape(complete),
             retired=self.config.retired,
+            is_sandbox=self._is_sandbox,
         )
 
     def prepare_job(
@@ -202,3 +206,11 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _choose_shape(request: Request) -> dict[str, Any]:
+    """Return what a request gets that leaves its shape open: the start frame's ratio, if any."""
+    if request.start_frame is None or request.aspect_ratio is not None:
+        return dict(planning.DEFAULT_SHAPE)
+    ratio = read_ratio(request.start_frame)
+    return {**planning.DEFAULT_SHAPE} | ({"aspect_ratio": ratio} if ratio else {})

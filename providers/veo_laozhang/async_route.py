@@ -35,11 +35,11 @@ class LaoZhangAsync(LaoZhangProvider):
     def _create_task(self, request: Request) -> Response:
         model = self.models[request.model or ""]
         if not request_bodies.uses_form(request, model):
-            return self._http.post_json("videos", request_bodies.build_task_body(request))
+            return self._http.post_json("videos", request_bodies.build_task_body(request, model))
         return self._http.post_form(
             "videos",
             request_bodies.build_form_fields(request, model),
-            request_bodies.build_form_files(request),
+            request_bodies.build_form_files(request, model),
         )
 
 

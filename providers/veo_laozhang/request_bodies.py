@@ -6,7 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from veo.image import Image
 from veo.planning.check import effective_values
+from veo.request import is_given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from veo.http import Upload
     from veo.model import Model
     from veo.request import Request
+
+_FRAMES = ("start_frame", "end_frame")
+_FRAME_KEY = "input_reference"  # of models whose rows name no other key
 
 # Width and height in landscape, pixels.
 _SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "4k": (3840, 2160)}
@@ -30,34 +35,51 @@ def content_path(task_id: str) -> str:
 
 
 def uses_form(request: Request, model: Model) -> bool:
-    """Return whether a task needs a multipart form, which carries frames and options.
+    """Return whether a task needs a multipart form, which carries frames and metadata.
 
     The gateway ignores options in JSON outside ``metadata`` (seen in its public source), and
     tasks with image URLs in JSON were accepted and failed later (seen by users).
     """
-    return bool(request.frames) or has_options(model)
+    return bool(request.frames) or needs_metadata(model)
 
 
-def has_options(model: Model) -> bool:
-    """Return whether a model has options; the legacy names fix ratio, size and duration."""
-    return any(
-        len(offered) > 1 for offered in (model.aspect_ratios, model.resolutions, model.durations)
-    )
+def needs_metadata(model: Model) -> bool:
+    """Return whether a model has options whose keys its row does not name: official forward.
+
+    The legacy names fix ratio, size and duration, so they have no options.
+    """
+    offers = (model.aspect_ratios, model.resolutions, model.durations)
+    return not model.fields and any(len(offered) > 1 for offered in offers)
 
 
-def build_task_body(request: Request) -> dict[str, str]:
-    """Return the JSON body of a text-to-video task of a legacy model."""
-    return {"model": str(request.model), "prompt": request.prompt}
+def build_task_body(request: Request, model: Model) -> dict[str, Any]:
+    """Return the JSON body of a task: what the model's row has a key for, except frames.
+
+    Every option is sent, so that no default of the service decides the price.
+    """
+    body: dict[str, Any] = {"model": str(request.model), "prompt": request.prompt}
+    chosen = effective_values(request, model)
+    for name, key in model.fields.items():
+        if name not in _FRAMES and is_given(chosen[name]):
+            body[key] = _to_json(chosen[name])
+    return body
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_to_json(item) for item in value]
+    # Numbers are texts, as in OpenAI's API: the gateway's struct refuses a number of seconds.
+    return value.data_uri() if isinstance(value, Image) else str(value)
 
 
 def build_form_fields(request: Request, model: Model) -> dict[str, str]:
     """Return the text fields of the form.
 
-    Every option is sent, so that no default of the service decides the price. The gateway reads
-    some options from the fields and others from ``metadata``, so they are in both.
+    The gateway reads some options of official forward from the fields and others from
+    ``metadata``, so they are in both.
     """
-    fields = build_task_body(request)
-    if not has_options(model):
+    fields = build_task_body(request, model)
+    if not needs_metadata(model):
         return fields
     chosen = effective_values(request, model)
     options = {
@@ -81,11 +103,12 @@ def _build_size(chosen: Mapping[str, Any]) -> dict[str, str]:
     return {"size": f"{width}x{height}"}
 
 
-def build_form_files(request: Request) -> list[Upload]:
-    """Return the frames of the form; all have the same field name, the start frame is first."""
+def build_form_files(request: Request, model: Model) -> list[Upload]:
+    """Return the frames of the form, the start frame first: legacy names give both one key."""
+    frames = {name: frame for name in _FRAMES if (frame := getattr(request, name))}
     return [
-        ("input_reference", (frame.filename, frame.data or b"", frame.mime))
-        for frame in request.frames
+        (model.fields.get(name, _FRAME_KEY), (frame.filename, frame.data or b"", frame.mime))
+        for name, frame in frames.items()
     ]
 
 

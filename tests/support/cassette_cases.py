@@ -173,7 +173,32 @@ def _failures(provider: str) -> dict[str, tuple[str, type[VeoError], str | None]
     }
 
 
+# The model of the scenes that all providers share, where a newer one is the default.
+_PREFERRED = {"laozhang-async": "veo-3.1-fast"}
+
+
+def _omni_cases() -> Iterator[CassetteCase]:
+    dawn, noon, night = (load_image(name) for name in ("dawn", "noon", "night"))
+    omni = replace(_LION, model="gemini-omni-1.2-flash")
+    portrait = {"aspect_ratio": "9:16", "resolution": "1080p", "duration": 3}
+    cases = {
+        "omni_text": (
+            "Gemini Omni: all options in JSON, and `video_url` at another host",
+            portrait,
+        ),
+        "omni_image": ("Gemini Omni: a start frame in a form", {"start_frame": dawn}),
+        "omni_references": (
+            "Gemini Omni: three reference images in JSON",
+            {"reference": (dawn, noon, night)},
+        ),
+    }
+    for name, (shows, fields) in cases.items():
+        request = replace(omni, **fields)
+        yield CassetteCase(provider="laozhang-async", name=name, shows=shows, requests=(request,))
+
+
 def _special_cases() -> Iterator[CassetteCase]:
+    yield from _omni_cases()
     official = replace(
         _LION,
         model="veo-3.1-fast-generate-preview",
@@ -231,6 +256,10 @@ def _plan_requests(provider: str, requests: tuple[Request, ...]) -> tuple[Reques
     """Return the requests with their model; none if the provider has no model for them."""
     models = find_provider(provider).facts.models
     try:
-        return tuple(make_plan(request, models, retired="ignore").request for request in requests)
+        plans = [
+            make_plan(request, models, preferred=_PREFERRED.get(provider), retired="ignore")
+            for request in requests
+        ]
+        return tuple(plan.request for plan in plans)
     except InvalidRequestError:
         return ()

@@ -16,10 +16,12 @@ provider = "laozhang-async"
 retired = "ignore"
 [providers.laozhang-async]
 base_url = "{url}/v1"
+model = "veo-3.1-fast"
 median_s = 0.2
 submits_per_minute = 100000
 [providers.laozhang-sync]
 base_url = "{url}/v1"
+model = "veo-3.1-fast"
 [sandbox]
 latency = "0.1"
 clip = "tiny"

@@ -12,8 +12,10 @@ from veo.compare.metrics import ProviderMetrics, compute_metrics, read_acceptanc
 from veo.errors import UsageError
 from veo.ledger.record import State
 from veo.ledger.reserve import make_job_id
+from veo.planning.check import effective_values
 from veo.problems import Remedy
 from veo.provider import find_provider
+from veo.request import MODEL_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +46,8 @@ def plan_candidates(session: Session, request: Request, names: Sequence[str]) ->
     Aspect ratio, resolution and duration that the request does not set are taken from the first
     candidate's model, so that all candidates receive the same request.
 
+    A provider without a model takes one that another candidate names, if it has it.
+
     Raises:
         UnknownProviderError: No provider of that name is installed.
         UsageError: A candidate is named twice or cannot make the video; lists all such problems.
@@ -59,11 +63,15 @@ def plan_candidates(session: Session, request: Request, names: Sequence[str]) ->
             hint="Name providers such as laozhang-async,gemini, or PROVIDER:MODEL.",
         )
     counts = Counter(provider for provider, _, _ in named)
+    models = [model for _, _, model in named if model]
     candidates: list[Candidate] = []
     problems: list[str] = []
     for provider, _, model in named:
+        # A model named for one of LaoZhang's routes is compared on the other one, too.
+        shared = (name for name in models if name in session.models(provider))
+        chosen = model or request.model or next(shared, None)
         try:
-            plan = session.plan(replace(request, model=model or request.model), provider)
+            plan = session.plan(replace(request, model=chosen), provider)
         except UsageError as error:
             problems += [f"{provider}: {line}" for line in error.message.splitlines()]
             continue
@@ -140,10 +148,6 @@ def describe_timeout(*, has_tasks: bool, charged: str) -> str:
 
 
 def _fill_defaults(request: Request, plan: Plan) -> Request:
-    model = plan.model
-    return replace(
-        request,
-        aspect_ratio=request.aspect_ratio or model.aspect_ratios[0],
-        resolution=request.resolution or model.resolutions[0],
-        duration=request.duration or model.durations[0],
-    )
+    """Return the request with its open options set to those that the plan's model will use."""
+    chosen = effective_values(plan.request, plan.model)
+    return replace(request, **{name: chosen[name] for name in MODEL_VALUES})

@@ -31,6 +31,7 @@ _MIN_SIDE_PX = 256  # a smaller image is of no use to a model
 _MAX_PNG_BYTES = 1_000_000
 _MAX_DOWNLOAD_BYTES = 64_000_000
 _MIN_UPLOAD_BYTES = 64_000  # no service answers 413 to an image of this size
+_ORIENTATION_TAG, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # of EXIF: width and height are swapped
 _MAX_DECODERS = 4  # at once, because a decoded image takes up to 50 MB
 
 
@@ -151,6 +152,21 @@ def verify_image(source: str, data: bytes) -> None:
         decoded = _open_image(data)
         decoded.draft(None, (1, 1))  # saves memory: a JPEG is still read to its end
         decoded.load()
+
+
+def read_ratio(image: Image) -> str | None:
+    """Return the aspect ratio nearest to a local image, 16:9 or 9:16; None if it is unreadable."""
+    if image.is_url:
+        return None
+    try:
+        data = image.read()
+        with _decode_errors(image.source), _open_image(data) as decoded:
+            width, height = decoded.size
+            if decoded.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS:
+                width, height = height, width
+    except ImageError:  # reported with its reason when the image is stored
+        return None
+    return "9:16" if height > width else "16:9"
 
 
 def prepare_image(source: str, data: bytes, limits: ImageLimits, max_bytes: int) -> PreparedImage:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
 from veo.model import Model, find_similar
-from veo.money import Quote, quote
+from veo.money import CLIP_RESOLUTION, CLIP_S, Quote, format_amount, quote
 from veo.planning.check import check_request, find_errors
 from veo.problems import Problem
+from veo.request import MODEL_VALUES, REQUEST_FIELDS, is_given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +24,13 @@ _SLUG_WORDS = 6
 # At four bytes each, they leave enough of the usual limit of 255 bytes for the job's id and the
 # suffixes of video and sidecar.
 _SLUG_CHARACTERS = 48
+# What is made where nothing is asked, so that prices compare. Every provider offers it.
+DEFAULT_SHAPE: Mapping[str, Any] = {
+    "aspect_ratio": "16:9",
+    "resolution": CLIP_RESOLUTION,
+    "duration": CLIP_S,
+}
+_VIDEO_FIELDS = tuple(name for name, row in REQUEST_FIELDS.items() if row.kind == "video")
 _MAX_SIBLINGS = 2  # models of the same provider that are named first
 _MAX_OFFERS = 4
 
@@ -43,16 +52,21 @@ class Plan:
     warnings: tuple[Problem, ...] = ()
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 - the request, what there is to choose from, and the settings
     request: Request,
     models: Mapping[str, Model],
     *,
     preferred: str | None = None,
     catalogue: Iterable[Model] = (),
+    shape: Mapping[str, Any] = DEFAULT_SHAPE,
     retired: Literal["warn", "refuse", "ignore"] = "warn",
+    is_sandbox: bool = False,
     today: date | None = None,
 ) -> Plan:
     """Choose the model, check the request, and return the plan with its quote.
+
+    Without a named model, the first living one that accepts the request is chosen. A provider
+    without any has its first one chosen, with a warning.
 
     Args:
         request: The request.
@@ -60,8 +74,11 @@ def make_plan(
         preferred: The configured model. If the request names no model, it or a model of its
             family is chosen, whichever accepts the request.
         catalogue: All models of all providers, to name alternatives. It is iterated over only
-            if the request has problems.
+            if the request has problems or its model has ended.
+        shape: Values for the fields that a request without a named model leaves open.
         retired: What to do about a model past its reported shutdown date.
+        is_sandbox: Whether it is for a sandbox, where every model works: no shutdown is reported
+            unless a model is named.
         today: The date to compare with, UTC; the current one by default.
 
     Raises:
@@ -69,48 +86,108 @@ def make_plan(
         InvalidRequestError: The request breaks rules; the error lists all of them.
         ModelUnavailableError: The model is past its shutdown date and ``retired`` is "refuse".
     """
-    model = _choose_model(request, models, preferred, catalogue)
+    today = today or datetime.now(UTC).date()
+    everything = _CatalogueView(catalogue, models, today)
+    is_named = bool(request.model or preferred)
+    if is_named:
+        model = _choose_named(request, models, preferred, everything)
+    else:
+        model = _choose_living(request, models, shape, today)
+        request = _fill_shape(request, model, shape)
     problems = check_request(request, model)
     if problems:  # again with alternatives, which takes far longer
-        problems = check_request(request, model, list(catalogue) or models.values())
+        problems = check_request(request, model, everything.living)
     if find_errors(problems):
-        siblings = _find_siblings(request, model, models)
+        # Of an ended model, which was chosen or named knowingly, the ended siblings count too.
+        pool = models.values() if model.has_ended(today) else everything.living
+        siblings = _find_siblings(request, model, pool)
         raise InvalidRequestError(_add_siblings(problem, siblings) for problem in problems)
-    notice = _shutdown_notice(model, today or datetime.now(UTC).date())
-    is_certain = model.shutdown is not None and not model.shutdown.earliest
-    if notice and is_certain and retired == "refuse":
-        raise ModelUnavailableError(notice, hint='With retired = "warn" the request is sent.')
-    if notice and retired != "ignore":
+    if model.has_ended(today) and retired != "ignore" and (is_named or not is_sandbox):
+        notice = _shutdown_notice(request, model, everything, shape, is_named=is_named)
+        if retired == "refuse":
+            raise ModelUnavailableError(notice, hint='With retired = "warn" the request is sent.')
         problems += (Problem("model", notice, severity="warning"),)
     complete = replace(request, model=model.name)
     return Plan(complete, model, quote(complete, model), problems)
 
 
-def _choose_model(
+class _CatalogueView:
+    """All models of all providers, read only when they are needed."""
+
+    def __init__(self, catalogue: Iterable[Model], own: Mapping[str, Model], today: date) -> None:
+        self._catalogue, self._own, self._today = catalogue, own, today
+
+    @cached_property
+    def models(self) -> list[Model]:
+        return list(self._catalogue) or list(self._own.values())
+
+    @cached_property
+    def living(self) -> list[Model]:
+        """Those that are not reported to be shut down."""
+        return [model for model in self.models if not model.has_ended(self._today)]
+
+
+def _choose_named(
     request: Request,
     models: Mapping[str, Model],
     preferred: str | None,
-    catalogue: Iterable[Model],
+    catalogue: _CatalogueView,
 ) -> Model:
-    """Return the named model, else the first that accepts the request or has fewest problems."""
+    """Return the named model, or the one of the preferred model's family that fits best."""
+    first = _find_model(request.model or preferred or "", models, catalogue)
     if request.model is not None:
-        return _find_model(request.model, models, catalogue)
+        return first
+    family = [m for m in models.values() if m.auto and m.family and m.family == first.family]
+    return _find_best(request, [first, *family], {})
+
+
+def _choose_living(
+    request: Request, models: Mapping[str, Model], shape: Mapping[str, Any], today: date
+) -> Model:
+    """Return the best model of those that live, or of all if none does."""
     # If every model must be chosen by name, any of them is better than no plan.
     candidates = [model for model in models.values() if model.auto] or list(models.values())
-    if preferred:
-        first = _find_model(preferred, models, catalogue)
-        family = [model for model in candidates if model.family and model.family == first.family]
-        candidates = [first, *family]
-    fitting = (model for model in candidates if not find_errors(check_request(request, model)))
-    return next(fitting, None) or min(
-        candidates, key=lambda model: len(find_errors(check_request(request, model)))
-    )
+    living = [model for model in candidates if not model.has_ended(today)]
+    return _find_best(request, living or candidates, shape)
 
 
-def _find_model(name: str, models: Mapping[str, Model], catalogue: Iterable[Model]) -> Model:
+def _find_best(request: Request, candidates: Sequence[Model], shape: Mapping[str, Any]) -> Model:
+    """Return the model with the fewest problems, then with most of the shape; then the first."""
+
+    def count_faults(model: Model) -> tuple[int, int]:
+        filled = _fill_shape(request, model, shape)
+        missing = sum(
+            getattr(request, name) is None and value not in getattr(model, MODEL_VALUES[name])
+            for name, value in shape.items()
+        )
+        return len(find_errors(check_request(filled, model))), missing
+
+    # Usually the first one fits, and a batch has thousands of requests.
+    fitting = (model for model in candidates if count_faults(model) == (0, 0))
+    return next(fitting, None) or min(candidates, key=count_faults)
+
+
+def _fill_shape(request: Request, model: Model, shape: Mapping[str, Any]) -> Request:
+    """Return the request with the values of a shape where it has none, if the model has them.
+
+    The model's own defaults are left out, so that equal requests stay equal. A video that is
+    continued or changed has a shape of its own.
+    """
+    if any(is_given(getattr(request, name)) for name in _VIDEO_FIELDS):
+        return request
+    offers = {name: getattr(model, MODEL_VALUES[name]) for name in shape}
+    changes = {
+        name: value
+        for name, value in shape.items()
+        if getattr(request, name) is None and value in offers[name][1:]
+    }
+    return replace(request, **changes)
+
+
+def _find_model(name: str, models: Mapping[str, Model], catalogue: _CatalogueView) -> Model:
     if name in models:
         return models[name]
-    providers = sorted({model.provider for model in catalogue if model.name == name})
+    providers = sorted({model.provider for model in catalogue.models if model.name == name})
     similar = find_similar(name, list(models))
     hint = f"Did you mean {similar}?" if similar else ""
     if providers:
@@ -118,9 +195,10 @@ def _find_model(name: str, models: Mapping[str, Model], catalogue: Iterable[Mode
     raise UnknownModelError(f"there is no model {name!r} here", hint=hint or None)
 
 
-def _find_siblings(request: Request, model: Model, models: Mapping[str, Model]) -> list[str]:
+def _find_siblings(request: Request, model: Model, models: Iterable[Model]) -> list[str]:
     """Return the provider's models that accept the whole request, the most similar first."""
-    fitting = [other for other in models.values() if not find_errors(check_request(request, other))]
+    own = (other for other in models if other.provider == model.provider)
+    fitting = [other for other in own if not find_errors(check_request(request, other))]
     fitting.sort(
         key=lambda other: (other.family != model.family, other.aspect_ratios != model.aspect_ratios)
     )
@@ -132,13 +210,41 @@ def _add_siblings(problem: Problem, siblings: Sequence[str]) -> Problem:
     return replace(problem, offered_by=tuple(offers)[:_MAX_OFFERS])
 
 
-def _shutdown_notice(model: Model, today: date) -> str | None:
-    if model.shutdown is None or today < model.shutdown.on:
+def _shutdown_notice(
+    request: Request,
+    model: Model,
+    catalogue: _CatalogueView,
+    shape: Mapping[str, Any],
+    *,
+    is_named: bool,
+) -> str:
+    """Return that the model has ended, and what lives instead with its price."""
+    end = model.shutdown
+    assert end is not None, model  # noqa: S101 - the caller has compared its date
+    notice = f"{model.name} was reportedly shut down on {end.on}"
+    if is_named:
+        notice += f" ({end.source})"
+    else:
+        notice = f"{model.provider} has no model that is known to work: {notice}"
+    bare, living = replace(request, model=None), {}
+    for other in catalogue.living:
+        living[f"{other.provider}/{other.name}"] = other
+    ended = {f"{other.provider}/{other.name}" for other in catalogue.models} - living.keys()
+    prices = {
+        name: _offer_price(bare, living[name], shape) if name in living else None
+        for name in end.replacements
+        if name not in ended
+    }
+    # A replacement that cannot take this request helps only if no other can.
+    offers = [f"{name} ({price})" for name, price in prices.items() if price] or list(prices)
+    return f"{notice}; use instead: {', '.join(offers)}" if offers else notice
+
+
+def _offer_price(request: Request, model: Model, shape: Mapping[str, Any]) -> str | None:
+    filled = _fill_shape(request, model, shape)
+    if find_errors(check_request(filled, model)):
         return None
-    verb = "may have been" if model.shutdown.earliest else "was reportedly"
-    notice = f"{model.name} {verb} shut down on {model.shutdown.on} ({model.shutdown.source})"
-    replacements = ", ".join(model.shutdown.replacements)
-    return f"{notice}; replaced by {replacements}" if replacements else notice
+    return format_amount(quote(filled, model).amount)
 
 
 def make_slug(prompt: str) -> str:

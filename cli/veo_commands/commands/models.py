@@ -61,14 +61,22 @@ def _limits_row(model: Model) -> list[Any]:
         model.name,
         format_price(model.price),
         " ".join(model.aspect_ratios),
-        # They are listed from low to high; a single one is not a range.
-        "-".join(dict.fromkeys((model.resolutions[0], model.resolutions[-1]))),
+        _resolution_range(model),
         " ".join(map(str, sorted(model.durations))),
         _frame_limits(model),
         model.max_references or "-",
         _shutdown_cell(model),
         ", ".join(sorted(model.features - _FEATURES_WITH_COLUMN)).replace("_", " "),
     ]
+
+
+def _resolution_range(model: Model) -> str:
+    """Return the lowest and the highest resolution: ``360p-1080p``; a single one is no range."""
+    from veo.request import REQUEST_FIELDS
+
+    known = REQUEST_FIELDS["resolution"].values  # from low to high
+    ordered = sorted(model.resolutions, key=lambda each: known.index(each) if each in known else 9)
+    return "-".join(dict.fromkeys((ordered[0], ordered[-1])))
 
 
 def _frame_limits(model: Model) -> str:
@@ -83,8 +91,8 @@ def _shutdown_cell(model: Model) -> Any:
 
     if model.shutdown is None:
         return "-"
-    is_past = model.shutdown.on <= datetime.now(UTC).date()
-    return Text(model.shutdown.on.isoformat(), style="yellow" if is_past else "")
+    has_ended = model.has_ended(datetime.now(UTC).date())
+    return Text(model.shutdown.on.isoformat(), style="yellow" if has_ended else "")
 
 
 def _print_prices(models: Sequence[Model]) -> None:
