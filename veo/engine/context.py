@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from veo.provider import Provider
 
 WAIT_FOR_CAPACITY = float("inf")
+MADE = frozenset({State.READY, State.DOWNLOADING})  # the video, which is not on disk yet
 
 
 @dataclass(slots=True, eq=False)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from veo.engine.context import WAIT_FOR_CAPACITY
+from veo.engine.context import MADE, WAIT_FOR_CAPACITY
 from veo.engine.step import step
 from veo.engine.threads import MAX_DOWNLOADS, MAX_SUBMITS
 from veo.ledger.record import State
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_POLLS = 640  # under way; 300 are, where 2,000 polls a second take 150 ms each
 MAX_SLEEP_S = 1.0  # the clock of the jobs may be set, and timers do not notice
+# Jobs that are due within a few milliseconds begin together: a round of the event loop costs as
+# much as a tenth of a poll.
+MIN_SLEEP_S = 0.005
 _NEVER = float("inf")
 
 
@@ -61,7 +64,7 @@ class Engine:
         self._submits, self._downloads = _Lane(MAX_SUBMITS), _Lane(MAX_DOWNLOADS)
         self._polls = _Lane(min(MAX_POLLS, _connection_limit()))
         self._without_capacity: dict[str, deque[ActiveJob]] = defaultdict(deque)
-        self._tasks: dict[asyncio.Task[None], ActiveJob] = {}
+        self._tasks: dict[ActiveJob, asyncio.Task[None]] = {}
         self._is_stopping = False
         self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="veo-dispatch", daemon=True)
@@ -108,8 +111,7 @@ class Engine:
         if self._timer:
             self._timer.cancel()
         self._wakes_at = self._heap[0][0] if self._heap else _NEVER
-        # A negative delay is a job that is overdue, for example after a suspend.
-        delay = min(MAX_SLEEP_S, max(0.0, self._wakes_at - self._context.clock()))
+        delay = min(MAX_SLEEP_S, max(MIN_SLEEP_S, self._wakes_at - self._context.clock()))
         self._timer = self._loop.call_later(delay, self._begin_due_jobs)
 
     def _begin_due_jobs(self) -> None:
@@ -127,12 +129,10 @@ class Engine:
             return
         lane.running += 1
         # The loop itself holds tasks weakly: one that nobody references may be collected.
-        task = self._loop.create_task(self._take_step(job, lane))
-        self._tasks[task] = job
-        task.add_done_callback(self._tasks.pop)
+        self._tasks[job] = self._loop.create_task(self._take_step(job, lane))
 
     def _lane_of(self, job: ActiveJob) -> _Lane:
-        if job.record.state in {State.READY, State.DOWNLOADING}:
+        if job.record.state in MADE:
             return self._downloads
         return self._polls if job.record.task_id else self._submits
 
@@ -141,6 +141,7 @@ class Engine:
             when = await step(self._context, job)
         finally:
             lane.running -= 1
+            del self._tasks[job]
         if when is None:
             # In a thread, because the callbacks of users may block.
             self._context.threads.write.start(self._on_finished, job)
@@ -169,16 +170,15 @@ class Engine:
     async def _finish_submits(self) -> None:
         self._is_stopping = True
         # A paid request is never cancelled: without its response the outcome is unknown.
-        for task, job in self._tasks.items():
+        for job, task in self._tasks.items():
             if not _is_being_submitted(job):
                 task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
 def _is_being_submitted(job: ActiveJob) -> bool:
     """Whether a paid request of the job may be under way."""
-    idle = {State.PLANNED, State.READY, State.DOWNLOADING}
-    return not job.record.task_id and job.record.state not in idle
+    return not job.record.task_id and job.record.state not in MADE | {State.PLANNED}
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from veo.engine.context import MADE
 from veo.engine.download import download
 from veo.engine.poll import poll
 from veo.engine.submit import mark_unknown, submit
@@ -18,6 +19,7 @@ from veo.ledger.record import State
 if TYPE_CHECKING:
     from veo.engine.context import ActiveJob, StepContext
 
+_POLLED = frozenset({State.SUBMITTED, State.RUNNING})
 _log = logging.getLogger(__name__)
 
 
@@ -44,12 +46,12 @@ async def step(context: StepContext, job: ActiveJob) -> float | None:
 
 async def _take_step(context: StepContext, job: ActiveJob) -> float | None:
     record = job.record
+    if record.state in _POLLED and record.task_id:
+        return await poll(context, job)
+    if record.state in MADE:
+        return await download(context, job)
     if record.state is State.PLANNED:
         return await context.threads.submit.run(submit, context, job)
-    if record.state in {State.READY, State.DOWNLOADING}:
-        return await download(context, job)
-    if record.state in {State.SUBMITTED, State.RUNNING} and record.task_id:
-        return await poll(context, job)
     if record.state is State.UNKNOWN:
         job.error = UnknownOutcomeError(record.id)
     elif not record.has_ended:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_RETRIES = 10  # of a request that was certainly not accepted
 WRITE_ATTEMPTS = 5  # of the only handle on something paid for
+_STATES = {stage: State(stage) for stage in Stage}
 _log = logging.getLogger(__name__)
 
 
@@ -99,7 +100,7 @@ def must_persist(record: Record, update: Update) -> bool:
 def _next_state(record: Record, update: Update) -> State:
     if update.stage is Stage.SUBMITTED and record.state is State.RUNNING:
         return State.RUNNING  # some servers go back to `queued`; a job does not
-    return State(update.stage)
+    return _STATES[update.stage]
 
 
 def _persist_ready(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,7 +23,9 @@ from veo.http.urls import (
 from veo.key import Key
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Collection, Mapping
+
+    from veo.errors import VeoError
 
 KEEPALIVE_S = 30.0  # longer than the interval between two polls of a busy engine
 DNS_CACHE_S = 60
@@ -106,8 +107,9 @@ class PollSession:
             ResponseLostError: The response did not come, or not whole, or it is too long.
         """
         origin = get_origin(url)
-        with _translate_failures(origin):
-            session = await self._open_session()
+        loop = asyncio.get_running_loop()
+        try:
+            session, _ = self._sessions.get(loop) or await self._open_session(loop)
             async with session.request(
                 method,
                 URL(url, encoded=True),  # quoted already; yarl would change some task ids
@@ -117,25 +119,20 @@ class PollSession:
                 proxy=find_proxy(origin),
                 ssl=tls_context() if origin.startswith("https:") else True,
             ) as response:
-                content = await self._read(response)
+                # Not ``response.read()``, which has no limit; the bytes are decompressed already.
+                content = await response.content.readany()
+                while not response.content.at_eof() and len(content) <= self._max_bytes:
+                    content += await response.content.readany()
+                if len(content) > self._max_bytes:
+                    raise aiohttp.ClientPayloadError("the response is too long")
                 return Response(response.status, response.headers, content, self._key)
+        except _TRANSPORT_ERRORS as error:
+            raise _transport_error(origin, error) from error
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        # Not ``response.read()``, which has no limit; chunks are decompressed already.
-        content = b""
-        async for chunk in response.content.iter_any():
-            content += chunk
-            if len(content) > self._max_bytes:
-                raise aiohttp.ClientPayloadError("the response is too long")
-        return content
-
-    async def _open_session(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        entry = self._sessions.get(loop)
-        if entry is None:
-            lifetime = _session_lifetime(weakref.ref(self), self._timeout)
-            entry = self._sessions[loop] = (await anext(lifetime), lifetime)
-        return entry[0]
+    async def _open_session(self, loop: asyncio.AbstractEventLoop) -> _Session:
+        lifetime = _session_lifetime(weakref.ref(self), self._timeout)
+        self._sessions[loop] = await anext(lifetime), lifetime
+        return self._sessions[loop]
 
 
 async def _session_lifetime(
@@ -167,15 +164,11 @@ async def _session_lifetime(
                 polls._sessions.pop(loop, None)  # noqa: SLF001 - of this module
 
 
-@contextmanager
-def _translate_failures(origin: str) -> Iterator[None]:
-    try:
-        yield
-    except aiohttp.ClientHttpProxyError as error:
+def _transport_error(origin: str, error: Exception) -> VeoError:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
         refusal = OSError(f"HTTP {error.status} {error.message}")
-        raise unreachable_error(origin, refusal, by_proxy=True) from error
-    except _UNREACHABLE as error:
+        return unreachable_error(origin, refusal, by_proxy=True)
+    if isinstance(error, _UNREACHABLE):
         by_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
-        raise unreachable_error(origin, error, by_proxy=by_proxy) from error
-    except _TRANSPORT_ERRORS as error:
-        raise lost_response_error(error) from error
+        return unreachable_error(origin, error, by_proxy=by_proxy)
+    return lost_response_error(error)
