@@ -405,7 +405,7 @@ def test_facts_need_no_key() -> None:
     """Models can be listed without a key."""
     assert LaoZhangAsync.facts.name == "laozhang-async"
     assert LaoZhangSync.facts.name == "laozhang-sync"
-    assert next(iter(LaoZhangAsync.facts.models)) == "veo-3.1-fast"
+    assert next(iter(LaoZhangAsync.facts.models)) == "gemini-omni-1.2-flash"
 
 
 def test_unusable_key() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from veo.errors import UnknownProviderError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
     from importlib.metadata import EntryPoints
 
     from veo.key import Key
@@ -104,6 +104,14 @@ class Pingable(Protocol):
 
     def ping(self) -> str:
         """Return a line for the user about the key; raises what ``poll`` raises."""
+
+
+@runtime_checkable
+class ModelLister(Protocol):
+    """A provider that tells which models it offers to this key, free of charge."""
+
+    def list_models(self) -> Iterable[str]:
+        """Return the names of all models that the service lists, also of unknown ones."""
 
 
 @dataclass(frozen=True, slots=True)

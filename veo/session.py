@@ -14,7 +14,9 @@ from veo.ledger.reserve import make_job_id
 from veo.money import to_micros
 from veo.paths import ledger_folder, to_absolute
 from veo.planning import plan as planning
+from veo.provider import ModelLister
 from veo.request import Request, RequestOptions
+from veo.runtime.offers import Offer, OfferStore
 from veo.runtime.providers import Endpoint, ProviderRegistry
 from veo.runtime.runner import JobRunner
 
@@ -59,6 +61,7 @@ class Session:
         context = StepContext(self.ledger, self.images, self.connect, time.time)
         self.runner = JobRunner(context, self.config.timeout)
         self._is_sandbox = endpoint is not None
+        self._offers = OfferStore(self.home / "offers.json")
         self._registry = ProviderRegistry(self.config, endpoint, self.runner.on_capacity)
 
     def plan(
@@ -93,6 +96,7 @@ class Session:
             shape=_choose_shape(complete),
             retired=self.config.retired,
             is_sandbox=self._is_sandbox,
+            offered=self._offers.recent_names(),
         )
 
     def prepare_job(
@@ -186,6 +190,16 @@ class Session:
             UnknownProviderError: No provider of that name is installed.
         """
         return self._registry.connect(name)
+
+    def ask_offer(self, provider: str) -> Offer | None:
+        """Ask a provider which models it offers, free of charge, and keep the list for a day.
+
+        Returns None if the provider has no such list.
+        """
+        route = self.connect(provider).provider
+        if not isinstance(route, ModelLister):
+            return None
+        return self._offers.save(provider, route.list_models())
 
     def stop(self, *, wait: bool = True) -> None:
         """Stop all work and release the leases.

@@ -52,19 +52,23 @@ class LaoZhangProvider:
         return open_file(self._http, video.uri, offset)
 
     def ping(self) -> str:
-        """Return which models ``GET /models`` lists; this is free."""
+        """Return how many models the service lists, and which of them are supported."""
+        names = self.list_models()
+        offered = [name for name in names if name in self.models]
+        return (
+            f"the key is accepted; {len(names)} models, "
+            f"of which supported: {', '.join(offered) or 'none'}"
+        )
+
+    def list_models(self) -> list[str]:
+        """Return the names that ``GET /models`` lists for the key; this is free."""
         response = self._http.get("models")
         listed = get_path(parse_json(response.body), "data")
         if not response.ok:
             raise get_error(response)
         if not isinstance(listed, list):
             raise ProtocolError("the response is not a list of models", hint="Check base_url.")
-        names = sorted(get_text(get_path(row, "id")) for row in listed)
-        offered = [name for name in names if name in self.models]
-        return (
-            f"the key is accepted; {len(names)} models, "
-            f"of which supported: {', '.join(offered) or 'none'}"
-        )
+        return sorted(get_text(get_path(row, "id")) for row in listed)
 
 
 def read_seconds(connection: Connection, option: str, default: float) -> float:

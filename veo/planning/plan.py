@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
@@ -16,7 +17,7 @@ from veo.problems import Problem
 from veo.request import MODEL_VALUES, REQUEST_FIELDS, is_given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from veo.request import Request
 
@@ -61,6 +62,7 @@ def make_plan(  # noqa: PLR0913 - the request, what there is to choose from, and
     shape: Mapping[str, Any] = DEFAULT_SHAPE,
     retired: Literal["warn", "refuse", "ignore"] = "warn",
     is_sandbox: bool = False,
+    offered: Mapping[str, Collection[str]] = MappingProxyType({}),
     today: date | None = None,
 ) -> Plan:
     """Choose the model, check the request, and return the plan with its quote.
@@ -79,6 +81,8 @@ def make_plan(  # noqa: PLR0913 - the request, what there is to choose from, and
         retired: What to do about a model past its reported shutdown date.
         is_sandbox: Whether it is for a sandbox, where every model works: no shutdown is reported
             unless a model is named.
+        offered: The names of the models that providers have listed lately, by provider. They
+            count more than reported shutdown dates.
         today: The date to compare with, UTC; the current one by default.
 
     Raises:
@@ -86,23 +90,25 @@ def make_plan(  # noqa: PLR0913 - the request, what there is to choose from, and
         InvalidRequestError: The request breaks rules; the error lists all of them.
         ModelUnavailableError: The model is past its shutdown date and ``retired`` is "refuse".
     """
-    today = today or datetime.now(UTC).date()
-    everything = _CatalogueView(catalogue, models, today)
+    known = Availability(today or datetime.now(UTC).date(), offered)
+    everything = _CatalogueView(catalogue, models, known)
     is_named = bool(request.model or preferred)
     if is_named:
         model = _choose_named(request, models, preferred, everything)
     else:
-        model = _choose_living(request, models, shape, today)
+        model = _choose_living(request, models, shape, known)
         request = _fill_shape(request, model, shape)
     problems = check_request(request, model)
     if problems:  # again with alternatives, which takes far longer
         problems = check_request(request, model, everything.living)
     if find_errors(problems):
         # Of an ended model, which was chosen or named knowingly, the ended siblings count too.
-        pool = models.values() if model.has_ended(today) else everything.living
+        pool = models.values() if known.has_ended(model) else everything.living
         siblings = _find_siblings(request, model, pool)
         raise InvalidRequestError(_add_siblings(problem, siblings) for problem in problems)
-    if model.has_ended(today) and retired != "ignore" and (is_named or not is_sandbox):
+    is_sandbox_default = is_sandbox and not is_named and model.provider not in offered
+    is_silent = retired == "ignore" or is_sandbox_default
+    if known.has_ended(model) and not is_silent:
         notice = _shutdown_notice(request, model, everything, shape, is_named=is_named)
         if retired == "refuse":
             raise ModelUnavailableError(notice, hint='With retired = "warn" the request is sent.')
@@ -111,11 +117,31 @@ def make_plan(  # noqa: PLR0913 - the request, what there is to choose from, and
     return Plan(complete, model, quote(complete, model), problems)
 
 
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """What is known about which models work: reported dates, and lists of the providers."""
+
+    today: date
+    offered: Mapping[str, Collection[str]]
+
+    def has_ended(self, model: Model) -> bool:
+        """Return whether it does not work: its provider's own list decides, if there is one."""
+        names = self.offered.get(model.provider)
+        return model.has_ended(self.today) if names is None else model.name not in names
+
+    def describe_end(self, model: Model) -> str:
+        if model.provider in self.offered or model.shutdown is None:
+            return f"{model.provider} does not offer {model.name} to this key"
+        return f"{model.name} was reportedly shut down on {model.shutdown.on}"
+
+
 class _CatalogueView:
     """All models of all providers, read only when they are needed."""
 
-    def __init__(self, catalogue: Iterable[Model], own: Mapping[str, Model], today: date) -> None:
-        self._catalogue, self._own, self._today = catalogue, own, today
+    def __init__(
+        self, catalogue: Iterable[Model], own: Mapping[str, Model], known: Availability
+    ) -> None:
+        self._catalogue, self._own, self.known = catalogue, own, known
 
     @cached_property
     def models(self) -> list[Model]:
@@ -123,8 +149,8 @@ class _CatalogueView:
 
     @cached_property
     def living(self) -> list[Model]:
-        """Those that are not reported to be shut down."""
-        return [model for model in self.models if not model.has_ended(self._today)]
+        """Those that work as far as is known."""
+        return [model for model in self.models if not self.known.has_ended(model)]
 
 
 def _choose_named(
@@ -142,12 +168,12 @@ def _choose_named(
 
 
 def _choose_living(
-    request: Request, models: Mapping[str, Model], shape: Mapping[str, Any], today: date
+    request: Request, models: Mapping[str, Model], shape: Mapping[str, Any], known: Availability
 ) -> Model:
     """Return the best model of those that live, or of all if none does."""
     # If every model must be chosen by name, any of them is better than no plan.
     candidates = [model for model in models.values() if model.auto] or list(models.values())
-    living = [model for model in candidates if not model.has_ended(today)]
+    living = [model for model in candidates if not known.has_ended(model)]
     return _find_best(request, living or candidates, shape)
 
 
@@ -219,12 +245,10 @@ def _shutdown_notice(
     is_named: bool,
 ) -> str:
     """Return that the model has ended, and what lives instead with its price."""
-    end = model.shutdown
-    assert end is not None, model  # noqa: S101 - the caller has compared its date
-    notice = f"{model.name} was reportedly shut down on {end.on}"
-    if is_named:
-        notice += f" ({end.source})"
-    else:
+    notice = catalogue.known.describe_end(model)
+    if is_named and model.shutdown:
+        notice += f" ({model.shutdown.source})"
+    if not is_named:
         notice = f"{model.provider} has no model that is known to work: {notice}"
     bare, living = replace(request, model=None), {}
     for other in catalogue.living:
@@ -232,7 +256,7 @@ def _shutdown_notice(
     ended = {f"{other.provider}/{other.name}" for other in catalogue.models} - living.keys()
     prices = {
         name: _offer_price(bare, living[name], shape) if name in living else None
-        for name in end.replacements
+        for name in (model.shutdown.replacements if model.shutdown else ())
         if name not in ended
     }
     # A replacement that cannot take this request helps only if no other can.

@@ -9,11 +9,12 @@ from veo.money import CLIP_S, clip_price
 from veo_commands.format import format_price
 from veo_commands.options import ConfigOptions, flag, provider_option
 from veo_commands.output import out
-from veo_commands.session import load_config
+from veo_commands.session import load_config, open_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from veo.client import Client
     from veo.config import Config
     from veo.model import Model
 
@@ -31,10 +32,14 @@ _CHARGE_TIMES = {"on_success": "on success", "on_accept": "on acceptance"}
 def models(
     provider: str | None = provider_option("List only models of this provider."),
     prices: bool = flag("List prices, all for the same clip: 8 s of 720p."),
+    live: bool = flag("Ask the providers which models they offer now; free of charge."),
     *,
     config: ConfigOptions,
 ) -> None:
     """List models with their limits and prices."""
+    if live:
+        _print_offers(config, provider)
+        return
     rows = list(_list_models(load_config(config).config, provider))
     if prices:
         _print_prices(rows)
@@ -53,6 +58,44 @@ def _list_models(config: Config, provider: str | None) -> Iterator[Model]:
     providers = {provider: find_provider(provider)} if provider else installed_providers()
     for name, each in providers.items():
         yield from merge_models(each.facts, config.for_provider(name)).values()
+
+
+def _print_offers(config: ConfigOptions, provider: str | None) -> None:
+    """Ask providers what they offer; print it for each row, then the names without a row."""
+    with open_client(config) as client:
+        rows = [
+            row
+            for name in ([provider] if provider else client.providers())
+            for row in _ask_provider(client, name)
+        ]
+    if out.options.json or out.options.quiet:
+        for row in rows:
+            body = dict(zip(("provider", "model", "status", "at"), row, strict=True))
+            out.print_result(body, f"{row[0]}/{row[1]} {row[2]}")
+    else:
+        out.print_table(("PROVIDER", "MODEL", "STATUS", "AS OF"), rows)
+
+
+def _ask_provider(client: Client, name: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield provider, model, status and time for each row, then for names that no row knows."""
+    from veo.errors import VeoError
+
+    models = client.models(name)
+    try:
+        offer = client.ask_offer(name)
+    except VeoError as error:
+        out.warn(f"{name}: {error.message}")
+        offer = None
+    if offer is None:
+        yield from ((name, model, "not known", "") for model in models)
+        return
+    at = datetime.fromtimestamp(offer.at, UTC).isoformat(timespec="seconds")
+    for model in models:
+        status = "offered" if model in offer.names else "not offered to this key"
+        yield name, model, status, at
+    for model in offer.names:
+        if model not in models:
+            yield name, model, "offered, without a row", at
 
 
 def _limits_row(model: Model) -> list[Any]:

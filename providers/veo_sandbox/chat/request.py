@@ -60,7 +60,8 @@ class Gateway(Profile):
         if not isinstance(name, str) or not name:
             raise self.invalid_request("invalid_request", "model field is required", "model")
         model = load_models().get(name)
-        if model is None or not self.sells_model(model):
+        is_offered = self.core.settings.offers_model(name)
+        if model is None or not is_offered or not self.sells_model(model):
             raise Refusal(self.unknown_model_response(name))
         return model
 

@@ -18,10 +18,11 @@ async def list_models(core: Core, exchange: Exchange) -> Response:
     profile = PROFILES[core.profile](core)
     if exchange.bearer_key != core.key:
         raise Refusal(profile.unauthorized_response())
+    sold = [model.id for model in load_models().values() if profile.sells_model(model)]
+    names = core.settings.offered.replace(",", " ").split() or sold
     rows = [
-        {"id": model.id, "object": "model", "created": 1_762_473_600, "owned_by": "sandbox"}
-        for model in load_models().values()
-        if profile.sells_model(model)
+        {"id": name, "object": "model", "created": 1_762_473_600, "owned_by": "sandbox"}
+        for name in names
     ]
     return JSONResponse({"object": "list", "data": rows})
 

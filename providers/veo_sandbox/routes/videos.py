@@ -79,7 +79,8 @@ def _find_model(profile: Profile, exchange: Exchange) -> Model:
     if not isinstance(name, str) or not name:
         raise profile.invalid_request("missing_model", "model field is required", "model")
     model = load_models().get(name)
-    if model is None or not profile.sells_model(model):
+    is_offered = profile.core.settings.offers_model(name)
+    if model is None or not is_offered or not profile.sells_model(model):
         raise Refusal(profile.unknown_model_response(name))
     return model
 

@@ -22,6 +22,7 @@ class SettingValues(TypedDict, total=False):
     content_lag: float
     processing_lag: float
     retired: bool
+    offered: str
     speed: float
     balance: float
 
@@ -41,6 +42,8 @@ class Settings:
         processing_lag: Seconds of its clock for which a finished video of the Gemini Developer
             API still reads PROCESSING and cannot be extended (about 15 were reported).
         retired: Whether that API has shut its Veo models down, as reported since 2026-10-22.
+        offered: The names that the LaoZhang side lists and accepts, separated by commas; all that
+            it knows if empty. A name without a price is only listed.
     """
 
     latency: str = "fixed:6"
@@ -51,6 +54,11 @@ class Settings:
     content_lag: float = 4.0
     processing_lag: float = 5.0
     retired: bool = False
+    offered: str = ""
+
+    def offers_model(self, name: str) -> bool:
+        """Return whether the gateway offers a model to the key."""
+        return not self.offered or name in self.offered.replace(",", " ").split()
 
     def replace_values(self, values: Mapping[str, Any]) -> "Settings":
         """Return these settings with some replaced.
@@ -92,6 +100,10 @@ def _parse_value(name: str, value: Any) -> Any:
         return str(Latency.parse(value))
     if name == "seed":
         return int(parse_number(name, value))
+    if name == "offered":
+        if not isinstance(value, str):
+            raise ValueError(f"offered {value!r}: must be names, separated by commas")
+        return value
     if name == "retired":
         return _parse_flag(name, value)
     return parse_number(name, value, 1.0 if name.endswith("_rate") else math.inf)
