@@ -10,7 +10,7 @@ import pytest
 from veo.client import Client
 from veo.config import Config
 from veo.image import Image
-from veo.request import Request, RequestOptions
+from veo.request import Request, RequestKwargs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,4 +45,4 @@ def test_the_options_are_the_fields_of_a_request() -> None:
     """Type checkers know every field of a request as an option of `submit`, and no other."""
     names = {field.name for field in fields(Request)}
 
-    assert names - {"prompt"} == set(RequestOptions.__annotations__)
+    assert names - {"prompt"} == set(RequestKwargs.__annotations__)

@@ -56,7 +56,7 @@ def test_a_wait_is_long_enough(limit: int, minute: int, steps: list[tuple[str, i
             now += wait
             wait = limiter.try_acquire(number, now)
         if wait is None:
-            assert not limiter.has_room()
+            assert not limiter.has_capacity()
             for other in range(13):
                 limiter.release(other)
             assert limiter.try_acquire(number, now) is not None
@@ -84,7 +84,7 @@ class TestCapacity:
         limiter = RateLimiter(1, 60, on_capacity=lambda: calls.append("capacity"))
         limiter.try_acquire("a", 0.0)
         limiter.release("a")
-        assert (calls, limiter.has_room(), limiter.try_acquire("b", 1.0)) == (
+        assert (calls, limiter.has_capacity(), limiter.try_acquire("b", 1.0)) == (
             ["capacity"],
             True,
             0.0,
@@ -103,7 +103,7 @@ class TestCapacity:
     def test_the_callback_may_use_the_limiter(self) -> None:
         """It is called without the lock."""
         limiter = RateLimiter(1, 60)
-        limiter.on_capacity = lambda: seen.append(limiter.has_room())
+        limiter.on_capacity = lambda: seen.append(limiter.has_capacity())
         seen: list[bool] = []
         limiter.try_acquire("a", 0.0)
         limiter.release("a")

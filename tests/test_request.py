@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veo.image import Image
-from veo.request import OPTIONS, REQUEST_FIELDS, Request, RequestOptions
+from veo.request import OPTIONS, REQUEST_FIELDS, Request, RequestKwargs
 from veo.update import RemoteVideo
 
 IMAGES = st.builds(Image, st.text(min_size=1), st.none(), st.none() | st.text("0123456789abcdef"))
@@ -31,8 +31,8 @@ REQUESTS = st.builds(
 
 
 def test_every_field_is_a_keyword_argument() -> None:
-    """``RequestOptions`` repeats the fields for type checkers; none is missing."""
-    assert set(RequestOptions.__annotations__) == set(REQUEST_FIELDS) - {"prompt"}
+    """``RequestKwargs`` repeats the fields for type checkers; none is missing."""
+    assert set(RequestKwargs.__annotations__) == set(REQUEST_FIELDS) - {"prompt"}
     assert set(OPTIONS) == set(REQUEST_FIELDS) - {"prompt", "extend"}
 
 

@@ -35,14 +35,14 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def make_new_job(prompt: str = "a lion", output: str = "/videos/lion.mp4", **fields: Any) -> NewJob:
     """Return a new job of $0.15 that is to be planned once."""
     request = Request(prompt=prompt, model="m-1")
-    fields = {"run": "run", "provider": "scripted", "once": True} | fields
+    fields = {"run": "run", "provider": "scripted", "skip_if_exists": True} | fields
     price = quote(request, make_model())
     return NewJob(model="m-1", request=request, output=output, quote=price, **fields)
 
 
 def plan_job(ledger: Ledger, job: NewJob | None = None) -> Record:
     """Plan a job and return its record."""
-    return ledger.plan_jobs([job or make_new_job(once=False)]).records[0]
+    return ledger.plan_jobs([job or make_new_job(skip_if_exists=False)]).records[0]
 
 
 def move_through(ledger: Ledger, record: Record, *path: State, **changes: Any) -> Record:
@@ -126,11 +126,11 @@ def test_a_video_with_an_alternative_name_is_recognised(ledger: Ledger) -> None:
 
 
 def test_a_job_that_is_replaced_does_not_count(ledger: Ledger) -> None:
-    """The job named in `instead_of` does not count; a newer one still does."""
+    """The job named in `replaced_id` does not count; a newer one still does."""
     done = move_through(ledger, plan_job(ledger), *TO_DONE)
 
-    second = ledger.plan_jobs([make_new_job(instead_of=done.id)])
-    third = ledger.plan_jobs([make_new_job(instead_of=done.id)])
+    second = ledger.plan_jobs([make_new_job(replaced_id=done.id)])
+    third = ledger.plan_jobs([make_new_job(replaced_id=done.id)])
 
     assert len(second.records) == 1
     assert second.records == list(third.existing.values())
@@ -179,7 +179,9 @@ def test_the_cap_stops_in_order(ledger: Ledger) -> None:
 def test_all_or_nothing(ledger: Ledger) -> None:
     """With `all_or_nothing` a plan that does not fit inserts nothing."""
     result = ledger.plan_jobs(
-        [make_new_job(once=False) for _ in range(3)], [Cap("cap", PRICE * 2)], all_or_nothing=True
+        [make_new_job(skip_if_exists=False) for _ in range(3)],
+        [Cap("cap", PRICE * 2)],
+        all_or_nothing=True,
     )
 
     assert (result.records, result.spent) == ([], 0)

@@ -14,14 +14,14 @@ from veo_sandbox.faults.rules import FaultRules
 from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.clock import Clock
 from veo_sandbox.state.latency import Latency
-from veo_sandbox.state.price_list import load_models, to_dollars, to_micros
+from veo_sandbox.state.price_list import load_models, to_micros, to_usd
 from veo_sandbox.state.settings import Settings
 from veo_sandbox.state.store import Store
-from veo_sandbox.state.tasks import DAY, Order, Outcome, Task, compute_state, create_task
+from veo_sandbox.state.tasks import DAY, Outcome, Task, TaskSpec, compute_state, create_task
 
 
-def order(number: int = 1, **facts: object) -> Order:
-    """Return an order for a tiny clip at 0.15 USD."""
+def make_spec(number: int = 1, **facts: object) -> TaskSpec:
+    """Return the spec of a tiny clip at 0.15 USD."""
     plain = {
         "route": "videos",
         "profile": "docs",
@@ -31,12 +31,12 @@ def order(number: int = 1, **facts: object) -> Order:
         "clip": ClipSpec("lion", 720, 1280, tiny=True),
         "amount": 150_000,
     }
-    return Order(**plain | facts)  # type: ignore[arg-type]
+    return TaskSpec(**plain | facts)  # type: ignore[arg-type]
 
 
 def task(outcome: Outcome, service: float = 10.0, **facts: object) -> Task:
     """Return a task created at 1000 s."""
-    return Task(1, order(**facts), 1000.0, service, outcome, "file")
+    return Task(1, make_spec(**facts), 1000.0, service, outcome, "file")
 
 
 @pytest.fixture
@@ -132,15 +132,15 @@ class TestRandomDraws:
     def test_the_same_seed_draws_the_same(self) -> None:
         """Seed and number decide the service time and the end."""
         settings = Settings(latency="uniform:1,100", seed=3, fail_rate=0.3, timeout_rate=0.3)
-        once = [create_task(order(n), n, 0.0, settings) for n in range(50)]
-        again = [create_task(order(n), n, 0.0, settings) for n in range(50)]
+        once = [create_task(make_spec(n), n, 0.0, settings) for n in range(50)]
+        again = [create_task(make_spec(n), n, 0.0, settings) for n in range(50)]
 
         assert [(t.service_s, t.outcome) for t in once] == [(t.service_s, t.outcome) for t in again]
 
     def test_rates_are_shares(self) -> None:
         """Of many tasks, these shares fail and hang."""
         settings = Settings(fail_rate=0.2, timeout_rate=0.1)
-        ends = [create_task(order(n), n, 0.0, settings).outcome.end for n in range(4000)]
+        ends = [create_task(make_spec(n), n, 0.0, settings).outcome.end for n in range(4000)]
 
         assert pytest.approx(ends.count("failed") / 4000, abs=0.03) == 0.2
         assert pytest.approx(ends.count("never") / 4000, abs=0.02) == 0.1
@@ -150,8 +150,8 @@ class TestRandomDraws:
         fixed = Settings(latency="fixed:1", fail_rate=0.5)
         samples = Settings(latency="lognormal:9,0.3", fail_rate=0.5)
 
-        assert [create_task(order(n), n, 0.0, fixed).outcome for n in range(40)] == [
-            create_task(order(n), n, 0.0, samples).outcome for n in range(40)
+        assert [create_task(make_spec(n), n, 0.0, fixed).outcome for n in range(40)] == [
+            create_task(make_spec(n), n, 0.0, samples).outcome for n in range(40)
         ]
 
 
@@ -160,7 +160,7 @@ class TestMoney:
 
     def test_charged_once_when_due(self, core: Core) -> None:
         """A running task is held and on no bill; a completed one is charged without any poll."""
-        core.accept_order(order(service_s=100.0))
+        core.accept_task(make_spec(service_s=100.0))
         now = core.clock.now()
 
         assert core.account.list_bills(now) == []
@@ -178,7 +178,7 @@ class TestMoney:
     @pytest.mark.parametrize("end", ["failed", "never"])
     def test_refunded_without_a_video(self, core: Core, end: str) -> None:
         """A failed task, and one given up after its retention, cost nothing."""
-        core.accept_order(order(service_s=1.0, outcome=Outcome(end)))  # type: ignore[arg-type]
+        core.accept_task(make_spec(service_s=1.0, outcome=Outcome(end)))  # type: ignore[arg-type]
         core.clock.advance(DAY + 1)
 
         assert [bill["state"] for bill in core.account.list_bills(core.clock.now())] == ["refunded"]
@@ -186,18 +186,18 @@ class TestMoney:
 
     def test_on_accept_is_charged_at_once_and_kept(self, core: Core) -> None:
         """The rule of the sync route: paid even if it fails."""
-        core.accept_order(order(service_s=1.0, billing="on_accept", outcome=Outcome("failed")))
+        core.accept_task(make_spec(service_s=1.0, billing="on_accept", outcome=Outcome("failed")))
         core.clock.advance(2)
 
         assert [bill["state"] for bill in core.account.list_bills(core.clock.now())] == ["charged"]
         assert core.account.get_balance(core.clock.now()) == 999.85
 
     def test_nothing_is_kept_without_money(self, core: Core) -> None:
-        """An order that cannot be paid leaves no task."""
+        """A task that cannot be paid for leaves no task."""
         core.account.set_balance(0.1)
 
         with pytest.raises(BalanceError) as error:
-            core.accept_order(order())
+            core.accept_task(make_spec())
 
         assert error.value.balance == 0.1
         assert core.tasks.list_tasks() == []
@@ -206,7 +206,7 @@ class TestMoney:
         """No price loses a fraction on its way."""
         prices = [model.price_micros(8) for model in load_models().values() if model.usd_per_call]
 
-        assert {0.15, 0.25, 0.3, 1.2} == {to_dollars(price) for price in prices}
+        assert {0.15, 0.25, 0.3, 1.2} == {to_usd(price) for price in prices}
         assert to_micros(0.1) == 100_000
 
 
@@ -216,7 +216,7 @@ class TestHome:
     def test_a_task_reads_back_as_it_was(self, core: Core) -> None:
         """Nothing is lost between memory and disk."""
         clip = ClipSpec("lion", 720, 1280, references=("a", "b"), tiny=True)
-        stored = core.accept_order(order(clip=clip, outcome=Outcome("failed"), extra={"n": 2}))
+        stored = core.accept_task(make_spec(clip=clip, outcome=Outcome("failed"), extra={"n": 2}))
 
         assert [stored] == core.tasks.list_tasks()
 
@@ -238,9 +238,9 @@ class TestHome:
     def test_expired_videos_are_swept(self, core: Core, tmp_path: Path) -> None:
         """Opening a home deletes expired videos, and only those."""
         facts = {"clip": ClipSpec("a", 16, 16), "outcome": Outcome("failed"), "service_s": 0.0}
-        old = core.accept_order(order(1, **facts))
+        old = core.accept_task(make_spec(1, **facts))
         core.clock.advance(DAY + 1)
-        new = core.accept_order(order(2, **facts))
+        new = core.accept_task(make_spec(2, **facts))
         for stored in (old, new):
             core.clips.clip_path(stored).write_bytes(b"video")
         Core(tmp_path, profile="docs", key="sandbox-key", tiny=True, clip_bytes=0).close()

@@ -30,7 +30,7 @@ from veo_sandbox.clips import ClipSpec
 from veo_sandbox.exchange import Refusal
 from veo_sandbox.google.operations import check_source
 from veo_sandbox.google.request import VideoRequest
-from veo_sandbox.state.tasks import Order, Outcome, Task
+from veo_sandbox.state.tasks import Outcome, Task, TaskSpec
 
 HOME = "https://generativelanguage.googleapis.com/v1beta/files/"
 CREATE = f"/v1beta/models/{FAST}:predictLongRunning"
@@ -641,8 +641,8 @@ class TestWire:
     def test_the_longest_extension(self, length: float, taken: bool) -> None:
         """A video longer than 141 s is not extended."""
         extra = {"ratio": "16:9", "resolution": "720p", "length": length}
-        order = Order("gemini", "gemini", "x", FAST, "x", ClipSpec("x", 2, 2), 1, extra=extra)
-        source = Task(1, order, 0.0, 0.0, Outcome(), "file")
+        spec = TaskSpec("gemini", "gemini", "x", FAST, "x", ClipSpec("x", 2, 2), 1, extra=extra)
+        source = Task(1, spec, 0.0, 0.0, Outcome(), "file")
         if taken:
             check_source(VideoRequest("x"), source)
         else:

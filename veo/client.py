@@ -19,7 +19,7 @@ from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
 from veo.money import to_micros
 from veo.problems import ItemLocation, ItemProblem
-from veo.request import Request, RequestOptions
+from veo.request import Request, RequestKwargs
 from veo.runtime.providers import Endpoint
 from veo.session import Session
 
@@ -50,7 +50,7 @@ class Client(Session):
         force: bool = False,
         max_cost: Decimal | None = None,
         timeout: float | None = None,
-        **options: Unpack[RequestOptions],
+        **options: Unpack[RequestKwargs],
     ) -> Job:
         """Plan one job, reserve its money, and begin to work on it.
 
@@ -156,7 +156,7 @@ class Client(Session):
         force: bool = False,
         max_cost: Decimal | None = None,
         timeout: float | None = None,
-        **options: Unpack[RequestOptions],
+        **options: Unpack[RequestKwargs],
     ) -> Iterator[Job]:
         """Continue a video: one job per step, sent as soon as the step before has its video.
 
@@ -227,7 +227,7 @@ class Client(Session):
         self.ledger.release_leases(self.runner.worker, [record.id for record in leased])
         return withdrawn
 
-    def adopt(self, name: str, task_id: str) -> Record:
+    def attach_task(self, name: str, task_id: str) -> Record:
         """Record the task id of a job whose outcome is unknown.
 
         Raises:
@@ -235,6 +235,6 @@ class Client(Session):
             ConfigError: The outcome of the job is known.
         """
         record = self.ledger.find_job(name)
-        if not self.ledger.adopt_late_response(record.id, task_id, None):
+        if not self.ledger.attach_task(record.id, task_id, None):
             raise ConfigError(f"job {record.id} is {record.state}: its task is known already")
         return self.ledger.find_job(record.id)

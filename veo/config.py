@@ -17,7 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from veo.errors import ConfigError, KeyMissingError
 from veo.key import Key
-from veo.model import Facts, FrozenFacts, Model
+from veo.model import Facts, FrozenModel, Model
 from veo.paths import config_folder
 from veo.problems import Remedy
 
@@ -42,7 +42,7 @@ def _validate_variable(name: str) -> str:
     return name
 
 
-class ProviderConfig(FrozenFacts):
+class ProviderConfig(FrozenModel):
     """``[providers.<name>]``: settings that override the facts of one provider.
 
     Other keys (``project``, ``location``) are options that only this provider understands.
@@ -59,14 +59,14 @@ class ProviderConfig(FrozenFacts):
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
-class Budget(FrozenFacts):
+class Budget(FrozenModel):
     """``[budget]``: caps over time in USD, for all processes on the ledger together."""
 
     daily: Decimal | None = Field(default=None, ge=0)
     monthly: Decimal | None = Field(default=None, ge=0)
 
 
-class SandboxConfig(FrozenFacts):
+class SandboxConfig(FrozenModel):
     """``[sandbox]``: how the built-in sandbox behaves."""
 
     profile: str = "capture-2025-11"
@@ -75,7 +75,7 @@ class SandboxConfig(FrozenFacts):
     clip: Literal["full", "tiny"] = "full"
 
 
-class Config(FrozenFacts):
+class Config(FrozenModel):
     """All settings.
 
     Attributes:

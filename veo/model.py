@@ -35,13 +35,13 @@ def _unify_unit(name: Any) -> Any:
     return "call" if name == "video" else name
 
 
-class FrozenFacts(BaseModel):
+class FrozenModel(BaseModel):
     """A frozen row of facts. An unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Price(FrozenFacts):
+class Price(FrozenModel):
     """What one video costs."""
 
     usd: Usd | dict[str, Usd]  # per ``per``; a table if the price depends on the request
@@ -61,7 +61,7 @@ class Price(FrozenFacts):
         return self.usd
 
 
-class Shutdown(FrozenFacts):
+class Shutdown(FrozenModel):
     """The reported end of a model, which is probably not available from the day ``on``."""
 
     on: date
@@ -70,7 +70,7 @@ class Shutdown(FrozenFacts):
     replacements: tuple[str, ...] = ()  # models to use instead
 
 
-class ImageLimits(FrozenFacts):
+class ImageLimits(FrozenModel):
     """The images that a model accepts. Others are converted or refused before sending."""
 
     types: tuple[str, ...] = ("image/jpeg", "image/png", "image/webp")  # MIME
@@ -78,7 +78,7 @@ class ImageLimits(FrozenFacts):
     max_side: int = 4096  # pixels of the longer side
 
 
-class Rule(FrozenFacts):
+class Rule(FrozenModel):
     """A combination that a model forbids, or about which documents contradict each other.
 
     ``when`` and ``require`` name request fields. A value is a list of allowed values, or a bool:
@@ -93,7 +93,7 @@ class Rule(FrozenFacts):
     source: str = ""
 
 
-class Model(FrozenFacts):
+class Model(FrozenModel):
     """One model at one provider.
 
     In every tuple of allowed values the first is the provider's default.
@@ -153,7 +153,7 @@ class Model(FrozenFacts):
         return [self.price.unit_price(size, s) for size in resolutions for s in durations]
 
 
-class Facts(FrozenFacts):
+class Facts(FrozenModel):
     """One provider: its address, its key, its limits and its models.
 
     Attributes:

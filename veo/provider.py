@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from veo.key import Key
     from veo.model import Facts, Model
     from veo.request import Request
-    from veo.update import RemoteVideo, Report, Update
+    from veo.update import RemoteVideo, Update, UpdateCallback
 
     PollCoroutine = Coroutine[Any, Any, Update]
 
@@ -73,7 +73,7 @@ class Provider(Protocol):
     def models(self) -> Mapping[str, Model]:
         """The models by name, the preferred one first."""
 
-    def submit(self, request: Request, report: Report) -> Update:
+    def submit(self, request: Request, report: UpdateCallback) -> Update:
         """Send the paid request, once.
 
         ``request.model`` is set, the request has passed ``check``, and every image carries its

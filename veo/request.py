@@ -39,7 +39,7 @@ class RequestField:
 
 
 # Repeats the fields, because type checkers cannot derive a TypedDict; a test compares the two.
-class RequestOptions(TypedDict, total=False):
+class RequestKwargs(TypedDict, total=False):
     """The fields of a ``Request`` except its prompt, as keyword arguments of ``Client.submit``."""
 
     model: str | None
@@ -141,7 +141,7 @@ class Request:
             object.__setattr__(self, name, _to_images(getattr(self, name)))
 
     @classmethod
-    def of(cls, request: Request | str, **options: Unpack[RequestOptions]) -> Request:
+    def of(cls, request: Request | str, **options: Unpack[RequestKwargs]) -> Request:
         """Return a request, given whole or as a prompt, with the fields in ``options``."""
         values: dict[str, Any] = dict(options)
         if isinstance(request, Request):

@@ -15,7 +15,7 @@ from veo.money import to_micros
 from veo.paths import ledger_folder, to_absolute
 from veo.planning import plan as planning
 from veo.provider import ModelLister
-from veo.request import Request, RequestOptions
+from veo.request import Request, RequestKwargs
 from veo.runtime.offers import Offer, OfferStore
 from veo.runtime.providers import Endpoint, ProviderRegistry
 from veo.runtime.runner import JobRunner
@@ -68,7 +68,7 @@ class Session:
         self,
         request: Request | str,
         provider: str | None = None,
-        **options: Unpack[RequestOptions],
+        **options: Unpack[RequestKwargs],
     ) -> Plan:
         """Return what a request would send and cost. Nothing is sent, stored or reserved.
 

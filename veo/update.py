@@ -61,4 +61,4 @@ class Update:
     poll_after: float | None = None
 
 
-Report = Callable[[Update], None]
+UpdateCallback = Callable[[Update], None]

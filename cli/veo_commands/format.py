@@ -58,7 +58,7 @@ def format_usd(micros: int) -> str:
     return f"{'-' if micros < 0 else ''}{format_amount(amount)}"
 
 
-def to_dollars(micros: int) -> float:
+def to_json_usd(micros: int) -> float:
     """Convert millionths of a USD into USD, as a number for JSON."""
     return float(to_usd(micros))
 
@@ -89,21 +89,21 @@ def describe_charge(record: Record) -> str:
     parts = []
     if record.charged:
         parts.append(f"{probably}charged {format_usd(record.charged)}")
-    if record.in_doubt:
-        amount = format_usd(record.in_doubt)
+    if record.in_doubt_amount:
+        amount = format_usd(record.in_doubt_amount)
         parts.append(f"possibly {amount} more" if parts else f"possibly charged {amount}")
-    if record.held:
-        parts.append(f"quoted {format_usd(record.held)}")
+    if record.held_amount:
+        parts.append(f"quoted {format_usd(record.held_amount)}")
     return ", ".join(parts) or f"{probably}not charged"
 
 
 def format_cost(record: Record) -> str:
     """Return ``$0.15``, or ``$0.15 ?`` if it is not certain, or ``($0.15)`` if it is reserved."""
-    if record.in_doubt or not record.certain:
-        return f"{format_usd(record.charged + record.in_doubt)} ?"
+    if record.in_doubt_amount or not record.certain:
+        return f"{format_usd(record.charged + record.in_doubt_amount)} ?"
     if record.charged:
         return format_usd(record.charged)
-    return f"({format_usd(record.held)})" if record.held else "-"
+    return f"({format_usd(record.held_amount)})" if record.held_amount else "-"
 
 
 def describe_outcome(record: Record) -> str:

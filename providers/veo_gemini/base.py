@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from veo.model import Facts, Model
     from veo.provider import Connection
     from veo.request import Request
-    from veo.update import Report, Update
+    from veo.update import Update, UpdateCallback
     from veo_gemini.sdk_client import Sdk
 
 
@@ -42,7 +42,7 @@ class GoogleProvider(ABC):
         """The models by name, the preferred first."""
         return self._connection.models
 
-    def submit(self, request: Request, report: Report) -> Update:
+    def submit(self, request: Request, report: UpdateCallback) -> Update:
         """Send the paid request once; the operation's name is the task id."""
         model = self.models[request.model or ""]
         sdk, source, config = self._sdk, self._build_source(request), self._build_config(request)

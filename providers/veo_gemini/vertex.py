@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, ValidationError
 
 from veo.errors import AuthError, ConfigError, KeyMissingError, RefusedError, VeoError
-from veo.model import Facts, FrozenFacts, load_facts
+from veo.model import Facts, FrozenModel, load_facts
 from veo_gemini import convert
 from veo_gemini.base import GoogleProvider
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from veo_gemini.sdk_client import Sdk
 
 
-class VertexSettings(FrozenFacts):
+class VertexSettings(FrozenModel):
     """The options of ``[providers.vertex]``; ``models.toml`` describes them."""
 
     project: str | None = None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from veo.http import Response
     from veo.provider import Pingable, ProviderClass
     from veo.request import Request
-    from veo.update import Report, Update
+    from veo.update import Update, UpdateCallback
 
 
 class LaoZhangAsync(LaoZhangProvider):
@@ -20,7 +20,7 @@ class LaoZhangAsync(LaoZhangProvider):
 
     facts: ClassVar[Facts] = load_facts("veo_laozhang", "laozhang-async")
 
-    def submit(self, request: Request, report: Report) -> Update:
+    def submit(self, request: Request, report: UpdateCallback) -> Update:
         """Create a task; the error table decides whether a refusal was charged."""
         return responses.read_submit_response(
             self._create_task(request), self.models.get(request.model or "")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from veo.http import StreamingResponse
     from veo.provider import Connection, Pingable, ProviderClass
     from veo.request import Request
-    from veo.update import Report
+    from veo.update import UpdateCallback
 
 STREAM_DEADLINE_S = 600.0  # users measured 189 and 352 s; the vendor's pages advise 300 to 600
 MAX_SILENCE_S = 300.0
@@ -57,7 +57,7 @@ class LaoZhangSync(LaoZhangProvider):
             read_seconds(connection, "silence_s", MAX_SILENCE_S), self._deadline_s
         )
 
-    def submit(self, request: Request, report: Report) -> Update:
+    def submit(self, request: Request, report: UpdateCallback) -> Update:
         """Send the chat, report its progress, and return the finished video."""
         end = time.monotonic() + self._deadline_s
         response = self._http.start_json(
@@ -82,7 +82,9 @@ class LaoZhangSync(LaoZhangProvider):
             hint="laozhang-async has tasks that survive a lost connection.",
         )
 
-    def _read_stream(self, response: StreamingResponse, report: Report, end: float) -> Update:
+    def _read_stream(
+        self, response: StreamingResponse, report: UpdateCallback, end: float
+    ) -> Update:
         parser, reported = ChatStreamParser(), None
         for chunk in _read_chunks(response, parser, end):
             parser.feed(chunk)

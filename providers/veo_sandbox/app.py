@@ -42,7 +42,7 @@ class Endpoint:
         core = self._core
         core.refresh()
         self._rules.refresh()
-        exchange = Exchange(core, self._route.step, scope, receive, send)
+        exchange = Exchange(core, self._route.kind, scope, receive, send)
         await exchange.read_request()
         exchange.set_task(self._route.find_task(core, exchange))
         entry = core.request_log.add_entry(exchange.to_log_entry())
@@ -56,13 +56,13 @@ class Endpoint:
             and not exchange.connection.is_closed
             and not isinstance(response, DropConnection)
         ):
-            core.tasks.mark_answered(exchange.accepted_task.id, core.clock.now())
+            core.tasks.mark_responded(exchange.accepted_task.id, core.clock.now())
         # 0 says that no response was sent.
         entry["status"] = 0 if isinstance(response, DropConnection) else response.status_code
         await response(scope, receive, send)
 
     async def _respond(self, exchange: Exchange) -> Response:
-        rules = self._rules.select_striking(exchange)
+        rules = self._rules.select_rules(exchange)
         try:
             return await self._apply_faults(rules, exchange)
         # A refusal is a response like any other: faults around it still change it.

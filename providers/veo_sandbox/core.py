@@ -9,11 +9,11 @@ from veo_sandbox.shutdown import Shutdown
 from veo_sandbox.state.billing import Account
 from veo_sandbox.state.clip_store import ClipStore
 from veo_sandbox.state.clock import Clock
-from veo_sandbox.state.price_list import to_dollars
+from veo_sandbox.state.price_list import to_usd
 from veo_sandbox.state.request_log import LeakLog, RequestLog
 from veo_sandbox.state.settings import Settings, parse_number
 from veo_sandbox.state.store import Store
-from veo_sandbox.state.tasks import Order, Task, TaskState, TaskTable, compute_state, create_task
+from veo_sandbox.state.tasks import Task, TaskSpec, TaskState, TaskTable, compute_state, create_task
 
 
 class Core:
@@ -76,16 +76,16 @@ class Core:
         self.store.put_setting("settings", settings.to_json())
         self.settings = settings
 
-    def accept_order(self, order: Order) -> Task:
-        """Accept an order: draw its outcome, hold its price, store it, and start its clip.
+    def accept_task(self, spec: TaskSpec) -> Task:
+        """Accept a task: draw its outcome, hold its price, store it, and start its clip.
 
         Raises:
             BalanceError: the balance does not cover it; nothing is stored then.
         """
-        return self.accept_orders([order])[0]
+        return self.accept_tasks([spec])[0]
 
-    def accept_orders(self, orders: Sequence[Order]) -> list[Task]:
-        """Accept several orders at one moment, or none of them.
+    def accept_tasks(self, specs: Sequence[TaskSpec]) -> list[Task]:
+        """Accept several tasks at one moment, or none of them.
 
         Raises:
             BalanceError: the balance does not cover all; nothing is stored then.
@@ -94,8 +94,8 @@ class Core:
         # Refunds that are due count for the balance, so they come first.
         self.account.settle_due(now)
         with self.store.transaction():
-            tasks = [self._add_task(order, now) for order in orders]
-        # After the commit: an order that was rolled back must not be rendered.
+            tasks = [self._add_task(spec, now) for spec in specs]
+        # After the commit: a task that was rolled back must not be rendered.
         for task in tasks:
             # A task that will fail needs no clip.
             if task.outcome.end == "completed":
@@ -119,20 +119,20 @@ class Core:
         return now < self.tasks.file_expires_at(task) and self.clips.is_ready(task)
 
     def describe_tasks(self) -> list[dict[str, Any]]:
-        answered = self.tasks.answered_ids()
+        answered = self.tasks.responded_ids()
         return [
             {
                 "task": task.id,
-                "route": task.order.route,
-                "profile": task.order.profile,
-                "model": task.order.model,
+                "route": task.spec.route,
+                "profile": task.spec.profile,
+                "model": task.spec.model,
                 "state": self.task_state(task).name,
                 "answered": task.id in answered,
-                "amount": to_dollars(task.order.amount),
+                "amount": to_usd(task.spec.amount),
                 "created_at": task.created_at,
                 "done_at": task.done_at,
                 "outcome": task.outcome.end,
-                "request": task.order.request,
+                "request": task.spec.request,
             }
             for task in self.tasks.list_tasks()
         ]
@@ -149,8 +149,8 @@ class Core:
         task = self.tasks.find_by_file(file)
         return task is not None and self.clock.now() < self.tasks.file_expires_at(task)
 
-    def _add_task(self, order: Order, now: float) -> Task:
-        task = create_task(order, self.tasks.next_seq(), now, self.settings)
+    def _add_task(self, spec: TaskSpec, now: float) -> Task:
+        task = create_task(spec, self.tasks.next_seq(), now, self.settings)
         self.account.hold_price(task)
         self.tasks.add(task)
         return task

@@ -104,7 +104,7 @@ class Exchange:
 
     def __init__(self, core: Core, step: str, scope: Scope, receive: Receive, send: Send) -> None:
         self.core = core
-        self.step = step
+        self.kind = step
         self.scope = scope
         self.connection = Connection(send)
         self._receive = receive
@@ -122,9 +122,9 @@ class Exchange:
         self.accepted_task: Task | None = None
 
     @property
-    def steps(self) -> frozenset[str]:
+    def kinds(self) -> frozenset[str]:
         """The steps as which it counts: a stream also creates a task."""
-        return frozenset({"stream", "create"} if self.step == "stream" else {self.step})
+        return frozenset({"stream", "create"} if self.kind == "stream" else {self.kind})
 
     @property
     def method(self) -> str:
@@ -158,7 +158,7 @@ class Exchange:
     def prompt_text(self) -> str:
         """The prompt of the requested task, or all text of the request."""
         if self.task:
-            return self.task.order.prompt
+            return self.task.spec.prompt
         return json.dumps(self.fields, ensure_ascii=False)
 
     @property

@@ -39,7 +39,7 @@ class EntryActions:
 
     def check_usable(self, actions: Iterable[tuple[Entry, Action]]) -> None:
         """Connect the providers and test the folders that the actions need, or raise an error."""
-        working = paying_actions(self._options) | {Action.DOWNLOAD, Action.JOIN}
+        working = paying_actions(self._options) | {Action.FETCH, Action.JOIN}
         new_jobs = [entry.new_job for entry, action in actions if action in working]
         # Only where work is to do: a batch that is finished needs no key and no network.
         for provider in {job.provider for job in new_jobs}:
@@ -57,15 +57,15 @@ class EntryActions:
             self._waiting.add_last(entry)
             return
         match action:
-            case Action.SKIP:
+            case Action.KEEP:
                 self._on_end(entry, SKIPPED, None)
-            case Action.KEEP_CHANGED:
+            case Action.CHANGED:
                 self._handle_changed(entry, record)
-            case Action.DOWNLOAD:
+            case Action.FETCH:
                 self._download_again(entry, record)
-            case Action.HANDLE_GONE:
+            case Action.GONE:
                 self.handle_gone(entry, record)
-            case Action.HANDLE_UNKNOWN:
+            case Action.ASK:
                 self._handle_unknown(entry, record)
 
     def adopt_existing(self, entry: Entry, record: Record) -> None:
@@ -79,7 +79,7 @@ class EntryActions:
     def handle_gone(self, entry: Entry, record: Record) -> None:
         """Make a lost video again if the user has agreed to pay twice, else report it."""
         if self._options.remake:
-            entry.reset_job(instead_of=record.id)
+            entry.reset_job(replaced_id=record.id)
             self._waiting.add_last(entry)
             return
         text = "the video was made, but neither this machine nor the provider has it any more"

@@ -42,7 +42,7 @@ class Batch:
         self.validation = validation
         self.entries = validation.entries
         self.in_flight = InFlight(context.session, context.options.timeout)
-        self.waiting = WaitingQueue(self.in_flight.free_slots)
+        self.waiting = WaitingQueue(self.in_flight.free_capacity)
         self.is_cap_reached = False
         self._actions = EntryActions(context, self.waiting, self.in_flight, self._end_entry)
         self._is_started = False

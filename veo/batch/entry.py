@@ -61,10 +61,10 @@ class Entry:
     def finish(self, state: str, error: VeoError | None = None) -> None:
         self.final_state, self.error = state, error
 
-    def reset_job(self, instead_of: str | None = None) -> None:
+    def reset_job(self, replaced_id: str | None = None) -> None:
         """Prepare the item for a new job, which may replace the one with the given id."""
         self.job = self.error = None
-        self.new_job = replace(self.new_job, id=make_job_id(), instead_of=instead_of)
+        self.new_job = replace(self.new_job, id=make_job_id(), replaced_id=replaced_id)
 
     def to_json(self) -> dict[str, Any]:
         location = {"index": self.location.index, "line": self.location.line}

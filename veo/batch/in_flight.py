@@ -24,8 +24,8 @@ PLANNED_AHEAD = 64
 class WaitingQueue:
     """Items without a job, in order for each provider."""
 
-    def __init__(self, free_slots: Callable[[str], int]) -> None:
-        self._free_slots = free_slots
+    def __init__(self, free_capacity: Callable[[str], int]) -> None:
+        self._free_capacity = free_capacity
         self._waiting: dict[str, deque[Entry]] = {}
 
     def __len__(self) -> int:
@@ -43,7 +43,7 @@ class WaitingQueue:
         The list is empty while enough jobs are planned ahead for each provider.
         """
         for provider, waiting in self._waiting.items():
-            room = self._free_slots(provider) + PLANNED_AHEAD
+            room = self._free_capacity(provider) + PLANNED_AHEAD
             # Half of the reserve at a time: a transaction an item would cost more than the item.
             if waiting and room >= PLANNED_AHEAD // 2:
                 return [waiting.popleft() for _ in range(min(room, len(waiting)))]
@@ -76,7 +76,7 @@ class InFlight:
     def __iter__(self) -> Iterator[Entry]:
         return iter(list(self._entries.values()))
 
-    def free_slots(self, provider: str) -> int:
+    def free_capacity(self, provider: str) -> int:
         """Return how many more jobs a provider accepts; negative if more are planned."""
         return self._session.connect(provider).limiter.max_in_flight - self._counts[provider]
 

@@ -17,32 +17,32 @@ class Action(StrEnum):
     """What a batch does about an item. The values are the ``plan`` of ``--dry-run --json``."""
 
     MAKE = "make"  # no job has made the video, or may still make it
-    SKIP = "keep"  # the video is in place
-    KEEP_CHANGED = "changed"  # the video was made, but its file has other content now
-    DOWNLOAD = "fetch"  # the file is gone, but the provider may still have the video
-    HANDLE_GONE = "gone"  # neither this machine nor the provider has the video any more
+    KEEP = "keep"  # the video is in place
+    CHANGED = "changed"  # the video was made, but its file has other content now
+    FETCH = "fetch"  # the file is gone, but the provider may still have the video
+    GONE = "gone"  # neither this machine nor the provider has the video any more
     JOIN = "join"  # a job is in progress
-    HANDLE_UNKNOWN = "ask"  # the paid request was sent, and its outcome is unknown
+    ASK = "ask"  # the paid request was sent, and its outcome is unknown
 
 
 def choose_action(record: Record | None) -> Action:
     if record is None or not record.covers_request:
         return Action.MAKE
     if record.state is State.UNKNOWN:
-        return Action.HANDLE_UNKNOWN
+        return Action.ASK
     if record.state in LIVE:
         return Action.JOIN
     if Path(record.output).is_file():
-        return Action.SKIP if is_own_file(record) else Action.KEEP_CHANGED
-    return Action.DOWNLOAD if record.state is State.DONE else Action.HANDLE_GONE
+        return Action.KEEP if is_own_file(record) else Action.CHANGED
+    return Action.FETCH if record.state is State.DONE else Action.GONE
 
 
 def paying_actions(options: BatchOptions) -> set[Action]:
     actions = {Action.MAKE}
     if options.remake:
-        actions.add(Action.HANDLE_GONE)
+        actions.add(Action.GONE)
     if options.resubmit_unknown:
-        actions.add(Action.HANDLE_UNKNOWN)
+        actions.add(Action.ASK)
     return actions
 
 

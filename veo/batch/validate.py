@@ -117,7 +117,7 @@ class Validator:
             output=str(output),
             quote=plan.quote,
             force=self._options.force,
-            once=True,
+            skip_if_exists=True,
         )
 
     def _provider_of(self, item: Item) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 RETRY_DELAYS_S = (2.0, 4.0, 8.0, 16.0, 30.0, 60.0)
 BUSY_FACTOR = 0.5  # of the jobs in flight, after a 429
-SUCCESSES_PER_SLOT = 5  # accepted requests until one more job may be in flight
+SUCCESSES_PER_JOB = 5  # accepted requests until one more job may be in flight
 
 
 def retry_delay_s(job_id: str, failures: int) -> float:
@@ -31,15 +31,15 @@ class AdaptiveCapacity:
 
     maximum: int
     closed_until: float = 0.0
-    _slots: float = field(init=False)
+    _capacity: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._slots = float(self.maximum)
+        self._capacity = float(self.maximum)
 
     @property
-    def slots(self) -> int:
+    def capacity(self) -> int:
         """Jobs that may be in flight now; at least one, or nothing could show that it is over."""
-        return max(1, int(self._slots))
+        return max(1, int(self._capacity))
 
     def back_off(self, now: float, wait_s: float, in_flight: int) -> None:
         """Take in that a provider is busy.
@@ -47,11 +47,11 @@ class AdaptiveCapacity:
         The refusals of all requests that were under way at that moment count as one.
         """
         if now >= self.closed_until:
-            self._slots = max(1.0, min(self._slots, in_flight) * BUSY_FACTOR)
+            self._capacity = max(1.0, min(self._capacity, in_flight) * BUSY_FACTOR)
         self.closed_until = max(self.closed_until, now + wait_s)
 
     def recover(self) -> bool:
         """Take in an accepted request. Return whether there is a slot more."""
-        before = self.slots
-        self._slots = min(float(self.maximum), self._slots + 1 / SUCCESSES_PER_SLOT)
-        return self.slots > before
+        before = self.capacity
+        self._capacity = min(float(self.maximum), self._capacity + 1 / SUCCESSES_PER_JOB)
+        return self.capacity > before

@@ -22,7 +22,7 @@ def on_ready(record: Record) -> dict[str, Any]:
     return _charge(record)
 
 
-def on_refused(record: Record, error: VeoError) -> dict[str, Any]:
+def on_submit_error(record: Record, error: VeoError) -> dict[str, Any]:
     """Release the reservation when the request was not accepted.
 
     If the outcome is not known, the money stays reserved, so that caps continue to count it.

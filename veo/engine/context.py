@@ -63,7 +63,7 @@ class ActiveJob:
     error: VeoError | None = None
     failures: int = 0
     polls: int = 0
-    shrink: int = 0
+    shrink_count: int = 0
     is_url_refreshed: bool = False
     is_stopped: bool = False
     has_waited: bool = False
@@ -102,7 +102,7 @@ class StepContext:
         job.record = self.ledger.move_job(job.record, state, **changes)
         job.on_change(job)
 
-    def end_job(self, job: ActiveJob, state: State, error: VeoError, **changes: Any) -> None:
+    def record_outcome(self, job: ActiveJob, state: State, error: VeoError, **changes: Any) -> None:
         """Write down that the job failed, expired or became unknown, and release its lease."""
         job.error = error
         self.move(

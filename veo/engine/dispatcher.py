@@ -155,7 +155,7 @@ class Engine:
     def _wait_for_capacity(self, job: ActiveJob) -> None:
         provider = job.record.provider
         waiting = self._without_capacity[provider]
-        if self._context.find_provider(provider).limiter.has_room():
+        if self._context.find_provider(provider).limiter.has_capacity():
             self._begin(job)  # another job was released since the step looked
         elif job.has_waited:  # it was first in the queue, and stays there
             waiting.appendleft(job)

@@ -144,7 +144,7 @@ async def _handle_download_error(
     is_gone = isinstance(error, GoneError) and not error.retryable
     if is_gone or (is_not_ready and is_exhausted):
         if not await _refresh_url(context, job):
-            await run_write(context.end_job, job, State.EXPIRED, _gone_error(error))
+            await run_write(context.record_outcome, job, State.EXPIRED, _gone_error(error))
             return None
         if is_gone:
             return context.clock()

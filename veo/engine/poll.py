@@ -89,4 +89,4 @@ def _expire(context: StepContext, job: ActiveJob, error: TaskNotFoundError) -> N
         hint="The provider's console may show whether it was charged.",
         request_id=error.request_id,
     )
-    context.end_job(job, State.EXPIRED, gone, certain=False)
+    context.record_outcome(job, State.EXPIRED, gone, certain=False)

@@ -39,7 +39,7 @@ class RateLimiter:
     @property
     def capacity(self) -> int:
         """Jobs that may be in flight now: fewer after the provider asked to slow down."""
-        return self._adaptive.slots
+        return self._adaptive.capacity
 
     def try_acquire(self, job: Hashable, now: float) -> float | None:
         """Admit a job.
@@ -61,7 +61,7 @@ class RateLimiter:
             self._sent_at.append(now)
             return 0.0
 
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether one more job may be in flight."""
         with self._lock:
             return len(self._in_flight) < self.capacity

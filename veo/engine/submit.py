@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from veo.request import Request
 
 MAX_RETRIES = 10  # of a request that was certainly not accepted
-WRITE_ATTEMPTS = 5  # of the only handle on something paid for
+MAX_WRITE_TRIES = 5  # of the only handle on something paid for
 _STATES = {stage: State(stage) for stage in Stage}
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,9 @@ def submit(context: StepContext, job: ActiveJob) -> float | None:
     try:
         request = _prepare_images(context, job, handle)
     except ImageError as error:
-        context.end_job(job, State.FAILED, error, **charging.on_refused(job.record, error))
+        context.record_outcome(
+            job, State.FAILED, error, **charging.on_submit_error(job.record, error)
+        )
         return None
     return _send(context, job, handle, request)
 
@@ -67,7 +69,7 @@ def mark_unknown(context: StepContext, job: ActiveJob) -> None:
         f"the process that sent job {job.record.id} ended before the response arrived; "
         "it may have been accepted and paid for",
     )
-    context.end_job(job, State.UNKNOWN, error, certain=False)
+    context.record_outcome(job, State.UNKNOWN, error, certain=False)
     _log.info("job %s: %s -> unknown", job.record.id, previous)
 
 
@@ -79,7 +81,7 @@ def apply_update(
     job.progress, job.message = update.progress, update.message or job.message
     if update.stage is Stage.FAILED:
         error = update.error or VeoError("the provider reported a failure without a reason")
-        context.end_job(job, State.FAILED, error, **charging.on_failed(job.record))
+        context.record_outcome(job, State.FAILED, error, **charging.on_failed(job.record))
         return None
     changes |= {"task_id": update.task_id or job.record.task_id}
     if update.stage is Stage.READY:
@@ -122,7 +124,7 @@ def _prepare_images(context: StepContext, job: ActiveJob, handle: ProviderHandle
     limits = handle.provider.models[job.record.model].image
 
     def fit(image: Any) -> Any:
-        fitted, note = context.images.prepare(image, limits, job.shrink)
+        fitted, note = context.images.prepare(image, limits, job.shrink_count)
         if note:
             job.message = note
             job.on_change(job)
@@ -164,14 +166,14 @@ def _acceptance_charge(job: ActiveJob) -> dict[str, Any]:
 
 def _persist_acceptance(context: StepContext, job: ActiveJob, update: Update) -> float | None:
     """Write the response down, in several attempts: it is the only handle on a paid task."""
-    for attempt in range(WRITE_ATTEMPTS):
+    for attempt in range(MAX_WRITE_TRIES):
         try:
             return apply_update(context, job, update, **_acceptance_charge(job))
         except LeaseLostError:
-            context.ledger.adopt_late_response(job.record.id, update.task_id, update.video)
+            context.ledger.attach_task(job.record.id, update.task_id, update.video)
             raise
         except LedgerError as error:
-            if attempt == WRITE_ATTEMPTS - 1:
+            if attempt == MAX_WRITE_TRIES - 1:
                 raise LedgerError(
                     f"{error.message}. Job {job.record.id} was accepted as task "
                     f"{update.task_id}, which could not be stored",
@@ -185,7 +187,7 @@ def _persist_acceptance(context: StepContext, job: ActiveJob, update: Update) ->
 def _handle_submit_error(
     context: StepContext, job: ActiveJob, handle: ProviderHandle, error: VeoError
 ) -> float | None:
-    money = charging.on_refused(job.record, error)
+    money = charging.on_submit_error(job.record, error)
     # Not known to be unaccepted: sending it again could pay twice.
     if error.charged is None:
         unknown = UnknownOutcomeError(
@@ -194,11 +196,11 @@ def _handle_submit_error(
             "it may have been accepted and paid for",
             request_id=error.request_id,
         )
-        context.end_job(job, State.UNKNOWN, unknown, **money)
+        context.record_outcome(job, State.UNKNOWN, unknown, **money)
         return None
     when = _retry_submit_at(context, job, handle, error)
     if when is None:
-        context.end_job(job, State.FAILED, error, **money)
+        context.record_outcome(job, State.FAILED, error, **money)
     return when
 
 
@@ -207,13 +209,15 @@ def _retry_submit_at(
 ) -> float | None:
     """Return when to send a request again that was certainly not accepted; None for never."""
     must_shrink = (
-        isinstance(error, TooLargeError) and job.shrink == 0 and job.record.parse_request().images
+        isinstance(error, TooLargeError)
+        and job.shrink_count == 0
+        and job.record.parse_request().images
     )
     may_retry = must_shrink or (error.retryable and job.failures < MAX_RETRIES)
     if error.charged or not may_retry:
         return None
     if must_shrink:
-        job.shrink, when = 1, context.clock()  # smaller images need no wait
+        job.shrink_count, when = 1, context.clock()  # smaller images need no wait
     else:
         when = context.retry_at(job, error)
     if isinstance(error, BusyError):

@@ -46,7 +46,7 @@ def cost_to_json(record: Record) -> dict[str, Any]:
         "quoted": float(record.parse_quote().amount),
         "charged": float(to_usd(record.charged)),
         "currency": "USD",
-        "certain": record.certain and not record.in_doubt,
+        "certain": record.certain and not record.in_doubt_amount,
     }
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from veo.ledger.reserve import NewJob, PlanResult
     from veo.update import RemoteVideo
 
-_ADOPTED_COLUMNS = ("state", "version", "task_id", "video", "error", "certain", *rows.AMOUNTS)
+_ATTACHED_COLUMNS = ("state", "version", "task_id", "video", "error", "certain", *rows.AMOUNTS)
 
 
 class Ledger:
@@ -142,7 +142,7 @@ class Ledger:
             for some in rows.split_chunks(ids):
                 connection.execute(release.where(jobs.c.id.in_(some)))
 
-    def adopt_late_response(self, job: str, task_id: str | None, video: RemoteVideo | None) -> bool:
+    def attach_task(self, job: str, task_id: str | None, video: RemoteVideo | None) -> bool:
         """Store a response to a paid request that came after the lease was lost.
 
         It is not fenced, because the task id is the only handle on a video that was paid for. The
@@ -153,8 +153,8 @@ class Ledger:
         """
         with self.database.write() as connection:
             record = rows.fetch_record(connection, select(jobs).where(jobs.c.id == job))
-            adopted = _adopt_response(record, task_id, video)
-            changes = {name: getattr(adopted, name) for name in _ADOPTED_COLUMNS}
+            adopted = _attach_to_record(record, task_id, video)
+            changes = {name: getattr(adopted, name) for name in _ATTACHED_COLUMNS}
             if adopted != record:
                 connection.execute(update(jobs).where(jobs.c.id == job).values(changes))
             text = f"a late response: task {task_id}"
@@ -227,7 +227,7 @@ class Ledger:
         self.database.close()
 
 
-def _adopt_response(record: Record, task_id: str | None, video: RemoteVideo | None) -> Record:
+def _attach_to_record(record: Record, task_id: str | None, video: RemoteVideo | None) -> Record:
     if record.state is not State.UNKNOWN or record.task_id:
         return record
     # A video means that the charge was made; for a task the engine decides when it ends.

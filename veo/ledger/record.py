@@ -148,16 +148,16 @@ class Record:
         return self.state is not State.FAILED and not is_lost
 
     @property
-    def held(self) -> int:
+    def held_amount(self) -> int:
         return split_reservation(self.state, self.reserved)[0]
 
     @property
-    def in_doubt(self) -> int:
+    def in_doubt_amount(self) -> int:
         """What may have been charged on top of ``charged``, at most."""
         return self.doubtful + split_reservation(self.state, self.reserved)[1]
 
     @property
-    def uncertain(self) -> int:
+    def uncertain_amount(self) -> int:
         """The charge if it is not beyond doubt, else 0."""
         return 0 if self.certain else self.charged
 

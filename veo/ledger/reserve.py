@@ -45,9 +45,11 @@ class NewJob:
     output: str  # absolute path
     quote: Quote
     force: bool = False  # replace an existing file
-    once: bool = False  # leave it out if a job of the same provider, request and output exists
+    skip_if_exists: bool = (
+        False  # leave it out if a job of the same provider, request and output exists
+    )
     # id of such a job that does not count, because this one replaces it
-    instead_of: str | None = None
+    replaced_id: str | None = None
     id: str = field(default_factory=make_job_id)
     fingerprint: str = field(init=False)  # hash of the request's content
 
@@ -94,9 +96,9 @@ def plan_jobs(
     *,
     all_or_nothing: bool,
 ) -> PlanResult:
-    existing = find_existing(connection, [job for job in new if job.once])
+    existing = find_existing(connection, [job for job in new if job.skip_if_exists])
     for job in new:
-        if job.id in existing and existing[job.id].id == job.instead_of:
+        if job.id in existing and existing[job.id].id == job.replaced_id:
             del existing[job.id]
     records: list[Record] = []
     stopped_by = None

@@ -31,7 +31,7 @@ _WAIT_S = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchOptions:
+class BatchCommandOptions:
     """Options of a batch; the names are those of ``veo.batch.options.BatchOptions``."""
 
     panel: ClassVar[str] = "Options"
@@ -48,7 +48,7 @@ class BatchOptions:
 def batch(
     file: str = argument("A JSON list of items, or one JSON object a line; - reads stdin.", "FILE"),
     *,
-    batch_options: BatchOptions,
+    batch_options: BatchCommandOptions,
     request: RequestOptions,
     submit: SubmitOptions,
     config: ConfigOptions,

@@ -12,7 +12,7 @@ from veo.errors import UsageError
 from veo.money import format_amount, to_usd
 from veo_commands import exit_codes
 from veo_commands.commands.reconcile import ReconcileOptions, reconcile_charges
-from veo_commands.format import format_usd, shorten_path, to_dollars
+from veo_commands.format import format_usd, shorten_path, to_json_usd
 from veo_commands.options import ConfigOptions, flag, option, parse_moment, provider_option
 from veo_commands.output import out
 from veo_commands.session import open_client, open_ledger
@@ -125,7 +125,7 @@ def _spending_json(spending: Spending) -> dict[str, Any]:
     return {
         "jobs": spending.jobs,
         "videos": spending.videos,
-        **{name: to_dollars(getattr(spending, field)) for name, field in _AMOUNTS.items()},
+        **{name: to_json_usd(getattr(spending, field)) for name, field in _AMOUNTS.items()},
         "currency": "USD",
     }
 

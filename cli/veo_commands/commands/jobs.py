@@ -13,7 +13,7 @@ from veo_commands.format import (
     format_cost,
     format_usd,
     shorten_path,
-    to_dollars,
+    to_json_usd,
 )
 from veo_commands.options import ConfigOptions, flag, option
 from veo_commands.output import out, shorten_line
@@ -98,13 +98,13 @@ def _print_totals(config: Config, ledger: Ledger, states: Collection[State] | No
     budgets = _read_budgets(config, ledger)
     body = {
         "jobs": counts,
-        "charged": to_dollars(total.charged),
-        "uncertain": to_dollars(total.uncertain),
-        "reserved": to_dollars(total.held),
-        "doubtful": to_dollars(total.in_doubt),
+        "charged": to_json_usd(total.charged),
+        "uncertain": to_json_usd(total.uncertain),
+        "reserved": to_json_usd(total.held),
+        "doubtful": to_json_usd(total.in_doubt),
         "currency": "USD",
         "budgets": {
-            cap.name: {"limit": to_dollars(cap.limit), "free": to_dollars(left)}
+            cap.name: {"limit": to_json_usd(cap.limit), "free": to_json_usd(left)}
             for cap, left in budgets
         },
     }

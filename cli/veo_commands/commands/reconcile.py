@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from veo.errors import UsageError
 from veo_commands import exit_codes
-from veo_commands.format import describe_outcome, format_usd, to_dollars
+from veo_commands.format import describe_outcome, format_usd, to_json_usd
 from veo_commands.options import check_dependent_options, flag, option, parse_seconds
 from veo_commands.output import out
 
@@ -129,7 +129,7 @@ def _find_unsettled(client: "Client", name: str, *, with_earlier: bool = False) 
     from veo.ledger import State
 
     record = client.ledger.find_job(name)
-    in_doubt = record.in_doubt if with_earlier else record.in_doubt - record.doubtful
+    in_doubt = record.in_doubt_amount if with_earlier else record.in_doubt_amount - record.doubtful
     is_uncertain = record.has_ended and not record.certain
     if record.state is not State.UNKNOWN and not in_doubt and not is_uncertain:
         raise UsageError(f"job {record.id} is {record.state}: nothing to settle")
@@ -152,7 +152,7 @@ def _print_json(result: "Reconciliation", settled: "Sequence[Record]") -> None:
         *({"kind": "differing", **_match_to_json(match)} for match in result.differing),
         *({"kind": "ahead", **_match_to_json(match)} for match in result.not_ended),
         *(
-            {"kind": "ours", "job": record.id, "ours": to_dollars(record.charged)}
+            {"kind": "ours", "job": record.id, "ours": to_json_usd(record.charged)}
             for record in result.ledger_only
         ),
         *({"kind": "theirs", **_charge_to_json(charge)} for charge in result.provider_only),
@@ -166,12 +166,12 @@ def _print_json(result: "Reconciliation", settled: "Sequence[Record]") -> None:
 def _counts_to_json(result: "Reconciliation") -> dict[str, Any]:
     return {
         "matched": len(result.matched),
-        "matched_usd": to_dollars(sum(match.charge.amount for match in result.matched)),
+        "matched_usd": to_json_usd(sum(match.charge.amount for match in result.matched)),
         "differing": len(result.differing),
         "ours": len(result.ledger_only),
-        "ours_usd": to_dollars(sum(record.charged for record in result.ledger_only)),
+        "ours_usd": to_json_usd(sum(record.charged for record in result.ledger_only)),
         "theirs": len(result.provider_only),
-        "theirs_usd": to_dollars(sum(charge.amount for charge in result.provider_only)),
+        "theirs_usd": to_json_usd(sum(charge.amount for charge in result.provider_only)),
         "ahead": len(result.not_ended),
         "outside": len(result.before_list),
         "questions": len(result.open_items),
@@ -180,14 +180,14 @@ def _counts_to_json(result: "Reconciliation") -> dict[str, Any]:
 
 
 def _match_to_json(match: "Match") -> dict[str, Any]:
-    ours = to_dollars(match.record.charged)
+    ours = to_json_usd(match.record.charged)
     return {"job": match.record.id, "ours": ours, **_charge_to_json(match.charge)}
 
 
 def _charge_to_json(charge: "ProviderCharge") -> dict[str, Any]:
     return {
         "task": charge.task,
-        "theirs": to_dollars(charge.amount),
+        "theirs": to_json_usd(charge.amount),
         "at": charge.at,
         "model": charge.model,
         "route": charge.label,
@@ -197,7 +197,7 @@ def _charge_to_json(charge: "ProviderCharge") -> dict[str, Any]:
 def _open_item_to_json(item: "OpenItem") -> dict[str, Any]:
     return {
         "job": item.record.id,
-        "amount": to_dollars(item.amount),
+        "amount": to_json_usd(item.amount),
         "about": "an earlier send" if item.is_earlier_send else "its outcome",
         "verdict": item.verdict,
         "why": item.why,

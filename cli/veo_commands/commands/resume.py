@@ -40,7 +40,7 @@ def resume(
     _check_options(names, resubmit=resubmit, task_id=task_id)
     with open_client(config, wait) as client:
         if task_id:
-            client.adopt(names[0], task_id)
+            client.attach_task(names[0], task_id)
         if not names:
             return _resume_all(client)
         records = [client.ledger.find_job(name) for name in names]

@@ -15,7 +15,7 @@ from veo_commands.format import (
     format_duration,
     format_usd,
     request_fields,
-    to_dollars,
+    to_json_usd,
 )
 from veo_commands.options import ConfigOptions, argument
 from veo_commands.output import out, shorten_line
@@ -66,7 +66,7 @@ def _event_json(event: Event) -> dict[str, Any]:
         "kind": event.kind,
         "state": str(event.state),
         "message": event.message,
-        **{name: to_dollars(getattr(event, name)) for name in _AMOUNTS},
+        **{name: to_json_usd(getattr(event, name)) for name in _AMOUNTS},
         "worker": event.owner,
         "data": event.data,
     }

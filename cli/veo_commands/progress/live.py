@@ -122,7 +122,7 @@ class LiveView:
         states = Counter(str(job.state) for job in self._jobs)
         ended = sum(job.done() for job in self._jobs)
         charged = sum(job.record.charged for job in self._jobs)
-        reserved = sum(job.record.held for job in self._jobs)
+        reserved = sum(job.record.held_amount for job in self._jobs)
         counts = ", ".join(f"{count} {state}" for state, count in states.items())
         line = Table.grid(padding=(0, 1))
         line.add_row(

@@ -70,9 +70,9 @@ class Dialect:
         return self._make_response(text)
 
     def _echo_prompt(self) -> str:
-        clip = self._task.order.clip
+        clip = self._task.spec.clip
         mode = self._words["portrait" if clip.height > clip.width else "landscape"]
-        echo = {"prompt": self._task.order.prompt, "mode": mode}
+        echo = {"prompt": self._task.spec.prompt, "mode": mode}
         return f"```json\n{json.dumps(echo, ensure_ascii=False, indent=4)}\n```\n\n"
 
     def _progress_chunk(self, percent: float) -> str:
@@ -87,7 +87,7 @@ class Dialect:
         return f"{self._core.files_url}/flow/{task.file}.mp4"
 
     def _token_usage(self) -> dict[str, int]:
-        prompt_tokens = len(self._task.order.prompt) // 4 + 1
+        prompt_tokens = len(self._task.spec.prompt) // 4 + 1
         return {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": 1,
@@ -103,7 +103,7 @@ class Dialect:
             "id": self.id,
             "object": "chat.completion.chunk",
             "created": self.created,
-            "model": self._task.order.model,
+            "model": self._task.spec.model,
         }
         return self._to_json(head | {"choices": choices} | more)
 
@@ -113,7 +113,7 @@ class Dialect:
             "id": self.id,
             "object": "chat.completion",
             "created": self.created,
-            "model": self._task.order.model,
+            "model": self._task.spec.model,
         }
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         return self._to_json(head | {"choices": [choice], "usage": self._token_usage()})

@@ -13,6 +13,15 @@ its description, its keyword arguments are what a rule may set. Nothing else has
 """
 
 from veo_sandbox.faults import bodies, chat, outcomes, table_responses, transport
-from veo_sandbox.faults.registry import FAULTS, STEPS, Fault
+from veo_sandbox.faults.registry import FAULTS, REQUEST_KINDS, Fault
 
-__all__ = ["FAULTS", "STEPS", "Fault", "bodies", "chat", "outcomes", "table_responses", "transport"]
+__all__ = [
+    "FAULTS",
+    "REQUEST_KINDS",
+    "Fault",
+    "bodies",
+    "chat",
+    "outcomes",
+    "table_responses",
+    "transport",
+]

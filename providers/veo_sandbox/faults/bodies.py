@@ -123,8 +123,8 @@ def _placeholders(exchange: Exchange) -> dict[str, str]:
         "file_url": f"{exchange.core.files_url}/flow/{task.file}.mp4",
         "content_path": path,
         "content_url": exchange.core.url + path,
-        "model": task.order.model,
-        "prompt": task.order.prompt,
+        "model": task.spec.model,
+        "prompt": task.spec.prompt,
     }
 
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from veo_sandbox.exchange import Exchange
 
-STEPS = ("create", "stream", "poll", "content", "file")
+REQUEST_KINDS = ("create", "stream", "poll", "content", "file")
 
 Proceed = Callable[[], Awaitable[Response]]
 Act = Callable[..., Awaitable[Response]]
@@ -70,4 +70,4 @@ def register(name: str, doc: str, on: tuple[str, ...], act: Act, **fixed: Any) -
         return await act(exchange, proceed, **fixed, **params)
 
     # A later row of the same name would replace this one; the tables have no duplicates.
-    FAULTS[name] = Fault(name, doc, on or STEPS, defaults, bound)
+    FAULTS[name] = Fault(name, doc, on or REQUEST_KINDS, defaults, bound)

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from veo_sandbox.exchange import Exchange
-from veo_sandbox.faults.registry import FAULTS, STEPS, Fault
+from veo_sandbox.faults.registry import FAULTS, REQUEST_KINDS, Fault
 from veo_sandbox.state.store import Store
 
 _MATCHERS = ("on", "first", "after", "every", "times", "rate", "match", "when")
@@ -54,7 +54,7 @@ class FaultRule:
         """
         fault = _find_fault(body.get("fault"))
         matchers = {name: body[name] for name in _MATCHERS if name in body}
-        matchers["on"] = _parse_steps(matchers.get("on"), fault)
+        matchers["on"] = _parse_kinds(matchers.get("on"), fault)
         params = {k: v for k, v in body.items() if k not in matchers and k not in {"fault", "id"}}
         _check_counts(matchers)
         fault.check_params(params)
@@ -62,12 +62,12 @@ class FaultRule:
 
     def applies_to(self, exchange: Exchange) -> bool:
         return (
-            not exchange.steps.isdisjoint(self.on)
+            not exchange.kinds.isdisjoint(self.on)
             and (not self.match or self.match in exchange.prompt_text)
             and (not self.when or self.when == exchange.state_name)
         )
 
-    def strikes(self, number: int, random: Random) -> bool:
+    def affects(self, number: int, random: Random) -> bool:
         """Return whether the fault affects the `number`-th matching request, counted from 1."""
         # `first` and `every` count from behind the skipped requests.
         position = number - self.after
@@ -125,7 +125,7 @@ class FaultRules:
         rows = self._store.fetch_rows("SELECT id, body FROM rules ORDER BY id")
         return [json.loads(body) | {"id": n, "struck": counts.get(n, 0)} for n, body in rows]
 
-    def select_striking(self, exchange: Exchange) -> list[FaultRule]:
+    def select_rules(self, exchange: Exchange) -> list[FaultRule]:
         """Return the rules that affect this request; each call counts the request."""
         # Almost all requests meet no rules: no write, not even of a count.
         if not self._rules:
@@ -133,16 +133,16 @@ class FaultRules:
         return [
             rule
             for rule in self._rules
-            if rule.applies_to(exchange) and self._strikes(rule, exchange)
+            if rule.applies_to(exchange) and self._affects(rule, exchange)
         ]
 
-    def _strikes(self, rule: FaultRule, exchange: Exchange) -> bool:
+    def _affects(self, rule: FaultRule, exchange: Exchange) -> bool:
         number = self._increment_count(rule, f"task:{exchange.task_id}")
         # A draw per task and number, so that it does not depend on the order of requests.
         random = Random(f"{exchange.seed}:{rule.id}:{exchange.task_id}:{number}")  # noqa: S311 - repeatable
-        if not rule.strikes(number, random):
+        if not rule.affects(number, random):
             return False
-        if rule.times is not None and self._strike_count(rule) >= rule.times:
+        if rule.times is not None and self._affected_count(rule) >= rule.times:
             return False
         self._increment_count(rule, "*")
         return True
@@ -155,7 +155,7 @@ class FaultRules:
         )
         return int(self._store.fetch_rows(sql, rule.id, key)[0][0])
 
-    def _strike_count(self, rule: FaultRule) -> int:
+    def _affected_count(self, rule: FaultRule) -> int:
         rows = self._store.fetch_rows("SELECT n FROM counts WHERE rule = ? AND key = '*'", rule.id)
         return int(rows[0][0]) if rows else 0
 
@@ -166,14 +166,14 @@ def _find_fault(name: object) -> Fault:
     return FAULTS[name]
 
 
-def _parse_steps(on: object, fault: Fault) -> tuple[str, ...]:
+def _parse_kinds(on: object, fault: Fault) -> tuple[str, ...]:
     if on is None:
         return fault.on
     if on == "any":
-        return STEPS
+        return REQUEST_KINDS
     steps = (on,) if isinstance(on, str) else tuple(on) if isinstance(on, list) else ()
-    if not steps or not set(steps) <= set(STEPS):
-        raise ValueError(f"on {on!r}: must be any, or of {', '.join(STEPS)}")
+    if not steps or not set(steps) <= set(REQUEST_KINDS):
+        raise ValueError(f"on {on!r}: must be any, or of {', '.join(REQUEST_KINDS)}")
     return steps
 
 

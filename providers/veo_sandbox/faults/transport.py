@@ -12,7 +12,7 @@ from veo_sandbox.faults.byte_streams import (
 from veo_sandbox.faults.registry import Proceed, fault
 from veo_sandbox.responses import DropConnection
 
-_BYTE_STEPS = ("content", "file")
+_BYTE_KINDS = ("content", "file")
 
 
 @fault()
@@ -45,13 +45,13 @@ async def stuck(exchange: Exchange, _proceed: Proceed) -> Response:
     return DropConnection()
 
 
-@fault(*_BYTE_STEPS)
+@fault(*_BYTE_KINDS)
 async def file_404(_exchange: Exchange, _proceed: Proceed) -> Response:
     """The file does not exist."""
     return PlainTextResponse("NoSuchKey", 404)
 
 
-@fault(*_BYTE_STEPS)
+@fault(*_BYTE_KINDS)
 async def ignore_range(exchange: Exchange, proceed: Proceed) -> Response:
     """Send the whole file in response to a Range request."""
     # FileResponse reads the header from the scope, so it is removed there.
@@ -59,42 +59,42 @@ async def ignore_range(exchange: Exchange, proceed: Proceed) -> Response:
     return await proceed()
 
 
-@fault(*_BYTE_STEPS)
+@fault(*_BYTE_KINDS)
 async def redirect(exchange: Exchange, proceed: Proceed, *, status: int = 302) -> Response:
     """Redirect to another address on the files port, as a CDN does."""
     # Without a task there is no file to redirect to.
     if exchange.task is None:
         return await proceed()
     # /cdn/ is not affected by faults of the step "file": no endless redirects.
-    folder = "cdn" if exchange.step == "file" else "flow"
+    folder = "cdn" if exchange.kind == "file" else "flow"
     return RedirectResponse(f"{exchange.core.files_url}/{folder}/{exchange.task.file}.mp4", status)
 
 
-@fault(*_BYTE_STEPS)
+@fault(*_BYTE_KINDS)
 async def cut(_exchange: Exchange, proceed: Proceed, *, share: float = 0.5) -> Response:
     """Close the connection after a share of the bytes; Content-Length promised all."""
     return CutResponse(await proceed(), share)
 
 
-@fault(*_BYTE_STEPS)
+@fault(*_BYTE_KINDS)
 async def cut_unframed(_exchange: Exchange, proceed: Proceed, *, share: float = 0.5) -> Response:
     """The same without Content-Length: the end of the connection looks like the end of the file."""
     return UnframedResponse(await proceed(), share)
 
 
-@fault(*_BYTE_STEPS)
+@fault(*_BYTE_KINDS)
 async def short_file(_exchange: Exchange, proceed: Proceed, *, share: float = 0.5) -> Response:
     """Bytes and Content-Length are both short: only the container shows that bytes are missing."""
     return ShortenedResponse(await proceed(), share)
 
 
-@fault(*_BYTE_STEPS)
+@fault(*_BYTE_KINDS)
 async def no_length(_exchange: Exchange, proceed: Proceed) -> Response:
     """All bytes, but no Content-Length."""
     return UnframedResponse(await proceed(), 1.0)
 
 
-@fault(*_BYTE_STEPS)
+@fault(*_BYTE_KINDS)
 async def slow_drip(
     exchange: Exchange, proceed: Proceed, *, bytes_per_second: int = 65_536, share: float = 1.0
 ) -> Response:

@@ -1,4 +1,4 @@
-"""Operations: how one is ordered, and its JSON while it runs and when it has ended."""
+"""Operations: how one is created, and its JSON while it runs and when it has ended."""
 
 import secrets
 import string
@@ -11,7 +11,7 @@ from veo_sandbox.google.errors import bad_request_error, use_case_error
 from veo_sandbox.google.request import VideoRequest
 from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.request_log import summarize_json
-from veo_sandbox.state.tasks import DAY, Order, Outcome, Task, TaskState
+from veo_sandbox.state.tasks import DAY, Outcome, Task, TaskSpec, TaskState
 
 RETENTION_S = 2 * DAY
 """Google keeps a video for two days (documented)."""
@@ -44,13 +44,13 @@ def random_id(length: int = 12) -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(length))
 
 
-def build_order(
+def build_spec(
     exchange: Exchange, model: Model, request: VideoRequest, source: Task | None, **facts: Any
-) -> Order:
-    """Build the order for a create; `facts` are its route, profile, id, and what else differs."""
+) -> TaskSpec:
+    """Return the spec of a new task; `facts` are its route, profile, id and what else differs."""
     clip, seconds, length = _plan_clip(exchange.core, request, source)
     clip_facts = {"length": length, "resolution": request.resolution, "ratio": request.ratio}
-    return Order(
+    return TaskSpec(
         model=model.id,
         prompt=request.prompt,
         clip=clip,
@@ -71,7 +71,7 @@ def check_source(request: VideoRequest, source: Task) -> None:
         Refusal: another ratio (a 9:16 video is accepted only if 9:16 is requested, as measured in
             June 2026), another resolution than 720p, or too long.
     """
-    earlier = source.order.extra
+    earlier = source.spec.extra
     if earlier["ratio"] != request.ratio:
         mismatch = f"must be {request.ratio}, but got: {earlier['ratio']}"
         raise bad_request_error(f"Aspect ratio of the input video {mismatch}")
@@ -98,7 +98,7 @@ def _plan_clip(
 ) -> tuple[ClipSpec, float, float]:
     """Return the clip, the seconds that are paid for, and the length of the finished file."""
     if source:
-        length = source.order.extra["length"] + _EXTENSION_S
+        length = source.spec.extra["length"] + _EXTENSION_S
         return (
             core.clips.plan_extension(source, request.prompt, _EXTENSION_S, length),
             _EXTENSION_S,

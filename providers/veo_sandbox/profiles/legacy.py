@@ -52,14 +52,14 @@ class Capture(Legacy):
             "created": created,
             "created_at": created,
             "status": "queued",
-            "model": task.order.model,
+            "model": task.spec.model,
         }
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
         """As captured when completed: wrong model, wrong seconds, three addresses."""
         url = f"{self.core.files_url}/flow/{task.file}.mp4"
         done = state.name == "completed"
-        size = task.order.clip
+        size = task.spec.clip
         body = {
             "completed_at": int(task.done_at),
             "created_at": int(task.created_at),
@@ -86,16 +86,16 @@ class Docs(Legacy):
     name = "docs"
 
     def created_body(self, task: Task) -> dict[str, Any]:
-        return self._common_members(task) | {"status": "queued", "model": task.order.model}
+        return self._common_members(task) | {"status": "queued", "model": task.spec.model}
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
         """No progress and no address; the prompt once it is completed."""
         word = "processing" if state.name == "running" else state.name
-        body = self._common_members(task) | {"status": word, "model": task.order.model}
-        return body | ({"prompt": task.order.prompt} if state.name == "completed" else {})
+        body = self._common_members(task) | {"status": word, "model": task.spec.model}
+        return body | ({"prompt": task.spec.prompt} if state.name == "completed" else {})
 
     def content_response(self, task: Task, state: TaskState) -> Response | None:
-        clip = task.order.clip
+        clip = task.spec.clip
         body = self.task_body(task, state) | {
             "url": f"{self.core.files_url}/flow/{task.file}.mp4",
             "duration": int(clip.seconds),

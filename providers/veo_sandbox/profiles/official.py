@@ -73,7 +73,7 @@ class Official(Profile):
             "id": task.id,
             "task_id": task.id,
             "object": "video",
-            "model": task.order.model,
+            "model": task.spec.model,
             "status": "in_progress" if state.name == "running" else state.name,
             # new-api knows only these three values for Google's tasks.
             "progress": 100 if done else 50 if state.name == "running" else 0,
@@ -171,7 +171,7 @@ def generation_response(core: Core, task: Task, state: TaskState) -> Response:
         "group": "default",
         "channel_id": 1,
         # new-api counts 500,000 units per USD; amounts are in millionths.
-        "quota": task.order.amount // 2,
+        "quota": task.spec.amount // 2,
         "action": "generate",
         "status": words.get(state.name, "SUCCESS"),
         "fail_reason": fill_failure_text(task.outcome).message if failed else "",
@@ -180,7 +180,7 @@ def generation_response(core: Core, task: Task, state: TaskState) -> Response:
         "start_time": 0 if state.name == "queued" else int(task.created_at),
         "finish_time": int(task.done_at) if ended else 0,
         "progress": "100%" if ended else "0%" if state.name == "queued" else "50%",
-        "properties": {"input": task.order.prompt},
+        "properties": {"input": task.spec.prompt},
         "data": None,
     }
     return JSONResponse({"code": "success", "message": "", "data": data})

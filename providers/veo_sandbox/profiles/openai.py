@@ -53,7 +53,7 @@ class OpenAI(Profile):
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
         """The `Video` of openai-python, with every member."""
-        clip = task.order.clip
+        clip = task.spec.clip
         done = state.name == "completed"
         return {
             "id": task.id,
@@ -62,10 +62,10 @@ class OpenAI(Profile):
             "completed_at": int(task.done_at) if done else None,
             "expires_at": int(task.expires_at) if done else None,
             "error": None,
-            "model": task.order.model,
+            "model": task.spec.model,
             # Never 100 before completion.
             "progress": 100 if done else int(state.progress * 100) % 100,
-            "prompt": task.order.prompt,
+            "prompt": task.spec.prompt,
             "remixed_from_video_id": None,
             "seconds": f"{clip.seconds:g}",
             "size": f"{clip.width}x{clip.height}",

@@ -69,12 +69,12 @@ class Resold(Profile):
         body = {
             "id": task.id,
             "object": "video",
-            "model": task.order.model,
+            "model": task.spec.model,
             "status": "in_progress" if state.name == "running" else state.name,
             "progress": 100 if done else int(state.progress * 100),
             "created_at": int(task.created_at),
-            "seconds": f"{task.order.clip.seconds:g}",
-            "size": f"{task.order.clip.width}x{task.order.clip.height}",
+            "seconds": f"{task.spec.clip.seconds:g}",
+            "size": f"{task.spec.clip.width}x{task.spec.clip.height}",
         }
         if state.name == "completed":
             body["completed_at"] = int(task.done_at)

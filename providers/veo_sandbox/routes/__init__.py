@@ -17,7 +17,7 @@ def find_by_path(core: Core, exchange: Exchange) -> Task | None:
     if "file" in exchange.params:
         return core.tasks.find_by_file(exchange.params["file"])
     task = core.tasks.find(exchange.params.get("task", ""))
-    return task if task and task.order.route == "videos" else None
+    return task if task and task.spec.route == "videos" else None
 
 
 class RouteSpec(NamedTuple):
@@ -29,6 +29,6 @@ class RouteSpec(NamedTuple):
 
     method: str
     path: str
-    step: str
+    kind: str
     handler: Handler
     find_task: TaskFinder = find_by_path

@@ -16,7 +16,7 @@ from veo_sandbox.responses import DropConnection
 from veo_sandbox.routes import RouteSpec, files
 from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.price_list import Model
-from veo_sandbox.state.tasks import Order, Outcome, Task
+from veo_sandbox.state.tasks import Outcome, Task, TaskSpec
 
 _SECONDS = 8.0
 _CLOCK_CHECK_S = 0.05
@@ -30,12 +30,12 @@ async def create_chat(core: Core, exchange: Exchange) -> Response:
     model = gateway.find_model(exchange)
     chat = gateway.parse_chat(exchange, model)
     try:
-        tasks = core.accept_orders(_build_orders(core, exchange, model, chat))
+        tasks = core.accept_tasks(_build_specs(core, exchange, model, chat))
     except BalanceError as error:
         raise Refusal(gateway.insufficient_balance(error.balance)) from None
     # The client gets one id, whatever the number of videos.
     exchange.accepted_task = tasks[0]
-    dialect = DIALECTS[tasks[0].order.profile](core, tasks[0])
+    dialect = DIALECTS[tasks[0].spec.profile](core, tasks[0])
     if chat.stream:
         return EventStream(_stream_payloads(core, exchange, dialect, tasks))
     ended = await _wait_for_end(core, exchange, tasks)
@@ -84,19 +84,19 @@ async def _wait_for_end(core: Core, exchange: Exchange, tasks: list[Task]) -> En
     return []
 
 
-def _build_orders(core: Core, exchange: Exchange, model: Model, chat: ChatRequest) -> list[Order]:
+def _build_specs(core: Core, exchange: Exchange, model: Model, chat: ChatRequest) -> list[TaskSpec]:
     name = f"foaicmpl-{uuid4()}"
     ids = [name] + [f"{name}-{number}" for number in range(2, chat.videos + 1)]
-    return [_build_order(core, exchange, model, chat, task_id) for task_id in ids]
+    return [_build_spec(core, exchange, model, chat, task_id) for task_id in ids]
 
 
-def _build_order(
+def _build_spec(
     core: Core, exchange: Exchange, model: Model, chat: ChatRequest, name: str
-) -> Order:
+) -> TaskSpec:
     width, height = (int(side) for side in model.size.split("x"))
     spec = ClipSpec(chat.prompt, width, height, _SECONDS)
     lacks_image = model.max_images > 0 and not chat.images and not chat.linked_images
-    return Order(
+    return TaskSpec(
         route="chat",
         profile=exchange.dialect or Dialect.name,
         id=name,

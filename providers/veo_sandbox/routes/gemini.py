@@ -19,7 +19,7 @@ from veo_sandbox.google.errors import (
     not_found_error,
     unknown_url_page,
 )
-from veo_sandbox.google.operations import build_order, check_source, operation_body, random_id
+from veo_sandbox.google.operations import build_spec, check_source, operation_body, random_id
 from veo_sandbox.google.request import COMMON_PARAMETERS, ApiFields, VideoRequest, parse_request
 from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec, account
@@ -75,8 +75,8 @@ async def create_video(core: Core, exchange: Exchange) -> Response:
     name = f"models/{model.id}/operations/{random_id()}"
     facts = {"route": "gemini", "profile": "gemini", "id": name, "file": random_id()}
     try:
-        exchange.accepted_task = core.accept_order(
-            build_order(exchange, model, request, source, **facts)
+        exchange.accepted_task = core.accept_task(
+            build_spec(exchange, model, request, source, **facts)
         )
     except BalanceError:
         raise Refusal(_no_credit_response()) from None
@@ -135,7 +135,7 @@ def find_by_operation(core: Core, exchange: Exchange) -> Task | None:
         if model
         else core.tasks.find_by_suffix(f"/{tail}")
     )
-    return task if task and task.order.route == "gemini" else None
+    return task if task and task.spec.route == "gemini" else None
 
 
 def _authorize(core: Core, exchange: Exchange) -> None:
@@ -181,7 +181,7 @@ def _find_source(core: Core, request: VideoRequest) -> Task | None:
     if not match:
         raise bad_request_error("Could not parse the file name")
     task = core.tasks.find_by_file(match[1])
-    if task is None or task.order.route != "gemini" or _is_processing(core, task):
+    if task is None or task.spec.route != "gemini" or _is_processing(core, task):
         raise bad_request_error(UNPROCESSED_TEXT)
     if not core.has_file(task):
         raise Refusal(_forbidden_response(match[1]))
@@ -196,7 +196,7 @@ def _is_processing(core: Core, task: Task) -> bool:
 
 def _find_video(core: Core, exchange: Exchange) -> Task:
     task = exchange.task
-    if task is None or task.order.route != "gemini" or not core.has_file(task):
+    if task is None or task.spec.route != "gemini" or not core.has_file(task):
         raise Refusal(_forbidden_response(exchange.params["file"]))
     return task
 
@@ -228,7 +228,7 @@ def _file_metadata(core: Core, task: Task) -> dict[str, Any]:
         "downloadUri": f"{_PUBLIC_URL}/{name}:download?alt=media",
         "state": "PROCESSING" if _is_processing(core, task) else "ACTIVE",
         "source": "GENERATED",
-        "videoMetadata": {"videoDuration": f"{task.order.extra['length']:g}s"},
+        "videoMetadata": {"videoDuration": f"{task.spec.extra['length']:g}s"},
     }
 
 

@@ -21,7 +21,7 @@ from veo_sandbox.google.errors import (
     invalid_key_error,
     not_found_error,
 )
-from veo_sandbox.google.operations import build_order, check_source, operation_body
+from veo_sandbox.google.operations import build_spec, check_source, operation_body
 from veo_sandbox.google.request import (
     COMMON_PARAMETERS,
     ApiFields,
@@ -60,7 +60,7 @@ class _VertexFormat:
         self._core = core
 
     def video_response(self, task: Task) -> dict[str, Any]:
-        if uri := task.order.extra["uri"]:
+        if uri := task.spec.extra["uri"]:
             location = {"gcsUri": uri}
         else:
             data = self._core.clips.clip_path(task).read_bytes()
@@ -86,8 +86,8 @@ async def create_video(core: Core, exchange: Exchange) -> Response:
     facts = {"route": "vertex", "profile": "vertex", "id": name, "file": file}
     extra = {"uri": _build_object_uri(request, file)}
     try:
-        exchange.accepted_task = core.accept_order(
-            build_order(exchange, model, request, source, extra=extra, **facts)
+        exchange.accepted_task = core.accept_task(
+            build_spec(exchange, model, request, source, extra=extra, **facts)
         )
     except BalanceError:
         text = "This API method requires billing to be enabled."
@@ -139,7 +139,7 @@ async def get_object(core: Core, exchange: Exchange) -> Response:
 
 def find_by_body(core: Core, exchange: Exchange) -> Task | None:
     task = core.tasks.find(str(exchange.fields.get("operationName", "")))
-    return task if task and task.order.route == "vertex" else None
+    return task if task and task.spec.route == "vertex" else None
 
 
 def find_by_object(core: Core, exchange: Exchange) -> Task | None:
@@ -201,12 +201,12 @@ def _find_source(core: Core, request: VideoRequest) -> Task | None:
 def _find_stored(core: Core, uri: str) -> Task | None:
     folder, _, _ = uri.rpartition("/")
     task = core.tasks.find_by_file(folder.rpartition("/")[2])
-    return task if task and task.order.extra.get("uri") == uri else None
+    return task if task and task.spec.extra.get("uri") == uri else None
 
 
 def _find_by_bytes(core: Core, data: bytes) -> Task | None:
     for task in reversed(core.tasks.list_tasks()):
-        if task.order.route == "vertex" and core.has_file(task):
+        if task.spec.route == "vertex" and core.has_file(task):
             path = core.clips.clip_path(task)
             if path.stat().st_size == len(data) and path.read_bytes() == data:
                 return task

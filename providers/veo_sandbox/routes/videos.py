@@ -11,7 +11,7 @@ from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec
 from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.price_list import Model, load_models
-from veo_sandbox.state.tasks import Order, Task
+from veo_sandbox.state.tasks import Task, TaskSpec
 
 _CACHE = {"Cache-Control": "public, max-age=86400"}
 
@@ -24,7 +24,7 @@ async def create_video(core: Core, exchange: Exchange) -> Response:
     if not request.prompt.strip():
         raise profile.invalid_request("invalid_request", "prompt is required", "prompt")
     try:
-        exchange.accepted_task = core.accept_order(_build_order(profile, exchange, model, request))
+        exchange.accepted_task = core.accept_task(_build_spec(profile, exchange, model, request))
     except BalanceError as error:
         raise Refusal(profile.insufficient_balance(error.balance)) from None
     return JSONResponse(profile.created_body(exchange.accepted_task))
@@ -92,7 +92,7 @@ def _profile_for(profile: Profile, model: Model) -> Profile:
 
 
 def _profile_of(core: Core, task: Task) -> Profile:
-    return PROFILES[task.order.profile](core)
+    return PROFILES[task.spec.profile](core)
 
 
 def _is_content_late(core: Core, profile: Profile, task: Task) -> bool:
@@ -101,10 +101,10 @@ def _is_content_late(core: Core, profile: Profile, task: Task) -> bool:
     return core.clock.now() < task.done_at + lag
 
 
-def _build_order(
+def _build_spec(
     profile: Profile, exchange: Exchange, model: Model, request: VideoRequest
-) -> Order:
-    return Order(
+) -> TaskSpec:
+    return TaskSpec(
         route="videos",
         profile=profile.name,
         id=profile.new_id(),

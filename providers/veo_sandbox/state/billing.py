@@ -7,7 +7,7 @@ are read. A task billed `on_accept` is charged at once and never refunded.
 
 from typing import Any
 
-from veo_sandbox.state.price_list import to_dollars, to_micros
+from veo_sandbox.state.price_list import to_micros, to_usd
 from veo_sandbox.state.store import Store
 from veo_sandbox.state.tasks import Task, TaskTable
 
@@ -37,9 +37,9 @@ class Account:
             BalanceError: the balance is too low.
         """
         balance = self._read_balance()
-        if balance < task.order.amount:
-            raise BalanceError(to_dollars(balance))
-        self._add_to_balance(-task.order.amount)
+        if balance < task.spec.amount:
+            raise BalanceError(to_usd(balance))
+        self._add_to_balance(-task.spec.amount)
         # Kept as a row, but not shown: a held price is no bill yet.
         self._write_bill(task, "held", task.created_at)
 
@@ -59,34 +59,34 @@ class Account:
             "WHERE state != 'held' ORDER BY at, n"
         )
         names = ("task", "route", "model", "amount", "state", "at")
-        return [dict(zip(names, row, strict=True)) | {"amount": to_dollars(row[3])} for row in rows]
+        return [dict(zip(names, row, strict=True)) | {"amount": to_usd(row[3])} for row in rows]
 
     def get_balance(self, now: float) -> float:
         """Return the USD left; what running tasks hold is taken off."""
         self.settle_due(now)
-        return to_dollars(self._read_balance())
+        return to_usd(self._read_balance())
 
     def set_balance(self, usd: float) -> None:
         self._store.execute("UPDATE settings SET value = ? WHERE key = 'balance'", to_micros(usd))
 
     def _settle_task(self, task: Task) -> None:
-        is_kept = task.order.billing == "on_accept" or task.outcome.end == "completed"
+        is_kept = task.spec.billing == "on_accept" or task.outcome.end == "completed"
         if (
             self._write_bill(task, "charged" if is_kept else "refunded", task.due_at)
             and not is_kept
         ):
-            self._add_to_balance(task.order.amount)
+            self._add_to_balance(task.spec.amount)
         self._tasks.mark_settled(task)
 
     def _write_bill(self, task: Task, state: str, at: float) -> bool:
         """Write a bill once; return whether this call wrote it."""
-        order = task.order
+        spec = task.spec
         sql = (
             # Processes of one home settle the same task at the same time; one of them writes.
             "INSERT OR IGNORE INTO bills (task, route, model, amount, state, at) "
             "VALUES (?, ?, ?, ?, ?, ?)"
         )
-        values = (order.id, order.route, order.model, order.amount, state, at)
+        values = (spec.id, spec.route, spec.model, spec.amount, state, at)
         return self._store.execute(sql, *values) == 1
 
     def _read_balance(self) -> int:

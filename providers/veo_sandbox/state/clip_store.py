@@ -47,7 +47,7 @@ class ClipStore:
 
     def plan_extension(self, earlier: Task, prompt: str, seconds: float, length: float) -> ClipSpec:
         """Return a clip that continues an earlier one for `seconds`, up to `length` in all."""
-        clip = earlier.order.clip
+        clip = earlier.spec.clip
         # There is nothing to see in a tiny clip, so it is not joined to the earlier one.
         if clip.tiny:
             return replace(clip, prompt=prompt, seconds=length)
@@ -55,7 +55,7 @@ class ClipStore:
 
     def clip_path(self, task: Task) -> Path:
         """Return the path of a task's video; tiny clips of one kind share a file."""
-        clip = task.order.clip
+        clip = task.spec.clip
         name = _tiny_file_name(clip) if clip.tiny else task.file
         return self._files / f"{name}.mp4"
 
@@ -65,7 +65,7 @@ class ClipStore:
         # Another process may render the same file; both write the same bytes, and rename.
         if path in self._renders or self._stopping.is_set() or self.is_ready(task):
             return
-        self._renders[path] = self._pool.submit(self._render_clip, task.order.clip, path)
+        self._renders[path] = self._pool.submit(self._render_clip, task.spec.clip, path)
 
     def is_ready(self, task: Task) -> bool:
         """Return whether the clip exists; a clip has its name only when it is complete."""

@@ -61,7 +61,7 @@ def to_micros(usd: str | float) -> int:
     return int(Decimal(str(usd)) * MICROS_PER_USD)
 
 
-def to_dollars(amount: int) -> float:
+def to_usd(amount: int) -> float:
     """Return whole millionths as USD, as the control endpoints print them."""
     return float(Decimal(amount) / MICROS_PER_USD)
 

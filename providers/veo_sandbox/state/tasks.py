@@ -42,8 +42,8 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a wire orders: everything about a task that does not depend on chance.
+class TaskSpec:
+    """What a create request asks for: everything about a task that does not depend on chance.
 
     Attributes:
         route: The wire that it came by ("videos", "chat", ...); every bill names it.
@@ -77,10 +77,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An accepted order. It never changes; times are seconds of the sandbox's clock."""
+    """An accepted task. It never changes; times are seconds of the sandbox's clock."""
 
     seq: int
-    order: Order
+    spec: TaskSpec
     created_at: float
     service_s: float
     outcome: Outcome
@@ -88,7 +88,7 @@ class Task:
 
     @property
     def id(self) -> str:
-        return self.order.id
+        return self.spec.id
 
     @property
     def done_at(self) -> float:
@@ -98,7 +98,7 @@ class Task:
     def due_at(self) -> float:
         """When its money is settled; a task that never ends is given up after its retention."""
         # Settled at once, whatever the outcome.
-        if self.order.billing == "on_accept":
+        if self.spec.billing == "on_accept":
             return self.created_at
         return (
             self.expires_at if self.outcome.end == "never" else min(self.done_at, self.expires_at)
@@ -106,11 +106,11 @@ class Task:
 
     @property
     def expires_at(self) -> float:
-        return self.created_at + self.order.retention_s
+        return self.created_at + self.spec.retention_s
 
     @property
     def file_expires_at(self) -> float:
-        return self.done_at + self.order.retention_s
+        return self.done_at + self.spec.retention_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,8 @@ def compute_state(task: Task, now: float) -> TaskState:
     return TaskState("queued" if share < _QUEUED_SHARE else "running", max(share, 0.0))
 
 
-def create_task(order: Order, seq: int, now: float, settings: Settings) -> Task:
-    """Turn an order into a task, with what is left to chance drawn from the seed and the number."""
+def create_task(spec: TaskSpec, seq: int, now: float, settings: Settings) -> Task:
+    """Accept a task. What is left to chance is drawn from the seed and the number."""
     # The number makes draws differ between tasks and equal between runs.
     random = Random(f"{settings.seed}:{seq}")  # noqa: S311 - repeatable play, not a secret
     # Drawn before the latency, which takes one or two draws: outcomes do not depend on it.
@@ -144,11 +144,11 @@ def create_task(order: Order, seq: int, now: float, settings: Settings) -> Task:
     drawn = Latency.parse(settings.latency).draw_seconds(random)
     return Task(
         seq=seq,
-        order=order,
+        spec=spec,
         created_at=now,
-        service_s=drawn if order.service_s is None else order.service_s,
-        outcome=order.outcome or _draw_outcome(roll, settings),
-        file=order.file or str(uuid4()),
+        service_s=drawn if spec.service_s is None else spec.service_s,
+        outcome=spec.outcome or _draw_outcome(roll, settings),
+        file=spec.file or str(uuid4()),
     )
 
 
@@ -204,7 +204,7 @@ class TaskTable:
     def file_expires_at(self, task: Task) -> float:
         """Return when its file is deleted, references by other tasks included."""
         rows = self._store.fetch_rows("SELECT at FROM referred WHERE file = ?", task.file)
-        return max([task.file_expires_at, *(float(at) + task.order.retention_s for (at,) in rows)])
+        return max([task.file_expires_at, *(float(at) + task.spec.retention_s for (at,) in rows)])
 
     def list_tasks(self) -> list[Task]:
         return [
@@ -226,10 +226,10 @@ class TaskTable:
     def mark_settled(self, task: Task) -> None:
         self._store.execute("UPDATE tasks SET settled = 1 WHERE seq = ?", task.seq)
 
-    def mark_answered(self, task_id: str, now: float) -> None:
+    def mark_responded(self, task_id: str, now: float) -> None:
         self._store.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", task_id, now)
 
-    def answered_ids(self) -> set[str]:
+    def responded_ids(self) -> set[str]:
         return {row[0] for row in self._store.fetch_rows("SELECT task FROM answers")}
 
     def _load_task(self, column: Literal["id", "file"], value: str) -> Task:
@@ -255,12 +255,12 @@ def _fields_of(record: Any) -> dict[str, Any]:
 
 def _from_json(text: str) -> Task:
     facts = json.loads(text)
-    order = facts.pop("order")
-    outcome = order.pop("outcome")
-    clip = order.pop("clip")
+    spec = facts.pop("spec")
+    outcome = spec.pop("outcome")
+    clip = spec.pop("clip")
     return Task(
         **facts | {"outcome": Outcome(**facts["outcome"])},
-        order=Order(
-            **order, clip=ClipSpec.from_json(clip), outcome=Outcome(**outcome) if outcome else None
+        spec=TaskSpec(
+            **spec, clip=ClipSpec.from_json(clip), outcome=Outcome(**outcome) if outcome else None
         ),
     )
