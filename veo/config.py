@@ -144,7 +144,6 @@ def config_files(
 def _read_layers(
     file: Path | None, flags: Mapping[str, Any], env: Mapping[str, str]
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Return the origin and the values of each layer, the weakest first."""
     layers = [
         (str(path), _read_toml(path, needed=path == file)) for path in config_files(file, env)
     ]
@@ -250,21 +249,18 @@ def find_key(
     """
     names = (config.api_key_env,) if config.api_key_env else facts.key_env
     for name in names:
-        if key := env.get(name, "").strip():
-            return _to_key(key, name)
+        key = env.get(name, "").strip()
+        # Printable ASCII only: anything else would break the header that carries the key.
+        if key and not re.fullmatch(r"[\x21-\x7e]+", key):
+            raise ConfigError(
+                f"{name} contains spaces or characters that an API key cannot have",
+                hint="Copy the key again, without line breaks and quotation marks.",
+            )
+        if key:
+            return Key(key)
     if facts.key_optional and not config.api_key_env:
         return None
     raise KeyMissingError(
         f"{facts.name} needs an API key: {' or '.join(names)} is not set",
         hint=facts.key_help,
     )
-
-
-def _to_key(key: str, variable: str) -> Key:
-    # Printable ASCII only: anything else would break the header that carries the key.
-    if not re.fullmatch(r"[\x21-\x7e]+", key):
-        raise ConfigError(
-            f"{variable} contains spaces or characters that an API key cannot have",
-            hint="Copy the key again, without line breaks and quotation marks.",
-        )
-    return Key(key)

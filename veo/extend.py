@@ -185,7 +185,6 @@ def _run_in_order(
 
 
 def _output_paths(output: Path | str | None, extension: Extension) -> list[Path | None]:
-    """Return the file of each step; None for a file named after prompt and job."""
     if output is None:
         return [None] * extension.times
     last, first = to_absolute(output), extension.source.times + 1
@@ -194,7 +193,6 @@ def _output_paths(output: Path | str | None, extension: Extension) -> list[Path 
 
 
 def _find_job_of_file(ledger: Ledger, path: Path) -> Record:
-    """Return the job that made a file: the one that its sidecar names, else the newest."""
     try:
         records = lineage.jobs_by_file(ledger, download.hash_file(path))
     except OSError as error:
@@ -235,7 +233,6 @@ def _measure_s(record: Record) -> float | None:
 
 
 def _sum_requested_s(links: Sequence[Record], models: Mapping[str, Model]) -> int | None:
-    """Return the requested length of a chain of jobs, seconds; None if a link is not known."""
     lengths = [_requested_s(link, models.get(link.model)) for link in links]
     known = [length for length in lengths if length]
     is_complete = links[-1].parse_request().extend is None and len(known) == len(links)

@@ -97,44 +97,31 @@ class Model(FrozenModel):
     """One model at one provider.
 
     In every tuple of allowed values the first is the provider's default.
-
-    Attributes:
-        name: The provider's own name.
-        family: Models that differ only in what the request decides (orientation, frames).
-        auto: Whether it may be chosen for a request that names no model.
-        features: Optional request fields that it accepts.
-        needs: Request fields that it requires.
-        max_prompt_tokens: Longer prompts are cut or refused; only the provider can count tokens.
-        retention_s: Seconds for which the provider stores the finished file.
-        extend_s: Seconds that one extension adds.
-        extend_max_input_s: The longest video that can be extended, seconds.
-        extend_max_times: How often one video can be extended.
-        rules: Combinations that are forbidden or doubtful.
-        fields: Keys of the request's body by the request field that they carry, for a provider
-            whose models differ in them.
     """
 
-    name: str
+    name: str  # the provider's own
     provider: str = ""
     title: str = ""
-    family: str = ""
-    auto: bool = True
+    family: str = ""  # models that differ only in what the request decides (orientation, frames)
+    auto: bool = True  # whether it may be chosen for a request that names no model
     aspect_ratios: tuple[str, ...]
     resolutions: tuple[str, ...]
     durations: tuple[int, ...]
-    features: frozenset[Feature] = frozenset()
-    needs: frozenset[Feature] = frozenset()
+    features: frozenset[Feature] = frozenset()  # optional request fields that it accepts
+    needs: frozenset[Feature] = frozenset()  # request fields that it requires
     max_references: int = 0
     max_prompt_chars: int | None = None
-    max_prompt_tokens: int | None = None
+    max_prompt_tokens: int | None = None  # only the provider can count tokens
     image: ImageLimits = ImageLimits()
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Rule, ...] = ()  # combinations that are forbidden or doubtful
+    # Keys of the request's body by the request field that they carry, for a provider whose models
+    # differ in them.
     fields: dict[Subject, str] = Field(default_factory=dict)
     price: Price
-    retention_s: int
-    extend_s: int | None = None
-    extend_max_input_s: int | None = None
-    extend_max_times: int | None = None
+    retention_s: int  # the provider stores the finished file for this long
+    extend_s: int | None = None  # that one extension adds
+    extend_max_input_s: int | None = None  # the longest video that can be extended
+    extend_max_times: int | None = None  # how often one video can be extended
     shutdown: Shutdown | None = None
     as_of: date
     source: str
@@ -154,37 +141,24 @@ class Model(FrozenModel):
 
 
 class Facts(FrozenModel):
-    """One provider: its address, its key, its limits and its models.
-
-    Attributes:
-        key_env: Environment variables that may hold the key; the first that is set counts.
-        key_optional: Whether it can find credentials of its own if no variable is set.
-        tasks: Whether a submit returns a task that another process can follow; False if the
-            response to the submit is the video.
-        options: Keys of its configuration table that only it understands, with their meaning.
-        max_in_flight: The most jobs that are accepted and not finished.
-        submits_per_minute: The most paid requests per minute.
-        settle_s: Seconds after a submit during which the provider may not know the task yet.
-        median_s: The median time to make a video, seconds. The poll schedule starts from it.
-        spread: Sigma of the logarithm of that time.
-        progress: Whether its tasks may report progress; otherwise no poll asks for it.
-    """
+    """One provider: its address, its key, its limits and its models."""
 
     name: str
     title: str
     base_url: str
-    key_env: tuple[str, ...]
+    key_env: tuple[str, ...]  # environment variables; the first that is set counts
     key_help: str
-    key_optional: bool = False
-    tasks: bool = True
+    key_optional: bool = False  # whether it can find credentials of its own
+    tasks: bool = True  # False if the response to the submit is the video
+    # Keys of its configuration table that only it understands, with their meaning.
     options: dict[str, str] = Field(default_factory=dict)
-    max_in_flight: int
-    submits_per_minute: int
-    settle_s: float = 0.0
+    max_in_flight: int  # jobs that are accepted and not finished
+    submits_per_minute: int  # paid requests
+    settle_s: float = 0.0  # after a submit, in which the provider may not know the task yet
     # Defaults for a provider without measurements: the ledger soon replaces them.
-    median_s: float = 180.0
-    spread: float = 0.35
-    progress: bool = True
+    median_s: float = 180.0  # of the time to make a video; the poll schedule starts from it
+    spread: float = 0.35  # sigma of the logarithm of that time
+    progress: bool = True  # whether its tasks may report progress; otherwise no poll asks for it
     models: dict[str, Model] = Field(default_factory=dict)
 
 

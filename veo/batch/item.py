@@ -74,8 +74,6 @@ _TYPE_NAMES = {
 
 
 class _ItemKeys(BaseModel):
-    """The keys of an item that are not options of a request."""
-
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     prompt: Text
@@ -127,7 +125,6 @@ def _build_item(location: ItemLocation, keys: _ItemKeys) -> tuple[Item | None, l
 def _find_image_problems(
     location: ItemLocation, name: str, sources: str | list[str]
 ) -> Iterator[ItemProblem]:
-    """Yield a problem for each source that ``Request`` would refuse."""
     keys = {f"{name}[{number}]": source for number, source in enumerate(sources)}
     for key, source in ({name: sources} if isinstance(sources, str) else keys).items():
         try:

@@ -79,7 +79,6 @@ class ProviderMetrics:
 
     @property
     def failed(self) -> int:
-        """Number of jobs that ended without a video."""
         return sum(self.states.get(state, 0) for state in ENDED - {State.DONE})
 
     @property

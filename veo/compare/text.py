@@ -10,7 +10,7 @@ from veo.money import format_amount, format_micros
 
 if TYPE_CHECKING:
     from veo.compare.cost_model import BreakEven, MeasuredCost
-    from veo.compare.result import ComparisonResult
+    from veo.compare.result import ComparisonResult, Simulation
 
 Row = tuple[str, list[str]]
 _CHARGED = {"on_success": "on success", "on_accept": "on acceptance"}
@@ -34,7 +34,7 @@ def metric_rows(result: ComparisonResult) -> list[Row]:
         ("cost per video", [format_usd(m.per_video) for m in columns]),
     ]
     if result.simulation:
-        rows += _simulation_rows(result)
+        rows += _simulation_rows(result.simulation)
     for step in STEPS:
         times = [_format_times(m, step) for m in columns]
         rows.append((f"time to {step.replace('_', ' ')}, median / p95", times))
@@ -120,10 +120,8 @@ def format_usd(amount: float | None) -> str:
     return f"${amount:,.3f}".removesuffix("0") if math.isfinite(amount) else "no video"
 
 
-def _simulation_rows(result: ComparisonResult) -> list[Row]:
-    assert result.simulation  # noqa: S101 - for the type checker; the caller has checked it
-    measured = result.simulation.measured
-    billed = result.simulation.billed
+def _simulation_rows(simulation: Simulation) -> list[Row]:
+    measured, billed = simulation.measured, simulation.billed
     return [
         ("expected cost per video", [format_usd(measured[name].expected) for name in measured]),
         ("95 % interval", [_format_interval(cost) for cost in measured.values()]),
@@ -132,9 +130,7 @@ def _simulation_rows(result: ComparisonResult) -> list[Row]:
 
 
 def _format_interval(cost: MeasuredCost) -> str:
-    if cost.high > cost.low:
-        return f"{format_usd(cost.low)} to {format_usd(cost.high)}"
-    return "exact"
+    return f"{format_usd(cost.low)} to {format_usd(cost.high)}" if cost.high > cost.low else "exact"
 
 
 def _describe_difference(name: str, metrics: ProviderMetrics, least: float) -> str:

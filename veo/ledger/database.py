@@ -144,7 +144,6 @@ class Database:
         self._committed = self._executed
 
     def _record_failure(self, error: BaseException) -> None:
-        """Note that the writes that are not committed are lost."""
         lost = range(self._committed + 1, self._executed + 1)
         # The threads that wait for these writes read this at once, so a few entries are enough.
         self._failures = [*self._failures, (lost, error)][-_MAX_FAILURES:]
@@ -168,7 +167,6 @@ def execute_prepared(
 def _compile_statement(
     statement: Insert | Update, columns: frozenset[str], dialect: Dialect
 ) -> tuple[str, Sequence[str]]:
-    """Return the SQL of a statement, and the names of its parameters in order."""
     compiled = dialect.statement_compiler(dialect, statement, column_keys=sorted(columns))
     return str(compiled), compiled.positiontup or ()
 

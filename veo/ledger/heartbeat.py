@@ -54,11 +54,6 @@ class WorkerLease:
         )
         self._thread.start()
 
-    def send_heartbeat(self) -> None:
-        with self._ledger.database.write() as connection:
-            row = update(workers).where(workers.c.id == self.id)
-            connection.execute(row.values(seen_at=self._clock()))
-
     def close(self) -> None:
         """Stop the heartbeat and release every lease."""
         self._stopped.set()
@@ -69,11 +64,12 @@ class WorkerLease:
         _lock_path(self._ledger.folder, self.id).unlink(missing_ok=True)
 
     def _run_heartbeat(self, interval_s: float) -> None:
+        row = update(workers).where(workers.c.id == self.id)
         while not self._stopped.wait(interval_s):
             # A failed heartbeat does not stop the work: if another process takes a job over in
             # the meantime, the fence of the next write stops it.
-            with contextlib.suppress(Exception):
-                self.send_heartbeat()
+            with contextlib.suppress(Exception), self._ledger.database.write() as connection:
+                connection.execute(row.values(seen_at=self._clock()))
 
 
 def find_dead_workers(ledger: Ledger, owners: Collection[str], now: float) -> set[str]:

@@ -66,58 +66,37 @@ def split_reservation(state: State, reserved: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One row of ``jobs``. Money is in millionths of a USD, times are Unix seconds.
+    """One row of ``jobs``. Money is in millionths of a USD, times are Unix seconds."""
 
-    Attributes:
-        id: Ten letters and digits; any unambiguous beginning names the job.
-        run: The run or batch that planned it; a cap on a run counts its jobs.
-        version: Counts every change; a change names the version that it was made from.
-        owner: The worker that holds the lease, or None.
-        request: The request as JSON.
-        fingerprint: Hash of the request's content.
-        output: Absolute path of the final file.
-        force: Whether an existing output may be replaced.
-        quote: The quote as JSON.
-        reserved: Reserved for its last send and neither released nor charged; see ``held`` and
-            ``in_doubt``.
-        charged: Charged for it by the provider's rule.
-        doubtful: May have been charged for earlier sends whose responses were lost.
-        certain: Whether ``charged`` is beyond doubt.
-        not_before: Earliest time of the next send.
-        submits: Number of paid requests sent.
-        polls: Number of polls sent.
-        tag: Validator (ETag) of the remote file while a part of it is on disk.
-    """
-
-    id: str
-    run: str
+    id: str  # ten letters and digits; any unambiguous beginning names the job
+    run: str  # the run or batch that planned it; a cap on a run counts its jobs
     provider: str
     model: str
     state: State
-    version: int
-    owner: str | None
-    request: str
-    fingerprint: str
-    output: str
-    force: bool
-    quote: str
-    reserved: int
+    version: int  # counts every change; a change names the version that it was made from
+    owner: str | None  # the worker that holds the lease
+    request: str  # JSON
+    fingerprint: str  # hash of the request's content
+    output: str  # absolute path of the final file
+    force: bool  # whether an existing output may be replaced
+    quote: str  # JSON
+    reserved: int  # neither released nor charged; see ``held`` and ``in_doubt``
     created_at: float
     task_id: str | None = None
     video: str | None = None
     error: str | None = None
-    charged: int = 0
-    doubtful: int = 0
-    certain: bool = True
-    submits: int = 0
+    charged: int = 0  # by the provider's rule
+    doubtful: int = 0  # for earlier sends whose responses were lost
+    certain: bool = True  # whether ``charged`` is beyond doubt
+    submits: int = 0  # paid requests sent
     polls: int = 0
-    not_before: float = 0.0
+    not_before: float = 0.0  # earliest time of the next send
     submitted_at: float | None = None
     ready_at: float | None = None
     ended_at: float | None = None
     bytes: int | None = None
     sha256: str | None = None
-    tag: str | None = None
+    tag: str | None = None  # validator (ETag) of the remote file while a part of it is on disk
 
     def parse_request(self) -> Request:
         """Return the request; its images are references to stored files."""

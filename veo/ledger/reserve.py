@@ -134,7 +134,6 @@ def find_existing(connection: Connection, new: Iterable[NewJob]) -> dict[str, Re
 
 
 def find_same_request(connection: Connection, new: Iterable[NewJob]) -> dict[str, list[Record]]:
-    """Return the jobs that cover the request of a new one, by the new id, the oldest first."""
     new_jobs = list(new)
     found: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for some in rows.split_chunks({job.fingerprint for job in new_jobs}):
@@ -169,7 +168,6 @@ def plan_resubmit(
 def withdraw_jobs(
     connection: Connection, records: Iterable[Record], error: dict[str, Any], at: float
 ) -> list[Record]:
-    """Fail planned jobs that were never accepted, and release their money; leave others alone."""
     changes = {"owner": None, "reserved": 0, "ended_at": at, "error": json.dumps(error)}
     note = rows.EventNote(at, "withdrawn", error["message"])
     withdrawn = []

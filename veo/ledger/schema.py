@@ -5,93 +5,84 @@ A new column also needs a field in ``Record`` and a step in ``migrations``.
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-)
+import sqlalchemy as sa
 
-metadata = MetaData()
+metadata = sa.MetaData()
 
-jobs = Table(
+jobs = sa.Table(
     "jobs",
     metadata,
-    Column("id", String(32), primary_key=True),
-    Column("run", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("owner", String(64)),
-    Column("request", Text, nullable=False),
-    Column("fingerprint", String(64), nullable=False),
-    Column("output", Text, nullable=False),
-    Column("force", Boolean, nullable=False),
-    Column("quote", Text, nullable=False),
-    Column("task_id", Text),
-    Column("video", Text),
-    Column("error", Text),
-    Column("reserved", BigInteger, nullable=False),
-    Column("charged", BigInteger, nullable=False),
-    Column("doubtful", BigInteger, nullable=False),
-    Column("certain", Boolean, nullable=False),
-    Column("submits", Integer, nullable=False),
-    Column("polls", Integer, nullable=False),
-    Column("not_before", Float, nullable=False),
-    Column("created_at", Float, nullable=False),
-    Column("submitted_at", Float),
-    Column("ready_at", Float),
-    Column("ended_at", Float),
-    Column("bytes", BigInteger),
-    Column("sha256", String(64)),
-    Column("tag", Text),
-    Index("jobs_run", "run"),
-    Index("jobs_state", "state"),
-    Index("jobs_created", "created_at"),
-    Index("jobs_fingerprint", "fingerprint"),
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("owner", sa.String(64)),
+    sa.Column("request", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("output", sa.Text, nullable=False),
+    sa.Column("force", sa.Boolean, nullable=False),
+    sa.Column("quote", sa.Text, nullable=False),
+    sa.Column("task_id", sa.Text),
+    sa.Column("video", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("reserved", sa.BigInteger, nullable=False),
+    sa.Column("charged", sa.BigInteger, nullable=False),
+    sa.Column("doubtful", sa.BigInteger, nullable=False),
+    sa.Column("certain", sa.Boolean, nullable=False),
+    sa.Column("submits", sa.Integer, nullable=False),
+    sa.Column("polls", sa.Integer, nullable=False),
+    sa.Column("not_before", sa.Float, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("submitted_at", sa.Float),
+    sa.Column("ready_at", sa.Float),
+    sa.Column("ended_at", sa.Float),
+    sa.Column("bytes", sa.BigInteger),
+    sa.Column("sha256", sa.String(64)),
+    sa.Column("tag", sa.Text),
+    sa.Index("jobs_run", "run"),
+    sa.Index("jobs_state", "state"),
+    sa.Index("jobs_created", "created_at"),
+    sa.Index("jobs_fingerprint", "fingerprint"),
 )
 
-events = Table(
+events = sa.Table(
     "events",
     metadata,
     # SQLite numbers the rows of a column by itself only if its type is INTEGER.
-    Column(
-        "id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
     ),
-    Column("job", String(32), ForeignKey("jobs.id"), nullable=False),
-    Column("at", Float, nullable=False),
-    Column("owner", String(64)),
-    Column("kind", String(32), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("message", Text),
-    Column("reserved", BigInteger, nullable=False),
-    Column("charged", BigInteger, nullable=False),
-    Column("doubtful", BigInteger, nullable=False),
-    Column("data", Text, nullable=False),
-    Index("events_job", "job"),
+    sa.Column("job", sa.String(32), sa.ForeignKey("jobs.id"), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("owner", sa.String(64)),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("message", sa.Text),
+    sa.Column("reserved", sa.BigInteger, nullable=False),
+    sa.Column("charged", sa.BigInteger, nullable=False),
+    sa.Column("doubtful", sa.BigInteger, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Index("events_job", "job"),
 )
 
 # One row per process, not per job: a heartbeat is one small write for any number of jobs.
-workers = Table(
+workers = sa.Table(
     "workers",
     metadata,
-    Column("id", String(64), primary_key=True),
-    Column("host", Text, nullable=False),
-    Column("pid", Integer, nullable=False),
-    Column("seen_at", Float, nullable=False),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("seen_at", sa.Float, nullable=False),
 )
 
-migrations = Table(
+migrations = sa.Table(
     "migrations",
     metadata,
-    Column("name", String(64), primary_key=True),
-    Column("applied_at", Float, nullable=False),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("applied_at", sa.Float, nullable=False),
 )

@@ -102,7 +102,6 @@ def group_spending(
 
 
 def spending_by_state(ledger: Ledger, job_filter: JobFilter = ALL_JOBS) -> dict[State, Spending]:
-    """Add up the money of jobs for each state that a job is in."""
     groups = _sum_by_state(ledger, (), job_filter)
     return {State(row.state): spending for row, spending in groups}
 
@@ -128,7 +127,6 @@ def _sum_by_state(
 
 
 def _to_spending(row: Row[Any]) -> Spending:
-    """Convert the sums of one state; the state decides what a charge was for."""
     state, charged = State(row.state), int(row.charged)
     is_done = state is State.DONE
     held, in_doubt = split_reservation(state, int(row.reserved))
@@ -147,7 +145,6 @@ def _to_spending(row: Row[Any]) -> Spending:
 # Almost two years of quarters; the conversion takes longer than all the rest of a sum by day.
 @lru_cache(maxsize=65_536)
 def _to_local_day(quarter_hour: int) -> str:
-    """Convert quarters of an hour since 1970 into a local day in ISO form."""
     return datetime.fromtimestamp(quarter_hour * _QUARTER_HOUR_S).astimezone().date().isoformat()
 
 

@@ -135,7 +135,6 @@ def _check_steps(source: ExtensionSource, model: Model, times: int) -> Problem |
 
 
 def _step_limits(source: ExtensionSource, model: Model) -> Iterator[tuple[int, str]]:
-    """Return each limit on the number of steps, with its reason."""
     longest, step = model.extend_max_input_s, model.extend_s
     if source.seconds is not None and longest and step:
         # The limit is on the input of a step, so the last step may exceed it.

@@ -187,7 +187,6 @@ def _check_columns(fields: set[str], titles: Sequence[str], source: str) -> None
 
 
 def _parse_row(row: Mapping[str, Any], location: str, line: str) -> ProviderCharge | None:
-    """Return the charge or refund of a row; None for an amount that is only held."""
     task = str(row.get("task") or "").strip()
     state = str(row.get("state") or "").strip().lower()
     if state in _HOLD_STATES:

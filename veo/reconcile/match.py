@@ -54,7 +54,6 @@ def _match_by_task(
     result: Reconciliation,
     assumptions: Assumptions,
 ) -> bool:
-    """Compare a job by its task id; return whether the list contains it."""
     task = assumptions.tasks.get(record.id) or record.task_id
     charge = unmatched.pop(task, None) if task else None
     if charge is None:
@@ -81,7 +80,6 @@ def _is_charged_without_task(record: Record, assumptions: Assumptions) -> bool:
 def _collect_unmatched(
     records: Iterable[Record], result: Reconciliation, rules: EvidenceRules
 ) -> None:
-    """Sort the jobs that are charged in the ledger, but have no charge in the list."""
     matched = {match.record.id for match in result.matched}
     # An open item about an earlier send says nothing about the charge for the last one.
     matched |= {item.record.id for item in result.open_items if not item.is_earlier_send}

@@ -59,8 +59,6 @@ class EvidenceRules:
 
 
 class _Claim(NamedTuple):
-    """An amount that a job may have been charged, for its last or an earlier send."""
-
     record: Record
     amount: int
     is_earlier_send: bool
@@ -68,8 +66,6 @@ class _Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """The charges that claims are judged by."""
-
     rules: EvidenceRules
     unmatched: Sequence[ProviderCharge]  # charges that belong to no job yet
     matched: Sequence[ProviderCharge]  # charges that were matched with interchangeable jobs

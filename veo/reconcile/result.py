@@ -54,7 +54,6 @@ class Reconciliation:
 
     @property
     def agrees(self) -> bool:
-        """Whether there is no difference and no open verdict."""
         has_difference = self.differing or self.ledger_only or self.provider_only
         return not has_difference and all(item.verdict != "open" for item in self.open_items)
 

@@ -59,7 +59,6 @@ def _move_job(
     event: dict[str, Any],
     changes: dict[str, Any],
 ) -> list[Record]:
-    """Return the changed job; nothing if another process has changed it in the meantime."""
     try:
         return [ledger.move_job(record, state, kind="settled", **event, **changes)]
     except LeaseLostError:  # the next reconciliation settles the job
@@ -69,7 +68,6 @@ def _move_job(
 def _settled_state(
     item: OpenItem, taskless: Collection[str], now: float
 ) -> tuple[State | None, dict[str, Any]]:
-    """Return the new state of a job, None if it stays, and the columns that change."""
     record, charge = item.record, item.charge
     paid = charge.amount if charge and item.verdict == "paid" else 0
     if item.is_earlier_send:
