@@ -35,7 +35,6 @@ class Status:
     """The status of a job at one moment.
 
     Attributes:
-        state: The state of the job.
         progress: From 0 to 1, or None if the provider does not report it.
         message: The latest message about the job, if any.
         received: Bytes on disk, while the video is downloaded.

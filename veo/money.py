@@ -50,8 +50,6 @@ class Quote:
         per: ``call``, which is one video, or ``second``.
         unit: USD for one video or second.
         quantity: Number of videos or seconds.
-        as_of: Date of the price row.
-        source: Source of the price row.
         overridden: Whether the user's configuration set the price.
     """
 

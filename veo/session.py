@@ -41,9 +41,6 @@ class Session:
         home: The ledger's folder; ``$VEO_HOME`` or the platform's data folder by default.
         endpoint: A sandbox that replaces the live services, or a function that starts one. The
             function is called on the first connection to a provider.
-
-    Attributes:
-        runner: Holds leases, works on jobs and follows those of other processes.
     """
 
     def __init__(

@@ -43,7 +43,6 @@ class Update:
     """One report about one task.
 
     Attributes:
-        stage: How far it is.
         task_id: The provider's id of the task, if it has tasks.
         progress: 0..1, or None if the provider does not report it.
         message: A line for the user, if there is one.

@@ -38,10 +38,7 @@ class WaitingQueue:
         self._waiting.setdefault(entry.new_job.provider, deque()).append(entry)
 
     def pop_next(self) -> list[Entry]:
-        """Remove and return the next items to plan, all of one provider.
-
-        The list is empty while enough jobs are planned ahead for each provider.
-        """
+        """Remove and return the next items of one provider; none while enough are planned ahead."""
         for provider, waiting in self._waiting.items():
             room = self._free_capacity(provider) + PLANNED_AHEAD
             # Half of the reserve at a time: a transaction an item would cost more than the item.

@@ -65,7 +65,6 @@ def estimate_remaining_s(
 
 
 def _estimate_batch_s(batch: Batch) -> float | None:
-    """Estimate the seconds until the slowest provider is done; None if nothing is to do."""
     unfinished: dict[str, list[Entry]] = defaultdict(list)
     # While a cap holds the waiting items back, nobody knows whether they will be made at all.
     for entry in [*batch.in_flight, *(() if batch.is_cap_reached else batch.waiting)]:

@@ -34,10 +34,7 @@ def render_page(
     page: Path,
     limit: int = MAX_EMBEDDED_BYTES,
 ) -> str:
-    """Return the page as HTML.
-
-    Videos beyond the ``limit``, bytes, are shown as a still image with a link relative to ``page``.
-    """
+    """Return the page; videos beyond the ``limit``, bytes, become a still image with a link."""
     figures = _render_clips(clips, page, limit)
     has_player = any("<video" in figure for figure in figures)
     break_evens = text.describe_break_evens(result)

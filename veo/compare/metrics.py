@@ -136,10 +136,7 @@ def compute_metrics(
     on_timeout: str = "",
     speed: float = 1.0,
 ) -> ProviderMetrics:
-    """Compute the metrics of one candidate from its jobs, at least one.
-
-    Times are multiplied by ``speed``, the simulated seconds per real second.
-    """
+    """Compute the metrics of one candidate; its times are multiplied by ``speed``."""
     first, done = records[0], [record for record in records if record.state is State.DONE]
     failed = [record for record in records if record.has_ended and record.state is not State.DONE]
     unended = [record for record in records if not record.has_ended]

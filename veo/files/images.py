@@ -89,9 +89,6 @@ class ImageStore:
         """Return a stored image with bytes within the limits, and a line if it was changed.
 
         The size is halved ``shrink`` times, once for each 413 response.
-
-        Raises:
-            ImageError: The file is missing, or has changed since the job was planned.
         """
         limit = limits.max_bytes
         if shrink:

@@ -77,11 +77,7 @@ def _split_chunk(chunk: bytes) -> Iterator[memoryview]:
 
 
 def verify_part(part: Path) -> SavedFile:
-    """Check that a part file is a complete MP4, flush it to disk, and hash it.
-
-    Raises:
-        DownloadError: It is not a complete MP4, and was removed; or the disk is full.
-    """
+    """Flush a part file and return its hash; raise a DownloadError unless it is a complete MP4."""
     with _disk_errors(part):
         with part.open("r+b") as file:
             defect = find_defect(file)

@@ -107,11 +107,7 @@ class Database:
         self._driver.execute("SAVEPOINT statements")
 
     def _ensure_committed(self, number: int) -> None:
-        """Wait until a write is committed; commit all that were executed if nobody else did.
-
-        Raises:
-            BaseException: The commit that covered the write failed.
-        """
+        """Wait until a write is committed; commit all that were executed if nobody else did."""
         # While one thread syncs the disk, others execute; the next one here commits them all.
         with self._commit_lock:
             if self._committed < number:

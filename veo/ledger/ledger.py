@@ -69,20 +69,12 @@ class Ledger:
     def plan_resubmit(
         self, record: Record, caps: Sequence[Cap] = (), owner: str = ""
     ) -> PlanResult:
-        """Plan a job of unknown outcome again; its earlier send goes on counting as doubtful.
-
-        Raises:
-            LeaseLostError: Another process changed it.
-        """
+        """Plan a job of unknown outcome again; its earlier send goes on counting as doubtful."""
         with self.database.write() as connection:
             return planning.plan_resubmit(connection, record, caps, owner, self._clock())
 
     def withdraw_jobs(self, records: Iterable[Record], reason: VeoError) -> list[Record]:
-        """Fail planned jobs that were never accepted, and release their money.
-
-        Returns:
-            Those jobs; without the ones that another process changed, or that were sent before.
-        """
+        """Fail planned jobs that nobody sent or changed; release their money, and return them."""
         with self.database.write() as connection:
             return planning.withdraw_jobs(connection, records, reason.to_json(), self._clock())
 

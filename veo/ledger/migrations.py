@@ -59,11 +59,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (m001_initial,)
 
 
 def apply_migrations(connection: Connection) -> None:
-    """Apply the steps that this ledger does not have yet, inside the caller's transaction.
-
-    Raises:
-        LedgerError: A newer version wrote the ledger.
-    """
+    """Apply the steps that this ledger lacks; raise a LedgerError if a newer version wrote it."""
     # The names are stored in ledgers, so a released step is never renamed.
     names = [step.__name__ for step in STEPS]
     if not inspect(connection).has_table("migrations"):

@@ -56,10 +56,7 @@ def check_extension(
 
 
 def extension_request(source: ExtensionSource, request: Request, model: Model) -> Request:
-    """Return the request that extends a video, in the video's shape.
-
-    A field is left out if the video's value is the model's default.
-    """
+    """Return the request that extends a video, in its shape where that is not the default."""
     shape = {name: value or getattr(request, name) for name, value in source.shape.items()}
     defaults = {name: getattr(model, offered)[0] for name, offered in _SHAPE_FIELDS.items()}
     fields: dict[str, Any] = {

@@ -42,8 +42,6 @@ class Plan:
 
     Attributes:
         request: The request with its model set.
-        model: The facts of that model.
-        quote: The price, and when it is charged.
         warnings: Problems that do not stop the request.
     """
 

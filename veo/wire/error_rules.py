@@ -29,13 +29,10 @@ class ErrorRule:
     retry_after: float | None = None  # seconds, if the server does not tell
 
     def matches(self, text: str, status: int | None = None, operation: str = "") -> bool:
-        """Return whether the row is about an error.
-
-        An error inside a stream or a task has no HTTP status: only its text can match.
-        """
+        """Return whether the row is about an error; without a status only its text can match."""
         if self.text and not re.search(self.text, text, re.IGNORECASE):
             return False
-        if status is None:
+        if status is None:  # an error inside a stream or a task
             return bool(self.text)
         is_status = not self.statuses or status in self.statuses
         return is_status and (not self.operations or operation in self.operations)
