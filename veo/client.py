@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 from veo import extend
-from veo.batch.load import load_batch
+from veo.batch.load import Source, load_batch
 from veo.batch.options import BatchOptions
 from veo.errors import (
     ConfigError,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.batch.batch import Batch
-    from veo.batch.load import Source
     from veo.job import Job
 
 __all__ = ["Client", "Endpoint"]

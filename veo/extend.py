@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """What would be sent, and what it would cost."""
-
     source: ExtensionSource
     plan: Plan  # of the first step; the others differ only in the video that they extend
     times: int  # the number of steps
@@ -137,18 +135,12 @@ def run_steps(
 ) -> Iterator[Job]:
     """Run the steps: return an iterator over jobs, each sent when the one before has its video.
 
-    All steps belong to one run, whose cost ``max_cost`` limits. If a step fails, the videos of
-    the steps before it stay, and can be extended.
+    All steps belong to one run, whose cost ``max_cost`` limits, USD. If a step fails, the videos
+    of the steps before it stay, and can be extended.
 
-    Args:
-        session: The session that works on the jobs.
-        extension: What ``plan_extension`` returned.
-        output: The file of the last step. The files of the steps before it are in the same
-            folder, with ``.step1``, ``.step2`` in their names, counted from the first video of
-            the chain. By default the files are named after prompt and job.
-        force: Replace existing files.
-        max_cost: The most that all steps together may cost, USD.
-        timeout: Seconds to wait for each step.
+    ``output`` is the file of the last step. The files of the steps before it are in the same
+    folder, with ``.step1``, ``.step2`` in their names, counted from the first video of the chain.
+    By default the files are named after prompt and job.
 
     Raises:
         OutputError: A file exists already or cannot be written. Nothing was sent.

@@ -67,8 +67,6 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ItemLocation:
-    """Where an item stands in a batch."""
-
     index: int | None  # from 0; None for a problem of the batch as a whole
     line: int | None = None  # of the file, from 1; None where items are not lines
 

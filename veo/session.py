@@ -201,9 +201,7 @@ class Session:
     def stop(self, *, wait: bool = True) -> None:
         """Stop all work and release the leases.
 
-        Args:
-            wait: Wait for the responses to paid requests that are under way. Otherwise the
-                outcome of those requests stays unknown.
+        Without ``wait`` the outcome of the paid requests that are under way stays unknown.
         """
         self.runner.close(wait=wait)
 

@@ -22,8 +22,6 @@ SKIPPED = "skipped"
 # Slots, because a batch may have ten thousand entries; `eq=False`, because each is mutable.
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A valid item of a batch, and its progress."""
-
     location: ItemLocation
     new_job: NewJob
     existing: Record | None = None  # the job that the ledger had for the item before

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One request of a batch."""
-
     location: ItemLocation
     request: Request  # its images were not read yet
     provider: str | None = None  # None for that of the batch

@@ -48,8 +48,6 @@ class BatchOptions:
 
 @dataclass(frozen=True, slots=True)
 class BatchContext:
-    """What all parts of a batch share."""
-
     session: Session
     run: str  # the ledger sums up the money of all runs of a batch under this name
     output_dir: Path

@@ -24,8 +24,6 @@ _MIN_DURATIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The progress of a batch at one moment."""
-
     total: int
     ended: int  # items that need no more work in this run
     counts: dict[str, int]  # items by state

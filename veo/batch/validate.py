@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ValidationResult:
-    """The items of a batch after the check."""
-
     output_dir: Path  # absolute, with symbolic links resolved
     entries: list[Entry]  # without a problem, in order
     problems: list[ItemProblem]  # of all other items
@@ -93,7 +91,6 @@ class Validator:
         return stored
 
     def _choose_outputs(self, plans: Sequence[Plan | None]) -> list[Path | None]:
-        """Return the output of each item; None if the item has a problem."""
         # Requested names first: generated ones avoid them, and so stay the same in every run.
         outputs = [self._claim_output(item) if item.output else None for item in self._items]
         for number, (item, plan) in enumerate(zip(self._items, plans, strict=True)):

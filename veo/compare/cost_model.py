@@ -17,8 +17,6 @@ Z95 = 1.959964
 
 @dataclass(frozen=True, slots=True)
 class PricingTerms:
-    """How a provider charges, and how long it takes."""
-
     name: str
     price: float  # USD per request
     on_accept: bool  # whether a request is charged as soon as it is accepted
@@ -28,7 +26,6 @@ class PricingTerms:
 
     @property
     def log_time(self) -> NormalDist:
-        """The distribution of the logarithm of the generation time."""
         return NormalDist(math.log(self.median_s), self.spread)
 
     def success_share(self, loss_rate: float, deadline: float | None = None) -> float:

@@ -15,8 +15,6 @@ SILENCE_DB = -60.0
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """The measured properties of a video file."""
-
     width: int  # pixels
     height: int  # pixels
     seconds: float

@@ -41,8 +41,6 @@ class Simulation:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonResult:
-    """The result of a comparison."""
-
     prompt: str
     metrics: Mapping[str, ProviderMetrics]  # by candidate, in the order of the request
     simulation: Simulation | None = None  # None for real requests and for the plain sandbox

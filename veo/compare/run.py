@@ -15,7 +15,7 @@ from veo.ledger.reserve import make_job_id
 from veo.planning.check import effective_values
 from veo.problems import Remedy
 from veo.provider import find_provider
-from veo.request import MODEL_VALUES
+from veo.request import MODEL_VALUES, Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from veo.job import Job
     from veo.ledger import NewJob, Record
     from veo.planning.plan import Plan
-    from veo.request import Request
     from veo.session import Session
 
 # The audio is decoded to measure it, about 0.1 s per video, so a large run is only sampled.
@@ -33,8 +32,6 @@ MAX_MEASURED_VIDEOS = 50
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One provider, or one model of a provider, that takes part in a comparison."""
-
     name: str  # the provider's, with the model's where a provider takes part twice
     provider: str
     plan: Plan
@@ -95,13 +92,7 @@ def start_jobs(
     """Reserve the money of all jobs of a comparison, or of none, and begin to work on them.
 
     The videos are written to ``NAME-1.mp4``, ``NAME-2.mp4``, ... in the folder. ``max_cost`` limits
-    the cost of all jobs, USD.
-
-    Returns:
-        The jobs by candidate.
-
-    Raises:
-        UsageError, SetupError, BudgetError: Nothing was sent or reserved.
+    the cost of all jobs, USD. Return the jobs by candidate.
     """
     run = make_job_id()
     new: dict[str, list[NewJob]] = {}

@@ -78,8 +78,6 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
-    """The result of ``Ledger.plan_jobs``."""
-
     records: list[Record]  # the planned jobs, in order
     # Jobs that exist for others of the new ones, by the new ones' ids.
     existing: dict[str, Record] = field(default_factory=dict)

@@ -29,8 +29,6 @@ _get_values = attrgetter(*_COLUMNS)
 
 
 class EventNote(NamedTuple):
-    """What the history says about a change."""
-
     at: float  # Unix seconds
     kind: str | None = None  # what happened; None for the state that was reached
     message: str | None = None  # for a person

@@ -28,8 +28,6 @@ _EXPLAINED_KINDS = {"settled", "resubmit", "withdrawn"}
 
 @dataclass(frozen=True, slots=True)
 class MoneyMovement:
-    """One movement of money."""
-
     at: float  # Unix seconds
     # of ``reserved``, ``charged``, ``doubtful``, millionths of a USD, unless 0
     changes: dict[str, int]

@@ -22,8 +22,6 @@ _MAX_OFFERS = 4
 
 @dataclass(frozen=True, slots=True)
 class ExtensionSource:
-    """A video to be extended."""
-
     record: Record  # the job that made it
     model: Model | None  # None if the model no longer exists
     seconds: float | None  # None if unknown

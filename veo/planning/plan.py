@@ -14,12 +14,11 @@ from veo.model import Model, find_similar
 from veo.money import CLIP_RESOLUTION, CLIP_S, Quote, format_amount, quote
 from veo.planning.check import check_request, find_errors
 from veo.problems import Problem
-from veo.request import MODEL_VALUES, REQUEST_FIELDS, is_given
+from veo.request import MODEL_VALUES, REQUEST_FIELDS, Request, is_given
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from veo.request import Request
 
 _SLUG_WORDS = 6
 # At four bytes each, they leave enough of the usual limit of 255 bytes for the job's id and the

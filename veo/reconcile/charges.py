@@ -58,8 +58,6 @@ class ProviderCharge:
 
 @dataclass(frozen=True, slots=True)
 class ChargeList:
-    """A provider's list of charges."""
-
     source: str  # path or URL
     taken_at: float  # Unix seconds of the file's last change, or of the download
     charges: list[ProviderCharge]  # one for each task

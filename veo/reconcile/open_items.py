@@ -32,8 +32,6 @@ def amount_in_doubt(record: Record) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRules:
-    """What can be concluded from a list of charges."""
-
     charges: ChargeList
     assumptions: Assumptions
     matcher: ChargeMatcher

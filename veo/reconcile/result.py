@@ -18,8 +18,6 @@ Verdict = Literal["paid", "unpaid", "open"]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A job and the charge for it."""
-
     record: Record
     charge: ProviderCharge
     by_task: bool = True  # otherwise model, amount and time connect the two
@@ -40,8 +38,6 @@ class OpenItem:
 
 @dataclass(slots=True)
 class Reconciliation:
-    """The ledger compared with a list of charges."""
-
     matched: list[Match] = field(default_factory=list)  # the same amount on both sides
     differing: list[Match] = field(default_factory=list)  # different amounts
     # charged in the ledger, but not in the list
@@ -60,8 +56,6 @@ class Reconciliation:
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What may be assumed about a list and about jobs."""
-
     # the list is complete from then on, Unix seconds; None: from its first charge
     since: float | None = None
     settled_after: float = DAY_S  # seconds after a send until it can still be charged

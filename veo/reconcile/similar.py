@@ -31,8 +31,6 @@ def learn_labels(matches: Iterable[Match]) -> dict[str, set[str]]:
 
 @dataclass(frozen=True, slots=True)
 class ChargeMatcher:
-    """Decides whether a charge can belong to a job."""
-
     labels: Mapping[str, set[str]]  # known labels of the list, by provider
     taskless: frozenset[str]
 

@@ -45,8 +45,6 @@ _ids = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar of a chart of costs."""
-
     name: str
     value: float
     low: float | None = None  # bounds of the 95 % interval

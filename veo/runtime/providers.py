@@ -58,7 +58,6 @@ class ProviderRegistry:
         self._lock = threading.RLock()
 
     def connect(self, name: str) -> ProviderHandle:
-        """Return a connected provider with its limits."""
         if found := self._handles.get(name):  # without the lock, which every poll would take
             return found
         with self._lock:
@@ -67,7 +66,6 @@ class ProviderRegistry:
             return self._handles[name]
 
     def models(self, provider: str) -> dict[str, Model]:
-        """Return a provider's models by name, with the user's overrides."""
         with self._lock:
             if provider not in self._models:
                 facts = find_provider(provider).facts
