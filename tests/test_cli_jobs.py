@@ -129,7 +129,7 @@ def test_a_named_job_that_has_ended(veo: Veo, mixed: dict[str, str]) -> None:
     assert [job["state"] for job in both.objects] == ["done", "failed"]
 
 
-def test_a_known_task_is_adopted(
+def test_a_task_is_attached_to_a_job(
     veo: Veo, service: veo_sandbox.Sandbox, mixed: dict[str, str]
 ) -> None:
     """--task-id gives a job of unknown outcome its task: downloaded, and not paid twice."""
@@ -141,6 +141,14 @@ def test_a_known_task_is_adopted(
 
     assert [(job["state"], job["task_id"]) for job in ran.objects] == [("done", task)]
     assert len(service.bills()) == before
+
+
+def test_a_task_is_not_attached_to_a_job_that_is_done(veo: Veo, mixed: dict[str, str]) -> None:
+    """--task-id for a job whose outcome is known is an error of the user."""
+    ran = veo("resume", mixed["done"], "--task-id", "task-9")
+
+    assert ran.code == 2
+    assert "a task can be attached only while the outcome is unknown" in ran.err
 
 
 def test_an_unknown_job_is_resubmitted(

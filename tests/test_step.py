@@ -542,3 +542,70 @@ def test_a_response_after_the_lease_was_lost_is_stored(bench: Bench) -> None:
 
     assert (kept.state, kept.task_id, kept.owner) == (State.SUBMITTED, "task-1", None)
     assert "late response" in bench.event_kinds(job)
+
+
+def test_a_watched_job_teaches_how_long_its_model_takes(bench: Bench) -> None:
+    """The time from the submit to the poll that found the video."""
+    bench.script_success()
+    job = bench.run_job(bench.plan_job())
+
+    assert bench.ledger.read_durations("scripted", "m-1") == [
+        (job.record.ready_at or 0) - (job.record.submitted_at or 0)
+    ]
+
+
+def test_a_job_resumed_hours_later_teaches_nothing(bench: Bench) -> None:
+    """Its video was ready long before the poll that found it."""
+    bench.script_success()
+    job = bench.plan_job()
+    while job.record.state is not State.RUNNING:
+        bench.now = max(bench.now, take_step(bench.context, job) or 0)
+    bench.now += 7200
+    resumed = ActiveJob(job.record)
+    bench.run_job(resumed)
+
+    assert resumed.record.state is State.DONE
+    assert bench.ledger.read_durations("scripted", "m-1") == []
+
+
+def test_a_poll_after_a_pause_of_the_process_teaches_nothing(bench: Bench) -> None:
+    """The machine slept between two polls."""
+    bench.script_success()
+    job = bench.plan_job()
+    while job.record.state is not State.RUNNING:
+        bench.now = max(bench.now, take_step(bench.context, job) or 0)
+    bench.now += 7200
+    job.wait_s = job.deadline = None
+    bench.run_job(job)
+
+    assert job.record.state is State.DONE
+    assert bench.ledger.read_durations("scripted", "m-1") == []
+
+
+def test_a_video_in_the_response_to_the_submit_teaches_its_time(bench: Bench) -> None:
+    """A call that makes the video ends when the video is ready, however long it was silent."""
+    bench.script_success()
+    job = bench.plan_job()
+
+    def make_slowly(_: Any) -> Update:
+        bench.now += 500
+        return READY
+
+    bench.set_script("submit", make_slowly)
+    bench.run_job(job)
+
+    assert bench.ledger.read_durations("scripted", "m-1") == [500]
+
+
+def test_a_task_is_attached_only_to_a_job_of_unknown_outcome(bench: Bench) -> None:
+    """A task for another job changes nothing, not even the history."""
+    bench.script_success()
+    done = bench.run_job(bench.plan_job())
+    before = bench.event_kinds(done)
+    bench.set_script("submit", ResponseLostError("lost"))
+    unknown = bench.run_job(bench.plan_job("two"))
+
+    assert not bench.ledger.attach_task(done.record.id, "task-9")
+    assert bench.event_kinds(done) == before
+    assert bench.ledger.attach_task(unknown.record.id, "task-9")
+    assert bench.event_kinds(unknown)[-1] == "task attached"

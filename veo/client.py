@@ -8,7 +8,6 @@ from veo import extend
 from veo.batch.load import Source, load_batch
 from veo.batch.options import BatchOptions
 from veo.errors import (
-    ConfigError,
     InvalidBatchError,
     UnknownOutcomeError,
     UsageError,
@@ -227,13 +226,16 @@ class Client(Session):
         return withdrawn
 
     def attach_task(self, name: str, task_id: str) -> Record:
-        """Record the task id of a job whose outcome is unknown.
+        """Attach the provider's task to a job whose outcome is unknown, so that it can continue.
 
         Raises:
             UnknownJobError: The ledger has no such job.
-            ConfigError: The outcome of the job is known.
+            UsageError: The outcome of the job is known; nothing was changed.
         """
         record = self.ledger.find_job(name)
-        if not self.ledger.attach_task(record.id, task_id, None):
-            raise ConfigError(f"job {record.id} is {record.state}: its task is known already")
+        if not self.ledger.attach_task(record.id, task_id):
+            raise UsageError(
+                f"job {record.id} is {record.state}: a task can be attached only while the "
+                "outcome is unknown"
+            )
         return self.ledger.find_job(record.id)

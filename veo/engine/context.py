@@ -45,6 +45,7 @@ class ActiveJob:
         error: Why the work stopped; also set when the job itself failed.
         failures: Attempts in a row that failed in the current state.
         polls: Polls that the ledger does not count yet.
+        not_ready_at: When this process last saw that the video was not ready, Unix seconds.
         shrink: How often images were made smaller after a 413.
         is_url_refreshed: Whether the provider was asked again for the URL of the video.
         is_stopped: Whether this process gave the job up before its end.
@@ -63,6 +64,7 @@ class ActiveJob:
     error: VeoError | None = None
     failures: int = 0
     polls: int = 0
+    not_ready_at: float | None = None
     shrink_count: int = 0
     is_url_refreshed: bool = False
     is_stopped: bool = False

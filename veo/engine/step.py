@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from veo.engine.context import MADE
 from veo.engine.download import download
 from veo.engine.poll import poll
-from veo.engine.submit import mark_unknown, submit
+from veo.engine.submit import submit
 from veo.errors import LeaseLostError, UnknownOutcomeError, VeoError
 from veo.ledger.record import State
 
@@ -57,3 +57,15 @@ async def _take_step(context: StepContext, job: ActiveJob) -> float | None:
     elif not record.has_ended:
         await context.threads.write.run(mark_unknown, context, job)
     return None
+
+
+def mark_unknown(context: StepContext, job: ActiveJob) -> None:
+    """Make a job unknown whose process died while it sent the request; it may be paid for."""
+    previous = job.record.state
+    error = UnknownOutcomeError(
+        job.record.id,
+        f"the process that sent job {job.record.id} ended before the response arrived; "
+        "it may have been accepted and paid for",
+    )
+    context.record_outcome(job, State.UNKNOWN, error, certain=False)
+    _log.info("job %s: %s -> unknown", job.record.id, previous)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.engine import charging
 from veo.engine.context import WAIT_FOR_CAPACITY, still_running_error
+from veo.engine.poll_schedule import HINT_FACTOR
 from veo.errors import (
     BusyError,
     ImageError,
@@ -19,6 +20,7 @@ from veo.errors import (
     UnknownOutcomeError,
     VeoError,
 )
+from veo.ledger.ledger import SEEN_LATE
 from veo.ledger.record import State
 from veo.problems import Remedy
 from veo.update import Stage, Update
@@ -61,18 +63,6 @@ def submit(context: StepContext, job: ActiveJob) -> float | None:
     return _send(context, job, handle, request)
 
 
-def mark_unknown(context: StepContext, job: ActiveJob) -> None:
-    """End a job whose process died while it was being sent: it may have been paid for."""
-    previous = job.record.state
-    error = UnknownOutcomeError(
-        job.record.id,
-        f"the process that sent job {job.record.id} ended before the response arrived; "
-        "it may have been accepted and paid for",
-    )
-    context.record_outcome(job, State.UNKNOWN, error, certain=False)
-    _log.info("job %s: %s -> unknown", job.record.id, previous)
-
-
 def apply_update(
     context: StepContext, job: ActiveJob, update: Update, **changes: Any
 ) -> float | None:
@@ -86,6 +76,7 @@ def apply_update(
     changes |= {"task_id": update.task_id or job.record.task_id}
     if update.stage is Stage.READY:
         return _persist_ready(context, job, update, changes)
+    job.not_ready_at = context.clock()
     if must_persist(job.record, update):
         context.move(job, _next_state(job.record, update), message=update.message, **changes)
     else:
@@ -114,9 +105,20 @@ def _persist_ready(
     polls = job.record.polls + job.polls
     job.polls = 0
     now = context.clock()
-    context.move(job, State.READY, video=video, polls=polls, ready_at=now, **changes)
+    # Without this, a job that is resumed hours later would teach the poll schedule hours.
+    data = {SEEN_LATE: True} if _is_seen_late(context, job, now) else None
+    context.move(job, State.READY, video=video, polls=polls, ready_at=now, data=data, **changes)
     context.find_provider(job.record.provider).limiter.release(job.record.id)
     return context.clock()
+
+
+def _is_seen_late(context: StepContext, job: ActiveJob, now: float) -> bool:
+    """Whether the video may have been ready long before this process polled."""
+    if job.not_ready_at is None:
+        return True
+    durations = context.learn_durations(job.record.provider, job.record.model)
+    # The longest time between two polls, which a hint of the server may ask for.
+    return now - job.not_ready_at > durations.max_interval_s * HINT_FACTOR
 
 
 def _prepare_images(context: StepContext, job: ActiveJob, handle: ProviderHandle) -> Request:
@@ -166,14 +168,17 @@ def _acceptance_charge(job: ActiveJob) -> dict[str, Any]:
 
 def _persist_acceptance(context: StepContext, job: ActiveJob, update: Update) -> float | None:
     """Write the response down, in several attempts: it is the only handle on a paid task."""
-    for attempt in range(MAX_WRITE_TRIES):
+    job.not_ready_at = context.clock()  # a video in this response became ready just now
+    for number in range(MAX_WRITE_TRIES):
         try:
             return apply_update(context, job, update, **_acceptance_charge(job))
         except LeaseLostError:
-            context.ledger.attach_task(job.record.id, update.task_id, update.video)
+            context.ledger.attach_task(
+                job.record.id, update.task_id, update.video, is_late_response=True
+            )
             raise
         except LedgerError as error:
-            if attempt == MAX_WRITE_TRIES - 1:
+            if number == MAX_WRITE_TRIES - 1:
                 raise LedgerError(
                     f"{error.message}. Job {job.record.id} was accepted as task "
                     f"{update.task_id}, which could not be stored",

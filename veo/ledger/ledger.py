@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import exists, insert, select, update
 
 from veo.errors import UnknownJobError, VeoError
 from veo.ledger import reserve as planning
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from veo.ledger.reserve import NewJob, PlanResult
     from veo.update import RemoteVideo
 
+# A key in the data of the event of a video that may have been ready long before.
+SEEN_LATE = "seen_late"
 _ATTACHED_COLUMNS = ("state", "version", "task_id", "video", "error", "certain", *rows.AMOUNTS)
 
 
@@ -134,26 +136,37 @@ class Ledger:
             for some in rows.split_chunks(ids):
                 connection.execute(release.where(jobs.c.id.in_(some)))
 
-    def attach_task(self, job: str, task_id: str | None, video: RemoteVideo | None) -> bool:
-        """Store a response to a paid request that came after the lease was lost.
+    def attach_task(
+        self,
+        job: str,
+        task_id: str | None,
+        video: RemoteVideo | None = None,
+        *,
+        is_late_response: bool = False,
+    ) -> bool:
+        """Attach the provider's task to a job of unknown outcome, which then continues.
 
-        It is not fenced, because the task id is the only handle on a video that was paid for. The
-        history has it in any case; a job of unknown outcome is continued with it.
+        The change does not depend on the job's version or owner, because without the task id
+        nobody can find a video that was paid for. A late response, one that arrived after the
+        lease was lost, is written to the history even if the job cannot continue with it.
 
         Returns:
-            Whether the job's outcome was unknown and the job is now submitted or ready.
+            Whether the task was attached: the job is now submitted or ready.
         """
         with self.database.write() as connection:
             record = rows.fetch_record(connection, select(jobs).where(jobs.c.id == job))
-            adopted = _attach_to_record(record, task_id, video)
-            changes = {name: getattr(adopted, name) for name in _ATTACHED_COLUMNS}
-            if adopted != record:
+            attached = _attach_to_record(record, task_id, video)
+            changes = {name: getattr(attached, name) for name in _ATTACHED_COLUMNS}
+            is_attached = attached != record
+            if is_attached:
                 connection.execute(update(jobs).where(jobs.c.id == job).values(changes))
-            text = f"a late response: task {task_id}"
-            note = rows.EventNote(self._clock(), "late response", text, {"task_id": task_id})
-            event = rows.to_event_row(adopted, note) | rows.amount_changes(record, adopted)
-            connection.execute(insert(events), event)
-        return adopted != record
+            if is_attached or is_late_response:
+                kind = "late response" if is_late_response else "task attached"
+                text = f"{kind}: task {task_id}"
+                note = rows.EventNote(self._clock(), kind, text, {"task_id": task_id})
+                event = rows.to_event_row(attached, note) | rows.amount_changes(record, attached)
+                connection.execute(insert(events), event)
+        return is_attached
 
     def find_job(self, name: str) -> Record:
         """Return the job whose id is a name, or else the only one whose id begins with it.
@@ -204,11 +217,20 @@ class Ledger:
             return [rows.to_event(row._asdict()) for row in result]
 
     def read_durations(self, provider: str, model: str, limit: int = 500) -> list[float]:
-        """Return the seconds from submit to ready of the newest finished jobs of a model."""
+        """Return the seconds from submit to ready of the newest finished jobs of a model.
+
+        Jobs are left out if nobody polled when they became ready: for them ``ready_at`` is the
+        time of a later poll, for example after a restart.
+        """
+        is_seen_late = (
+            exists()
+            .where(events.c.job == jobs.c.id)
+            .where(events.c.data.contains(f'"{SEEN_LATE}"', autoescape=True))
+        )
         query = (
             select(jobs.c.ready_at - jobs.c.submitted_at)
             .where(jobs.c.provider == provider, jobs.c.model == model)
-            .where(jobs.c.ready_at > jobs.c.submitted_at)
+            .where(jobs.c.ready_at > jobs.c.submitted_at, ~is_seen_late)
             .order_by(jobs.c.created_at.desc())  # a provider gets faster or slower over time
             .limit(limit)
         )
