@@ -126,7 +126,7 @@ def test_each_fault_has_its_own_outcome(veo: Veo, service: veo_sandbox.Sandbox) 
     }
     assert outcomes == dict.fromkeys(range(8), ("done", None)) | {
         2: ("running", "StillRunningError"),
-        3: ("expired", "GoneError"),
+        3: ("ready", "MissingVideoError"),
     }
-    assert result.code == 6
+    assert result.code == 7
     assert Counter(job.state for job in list_jobs())[State.DONE] == len(find_videos()) == 6

@@ -212,7 +212,7 @@ def test_a_paid_request_under_way_is_waited_for_at_the_end(bench: Bench) -> None
     [
         (READY, State.READY),
         (BusyError("a moment"), State.RUNNING),
-        (TaskNotFoundError("who?"), State.EXPIRED),
+        (TaskNotFoundError("who?"), State.EXPIRED),  # after the retention time
         (ZeroDivisionError("a bug"), State.RUNNING),
     ],
     ids=["ready", "busy", "gone", "bug"],
@@ -222,7 +222,7 @@ def test_whatever_a_poll_brings_it_is_sent_once(
 ) -> None:
     """A bug in a provider's code is an unreadable response, and does not end the dispatcher."""
     bench.set_script("poll", line)
-    jobs[0].record = bench.ledger.move_job(jobs[0].record, submitted_at=time.time() - 1000)
+    jobs[0].record = bench.ledger.move_job(jobs[0].record, submitted_at=time.time() - 1_000_000)
     provider.release()
     when = take_step(bench.context, jobs[0])
 

@@ -77,7 +77,6 @@ def test_an_existing_job_is_not_planned_again(ledger: Ledger, path: tuple[State,
 
 NOT_COVERING: dict[str, tuple[State, ...]] = {
     "failed": (State.SUBMITTING, State.FAILED),
-    "expired before the download": (State.SUBMITTING, State.READY, State.EXPIRED),
 }
 
 
@@ -90,6 +89,27 @@ def test_a_failed_job_covers_nothing(ledger: Ledger, path: tuple[State, ...]) ->
 
     assert len(again.records) == 1
     assert again.existing == {}
+
+
+@pytest.mark.parametrize(
+    ("amounts", "covers"),
+    [
+        ({"reserved": 0, "charged": 150_000}, True),
+        ({}, True),
+        ({"reserved": 0, "doubtful": 150_000}, True),
+        ({"reserved": 0}, False),
+    ],
+    ids=["charged", "reserved", "doubtful", "no money"],
+)
+def test_an_expired_job_with_money_covers_its_request(
+    ledger: Ledger, amounts: dict[str, int], *, covers: bool
+) -> None:
+    """It stands for the request until the user decides to pay for it again."""
+    path = (State.SUBMITTING, State.READY, State.EXPIRED)
+    gone = move_through(ledger, plan_job(ledger), *path, **amounts)
+    wanted = make_new_job()
+
+    assert ledger.plan_jobs([wanted]).existing == ({wanted.id: gone} if covers else {})
 
 
 def test_a_video_that_was_on_disk_covers_its_request(ledger: Ledger) -> None:

@@ -296,11 +296,15 @@ def test_a_task_too_new_to_be_known_is_polled_again(bench: Bench) -> None:
 
 
 def test_a_task_that_stays_unknown_has_expired(bench: Bench) -> None:
-    """After ``settle_s`` the job is expired, and whether it was charged is uncertain."""
+    """After the retention time the job is expired, and whether it was charged is uncertain."""
     bench.set_script("submit", ACCEPTED)
     bench.set_script("poll", TaskNotFoundError("task_not_exist"))
+    job = bench.plan_job()
+    take_step(bench.context, job)
+    bench.now += 90_001.0
 
-    job = bench.run_job(bench.plan_job())
+    job.deadline = None
+    bench.run_job(job)
 
     assert job.record.state is State.EXPIRED
     assert job.record.certain is False
@@ -424,8 +428,12 @@ def test_a_deleted_video_is_expired_and_stays_charged(bench: Bench) -> None:
     """A video that was made is charged even if it was not downloaded in time."""
     bench.script_success()
     bench.set_script("open", GoneError("404"))
+    job = bench.plan_job()
+    while job.record.state is not State.READY:
+        bench.now = max(bench.now, take_step(bench.context, job) or 0.0)
+    bench.now += 90_001.0
 
-    job = bench.run_job(bench.plan_job())
+    bench.run_job(job)
 
     assert job.record.state is State.EXPIRED
     assert get_money(job) == (0, 150_000, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from veo import extend
@@ -13,7 +14,7 @@ from veo.errors import (
     UsageError,
     WithdrawnError,
 )
-from veo.ledger import NewJob, Record, State
+from veo.ledger import LIVE, NewJob, Record, State
 from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
 from veo.money import to_micros
@@ -202,8 +203,16 @@ class Client(Session):
         if unknown and not resubmit:
             raise UnknownOutcomeError(unknown[0].id)
         resubmitted = [self._resubmit_job(record) for record in unknown]
-        live = [r for r in records if not r.has_ended and r.state is not State.UNKNOWN]
-        return self.runner.work_on([*resubmitted, *self.runner.take_leases(live)], timeout)
+        open_jobs = [r for r in records if r.state in LIVE or r.can_reopen]
+        leased = [self._reopen_expired(each) for each in self.runner.take_leases(open_jobs)]
+        return self.runner.work_on([*resubmitted, *leased], timeout)
+
+    def _reopen_expired(self, record: Record) -> Record:
+        """Return a leased job that goes on; a video that was missing may be there again."""
+        if record.state is not State.EXPIRED:
+            return record
+        message = "the provider is asked for the video again"
+        return self.ledger.reopen_job(record, record.owner, message)
 
     def _resubmit_job(self, record: Record) -> Record:
         """Plan a job of unknown outcome again, which may pay a second time."""
@@ -226,16 +235,37 @@ class Client(Session):
         return withdrawn
 
     def attach_task(self, name: str, task_id: str) -> Record:
-        """Attach the provider's task to a job whose outcome is unknown, so that it can continue.
+        """Attach the provider's task to a job whose outcome is unknown, or whose task is missing.
 
         Raises:
             UnknownJobError: The ledger has no such job.
             UsageError: The outcome of the job is known; nothing was changed.
+            LeaseLostError: Another process works on the job.
         """
         record = self.ledger.find_job(name)
+        if record.state is State.EXPIRED or record.is_missing:
+            return self._replace_task(record, task_id)
         if not self.ledger.attach_task(record.id, task_id):
             raise UsageError(
                 f"job {record.id} is {record.state}: a task can be attached only while the "
-                "outcome is unknown"
+                "outcome is unknown, or when the task was not found"
             )
         return self.ledger.find_job(record.id)
+
+    def _replace_task(self, record: Record, task_id: str) -> Record:
+        """Have a job ask for a task again, or for another one, after it was not found."""
+        message = f"continued with task {task_id}"
+        is_other = task_id != record.task_id
+        if record.state is State.EXPIRED:
+            # The address of the earlier task's video says nothing about this one.
+            source = replace(record, video=None) if is_other else record
+            changes = {"task_id": task_id, "video": None} if is_other else {}
+            return self.ledger.reopen_job(source, None, message, **changes)
+        if is_other and record.video is None:
+            for leased in self.runner.take_leases([record]):
+                return self.ledger.move_job(
+                    leased, kind="task", message=message, owner=None, task_id=task_id, error=None
+                )
+        if is_other:
+            raise UsageError(f"job {record.id} has a video already, or another process works on it")
+        return record

@@ -23,6 +23,7 @@ where that is unknown). The number beside a branch is the exit code of the comma
     ├── StillRunningError 6
     ├── LeaseLostError 6
     └── DownloadError 7
+        └── MissingVideoError
 """
 
 from __future__ import annotations
@@ -351,3 +352,10 @@ class DownloadError(VeoError):
     exit_code = 7
     retryable = True
     charged = None
+
+
+class MissingVideoError(DownloadError):
+    """The provider does not know the task, or does not have the file, although it should.
+
+    The retention time is not over, so the job does not end: a resumed job asks again.
+    """

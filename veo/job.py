@@ -102,6 +102,8 @@ class Job:
         """The reason why there is no video; None while there may still be one."""
         if self.work.error:
             return self.work.error
+        if self.work.record.is_missing and not self._finished:
+            return None  # the error of an earlier attempt
         failure = self.work.record.error_json()
         return VeoError.from_json(failure) if failure else None
 

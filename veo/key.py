@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 
@@ -14,6 +15,16 @@ class Key:
     def reveal(self) -> str:
         """Return the key itself, for the header that carries it."""
         return self._value
+
+    def fingerprint(self, salt: str) -> str:
+        """Return a short hash that tells whether a later key is the same one.
+
+        Args:
+            salt: The id of the job, so that the hashes of two jobs cannot be compared. At most
+                64 bytes.
+        """
+        digest = hashlib.blake2b(self._value.encode(), key=salt.encode(), digest_size=6)
+        return digest.hexdigest()
 
     def redact(self, text: str) -> str:
         """Replace every occurrence of the key in a text, for errors and messages."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from veo.batch.entry import SKIPPED, Entry
 from veo.batch.match import Action, choose_action, paying_actions
-from veo.errors import GoneError, LeaseLostError, UnknownOutcomeError, VeoError
+from veo.errors import (
+    GoneError,
+    LeaseLostError,
+    MissingVideoError,
+    UnknownOutcomeError,
+    VeoError,
+)
 from veo.files.output import prepare_folder
 from veo.ledger import Record, State, budget
 from veo.money import to_micros
@@ -39,7 +46,8 @@ class EntryActions:
 
     def check_usable(self, actions: Iterable[tuple[Entry, Action]]) -> None:
         """Connect the providers and test the folders that the actions need, or raise an error."""
-        working = paying_actions(self._options) | {Action.FETCH, Action.JOIN}
+        asking = {Action.FETCH, Action.JOIN, Action.GONE}
+        working = paying_actions(self._options) | asking
         new_jobs = [entry.new_job for entry, action in actions if action in working]
         # Only where work is to do: a batch that is finished needs no key and no network.
         for provider in {job.provider for job in new_jobs}:
@@ -64,7 +72,7 @@ class EntryActions:
             case Action.FETCH:
                 self._download_again(entry, record)
             case Action.GONE:
-                self.handle_gone(entry, record)
+                self._ask_again(entry, record)
             case Action.ASK:
                 self._handle_unknown(entry, record)
 
@@ -76,16 +84,52 @@ class EntryActions:
             self.join_all([entry])
         self.run_action(entry, action)
 
-    def handle_gone(self, entry: Entry, record: Record) -> None:
-        """Make a lost video again if the user has agreed to pay twice, else report it."""
-        if self._options.remake:
+    def handle_gone(self, entry: Entry, record: Record, error: VeoError | None) -> None:
+        """Make a lost video again if the user has agreed to pay twice, else report it.
+
+        Args:
+            entry: The item.
+            record: Its job, for which the provider was just asked in vain.
+            error: Why the provider does not have the video.
+        """
+        # Once a run: a second payment for a video that goes missing again is a new decision.
+        if self._options.remake and entry.new_job.replaced_id is None:
+            if record.state is not State.EXPIRED and not self._give_up(entry, record):
+                return
             entry.reset_job(replaced_id=record.id)
             self._waiting.add_last(entry)
             return
-        text = "the video was made, but neither this machine nor the provider has it any more"
-        hint = "It can be made again, which pays again."
-        error = GoneError(text, hint=hint, remedies=[Remedy("remake")], charged=True)
+        if isinstance(error, MissingVideoError):
+            error.remedies = (*error.remedies, Remedy("remake"))
+        else:
+            text = "neither this machine nor the provider has the video any more"
+            hint = "It can be made again, which pays again."
+            charged = True if record.charged else None
+            error = GoneError(text, hint=hint, remedies=[Remedy("remake")], charged=charged)
         self._on_end(entry, str(record.state), error)
+
+    def _ask_again(self, entry: Entry, record: Record) -> None:
+        """Ask the provider once more for a video that it did not have; ``handle_gone`` follows."""
+        if record.can_reopen:
+            self._reopen(entry, record, "the provider is asked for the video again")
+        elif record.state is State.EXPIRED:
+            self.handle_gone(entry, record, None)
+        else:
+            self.join_all([entry])
+
+    def _give_up(self, entry: Entry, record: Record) -> bool:
+        """End a job as expired, because the user asked to make its video again."""
+        record = self._session.ledger.find_job(record.id)
+        try:
+            (leased,) = self._session.runner.take_leases([record])
+            message = "given up, to be made again on request"
+            self._session.ledger.move_job(
+                leased, State.EXPIRED, message=message, owner=None, ended_at=time.time()
+            )
+        except (ValueError, LeaseLostError):  # another process works on it now
+            self.adopt_existing(entry, self._session.ledger.find_job(record.id))
+            return False
+        return True
 
     def _handle_changed(self, entry: Entry, record: Record) -> None:
         if self._options.force:
@@ -95,19 +139,15 @@ class EntryActions:
         self._on_end(entry, SKIPPED, None)
 
     def _download_again(self, entry: Entry, record: Record) -> None:
+        """Download a video that is made and paid for once more."""
+        message = "downloaded again: the file is gone or changed"
+        self._reopen(entry, record, message, force=self._options.force)
+
+    def _reopen(self, entry: Entry, record: Record, message: str, **changes: Any) -> None:
+        """Continue a job that has ended, to download its video."""
+        owner = self._session.runner.worker
         try:
-            record = self._session.ledger.move_job(
-                record,
-                State.READY,
-                kind="fetch",
-                message="downloaded again: the file is gone or changed",
-                owner=self._session.runner.worker,
-                force=self._options.force,
-                # The job goes on, without its end and without the validator of the old file.
-                ended_at=None,
-                tag=None,
-                error=None,
-            )
+            record = self._session.ledger.reopen_job(record, owner, message, **changes)
         except LeaseLostError:  # another process has changed the job meanwhile
             self.adopt_existing(entry, self._session.ledger.find_job(record.id))
             return

@@ -9,8 +9,15 @@ from veo.batch.actions import EntryActions
 from veo.batch.entry import NOT_SENT, Entry
 from veo.batch.in_flight import InFlight, WaitingQueue
 from veo.batch.match import Action, choose_action
-from veo.engine.context import still_running_error
-from veo.errors import BudgetError, LeaseLostError, SetupError, VeoError, WithdrawnError
+from veo.engine.context import overdue_error
+from veo.errors import (
+    BudgetError,
+    LeaseLostError,
+    MissingVideoError,
+    SetupError,
+    VeoError,
+    WithdrawnError,
+)
 from veo.ledger import LIVE, PlanResult, Record, State
 from veo.money import to_micros
 
@@ -120,7 +127,7 @@ class Batch:
         """
         for entry in self.in_flight.forget_all():
             if entry.job:
-                error = None if is_intended else still_running_error(entry.job.work)
+                error = None if is_intended else overdue_error(entry.job.work)
                 self._end_entry(entry, str(entry.job.state), error)
 
     def _plan_waiting(self) -> None:
@@ -158,10 +165,12 @@ class Batch:
         if record.state is State.FAILED and isinstance(error, WithdrawnError):
             entry.reset_job()  # another process planned this job and withdrew it unsent
             self.waiting.add_last(entry)
-        elif record.state is State.EXPIRED and record.covers_request:
-            # The video is paid for and lost; the options decide whether it is made again.
+        elif isinstance(error, MissingVideoError) or (
+            record.state is State.EXPIRED and record.covers_request
+        ):
+            # The video is paid for and not to be had; the options decide whether it is made again.
             entry.job, entry.existing = None, record
-            self._actions.handle_gone(entry, record)
+            self._actions.handle_gone(entry, record, error)
         else:
             error = None if record.state is State.DONE else error
             self._end_entry(entry, str(record.state), error)

@@ -20,7 +20,7 @@ class Action(StrEnum):
     KEEP = "keep"  # the video is in place
     CHANGED = "changed"  # the video was made, but its file has other content now
     FETCH = "fetch"  # the file is gone, but the provider may still have the video
-    GONE = "gone"  # neither this machine nor the provider has the video any more
+    GONE = "gone"  # the provider did not have the video when it was last asked
     JOIN = "join"  # a job is in progress
     ASK = "ask"  # the paid request was sent, and its outcome is unknown
 
@@ -31,7 +31,7 @@ def choose_action(record: Record | None) -> Action:
     if record.state is State.UNKNOWN:
         return Action.ASK
     if record.state in LIVE:
-        return Action.JOIN
+        return Action.GONE if record.is_missing else Action.JOIN
     if Path(record.output).is_file():
         return Action.KEEP if is_own_file(record) else Action.CHANGED
     return Action.FETCH if record.state is State.DONE else Action.GONE

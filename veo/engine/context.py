@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 from veo.engine.backoff import retry_delay_s
 from veo.engine.poll_schedule import Durations, ProgressTracker, poll_delay
 from veo.engine.threads import ThreadPools
-from veo.errors import LeaseLostError, StillRunningError, VeoError
+from veo.errors import (
+    AuthError,
+    DownloadError,
+    GoneError,
+    LeaseLostError,
+    MissingVideoError,
+    NotReadyError,
+    StillRunningError,
+    TaskNotFoundError,
+    VeoError,
+)
 from veo.ledger.record import State
 from veo.problems import Remedy
 
@@ -20,12 +30,15 @@ if TYPE_CHECKING:
 
     from veo.engine.rate_limit import RateLimiter
     from veo.files.images import ImageStore
+    from veo.key import Key
     from veo.ledger import Ledger, Record
     from veo.model import Facts
     from veo.provider import Provider
 
 WAIT_FOR_CAPACITY = float("inf")
 MADE = frozenset({State.READY, State.DOWNLOADING})  # the video, which is not on disk yet
+# What a service says when the key of another account asks, among other reasons.
+_MAY_BE_OTHER_KEY = (AuthError, GoneError, NotReadyError, TaskNotFoundError)
 
 
 @dataclass(slots=True, eq=False)
@@ -73,11 +86,12 @@ class ActiveJob:
 
 @dataclass(slots=True)
 class ProviderHandle:
-    """A connected provider, with its facts and its limits."""
+    """A connected provider, with its facts, its limits and its key, if it has one."""
 
     provider: Provider
     facts: Facts
     limiter: RateLimiter
+    key: Key | None = None
 
 
 @dataclass(slots=True)
@@ -133,6 +147,36 @@ class StepContext:
             self.ledger.release_leases(str(job.record.owner), [job.record.id])
         job.on_change(job)
 
+    def stop_missing(
+        self, job: ActiveJob, message: str, error: VeoError, *, charged: bool | None
+    ) -> None:
+        """Stop working on a job whose task or file the provider should have, and does not."""
+        missing = MissingVideoError(
+            f"{message}: {error.message}",
+            hint=error.hint or "The retention time is not over; a new attempt pays nothing.",
+            remedies=[Remedy("resume", job.record.id)],
+            charged=charged,
+            request_id=error.request_id,
+        )
+        text = json.dumps(missing.to_json(), ensure_ascii=False)
+        self.move(job, kind="missing", message=missing.message, error=text)
+        self.stop_work(job, missing)
+
+    def is_retention_over(self, job: ActiveJob) -> bool:
+        """Whether the provider must be expected to have deleted the video of a job."""
+        models = self.find_provider(job.record.provider).provider.models
+        model = models.get(job.record.model)  # a configuration may not have it any more
+        return model is not None and job.record.is_retention_over(model.retention_s, self.clock())
+
+    def name_other_key(self, job: ActiveJob, error: VeoError) -> None:
+        """Add to the hint of an error that the job was sent with another key, if it was."""
+        key, stored = self.find_provider(job.record.provider).key, job.record.key_hash
+        if not (key and stored) or not isinstance(error, _MAY_BE_OTHER_KEY):
+            return
+        if key.fingerprint(job.record.id) != stored:
+            text = "The job was sent with another key than the one that is set now."
+            error.hint = f"{text} {error.hint or ''}".strip()
+
     def capped_at_deadline(self, job: ActiveJob, seconds: float) -> float:
         """Return the time in ``seconds``, or the end of the wait if that is earlier."""
         when = self.clock() + seconds
@@ -175,10 +219,22 @@ class StepContext:
             return self._durations[key]
 
 
-def still_running_error(job: ActiveJob) -> StillRunningError:
+def overdue_error(job: ActiveJob) -> StillRunningError | DownloadError:
     """Return the error for the end of the wait for a job, which itself goes on."""
+    if job.record.state in MADE:
+        return not_downloaded_error(job, f"not within {job.wait_s or 0:.0f} s")
     return StillRunningError(
         f"still {job.record.state} after {job.wait_s or 0:.0f} s",
         hint="The job continues.",
         remedies=[Remedy("resume", job.record.id)],
+    )
+
+
+def not_downloaded_error(job: ActiveJob, reason: str, hint: str | None = None) -> DownloadError:
+    """Return the error for a video that is made and paid for, and not on disk yet."""
+    return DownloadError(
+        f"the video is made, but could not be downloaded: {reason}",
+        hint=hint or "A new attempt pays nothing.",
+        remedies=[Remedy("resume", job.record.id)],
+        charged=True,
     )

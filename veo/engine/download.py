@@ -7,10 +7,9 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from veo.engine.context import still_running_error
-from veo.engine.poll import query_task
+from veo.engine.context import not_downloaded_error, overdue_error
+from veo.engine.poll import MAX_MISSING_RETRIES, query_task
 from veo.errors import (
-    DownloadError,
     GoneError,
     NotReadyError,
     ProtocolError,
@@ -22,7 +21,6 @@ from veo.files import output as files
 from veo.files import sidecar
 from veo.ledger.record import State
 from veo.paths import part_path
-from veo.problems import Remedy
 from veo.update import Stage
 
 if TYPE_CHECKING:
@@ -54,7 +52,7 @@ def fetch_file(context: StepContext, job: ActiveJob) -> None:
         return
     # The first attempt is always made: the video is paid for.
     if job.failures and context.is_overdue(job):
-        context.stop_work(job, still_running_error(job))
+        context.stop_work(job, overdue_error(job))
         return
     _persist_done(context, job, _receive(context, job))
 
@@ -117,7 +115,13 @@ def _persist_done(context: StepContext, job: ActiveJob, saved: files.SavedFile) 
     if str(saved.path) != job.record.output:
         job.message = f"{job.record.output} was there already: saved as {saved.path.name}"
     context.move(
-        job, State.DONE, message=job.message, owner=None, ended_at=context.clock(), **changes
+        job,
+        State.DONE,
+        message=job.message,
+        owner=None,
+        ended_at=context.clock(),
+        error=None,
+        **changes,
     )
     sidecar.write_sidecar(job.record)
 
@@ -136,24 +140,41 @@ async def _handle_download_error(
     context: StepContext, job: ActiveJob, error: VeoError
 ) -> float | None:
     run_write = context.threads.write.run
+    context.name_other_key(job, error)
     if isinstance(error, SetupError):
         await run_write(context.stop_work, job, error)
         return None
-    is_not_ready = isinstance(error, NotReadyError)
-    is_exhausted = job.failures >= (MAX_NOT_READY_RETRIES if is_not_ready else MAX_RETRIES)
     is_gone = isinstance(error, GoneError) and not error.retryable
-    if is_gone or (is_not_ready and is_exhausted):
-        if not await _refresh_url(context, job):
-            await run_write(context.record_outcome, job, State.EXPIRED, _gone_error(error))
-            return None
-        if is_gone:
-            return context.clock()
-    if is_exhausted or not error.retryable:
-        await run_write(context.stop_work, job, _not_downloaded_error(job, error))
+    is_exhausted = job.failures >= _max_retries(context, job, error)
+    if is_gone and await _refresh_url(context, job):
+        return context.clock()
+    if is_exhausted and (is_gone or isinstance(error, NotReadyError)):
+        await run_write(_end_missing, context, job, error)
+        return None
+    if is_exhausted or not (is_gone or error.retryable):
+        reason = not_downloaded_error(job, error.message, error.hint)
+        await run_write(context.stop_work, job, reason)
         return None
     if isinstance(error, UnreachableError | GoneError):
         await _refresh_url(context, job)
     return context.retry_at(job, error)
+
+
+def _max_retries(context: StepContext, job: ActiveJob, error: VeoError) -> int:
+    if isinstance(error, NotReadyError):
+        return MAX_NOT_READY_RETRIES
+    if isinstance(error, GoneError) and not error.retryable:
+        return 0 if context.is_retention_over(job) else MAX_MISSING_RETRIES
+    return MAX_RETRIES
+
+
+def _end_missing(context: StepContext, job: ActiveJob, error: VeoError) -> None:
+    """Stop the work on a job whose file is missing; end the job if the file is deleted by now."""
+    if context.is_retention_over(job):
+        context.record_outcome(job, State.EXPIRED, _gone_error(error))
+    else:
+        text = "the video is made, but the provider does not have the file now"
+        context.stop_missing(job, text, error, charged=True)
 
 
 async def _refresh_url(context: StepContext, job: ActiveJob) -> bool:
@@ -185,14 +206,5 @@ def _gone_error(error: VeoError) -> GoneError:
     return GoneError(
         f"the video was made but no longer exists: {error.message}",
         hint="Providers keep a video for a day or two; it remains charged.",
-        charged=True,
-    )
-
-
-def _not_downloaded_error(job: ActiveJob, error: VeoError) -> DownloadError:
-    return DownloadError(
-        f"the video is made, but could not be downloaded: {error.message}",
-        hint=error.hint or "A new attempt pays nothing.",
-        remedies=[Remedy("resume", job.record.id)],
         charged=True,
     )

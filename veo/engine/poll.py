@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from veo.engine.context import still_running_error
+from veo.engine.context import overdue_error
 from veo.engine.poll_schedule import ProgressTracker
 from veo.engine.submit import apply_update, must_persist
 from veo.errors import GoneError, ProtocolError, TaskNotFoundError, VeoError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from veo.update import Update
 
 SETTLE_RETRY_S = 3.0  # between two polls of a task that is too new to be known
+# A gateway of several machines may not know a task on one of them: one response proves nothing.
+MAX_MISSING_RETRIES = 2
 _log = logging.getLogger(__name__)
 
 
@@ -26,7 +28,7 @@ async def poll(context: StepContext, job: ActiveJob) -> float | None:
     """
     run_write = context.threads.write.run
     if context.is_overdue(job):
-        await run_write(context.stop_work, job, still_running_error(job))
+        await run_write(context.stop_work, job, overdue_error(job))
         return None
     try:
         update = await query_task(context, job)
@@ -65,11 +67,14 @@ def _track_progress(context: StepContext, job: ActiveJob, update: Update) -> Non
 
 async def _handle_poll_error(context: StepContext, job: ActiveJob, error: VeoError) -> float | None:
     run_write = context.threads.write.run
+    context.name_other_key(job, error)
     # Databases of providers lag: a task may be unknown for a moment after its submit.
     if isinstance(error, TaskNotFoundError):
         if _is_too_new(context, job):
             return context.capped_at_deadline(job, error.retry_after or SETTLE_RETRY_S)
-        await run_write(_expire, context, job, error)
+        if job.failures < MAX_MISSING_RETRIES and not context.is_retention_over(job):
+            return context.retry_at(job, error)
+        await run_write(_end_missing, context, job, error)
         return None
     if error.retryable:
         return context.retry_at(job, error)
@@ -83,10 +88,15 @@ def _is_too_new(context: StepContext, job: ActiveJob) -> bool:
     return age < context.find_provider(job.record.provider).facts.settle_s
 
 
-def _expire(context: StepContext, job: ActiveJob, error: TaskNotFoundError) -> None:
+def _end_missing(context: StepContext, job: ActiveJob, error: TaskNotFoundError) -> None:
+    """Stop the work on a job whose task is not known; end it if the video is deleted by now."""
+    if not context.is_retention_over(job):
+        text = f"the provider does not know task {job.record.task_id}"
+        context.stop_missing(job, text, error, charged=None)
+        return
     gone = GoneError(
         f"the provider no longer knows task {job.record.task_id}: {error.message}",
-        hint="The provider's console may show whether it was charged.",
+        hint=error.hint or "The provider's console may show whether it was charged.",
         request_id=error.request_id,
     )
     context.record_outcome(job, State.EXPIRED, gone, certain=False)

@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from veo.engine import charging
-from veo.engine.context import WAIT_FOR_CAPACITY, still_running_error
+from veo.engine.context import WAIT_FOR_CAPACITY, overdue_error
 from veo.engine.poll_schedule import HINT_FACTOR
 from veo.errors import (
     BusyError,
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 def submit(context: StepContext, job: ActiveJob) -> float | None:
     """Send a planned job, when its provider has room. Return when to step again. Blocks."""
     if context.is_overdue(job):
-        context.stop_work(job, still_running_error(job))
+        context.stop_work(job, overdue_error(job))
         return None
     now = context.clock()
     if job.record.not_before > now:
@@ -73,7 +73,8 @@ def apply_update(
         error = update.error or VeoError("the provider reported a failure without a reason")
         context.record_outcome(job, State.FAILED, error, **charging.on_failed(job.record))
         return None
-    changes |= {"task_id": update.task_id or job.record.task_id}
+    # The task is known, so an earlier "not found" does not hold any more.
+    changes |= {"task_id": update.task_id or job.record.task_id, "error": None}
     if update.stage is Stage.READY:
         return _persist_ready(context, job, update, changes)
     job.not_ready_at = context.clock()
@@ -87,7 +88,7 @@ def apply_update(
 def must_persist(record: Record, update: Update) -> bool:
     """Whether a report changes the ledger."""
     is_other_task = update.task_id is not None and update.task_id != record.task_id
-    return is_other_task or _next_state(record, update) is not record.state
+    return is_other_task or record.is_missing or _next_state(record, update) is not record.state
 
 
 def _next_state(record: Record, update: Update) -> State:
@@ -141,9 +142,11 @@ def _send(
     now = context.clock()
     if job.wait_s is not None and job.deadline is None:
         job.deadline = now + job.wait_s
+    key_hash = handle.key.fingerprint(job.record.id) if handle.key else None
+    submits = job.record.submits + 1
     # The intent is committed before the first byte leaves: a process that dies from here on
     # leaves a job that is never sent again by itself.
-    context.move(job, State.SUBMITTING, submitted_at=now, submits=job.record.submits + 1)
+    context.move(job, State.SUBMITTING, submitted_at=now, submits=submits, key_hash=key_hash)
 
     def report(update: Update) -> None:
         # A lost lease shows again with the response, which must not be missed for it.

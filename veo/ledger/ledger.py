@@ -108,6 +108,23 @@ class Ledger:
         with self.database.write() as connection:
             return rows.change_job(connection, record, state, note, **changes)
 
+    def reopen_job(self, record: Record, owner: str | None, message: str, **changes: Any) -> Record:
+        """Continue a job that ended, because its video may be fetched again free of charge.
+
+        Args:
+            record: A job that is done, or that expired and ``can_reopen``.
+            owner: The worker that holds its lease from now on.
+            message: Why, for the history.
+            changes: More columns with their new values.
+
+        Raises:
+            LeaseLostError: Another worker has the job, or changed it.
+        """
+        state = State.READY if record.video else State.RUNNING
+        # The job goes on, without its end and without the validator of an earlier file.
+        changes = {"owner": owner, "ended_at": None, "tag": None, "error": None} | changes
+        return self.move_job(record, state, kind="fetch", message=message, **changes)
+
     def take_leases(self, candidates: Sequence[Record], owner: str) -> list[Record]:
         """Lease jobs that nobody works on; return those that no other process changed first."""
         taken = []

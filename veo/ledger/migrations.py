@@ -55,7 +55,12 @@ CREATE TABLE workers (
 )
 """
 
-STEPS: tuple[Callable[[Connection], None], ...] = (m001_initial,)
+
+def m002_key_hash(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN key_hash VARCHAR(16)")
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (m001_initial, m002_key_hash)
 
 
 def apply_migrations(connection: Connection) -> None:

@@ -33,6 +33,8 @@ class State(StrEnum):
 ENDED = frozenset({State.DONE, State.FAILED, State.EXPIRED})
 IN_FLIGHT = frozenset({State.SUBMITTING, State.SUBMITTED, State.RUNNING})
 LIVE = frozenset(State) - ENDED - {State.UNKNOWN}
+# A video is made within an hour of its submit, and stored for the retention time from then on.
+LONGEST_GENERATION_S = 3600.0
 _AFTER_SEND = frozenset({State.READY, State.FAILED, State.EXPIRED, State.UNKNOWN})
 
 TRANSITIONS: dict[State, frozenset[State]] = {
@@ -47,7 +49,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     # A file that was deleted from the disk can be downloaded again while the provider keeps it.
     State.DONE: frozenset({State.READY}),
     State.FAILED: frozenset(),
-    State.EXPIRED: frozenset(),
+    # One response is weak evidence: a video that was missing may be there again.
+    State.EXPIRED: frozenset({State.READY, State.RUNNING}),
     # Only a late response, a reconciliation or an explicit resubmit resolves an unknown outcome.
     State.UNKNOWN: frozenset({State.PLANNED, State.SUBMITTED, State.READY, State.FAILED}),
 }
@@ -97,6 +100,7 @@ class Record:
     bytes: int | None = None
     sha256: str | None = None
     tag: str | None = None  # validator (ETag) of the remote file while a part of it is on disk
+    key_hash: str | None = None  # ``Key.fingerprint`` of the key of the last paid request
 
     def parse_request(self) -> Request:
         """Return the request; its images are references to stored files."""
@@ -121,10 +125,32 @@ class Record:
     def covers_request(self) -> bool:
         """Whether a second job for the same request would be a second payment.
 
-        False after a failure, and after a video expired that was never on disk.
+        False after a failure, and after a video expired that nobody can have been charged for.
         """
-        is_lost = self.state is State.EXPIRED and self.sha256 is None
-        return self.state is not State.FAILED and not is_lost
+        has_cost = self.reserved or self.charged or self.doubtful or self.sha256 is not None
+        return self.state is not State.FAILED and (
+            self.state is not State.EXPIRED or bool(has_cost)
+        )
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the provider did not have the task or the file when it was last asked."""
+        return self.state in LIVE and self.error is not None
+
+    @property
+    def can_reopen(self) -> bool:
+        """Whether the job ended as expired, and the provider can be asked for the video again."""
+        return self.state is State.EXPIRED and bool(self.video or self.task_id)
+
+    def is_retention_over(self, retention_s: float, now: float) -> bool:
+        """Whether the provider must be expected to have deleted the video.
+
+        Args:
+            retention_s: Seconds for which the provider stores it.
+            now: Unix seconds.
+        """
+        submitted_at = self.submitted_at or self.created_at
+        return now > submitted_at + LONGEST_GENERATION_S + retention_s
 
     @property
     def held_amount(self) -> int:

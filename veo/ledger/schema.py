@@ -41,6 +41,7 @@ jobs = sa.Table(
     sa.Column("bytes", sa.BigInteger),
     sa.Column("sha256", sa.String(64)),
     sa.Column("tag", sa.Text),
+    sa.Column("key_hash", sa.String(16)),
     sa.Index("jobs_run", "run"),
     sa.Index("jobs_state", "state"),
     sa.Index("jobs_created", "created_at"),

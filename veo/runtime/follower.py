@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from veo.engine.context import ActiveJob, still_running_error
+from veo.engine.context import ActiveJob, overdue_error
 from veo.errors import UnknownOutcomeError, VeoError
 from veo.ledger import LIVE, Ledger, Record, State
 
@@ -91,7 +91,7 @@ class Follower:
         now = time.time()
         if job.deadline is None and job.record.state is not State.PLANNED:
             job.deadline = now + (job.wait_s or 0.0)
-        return still_running_error(job) if job.deadline and now > job.deadline else None
+        return overdue_error(job) if job.deadline and now > job.deadline else None
 
     def _forget(self, job: ActiveJob) -> None:
         with self._lock:

@@ -100,7 +100,8 @@ class ProviderRegistry:
             on_capacity=lambda: self._on_capacity(name),
         )
         median = (endpoint and endpoint.median_s) or settings.median_s or facts.median_s
-        return ProviderHandle(provider, facts.model_copy(update={"median_s": median}), limiter)
+        facts = facts.model_copy(update={"median_s": median})
+        return ProviderHandle(provider, facts, limiter, key)
 
 
 def _check_options(name: str, settings: ProviderConfig, facts: Facts) -> None:

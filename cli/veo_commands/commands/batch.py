@@ -42,7 +42,7 @@ class BatchCommandOptions:
     skip_invalid: bool = flag("Leave out invalid items and send the others.")
     fail_fast: bool = flag("After the first failure send no new items; finish those in flight.")
     resubmit_unknown: bool = flag("Send items of unknown outcome again; this may pay twice.")
-    remake: bool = flag("Make videos again, and pay again, that no longer exist anywhere.")
+    remake: bool = flag("Make videos again, and pay again, that the provider does not have.")
 
 
 def batch(

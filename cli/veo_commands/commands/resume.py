@@ -29,7 +29,7 @@ def resume(
         "Send the named jobs again if their outcome is unknown; this may pay twice."
     ),
     task_id: str | None = option(
-        "The provider's task of the named job, if its outcome is unknown.", "ID"
+        "The provider's task of the named job, if it is unknown or was not found.", "ID"
     ),
     *,
     wait: WaitOptions,
@@ -79,7 +79,9 @@ def _resume_named(client: Client, records: Sequence[Record], *, resubmit: bool) 
 
 
 def _can_resume(record: Record, *, resubmit: bool) -> bool:
-    return not record.has_ended and (resubmit or record.state != "unknown")
+    if record.state == "unknown":
+        return resubmit
+    return not record.has_ended or record.can_reopen
 
 
 def _print_record(record: Record) -> int:

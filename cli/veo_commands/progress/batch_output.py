@@ -40,7 +40,7 @@ _ACTION_TEXTS = {
     "keep": "made already",
     "changed": "made already, file changed since",
     "fetch": "made already, to be downloaded again",
-    "gone": "made once, video lost",
+    "gone": "sent before, video missing",
     "join": "in progress",
     "ask": "of unknown outcome",
 }
@@ -181,13 +181,18 @@ def _print_totals(batch: Batch) -> None:
 
 def _print_hints(batch: Batch) -> None:
     """Print what the user can do about items without a video, each hint once."""
+    from veo.errors import MissingVideoError
+
     _print_unsent(batch.entries)
     if any(entry.error and entry.state == "unknown" for entry in batch.entries):
         listing = out.command("jobs", "--state unknown")
         out.hint(f"{listing} lists the jobs that may have been paid for.")
         out.hint("--resubmit-unknown sends them again, which may pay twice.")
+    ended = [entry for entry in batch.entries if entry.error]
     failed = [
-        entry for entry in batch.entries if entry.error and entry.state in {"failed", "expired"}
+        entry
+        for entry in ended
+        if entry.state in {"failed", "expired"} or isinstance(entry.error, MissingVideoError)
     ]
     # A retry does not help where the job has spent its money: the error says what does.
     paid = [entry for entry in failed if entry.record and entry.record.covers_request]

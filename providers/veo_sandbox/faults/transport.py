@@ -1,6 +1,6 @@
 """Faults of the connection and of how bytes are sent."""
 
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from veo_sandbox.exchange import Exchange
 from veo_sandbox.faults.byte_streams import (
@@ -49,6 +49,18 @@ async def stuck(exchange: Exchange, _proceed: Proceed) -> Response:
 async def file_404(_exchange: Exchange, _proceed: Proceed) -> Response:
     """The file does not exist."""
     return PlainTextResponse("NoSuchKey", 404)
+
+
+@fault("poll", "content")
+async def other_account(exchange: Exchange, proceed: Proceed) -> Response:
+    """A key that is not the sandbox's belongs to another account, which does not have the task."""
+    key = exchange.google_key or exchange.bearer_key
+    if key == exchange.core.key:
+        return await proceed()
+    if exchange.google_key:
+        body = {"error": {"code": 404, "message": "Not found.", "status": "NOT_FOUND"}}
+        return JSONResponse(body, 404)
+    return JSONResponse({"code": "task_not_exist", "message": "task_not_exist", "data": None}, 400)
 
 
 @fault(*_BYTE_KINDS)
