@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from veo import extend
-from veo.batch.load import Source, load_batch
+from veo.batch.load import load_batch
 from veo.batch.options import BatchOptions
 from veo.errors import (
     InvalidBatchError,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.batch.batch import Batch
+    from veo.batch.load import Source
     from veo.job import Job
 
 __all__ = ["Client", "Endpoint"]

@@ -1,7 +1,5 @@
 """What is wrong and what the user can do about it, as values that errors carry."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 

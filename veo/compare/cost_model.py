@@ -5,8 +5,6 @@ that charges on success costs ``p`` per video; one that charges on acceptance co
 The module performs no I/O.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from statistics import NormalDist

@@ -3,8 +3,6 @@
 A new column also needs a field in ``Record`` and a step in ``migrations``.
 """
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 
 metadata = sa.MetaData()

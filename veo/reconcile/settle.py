@@ -80,14 +80,12 @@ def _settled_state(
     task = record.task_id or (charge.task if charge and charge.has_task_id else None)
     if paid and task and record.provider not in taskless:
         return State.SUBMITTED, {**money, "task_id": task, "error": None}
-    error = json.dumps(_settled_error(paid).to_json(), ensure_ascii=False)
-    return State.FAILED, {**money, "error": error, "ended_at": now}
-
-
-def _settled_error(paid: int) -> VeoError:
+    error: VeoError = RefusedError("not in the provider's list of charges: nothing was paid")
     if paid:
-        return GenerationError("it was charged, but its video cannot be located", charged=True)
-    return RefusedError("not in the provider's list of charges: nothing was paid")
+        text = "it was charged, but its video cannot be located"
+        error = GenerationError(text, charged=True)
+    error_text = json.dumps(error.to_json(), ensure_ascii=False)
+    return State.FAILED, {**money, "error": error_text, "ended_at": now}
 
 
 def _settled_event(item: OpenItem, source: str) -> dict[str, Any]:

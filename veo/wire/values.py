@@ -1,7 +1,5 @@
 """Read values that services write in several ways: JSON, times, and waiting times."""
 
-from __future__ import annotations
-
 import json
 import re
 import time
