@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
 def open_client(order: Order) -> Client:
     """Open a client of the sandbox whose ledger is in the folder of the videos."""
-    limits = {"max_in_flight": order.in_flight, "submits_per_minute": 1_000_000}
-    config = Config.model_validate({"providers": {"laozhang-async": limits}, "retired": "ignore"})
+    settings = {
+        "max_in_flight": order.in_flight,
+        "submits_per_minute": 1_000_000,
+        "model": "veo-3.1-fast",  # which all other clients of the benchmark name, too
+    }
+    config = Config.model_validate({"providers": {"laozhang-async": settings}, "retired": "ignore"})
     options = {"read_s": order.read_s} if order.read_s else {}
     there = Endpoint(order.url, Key(order.key), order.median_s, options)
     return Client(config, home=Path(order.folder) / "home", endpoint=there)

@@ -198,13 +198,12 @@ def _fill_shape(request: Request, model: Model, shape: Mapping[str, Any]) -> Req
     """
     if any(is_given(getattr(request, name)) for name in _VIDEO_FIELDS):
         return request
-    offers = {name: getattr(model, MODEL_VALUES[name]) for name in shape}
     changes = {
         name: value
         for name, value in shape.items()
-        if getattr(request, name) is None and value in offers[name][1:]
+        if getattr(request, name) is None and value in getattr(model, MODEL_VALUES[name])[1:]
     }
-    return replace(request, **changes)
+    return replace(request, **changes) if changes else request
 
 
 def _find_model(name: str, models: Mapping[str, Model], catalogue: _CatalogueView) -> Model:
