@@ -174,7 +174,7 @@ def test_a_video_in_1080p_is_refused(ledger: Ledger, tmp_path: Path) -> None:
 
     for request in (Request(prompt="on"), Request(prompt="on", resolution="720p")):
         (problem,) = list_problems(sharp, request)
-        assert problem.startswith("extend: the video is 1080p: an extension is made in 720p")
+        assert problem.startswith("extend: the video is 1080p: an extension requires 720p")
         assert "vertex" not in problem
 
 
