@@ -22,6 +22,11 @@ settings.load_profile("ci")  # the same examples every time, no deadline, no fol
 _OUTSIDE = re.compile(r"VEO_.*|GEMINI_.*|GOOGLE_.*|(HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow tests first; all others keep their order."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """No test sees the user's files, keys or proxies, nor leaves anything with them.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from batch_inputs import (
     accepted_prompts,
+    all_accepted,
     count_workers,
     find_videos,
     limit_in_flight,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import veo_sandbox
 
 pytest_plugins = ("veo_fixtures",)
+pytestmark = pytest.mark.slow
 
 ITEMS = 60
 KILLS = 5
@@ -181,7 +183,7 @@ def test_a_kill_while_another_process_follows(service: veo_sandbox.Sandbox) -> N
     service.change(latency="3600")
     file = write_batch(*make_items(20))
     first = start_process("batch", file)
-    wait_until(lambda: all(job.task_id for job in list_jobs()) and len(list_jobs()) == 20)
+    wait_until(lambda: all_accepted(20))
     second = start_process("batch", file, "--json")
     wait_until(lambda: count_workers() == 2)
     first.kill()

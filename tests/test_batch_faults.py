@@ -10,11 +10,13 @@ import pytest
 from batch_inputs import (
     PRICE,
     accepted_prompts,
+    all_accepted,
     count_states,
     find_videos,
     list_jobs,
     make_items,
     sum_charges,
+    wait_until,
     write_batch,
 )
 from cli_runner import Veo, run_process, start_process
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import veo_sandbox
 
 pytest_plugins = ("veo_fixtures",)
+pytestmark = pytest.mark.slow
 
 JOBS = 40
 
@@ -101,8 +104,8 @@ def test_a_killed_batch_is_continued_for_free(service: veo_sandbox.Sandbox) -> N
     configure_provider(service, max_in_flight=JOBS)
     file = write_batch(*make_items(JOBS))
     running = start_process("batch", file)
-    while not (len(known := list_jobs()) == JOBS and all(job.task_id for job in known)):
-        assert running.poll() is None
+    wait_until(lambda: running.poll() is not None or all_accepted(JOBS))
+    assert running.poll() is None
     running.kill()
     running.communicate()
     again = run_process("batch", file)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from batch_inputs import (
     PRICE,
     accepted_prompts,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import veo_sandbox
 
 pytest_plugins = ("veo_fixtures",)
+pytestmark = pytest.mark.slow
 
 
 def running_totals() -> list[int]:

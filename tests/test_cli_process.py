@@ -16,6 +16,7 @@ from veo.ledger import Ledger, Record
 from veo.paths import ledger_folder
 
 pytest_plugins = ("veo_fixtures",)
+pytestmark = pytest.mark.slow
 
 HEAVY = ("requests", "sqlalchemy", "google.genai", "PIL", "av", "rich", "uvicorn", "veo.model")
 

@@ -17,6 +17,7 @@ from veo.ledger.spending import group_spending
 from veo.paths import ledger_folder
 
 pytest_plugins = ("veo_fixtures",)
+pytestmark = pytest.mark.slow
 
 KILLS = 8
 ROUTES = {

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     import veo_sandbox
 
+pytestmark = pytest.mark.slow
+
 KILLS = 25
 COMMITS = 14
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 # `providers` and `cli` are source roots: each folder in them with an `__init__.py` is a package.
 PACKAGES = {"veo"} | {

@@ -18,6 +18,8 @@ from veo.files.mp4 import read_duration_s
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parent.parent / "docs" / "providers.md"
 FILE = re.compile(r"^### `([^`\n]+)`\n.*?^```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

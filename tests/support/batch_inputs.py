@@ -65,7 +65,13 @@ def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not true after {seconds} s"
-        time.sleep(0.005)
+        time.sleep(0.02)  # a condition may read the whole ledger, at the cost of the processes
+
+
+def all_accepted(count: int) -> bool:
+    """Return whether the ledger has so many jobs, and the provider accepted each of them."""
+    jobs = list_jobs()
+    return len(jobs) == count and all(job.task_id for job in jobs)
 
 
 def count_workers() -> int:

@@ -26,9 +26,16 @@ def check_request(
     request: Request, model: Model, catalogue: Iterable[Model] = ()
 ) -> tuple[Problem, ...]:
     """Return every problem of a request with a model, and models of the catalogue without it."""
-    problems = list(_find_problems(request, model))
-    others = list(catalogue)
-    return tuple(_add_offers(problem, request, model, others) for problem in problems)
+    problems = tuple(_find_problems(request, model))
+    if not problems:
+        return ()
+    others = sorted(catalogue, key=lambda other: other.provider != model.provider)
+    refused = {
+        f"{other.provider}/{other.name}": _refused_fields(request, other)
+        for other in others
+        if other != model
+    }
+    return tuple(_add_offers(problem, refused) for problem in problems)
 
 
 def find_errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -115,18 +122,12 @@ def _holds(value: Any, condition: bool | list[str | int]) -> bool:
     return value in condition
 
 
-def _add_offers(
-    problem: Problem, request: Request, model: Model, catalogue: list[Model]
-) -> Problem:
-    offers = [
-        f"{other.provider}/{other.name}"
-        for other in sorted(catalogue, key=lambda other: other.provider != model.provider)
-        if other != model and not _has_problem(problem.field, request, other)
-    ]
+def _add_offers(problem: Problem, refused: Mapping[str, set[str]]) -> Problem:
+    offers = [name for name, fields in refused.items() if problem.field not in fields]
     # A prompt is better shortened than sent to another model.
     shown = tuple(offers[:_MAX_OFFERS]) if problem.field != "prompt" else ()
     return Problem(problem.field, problem.message, problem.allowed, shown, problem.severity)
 
 
-def _has_problem(field: str, request: Request, model: Model) -> bool:
-    return any(problem.field == field for problem in find_errors(_find_problems(request, model)))
+def _refused_fields(request: Request, model: Model) -> set[str]:
+    return {problem.field for problem in find_errors(_find_problems(request, model))}
