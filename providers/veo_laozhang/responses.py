@@ -69,6 +69,7 @@ _URL_PATHS: tuple[tuple[str | int, ...], ...] = (
 _DATABASE_ERROR = re.compile(
     r"\b(sql\w*|database|dial tcp|bad connection|connection refused)\b", re.IGNORECASE
 )
+_MILLISECONDS = re.compile(r"\d{1,6}")
 _SUCCESS_CODES = ((str, "success"), (str, "0"), (str, "200"), (int, 0), (int, 200))
 
 
@@ -243,4 +244,4 @@ def _read_poll_error(response: Response, task_id: str) -> Update:
 def _read_poll_delay(headers: Mapping[str, str]) -> float | None:
     """Return the seconds of the header that the OpenAI clients observe."""
     value = headers.get("openai-poll-after-ms", "")
-    return int(value) / 1000 if re.fullmatch(r"\d{1,6}", value) else None
+    return int(value) / 1000 if _MILLISECONDS.fullmatch(value) else None

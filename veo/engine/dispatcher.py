@@ -7,6 +7,7 @@ when it wants to be called again. A job that waits is an entry of the heap: no t
 from __future__ import annotations
 
 import asyncio
+import gc
 import heapq
 import itertools
 import threading
@@ -30,6 +31,9 @@ MAX_SLEEP_S = 1.0  # the clock of the jobs may be set, and timers do not notice
 # Jobs that are due within a few milliseconds begin together: a round of the event loop costs as
 # much as a tenth of a poll.
 MIN_SLEEP_S = 0.005
+# New objects between two rounds of the garbage collector. The default is 700, and a poll under way
+# holds fifty: hundreds of them would have all jobs inspected every few seconds.
+GC_THRESHOLD = 10_000
 _NEVER = float("inf")
 
 
@@ -89,9 +93,13 @@ class Engine:
         self._context.threads.close()
 
     def _run_loop(self) -> None:
+        threshold, *others = gc.get_threshold()
+        if threshold:  # 0 switches the collector off
+            gc.set_threshold(max(threshold, GC_THRESHOLD), *others)
         try:
             self._loop.run_forever()
         finally:
+            gc.set_threshold(threshold, *others)
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())  # sessions of polls
             self._loop.close()
 

@@ -70,6 +70,7 @@ class ApiClient:
         self.base_url = base_url.rstrip("/")
         self.key = key or Key("")
         self._auth = dict(auth or {})
+        self._headers = _DEFAULT_HEADERS | self._auth
         self._read_s = read_s
         self._transport = Transport(connect_s)
         self._polls = PollSession(connect_s, read_s, self._auth, self.key)
@@ -105,7 +106,7 @@ class ApiClient:
             origin = get_origin(url)
         if not self._polls.can_reach(origin):
             return await asyncio.to_thread(self.get, path)
-        return await self._polls.get(url, _DEFAULT_HEADERS | self._auth_for(origin))
+        return await self._polls.get(url, self._headers_for(origin))
 
     def post_json(self, path: str, body: Any) -> Response:
         """Send a POST of JSON, on a connection of its own; never repeated or redirected."""
@@ -141,9 +142,9 @@ class ApiClient:
             as_is: Ask for the bytes uncompressed, so that lengths are those of the file.
         """
         origin, target = self._locate(path)
-        headers = _DEFAULT_HEADERS | self._auth_for(origin)
-        headers |= {"Accept-Encoding": "identity"} if as_is else {}
-        headers |= {"Range": f"bytes={offset}-"} if offset else {}
+        options = {"Accept-Encoding": "identity"} if as_is else {}
+        options |= {"Range": f"bytes={offset}-"} if offset else {}
+        headers = self._headers_for(origin) | options
         url = self.resolve_url(path)
         for _ in range(MAX_REDIRECTS + 1):
             response = self._transport.get(origin, target, headers, self._read_s)
@@ -161,7 +162,7 @@ class ApiClient:
     ) -> StreamingResponse:
         origin, target = self._locate(path)
         content = {"Content-Type": content_type, "Content-Length": str(len(data))}
-        headers = _DEFAULT_HEADERS | self._auth_for(origin) | content
+        headers = self._headers_for(origin) | content
         raw = self._transport.post(origin, target, headers, TrackedBody(data), silence_s)
         response = StreamingResponse(raw, self.resolve_url(path), self.key)
         if 300 <= response.status < 400:
@@ -178,8 +179,8 @@ class ApiClient:
             return self._origin, self._base_target + path
         return split_url(self.resolve_url(path))
 
-    def _auth_for(self, origin: str) -> dict[str, str]:
-        return self._auth if origin == self._origin else {}
+    def _headers_for(self, origin: str) -> dict[str, str]:
+        return self._headers if origin == self._origin else _DEFAULT_HEADERS
 
 
 def _check_base_url(base_url: str, auth: Mapping[str, str]) -> str:
