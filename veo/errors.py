@@ -270,7 +270,8 @@ class UnreachableError(ProviderError):
 class ResponseLostError(ProviderError):
     """The request was sent, but no usable response arrived."""
 
-    retryable = True  # holds for polls and downloads; ``charged`` stops a second paid request
+    # A paid request is not sent again all the same, because ``charged`` is None.
+    retryable = True
     charged = None
 
 
@@ -289,7 +290,7 @@ class TaskNotFoundError(ProviderError):
 
 
 class NotReadyError(ProviderError):
-    """The file does not exist yet; it will."""
+    """The file does not exist yet."""
 
     retryable = True
 

@@ -79,7 +79,7 @@ class ImageLimits(FrozenModel):
 
 
 class Rule(FrozenModel):
-    """A combination that a model forbids, or about which documents contradict each other.
+    """A combination of values that a model forbids, or that its documents disagree about.
 
     ``when`` and ``require`` name request fields. A value is a list of allowed values, or a bool:
     whether the field must be set. The rule is broken if all of ``when`` hold and one of

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from veo.model import Model
 
 MICRO = Decimal("0.000001")
-# The clip that prices per video and per second are compared by: most models offer it.
+# Prices per video and per second are compared by the price of this clip, which most models offer.
 CLIP_S, CLIP_RESOLUTION = 8, "720p"
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RequestField:
-    """What is true of a field of a request on every route.
+    """The facts about a field of a request that are the same for every provider and model.
 
     ``check``, the names of a model's features, the keys of a batch item, the options of the
     command line and the tables of the documentation are derived from it.

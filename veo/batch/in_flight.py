@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from veo.job import Job
     from veo.session import Session
 
-# PlanResult jobs hold money and a row of the ledger. Planning all of a large batch at once would
+# Planned jobs hold money and a row of the ledger. Planning all of a large batch at once would
 # reserve the money of every item, and an interrupted run would leave all those jobs behind.
 PLANNED_AHEAD = 64
 

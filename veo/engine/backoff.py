@@ -11,7 +11,7 @@ SUCCESSES_PER_JOB = 5  # accepted requests until one more job may be in flight
 
 
 def retry_delay_s(job_id: str, failures: int) -> float:
-    """Return the seconds until the next attempt, longer after each failure in a row.
+    """Return the seconds until the next try, longer after each failure in a row.
 
     The jitter of a quarter, up and down, spreads the jobs that failed together. It is a hash, so
     that a job's delays are the same in every process and in every test.
@@ -38,11 +38,11 @@ class AdaptiveCapacity:
 
     @property
     def capacity(self) -> int:
-        """Jobs that may be in flight now; at least one, or nothing could show that it is over."""
+        """Jobs that may be in flight now; at least one: its success shows when to raise it."""
         return max(1, int(self._capacity))
 
     def back_off(self, now: float, wait_s: float, in_flight: int) -> None:
-        """Take in that a provider is busy.
+        """Slow down, because a provider is busy.
 
         The refusals of all requests that were under way at that moment count as one.
         """
@@ -51,7 +51,7 @@ class AdaptiveCapacity:
         self.closed_until = max(self.closed_until, now + wait_s)
 
     def recover(self) -> bool:
-        """Take in an accepted request. Return whether there is a slot more."""
+        """Take in an accepted request. Return whether one more job may be in flight."""
         before = self.capacity
         self._capacity = min(float(self.maximum), self._capacity + 1 / SUCCESSES_PER_JOB)
         return self.capacity > before

@@ -23,9 +23,10 @@ def on_ready(record: Record) -> dict[str, Any]:
 
 
 def on_submit_error(record: Record, error: VeoError) -> dict[str, Any]:
-    """Release the reservation when the request was not accepted.
+    """Release the reservation if the request was certainly not accepted.
 
-    If the outcome is not known, the money stays reserved, so that caps continue to count it.
+    If the outcome is unknown, the reservation stays, so that caps continue to count it. If the
+    error says that money was charged, the quote counts as charged, but not as certain.
     """
     if error.charged is None:
         return {"certain": False}

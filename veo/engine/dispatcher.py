@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from veo.engine.context import ActiveJob, StepContext
 
-MAX_POLLS = 640  # under way; 300 are, where 2,000 polls a second take 150 ms each
-MAX_SLEEP_S = 1.0  # the clock of the jobs may be set, and timers do not notice
+MAX_POLLS = 640  # at a time; 2,000 polls a second of 150 ms each need 300
+MAX_SLEEP_S = 1.0  # timers do not notice when the clock that jobs use is changed
 # Jobs that are due within a few milliseconds begin together: a round of the event loop costs as
 # much as a tenth of a poll.
 MIN_SLEEP_S = 0.005

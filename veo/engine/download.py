@@ -17,8 +17,15 @@ from veo.errors import (
     UnreachableError,
     VeoError,
 )
-from veo.files import output as files
 from veo.files import sidecar
+from veo.files.output import (
+    SavedFile,
+    hash_file,
+    publish_part,
+    size_on_disk,
+    verify_part,
+    write_stream,
+)
 from veo.ledger.record import State
 from veo.paths import part_path
 from veo.update import Stage
@@ -43,40 +50,40 @@ async def download(context: StepContext, job: ActiveJob) -> float | None:
 
 
 def fetch_file(context: StepContext, job: ActiveJob) -> None:
-    """Make the video a file on disk and the job done, in one attempt. Blocks.
+    """Make the video a file on disk and the job done, trying once. Blocks.
 
     Raises:
-        VeoError: The attempt failed.
+        VeoError: This try failed.
     """
     if _is_saved_already(context, job):
         return
-    # The first attempt is always made: the video is paid for.
+    # The first try is always made: the video is paid for.
     if job.failures and context.is_overdue(job):
         context.stop_work(job, overdue_error(job))
         return
     _persist_done(context, job, _receive(context, job))
 
 
-def _receive(context: StepContext, job: ActiveJob) -> files.SavedFile:
+def _receive(context: StepContext, job: ActiveJob) -> SavedFile:
     output = Path(job.record.output)
     part = part_path(output, job.record.id)
-    stream = _open_stream(context, job, files.size_on_disk(part))
-    if job.record.state is State.READY or stream.etag != job.record.tag:
-        context.move(job, State.DOWNLOADING, tag=stream.etag)
+    stream = _open_stream(context, job, size_on_disk(part))
+    if job.record.state is State.READY or stream.etag != job.record.etag:
+        context.move(job, State.DOWNLOADING, etag=stream.etag)
     output.parent.mkdir(parents=True, exist_ok=True)
 
     def on_received(count: int, total: int | None) -> None:
-        if count > job.received:  # an attempt that brings new bytes is not a failure
+        if count > job.received:  # a try that brings new bytes is not a failure
             job.failures = 0
         job.received, job.total = count, total
         job.on_change(job)
 
-    files.write_stream(stream, part, on_received)
-    checked = files.verify_part(part)
-    # Known before the file has its name: after a crash in between it is recognised by content.
+    write_stream(stream, part, on_received)
+    checked = verify_part(part)
+    # Stored before the file is renamed, so that after a crash the file is recognised by its hash.
     context.move(job, kind="verified", bytes=checked.bytes, sha256=checked.sha256)
-    path = files.publish_part(part, output, job.record.id, force=job.record.force)
-    return files.SavedFile(path, checked.bytes, checked.sha256)
+    path = publish_part(part, output, job.record.id, force=job.record.force)
+    return SavedFile(path, checked.bytes, checked.sha256)
 
 
 def _open_stream(context: StepContext, job: ActiveJob, part_bytes: int) -> ByteStream:
@@ -84,11 +91,11 @@ def _open_stream(context: StepContext, job: ActiveJob, part_bytes: int) -> ByteS
     video = job.record.remote_video()
     if video is None:
         raise GoneError("the provider returned no link to the video")
-    # Bytes of an earlier attempt are only of use if the server can prove that the file is the same.
-    offset = part_bytes if job.record.tag else 0
+    # Bytes of an earlier try can be used only if the ETag proves that the file is still the same.
+    offset = part_bytes if job.record.etag else 0
     try:
         stream = _open_at(provider, video, offset)
-        if stream.offset and stream.etag != job.record.tag:
+        if stream.offset and stream.etag != job.record.etag:
             stream.close()
             stream = provider.open(video, 0)
     except VeoError:
@@ -109,7 +116,7 @@ def _open_at(provider: Provider, video: RemoteVideo, offset: int) -> ByteStream:
         return provider.open(video, 0)
 
 
-def _persist_done(context: StepContext, job: ActiveJob, saved: files.SavedFile) -> None:
+def _persist_done(context: StepContext, job: ActiveJob, saved: SavedFile) -> None:
     part_path(Path(job.record.output), job.record.id).unlink(missing_ok=True)
     changes = {"bytes": saved.bytes, "sha256": saved.sha256, "output": str(saved.path)}
     if str(saved.path) != job.record.output:
@@ -130,9 +137,9 @@ def _is_saved_already(context: StepContext, job: ActiveJob) -> bool:
     """Complete a job whose process died after it named the file; return whether that was so."""
     output = Path(job.record.output)
     digest = job.record.sha256
-    if digest is None or not output.is_file() or files.hash_file(output) != digest:
+    if digest is None or not output.is_file() or hash_file(output) != digest:
         return False
-    _persist_done(context, job, files.SavedFile(output, output.stat().st_size, digest))
+    _persist_done(context, job, SavedFile(output, output.stat().st_size, digest))
     return True
 
 

@@ -1,9 +1,11 @@
 """When to poll: one pure policy.
 
-The server's hint decides if there is one. Else fine-grained progress is extrapolated. Else polls
-follow a schedule learned from how long the model took before: polls at density
-``sqrt(hazard / 2w)`` minimise mean delay + ``w`` x polls. The hazard is that of a log-normal that
-is fitted to past durations, blended with a prior.
+If the server gives a hint, it decides. Else fine-grained progress is extrapolated. Else polls
+follow a schedule learned from how long the model took before. The schedule minimises
+``mean delay + w * number of polls``, where the delay is the time from the end of a task to the
+poll that sees it, and ``w`` is the delay that is worth one poll (``DELAY_PER_POLL``). The optimal
+density of polls is ``sqrt(hazard / 2w)``. The hazard, the probability per second that the task
+ends now, is that of a log-normal distribution fitted to past durations and blended with a prior.
 
 Without progress the product of mean delay and number of polls cannot go below a floor that the
 durations set: 59 to 68 for those that were measured. ``benchmarks/poll_delay.py`` shows how near
@@ -32,7 +34,7 @@ COARSE_STEP = 0.05  # progress in multiples of 5 % is a guess of the server
 FINE_STEP = 0.01
 EXTRAPOLATED_SHARE = 0.75  # of the time that is left; with more, tasks that speed up are seen late
 HINT_FACTOR = 6  # a hint may stretch the longest interval by this, but not stop the polls
-FINE_FACTOR = 3  # so may fine progress
+FINE_FACTOR = 3  # fine progress may stretch it by this
 PRIOR_WEIGHT = 4.0  # in observations
 DELAY_PER_POLL = 0.11  # ``w``: the delay, in medians, that is worth one poll
 # Less spread in a few observations is luck; an overdue task would be polled hundreds of times.
@@ -141,7 +143,7 @@ def poll_delay(
     if reports_progress and elapsed < first:  # only a poll shows whether a task reports progress
         scheduled = min(scheduled, max(shortest, first - elapsed))
     remaining = tracker.remaining_s(elapsed) if tracker else None
-    # Coarse progress that has advanced twice is believed no more: its steps come irregularly.
+    # Coarse progress is used only until its second step, because its steps come irregularly.
     if tracker is None or remaining is None or not (tracker.is_fine or tracker.advances == 1):
         return scheduled
     # Progress that stands still promised too much: poll less and less often.
@@ -165,7 +167,7 @@ def _schedule(durations: Durations) -> tuple[float, ...]:
     times: list[float] = []
     now = due_polls = last = 0.0
     step = durations.median / STEPS_PER_MEDIAN
-    # Hardly a task ends before 2.5 standard deviations: until then intervals may be longer.
+    # Less than 1 % of tasks end earlier than this: until then the interval has no upper limit.
     may_end_at = durations.median * math.exp(-2.5 * durations.spread)
     while now < SCHEDULED_MEDIANS * durations.median:
         now += step

@@ -1,4 +1,7 @@
-"""How hard a provider may be driven: jobs in flight, and paid requests a minute."""
+"""The limits of a provider: jobs in flight, and paid requests a minute.
+
+After a 429, ``backoff.AdaptiveCapacity`` lowers the number of jobs in flight.
+"""
 
 from __future__ import annotations
 

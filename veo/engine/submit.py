@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from veo.request import Request
 
 MAX_RETRIES = 10  # of a request that was certainly not accepted
-MAX_WRITE_TRIES = 5  # of the only handle on something paid for
+MAX_WRITE_TRIES = 5  # of a task id: without it the video that was paid for cannot be found
 _STATES = {stage: State(stage) for stage in Stage}
 _log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def _send(
     context.move(job, State.SUBMITTING, submitted_at=now, submits=submits, key_hash=key_hash)
 
     def report(update: Update) -> None:
-        # A lost lease shows again with the response, which must not be missed for it.
+        # The response follows, and must be read. If the lease is lost, storing it fails too.
         with contextlib.suppress(LeaseLostError):
             apply_update(context, job, update, **_acceptance_charge(job))
 
@@ -165,12 +165,12 @@ def _send(
 
 
 def _acceptance_charge(job: ActiveJob) -> dict[str, Any]:
-    """Return what the first sign of acceptance does to the money."""
+    """Return the change of the amounts at the first report that the request was accepted."""
     return charging.on_accepted(job.record) if job.record.state is State.SUBMITTING else {}
 
 
 def _persist_acceptance(context: StepContext, job: ActiveJob, update: Update) -> float | None:
-    """Write the response down, in several attempts: it is the only handle on a paid task."""
+    """Store the response, in several tries: only its task id leads to the video."""
     job.not_ready_at = context.clock()  # a video in this response became ready just now
     for number in range(MAX_WRITE_TRIES):
         try:

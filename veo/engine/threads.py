@@ -19,8 +19,8 @@ MAX_SUBMITS = 256  # a route that makes the video within the call holds a thread
 MAX_DOWNLOADS = 8
 MAX_WRITES = 32  # writes at the same time share one commit
 IDLE_S = 15.0  # an idle thread holds connections and memory
-# Calls that end soon need few threads; hundreds that start at once only take the interpreter from
-# each other, and the memory that they allocate is not returned.
+# Short calls need few threads. Hundreds of threads that start together only compete for the
+# interpreter lock, and the memory that they allocate is not returned.
 EAGER_THREADS = 16
 GROWTH_PAUSE_S = 0.01  # between the start of two more threads
 
@@ -124,7 +124,7 @@ class ThreadPool:
 def _complete(future: Future[Any], function: Callable[[], Any]) -> None:
     try:
         result = function()
-    except BaseException as error:  # noqa: BLE001 - whoever awaits the call handles it
+    except BaseException as error:  # noqa: BLE001 - the caller that awaits it handles it
         future.set_exception(error)
     else:
         future.set_result(result)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all; for videos see ``output.py``."""
 
 from __future__ import annotations
 

@@ -44,12 +44,14 @@ def size_on_disk(path: Path) -> int:
 def write_stream(
     stream: ByteStream, part: Path, on_progress: Callable[[int, int | None], None]
 ) -> None:
-    """Write a stream to the part file at the stream's offset; drop older bytes after it; close it.
+    """Write a stream to the part file from the stream's offset on, and close the stream.
+
+    Older bytes after the offset are dropped.
 
     ``on_progress`` gets the bytes so far and the total, if known.
 
     Raises:
-        ResponseLostError: The connection broke; the bytes so far stay.
+        ResponseLostError: The connection broke. The bytes received so far are kept.
         DownloadError: The server sent fewer or more bytes than announced, the stream starts after
             the end of the part file, or the disk is full.
     """

@@ -2,8 +2,8 @@
 
 The rules are those of requests: ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``,
 in either case, and ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE``. The variables of OpenSSL,
-``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, come next. Everything is read once per process, because
-a change in the middle of a run would split it.
+``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, come next. Everything is read once per process, so
+that all requests of a run take the same way.
 """
 
 from __future__ import annotations

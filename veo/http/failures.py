@@ -25,7 +25,7 @@ def unreachable_error(
 
 def innermost_cause(error: BaseException) -> BaseException:
     """Return the error at the bottom; urllib3 wraps up to five of them in arguments."""
-    while not isinstance(error, TimeoutError):  # below one there is only how it was implemented
+    while not isinstance(error, TimeoutError):  # its cause is a detail of the library
         wrapped = [arg for arg in error.args if isinstance(arg, BaseException)]
         inner = error.__cause__ or next(iter(wrapped), None)
         if inner is None:

@@ -1,4 +1,7 @@
-"""Caps on money: which apply now, what counts against them, and the error when one is reached."""
+"""Caps on money: which apply now, what counts against them, and the error for an amount too high.
+
+``reserve.plan_jobs`` enforces them, in the transaction that inserts the jobs.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ MAX_COST = "max_cost"
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """A limit on what jobs hold, were charged and may have been charged together."""
+    """A limit on the sum of reservations, charges and amounts in doubt."""
 
     name: str  # of its setting, for example ``max_cost``
     limit: int  # millionths of a USD

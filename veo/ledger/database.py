@@ -50,7 +50,7 @@ class Database:
         # Lock order: _commit_lock before _statement_lock.
         self._statement_lock = threading.Lock()
         self._commit_lock = threading.Lock()
-        # Writes are numbered from 1: these are the last that was executed, and committed.
+        # Writes are numbered from 1; these are the last numbers that were executed and committed.
         self._executed = 0
         self._committed = 0
         self._failures: list[tuple[range, BaseException]] = []

@@ -1,4 +1,8 @@
-"""Heartbeats: how a process shows that it is alive, and how others find out that it is not."""
+"""Heartbeats: how a process shows that it is alive, and how others find out that it is not.
+
+The leases of a dead process are free: ``JobRunner.take_leases`` takes them, and a job that was
+being sent becomes unknown (``engine.step.mark_unknown``).
+"""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Ledger:
     def plan_resubmit(
         self, record: Record, caps: Sequence[Cap] = (), owner: str = ""
     ) -> PlanResult:
-        """Plan a job of unknown outcome again; its earlier send goes on counting as doubtful."""
+        """Plan a job of unknown outcome again; the price of its earlier send stays in doubt."""
         with self.database.write() as connection:
             return planning.plan_resubmit(connection, record, caps, owner, self._clock())
 
@@ -122,7 +122,7 @@ class Ledger:
         """
         state = State.READY if record.video else State.RUNNING
         # The job goes on, without its end and without the validator of an earlier file.
-        changes = {"owner": owner, "ended_at": None, "tag": None, "error": None} | changes
+        changes = {"owner": owner, "ended_at": None, "etag": None, "error": None} | changes
         return self.move_job(record, state, kind="fetch", message=message, **changes)
 
     def take_leases(self, candidates: Sequence[Record], owner: str) -> list[Record]:

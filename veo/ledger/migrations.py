@@ -60,7 +60,11 @@ def m002_key_hash(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN key_hash VARCHAR(16)")
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (m001_initial, m002_key_hash)
+def m003_etag(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE jobs RENAME COLUMN tag TO etag")
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (m001_initial, m002_key_hash, m003_etag)
 
 
 def apply_migrations(connection: Connection) -> None:

@@ -61,8 +61,8 @@ def split_reservation(state: State, reserved: int) -> tuple[int, int]:
 
     This is the only place that decides it. The rule depends on nothing but the state, so sums in
     SQL group by state and apply it to each group. A live job will release its reservation or turn
-    it into a charge. A job that is not live any more did neither: the provider may have charged
-    the amount, and only its list of charges can tell.
+    it into a charge. If a job is not live and still has a reservation, nobody knows whether the
+    provider charged it; only the provider's list of charges can tell.
     """
     return (reserved, 0) if state in LIVE else (0, reserved)
 
@@ -99,7 +99,7 @@ class Record:
     ended_at: float | None = None
     bytes: int | None = None
     sha256: str | None = None
-    tag: str | None = None  # validator (ETag) of the remote file while a part of it is on disk
+    etag: str | None = None  # ETag of the remote file while a part of it is on disk
     key_hash: str | None = None  # ``Key.fingerprint`` of the key of the last paid request
 
     def parse_request(self) -> Request:

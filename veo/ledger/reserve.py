@@ -1,4 +1,7 @@
-"""Plan jobs: find those that exist already, and reserve money, inside the caller's transaction."""
+"""Plan jobs: find those that exist already, enforce the caps, and reserve money.
+
+Everything happens inside the caller's transaction. ``budget`` says what counts against a cap.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ class NewJob:
     skip_if_exists: bool = (
         False  # leave it out if a job of the same provider, request and output exists
     )
-    # id of such a job that does not count, because this one replaces it
+    # id of an existing job that this one replaces; it does not make this one unnecessary
     replaced_id: str | None = None
     id: str = field(default_factory=make_job_id)
     fingerprint: str = field(init=False)  # hash of the request's content
@@ -79,7 +82,7 @@ class NewJob:
 @dataclass(frozen=True, slots=True)
 class PlanResult:
     records: list[Record]  # the planned jobs, in order
-    # Jobs that exist for others of the new ones, by the new ones' ids.
+    # Jobs that made some of the new jobs unnecessary, by the id of the new job.
     existing: dict[str, Record] = field(default_factory=dict)
     stopped_by: Cap | None = None  # the cap that stopped the rest
     spent: int = 0  # what counts against that cap now, millionths of a USD
@@ -119,7 +122,10 @@ def plan_jobs(
 
 
 def find_existing(connection: Connection, new: Iterable[NewJob]) -> dict[str, Record]:
-    """Return the job that covers a new one, by the new id: a live one, else the newest."""
+    """Return the existing job with the same request and file, by the id of the new job.
+
+    Of several, a live one is preferred to a finished one, and a newer one to an older one.
+    """
     new_jobs = list(new)
     same_request = find_same_request(connection, new_jobs)
     existing = {}

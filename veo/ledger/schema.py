@@ -38,7 +38,7 @@ jobs = sa.Table(
     sa.Column("ended_at", sa.Float),
     sa.Column("bytes", sa.BigInteger),
     sa.Column("sha256", sa.String(64)),
-    sa.Column("tag", sa.Text),
+    sa.Column("etag", sa.Text),
     sa.Column("key_hash", sa.String(16)),
     sa.Index("jobs_run", "run"),
     sa.Index("jobs_state", "state"),

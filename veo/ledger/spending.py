@@ -142,7 +142,8 @@ def _to_spending(row: Row[Any]) -> Spending:
     )
 
 
-# Almost two years of quarters; the conversion takes longer than all the rest of a sum by day.
+# A conversion takes longer than the rest of a sum by day. The cache holds the quarters of an hour
+# of almost two years.
 @lru_cache(maxsize=65_536)
 def _to_local_day(quarter_hour: int) -> str:
     return datetime.fromtimestamp(quarter_hour * _QUARTER_HOUR_S).astimezone().date().isoformat()

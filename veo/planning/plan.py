@@ -71,7 +71,7 @@ def make_plan(  # noqa: PLR0913 - the request, what there is to choose from, and
         request: The request.
         models: The provider's models by name, the default first.
         preferred: The configured model. If the request names no model, it or a model of its
-            family is chosen, whichever accepts the request.
+            family is chosen: the first that accepts the request.
         catalogue: All models of all providers, to name alternatives. It is iterated over only
             if the request has problems or its model has ended.
         shape: Values for the fields that a request without a named model leaves open.
