@@ -93,6 +93,23 @@ def test_redirect_is_followed_without_the_key() -> None:
     assert "sandbox-key" not in str(storage.only_request)
 
 
+@pytest.mark.parametrize("host", ["", "https://generativelanguage.googleapis.com"])
+def test_redirect_within_google_keeps_the_key(host: str) -> None:
+    """Google moves a file to ``/download/``, and a gateway passes on Google's own host name."""
+
+    def reply(asked: RecordedRequest) -> Reply:
+        if asked.path.startswith("/download/"):
+            return serve_range(asked)
+        return Reply(b"", 302, {"Location": f"{host}/download{asked.path}"})
+
+    with RecordingServer(reply) as google:
+        data = fetch(gemini(google.url).open(VIDEO))
+
+    assert data == DATA
+    keys = [asked.headers.get("x-goog-api-key") for asked in google.requests]
+    assert keys == ["sandbox-key"] * 2
+
+
 def test_another_host_does_not_receive_the_key() -> None:
     """A URL that is neither Google's nor the API's is fetched without the key."""
     with RecordingServer(serve_range) as other, RecordingServer() as google:

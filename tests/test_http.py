@@ -153,6 +153,22 @@ class TestTheKey:
         ]
         assert "authorization" not in files.only_request.headers
 
+    def test_it_stays_within_its_own_origin(self) -> None:
+        """A redirect on the API's own host needs the key there as well."""
+        with RecordingServer() as home:
+            home.reply = lambda asked: (
+                Reply(status=308, headers={"Location": f"{asked.path}/"})
+                if asked.path[-1] != "/"
+                else Reply(b"mp4")
+            )
+            answer = api(home.url).open("content").read()
+        assert (answer.body, [asked.path for asked in home.requests]) == (
+            b"mp4",
+            ["/content", "/content/"],
+        )
+        sent = [asked.headers.get("authorization") for asked in home.requests]
+        assert sent == ["Bearer sandbox-key"] * 2
+
     def test_it_is_taken_out_of_what_a_server_echoes(self) -> None:
         """The text of an answer, the error about its JSON and about a redirect never show it."""
         with serve_responses(

@@ -284,7 +284,21 @@ class TestConnections:
 
 
 class TestRedirects:
-    """As everywhere: followed, without the key."""
+    """As everywhere: followed, with the key only within the own origin."""
+
+    def test_the_key_stays_within_its_own_origin(self) -> None:
+        """A gateway redirects a poll to the same path with a slash."""
+        with RecordingServer() as home:
+            home.reply = lambda asked: (
+                Reply(status=308, headers={"Location": f"{asked.path}/"})
+                if asked.path[-1] != "/"
+                else Reply({"a": 1})
+            )
+            (response,) = get(api(home.url), "videos/1")
+
+        assert response.json() == {"a": 1}
+        keys = [asked.headers.get("authorization") for asked in home.requests]
+        assert keys == ["Bearer sandbox-key"] * 2
 
     def test_the_key_is_not_taken_along(self) -> None:
         """Neither to another host, nor back home by that host's word."""

@@ -51,7 +51,12 @@ class Gemini(GoogleProvider):
 
         # Without ``vertexai`` the variable GOOGLE_GENAI_USE_VERTEXAI decides, and the key could be
         # sent to the other API.
-        return Sdk(self._connection.base_url, vertexai=False, api_key=self._key.reveal())
+        return Sdk(
+            self._connection.base_url,
+            home_url=self.facts.base_url,
+            vertexai=False,
+            api_key=self._key.reveal(),
+        )
 
     def _build_source(self, request: Request) -> dict[str, Any]:
         return convert.build_source(
@@ -72,7 +77,8 @@ class Gemini(GoogleProvider):
         from veo.http import ApiClient  # noqa: PLC0415
 
         auth = {"x-goog-api-key": self._key.reveal()}
-        return ApiClient(self._connection.base_url, auth=auth, key=self._key)
+        base_url, home_url = self._connection.base_url, self.facts.base_url
+        return ApiClient(base_url, auth=auth, key=self._key, home_url=home_url)
 
 
 if TYPE_CHECKING:

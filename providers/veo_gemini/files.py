@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from veo.errors import GoneError, ProtocolError
 from veo.http import CHUNK_BYTES, ApiClient, to_byte_stream
+from veo.http.urls import map_to_base
 from veo.key import Key
 from veo.provider import ByteStream
 from veo_gemini.error_table import google_error
@@ -58,13 +59,10 @@ def resolve_file_url(uri: str, home: str, base_url: str) -> str:
     Raises:
         ProtocolError: The address is neither.
     """
-    base_url = base_url.rstrip("/")
-    if uri.startswith(f"{home}/"):
-        return base_url + uri.removeprefix(home)
     if uri.startswith("files/"):
-        return f"{base_url}/v1beta/{uri.partition(':')[0]}:download?alt=media"
+        return f"{base_url.rstrip('/')}/v1beta/{uri.partition(':')[0]}:download?alt=media"
     if uri.startswith(("https://", "http://")):
-        return uri
+        return map_to_base(uri, home, base_url)
     raise ProtocolError(f"cannot fetch the video at {uri!r}", retryable=False)
 
 

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -31,7 +32,7 @@ from veo.http import Response
 from veo.http.environment import find_proxy, tls_context
 from veo.http.failures import unreachable_error
 from veo.http.poll_session import PollSession
-from veo.http.urls import get_origin
+from veo.http.urls import get_origin, map_to_base
 from veo.key import Key
 from veo_gemini.credentials import access_token_error
 from veo_gemini.error_table import google_error
@@ -76,18 +77,19 @@ class Sdk:
 
     Args:
         base_url: Base URL of the API; environment variables do not change it.
+        home_url: Google's own URL, to which the redirects of a gateway may lead.
         credentials: ``vertexai``, and ``api_key`` or ``credentials``, ``project``, ``location``.
 
     Raises:
         ConfigError: The SDK or its HTTP client cannot be set up with them.
     """
 
-    def __init__(self, base_url: str, **credentials: Any) -> None:
+    def __init__(self, base_url: str, home_url: str = "", **credentials: Any) -> None:
         self._base_url = base_url
         self._key = Key(credentials.get("api_key", ""))
         self._origin = _check_base_url(base_url)
         try:
-            self._client = _build_client(base_url, credentials)
+            self._client = _build_client(base_url, home_url, credentials)
         except (ValueError, ImportError) as error:
             reason = self._key.redact(str(error))
             raise ConfigError(f"google-genai cannot be set up: {reason}") from error
@@ -158,8 +160,14 @@ class _PollTransport(httpx.AsyncBaseTransport):
     the polls of every other provider.
     """
 
-    def __init__(self) -> None:
-        self._session = PollSession(CONNECT_S, POLL_MS / 1000, SECRET_HEADERS, max_bytes=MAX_BYTES)
+    def __init__(self, base_url: str, home_url: str) -> None:
+        self._session = PollSession(
+            CONNECT_S,
+            POLL_MS / 1000,
+            SECRET_HEADERS,
+            max_bytes=MAX_BYTES,
+            map_url=partial(map_to_base, home_url=home_url, base_url=base_url),
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url, body = str(request.url), await request.aread()
@@ -183,7 +191,7 @@ def _check_base_url(base_url: str) -> str:
         raise ConfigError(f"base_url is not an http(s) URL: {base_url!r}") from None
 
 
-def _build_client(base_url: str, credentials: dict[str, Any]) -> genai.Client:
+def _build_client(base_url: str, home_url: str, credentials: dict[str, Any]) -> genai.Client:
     tls = tls_context()
     proxy = find_proxy(get_origin(base_url))
     paid = httpx.Client(
@@ -194,7 +202,7 @@ def _build_client(base_url: str, credentials: dict[str, Any]) -> genai.Client:
         event_hooks={"request": [_on_request], "response": [_on_response]},
     )
     polls = httpx.AsyncClient(
-        transport=_PollTransport(),
+        transport=_PollTransport(base_url, home_url),
         event_hooks={"request": [_on_async_request], "response": [_on_async_response]},
     )
     options = types.HttpOptions(

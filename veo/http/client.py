@@ -1,9 +1,10 @@
 """One API over HTTP: its key, its redirects, and what a failure proves.
 
 The key goes only to the origin (scheme, host, port) of the API's base URL: never to the host of a
-video, never across a redirect. A transport failure becomes one of two errors: ``UnreachableError``
-(the server received nothing that it could act on) and ``ResponseLostError`` (the request was sent,
-no whole response came). A paid request is never repeated here.
+video. A redirect keeps it while every hop so far was that origin. A transport failure becomes one
+of two errors: ``UnreachableError`` (the server received nothing that it could act on) and
+``ResponseLostError`` (the request was sent, no whole response came). A paid request is never
+repeated here.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -26,6 +28,7 @@ from veo.http.urls import (
     MAX_REDIRECTS,
     REDIRECT_STATUSES,
     get_origin,
+    map_to_base,
     redirect_target,
     split_url,
     too_many_redirects_error,
@@ -50,6 +53,8 @@ class ApiClient:
         base_url: The URL of the API, with or without a path.
         auth: The headers that carry the key.
         key: The key itself, to redact it in texts that a server sends back.
+        home_url: The URL of the service behind a custom ``base_url``. A redirect that names it is
+            followed at ``base_url``.
         connect_s: Seconds to wait for a connection.
         read_s: Seconds that a response may pause. A poll has to be over in ``connect_s`` plus
             ``read_s``.
@@ -64,6 +69,7 @@ class ApiClient:
         *,
         auth: Mapping[str, str] | None = None,
         key: Key | None = None,
+        home_url: str = "",
         connect_s: float = CONNECT_S,
         read_s: float = READ_S,
     ) -> None:
@@ -73,7 +79,8 @@ class ApiClient:
         self._headers = _DEFAULT_HEADERS | self._auth
         self._read_s = read_s
         self._transport = Transport(connect_s)
-        self._polls = PollSession(connect_s, read_s, self._auth, self.key)
+        self._map_url = partial(map_to_base, home_url=home_url, base_url=self.base_url)
+        self._polls = PollSession(connect_s, read_s, self._auth, self.key, map_url=self._map_url)
         self._origin = _check_base_url(base_url, self._auth)
         self._quoted_base = requote_uri(f"{self.base_url}/")
         self._base_target = split_url(self._quoted_base)[1]
@@ -134,7 +141,7 @@ class ApiClient:
     def open(self, path: str, *, offset: int = 0, as_is: bool = True) -> StreamingResponse:
         """Send a GET, and return the response with its body still to be read.
 
-        Redirects are followed without the key.
+        Redirects are followed, with the key while every hop so far was the API's own origin.
 
         Args:
             path: A path or URL, as ``resolve_url`` takes it.
@@ -152,9 +159,10 @@ class ApiClient:
                 return StreamingResponse(response, url, self.key)
             StreamingResponse(response, url).close()
             location = response.headers.get("Location", "").encode("latin-1", "replace")
-            url = redirect_target(url, location)
-            origin, target = split_url(url)
-            headers = {name: text for name, text in headers.items() if name not in self._auth}
+            url = self._map_url(redirect_target(url, location))
+            previous, (origin, target) = origin, split_url(url)
+            if origin != previous:  # once removed, the key does not come back on the next hop
+                headers = {name: text for name, text in headers.items() if name not in self._auth}
         raise too_many_redirects_error(url)
 
     def _post(

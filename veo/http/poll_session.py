@@ -23,7 +23,7 @@ from veo.http.urls import (
 from veo.key import Key
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Mapping
+    from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 
     from veo.errors import VeoError
 
@@ -43,7 +43,8 @@ _Session = tuple[aiohttp.ClientSession, object]
 class PollSession:
     """An HTTP client for polls. It may be used on several event loops, one after the other.
 
-    Redirects of a GET are followed, without the headers that carry the key. aiohttp repeats a GET
+    Redirects of a GET are followed. The headers that carry the key are dropped for good at the
+    first hop to another origin. aiohttp repeats a GET
     once whose connection broke before a response, for example because the server has closed a
     kept one. Nothing else is repeated.
 
@@ -53,6 +54,7 @@ class PollSession:
         secret_headers: Names of the headers that carry the key.
         key: The key, to redact it in the texts of responses.
         max_bytes: Size of a response body, at most.
+        map_url: Applied to the target of every redirect.
     """
 
     def __init__(
@@ -62,12 +64,14 @@ class PollSession:
         secret_headers: Collection[str] = (),
         key: Key | None = None,
         max_bytes: int = MAX_RESPONSE_BYTES,
+        map_url: Callable[[str], str] = str,
     ) -> None:
         # No limit on a pause: two more timers for each poll, and the whole has a limit anyway.
         self._timeout = aiohttp.ClientTimeout(total=connect_s + read_s, sock_connect=connect_s)
         self._secret_headers = frozenset(name.lower() for name in secret_headers)
         self._key = key or Key("")
         self._max_bytes = max_bytes
+        self._map_url = map_url
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
 
     @staticmethod
@@ -89,12 +93,13 @@ class PollSession:
             if response.status not in REDIRECT_STATUSES:
                 return response
             location = response.headers.get("Location", "").encode("utf-8", "surrogateescape")
-            url = redirect_target(url, location)
-            headers = {
-                name: text
-                for name, text in headers.items()
-                if name.lower() not in self._secret_headers
-            }
+            previous, url = url, self._map_url(redirect_target(url, location))
+            if get_origin(url) != get_origin(previous):
+                headers = {
+                    name: text
+                    for name, text in headers.items()
+                    if name.lower() not in self._secret_headers
+                }
         raise too_many_redirects_error(url)
 
     async def request(

@@ -67,5 +67,19 @@ def redirect_target(url: str, location: bytes) -> str:
         raise ProtocolError(f"{get_origin(url)} redirects to an invalid URL") from None
 
 
+def map_to_base(url: str, home_url: str, base_url: str) -> str:
+    """Return a URL of a service's own host as one below a custom base URL; others unchanged.
+
+    Args:
+        url: For example what a response or a redirect of the service names.
+        home_url: The service's own URL; empty if there is none.
+        base_url: The configured URL, for example that of a gateway.
+    """
+    home_url = home_url.rstrip("/")
+    if home_url and url.startswith(f"{home_url}/"):
+        return base_url.rstrip("/") + url.removeprefix(home_url)
+    return url
+
+
 def too_many_redirects_error(url: str) -> ProtocolError:
     return ProtocolError(f"more than {MAX_REDIRECTS} redirects from {get_origin(url)}")
