@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -25,6 +26,40 @@ _OUTSIDE = re.compile(r"VEO_.*|GEMINI_.*|GOOGLE_.*|(HTTPS?|ALL|NO)_PROXY", re.IG
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slow tests first; all others keep their order."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def guard_uvloop() -> Iterator[None]:
+    """Send connections of uvloop through Python's sockets, which `--block-network` guards.
+
+    By itself uvloop connects to a host below them, where no guard sees it.
+    """
+    try:
+        import uvloop
+    except ImportError:  # not on every platform
+        yield
+        return
+    connect = uvloop.Loop.create_connection
+
+    async def create_connection(
+        loop: Any, factory: Any, host: str | None = None, port: int | None = None, **options: Any
+    ) -> Any:
+        if host is None:
+            return await connect(loop, factory, **options)
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        try:
+            sock.connect((host, port))
+        except BaseException:
+            sock.close()
+            raise
+        sock.setblocking(False)
+        if options.get("ssl"):
+            options.setdefault("server_hostname", host)
+        return await connect(loop, factory, sock=sock, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uvloop.Loop, "create_connection", create_connection)
+        yield
 
 
 @pytest.fixture(autouse=True)
