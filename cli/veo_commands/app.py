@@ -1,11 +1,12 @@
 """The commands, in the order of ``veo --help``."""
 
-from typing import Annotated
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from veo_commands.exit_codes import MEANINGS, USAGE
-from veo_commands.framework import LazyGroup
+from veo_commands.framework import load_command
 
 # To add a command, add a line here and commands/NAME.py with a function NAME. The line repeats
 # the first line of its docstring, so that `veo --help` imports no command; a test compares them.
@@ -38,14 +39,23 @@ Try it without a key and at no cost:
 """
 
 
-class Commands(LazyGroup):
-    table = COMMANDS
+class Commands(TyperGroup):
+    """A group that imports a command when it is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        # The help page, completion and suggestions need no more than names and one-line help.
+        placeholders = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
+        super().__init__(**settings | {"commands": placeholders})
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Replace the placeholder by the real command, for a call as for its completion."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name and command else None, rest
 
 
 app = typer.Typer(
     name="veo",
     cls=Commands,
-    help="Make Veo 3.1 videos with interchangeable providers: never pay twice, never lose a video.",
     epilog=_EPILOG,
     rich_markup_mode=None,  # rich would be imported for every help page
     pretty_exceptions_enable=False,  # entry_point.py turns exceptions into messages
@@ -64,12 +74,13 @@ def _show_version(requested: bool) -> None:
 @app.callback(invoke_without_command=True)
 def veo(
     context: typer.Context,
-    _: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
+    _: bool = typer.Option(
+        False,
+        "--version",
+        callback=_show_version,
+        is_eager=True,
+        help="Print the version and exit.",
+    ),
 ) -> None:
     """Make Veo 3.1 videos with interchangeable providers: never pay twice, never lose a video."""
     if context.invoked_subcommand is None:

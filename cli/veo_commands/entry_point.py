@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from veo.errors import OutputError, UsageError, VeoError
 from veo_commands import exit_codes
 from veo_commands.output import OutputOptions, out
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 # These end a command as Ctrl-C does: jobs stay resumable. Windows has no SIGHUP.
 _STOP_SIGNALS = ("SIGTERM", "SIGHUP")
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line.
-
-    Args:
-        args: The arguments after the program name; those of ``sys.argv`` by default.
-
-    Raises:
-        SystemExit: Always, with one of the exit codes that ``veo --help`` lists.
-    """
+    """Run the command line, and exit with one of the codes that ``veo --help`` lists."""
     _handle_stop_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -43,7 +33,6 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(args: list[str]) -> int:
-    """Run one command, and return its exit code."""
     # The mode is needed to report an error in the options themselves, before Typer has read them.
     out.options = OutputOptions(json="--json" in args, quiet=False, debug="--debug" in args)
     try:
@@ -74,7 +63,6 @@ def report_failure(error: Exception) -> int:
 
 
 def _convert_error(error: Exception) -> VeoError:
-    """Return an error of another library as one of ours."""
     if hasattr(error, "format_message"):  # Typer cannot parse the arguments
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "veo"

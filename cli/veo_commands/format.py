@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from veo.planning.plan import Plan
 
 STATE_STYLES = {"done": "green", "failed": "red", "expired": "red", "unknown": "yellow"}
+CHARGE_TIMES = {"on_success": "on success", "on_accept": "on acceptance"}
 _MAX_VALUE_CHARS = 200
 _AGE_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -65,9 +66,8 @@ def to_json_usd(micros: int) -> float:
 
 def describe_quote(quote: Quote) -> str:
     """Return ``$0.15 on success`` or ``$1.20 on acceptance (8 s at $0.15)``."""
-    when = "on success" if quote.charged == "on_success" else "on acceptance"
     units = f" ({quote.quantity} s at {format_amount(quote.unit)})" if quote.per == "second" else ""
-    return f"{format_amount(quote.amount)} {when}{units}"
+    return f"{format_amount(quote.amount)} {CHARGE_TIMES[quote.charged]}{units}"
 
 
 def format_price(row: Price) -> str:
@@ -139,7 +139,6 @@ def request_fields(request: Request, model: Model | None = None) -> list[tuple[s
 
 
 def _format_value(value: Any) -> str:
-
     if isinstance(value, Image):
         return shorten_path(value.source)
     return shorten_line(

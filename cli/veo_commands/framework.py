@@ -1,50 +1,27 @@
-"""Turn a function into a Typer command, and load commands only when they are called."""
+"""Turn a function into a Typer command."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from copy import copy
 from dataclasses import fields, is_dataclass
 from functools import wraps
 from importlib import import_module
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import Any, get_type_hints
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 from typer.main import get_command
 
 from veo_commands.log_handler import attach_handler
 from veo_commands.output import OutputOptions, out
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 _PANELS = ("Arguments", "Options", "Request", "Run", "Simulation", "Reconciliation", "General")
 
 
-class LazyGroup(TyperGroup):
-    """A group that lists its commands from a table, and imports a command when it is called.
-
-    ``table`` maps a command's name to its line of help. The command is the function of that name
-    in the module of that name in ``veo_commands.commands``.
-    """
-
-    table: Mapping[str, str]
-
-    def __init__(self, **settings: Any) -> None:
-        # The help page, completion and suggestions need no more than names and one-line help.
-        placeholders = {name: TyperCommand(name, help=text) for name, text in self.table.items()}
-        super().__init__(**settings | {"commands": placeholders})
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Replace the placeholder by the real command, for a call as for its completion."""
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, load_command(name) if name and command else None, rest
-
-
 def load_command(name: str) -> Any:
-    """Import the function ``name`` from its module, and return it as a command."""
     function = getattr(import_module(f"veo_commands.commands.{name}"), name)
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, cls=Command)(build_callback(function))
@@ -70,7 +47,7 @@ def build_callback(function: Callable[..., int | None]) -> Callable[..., int | N
 
     @wraps(function)
     def call(**values: Any) -> int | None:
-        out.set_mode(_take_group(OutputOptions, values))
+        out.options, out.sandbox = _take_group(OutputOptions, values), False
         attach_handler()
         try:
             return function(**{name: _take_group(groups[name], values) for name in groups} | values)
@@ -123,5 +100,4 @@ def _make_parameter(name: str, kind: Any, option: Any, panel: str | None = None)
 
 
 def _take_group(group: type, values: dict[str, Any]) -> Any:
-    """Remove the options of a group from ``values``, and return them as the group."""
     return group(**{field.name: values.pop(field.name) for field in fields(group)})

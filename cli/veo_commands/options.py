@@ -87,11 +87,7 @@ def output_option(help_text: str, metavar: str = "FILE") -> Any:
 
 
 def check_dependent_options(group: Any, switch: str) -> None:
-    """Check that options of a group are used only with the option that switches the group on.
-
-    Raises:
-        UsageError: One is used without it.
-    """
+    """Check that options of a group are used only with the option that switches the group on."""
     if getattr(group, switch):
         return
     for field in fields(group):
@@ -100,14 +96,7 @@ def check_dependent_options(group: Any, switch: str) -> None:
             raise UsageError(f"--{field.name.replace('_', '-')} requires --{switch}")
 
 
-_TYPES: dict[str, Any] = {
-    "text": str,
-    "name": str,
-    "integer": int,
-    "flag": bool,
-    "image": str,
-    "images": list[str],
-}
+_TYPES: dict[str, Any] = {"integer": int, "flag": bool, "images": list[str]}
 
 
 def _add_request_fields(group: type[Group]) -> type[Group]:
@@ -115,7 +104,7 @@ def _add_request_fields(group: type[Group]) -> type[Group]:
     # Before ``dataclass`` runs, which makes fields of all annotations.
     for name, row in OPTIONS.items():
         if name not in group.__annotations__:
-            group.__annotations__[name] = _TYPES[row.kind] | None
+            group.__annotations__[name] = _TYPES.get(row.kind, str) | None
             setattr(
                 group, name, option(row.help, row.metavar, autocompletion=_complete(row.values))
             )
@@ -129,8 +118,6 @@ def _complete(values: Sequence[str]) -> Callable[[], list[str]] | None:
 @dataclass(frozen=True, kw_only=True)
 @_add_request_fields
 class RequestOptions:
-    """The options of a request, the same on every command."""
-
     panel: ClassVar[str] = "Request"
 
     provider: str | None = provider_option("Provider to use (see `veo providers`).")
@@ -143,23 +130,16 @@ class RequestOptions:
     )
 
     def request_values(self) -> dict[str, Any]:
-        """Return the fields of the request that were given."""
         values = {name: getattr(self, name) for name in OPTIONS}
         return {name: value for name, value in values.items() if value is not None}
 
     def build_request(self, prompt: str) -> Request:
-        """Return the request for a prompt with these options.
-
-        Raises:
-            ImageError: A data URI cannot be decoded.
-        """
+        """Return the request for a prompt with these options."""
         return Request(prompt=prompt, **self.request_values())
 
 
 @dataclass(frozen=True, kw_only=True)
 class WaitOptions:
-    """How long to wait for jobs."""
-
     panel: ClassVar[str] = "Run"
 
     timeout: float | None = option(
@@ -171,8 +151,6 @@ class WaitOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SpendOptions(WaitOptions):
-    """What a command may spend."""
-
     max_cost: Decimal | None = option(
         "Maximum cost of this run; nothing beyond it is sent.", "USD", parser=parse_usd
     )
@@ -181,16 +159,12 @@ class SpendOptions(WaitOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class SubmitOptions(SpendOptions):
-    """How to send paid requests."""
-
     detach: bool = flag("Exit once accepted; `veo resume` downloads the video.")
     force: bool = flag("Overwrite an existing file.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigOptions:
-    """Which configuration and which ledger to use."""
-
     panel: ClassVar[str] = "General"
 
     config: Path | None = option("Configuration file to use instead of ./veo.toml.", "FILE")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from shutil import get_terminal_size
@@ -23,8 +24,6 @@ from veo_commands import exit_codes
 from veo_commands.remedies import advice_lines, describe_problem, error_lines, veo_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from rich.text import Text
 
 
@@ -70,21 +69,12 @@ class OutputOptions:
 
 
 class Output:
-    """Prints the results and messages of a command.
-
-    Attributes:
-        options: The output options of the command.
-        sandbox: Whether the command works on the sandbox's ledger. Commands in hints need the
-            same option then.
-    """
+    """Prints the results and messages of a command."""
 
     def __init__(self) -> None:
         self.options = OutputOptions(json=False, quiet=False, debug=False)
+        # Whether the command works on the sandbox's ledger, as commands in its hints must do then.
         self.sandbox = False
-
-    def set_mode(self, options: OutputOptions) -> None:
-        """Start a command with its output options."""
-        self.options, self.sandbox = options, False
 
     def print_result(self, body: Mapping[str, Any], text: str | None) -> None:
         """Print ``body`` with ``--json``, else ``text``. None prints nothing."""
@@ -166,13 +156,7 @@ class Output:
         """Print what the user can do next, even with ``--quiet``."""
         self.notice(f"  {text}", dim=True)
 
-    def suggest(self, text: str) -> None:
-        """Print a hint that is not essential: nothing with ``--quiet``."""
-        if not self.options.quiet:
-            self.hint(text)
-
     def print_error(self, error: VeoError) -> None:
-        """Print an error, one line per problem, and what the user can do about it."""
         kind = type(error).__name__
         prefix = f"{_PREFIXES[kind]}: " if kind in _PREFIXES else ""
         for line in error_lines(error):

@@ -51,7 +51,6 @@ def error_lines(error: VeoError) -> list[str]:
 
 
 def advice_lines(error: VeoError, *, sandbox: bool) -> list[str]:
-    """Return an error's hint, and a line for each of its remedies."""
     lines = [error.hint, *(_remedy_text(remedy, sandbox=sandbox) for remedy in error.remedies)]
     return [line for line in lines if line]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veo.errors import ConfigError
@@ -11,9 +13,6 @@ from veo.paths import ledger_dir
 from veo_commands.output import out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from veo.client import Client, Endpoint
     from veo.config import Config, LoadedConfig, SandboxConfig
     from veo.ledger import Ledger
@@ -23,11 +22,7 @@ if TYPE_CHECKING:
 def load_config(
     config_options: ConfigOptions, *overrides: RequestOptions | WaitOptions
 ) -> LoadedConfig:
-    """Read the configuration, overridden by options of the command.
-
-    Raises:
-        ConfigError: A file or value is not valid.
-    """
+    """Read the configuration, overridden by options of the command."""
     from veo.config import read_config
 
     out.sandbox = config_options.sandbox
@@ -45,9 +40,6 @@ def open_ledger(config_options: ConfigOptions) -> Iterator[tuple[Config, Ledger]
     """Open the ledger for a command that needs no provider.
 
     A client would also import the engine and batches, a fifth of the time of ``veo jobs``.
-
-    Raises:
-        ConfigError, LedgerError: The configuration or the ledger cannot be used.
     """
     from veo.ledger import Ledger
 
@@ -63,13 +55,6 @@ def open_client(
     """Open a client. When it closes, unfinished jobs stay resumable.
 
     With ``--sandbox``, a sandbox starts in this process on the first connection to a provider.
-
-    Args:
-        config_options: Which configuration and ledger to use.
-        overrides: Options of the command that override the configuration.
-
-    Raises:
-        ConfigError, LedgerError: The configuration or the ledger cannot be used.
     """
     from veo.client import Client
 
@@ -89,11 +74,7 @@ def open_client(
 
 @contextmanager
 def start_sandbox(config: Config, home: Path) -> Iterator[Endpoint]:
-    """Start the configured sandbox in this process, with its files in ``home``.
-
-    Raises:
-        ConfigError: The sandbox cannot start with this configuration.
-    """
+    """Start the configured sandbox in this process, with its files in ``home``."""
     from veo.client import Endpoint
     from veo.key import Key
     from veo_sandbox import Sandbox

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from veo.model import Facts, load_facts
-from veo_laozhang import request_bodies, responses
 from veo_laozhang.base import LaoZhangProvider
+from veo_laozhang.request_bodies import (
+    build_form_fields,
+    build_form_files,
+    build_task_body,
+    task_path,
+    uses_form,
+)
+from veo_laozhang.responses import read_poll, read_submit_response
 
 if TYPE_CHECKING:
-    from veo.http import Response
     from veo.provider import Pingable, ProviderClass
     from veo.request import Request
     from veo.update import Update, UpdateCallback
@@ -22,25 +28,16 @@ class LaoZhangAsync(LaoZhangProvider):
 
     def submit(self, request: Request, report: UpdateCallback) -> Update:
         """Create a task; the error table decides whether a refusal was charged."""
-        return responses.read_submit_response(
-            self._create_task(request), self.models.get(request.model or "")
-        )
+        model = self.models[request.model or ""]
+        if uses_form(request, model):
+            fields, files = build_form_fields(request, model), build_form_files(request, model)
+            response = self._http.post_form("videos", fields, files)
+        else:
+            response = self._http.post_json("videos", build_task_body(request, model))
+        return read_submit_response(response, model)
 
     async def poll(self, task_id: str) -> Update:
-        """Send one GET of the task."""
-        return responses.read_poll(
-            await self._http.get_async(request_bodies.task_path(task_id)), task_id
-        )
-
-    def _create_task(self, request: Request) -> Response:
-        model = self.models[request.model or ""]
-        if not request_bodies.uses_form(request, model):
-            return self._http.post_json("videos", request_bodies.build_task_body(request, model))
-        return self._http.post_form(
-            "videos",
-            request_bodies.build_form_fields(request, model),
-            request_bodies.build_form_files(request, model),
-        )
+        return read_poll(await self._http.get_async(task_path(task_id)), task_id)
 
 
 if TYPE_CHECKING:

@@ -72,11 +72,7 @@ class LaoZhangProvider:
 
 
 def read_seconds(connection: Connection, option: str, default: float) -> float:
-    """Return a time of the configuration, seconds.
-
-    Raises:
-        ConfigError: It is not a number above 0.
-    """
+    """Return a time of the configuration, seconds."""
     value = connection.options.get(option, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise ConfigError(f"{option} = {value!r} is not a positive number of seconds")

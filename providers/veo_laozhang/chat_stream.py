@@ -14,37 +14,22 @@ from typing import Any
 from veo.wire.values import parse_json
 from veo_laozhang.lenient_json import get_path, get_text
 
-_IGNORED_FIELDS = (
-    "",
-    "event",
-    "id",
-    "retry",
-)  # event stream fields without content; "" is a comment
+# Fields of an event stream without content; "" is a comment.
+_IGNORED_FIELDS = ("", "event", "id", "retry")
 
 
 @dataclass(slots=True)
 class ChatStreamParser:
-    """The state of a chat response: an event stream, or JSON if the service ignored ``stream``.
+    """The state of a chat response: an event stream, or JSON if the service ignored ``stream``."""
 
-    Attributes:
-        content: The text of the message.
-        transcript: The same with ``reasoning_content``, in the order of arrival.
-        error: The first error object.
-        finish_reason: The last ``finish_reason``.
-        is_done: Whether ``[DONE]`` was received; anything after it is ignored.
-        event_count: Number of chat events.
-        stray_lines: Lines that do not belong to an event stream.
-        interruption: Why the stream was interrupted; empty if it was not.
-    """
-
-    content: str = ""
-    transcript: str = ""
-    error: Any = None
-    finish_reason: str = ""
-    is_done: bool = False
+    content: str = ""  # the text of the message
+    transcript: str = ""  # the same with ``reasoning_content``, in the order of arrival
+    error: Any = None  # the first one
+    finish_reason: str = ""  # the last one
+    is_done: bool = False  # ``[DONE]`` was received; anything after it is ignored
     event_count: int = 0
-    stray_lines: list[str] = field(default_factory=list)
-    interruption: str = ""
+    stray_lines: list[str] = field(default_factory=list)  # do not belong to an event stream
+    interruption: str = ""  # why the stream was interrupted; empty if it was not
     _buffer: bytes = b""
 
     @property

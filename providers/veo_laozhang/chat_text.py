@@ -90,7 +90,6 @@ def find_video_url(text: str, *, finished: bool = True) -> str | None:
 
 
 def _strip_partial_url(text: str) -> str:
-    """Return the text without a URL at its end that may be incomplete."""
     start = 1 + max(text.rfind(end) for end in _URL_ENDS)
     url = text.find("http", start)
     return text if url < 0 else text[:url]

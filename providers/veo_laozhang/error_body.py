@@ -32,19 +32,12 @@ _TITLE = re.compile(r"<title>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """The parsed body of an error. It may contain the key, if the service echoes it.
+    """The parsed body of an error. It may contain the key, if the service echoes it."""
 
-    Attributes:
-        message: For a person, without the request id; never empty.
-        codes: All codes and types.
-        request_id: The provider's id of the exchange.
-        is_web_page: Whether it is the HTML page of a proxy, whose words say nothing.
-    """
-
-    message: str
-    codes: tuple[str, ...] = ()
+    message: str  # without the request id; never empty
+    codes: tuple[str, ...] = ()  # and types
     request_id: str | None = None
-    is_web_page: bool = False
+    is_web_page: bool = False  # the HTML page of a proxy, whose words say nothing
 
     @property
     def searchable_text(self) -> str:

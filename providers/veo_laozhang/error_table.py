@@ -129,7 +129,9 @@ def get_error(response: Response) -> VeoError:
     rule = find_rule(ERROR_RULES, body.searchable_text, response.status)
     if rule and issubclass(rule.error, SetupError | BusyError):
         return _rule_error(rule, body, response)
-    if (rule and rule.error is TaskNotFoundError) or _is_missing_task(response):
+    # The API itself answers 404 in JSON; a 404 in text or HTML is that of a proxy.
+    is_json = not response.body or isinstance(parse_json(response.body), dict)
+    if (rule and rule.error is TaskNotFoundError) or (response.status == 404 and is_json):
         return response_error(response, TaskNotFoundError, body.message, request_id=body.request_id)
     return response_error(
         response,
@@ -138,12 +140,6 @@ def get_error(response: Response) -> VeoError:
         request_id=body.request_id,
         retry_after=parse_retry_after(response.headers.get("Retry-After", "")),
     )
-
-
-def _is_missing_task(response: Response) -> bool:
-    """Return whether the API itself answered 404; a 404 in text or HTML is that of a proxy."""
-    is_json = not response.body or isinstance(parse_json(response.body), dict)
-    return response.status == 404 and is_json
 
 
 def generation_error(body: ErrorBody, key: Key, *, charged: bool | None = False) -> GenerationError:

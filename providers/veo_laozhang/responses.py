@@ -42,28 +42,14 @@ STAGES = {word: stage for stage, words in _STATUSES.items() for word in words.sp
 
 # Where the task id may be, the most reliable place first.
 _ID_PATHS = (
-    ("id",),
-    ("task_id",),
-    ("taskId",),
-    ("video_id",),
-    ("data", "id"),
-    ("data", "task_id"),
+    *(("id",), ("task_id",), ("taskId",), ("video_id",)),
+    *(("data", "id"), ("data", "task_id")),
 )
 _URL_PATHS: tuple[tuple[str | int, ...], ...] = (
-    ("video_url",),
-    ("result_url",),
-    ("url",),
-    ("videoUrl",),
-    ("output", "url"),
-    ("output",),
-    ("output", 0),
-    ("output", 0, "url"),
-    ("result", "video_url"),
-    ("result", "url"),
-    ("metadata", "url"),
-    ("data", 0, "url"),
-    ("data", "url"),
-    ("content", "video_url"),
+    *(("video_url",), ("result_url",), ("url",), ("videoUrl",)),
+    *(("output", "url"), ("output",), ("output", 0), ("output", 0, "url")),
+    *(("result", "video_url"), ("result", "url"), ("metadata", "url")),
+    *(("data", 0, "url"), ("data", "url"), ("content", "video_url")),
 )
 # The gateway also sends get_task_failed for errors of its own database.
 _DATABASE_ERROR = re.compile(
@@ -75,21 +61,13 @@ _SUCCESS_CODES = ((str, "success"), (str, "0"), (str, "200"), (int, 0), (int, 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskStatus:
-    """The status of a task according to one response.
+    """The status of a task according to one response."""
 
-    Attributes:
-        stage: The stage; None if the response is not about a task.
-        status: The status as the service wrote it.
-        progress: 0..1; None if unreadable.
-        url: Absolute URL of the finished file, or a path on the API's own host, if known.
-        expires_at: Unix seconds at which the finished file expires, if known.
-    """
-
-    stage: Stage | None
-    status: str
-    progress: float | None
-    url: str | None = None
-    expires_at: float | None = None
+    stage: Stage | None  # None if the response is not about a task
+    status: str  # as the service wrote it
+    progress: float | None  # 0..1; None if unreadable
+    url: str | None = None  # of the finished file, absolute or a path on the API's own host
+    expires_at: float | None = None  # Unix seconds
 
 
 def read_task(body: Any) -> TaskStatus:
@@ -101,7 +79,11 @@ def read_task(body: Any) -> TaskStatus:
     if stage is not Stage.READY:
         return TaskStatus(stage=stage, status=status, progress=progress)
     expires_at = parse_timestamp(get_path(body, "expires_at"))
-    url = read_video_url(body) or _read_legacy_url(body)
+    url = read_video_url(body)
+    if not url:
+        # Older gateways put the URL of a finished file into the reason of a failure.
+        reason = get_text(get_path(body, "fail_reason"))
+        url = reason if _is_location(reason) else None
     return TaskStatus(stage=stage, status=status, progress=progress, url=url, expires_at=expires_at)
 
 
@@ -132,12 +114,6 @@ def read_video_url(body: Any) -> str | None:
     """Return the first URL or path of a file; empty and null fields are skipped."""
     texts = (get_text(get_path(body, *path)) for path in _URL_PATHS)
     return next(filter(_is_location, texts), None)
-
-
-def _read_legacy_url(body: Any) -> str | None:
-    # Older gateways put the URL of a finished file into the reason of a failure.
-    reason = get_text(get_path(body, "fail_reason"))
-    return reason if _is_location(reason) else None
 
 
 def _is_location(text: str) -> bool:

@@ -72,11 +72,7 @@ class LaoZhangSync(LaoZhangProvider):
             response.close()
 
     async def poll(self, task_id: str) -> NoReturn:
-        """Raise: this route has no tasks.
-
-        Raises:
-            TaskNotFoundError: Always.
-        """
+        """Raise: this route has no tasks."""
         raise TaskNotFoundError(
             f"{self.name} has no task {task_id!r}: its videos come within the request",
             hint="laozhang-async has tasks that survive a lost connection.",
@@ -100,8 +96,7 @@ class LaoZhangSync(LaoZhangProvider):
             raise _no_video_error(parser, response)
         if parser.interruption:
             _log.warning(
-                "the stream was interrupted after the video's link: %s",
-                parser.interruption,
+                "the stream was interrupted after the video's link: %s", parser.interruption
             )
         return Update(stage=Stage.READY, progress=1.0, video=RemoteVideo(url))
 
@@ -134,7 +129,6 @@ def _read_chunks(
 
 
 def _check_limits(size: int, end: float) -> str:
-    """Return why a stream must be closed, or an empty text."""
     if size > MAX_STREAM_BYTES:
         return f"the stream is longer than {MAX_STREAM_BYTES} bytes"
     return "the stream took too long and was closed" if time.monotonic() > end else ""

@@ -18,7 +18,6 @@ from veo_commands.options import (
     option,
 )
 from veo_commands.output import out
-from veo_commands.progress import batch_output
 from veo_commands.progress.follow import stop_sending
 from veo_commands.session import open_client
 
@@ -59,6 +58,8 @@ def batch(
     other option of a request under its long name. Options of a request on the command line apply
     to the items that do not set them. Videos that exist already cost nothing.
     """
+    from veo_commands.progress import batch_output
+
     options = vars(batch_options) | {"provider": request.provider, "force": submit.force}
     options["defaults"] = _item_defaults(request)
     with open_client(config, request, submit) as client:
@@ -76,6 +77,7 @@ def batch(
 
 
 def _run_batch(client: "Client", batch: "Batch", *, detach: bool) -> int:
+    from veo_commands.progress import batch_output
     from veo_commands.progress.batch_view import open_view
 
     batch_output.announce_batch(batch)
@@ -88,7 +90,7 @@ def _run_batch(client: "Client", batch: "Batch", *, detach: bool) -> int:
     except KeyboardInterrupt:
         batch.stop("the batch was interrupted")
         stop_sending(client, [entry.job for entry in batch.in_flight if entry.job])
-        return batch_output.print_interrupted(batch)
+        return batch_output.print_summary(batch, interrupted=True)
     return batch_output.print_summary(batch)
 
 

@@ -1,6 +1,7 @@
 """``veo compare``: send the same request to several providers, and compare results and costs."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,7 @@ from veo.errors import UsageError
 from veo.money import format_amount
 from veo.request import Request
 from veo_commands import exit_codes
-from veo_commands.commands.simulate import SimulationOptions, simulate
+from veo_commands.commands.simulate import SimulationOptions, find_first_video, simulate
 from veo_commands.format import describe_outcome, describe_plan, shorten_path
 from veo_commands.options import (
     ConfigOptions,
@@ -28,8 +29,6 @@ from veo_commands.progress.follow import exit_code_of, handle_interrupt, watch_j
 from veo_commands.session import load_config, open_client
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from veo.client import Client
     from veo.compare.result import ComparisonResult
     from veo.compare.run import Candidate
@@ -40,8 +39,6 @@ _DEFAULT_PROMPT = "A lion walks through tall grass"
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions(SpendOptions):
-    """Options that control the paid work of a comparison, and its report."""
-
     yes: bool = flag("Do not ask before paying.", "--yes", "-y")
     report: Path | None = option("Write an HTML page with plots and videos.", "FILE.html")
 
@@ -88,7 +85,10 @@ def compare(
         return exit_codes.DONE if result.matches_bills else exit_codes.FAILED
     if not names:
         raise UsageError("--on is missing", hint="Name providers: --on laozhang-async,gemini")
-    request = request_options.build_request(_read_prompt(prompt))
+    if prompt is None:
+        raise UsageError("PROMPT is missing", hint="It is optional only with --simulate.")
+    text = sys.stdin.read().strip() if prompt == "-" else prompt
+    request = request_options.build_request(text)
     return _compare_live(request, names, count or 1, folder, options, config)
 
 
@@ -100,7 +100,6 @@ def _compare_live(
     options: CompareOptions,
     config: ConfigOptions,
 ) -> int:
-    """Send real requests, or requests to the plain sandbox."""
     from veo.compare.run import plan_candidates
     from veo.planning.plan import make_slug
 
@@ -116,19 +115,7 @@ def _compare_live(
         return _run_jobs(client, candidates, count, folder, options.report)
 
 
-def _read_prompt(prompt: str | None) -> str:
-    """Return the prompt; ``-`` reads it from stdin.
-
-    Raises:
-        UsageError: There is no prompt.
-    """
-    if prompt is None:
-        raise UsageError("PROMPT is missing", hint="It is optional only with --simulate.")
-    return sys.stdin.read().strip() if prompt == "-" else prompt
-
-
 def _announce(candidates: "Sequence[Candidate]", count: int) -> None:
-    """Print the plan of each candidate, and the maximum cost of all requests."""
     for candidate in candidates:
         times = f"{count} x " if count > 1 else ""
         out.info(f"{candidate.name}: {times}{describe_plan(candidate.plan)}", dim=True)
@@ -139,12 +126,6 @@ def _announce(candidates: "Sequence[Candidate]", count: int) -> None:
 
 
 def _confirm_payment() -> None:
-    """Ask the user to confirm the cost.
-
-    Raises:
-        UsageError: stdin is not a terminal, or the user declined.
-        KeyboardInterrupt: The user pressed Ctrl-C.
-    """
     if not sys.stdin.isatty():
         raise UsageError(
             "this costs money, and stdin is not a terminal to confirm it on",
@@ -173,7 +154,8 @@ def _run_jobs(
     metrics = {name: collect_metrics(client, [j.id for j in group]) for name, group in jobs.items()}
     prompt = candidates[0].plan.request.prompt
     result = ComparisonResult(prompt, metrics, is_play_money=out.sandbox)
-    _show_result(result, _first_videos(jobs), report)
+    clips = {name: find_first_video(group) for name, group in jobs.items()}
+    _show_result(result, clips, report)
     return code
 
 
@@ -193,23 +175,9 @@ def _wait_for_jobs(client: "Client", jobs: "Sequence[Job]") -> int:
     return max(codes)
 
 
-def _first_videos(jobs: "Mapping[str, Sequence[Job]]") -> dict[str, Path | None]:
-    """Return the first finished video of each candidate."""
-    outputs = {
-        name: [Path(job.record.output) for job in group if job.state == "done"]
-        for name, group in jobs.items()
-    }
-    return {name: files[0] if files else None for name, files in outputs.items()}
-
-
 def _show_result(
     result: "ComparisonResult", clips: "Mapping[str, Path | None]", report: Path | None
 ) -> None:
-    """Print the result, and write the report if one was requested.
-
-    Raises:
-        OutputError: The report cannot be written.
-    """
     (_print_json if out.options.json else _print_text)(result)
     if report:
         from veo.compare.html import render_page

@@ -18,8 +18,7 @@ from veo_commands.output import out
 from veo_commands.session import open_client, open_ledger
 
 if TYPE_CHECKING:
-    from veo.ledger import Ledger
-    from veo.ledger.spending import Dimension, JobFilter, Spending
+    from veo.ledger.spending import Dimension, Spending
 
     Groups = Mapping[tuple[str, ...], Spending]
 
@@ -36,7 +35,7 @@ _AMOUNTS = {
     "unknown": "in_doubt",
     "most": "most",
 }
-_TITLES = (*(">JOBS", ">VIDEOS", ">CHARGED", ">FOR NOTHING", ">RESERVED", ">UNKNOWN", "PER VIDEO"),)
+_TITLES = (">JOBS", ">VIDEOS", ">CHARGED", ">FOR NOTHING", ">RESERVED", ">UNKNOWN", "PER VIDEO")
 
 
 def cost(
@@ -61,30 +60,29 @@ def cost(
 ) -> int:
     """Show what was spent, or reconcile it with a list of charges."""
     from veo.ledger.spending import JobFilter, group_spending
+    from veo.provider import find_provider
+    from veo.report.html import check_report_file, write_page
+    from veo.report.spending import render_page
 
     dimensions = _parse_dimensions(by)
-    job_filter = JobFilter(since=since, providers=_check_providers(provider), run=batch)
+    names = [find_provider(name).facts.name for name in provider or ()]  # checks them, too
+    job_filter = JobFilter(since=since, providers=names, run=batch)
     if reconciliation.is_requested:
-        _check_unused(by=by, csv=as_csv, report=report)
+        unused = {"by": by, "csv": as_csv, "report": report}
+        if used := [name for name, value in unused.items() if value]:
+            raise UsageError(f"--{used[0]} cannot be used with --reconcile")
         with open_client(config) as client:
             return reconcile_charges(client, job_filter, reconciliation)
     if report:  # a file that cannot be written fails before the sums are made
-        from veo.report.html import check_report_file
-
         check_report_file(report)
     with open_ledger(config) as (_, ledger):
         groups = group_spending(ledger, dimensions, job_filter)
         if report:
-            _write_report(ledger, job_filter, report)
+            write_page(report, render_page(ledger, job_filter))
+            out.info(f"report: {shorten_path(str(report.absolute()))}", dim=True)
     print_groups = _print_csv if as_csv else _print_json if out.options.json else _print_table
     print_groups(dimensions, groups)
     return exit_codes.DONE
-
-
-def _check_unused(**options: object) -> None:
-    """Check that options which do not apply to a reconciliation are not used."""
-    if used := [name for name, value in options.items() if value]:
-        raise UsageError(f"--{used[0]} cannot be used with --reconcile")
 
 
 def _parse_dimensions(names: Sequence[str] | None) -> list[Dimension]:
@@ -97,22 +95,6 @@ def _parse_dimensions(names: Sequence[str] | None) -> list[Dimension]:
     return [name for name in DIMENSIONS if name in selected]
 
 
-def _check_providers(names: Sequence[str] | None) -> list[str]:
-    """Return the names, if all of them are installed."""
-    from veo.provider import find_provider
-
-    return [find_provider(name).facts.name for name in names or ()]
-
-
-def _write_report(ledger: Ledger, job_filter: JobFilter, file: Path) -> None:
-    """Write the HTML page."""
-    from veo.report.html import write_page
-    from veo.report.spending import render_page
-
-    write_page(file, render_page(ledger, job_filter))
-    out.info(f"report: {shorten_path(str(file.absolute()))}", dim=True)
-
-
 def _print_json(dimensions: Sequence[str], groups: Groups) -> None:
     for key, spending in groups.items():
         group = dict(zip(dimensions, key, strict=True))
@@ -121,7 +103,6 @@ def _print_json(dimensions: Sequence[str], groups: Groups) -> None:
 
 
 def _spending_json(spending: Spending) -> dict[str, Any]:
-    """Return the sums as JSON, in USD."""
     return {
         "jobs": spending.jobs,
         "videos": spending.videos,
@@ -174,14 +155,12 @@ def _explain_doubt(total: Spending) -> list[str]:
 
 
 def _spending_cells(spending: Spending) -> list[Any]:
-
     per_video = spending.per_video
     return [
         spending.jobs,
         spending.videos,
-        format_usd(spending.charged),
-        format_usd(spending.for_nothing),
-        format_usd(spending.held),
-        format_usd(spending.in_doubt),
+        *map(
+            format_usd, (spending.charged, spending.for_nothing, spending.held, spending.in_doubt)
+        ),
         format_amount(per_video.quantize(_PER_VIDEO_DIGITS)) if per_video is not None else "-",
     ]

@@ -7,6 +7,7 @@ import platform
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -32,15 +33,6 @@ _STATUS_WIDTH, _NAME_WIDTH = 4, 14
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check.
-
-    Attributes:
-        name: What was checked.
-        status: ``off`` means not set up and not needed.
-        message: What was found.
-        hint: What to do about it.
-    """
-
     name: str
     status: Status
     message: str
@@ -68,7 +60,8 @@ def _print_check(check: Check) -> Status:
 
 def _run_checks(options: ConfigOptions, *, ping: bool) -> Iterator[Check]:
     """Yield each check when it is done. A check that needs something broken is omitted."""
-    yield Check("software", "ok", _describe_software())
+    veo_version = version("veo-video")
+    yield Check("software", "ok", f"veo {veo_version}, Python {platform.python_version()}")
     yield (configuration := _try_check("configuration", lambda: _check_files(options)))
     yield (ledger := _try_check("ledger", lambda: _check_ledger(options)))
     if configuration.status == "fail":
@@ -83,7 +76,6 @@ def _run_checks(options: ConfigOptions, *, ping: bool) -> Iterator[Check]:
 
 
 def _try_check(name: str, check: Callable[[], str]) -> Check:
-
     try:
         return Check(name, "ok", check())
     except VeoError as error:
@@ -92,12 +84,6 @@ def _try_check(name: str, check: Callable[[], str]) -> Check:
 
 def _failed_check(name: str, error: VeoError) -> Check:
     return Check(name, "fail", error.message, " ".join(out.advice(error)) or None)
-
-
-def _describe_software() -> str:
-    from importlib.metadata import version
-
-    return f"veo {version('veo-video')}, Python {platform.python_version()}"
 
 
 def _check_files(options: ConfigOptions) -> str:
@@ -120,7 +106,6 @@ def _check_ledger(options: ConfigOptions) -> str:
 
 
 def _check_output_dir(folder: Path) -> str:
-
     path = to_absolute(folder)
     # The folder is made when it is needed, inside the closest one that exists.
     parent = next(each for each in (path, *path.parents) if each.exists())
@@ -151,9 +136,11 @@ def _check_providers(client: Client, *, ping: bool) -> Iterator[Check]:
     names, default = list(client.providers()), client.config.provider
     for name in names:
         yield (check := _check_provider(client, name))
-        # A provider that the user has not set up is not asked.
-        if ping and check.status == "ok" and _is_set_up(client, name):
-            yield _ping_provider(client, name)
+        if ping and check.status == "ok":
+            facts = client.connect(name).facts
+            # A provider that the user has not set up is not asked.
+            if name == default or find_key_variable(facts, client.config):
+                yield _ping_provider(client, name)
     if default in names:
         yield from _check_model(client)
     else:
@@ -161,7 +148,6 @@ def _check_providers(client: Client, *, ping: bool) -> Iterator[Check]:
 
 
 def _check_provider(client: Client, name: str) -> Check:
-
     is_default = name == client.config.provider
     try:
         facts = client.connect(name).facts
@@ -172,11 +158,6 @@ def _check_provider(client: Client, name: str) -> Check:
     variable = find_key_variable(facts, client.config)
     key = f"{variable} is set" if variable else "no key is set, and none is required"
     return Check(name, "ok", f"{key}{'; default provider' if is_default else ''}")
-
-
-def _is_set_up(client: Client, name: str) -> bool:
-    facts = client.connect(name).facts
-    return name == client.config.provider or find_key_variable(facts, client.config) is not None
 
 
 def _ping_provider(client: Client, name: str) -> Check:

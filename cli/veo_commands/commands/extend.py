@@ -57,8 +57,11 @@ def extend(
         extension = plan_extension(client, source, request, times, provider=provider)
         if submit.dry_run:
             return _print_extension(extension)
-        if submit.detach:
-            _check_single_step(times)
+        if submit.detach and times > 1:
+            raise UsageError(
+                "--detach cannot be used with --times: each extension needs the video before it",
+                hint="Use --detach without --times, or wait.",
+            )
         announce_plan(extension.plan)
         out.info(_summarize(extension), dim=True)
         jobs = run_steps(client, extension, output=output, force=submit.force)
@@ -103,17 +106,7 @@ def _continuation_hint(record: Record, remaining: int, output: Path | None) -> s
     return f"{command} continues {when}."
 
 
-def _check_single_step(times: int) -> None:
-
-    if times > 1:
-        raise UsageError(
-            "--detach cannot be used with --times: each extension needs the video before it",
-            hint="Use --detach without --times, or wait.",
-        )
-
-
 def _print_extension(extension: Extension) -> int:
-    """Print the plan of all steps (``--dry-run``)."""
     source = extension.source
     body = {
         "job": source.record.id,

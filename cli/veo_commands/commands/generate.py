@@ -44,11 +44,7 @@ def generate(
 
 
 def check_detachable(providers: Iterable[str]) -> None:
-    """Check that jobs of these providers continue without this process.
-
-    Raises:
-        UsageError: A provider makes the video during the request itself.
-    """
+    """Check that jobs of these providers continue without this process."""
     from veo.provider import installed_providers
 
     detachable = [name for name, each in installed_providers().items() if each.facts.tasks]

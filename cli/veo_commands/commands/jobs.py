@@ -21,7 +21,7 @@ from veo_commands.session import open_ledger
 
 if TYPE_CHECKING:
     from veo.config import Config
-    from veo.ledger import Cap, Ledger, Record, State
+    from veo.ledger import Ledger, Record, State
     from veo.ledger.spending import Spending
 
 _TITLES = ("JOB", "STATE", "MODEL", ">AGE", "COST", "VIDEO OR PROMPT")
@@ -89,13 +89,15 @@ def _job_row(record: Record) -> list[Any]:
 
 
 def _print_totals(config: Config, ledger: Ledger, states: Collection[State] | None) -> None:
-    """Print the sums over all jobs in some states, and what is left of each budget."""
+    from veo.ledger.budget import current_caps
     from veo.ledger.spending import JobFilter, Spending, spending_by_state
 
     by_state = spending_by_state(ledger, JobFilter(states=states))
     total = sum(by_state.values(), Spending())
     counts = {str(state): spending.jobs for state, spending in sorted(by_state.items())}
-    budgets = _read_budgets(config, ledger)
+    # A cap on the jobs of one run does not limit all jobs.
+    caps = [cap for cap in current_caps(config, run="") if cap.run is None]
+    budgets = [(cap, max(0, cap.limit - ledger.count_spent(cap))) for cap in caps]
     body = {
         "jobs": counts,
         "charged": to_json_usd(total.charged),
@@ -123,12 +125,3 @@ def _describe_totals(counts: Mapping[str, int], total: Spending) -> list[tuple[s
         ("reserved", f"{format_usd(total.held)} for jobs in progress"),
         ("doubtful", f"{format_usd(total.in_doubt)} possibly charged, outcome unknown"),
     ]
-
-
-def _read_budgets(config: Config, ledger: Ledger) -> list[tuple[Cap, int]]:
-    """Return the budgets of the day and the month, and what is left of each."""
-    from veo.ledger.budget import current_caps
-
-    # A cap on the jobs of one run does not limit all jobs.
-    caps = [cap for cap in current_caps(config, run="") if cap.run is None]
-    return [(cap, max(0, cap.limit - ledger.count_spent(cap))) for cap in caps]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from veo.errors import VeoError
 from veo.money import CLIP_S, clip_price
-from veo_commands.format import format_price
+from veo_commands.format import CHARGE_TIMES, format_price
 from veo_commands.options import ConfigOptions, flag, provider_option
 from veo_commands.output import out
 from veo_commands.session import load_config, open_client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from veo.client import Client
     from veo.config import Config
     from veo.model import Model
@@ -26,7 +26,6 @@ _PRICE_TITLES = (
     *("PROVIDER", "MODEL", ">8 S OF 720P", ">PER SECOND", "PRICE", "CHARGED", "AS OF", "SOURCE"),
 )
 _FEATURES_WITH_COLUMN = {"start_frame", "end_frame", "reference"}
-_CHARGE_TIMES = {"on_success": "on success", "on_accept": "on acceptance"}
 
 
 def models(
@@ -51,7 +50,6 @@ def models(
 
 
 def _list_models(config: Config, provider: str | None) -> Iterator[Model]:
-    """Yield the models of one provider or of all, with the overrides of the configuration."""
     from veo.config import merge_models
     from veo.provider import find_provider, installed_providers
 
@@ -78,8 +76,6 @@ def _print_offers(config: ConfigOptions, provider: str | None) -> None:
 
 def _ask_provider(client: Client, name: str) -> Iterator[tuple[str, str, str, str]]:
     """Yield provider, model, status and time for each row, then for names that no row knows."""
-    from veo.errors import VeoError
-
     models = client.models(name)
     try:
         offer = client.ask_offer(name)
@@ -139,7 +135,6 @@ def _shutdown_cell(model: Model) -> Any:
 
 
 def _print_prices(models: Sequence[Model]) -> None:
-    """Print the prices of models, the cheapest clip first."""
     rows = sorted(((_price_json(model), model) for model in models), key=lambda row: _rank(row[0]))
     if out.options.json or out.options.quiet:
         for body, _ in rows:
@@ -154,7 +149,6 @@ def _rank(body: dict[str, Any]) -> tuple[bool, float, str, str]:
 
 
 def _price_json(model: Model) -> dict[str, Any]:
-    """Return the price of a model as JSON, in USD."""
     price, clip = model.price, clip_price(model)
     return {
         "provider": model.provider,
@@ -178,7 +172,7 @@ def _price_row(body: dict[str, Any], model: Model) -> list[str]:
         "-" if body["clip_usd"] is None else f"${body['clip_usd']:.2f}",
         "-" if body["second_usd"] is None else f"${body['second_usd']:.3f}",
         f"{format_price(model.price)}{override}",
-        _CHARGE_TIMES[model.price.charged],
+        CHARGE_TIMES[model.price.charged],
         body["as_of"],
         model.price.source,
     ]

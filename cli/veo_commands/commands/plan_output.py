@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from veo.request import Request
 from veo_commands import exit_codes
 from veo_commands.format import describe_plan, describe_quote, request_fields
 from veo_commands.output import out
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from veo.planning.plan import Plan
 
 
 def announce_plan(plan: Plan) -> None:
-    """Print the model, the price and the warnings before a request is sent."""
     play_money = "; play money in the sandbox" if out.sandbox else ""
     out.info(f"{describe_plan(plan)}{play_money}", dim=True)
     out.warn_of(plan.warnings)
 
 
 def print_plan(plan: Plan) -> int:
-    """Check the images, and print the plan (``--dry-run``).
+    """Check the images, and print the plan (``--dry-run``)."""
+    from veo.files.images import verify_image
 
-    Raises:
-        ImageError: A local image cannot be used.
-    """
-    _check_images(plan.request)  # planning has not read them
+    # Planning has not read the images. They are decoded completely, as sending them would.
+    for image in plan.request.images:
+        if not image.is_url:
+            verify_image(image.source, image.read())
     return print_plan_result(plan)
 
 
@@ -37,20 +35,10 @@ def print_plan_result(
     extra_rows: Sequence[tuple[str, str]] = (),
     extra_json: Mapping[str, Any] | None = None,
 ) -> int:
-    """Print a plan with further rows and keys, and return the exit code."""
     out.warn_of(plan.warnings)
     rows = [*_plan_rows(plan), *extra_rows, ("", "nothing was sent")]
     out.print_result({**_plan_json(plan), **(extra_json or {})}, out.key_values(rows))
     return exit_codes.DONE
-
-
-def _check_images(request: Request) -> None:
-    """Decode local images completely, as sending them would."""
-    from veo.files.images import verify_image
-
-    for image in request.images:
-        if not image.is_url:
-            verify_image(image.source, image.read())
 
 
 def _plan_json(plan: Plan) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from veo_commands.format import CHARGE_TIMES
 from veo_commands.options import ConfigOptions
 from veo_commands.output import out
 from veo_commands.session import load_config
 
 if TYPE_CHECKING:
     from veo.config import Config
-    from veo.model import Facts, Price
+    from veo.model import Facts
 
 _TITLES = ("PROVIDER", "BILLED", "KEY", "ADDRESS", "DESCRIPTION")
 
@@ -46,10 +47,11 @@ def _key_variables(facts: Facts, config: Config) -> tuple[str, ...]:
 
 
 def _provider_json(facts: Facts, config: Config) -> dict[str, Any]:
+    prices = [model.price for model in facts.models.values()]
     return {
         **facts.model_dump(mode="json", exclude={"models"}),
         "base_url": config.for_provider(facts.name).base_url or facts.base_url,
-        "billed": sorted({_describe_billing(model.price) for model in facts.models.values()}),
+        "billed": sorted({f"per {price.per}, {CHARGE_TIMES[price.charged]}" for price in prices}),
         "key_variables": list(_key_variables(facts, config)),
         "key_set": find_key_variable(facts, config),
         "configured": facts.name == config.provider,
@@ -71,9 +73,3 @@ def _provider_row(facts: Facts, body: dict[str, Any]) -> list[Any]:
         body["base_url"],
         facts.title,
     ]
-
-
-def _describe_billing(price: Price) -> str:
-    """Return a text like ``per second, on success``."""
-    when = "on success" if price.charged == "on_success" else "on acceptance"
-    return f"per {price.per}, {when}"

@@ -1,5 +1,6 @@
 """``veo cost --reconcile``: compare the ledger with a provider's list of charges."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,8 +11,6 @@ from veo_commands.options import check_dependent_options, flag, option, parse_se
 from veo_commands.output import out
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from veo.client import Client
     from veo.ledger import Record
     from veo.ledger.spending import JobFilter
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ReconcileOptions:
-    """Options of a reconciliation."""
-
     panel: ClassVar[str] = "Reconciliation"
 
     reconcile: str | None = option(
@@ -39,11 +36,7 @@ class ReconcileOptions:
 
     @property
     def is_requested(self) -> bool:
-        """Whether to reconcile.
-
-        Raises:
-            UsageError: Other options of the group are used without ``--reconcile``.
-        """
+        """Whether to reconcile."""
         check_dependent_options(self, "reconcile")
         return bool(self.reconcile)
 
@@ -51,22 +44,23 @@ class ReconcileOptions:
 def reconcile_charges(client: "Client", scope: "JobFilter", options: ReconcileOptions) -> int:
     """Compare the ledger with the list, print the differences, and settle if requested.
 
-    Returns:
-        The exit code: 5 while the outcome of a job is unknown, 0 otherwise.
-
-    Raises:
-        UsageError: The list cannot be read, or the options contradict it.
-        UnknownJobError: The options name a job that does not exist.
+    The exit code is 5 while the outcome of a job is unknown, 0 otherwise.
     """
     from veo.ledger.spending import find_jobs
     from veo.reconcile.charges import load_charges
     from veo.reconcile.match import reconcile
+    from veo.reconcile.settle import confirm_charges, settle_open_items
 
     charges = load_charges(str(options.reconcile)).since(scope.since)
     records = find_jobs(client.ledger, scope)
     assumptions = _read_assumptions(client, scope, options, charges, records)
     result = reconcile(records, charges, assumptions)
-    settled = _settle(client, result, charges, assumptions) if options.settle else []
+    settled: list[Record] = []
+    if options.settle:
+        ledger, source = client.ledger, charges.source
+        confirmed = confirm_charges(ledger, result.matched, source)
+        settled = settle_open_items(ledger, result.open_items, source, assumptions.taskless)
+        settled += confirmed
     (_print_json if out.options.json else _print_text)(result, settled)
     _print_next_steps(result, settled=options.settle)
     has_open_items = any(item.verdict == "open" for item in result.open_items)
@@ -82,11 +76,7 @@ def _read_assumptions(
     charges: "ChargeList",
     records: "Sequence[Record]",
 ) -> "Assumptions":
-    """Return what the options say about the list; every statement is checked.
-
-    Raises:
-        UsageError: A statement contradicts the list, the ledger, or another statement.
-    """
+    """Return what the options say about the list; every statement is checked."""
     from veo.reconcile.result import DAY_S, Assumptions
 
     tasks = dict(_parse_task(client, text) for text in options.task or ())
@@ -112,7 +102,6 @@ def _read_assumptions(
 
 
 def _parse_task(client: "Client", text: str) -> tuple[str, str]:
-    """Return the job id and the task id of ``JOB=TASK``."""
     name, _, task = text.partition("=")
     if not name.strip() or not task.strip():
         raise UsageError(f"--task {text!r}: write JOB=TASK")
@@ -120,12 +109,7 @@ def _parse_task(client: "Client", text: str) -> tuple[str, str]:
 
 
 def _find_unsettled(client: "Client", name: str, *, with_earlier: bool = False) -> "Record":
-    """Return a job whose outcome or charge is unknown, or that of an earlier send.
-
-    Raises:
-        UsageError: Both are known.
-        UnknownJobError: There is no such job.
-    """
+    """Return a job whose outcome or charge is unknown, or that of an earlier send."""
     from veo.ledger import State
 
     record = client.ledger.find_job(name)
@@ -134,17 +118,6 @@ def _find_unsettled(client: "Client", name: str, *, with_earlier: bool = False) 
     if record.state is not State.UNKNOWN and not in_doubt and not is_uncertain:
         raise UsageError(f"job {record.id} is {record.state}: nothing to settle")
     return record
-
-
-def _settle(
-    client: "Client", result: "Reconciliation", charges: "ChargeList", assumptions: "Assumptions"
-) -> "list[Record]":
-    from veo.reconcile.settle import confirm_charges, settle_open_items
-
-    ledger, source = client.ledger, charges.source
-    confirmed = confirm_charges(ledger, result.matched, source)
-    settled = settle_open_items(ledger, result.open_items, source, assumptions.taskless)
-    return [*settled, *confirmed]
 
 
 def _print_json(result: "Reconciliation", settled: "Sequence[Record]") -> None:
@@ -247,9 +220,8 @@ def _summarize(result: "Reconciliation") -> list[tuple[str, str]]:
 
 
 def _match_cells(match: "Match") -> tuple[str, str, str, str]:
-    record, charge = match.record, match.charge
-    amounts = format_usd(record.charged), format_usd(charge.amount)
-    return record.id, *amounts, _describe_job(record)
+    ours, theirs = format_usd(match.record.charged), format_usd(match.charge.amount)
+    return match.record.id, ours, theirs, _describe_job(match.record)
 
 
 def _describe_job(record: "Record") -> str:
@@ -267,7 +239,6 @@ def _open_item_cells(item: "OpenItem") -> tuple[str, str, str, str, str]:
 
 
 def _print_next_steps(result: "Reconciliation", *, settled: bool) -> None:
-    """Print which open items can be settled, and how."""
     verdicts = [item.verdict for item in result.open_items]
     paid, unpaid = verdicts.count("paid"), verdicts.count("unpaid")
     if (paid or unpaid) and not settled:

@@ -48,7 +48,6 @@ def resume(
 
 
 def _resume_all(client: Client) -> int:
-    """Continue all jobs that this process may continue, and print the others."""
     from veo.ledger import State
 
     unfinished = client.ledger.list_unfinished()  # before resuming, which may end some
@@ -57,7 +56,12 @@ def _resume_all(client: Client) -> int:
     for record in unfinished:
         if record.id not in resumed:
             out.info(_describe_busy(record))
-    _print_unknown(client.ledger.list_jobs(states=[State.UNKNOWN]))
+    unknown = client.ledger.list_jobs(states=[State.UNKNOWN])
+    for record in unknown:
+        out.info(describe_outcome(record), fg="yellow")
+    if unknown:
+        for line in out.advice(UnknownOutcomeError(unknown[0].id if len(unknown) == 1 else "JOB")):
+            out.info(f"  {line}", dim=True)
     if not jobs:
         out.info("There is nothing to resume.")
     return follow_jobs(client, jobs)
@@ -85,7 +89,6 @@ def _can_resume(record: Record, *, resubmit: bool) -> bool:
 
 
 def _print_record(record: Record) -> int:
-    """Print a job that does not continue, and return its exit code."""
     from veo.files.sidecar import job_to_json
 
     body = record.error_json()
@@ -100,17 +103,7 @@ def _describe_busy(record: Record) -> str:
     return f"{record.id} is {record.state}; skipped because another process is working on it"
 
 
-def _print_unknown(records: Sequence[Record]) -> None:
-    """Print jobs of unknown outcome, and what the user can do about them."""
-    for record in records:
-        out.info(describe_outcome(record), fg="yellow")
-    if records:
-        for line in out.advice(UnknownOutcomeError(records[0].id if len(records) == 1 else "JOB")):
-            out.suggest(line)
-
-
 def _check_options(names: Sequence[str], *, resubmit: bool, task_id: str | None) -> None:
-
     if resubmit and not names:
         raise UsageError(
             "--resubmit may pay twice, so it requires the names of jobs",

@@ -76,13 +76,14 @@ def _job_rows(record: Record) -> list[tuple[str, str]]:
     from veo.ledger.statement import describe_price
 
     quote, error = record.parse_quote(), record.error_json()
+    video = f", {format_bytes(record.bytes)}, sha256 {record.sha256}" if record.bytes else ""
     rows = [
         ("job", record.id),
         ("state", str(record.state)),
         ("model", f"{record.provider}/{record.model}"),
         *request_fields(record.parse_request()),
         ("task", record.task_id or "none"),
-        ("video", _describe_video(record)),
+        ("video", f"{record.output}{video}"),
         ("time", _describe_times(record)),
         ("cost", describe_charge(record)),
         ("price", f"{describe_quote(quote)}; {describe_price(quote)}"),
@@ -92,11 +93,6 @@ def _job_rows(record: Record) -> list[tuple[str, str]]:
         advice = out.advice(VeoError.from_json(error))
         rows += [("" if number else "advice", line) for number, line in enumerate(advice)]
     return rows
-
-
-def _describe_video(record: Record) -> str:
-    details = f", {format_bytes(record.bytes)}, sha256 {record.sha256}" if record.bytes else ""
-    return f"{record.output}{details}"
 
 
 def _describe_times(record: Record) -> str:
@@ -117,7 +113,10 @@ def _movement_lines(record: Record, history: Sequence[Event]) -> list[str]:
 
     lines = []
     for movement in list_movements(history, record.parse_quote()):
-        amounts = ", ".join(_format_change(*change) for change in movement.changes.items())
+        amounts = ", ".join(
+            f"{name} {'+' if amount > 0 else ''}{format_usd(amount)}"
+            for name, amount in movement.changes.items()
+        )
         reason = shorten_line(movement.reason, _MAX_LINE_CHARS)
         lines.append(f"{_format_time(movement.at)}  {amounts}: {reason}")
     return lines
@@ -134,7 +133,3 @@ def _event_lines(history: Sequence[Event]) -> list[str]:
 
 def _format_time(at: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(at))  # the date is in the line "time"
-
-
-def _format_change(name: str, amount: int) -> str:
-    return f"{name} {'+' if amount > 0 else ''}{format_usd(amount)}"

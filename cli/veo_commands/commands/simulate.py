@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from veo.errors import UsageError
 from veo.money import to_usd
@@ -37,8 +37,6 @@ _LATE_TIMEOUT_S = 1.5
 
 @dataclass(frozen=True, kw_only=True)
 class SimulationOptions:
-    """Options of a simulation."""
-
     panel: ClassVar[str] = "Simulation"
 
     simulate: bool = flag("Use the sandbox, with a temporary ledger.")
@@ -57,61 +55,39 @@ class SimulationOptions:
     )
 
     def to_setup(self, count: int | None) -> "SimulationSetup | None":
-        """Return the parameters with their defaults; None without ``--simulate``.
-
-        Raises:
-            UsageError: The options contradict each other.
-        """
+        """Return the parameters with their defaults; None without ``--simulate``."""
         check_dependent_options(self, "simulate")
         if not self.simulate:
             return None
-        fail_rate = 0.2 if self.fail_rate is None else self.fail_rate
-        timeout_rate = self.timeout_rate or 0.0
-        if fail_rate + timeout_rate > 1:
+        values = {name: value for name, value in vars(self).items() if value is not None}
+        del values["simulate"]
+        setup = SimulationSetup(**values, count=count or 500)
+        if setup.fail_rate + setup.timeout_rate > 1:
             raise UsageError(
-                f"--fail-rate {fail_rate:g} and --timeout-rate {timeout_rate:g} exceed 1 together"
+                f"--fail-rate {setup.fail_rate:g} and --timeout-rate {setup.timeout_rate:g} "
+                "exceed 1 together"
             )
-        return SimulationSetup(
-            fail_rate=fail_rate,
-            timeout_rate=timeout_rate,
-            deadline=self.deadline or 600.0,
-            seed=self.luck or 0,
-            count=count or 500,
-            speed=self.speed,
-        )
+        return setup
 
 
 @dataclass(frozen=True)
 class SimulationSetup:
     """The parameters of a simulation; times are in simulated seconds."""
 
-    fail_rate: float
-    timeout_rate: float
-    deadline: float
-    seed: int
     count: int
-    speed: float | None
-
-    def speed_for(self, facts: "Facts") -> float:
-        """Return the simulated seconds per real second for a provider."""
-        return self.speed or round(facts.median_s / _MEDIAN_REAL_S, 1)
+    fail_rate: float = 0.2
+    timeout_rate: float = 0.0
+    deadline: float = 600.0
+    luck: int = 0
+    speed: float | None = None
 
 
 @dataclass(frozen=True)
 class CandidateRun:
-    """What the simulation of one candidate found.
-
-    Attributes:
-        metrics: Its metrics, according to the ledger.
-        billed: What the sandbox charged, millionths of a USD.
-        clip: One of its videos.
-        speed: Simulated seconds per real second.
-    """
-
     metrics: "ProviderMetrics"
-    billed: int
+    billed: int  # what the sandbox charged, millionths of a USD
     clip: Path | None
-    speed: float
+    speed: float  # simulated seconds per real second
 
 
 @contextmanager
@@ -120,11 +96,8 @@ def simulate(
 ) -> "Iterator[tuple[ComparisonResult, dict[str, Path | None]]]":
     """Send a request to several sandboxes, and compare the results.
 
-    Args:
-        setup: The parameters.
-        config: The user's configuration; only its models and prices are used.
-        request: The request.
-        names: The candidates, see ``plan_candidates``; all installed providers if empty.
+    ``names`` are the candidates, see ``plan_candidates``; all installed providers if empty. Only
+    the models and prices of the configuration are used.
 
     Yields:
         The result, and one video of each candidate. The files are deleted at the end of the block.
@@ -157,7 +130,7 @@ def _run_candidate(
     from veo.provider import find_provider
 
     facts = find_provider(candidate.provider).facts
-    speed = setup.speed_for(facts)
+    speed = setup.speed or round(facts.median_s / _MEDIAN_REAL_S, 1)
     stem = candidate.name.replace(":", "-")
     out.info(f"{candidate.name}: {setup.count} requests, time {speed:g} times as fast")
     with _build_sandbox(setup, facts, folder / f"sandbox-{stem}", speed) as sandbox:
@@ -169,9 +142,13 @@ def _run_candidate(
             jobs = _run_jobs(client, sandbox, setup, candidate, folder / stem)
             metrics = collect_metrics(client, [job.id for job in jobs], speed=speed)
         sandbox.advance(_REFUND_DELAY_S)
-        billed = sum_charges(sandbox.bills())
-    clip = next((Path(job.record.output) for job in jobs if job.state == "done"), None)
-    return CandidateRun(metrics, billed, clip, speed)
+        charged = [charge["amount"] for charge in sandbox.bills() if charge["state"] == "charged"]
+    billed = sum(round(amount * 1_000_000) for amount in charged)
+    return CandidateRun(metrics, billed, find_first_video(jobs), speed)
+
+
+def find_first_video(jobs: "Sequence[Job]") -> Path | None:
+    return next((Path(job.record.output) for job in jobs if job.state == "done"), None)
 
 
 def _run_jobs(
@@ -181,7 +158,6 @@ def _run_jobs(
     candidate: "Candidate",
     folder: Path,
 ) -> "list[Job]":
-    """Run all jobs of a candidate, and fetch late videos where there are tasks to fetch."""
     from veo.compare.run import start_jobs
 
     (jobs,) = start_jobs(client, [candidate], setup.count, folder).values()
@@ -194,7 +170,6 @@ def _run_jobs(
 
 
 def _wait_for_jobs(jobs: "Sequence[Job]") -> None:
-    """Wait for all jobs, with a progress bar on a terminal."""
     from rich.console import Console
     from rich.progress import track
 
@@ -206,12 +181,6 @@ def _wait_for_jobs(jobs: "Sequence[Job]") -> None:
         as_completed(jobs), "", len(jobs), console=console, transient=True, disable=hidden
     ):
         pass
-
-
-def sum_charges(charges: Sequence[dict[str, Any]]) -> int:
-    """Return the sum of a sandbox's charges, millionths of a USD."""
-    charged = (charge for charge in charges if charge["state"] == "charged")
-    return sum(round(charge["amount"] * 1_000_000) for charge in charged)
 
 
 def _summarize(setup: SimulationSetup, runs: dict[str, CandidateRun]) -> "Simulation":
@@ -228,7 +197,7 @@ def _summarize(setup: SimulationSetup, runs: dict[str, CandidateRun]) -> "Simula
         fail_rate=setup.fail_rate,
         timeout_rate=setup.timeout_rate,
         deadline=setup.deadline,
-        seed=setup.seed,
+        seed=setup.luck,
         speed={name: run.speed for name, run in runs.items()},
         measured=measured,
         billed={name: run.billed for name, run in runs.items()},
@@ -243,7 +212,7 @@ def _build_sandbox(setup: SimulationSetup, facts: "Facts", home: Path, speed: fl
         clip="tiny",
         latency=f"lognormal:{facts.median_s},{facts.spread}",
         speed=speed,
-        seed=setup.seed,
+        seed=setup.luck,
         fail_rate=setup.fail_rate,
         timeout_rate=setup.timeout_rate,
     )

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from veo.errors import InvalidBatchError
+from rich.text import Text
+
+from veo.batch.batch import Batch
+from veo.batch.entry import Entry
+from veo.batch.match import Action
+from veo.batch.result import (
+    count_states,
+    highest_exit_code,
+    read_spending,
+    sum_new_charges,
+    sum_quotes,
+    write_result,
+)
+from veo.errors import InvalidBatchError, MissingVideoError
 from veo.money import format_amount
 from veo_commands import exit_codes
 from veo_commands.format import (
@@ -17,13 +31,6 @@ from veo_commands.format import (
     shorten_path,
 )
 from veo_commands.output import out, shorten_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from veo.batch.batch import Batch
-    from veo.batch.entry import Entry
-    from veo.batch.match import Action
 
 _MAX_ROWS = 40  # a longer table scrolls the summary out of sight
 _MAX_MESSAGE_CHARS = 300
@@ -47,7 +54,6 @@ _ACTION_TEXTS = {
 
 
 def print_problems(error: InvalidBatchError) -> int:
-    """Print every problem of an invalid batch, and return the exit code."""
     out.print_error(error)
     for problem in error.problems:
         location = {"index": problem.location.index, "line": problem.location.line}
@@ -57,9 +63,6 @@ def print_problems(error: InvalidBatchError) -> int:
 
 
 def announce_batch(batch: Batch) -> None:
-    """Print what the batch is about to do, and the price."""
-    from veo.batch.result import sum_quotes
-
     _print_warnings(batch)
     play_money = "; play money in the sandbox" if out.sandbox else ""
     out.info(f"{len(batch.entries)} items: {_summarize_actions(batch)}{play_money}", dim=True)
@@ -108,44 +111,28 @@ def format_counts(counts: Mapping[str, int]) -> list[str]:
     return [f"{counts[state]} {state}" for state in _STATE_ORDER if counts.get(state)]
 
 
-def print_interrupted(batch: Batch) -> int:
-    """Print the end of a batch that Ctrl-C stopped; its jobs in flight go on at the provider."""
-    in_flight = len(batch.in_flight)
-    batch.detach()
-    _print_ended(batch)
-    _print_totals(batch)
-    _print_unsent(batch.entries)
-    _hint_at_in_flight(in_flight)
-    out.hint("Run the same command again to continue; finished videos cost nothing.")
-    return exit_codes.INTERRUPTED
-
-
-def print_summary(batch: Batch) -> int:
+def print_summary(batch: Batch, *, interrupted: bool = False) -> int:
     """Print the items and their cost, and return the exit code.
 
-    Jobs in flight were accepted, and the user has asked not to wait for them (``--detach``).
+    Jobs in flight go on at the provider: after Ctrl-C, or with ``--detach``.
     """
-    from veo.batch.result import highest_exit_code
-
     in_flight = len(batch.in_flight)
-    batch.detach(is_intended=True)
-    _print_ended(batch)
-    if not (out.options.json or out.options.quiet):
-        _print_table(batch.entries)
-    _print_totals(batch)
-    _print_hints(batch)
-    _hint_at_in_flight(in_flight)
-    return highest_exit_code(batch)
-
-
-def _hint_at_in_flight(count: int) -> None:
-    if count:
-        out.hint(f"{count} in progress: {out.command('resume')} or the same command fetches them.")
-
-
-def _print_ended(batch: Batch) -> None:
+    batch.detach(is_intended=not interrupted)
     for entry in batch.pop_ended():
         print_entry(entry)
+    if not (interrupted or out.options.json or out.options.quiet):
+        _print_table(batch.entries)
+    _print_totals(batch)
+    _print_unsent(batch.entries)
+    if not interrupted:
+        _print_hints(batch)
+    if in_flight:
+        resume = out.command("resume")
+        out.hint(f"{in_flight} in progress: {resume} or the same command fetches them.")
+    if interrupted:
+        out.hint("Run the same command again to continue; finished videos cost nothing.")
+        return exit_codes.INTERRUPTED
+    return highest_exit_code(batch)
 
 
 def _print_table(entries: Sequence[Entry]) -> None:
@@ -161,9 +148,6 @@ def _print_table(entries: Sequence[Entry]) -> None:
 
 
 def _print_totals(batch: Batch) -> None:
-    """Write the result file, and print the counts and the money of the batch."""
-    from veo.batch.result import count_states, read_spending, sum_new_charges, write_result
-
     spending = read_spending(batch)
     new_charges = sum_new_charges(batch)
     money = [f"charged {format_usd(new_charges) if new_charges else 'nothing'}"]
@@ -180,10 +164,6 @@ def _print_totals(batch: Batch) -> None:
 
 
 def _print_hints(batch: Batch) -> None:
-    """Print what the user can do about items without a video, each hint once."""
-    from veo.errors import MissingVideoError
-
-    _print_unsent(batch.entries)
     if any(entry.error and entry.state == "unknown" for entry in batch.entries):
         listing = out.command("jobs", "--state unknown")
         out.hint(f"{listing} lists the jobs that may have been paid for.")
@@ -204,7 +184,6 @@ def _print_hints(batch: Batch) -> None:
 
 
 def _print_unsent(entries: Iterable[Entry]) -> None:
-    """Print each reason why items were not sent, with the number of items."""
     errors = [entry.error for entry in entries if entry.state == "not sent" and entry.error]
     # Items that were not sent for one reason share one error object.
     for error in dict.fromkeys(errors):
@@ -222,9 +201,6 @@ def _print_warnings(batch: Batch) -> None:
 
 
 def _summarize_actions(batch: Batch) -> str:
-    """Return the number of items for each action, and the price of all."""
-    from veo.batch.result import sum_quotes
-
     counts = Counter(action.value for _, action in batch.planned_actions)
     parts = [f"{counts[action]} {text}" for action, text in _ACTION_TEXTS.items() if counts[action]]
     price = sum_quotes(batch)
@@ -242,8 +218,6 @@ def _outcome_line(entry: Entry) -> str:
 
 
 def _entry_row(entry: Entry) -> list[Any]:
-    from rich.text import Text
-
     record = entry.record if entry.job else None
     took = record.ended_at - record.created_at if record and record.ended_at else None
     if entry.state in _HAS_VIDEO and entry.record:
@@ -261,7 +235,6 @@ def _entry_row(entry: Entry) -> list[Any]:
 
 
 def _plan_row(entry: Entry, action: Action) -> list[Any]:
-
     job = entry.new_job
     return [
         str(entry.location.index),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from veo.batch.batch import Batch
+from veo.batch.entry import Entry
 from veo.batch.progress import Snapshot, take_snapshot
+from veo.job import Job
 from veo_commands.format import format_clock, format_usd
 from veo_commands.output import out
 from veo_commands.progress.batch_output import (
@@ -23,13 +26,6 @@ from veo_commands.progress.batch_output import (
 )
 from veo_commands.progress.live import MAX_ROWS, LiveView
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from veo.batch.batch import Batch
-    from veo.batch.entry import Entry
-    from veo.job import Job
-
 # A snapshot reads the ledger and all items: too slow for each of the frames in a second.
 _SNAPSHOT_INTERVAL_S = 1.0
 _LOG_INTERVAL_S = 30.0
@@ -38,13 +34,12 @@ _PRICE_COLUMN = 5  # of `LiveView._job_cells`
 
 
 @contextmanager
-def open_view(batch: Batch) -> Iterator[QuietView]:
-    """Yield the view for the output mode and for what stderr is."""
+def open_view(batch: Batch) -> Iterator[QuietView | BatchLiveView]:
     if out.options.quiet:
         yield QuietView()
     elif sys.stderr.isatty():
         with BatchLiveView(batch) as live:
-            yield TerminalView(live)
+            yield live
     else:
         yield LogView(batch)
 
@@ -59,8 +54,7 @@ class QuietView:
         """Print items that have ended."""
         for entry in entries:
             print_entry(entry)
-            if entry.error:
-                print_outcome(entry)
+            print_outcome(entry)
 
 
 class LogView(QuietView):
@@ -77,33 +71,6 @@ class LogView(QuietView):
             parts = [*format_counts(snapshot.counts), _format_money(snapshot)]
             parts += [left] if (left := _format_remaining(snapshot)) else []
             out.info(f"{snapshot.ended} of {snapshot.total}: {', '.join(parts)}")
-
-    def print_ended(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            print_entry(entry)
-            print_outcome(entry)
-
-
-class TerminalView(QuietView):
-    """The live view, with the items that need attention printed above it."""
-
-    def __init__(self, live: BatchLiveView) -> None:
-        self._live = live
-
-    def refresh(self) -> None:
-        self._live.refresh()
-
-    def print_ended(self, entries: Sequence[Entry]) -> None:
-        # JSON results go to the same screen, so that the live view must pause for each of them.
-        printed = (
-            entries if out.options.json else [each for each in entries if needs_attention(each)]
-        )
-        if printed:
-            with self._live.pause():
-                for entry in printed:
-                    print_entry(entry)
-                    if needs_attention(entry):
-                        print_outcome(entry)
 
 
 class BatchLiveView(LiveView):
@@ -124,6 +91,17 @@ class BatchLiveView(LiveView):
         if time.monotonic() >= self._next_snapshot:
             self._snapshot = take_snapshot(self._batch)
             self._next_snapshot = time.monotonic() + _SNAPSHOT_INTERVAL_S
+
+    def print_ended(self, entries: Sequence[Entry]) -> None:
+        """Print items that need attention above the view."""
+        # JSON results go to the same screen, so that the view must pause for each of them.
+        printed = [each for each in entries if out.options.json or needs_attention(each)]
+        if printed:
+            with self.pause():
+                for entry in printed:
+                    print_entry(entry)
+                    if needs_attention(entry):
+                        print_outcome(entry)
 
     def render(self) -> RenderableType:
         if self._snapshot is None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +12,13 @@ from veo.errors import VeoError
 from veo_commands import exit_codes
 from veo_commands.format import describe_outcome
 from veo_commands.output import out
-from veo_commands.progress.view import open_view
+from veo_commands.progress.view import LogView, QuietView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from veo.client import Client
     from veo.job import Job
     from veo.ledger.record import Record
+    from veo_commands.progress.live import LiveView
 
 _TICK_S = 0.1
 _TICK_OF_MANY_S = 0.5  # reading the state of ten thousand jobs takes a while
@@ -25,30 +27,33 @@ _MANY = 20
 _REQUEST_STATES = ("submitting", "submitted", "running")
 
 
+def report_job(job: Job) -> int:
+    """Print a job that has ended for this process, and return its exit code."""
+    record, error = job.record, job.error
+    if error:
+        out.print_error(error)
+    print_job(record, _job_json(job))
+    return exit_code_of(record, error)
+
+
 def follow_jobs(
     client: Client,
     jobs: Sequence[Job],
     *,
     detach: bool = False,
-    report: Callable[[Job], int] | None = None,
+    report: Callable[[Job], int] = report_job,
 ) -> int:
     """Wait for jobs, show their progress, and print each one when it ends.
 
-    Args:
-        client: The client that runs the jobs; stopped early on Ctrl-C.
-        jobs: Jobs of this process.
-        detach: Wait only until the provider has accepted them.
-        report: Prints an ended job, and returns its exit code; ``report_job`` by default.
-
-    Returns:
-        The highest exit code of the jobs, or 130 after Ctrl-C.
+    With ``detach``, wait only until the provider has accepted them. Return the highest exit code
+    that ``report`` returned, or 130 after Ctrl-C.
     """
     remaining = {job.id: job for job in jobs}  # for Ctrl-C
     codes = [exit_codes.DONE]
     try:
-        for job in watch_jobs(jobs, _is_accepted if detach else _has_ended):
+        for job in watch_jobs(jobs, _is_accepted if detach else lambda job: job.done()):
             del remaining[job.id]
-            codes.append((report or report_job)(job) if job.done() else _report_accepted(job))
+            codes.append(report(job) if job.done() else _report_accepted(job))
     except KeyboardInterrupt:
         return handle_interrupt(client, list(remaining.values()))
     return max(codes)
@@ -66,7 +71,7 @@ def watch_jobs(jobs: Sequence[Job], is_ready: Callable[[Job], bool]) -> Iterator
         job.add_done_callback(lambda _: wake_up.set())
     waiting = list(jobs)
     tick = _TICK_S if len(waiting) <= _MANY else _TICK_OF_MANY_S
-    with open_view(jobs) as view:
+    with _open_view(jobs) as view:
         while waiting:
             wake_up.wait(tick)
             wake_up.clear()
@@ -79,13 +84,17 @@ def watch_jobs(jobs: Sequence[Job], is_ready: Callable[[Job], bool]) -> Iterator
                     yield from ready.values()
 
 
-def report_job(job: Job) -> int:
-    """Print a job that has ended for this process, and return its exit code."""
-    record, error = job.record, job.error
-    if error:
-        out.print_error(error)
-    print_job(record, _job_json(job))
-    return exit_code_of(record, error)
+@contextmanager
+def _open_view(jobs: Sequence[Job]) -> Iterator[QuietView | LiveView]:
+    if out.options.quiet:
+        yield QuietView()
+    elif sys.stderr.isatty():
+        from veo_commands.progress.live import LiveView
+
+        with LiveView(jobs) as live:
+            yield live
+    else:
+        yield LogView(jobs)
 
 
 def print_job(record: Record, body: dict[str, Any]) -> None:
@@ -102,7 +111,6 @@ def exit_code_of(record: Record, error: VeoError | None = None) -> int:
 
 
 def handle_interrupt(client: Client, jobs: Sequence[Job]) -> int:
-    """Stop after Ctrl-C, print the jobs, and say how to continue."""
     stop_sending(client, jobs)
     for job in jobs:
         out.print_result(_job_json(job), None)
@@ -140,10 +148,6 @@ def _job_json(job: Job) -> dict[str, Any]:
     return body
 
 
-def _has_ended(job: Job) -> bool:
-    return job.done()
-
-
 def _is_accepted(job: Job) -> bool:
     return job.done() or job.record.task_id is not None
 
@@ -151,5 +155,5 @@ def _is_accepted(job: Job) -> bool:
 def _report_accepted(job: Job) -> int:
     out.print_result(_job_json(job), job.id)
     out.info(f"{job.id} accepted as {job.record.task_id}", dim=True)
-    out.suggest(f"{out.command('resume', job.id)} downloads the video.")
+    out.info(f"  {out.command('resume', job.id)} downloads the video.", dim=True)
     return exit_codes.DONE

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live as RichLive
@@ -14,14 +15,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from veo.job import Job
 from veo_commands.format import describe_charge, format_bytes, format_clock, format_usd
 from veo_commands.output import shorten_line
-from veo_commands.progress.job_status import job_note, progress_share
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from veo.job import Job
+from veo_commands.progress.view import job_note, progress_share
 
 MAX_ROWS = 12  # fits a terminal of 24 lines beside what was printed before
 _ROW_ORDER = ("downloading", "ready", "running", "submitted", "submitting", "planned")
@@ -127,12 +124,8 @@ class LiveView:
         line = Table.grid(padding=(0, 1))
         line.add_row(
             Text(f"{ended}/{len(self._jobs)}", style="bold"),
-            _render_bar(ended, len(self._jobs)),
+            ProgressBar(total=len(self._jobs), completed=ended, width=_BAR_WIDTH),
             Text(counts),
             Text(f"charged {format_usd(charged)}, reserved {format_usd(reserved)}", style="dim"),
         )
         return line
-
-
-def _render_bar(completed: float, total: float) -> ProgressBar:
-    return ProgressBar(total=total, completed=completed, width=_BAR_WIDTH)

@@ -1,37 +1,44 @@
-"""The progress of jobs: a live view on a terminal, lines in a log, or nothing when quiet."""
+"""What is shown about jobs in progress, and the views for a log and for ``--quiet``."""
 
 from __future__ import annotations
 
-import sys
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from veo_commands.output import out
-from veo_commands.progress.job_status import job_note, progress_share
+from veo_commands.output import out, shorten_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from veo.job import Job
-    from veo_commands.progress.live import LiveView
 
+_MAX_NOTE_CHARS = 200
 # Steps of progress that get a line of their own; coarser for several jobs, to keep a log short.
 _STEP_PERCENT = 10
 _STEP_PERCENT_OF_MANY = 50
 
 
-@contextmanager
-def open_view(jobs: Sequence[Job]) -> Iterator[QuietView | LiveView]:
-    """Yield the view for the output mode and for what stderr is."""
-    if out.options.quiet:
-        yield QuietView()
-    elif sys.stderr.isatty():
-        from veo_commands.progress.live import LiveView
+def progress_share(job: Job) -> float | None:
+    """Return how much of the current step is done, 0 to 1, or None if it is not known."""
+    status = job.status
+    if status.state == "downloading":
+        return status.received / status.total if status.total else None
+    return status.progress if status.state in {"submitted", "running"} else None
 
-        with LiveView(jobs) as live:
-            yield live
-    else:
-        yield LogView(jobs)
+
+def job_note(job: Job) -> str | None:
+    """Return what happens before a request is accepted: an image is converted, or it must wait.
+
+    Later messages come from the provider, and repeat the state and the progress.
+    """
+    status = job.status
+    if status.state not in {"planned", "submitting"}:
+        return None
+    next_attempt = job.record.not_before
+    if status.state == "planned" and next_attempt > time.time():
+        local = time.strftime("%X", time.localtime(next_attempt))
+        return f"not accepted yet, next attempt at {local}"
+    return shorten_line(status.message, _MAX_NOTE_CHARS) if status.message else None
 
 
 class QuietView:
