@@ -23,46 +23,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Order:
-    """The work of one client.
+    """The work of one client."""
 
-    Attributes:
-        client: ``veo``, or one of ``peers``.
-        url: Base URL of the sandbox.
-        key: API key of the sandbox.
-        folder: Folder for the videos, named ``0.mp4``, ``1.mp4``, ...
-        jobs: Number of videos.
-        in_flight: Number of jobs in flight at a time.
-        median_s: Median seconds to make a video.
-        poll_s: Seconds between polls, for clients without a poll schedule of their own.
-        read_s: Read timeout in seconds; 0 for the client's default.
-    """
-
-    client: str
-    url: str
-    key: str
-    folder: str
-    jobs: int
-    in_flight: int
-    median_s: float
-    poll_s: float = 0.0
-    read_s: float = 0.0
+    client: str  # ``veo``, or one of ``peers``
+    url: str  # base URL of the sandbox
+    key: str  # API key of the sandbox
+    folder: str  # folder for the videos, named ``0.mp4``, ``1.mp4``, ...
+    jobs: int  # videos
+    in_flight: int  # at a time
+    median_s: float  # median seconds to make a video
+    poll_s: float = 0.0  # seconds between polls, for clients without a poll schedule of their own
+    read_s: float = 0.0  # read timeout in seconds; 0 for the client's default
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of the work.
+    """The cost of the work."""
 
-    Attributes:
-        wall: Seconds from the first call to the last file.
-        cpu: CPU seconds in that time.
-        rss_mb: Peak memory of the process in MB, imports included.
-        errors: Number of failed jobs by error class.
-    """
-
-    wall_s: float
-    cpu_s: float
-    rss_mb: float
-    errors: dict[str, int]
+    wall_s: float  # from the first call to the last file
+    cpu_s: float  # in that time
+    rss_mb: float  # peak memory of the process in MB, imports included
+    errors: dict[str, int]  # number of failed jobs by error class
 
 
 class ClientProcess:

@@ -24,21 +24,13 @@ CLIENTS = {VEO: "veo", BARE: "bare heap"}
 
 @dataclass(frozen=True)
 class Load:
-    """What a client took while all jobs were in flight.
+    """What a client took while all jobs were in flight."""
 
-    Attributes:
-        core: Share of one core.
-        kb: Memory a job, KB, above what the process had before its first job.
-        rate: Polls a second.
-        median_ms: How late the middle poll came, milliseconds.
-        p99_ms: How late all but the worst hundredth came.
-    """
-
-    core: float
-    kb: float
-    rate: float
-    median_ms: float
-    p99_ms: float
+    core: float  # share of one core
+    kb: float  # memory a job, KB, above what the process had before its first job
+    rate: float  # polls a second
+    median_ms: float  # how late the middle poll came, milliseconds
+    p99_ms: float  # how late all but the worst hundredth came
 
 
 def load(client: str) -> Load:

@@ -22,15 +22,10 @@ def retry_delay_s(job_id: str, failures: int) -> float:
 
 @dataclass(slots=True)
 class AdaptiveCapacity:
-    """How many jobs may be in flight: halved after a 429, raised again by success.
+    """How many jobs may be in flight: halved after a 429, raised again by success."""
 
-    Attributes:
-        maximum: The limit that the configuration sets.
-        closed_until: When the next request may be sent, seconds of the caller's clock.
-    """
-
-    maximum: int
-    closed_until: float = 0.0
+    maximum: int  # the limit that the configuration sets
+    closed_until: float = 0.0  # when the next request may be sent, seconds of the caller's clock
     _capacity: float = field(init=False)
 
     def __post_init__(self) -> None:

@@ -43,45 +43,28 @@ _MAY_BE_OTHER_KEY = (AuthError, GoneError, NotReadyError, TaskNotFoundError)
 
 @dataclass(slots=True, eq=False)
 class ActiveJob:
-    """What this process knows of a job beyond its ledger row, while it works on it.
+    """What this process knows of a job beyond its ledger row, while it works on it."""
 
-    Attributes:
-        record: The row as this process last wrote or read it.
-        on_change: Called after every change that a watcher may want to see; must not block.
-        wait_s: Seconds to wait for the job from its submit on; None to wait for ever.
-        deadline: When that wait ends, Unix seconds.
-        progress: 0..1 as last reported, or None.
-        message: The provider's last line, or what was done to an image.
-        tracker: The history of the progress, once there is any.
-        received: Bytes on disk so far, while downloading.
-        total: Bytes of the whole file, if known.
-        error: Why the work stopped; also set when the job itself failed.
-        failures: Attempts in a row that failed in the current state.
-        polls: Polls that the ledger does not count yet.
-        not_ready_at: When this process last saw that the video was not ready, Unix seconds.
-        shrink: How often images were made smaller after a 413.
-        is_url_refreshed: Whether the provider was asked again for the URL of the video.
-        is_stopped: Whether this process gave the job up before its end.
-        has_waited: Whether it has waited for capacity at its provider.
-    """
-
-    record: Record
+    record: Record  # the row as this process last wrote or read it
+    # Called after every change that a watcher may want to see; must not block.
     on_change: Callable[[ActiveJob], None] = field(default=lambda _: None)
+    # Seconds to wait for the job from its submit on; None to wait for ever.
     wait_s: float | None = None
-    deadline: float | None = None
-    progress: float | None = None
-    message: str | None = None
-    tracker: ProgressTracker | None = None
-    received: int = 0
-    total: int | None = None
-    error: VeoError | None = None
-    failures: int = 0
-    polls: int = 0
+    deadline: float | None = None  # the end of that wait, Unix seconds
+    progress: float | None = None  # 0..1, as last reported
+    message: str | None = None  # the provider's last line, or what was done to an image
+    tracker: ProgressTracker | None = None  # once a progress was reported
+    received: int = 0  # bytes on disk so far, while downloading
+    total: int | None = None  # bytes of the whole file, if known
+    error: VeoError | None = None  # why the work stopped; also set when the job itself failed
+    failures: int = 0  # attempts in a row that failed in the current state
+    polls: int = 0  # polls that the ledger does not count yet
+    # When this process last saw that the video was not ready, Unix seconds.
     not_ready_at: float | None = None
-    shrink_count: int = 0
-    is_url_refreshed: bool = False
-    is_stopped: bool = False
-    has_waited: bool = False
+    shrink_count: int = 0  # how often images were made smaller after a 413
+    is_url_refreshed: bool = False  # whether the provider was asked again for the URL of the video
+    is_stopped: bool = False  # whether this process gave the job up before its end
+    has_waited: bool = False  # whether it has waited for capacity at its provider
 
 
 @dataclass(slots=True)
@@ -96,20 +79,14 @@ class ProviderHandle:
 
 @dataclass(slots=True)
 class StepContext:
-    """What the steps of a job's life share.
-
-    Attributes:
-        find_provider: Returns a connected provider by name; raises ``SetupError`` if it cannot
-            be used.
-        clock: Returns Unix seconds.
-        threads: Where steps block.
-    """
+    """What the steps of a job's life share."""
 
     ledger: Ledger
     images: ImageStore
+    # Returns a connected provider by name; raises ``SetupError`` if it cannot be used.
     find_provider: Callable[[str], ProviderHandle]
-    clock: Callable[[], float]
-    threads: ThreadPools = field(default_factory=ThreadPools)
+    clock: Callable[[], float]  # returns Unix seconds
+    threads: ThreadPools = field(default_factory=ThreadPools)  # where steps block
     _durations: dict[tuple[str, str], Durations] = field(default_factory=dict)
     _learning: threading.Lock = field(default_factory=threading.Lock)
 

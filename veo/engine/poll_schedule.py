@@ -45,15 +45,10 @@ SCHEDULED_MEDIANS = 8  # polls later than that keep the longest interval
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """What is known about how long a model takes: a log-normal distribution.
+    """What is known about how long a model takes: a log-normal distribution."""
 
-    Attributes:
-        median: Seconds.
-        spread: Standard deviation of the logarithm.
-    """
-
-    median: float
-    spread: float
+    median: float  # seconds
+    spread: float  # standard deviation of the logarithm
 
     @property
     def min_interval_s(self) -> float:
@@ -80,21 +75,13 @@ class Durations:
 
 @dataclass(slots=True)
 class ProgressTracker:
-    """The reported progress of a task, as far as polling needs it.
+    """The reported progress of a task, as far as polling needs it."""
 
-    Attributes:
-        last: The newest progress, 0..1.
-        last_at: Seconds since the submit when it was first reported.
-        rate: Progress per second over the newest advance.
-        is_fine: Whether a value was reported that is not a multiple of 5 %.
-        advances: How often the progress has increased.
-    """
-
-    last: float = 0.0
-    last_at: float = 0.0
-    rate: float = 0.0
-    is_fine: bool = False
-    advances: int = 0
+    last: float = 0.0  # the newest progress, 0..1
+    last_at: float = 0.0  # seconds since the submit when it was first reported
+    rate: float = 0.0  # progress per second over the newest advance
+    is_fine: bool = False  # whether a value was reported that is not a multiple of 5 %
+    advances: int = 0  # how often the progress has increased
 
     def record(self, progress: float | None, elapsed: float) -> None:
         """Take in one report. Progress that decreases or stands still changes nothing."""

@@ -20,16 +20,11 @@ MINUTE_S = 60.0
 
 @dataclass(slots=True)
 class RateLimiter:
-    """The limits of one provider, for the jobs of this process. Times are seconds of any clock.
+    """The limits of one provider, for the jobs of this process. Times are seconds of any clock."""
 
-    Attributes:
-        max_in_flight: Jobs accepted and not finished, at most.
-        per_minute: Paid requests in any 60 seconds, at most.
-        on_capacity: Called, without the lock, whenever one more job may fit.
-    """
-
-    max_in_flight: int
-    per_minute: int
+    max_in_flight: int  # jobs accepted and not finished, at most
+    per_minute: int  # paid requests in any 60 seconds, at most
+    # Called, without the lock, whenever one more job may fit.
     on_capacity: Callable[[], None] = field(default=lambda: None)
     _in_flight: set[Hashable] = field(default_factory=set)
     _sent_at: deque[float] = field(default_factory=deque)

@@ -24,19 +24,12 @@ _NO_KEY = Key("")
 
 @dataclass(slots=True)
 class Response:
-    """A whole HTTP response.
-
-    Attributes:
-        status: The HTTP status.
-        headers: The headers; names are not case-sensitive.
-        body: The decoded body.
-        key: The key, to redact it in ``text`` if the server echoes it.
-    """
+    """A whole HTTP response."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
-    key: Key = _NO_KEY
+    headers: Mapping[str, str]  # names are not case-sensitive
+    body: bytes  # decompressed
+    key: Key = _NO_KEY  # the key, to redact it in ``text`` if the server echoes it
 
     @property
     def ok(self) -> bool:
@@ -64,17 +57,11 @@ class Response:
 
 @dataclass(slots=True)
 class StreamingResponse:
-    """An HTTP response whose body is still to be read; ``close`` releases the connection.
-
-    Attributes:
-        response: The response of urllib3.
-        url: The URL that it came from, after redirects.
-        key: The key, to redact it in the text of what is read.
-    """
+    """An HTTP response whose body is still to be read; ``close`` releases the connection."""
 
     response: BaseHTTPResponse
-    url: str
-    key: Key = _NO_KEY
+    url: str  # the URL that it came from, after redirects
+    key: Key = _NO_KEY  # the key, to redact it in the text of what is read
 
     @property
     def status(self) -> int:

@@ -61,24 +61,24 @@ class Transport:
 
     def __init__(self, connect_s: float) -> None:
         self._connect_s = connect_s
-        self._local = threading.local()
+        self._local = _ThreadConnections()
 
     def get(
         self, origin: str, target: str, headers: Mapping[str, str], read_s: float
     ) -> BaseHTTPResponse:
         """Send a GET, on a kept connection if there is one; the body is still to be read."""
         with translate_failures(), _detect_unsent(origin):
-            pool = self._pools.get(origin)
-            if pool is None:
-                pool = self._pools[origin] = _open_pool(self._adapter("get"), origin)
-            return self._send("GET", pool, target, headers, None, read_s)
+            pools = self._local.pools
+            if origin not in pools:
+                pools[origin] = _open_pool(self._local.get_adapter, origin)
+            return self._send("GET", pools[origin], target, headers, None, read_s)
 
     def post(
         self, origin: str, target: str, headers: Mapping[str, str], body: TrackedBody, read_s: float
     ) -> BaseHTTPResponse:
         """Send a paid request, on a connection of its own."""
         with translate_failures(), _detect_unsent(origin, body):
-            adapter = self._adapter("post")
+            adapter = self._local.post_adapter
             # A kept connection that the server has just closed looks like a lost response.
             adapter.close()
             return self._send("POST", _open_pool(adapter, origin), target, headers, body, read_s)
@@ -106,30 +106,12 @@ class Transport:
         )
         return response
 
-    @property
-    def _pools(self) -> dict[str, _Pool]:
-        pools: dict[str, _Pool] = self._local.__dict__.setdefault("pools", {})
-        return pools
-
-    def _adapter(self, use: str) -> HTTPAdapter:
-        adapter: HTTPAdapter | None = getattr(self._local, use, None)
-        if adapter is None:
-            # Per thread: the API, a storage host or two, and a redirect.
-            adapter = _Adapter(pool_connections=4, pool_maxsize=2)
-            setattr(self._local, use, adapter)
-        return adapter
-
 
 class _Pool(NamedTuple):
-    """The connections of one thread to one origin.
+    """The connections of one thread to one origin."""
 
-    Attributes:
-        connections: The pool of urllib3.
-        prefix: What stands before every target: a plain proxy needs the whole URL.
-    """
-
-    connections: Any
-    prefix: str
+    connections: Any  # the pool of urllib3
+    prefix: str  # what stands before every target: a plain proxy needs the whole URL
 
 
 class _Adapter(HTTPAdapter):
@@ -144,6 +126,14 @@ class _Adapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
         """Do nothing: the context verifies."""
+
+
+class _ThreadConnections(threading.local):
+    def __init__(self) -> None:
+        # Per thread: the API, a storage host or two, and a redirect.
+        self.get_adapter = _Adapter(pool_connections=4, pool_maxsize=2)
+        self.post_adapter = _Adapter(pool_connections=4, pool_maxsize=2)
+        self.pools: dict[str, _Pool] = {}
 
 
 def _open_pool(adapter: HTTPAdapter, origin: str) -> _Pool:

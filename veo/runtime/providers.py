@@ -23,18 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The address that replaces the live services of every provider: a sandbox.
+    """The address that replaces the live services of every provider: a sandbox."""
 
-    Attributes:
-        url: Scheme, host and port; each provider keeps the path of its own base URL.
-        key: The API key there.
-        median_s: Seconds that videos usually take there; None for the providers' own values.
-        options: Settings of the providers there. Those of the configuration do not apply.
-    """
-
-    url: str
+    url: str  # scheme, host and port; each provider keeps the path of its own base URL
     key: Key
+    # Seconds that videos usually take there; None for the providers' own values.
     median_s: float | None = None
+    # Settings of the providers there. Those of the configuration do not apply.
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
