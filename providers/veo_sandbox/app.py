@@ -5,6 +5,7 @@ A wire is a module of `veo_sandbox.routes` with a tuple `ROUTES`; add it to `WIR
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
@@ -30,26 +31,28 @@ from veo_sandbox.routes import (
 WIRES = (videos, chat, gemini, vertex, account)
 
 
+@dataclass(frozen=True)
 class Endpoint:
     """The pipeline around a handler: read, log, delay, apply faults, respond."""
 
-    def __init__(self, core: Core, rules: FaultRules, route: RouteSpec) -> None:
-        self._core = core
-        self._rules = rules
-        self._route = route
+    core: Core
+    rules: FaultRules
+    route: RouteSpec
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        core = self._core
+        core = self.core
         core.refresh()
-        self._rules.refresh()
-        exchange = Exchange(core, self._route.kind, scope, receive, send)
+        self.rules.refresh()
+        exchange = Exchange(core, self.route.kind, scope, receive, send)
         await exchange.read_request()
-        exchange.set_task(self._route.find_task(core, exchange))
-        entry = core.request_log.add_entry(exchange.to_log_entry())
+        exchange.set_task(self.route.find_task(core, exchange))
+        entry = exchange.to_log_entry()
+        core.request_log.append(entry)
         # Logged before the delay, so that tests can wait for a request to arrive.
         if core.settings.delay:
             await asyncio.sleep(core.settings.delay)
-        response = await self._respond(exchange)
+        rules = self.rules.select_rules(exchange)
+        response = await self._apply_faults(rules, exchange)
         # Marked before it is sent, so that a client that has the response finds it in the log.
         if (
             exchange.accepted_task
@@ -61,27 +64,19 @@ class Endpoint:
         entry["status"] = 0 if isinstance(response, DropConnection) else response.status_code
         await response(scope, receive, send)
 
-    async def _respond(self, exchange: Exchange) -> Response:
-        rules = self._rules.select_rules(exchange)
+    async def _apply_faults(self, rules: list[FaultRule], exchange: Exchange) -> Response:
+        """Call the handler, with the fault of the first rule around those of the other rules."""
+
+        async def proceed() -> Response:
+            return await self._apply_faults(rules[1:], exchange)
+
         try:
-            return await self._apply_faults(rules, exchange)
+            if not rules:
+                return await self.route.handler(self.core, exchange)
+            return await FAULTS[rules[0].fault].act(exchange, proceed, **rules[0].params)
         # A refusal is a response like any other: faults around it still change it.
         except Refusal as refusal:
             return refusal.response
-
-    async def _apply_faults(self, rules: list[FaultRule], exchange: Exchange) -> Response:
-        """Call the handler, with the fault of the first rule around those of the other rules."""
-        if not rules:
-            return await self._route.handler(self._core, exchange)
-        rule, *rest = rules
-
-        async def proceed() -> Response:
-            try:
-                return await self._apply_faults(rest, exchange)
-            except Refusal as refusal:
-                return refusal.response
-
-        return await FAULTS[rule.fault].act(exchange, proceed, **rule.params)
 
 
 def build_app(core: Core, rules: FaultRules) -> Callable[[Scope, Receive, Send], Awaitable[None]]:

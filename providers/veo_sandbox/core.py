@@ -1,7 +1,9 @@
 """The state of a sandbox without its wires: time, money, tasks, clips, the request log."""
 
 import secrets
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,13 @@ from veo_sandbox.state.billing import Account
 from veo_sandbox.state.clip_store import ClipStore
 from veo_sandbox.state.clock import Clock
 from veo_sandbox.state.price_list import to_usd
-from veo_sandbox.state.request_log import LeakLog, RequestLog
+from veo_sandbox.state.request_log import LeakLog
 from veo_sandbox.state.settings import Settings, parse_number
 from veo_sandbox.state.store import Store
 from veo_sandbox.state.tasks import Task, TaskSpec, TaskState, TaskTable, compute_state, create_task
+
+# Bounds the memory of a sandbox that runs for days.
+_MAX_LOGGED_REQUESTS = 10_000
 
 
 class Core:
@@ -24,7 +29,8 @@ class Core:
         self.clock = Clock(self.store)
         self.tasks = TaskTable(self.store)
         self.account = Account(self.store, self.tasks)
-        self.request_log = RequestLog()
+        # The requests that reached this process, oldest first.
+        self.request_log: deque[dict[str, Any]] = deque(maxlen=_MAX_LOGGED_REQUESTS)
         self.leak_log = LeakLog(self.store)
         self.clips = ClipStore(home, tiny=tiny, min_bytes=clip_bytes)
         self.shutdown = Shutdown()
@@ -54,42 +60,27 @@ class Core:
             self.clock.reload()
 
     def change_settings(self, values: Mapping[str, Any]) -> None:
-        """Change settings, the speed of the clock or the balance.
-
-        Raises:
-            ValueError: a name is unknown or a value impossible; nothing is changed then.
-        """
+        """Change settings, speed or balance; if a name or value is wrong (ValueError), nothing."""
         # Balance and clock are saved apart from the settings: processes change them atomically.
-        plain_settings = {
-            name: value for name, value in values.items() if name not in {"speed", "balance"}
-        }
-        settings = self.settings.replace_values(plain_settings)
+        changes = dict(values)
         own_values = {
-            name: parse_number(name, values[name])
+            name: parse_number(name, changes.pop(name))
             for name in ("balance", "speed")
-            if name in values
+            if name in changes
         }
+        settings = self.settings.replace_values(changes)
         if "speed" in own_values:
             self.clock.set_speed(own_values["speed"])
         if "balance" in own_values:
             self.account.set_balance(own_values["balance"])
-        self.store.put_setting("settings", settings.to_json())
+        self.store.put_setting("settings", asdict(settings))
         self.settings = settings
 
     def accept_task(self, spec: TaskSpec) -> Task:
-        """Accept a task: draw its outcome, hold its price, store it, and start its clip.
-
-        Raises:
-            BalanceError: the balance does not cover it; nothing is stored then.
-        """
         return self.accept_tasks([spec])[0]
 
     def accept_tasks(self, specs: Sequence[TaskSpec]) -> list[Task]:
-        """Accept several tasks at one moment, or none of them.
-
-        Raises:
-            BalanceError: the balance does not cover all; nothing is stored then.
-        """
+        """Accept several tasks at one moment, or none of them (BalanceError)."""
         now = self.clock.now()
         # Refunds that are due count for the balance, so they come first.
         self.account.settle_due(now)
@@ -139,7 +130,7 @@ class Core:
 
     def describe_settings(self) -> dict[str, Any]:
         balance = self.account.get_balance(self.clock.now())
-        return self.settings.to_json() | {"speed": self.clock.speed, "balance": balance}
+        return asdict(self.settings) | {"speed": self.clock.speed, "balance": balance}
 
     def new_request_id(self) -> str:
         # new-api prints a time stamp with random letters.

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.datastructures import Headers, QueryParams, UploadFile
 from starlette.exceptions import HTTPException
@@ -20,9 +20,6 @@ from starlette.types import Receive, Scope, Send
 from veo_sandbox.core import Core
 from veo_sandbox.state.request_log import summarize_json
 from veo_sandbox.state.tasks import Outcome, Task, TaskState
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_BODY_BYTES = 128 * 1024 * 1024
 """Bytes of a body; the default of new-api's MAX_REQUEST_BODY_MB."""
@@ -90,26 +87,24 @@ class Exchange:
     """A request and what the sandbox knows about it.
 
     Attributes:
-        step: create, stream, poll, content, file or other: what fault rules select.
+        kind: create, stream, poll, content, file or other: what fault rules select.
         fields: The JSON object, or the text fields of the form.
-        files: The file parts of the form, in order.
         malformed: Why the body could not be read, or "".
-        task: The requested task.
-        state: The state of that task when the request arrived.
+        task: The requested task; `state` is its state when the request arrived.
         forced_outcome: The outcome that a fault sets for the new task.
         forced_service_s: The service time that a fault sets for it, in seconds.
         dialect: The chat dialect that a fault sets; "" leaves it to the wire.
         accepted_task: The task that this create made.
     """
 
-    def __init__(self, core: Core, step: str, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, core: Core, kind: str, scope: Scope, receive: Receive, send: Send) -> None:
         self.core = core
-        self.kind = step
+        self.kind = kind
         self.scope = scope
         self.connection = Connection(send)
         self._receive = receive
         self.headers = Headers(scope=scope)
-        self.params: Mapping[str, str] = scope.get("path_params", {})
+        self.params: dict[str, str] = scope.get("path_params", {})
         self.fields: dict[str, Any] = {}
         self.files: list[Upload] = []
         self.body = b""
@@ -139,10 +134,6 @@ class Exchange:
         return QueryParams(self.scope["query_string"])
 
     @property
-    def is_json(self) -> bool:
-        return "json" in self.headers.get("content-type", "")
-
-    @property
     def bearer_key(self) -> str | None:
         """The key in `Authorization`: after `Bearer`, `bearer` or alone, as new-api takes it."""
         authorization = self.headers.get("authorization")
@@ -164,14 +155,6 @@ class Exchange:
     @property
     def task_id(self) -> str:
         return self.task.id if self.task else self.params.get("task", "")
-
-    @property
-    def state_name(self) -> str:
-        return self.state.name if self.state else ""
-
-    @property
-    def seed(self) -> int:
-        return self.core.settings.seed
 
     async def read_request(self) -> None:
         # Servers ignore the body of a GET.
@@ -235,7 +218,9 @@ class Exchange:
         async with request.form(max_part_size=MAX_BODY_BYTES) as form:
             for name, value in form.multi_items():
                 if isinstance(value, UploadFile):
-                    self.files.append(await _read_upload(name, value))
+                    kind = value.content_type or ""
+                    data = await value.read()
+                    self.files.append(Upload(name, value.filename or "", kind, data))
                 else:
                     self.fields[name] = value
 
@@ -257,7 +242,3 @@ class Exchange:
 async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _read_upload(name: str, file: UploadFile) -> Upload:
-    return Upload(name, file.filename or "", file.content_type or "", await file.read())

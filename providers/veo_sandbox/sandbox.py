@@ -5,7 +5,6 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
 from veo_sandbox.app import build_app
@@ -14,8 +13,6 @@ from veo_sandbox.faults.rules import FaultRules
 from veo_sandbox.profiles import PROFILES
 from veo_sandbox.server import Server, bind_ports
 from veo_sandbox.state.settings import SettingValues
-
-Clip = Literal["full", "tiny"]
 
 
 class Sandbox:
@@ -46,7 +43,7 @@ class Sandbox:
         home: Path | str,
         *,
         profile: str = "capture-2025-11",
-        clip: Clip = "full",
+        clip: Literal["full", "tiny"] = "full",
         clip_bytes: int = 0,
         port: int = 0,
         key: str = "sandbox-key",
@@ -97,12 +94,7 @@ class Sandbox:
         self._server.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -126,7 +118,7 @@ class Sandbox:
 
     def requests(self) -> list[dict[str, Any]]:
         """Return the requests of the wires that reached this process, oldest first."""
-        return self._core.request_log.list_entries()
+        return list(self._core.request_log)
 
     def leaks(self) -> list[dict[str, Any]]:
         """Return the requests that carried a key to the files port."""

@@ -20,12 +20,9 @@ SocketPair = tuple[socket.socket, socket.socket]
 
 
 def bind_ports(store: Store, port: int) -> SocketPair:
-    """Open sockets for the API and the files.
+    """Open sockets for the API and the files; an OSError if `port` is given and in use.
 
     Ports that this home had before come first, so that addresses in earlier responses stay valid.
-
-    Raises:
-        OSError: `port` is given and in use.
     """
     remembered: list[list[int]] = store.get_setting("ports", [])
     for api, files in remembered:
@@ -33,9 +30,8 @@ def bind_ports(store: Store, port: int) -> SocketPair:
             return pair
     # Port 0 lets the system choose a free one.
     pair = _open_listener(port), _open_listener(0)
-    store.put_setting(
-        "ports", [[_port_of(pair[0]), _port_of(pair[1])], *remembered][:_MAX_REMEMBERED_PAIRS]
-    )
+    ports = [sock.getsockname()[1] for sock in pair]
+    store.put_setting("ports", [ports, *remembered][:_MAX_REMEMBERED_PAIRS])
     return pair
 
 
@@ -70,7 +66,9 @@ class Server:
         self._server = _Uvicorn(config, stopping)
         self._sockets = sockets
         # A daemon: an interpreter that ends without `close` is not kept alive.
-        self._thread = threading.Thread(target=self._run, name="veo-sandbox", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.run, args=(list(sockets),), name="veo-sandbox", daemon=True
+        )
 
     def start(self) -> None:
         """Start the thread, and return once requests are served."""
@@ -86,9 +84,6 @@ class Server:
         self._thread.join()
         for sock in self._sockets:
             sock.close()
-
-    def _run(self) -> None:
-        self._server.run(sockets=list(self._sockets))
 
 
 def _try_pair(api: int, files: int) -> SocketPair | None:
@@ -116,7 +111,3 @@ def _open_listener(port: int) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def _port_of(sock: socket.socket) -> int:
-    return int(sock.getsockname()[1])

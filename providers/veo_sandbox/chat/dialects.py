@@ -4,16 +4,14 @@ Every method returns payloads: the data of one event each.
 """
 
 import json
-import tomllib
 from collections.abc import Sequence
-from functools import cache
-from importlib import resources
 from typing import Any
 from uuid import uuid4
 
 from veo_sandbox.core import Core
 from veo_sandbox.profiles.base import fill_failure_text
 from veo_sandbox.state.tasks import Task, TaskState
+from veo_sandbox.tables import load_table
 
 EndedTasks = Sequence[tuple[Task, TaskState]]
 """Tasks, each with the state in which it ended."""
@@ -31,7 +29,7 @@ class Dialect:
     def __init__(self, core: Core, task: Task) -> None:
         self._core = core
         self._task = task
-        self._words = _load_words(self.language)
+        self._words: dict[str, str] = load_table("chat/words.toml")[self.language]
 
     @property
     def id(self) -> str:
@@ -96,27 +94,21 @@ class Dialect:
 
     def _make_chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return self._make_event([choice], **more)
-
-    def _make_event(self, choices: list[Any], **more: Any) -> str:
-        head = {
-            "id": self.id,
-            "object": "chat.completion.chunk",
-            "created": self.created,
-            "model": self._task.spec.model,
-        }
-        return self._to_json(head | {"choices": choices} | more)
+        return self._make_body("chat.completion.chunk", choices=[choice], **more)
 
     def _make_response(self, text: str) -> str:
         message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return self._make_body("chat.completion", choices=[choice], usage=self._token_usage())
+
+    def _make_body(self, kind: str, **members: Any) -> str:
         head = {
             "id": self.id,
-            "object": "chat.completion",
+            "object": kind,
             "created": self.created,
             "model": self._task.spec.model,
         }
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        return self._to_json(head | {"choices": [choice], "usage": self._token_usage()})
+        return self._to_json(head | members)
 
     def _to_json(self, body: dict[str, Any]) -> str:
         # Without spaces, as captured.
@@ -171,7 +163,8 @@ class Flow2Api(Dialect):
             lines = [self._make_chunk({"content": self._video_tags(completed)}, "stop")]
         else:
             lines = [self._reasoning_chunk(self._failure_text(task)) for task, _ in ended]
-        return [*lines, self._make_event([], usage=self._token_usage())]
+        usage = self._make_body("chat.completion.chunk", choices=[], usage=self._token_usage())
+        return [*lines, usage]
 
     def full_response(self, ended: EndedTasks) -> str:
         completed = [task for task, state in ended if state.name == "completed"]
@@ -206,9 +199,3 @@ class Flow2Api(Dialect):
 DIALECTS: dict[str, type[Dialect]] = {
     dialect.name: dialect for dialect in (Dialect, English, Reseller, Flow2Api)
 }
-
-
-@cache
-def _load_words(language: str) -> dict[str, str]:
-    text = (resources.files("veo_sandbox.chat") / "words.toml").read_text("utf-8")
-    return dict(tomllib.loads(text)[language])

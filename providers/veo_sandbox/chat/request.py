@@ -9,9 +9,12 @@ from starlette.responses import Response
 from veo_sandbox.exchange import Exchange, Refusal, Upload
 from veo_sandbox.profiles.base import Profile
 from veo_sandbox.profiles.images import check_images, parse_data_uri
-from veo_sandbox.state.price_list import Model, load_models
+from veo_sandbox.state.price_list import Model
 
 _MAX_VIDEOS = 4
+_VIDEO_CODES = {"invalid_json", "invalid_multipart_form", "missing_model"}
+"""Codes of `/v1/videos` that this route does not have."""
+
 _CONTENT_ERROR = "messages: content must be a list of parts, each of type text or image_url"
 
 
@@ -32,45 +35,26 @@ class ChatRequest:
 class Gateway(Profile):
     """The gateway's own errors: on this route they always are an `error` object."""
 
+    name = "chat"
     families = ("legacy",)
 
-    def invalid_request(self, code: str, message: str, param: str | None = None) -> Refusal:
-        return Refusal(
-            self.error_response(400, message, "invalid_request_error", code, param=param)
-        )
+    def task_error_response(
+        self, status: int, code: str, message: str, param: str | None = None
+    ) -> Response:
+        return self.error_response(status, message, "invalid_request_error", code, param=param)
 
     def image_too_large(self) -> Response:
         """A documented code; its status is not documented."""
         text = "image is too large: 10 MB at most"
         return self.error_response(400, text, "invalid_request_error", "image_too_large")
 
-    def insufficient_balance(self, balance: float) -> Response:
-        text = f"用户额度不足, 剩余额度: ${balance:.6f} (request id: {self.core.new_request_id()})"
-        return self.error_response(403, text, "new_api_error", "insufficient_user_quota")
-
-    def find_model(self, exchange: Exchange) -> Model:
-        """Return the requested model.
-
-        Raises:
-            Refusal: no JSON, no model, or one that is not sold here.
-        """
-        if exchange.malformed:
-            raise self.invalid_request("invalid_request", exchange.malformed)
-        name = exchange.fields.get("model")
-        if not isinstance(name, str) or not name:
-            raise self.invalid_request("invalid_request", "model field is required", "model")
-        model = load_models().get(name)
-        is_offered = self.core.settings.offers_model(name)
-        if model is None or not is_offered or not self.sells_model(model):
-            raise Refusal(self.unknown_model_response(name))
-        return model
+    def invalid_request(self, code: str, message: str, param: str | None = None) -> Refusal:
+        """Make the error for a wrong request; this route has one code for most of them."""
+        code = "invalid_request" if code in _VIDEO_CODES else code
+        return super().invalid_request(code, message, param)
 
     def parse_chat(self, exchange: Exchange, model: Model) -> ChatRequest:
-        """Parse the request.
-
-        Raises:
-            Refusal: something in it is wrong.
-        """
+        """Parse the request, or raise a Refusal."""
         chat = ChatRequest(
             stream=exchange.fields.get("stream") is True, videos=self._parse_count(exchange.fields)
         )

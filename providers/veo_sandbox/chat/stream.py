@@ -60,11 +60,7 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b""})
 
     def _encode_stream(self) -> ByteChunks:
-        chunks = self._frame_payloads()
+        chunks: ByteChunks = (self._frame(payload).encode() async for payload in self._payloads)
         for transform in self._byte_maps:
             chunks = transform(chunks)
         return chunks
-
-    async def _frame_payloads(self) -> ByteChunks:
-        async for payload in self._payloads:
-            yield self._frame(payload).encode()

@@ -7,18 +7,14 @@ from contextlib import contextmanager
 from fractions import Fraction
 from itertools import count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import av
+from av.container import InputContainer, OutputContainer
 
 from veo_sandbox.clips.repeats import X264_OPTIONS, repeat_packet, set_frame_number
 from veo_sandbox.clips.sound import AAC_OPTIONS, SAMPLE_RATE, chord_frames
-
-if TYPE_CHECKING:
-    from av.container import InputContainer, OutputContainer
-    from av.packet import Packet
-    from av.video.stream import VideoStream
 
 FPS = 24
 
@@ -29,7 +25,6 @@ class Encoding(NamedTuple):
     """How a clip is encoded.
 
     Attributes:
-        fps: Frames per second of the file.
         hold: Frames for which each image is shown; only the first of them is encoded. Eight
             images per second look smooth in slow scenery.
         audio_bit_rate: Bits per second.
@@ -62,8 +57,7 @@ def encode(
     """Write images and a chord (Hz) as one MP4; images of another size are scaled.
 
     `images` are those that are shown, one for every `encoding.hold` frames. The index (`moov`)
-    comes last, as in
-    the files that were captured from the services.
+    comes last, as in the files that were captured from the services.
     """
     with atomic_write(path) as draft, av.open(str(draft), "w", format="mp4") as out:
         video = _add_video(out, size, encoding.fps)
@@ -79,7 +73,7 @@ def encode(
             out.mux(_packet(video, data, number))
 
 
-def _add_video(out: "OutputContainer", size: tuple[int, int], fps: int) -> "VideoStream":
+def _add_video(out: OutputContainer, size: tuple[int, int], fps: int) -> av.VideoStream:
     video = out.add_stream("libx264", rate=fps, options=X264_OPTIONS)
     video.width, video.height = size
     video.pix_fmt = "yuv420p"
@@ -87,7 +81,7 @@ def _add_video(out: "OutputContainer", size: tuple[int, int], fps: int) -> "Vide
 
 
 def _encoded(
-    video: "VideoStream", images: Iterable[av.VideoFrame], size: tuple[int, int]
+    video: av.VideoStream, images: Iterable[av.VideoFrame], size: tuple[int, int]
 ) -> Iterator[bytes]:
     for number, image in enumerate(images):
         frame = image.reformat(*size, format="yuv420p", interpolation="FAST_BILINEAR")
@@ -105,7 +99,7 @@ def _held(encoded: Iterable[bytes], size: tuple[int, int], hold: int) -> Iterato
             yield set_frame_number(repeat_packet(size), next(numbers))
 
 
-def _packet(video: "VideoStream", data: bytes, number: int) -> "Packet[Any]":
+def _packet(video: av.VideoStream, data: bytes, number: int) -> "av.Packet[Any]":
     packet = av.Packet(data)
     packet.stream = video
     packet.time_base = Fraction(1, int(video.codec_context.framerate))
@@ -117,11 +111,7 @@ def _packet(video: "VideoStream", data: bytes, number: int) -> "Packet[Any]":
 
 
 def last_frame(path: Path) -> av.VideoFrame:
-    """Return the last frame of an MP4.
-
-    Raises:
-        ValueError: the file has no frames.
-    """
+    """Return the last frame of an MP4; one without frames is a ValueError."""
     last: av.VideoFrame | None = None
     with av.open(str(path)) as source:
         for frame in source.decode(video=0):
@@ -132,11 +122,7 @@ def last_frame(path: Path) -> av.VideoFrame:
 
 
 def join(first: Path, second: Path, path: Path) -> None:
-    """Write two MP4s that were encoded alike as one, copying the encoded streams.
-
-    Raises:
-        ValueError: they were not encoded alike, so that the second would not decode.
-    """
+    """Write two MP4s as one, copying the streams; a ValueError if they were not encoded alike."""
     with (
         av.open(str(first)) as head,
         av.open(str(second)) as tail,
@@ -151,34 +137,27 @@ def join(first: Path, second: Path, path: Path) -> None:
         }
         for source, shift in ((head, Fraction(0)), (tail, _video_length(head))):
             for packet in source.demux():
-                if _is_copied(packet, shift):
+                # The packet that primes the AAC decoder of the second file is left out: its time
+                # lies before the file's start, where the sound of the first file still lasts, and
+                # the muxer refuses time that does not advance.
+                if packet.pts is not None and (not shift or packet.pts >= 0):
                     _shift(packet, shift)
                     packet.stream = copies[packet.stream.type]
                     out.mux(packet)
 
 
-def _video_length(source: "InputContainer") -> Fraction:
+def _video_length(source: InputContainer) -> Fraction:
     video = source.streams.video[0]
     return Fraction(video.duration or 0) * Fraction(video.time_base or 1)
 
 
-def _is_copied(packet: "Packet[Any]", shift: Fraction) -> bool:
-    """Return whether a packet belongs into the joined file.
-
-    The packet that primes the AAC decoder of the second file does not: its time lies before the
-    file's start, where
-    the sound of the first file still lasts, and the muxer refuses time that does not advance.
-    """
-    return packet.pts is not None and (not shift or packet.pts >= 0)
-
-
-def _shift(packet: "Packet[Any]", seconds: Fraction) -> None:
+def _shift(packet: "av.Packet[Any]", seconds: Fraction) -> None:
     ticks = round(seconds / Fraction(packet.time_base or 1))
     packet.pts = (packet.pts or 0) + ticks
     packet.dts = (packet.dts or 0) + ticks
 
 
-def _codec_settings(source: "InputContainer") -> list[tuple[object, ...]]:
+def _codec_settings(source: InputContainer) -> list[tuple[object, ...]]:
     return [
         (stream.type, stream.codec_context.name, stream.codec_context.extradata)
         for stream in source.streams

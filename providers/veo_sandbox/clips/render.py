@@ -102,15 +102,15 @@ def _encode_scene(
 def _choose_scene(spec: ClipSpec) -> Scene:
     canvas = _canvas_size(spec.size)
     frames = _count_frames(spec)
-    if spec.start and spec.end:
-        ends = read_image(Path(spec.start), canvas), read_image(Path(spec.end), canvas)
-        return _add_subtitle(
-            _crossfade(*ends, frames), _subtitle(spec, canvas), frames, leaves=True
-        )
-    if spec.start:
-        zoom = _zoom_in(read_image(Path(spec.start), canvas), frames)
-        return _add_subtitle(zoom, _subtitle(spec, canvas), frames, leaves=False)
-    return _add_title(Landscape(spec.prompt, canvas, frames).draw, _title(spec, canvas), frames)
+    if not spec.start:
+        title = _overlays(spec, canvas, top=0.27, height=0.4, points=min(canvas) // 8)
+        return _add_title(Landscape(spec.prompt, canvas, frames).draw, title, frames)
+    start = read_image(Path(spec.start), canvas)
+    subtitle = _overlays(spec, canvas, top=0.76, height=0.16, points=min(canvas) // 15)
+    if not spec.end:
+        return _add_subtitle(_zoom_in(start, frames), subtitle, frames, leaves=False)
+    fade = _crossfade(start, read_image(Path(spec.end), canvas), frames)
+    return _add_subtitle(fade, subtitle, frames, leaves=True)
 
 
 def _crossfade(start: Planes, end: Planes, frames: int) -> Scene:
@@ -163,13 +163,17 @@ class _Overlay:
     def paste_on(self, image: Planes, share: float = 1.0) -> None:
         """Lay the drawing over an image, with its opacity scaled by 0 to 1."""
         mask = self._mask if share >= 1 else self._fade(round(share * _FADE_STEPS) / _FADE_STEPS)
-        image.paste(self._planes, mask, self._at)
+        image.paint(self._planes, mask, self._at)
 
 
 def _add_title(scene: Scene, title: list[_Overlay], frames: int) -> Scene:
     def draw(number: int) -> Planes:
         image = scene(number)
-        _draw_progress(image, (number + 1) / frames)
+        width, height = image.size
+        thickness = max(height // 240, 2)
+        # A thin line along the bottom shows how much of the time has passed.
+        done = round(width * (number + 1) / frames)
+        image.y.paste(225, (0, height - thickness, done, height))
         for overlay in title:
             overlay.paste_on(image)
         return image
@@ -190,20 +194,6 @@ def _add_subtitle(scene: Scene, title: list[_Overlay], frames: int, *, leaves: b
         return image
 
     return draw
-
-
-def _draw_progress(image: Planes, share: float) -> None:
-    width, height = image.size
-    thickness = max(height // 240, 2)
-    image.y.paste(225, (0, height - thickness, round(width * share), height))
-
-
-def _title(spec: ClipSpec, size: tuple[int, int]) -> list[_Overlay]:
-    return _overlays(spec, size, top=0.27, height=0.4, points=min(size) // 8)
-
-
-def _subtitle(spec: ClipSpec, size: tuple[int, int]) -> list[_Overlay]:
-    return _overlays(spec, size, top=0.76, height=0.16, points=min(size) // 15)
 
 
 def _overlays(

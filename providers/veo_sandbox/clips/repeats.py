@@ -36,8 +36,7 @@ def set_frame_number(packet: bytes, number: int) -> bytes:
     """Return the packet of a P frame with its `frame_num` set to `number` modulo 16.
 
     Each inserted repeat is one more reference frame, so the frames that x264 encodes after it have
-    to be counted
-    again. The packet of the IDR frame, which is always number 0, is returned unchanged.
+    to be counted again. The packet of the IDR frame, always number 0, is returned unchanged.
     """
     if packet[_NAL_HEADER] & 0x1F != _NON_IDR_SLICE:
         return packet

@@ -25,14 +25,10 @@ _PALETTES = (
 
 
 class Layer(NamedTuple):
-    """A wide strip that slides by.
+    """A wide strip that slides by, at `speed` pixels per frame.
 
-    Attributes:
-        mask: Where the strip is painted; only the rows that can be seen and change.
-        colour: Its colour.
-        top: The y of its first row, in pixels.
-        solid_top: The y of the first row below the mask that is all of its colour.
-        speed: Pixels per frame.
+    `top` is the y of its first row, and `solid_top` that of the first row below the mask that is
+    all of its colour.
     """
 
     mask: Mask

@@ -2,13 +2,10 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import av
 from av.filter import Graph
-
-if TYPE_CHECKING:
-    from av.audio.frame import AudioFrame
 
 SAMPLE_RATE = 48_000
 AAC_OPTIONS = {"aac_coder": "fast"}
@@ -21,7 +18,7 @@ _STEREO_DETUNE_HZ = 1
 """The right channel is a little higher, which makes the chord shimmer."""
 
 
-def chord_frames(chord: tuple[int, ...], seconds: float) -> Iterator["AudioFrame"]:
+def chord_frames(chord: tuple[int, ...], seconds: float) -> Iterator[av.AudioFrame]:
     """Yield the samples of a chord (whole Hz).
 
     It lasts `seconds`, rounded down to whole AAC packets: a part of a packet would make the sound
@@ -47,7 +44,7 @@ def _sum_of_sines(chord: tuple[int, ...], detune_hz: int) -> str:
     return f"{_VOLUME / len(chord)}*({sines})"
 
 
-def _run_filters(*filters: tuple[str, str | None]) -> Iterator["AudioFrame"]:
+def _run_filters(*filters: tuple[str, str | None]) -> Iterator[av.AudioFrame]:
     graph = Graph()
     nodes = [graph.add(name, arguments) for name, arguments in filters]
     for node, following in pairwise(nodes):
@@ -55,6 +52,6 @@ def _run_filters(*filters: tuple[str, str | None]) -> Iterator["AudioFrame"]:
     graph.configure()
     while True:
         try:
-            yield cast("AudioFrame", graph.pull())
+            yield cast("av.AudioFrame", graph.pull())
         except (av.error.EOFError, av.error.BlockingIOError):
             return

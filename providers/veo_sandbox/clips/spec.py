@@ -5,17 +5,15 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClipSpec:
     """A clip to be rendered.
 
     Attributes:
         prompt: The text that it shows, and the seed of its scenery.
-        width: Pixels, even.
-        height: Pixels, even.
+        width: Pixels, even, as is the height.
         seconds: Its length, at 24 frames per second.
-        start: Path of the image that it starts on, or "".
-        end: Path of the image that it ends on, or "".
+        start: Path of the image that it starts on, or "", as is `end`.
         references: Paths of images that are shown small.
         earlier: Path of an MP4 that it continues, or ""; `seconds` is then the length that is
             added.

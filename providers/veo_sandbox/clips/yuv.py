@@ -3,9 +3,8 @@
 Drawing here instead of in RGB saves the conversion of every frame: half the work of a clip.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import av
 from PIL import Image, ImageColor, ImageOps
@@ -13,8 +12,7 @@ from PIL import Image, ImageColor, ImageOps
 Colour = tuple[int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Planes:
+class Planes(NamedTuple):
     """One image of even width and height."""
 
     y: Image.Image
@@ -29,7 +27,12 @@ class Planes:
     @classmethod
     def from_frame(cls, frame: av.VideoFrame) -> Self:
         planes = frame.reformat(format="yuv420p").planes
-        return cls(*(_read_plane(bytes(p), p.width, p.height, p.line_size) for p in planes[:3]))
+        return cls(
+            *(
+                Image.frombytes("L", (p.width, p.height), bytes(p), "raw", "L", p.line_size, 1)
+                for p in planes[:3]
+            )
+        )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -37,17 +40,17 @@ class Planes:
 
     def to_frame(self) -> av.VideoFrame:
         frame = av.VideoFrame(*self.size, format="yuv420p")
-        for plane, image in zip(frame.planes, (self.y, self.u, self.v), strict=True):
+        for plane, image in zip(frame.planes, self, strict=True):
             # FFmpeg pads rows, so each row is written with the plane's own length.
             plane.update(image.tobytes("raw", "L", plane.line_size, 1))
         return frame
 
     def copy(self) -> "Planes":
-        return Planes(self.y.copy(), self.u.copy(), self.v.copy())
+        return Planes(*(plane.copy() for plane in self))
 
     def blend(self, other: "Planes", share: float) -> "Planes":
         """Mix in a share (0 to 1) of another image of the same size."""
-        pairs = ((self.y, other.y), (self.u, other.u), (self.v, other.v))
+        pairs = zip(self, other, strict=True)
         return Planes(*(Image.blend(mine, theirs, share) for mine, theirs in pairs))
 
     def crop_middle(self, size: tuple[int, int]) -> "Planes":
@@ -71,21 +74,15 @@ class Planes:
         self.u.paste(colour[1], half)
         self.v.paste(colour[2], half)
 
-    def paint(self, colour: Colour, mask: "Mask", at: tuple[int, int] = (0, 0)) -> None:
-        x, y = at
-        self.y.paste(colour[0], (x, y), mask.full)
-        self.u.paste(colour[1], (x // 2, y // 2), mask.half)
-        self.v.paste(colour[2], (x // 2, y // 2), mask.half)
-
-    def paste(self, other: "Planes", mask: "Mask", at: tuple[int, int]) -> None:
-        x, y = at
-        self.y.paste(other.y, (x, y), mask.full)
-        self.u.paste(other.u, (x // 2, y // 2), mask.half)
-        self.v.paste(other.v, (x // 2, y // 2), mask.half)
+    def paint(self, source: "Planes | Colour", mask: "Mask", at: tuple[int, int] = (0, 0)) -> None:
+        """Paint a colour, or a smaller image, where a mask is light."""
+        half = at[0] // 2, at[1] // 2
+        self.y.paste(source[0], at, mask.full)
+        self.u.paste(source[1], half, mask.half)
+        self.v.paste(source[2], half, mask.half)
 
 
-@dataclass(frozen=True, slots=True)
-class Mask:
+class Mask(NamedTuple):
     """Where to paint: grey, at full and at half size."""
 
     full: Image.Image
@@ -106,7 +103,7 @@ class Mask:
     def fade(self, share: float) -> "Mask":
         """Return the mask with its light scaled by 0 to 1."""
         table = [round(value * share) for value in range(256)]
-        return Mask(self.full.point(table), self.half.point(table))
+        return Mask(*(image.point(table) for image in self))
 
 
 def parse_colour(name: str) -> Colour:
@@ -120,7 +117,3 @@ def read_image(path: Path, size: tuple[int, int]) -> Planes:
     with Image.open(path) as image:
         upright = ImageOps.exif_transpose(image).convert("RGB")
     return Planes.from_image(ImageOps.fit(upright, size, Image.Resampling.LANCZOS))
-
-
-def _read_plane(data: bytes, width: int, height: int, stride: int) -> Image.Image:
-    return Image.frombytes("L", (width, height), data, "raw", "L", stride, 1)

@@ -28,10 +28,12 @@ async def merge(
     # Errors that a proxy sends may have no body.
     if not response.body:
         return response
-    body_members = {k: v for k, v in _read_object(response).items() if k not in drop}
-    return _json_response(
-        _merge_json(body_members, _fill_texts(body or {}, exchange)), response.status_code
-    )
+    members = json.loads(bytes(response.body))
+    if not isinstance(members, dict):
+        members = {"data": members}
+    left = {name: value for name, value in members.items() if name not in drop}
+    merged = _merge_json(left, _fill_texts(body or {}, exchange))
+    return _json_response(merged, response.status_code)
 
 
 @fault(*_JSON_STEPS, "content")
@@ -83,11 +85,6 @@ async def mislabelled(
     response = await proceed()
     response.headers["content-type"] = content_type
     return response
-
-
-def _read_object(response: Response) -> dict[str, Any]:
-    body = json.loads(bytes(response.body))
-    return body if isinstance(body, dict) else {"data": body}
 
 
 def _json_response(body: Any, status: int) -> Response:

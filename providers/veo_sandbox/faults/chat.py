@@ -9,6 +9,7 @@ from starlette.responses import Response
 from veo_sandbox.chat.stream import ByteChunks, EventStream, Payloads, StreamBroken
 from veo_sandbox.exchange import Exchange
 from veo_sandbox.faults.registry import Proceed, fault, register
+from veo_sandbox.tables import load_table
 
 _DONE = "[DONE]"
 
@@ -22,30 +23,6 @@ async def ignore_stream(exchange: Exchange, proceed: Proceed) -> Response:
 
 
 @fault("stream")
-async def pings(_exchange: Exchange, proceed: Proceed) -> Response:
-    """A comment `: PING` before every event, as new-api sends them."""
-    return _map_frames(await proceed(), lambda event: f": PING\n\n{event}")
-
-
-@fault("stream")
-async def event_lines(_exchange: Exchange, proceed: Proceed) -> Response:
-    """Every event has a name and an id."""
-    return _map_frames(await proceed(), lambda event: f"event: message\nid: 1\n{event}")
-
-
-@fault("stream")
-async def no_space(_exchange: Exchange, proceed: Proceed) -> Response:
-    """`data:` without a space behind it."""
-    return _map_frames(await proceed(), lambda event: event.replace("data: ", "data:", 1))
-
-
-@fault("stream")
-async def crlf(_exchange: Exchange, proceed: Proceed) -> Response:
-    """Lines end with CR LF."""
-    return _map_frames(await proceed(), lambda event: event.replace("\n", "\r\n"))
-
-
-@fault("stream")
 async def no_done(_exchange: Exchange, proceed: Proceed) -> Response:
     """The last event, `[DONE]`, is missing."""
 
@@ -54,27 +31,7 @@ async def no_done(_exchange: Exchange, proceed: Proceed) -> Response:
             if payload != _DONE:
                 yield payload
 
-    return _map_payloads(await proceed(), transform)
-
-
-@fault("stream")
-async def no_choices(_exchange: Exchange, proceed: Proceed) -> Response:
-    """Chunks without choices, and with an empty list of them, between the others."""
-    inserted = json.dumps({"object": "chat.completion.chunk"}), json.dumps({"choices": []}), "null"
-    return _insert_payloads(await proceed(), inserted)
-
-
-@fault("stream")
-async def null_content(_exchange: Exchange, proceed: Proceed) -> Response:
-    """Chunks whose content is null between the others."""
-    delta = {"content": None, "reasoning_content": None}
-    return _insert_payloads(await proceed(), [json.dumps({"choices": [{"delta": delta}]})])
-
-
-@fault("stream")
-async def broken_chunk(_exchange: Exchange, proceed: Proceed) -> Response:
-    """Events that are not JSON between the others."""
-    return _insert_payloads(await proceed(), ['{"choices":[{"delta":{"content":"> 🏃', "{]]}"])
+    return _change(await proceed(), EventStream.map_payloads, transform)
 
 
 @fault("stream")
@@ -116,7 +73,7 @@ async def stream_error(
             number += 1
         yield json.dumps({"error": error}, ensure_ascii=False)
 
-    return _map_payloads(await proceed(), transform)
+    return _change(await proceed(), EventStream.map_payloads, transform)
 
 
 @fault("stream")
@@ -136,7 +93,7 @@ async def silent_stream(
             yield payload
             number += 1
 
-    return _map_payloads(await proceed(), transform)
+    return _change(await proceed(), EventStream.map_payloads, transform)
 
 
 @fault("stream")
@@ -150,7 +107,7 @@ async def slow_stream(exchange: Exchange, proceed: Proceed, *, seconds: float = 
                 return
             yield payload
 
-    return _map_payloads(await proceed(), transform)
+    return _change(await proceed(), EventStream.map_payloads, transform)
 
 
 @fault("stream")
@@ -162,7 +119,7 @@ async def split_stream(_exchange: Exchange, proceed: Proceed, *, size: int = 1) 
             for start in range(0, len(chunk), size):
                 yield chunk[start : start + size]
 
-    return _map_bytes(await proceed(), transform)
+    return _change(await proceed(), EventStream.map_bytes, transform)
 
 
 @fault("stream")
@@ -179,46 +136,37 @@ async def cut_stream(
             if rest <= 0:
                 raise StreamBroken(reset=reset)
 
-    return _map_bytes(await proceed(), transform)
+    return _change(await proceed(), EventStream.map_bytes, transform)
 
 
-async def use_dialect(exchange: Exchange, proceed: Proceed, *, dialect: str) -> Response:
-    exchange.dialect = dialect
-    return await proceed()
+async def table_stream(exchange: Exchange, proceed: Proceed, *, row: dict[str, Any]) -> Response:
+    """Change a stream as a row of the table says."""
+    exchange.dialect = row.get("dialect", exchange.dialect)
+    prefix, replacement = row.get("prefix", ""), row.get("replace", ("", "", 0))
 
-
-def _map_payloads(response: Response, transform: Callable[[Payloads], Payloads]) -> Response:
-    if isinstance(response, EventStream):
-        response.map_payloads(transform)
-    return response
-
-
-def _map_frames(response: Response, transform: Callable[[str], str]) -> Response:
-    if isinstance(response, EventStream):
-        response.map_frames(transform)
-    return response
-
-
-def _map_bytes(response: Response, transform: Callable[[ByteChunks], ByteChunks]) -> Response:
-    if isinstance(response, EventStream):
-        response.map_bytes(transform)
-    return response
-
-
-def _insert_payloads(response: Response, inserted: Any) -> Response:
-    async def transform(payloads: Payloads) -> Payloads:
+    async def insert_payloads(payloads: Payloads) -> Payloads:
         async for payload in payloads:
-            for item in inserted:
+            for item in row.get("insert", ()):
                 yield item
             yield payload
 
-    return _map_payloads(response, transform)
+    response = _change(await proceed(), EventStream.map_payloads, insert_payloads)
+    return _change(
+        response, EventStream.map_frames, lambda event: prefix + event.replace(*replacement)
+    )
+
+
+def _change(response: Response, change: Callable[[EventStream, Any], None], by: Any) -> Response:
+    # Errors, and responses without a stream, stay as they are.
+    if isinstance(response, EventStream):
+        change(response, by)
+    return response
 
 
 def _map_deltas(
     response: Response, transform: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> Response:
-    def rechosen(payload: str) -> str:
+    def replace_deltas(payload: str) -> str:
         try:
             body = json.loads(payload)
             body["choices"] = [item | transform(item.pop("delta")) for item in body["choices"]]
@@ -227,18 +175,12 @@ def _map_deltas(
             return payload
         return json.dumps(body, ensure_ascii=False)
 
-    async def item(payloads: Payloads) -> Payloads:
+    async def map_payloads(payloads: Payloads) -> Payloads:
         async for payload in payloads:
-            yield rechosen(payload)
+            yield replace_deltas(payload)
 
-    return _map_payloads(response, item)
+    return _change(response, EventStream.map_payloads, map_payloads)
 
 
-_DIALECTS = {
-    "english": "The text is English, as the vendor's pages print it, from the queue on.",
-    "reseller": "Chunks have neither id nor time, and one is not JSON, as at another seller.",
-    "flow2api": "Progress is in the reasoning, the video in a tag, as at another gateway.",
-}
-
-for _dialect, _doc in _DIALECTS.items():
-    register(_dialect, _doc, ("stream",), use_dialect, dialect=_dialect)
+for _name, _row in load_table("faults/stream.toml").items():
+    register(_name, _row["doc"], ("stream",), table_stream, row=_row)

@@ -3,11 +3,10 @@
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
-
-from veo_sandbox.exchange import Exchange
 
 REQUEST_KINDS = ("create", "stream", "poll", "content", "file")
 
@@ -31,11 +30,7 @@ class Fault:
     act: Act
 
     def check_params(self, params: Mapping[str, Any]) -> None:
-        """Check that this fault takes the parameters.
-
-        Raises:
-            ValueError: it does not take one of them.
-        """
+        """Raise a ValueError if this fault does not take one of the parameters."""
         if unknown := sorted(params.keys() - self.params.keys()):
             known = ", ".join(sorted(self.params)) or "none"
             raise ValueError(f"fault {self.name} takes no {unknown[0]!r}; it takes: {known}")
@@ -47,11 +42,11 @@ class Fault:
 FAULTS: dict[str, Fault] = {}
 
 
-def fault(*on: str, name: str = "") -> Callable[[Act], Act]:
+def fault(*on: str) -> Callable[[Act], Act]:
     """Add a function to the table; docstring and defaults become description and parameters."""
 
     def add(act: Act) -> Act:
-        register(name or act.__name__, (act.__doc__ or "").strip(), on, act)
+        register(act.__name__, (act.__doc__ or "").strip(), on, act)
         return act
 
     return add
@@ -66,8 +61,5 @@ def register(name: str, doc: str, on: tuple[str, ...], act: Act, **fixed: Any) -
         if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in fixed
     }
 
-    async def bound(exchange: Exchange, proceed: Proceed, **params: Any) -> Response:
-        return await act(exchange, proceed, **fixed, **params)
-
     # A later row of the same name would replace this one; the tables have no duplicates.
-    FAULTS[name] = Fault(name, doc, on or REQUEST_KINDS, defaults, bound)
+    FAULTS[name] = Fault(name, doc, on or REQUEST_KINDS, defaults, partial(act, **fixed))

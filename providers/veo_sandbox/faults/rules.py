@@ -20,8 +20,6 @@ class FaultRule:
     Requests about a task are counted for each task, all others together.
 
     Attributes:
-        id: Its number in this home.
-        fault: A name of the registry.
         on: The steps that it affects: create, stream (also a create), poll, content, file.
         first: Affects only this many matching requests.
         after: Skips this many matching requests before it begins to count.
@@ -30,7 +28,6 @@ class FaultRule:
         rate: Affects this share, drawn with the seed.
         match: Matches only requests whose prompt contains this text.
         when: Matches only tasks in this state: queued, running, completed, failed.
-        params: The parameters of the fault.
     """
 
     id: int
@@ -47,11 +44,7 @@ class FaultRule:
 
     @classmethod
     def parse(cls, body: Mapping[str, Any], rule_id: int = 0) -> "FaultRule":
-        """Parse a rule in the form that the control endpoint takes.
-
-        Raises:
-            ValueError: an unknown fault, step or parameter, or a value of the wrong kind.
-        """
+        """Parse a rule in the form that the control endpoint takes, or raise a ValueError."""
         fault = _find_fault(body.get("fault"))
         matchers = {name: body[name] for name in _MATCHERS if name in body}
         matchers["on"] = _parse_kinds(matchers.get("on"), fault)
@@ -64,7 +57,7 @@ class FaultRule:
         return (
             not exchange.kinds.isdisjoint(self.on)
             and (not self.match or self.match in exchange.prompt_text)
-            and (not self.when or self.when == exchange.state_name)
+            and (not self.when or (exchange.state and exchange.state.name) == self.when)
         )
 
     def affects(self, number: int, random: Random) -> bool:
@@ -101,11 +94,7 @@ class FaultRules:
         self._rules = [FaultRule.parse(json.loads(body), number) for number, body in rows]
 
     def add_rules(self, bodies: list[Mapping[str, Any]]) -> None:
-        """Add rules behind the existing ones.
-
-        Raises:
-            ValueError: one of them is wrong; none is added then.
-        """
+        """Add rules behind the existing ones; if one is wrong (ValueError), none is added."""
         for body in bodies:
             FaultRule.parse(body)
         with self._store.transaction():
@@ -139,7 +128,7 @@ class FaultRules:
     def _affects(self, rule: FaultRule, exchange: Exchange) -> bool:
         number = self._increment_count(rule, f"task:{exchange.task_id}")
         # A draw per task and number, so that it does not depend on the order of requests.
-        random = Random(f"{exchange.seed}:{rule.id}:{exchange.task_id}:{number}")  # noqa: S311 - repeatable
+        random = Random(f"{exchange.core.settings.seed}:{rule.id}:{exchange.task_id}:{number}")  # noqa: S311 - repeatable
         if not rule.affects(number, random):
             return False
         if rule.times is not None and self._affected_count(rule) >= rule.times:

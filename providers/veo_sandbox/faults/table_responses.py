@@ -1,8 +1,6 @@
 """Faults that respond in a route's place: the tables `*.toml`, and `http` for the rest."""
 
 import json
-import tomllib
-from importlib import resources
 from typing import Any
 
 from starlette.responses import Response
@@ -10,6 +8,7 @@ from starlette.responses import Response
 from veo_sandbox.exchange import Exchange
 from veo_sandbox.faults.registry import Proceed, fault, register
 from veo_sandbox.responses import proxy_page
+from veo_sandbox.tables import load_table
 
 
 @fault()
@@ -56,11 +55,6 @@ async def table_response(
     return Response(body, row["status"], headers, "application/json")
 
 
-def _register_table(name: str) -> None:
-    text = (resources.files("veo_sandbox.faults") / name).read_text("utf-8")
-    for fault_name, row in tomllib.loads(text).items():
-        register(fault_name, row["doc"], tuple(row.get("on", ())), table_response, row=row)
-
-
-_register_table("answers.toml")
-_register_table("google.toml")
+for _table in ("faults/answers.toml", "faults/google.toml"):
+    for _name, _row in load_table(_table).items():
+        register(_name, _row["doc"], tuple(_row.get("on", ())), table_response, row=_row)

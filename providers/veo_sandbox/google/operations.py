@@ -2,16 +2,20 @@
 
 import secrets
 import string
-from typing import Any, Literal, Protocol
+from collections.abc import Callable
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange
-from veo_sandbox.google.errors import bad_request_error, use_case_error
-from veo_sandbox.google.request import VideoRequest
+from veo_sandbox.google.errors import google_error
+from veo_sandbox.google.request import GoogleApi, VideoRequest
+from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.request_log import summarize_json
-from veo_sandbox.state.tasks import DAY, Outcome, Task, TaskSpec, TaskState
+from veo_sandbox.state.tasks import DAY, Outcome, Task, TaskSpec
 
 RETENTION_S = 2 * DAY
 """Google keeps a video for two days (documented)."""
@@ -24,30 +28,35 @@ _INTERNAL = (
 _LETTERS = string.ascii_lowercase + string.digits
 
 
-class ResponseFormat(Protocol):
-    """How an API words the end of an operation: the `response` of each kind."""
-
-    filter_reason: str
-
-    def video_response(self, task: Task) -> dict[str, Any]:
-        """A video."""
-
-    def filtered_response(self, reason: str) -> dict[str, Any]:
-        """A video that was filtered."""
-
-    def empty_response(self) -> dict[str, Any]:
-        """Neither a video nor a reason."""
-
-
 def random_id(length: int = 12) -> str:
     """Return an id like Google's: letters and digits, which its SDK does not truncate."""
     return "".join(secrets.choice(_LETTERS) for _ in range(length))
 
 
-def build_spec(
+def accept_video(
+    api: GoogleApi,
+    exchange: Exchange,
+    model: Model,
+    request: VideoRequest,
+    source: Task | None,
+    **facts: Any,
+) -> Response:
+    """Accept a create; `facts` are the task's id and what else differs between the APIs."""
+    core = exchange.core
+    spec = _build_spec(exchange, model, request, source, route=api.name, profile=api.name, **facts)
+    try:
+        exchange.accepted_task = core.accept_task(spec)
+    except BalanceError:
+        raise google_error(api.no_credit) from None
+    if source:
+        core.tasks.restart_retention(source, core.clock.now())
+    return JSONResponse({"name": spec.id})
+
+
+def _build_spec(
     exchange: Exchange, model: Model, request: VideoRequest, source: Task | None, **facts: Any
 ) -> TaskSpec:
-    """Return the spec of a new task; `facts` are its route, profile, id and what else differs."""
+    width, height = request.size
     clip, seconds, length = _plan_clip(exchange.core, request, source)
     clip_facts = {"length": length, "resolution": request.resolution, "ratio": request.ratio}
     return TaskSpec(
@@ -58,38 +67,46 @@ def build_spec(
         outcome=exchange.forced_outcome,
         service_s=exchange.forced_service_s,
         retention_s=RETENTION_S,
-        request=_summarize_request(request, length),
+        request={
+            "prompt": request.prompt,
+            "size": f"{width}x{height}",
+            "seconds": length,
+            "images": [image.to_json() for image in (*request.frames, *request.references)],
+            "video": summarize_json(request.video),
+            "parameters": dict(request.parameters),
+        },
         extra=clip_facts | facts.pop("extra", {}),
         **facts,
     )
 
 
 def check_source(request: VideoRequest, source: Task) -> None:
-    """Check that a video can be extended.
-
-    Raises:
-        Refusal: another ratio (a 9:16 video is accepted only if 9:16 is requested, as measured in
-            June 2026), another resolution than 720p, or too long.
-    """
+    """Raise a Refusal if a video cannot be extended."""
     earlier = source.spec.extra
+    # A 9:16 video is accepted only if 9:16 is requested (measured in June 2026).
     if earlier["ratio"] != request.ratio:
-        mismatch = f"must be {request.ratio}, but got: {earlier['ratio']}"
-        raise bad_request_error(f"Aspect ratio of the input video {mismatch}")
+        raise google_error("bad_ratio", ratio=request.ratio, got=earlier["ratio"])
     if earlier["resolution"] != "720p":
-        raise use_case_error()
+        raise google_error("use_case")
     # The length that Google documents for videos to extend.
     if earlier["length"] > _MAX_INPUT_S:
-        raise bad_request_error(f"The input video is longer than {_MAX_INPUT_S:g} seconds.")
+        raise google_error("input_too_long", seconds=_MAX_INPUT_S)
 
 
-def operation_body(task: Task, state: TaskState, response_format: ResponseFormat) -> dict[str, Any]:
-    """Return the operation as a poll shows it; `done` is left out while it runs."""
+def operation_body(
+    exchange: Exchange, api: GoogleApi, describe_video: Callable[[Core, Task], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the operation as a poll shows it, or raise a Refusal if it is not known any more."""
+    task, state = exchange.task, exchange.state
+    if task is None or state is None or state.name == "gone":
+        raise google_error("not_found")
+    # `done` is absent, not false, while an operation runs: proto3 omits defaults.
     body: dict[str, Any] = {"name": task.id}
     if state.name == "completed":
-        # `done` is absent, not false, while an operation runs: proto3 omits defaults.
-        return body | {"done": True, "response": response_format.video_response(task)}
+        response = api.wrap_response(describe_video(exchange.core, task))
+        return body | {"done": True, "response": response}
     if state.name == "failed":
-        return body | {"done": True} | _failure_body(task.outcome, response_format)
+        return body | {"done": True} | _failure_body(task.outcome, api)
     return body
 
 
@@ -111,34 +128,13 @@ def _plan_clip(
     return core.clips.plan_clip(spec, frames, references), seconds, seconds
 
 
-def _summarize_request(request: VideoRequest, length: float) -> dict[str, Any]:
-    width, height = request.size
-    return {
-        "prompt": request.prompt,
-        "size": f"{width}x{height}",
-        "seconds": length,
-        "images": [image.to_json() for image in (*request.frames, *request.references)],
-        "video": summarize_json(request.video),
-        "parameters": dict(request.parameters),
-    }
-
-
-def _failure_body(outcome: Outcome, response_format: ResponseFormat) -> dict[str, Any]:
-    match _failure_kind(outcome):
-        case "filtered":
-            return {
-                "response": response_format.filtered_response(
-                    outcome.message or response_format.filter_reason
-                )
-            }
-        case "empty":
-            return {"response": response_format.empty_response()}
+def _failure_body(outcome: Outcome, api: GoogleApi) -> dict[str, Any]:
+    if outcome.shape == "filtered" or outcome.code == "content_policy_violation":
+        reasons = [outcome.message or api.filter_reason]
+        filtered = {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": reasons}
+        return {"response": api.wrap_response(filtered)}
+    if outcome.shape == "empty":
+        return {"response": api.wrap_response({})}
     # 13 is INTERNAL in google.rpc.Code.
     code = int(outcome.code) if outcome.code.isdecimal() else 13
     return {"error": {"code": code, "message": outcome.message or _INTERNAL}}
-
-
-def _failure_kind(outcome: Outcome) -> Literal["filtered", "empty", "error"]:
-    if outcome.shape == "filtered" or outcome.code == "content_policy_violation":
-        return "filtered"
-    return "empty" if outcome.shape == "empty" else "error"

@@ -1,35 +1,19 @@
-"""Parse `predictLongRunning`, and refuse everything that is wrong with it.
-
-Error texts that users of the API published are exact; the others are worded like them.
-"""
+"""Parse `predictLongRunning`, and refuse everything that is wrong with it."""
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from veo_sandbox.exchange import Exchange, Upload
-from veo_sandbox.google.errors import bad_request_error, unsupported_error, use_case_error
+from veo_sandbox.google.errors import google_error
 from veo_sandbox.profiles.images import ACCEPTED_FORMATS, image_format
 from veo_sandbox.state.price_list import Model
+from veo_sandbox.tables import load_table
 
 MAX_BODY_BYTES = 20 * 1024 * 1024
 """Limit of a whole request (commonly reported)."""
-
-COMMON_PARAMETERS = frozenset(
-    {
-        "aspectRatio",
-        "durationSeconds",
-        "enhancePrompt",
-        "negativePrompt",
-        "personGeneration",
-        "resolution",
-        "sampleCount",
-        "seed",
-    }
-)
-"""Members of `parameters` that both APIs know."""
 
 _INSTANCE = frozenset({"prompt", "image", "lastFrame", "referenceImages", "video"})
 _PIXELS = {"720p": (1280, 720), "1080p": (1920, 1080), "4k": (3840, 2160)}
@@ -39,20 +23,30 @@ _MAX_REFERENCES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class ApiFields:
-    """The members that one of the two APIs knows.
+class GoogleApi:
+    """A row of `apis.toml`; `name` is the route and the profile of its tasks.
 
-    Attributes:
-        top: Beside `instances` and `parameters`.
-        parameters: Of `parameters`.
-        video: Of an instance's `video`.
-        persons: Values of `personGeneration` for text and extension, and for images.
+    `response_type` is the `@type` of an operation's `response`, and `response_member` the member
+    of it that holds the rest, if there is one.
     """
 
-    top: frozenset[str]
-    parameters: frozenset[str]
-    video: frozenset[str]
-    persons: tuple[frozenset[str], frozenset[str]]
+    name: str
+    top: Collection[str]
+    parameters: Collection[str]
+    video: Collection[str]
+    persons: Sequence[Collection[str]]
+    no_credit: str
+    filter_reason: str
+    response_type: str
+    response_member: str = ""
+
+    @classmethod
+    def load(cls, name: str) -> Self:
+        return cls(name, **load_table("google/apis.toml")[name])
+
+    def wrap_response(self, body: dict[str, Any]) -> dict[str, Any]:
+        wrapped = {self.response_member: body} if self.response_member else body
+        return {"@type": self.response_type} | wrapped
 
 
 @dataclass(slots=True)
@@ -79,12 +73,8 @@ class VideoRequest:
         return [frame for frame in (self.start, self.end) if frame]
 
 
-def parse_request(api: ApiFields, model: Model, exchange: Exchange) -> VideoRequest:
-    """Parse a create.
-
-    Raises:
-        Refusal: something in it is wrong.
-    """
+def parse_request(api: GoogleApi, model: Model, exchange: Exchange) -> VideoRequest:
+    """Parse a create, or raise a Refusal."""
     instance, parameters = _split_body(api, exchange)
     _check_members(instance, _INSTANCE, model)
     _check_members(parameters, api.parameters, model)
@@ -97,35 +87,33 @@ def parse_request(api: ApiFields, model: Model, exchange: Exchange) -> VideoRequ
     return request
 
 
-def _split_body(api: ApiFields, exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split_body(api: GoogleApi, exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]]:
     if len(exchange.body) > MAX_BODY_BYTES:
-        raise bad_request_error(f"Request payload size exceeds the limit: {MAX_BODY_BYTES} bytes.")
+        raise google_error("too_large", bytes=MAX_BODY_BYTES)
     if exchange.malformed:
-        raise bad_request_error(f"Invalid JSON payload received. {exchange.malformed}")
-    if unknown := sorted(exchange.fields.keys() - api.top - {"instances", "parameters"}):
-        raise bad_request_error(
-            f'Invalid JSON payload received. Unknown name "{unknown[0]}": Cannot find field.'
-        )
+        raise google_error("invalid_json", reason=exchange.malformed)
+    if unknown := sorted(exchange.fields.keys() - {"instances", "parameters", *api.top}):
+        raise google_error("unknown_name", name=unknown[0])
     match exchange.fields.get("instances"):
         case [dict(instance)]:
             pass
         case _:
-            raise bad_request_error("`instances` needs to be a list of one object.")
+            raise google_error("instances")
     parameters = exchange.fields.get("parameters") or {}
     if not isinstance(parameters, dict):
-        raise bad_request_error("`parameters` needs to be an object.")
+        raise google_error("not_an_object", name="parameters")
     return instance, parameters
 
 
 def _check_members(
-    members: Mapping[str, Any], known: frozenset[str], model: Model | None = None
+    members: Mapping[str, Any], known: Collection[str], model: Model | None = None
 ) -> None:
     for name in members:
         # The one member whose refusal has its own published text.
         if model and name == "video" and name in model.unsupported:
-            raise bad_request_error("Video extension is not allowed for this model")
+            raise google_error("no_extension")
         if name not in known or (model and name in model.unsupported):
-            raise unsupported_error(name)
+            raise google_error("unsupported", name=name)
 
 
 def _read_parameters(request: VideoRequest, model: Model, members: Mapping[str, Any]) -> None:
@@ -135,11 +123,11 @@ def _read_parameters(request: VideoRequest, model: Model, members: Mapping[str, 
     request.ratio = _parse_choice(members, "aspectRatio", _RATIOS)
     request.resolution = _parse_choice(members, "resolution", tuple(_PIXELS))
     if not model.has_price(request.resolution):
-        raise bad_request_error(f"{request.resolution} is not supported by this model.")
+        raise google_error("resolution", resolution=request.resolution)
     # Documented: 1080p and 4k only at 8 seconds.
     if request.resolution != "720p" and request.seconds != 8:
-        raise bad_request_error(
-            f"{request.resolution} is not supported for a duration of {request.seconds} seconds."
+        raise google_error(
+            "resolution_of_length", resolution=request.resolution, seconds=request.seconds
         )
 
 
@@ -149,22 +137,16 @@ def _parse_number(
     value = members.get(name, default)
     # JSON has one kind of number: 8.0 is accepted for 8.
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise bad_request_error(f"The value type for `{name}` needs to be a number.")
+        raise google_error("not_a_number", name=name)
     if value not in allowed:
-        raise bad_request_error(
-            f"The number value for `{name}` is out of bound. "
-            f"Please provide a value between {allowed[0]} and {allowed[-1]}, inclusive."
-        )
+        raise google_error("out_of_bound", name=name, least=allowed[0], most=allowed[-1])
     return int(value)
 
 
 def _parse_choice(members: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
     value = members.get(name, allowed[0])
     if value not in allowed:
-        allowed_text = ", ".join(allowed)
-        raise bad_request_error(
-            f"The value {value!r} for `{name}` is not supported. Use one of: {allowed_text}."
-        )
+        raise google_error("bad_choice", value=value, name=name, known=", ".join(allowed))
     return str(value)
 
 
@@ -179,54 +161,45 @@ def _read_images(request: VideoRequest, instance: Mapping[str, Any]) -> None:
 
 def _parse_references(members: object) -> list[Upload]:
     if not isinstance(members, list) or not 1 <= len(members) <= _MAX_REFERENCES:
-        raise bad_request_error(
-            f"`referenceImages` needs to be a list of 1 to {_MAX_REFERENCES} images."
-        )
+        raise google_error("reference_count", most=_MAX_REFERENCES)
     return [_parse_reference(each) for each in members]
 
 
 def _parse_reference(members: object) -> Upload:
     if not isinstance(members, dict):
-        raise bad_request_error("`referenceImages` needs to be a list of objects.")
+        raise google_error("reference_objects")
     _check_members(members, frozenset({"image", "referenceType"}))
     if str(members.get("referenceType")).lower() != "asset":
-        raise use_case_error()
+        raise google_error("use_case")
     return _parse_image("referenceImages", members.get("image"))
 
 
 def _parse_image(name: str, members: object) -> Upload:
     if not isinstance(members, dict):
-        raise bad_request_error(f"`{name}` needs to be an object.")
+        raise google_error("not_an_object", name=name)
     _check_members(members, frozenset({"bytesBase64Encoded", "mimeType"}))
     # Both members are known names here, so fewer than two means one is missing.
     if len(members) < 2:
-        raise bad_request_error(
-            "Input instance with `image` should contain both `bytesBase64Encoded` and `mimeType` "
-            "in underlying struct value."
-        )
+        raise google_error("missing_image_members")
     data = decode_base64(members["bytesBase64Encoded"], name)
     if image_format(data) not in ACCEPTED_FORMATS:
-        raise bad_request_error("Unable to process input image.")
+        raise google_error("bad_image")
     return Upload(name, "", str(members["mimeType"]), data)
 
 
 def decode_base64(text: object, name: str) -> bytes:
-    """Return the bytes of a base64 member.
-
-    Raises:
-        Refusal: it is not base64.
-    """
+    """Return the bytes of a base64 member, or raise a Refusal."""
     try:
         return base64.b64decode(str(text), validate=True)
     except (binascii.Error, ValueError):
-        raise bad_request_error(f"Base64 decoding failed for `{name}`.") from None
+        raise google_error("bad_base64", name=name) from None
 
 
-def _parse_video(api: ApiFields, members: object) -> dict[str, Any] | None:
+def _parse_video(api: GoogleApi, members: object) -> dict[str, Any] | None:
     if members is None:
         return None
     if not isinstance(members, dict):
-        raise bad_request_error("`video` needs to be an object.")
+        raise google_error("not_an_object", name="video")
     _check_members(members, api.video)
     return members
 
@@ -234,22 +207,22 @@ def _parse_video(api: ApiFields, members: object) -> dict[str, Any] | None:
 def _check_combination(request: VideoRequest) -> None:
     """Refuse features that cannot be combined (documented, and measured by users)."""
     if request.references and (request.frames or request.video):
-        raise unsupported_error("referenceImages")
+        raise google_error("unsupported", name="referenceImages")
     has_only_end = request.end and not request.start
     has_short_length = request.seconds != 8 and (request.references or request.video)
     if has_only_end or has_short_length or (request.video and request.frames):
-        raise use_case_error()
+        raise google_error("use_case")
     if request.video and request.resolution != "720p":
-        raise bad_request_error(f"{request.resolution} is not supported for video extension.")
+        raise google_error("resolution_of_extension", resolution=request.resolution)
     if not request.prompt.strip() and not request.start:
-        raise bad_request_error("`prompt` is required.")
+        raise google_error("no_prompt")
 
 
 def _check_person_generation(
-    api: ApiFields, request: VideoRequest, members: Mapping[str, Any]
+    api: GoogleApi, request: VideoRequest, members: Mapping[str, Any]
 ) -> None:
     value = members.get("personGeneration")
     # The values depend on whether images are sent.
     allowed = api.persons[1 if request.frames or request.references else 0]
     if value is not None and str(value).lower() not in allowed:
-        raise bad_request_error(f"{value} for personGeneration is currently not supported.")
+        raise google_error("bad_person_generation", value=value)

@@ -1,5 +1,6 @@
 """What a profile of `/v1/videos` decides; the defaults are a new-api gateway's responses."""
 
+import json
 import secrets
 import string
 from dataclasses import dataclass, field, replace
@@ -11,8 +12,9 @@ from starlette.responses import JSONResponse, Response
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange, Refusal, Upload
 from veo_sandbox.responses import proxy_page
-from veo_sandbox.state.price_list import Model
+from veo_sandbox.state.price_list import Model, load_models
 from veo_sandbox.state.tasks import Outcome, Task, TaskState
+from veo_sandbox.tables import load_table
 
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 """Documented by the vendor."""
@@ -23,7 +25,7 @@ NO_FRAME_TEXT = "帧转视频模式的至少上传一帧"
 INTERNAL_ERROR_TEXT = "服务内部异常"
 """Why a task fails, unless a fault says it (seen by users of a sister service)."""
 
-_STATUS_WORDS = {
+STATUS_WORDS = {
     "queued": "QUEUED",
     "running": "IN_PROGRESS",
     "completed": "SUCCESS",
@@ -34,16 +36,14 @@ _LETTERS = string.ascii_letters + string.digits
 
 @dataclass(frozen=True, slots=True)
 class VideoRequest:
-    """A create request, as its profile understood it."""
+    """A create request, as its profile understood it; `size` is "WIDTHxHEIGHT" in pixels."""
 
-    prompt: str
-    width: int
-    height: int
+    size: str
     seconds: float = 8.0
     resolution: str = "720p"
     images: list[Upload] = field(default_factory=list)
-    outcome: Outcome | None = None
     references: list[Upload] = field(default_factory=list)
+    outcome: Outcome | None = None
 
 
 class Profile:
@@ -53,30 +53,37 @@ class Profile:
     families: tuple[str, ...] = ()
     content_lag = False
     default_model = ""
+    no_code: str | None = ""
 
     def __init__(self, core: Core) -> None:
         self.core = core
 
-    # Requests.
-
     def sells_model(self, model: Model) -> bool:
         return model.family in self.families
 
-    def parse_request(self, exchange: Exchange, model: Model) -> VideoRequest:
-        """Parse a create request.
+    def find_model(self, exchange: Exchange) -> Model:
+        """Return the requested model, or raise a Refusal if it is not sold here."""
+        if exchange.malformed:
+            kind = "multipart_form" if exchange.malformed.startswith("multi") else "json"
+            raise self.invalid_request(f"invalid_{kind}", exchange.malformed)
+        name = exchange.fields.get("model") or self.default_model
+        if not isinstance(name, str) or not name:
+            raise self.invalid_request("missing_model", "model field is required", "model")
+        model = load_models().get(name)
+        is_offered = self.core.settings.offers_model(name)
+        if model is None or not is_offered or not self.sells_model(model):
+            raise Refusal(self.known_error("unknown_model", model=name))
+        return model
 
-        Raises:
-            Refusal: the request is wrong.
-        """
+    def parse_request(self, exchange: Exchange, model: Model) -> VideoRequest:
+        """Parse a create request, or raise a Refusal."""
         raise NotImplementedError
 
     def new_id(self) -> str:
         return f"video_{uuid4()}"
 
-    # Responses.
-
     def created_body(self, task: Task) -> dict[str, Any]:
-        raise NotImplementedError
+        return self.task_body(task, TaskState("queued", 0.0))
 
     def poll_response(self, task: Task, state: TaskState) -> Response:
         if state.name == "failed":
@@ -88,21 +95,17 @@ class Profile:
 
     def failed_response(self, task: Task) -> Response:
         outcome = fill_failure_text(task.outcome)
-        error = {"code": outcome.code, "message": outcome.message}
+        if outcome.shape == "get_task_failed":
+            return self.task_error_response(500, "get_task_failed", outcome.message)
         # Each shape is one that services were seen to use.
+        reasons: dict[str, dict[str, Any]] = {
+            "object": {"error": {"code": outcome.code, "message": outcome.message}},
+            "string": {"error": outcome.message},
+            "message": {"message": outcome.message},
+            "fail_reason": {"fail_reason": outcome.message},
+        }
         body = self.task_body(task, TaskState("failed", 1.0))
-        match outcome.shape or "object":
-            case "get_task_failed":
-                return self.task_error_response(500, "get_task_failed", outcome.message)
-            case "string":
-                body["error"] = outcome.message
-            case "message":
-                body["message"] = outcome.message
-            case "fail_reason":
-                body["fail_reason"] = outcome.message
-            case "object":
-                body["error"] = error
-        return JSONResponse(body)
+        return JSONResponse(body | reasons.get(outcome.shape or "object", {}))
 
     def content_response(self, task: Task, state: TaskState) -> Response | None:
         """Return the response to `/content` of a completed task; None sends the bytes."""
@@ -110,43 +113,25 @@ class Profile:
         return None
 
     def not_ready_response(self, state: TaskState) -> Response:
-        text = (
-            f"Task is not completed yet, current status: {_STATUS_WORDS.get(state.name, 'UNKNOWN')}"
-        )
-        return self.error_response(400, text, "invalid_request_error")
-
-    def no_content_response(self) -> Response:
-        return self.error_response(404, "Task not found", "invalid_request_error")
-
-    def missing_response(self) -> Response:
-        return self.task_error_response(400, "task_not_exist", "task_not_exist")
-
-    def unauthorized_response(self) -> Response:
-        text = f"无效的令牌 (request id: {self.core.new_request_id()})"
-        return self.error_response(401, text, "new_api_error")
-
-    def unknown_model_response(self, model: str) -> Response:
-        """Return the response to a model that the token may not use.
-
-        The text was seen by users; the status is one-api's.
-        """
-        message_text = f"该令牌无权使用模型：{model}"  # noqa: RUF001 - the wire's own text
-        text = f"{message_text} (request id: {self.core.new_request_id()})"
-        return self.error_response(403, text, "new_api_error")
-
-    def insufficient_balance(self, balance: float) -> Response:
-        text = f"用户额度不足, 剩余额度: ${balance:.6f}"
-        return self.task_error_response(403, "insufficient_user_quota", text)
+        return self.known_error("not_ready", status=STATUS_WORDS.get(state.name, "UNKNOWN"))
 
     def invalid_request(self, code: str, message: str, param: str | None = None) -> Refusal:
-        del param
-        return Refusal(self.task_error_response(400, code, message))
+        return Refusal(self.task_error_response(400, code, message, param))
 
     def image_too_large(self) -> Response:
         """Return the response to an image over the limit: the proxy in front refuses it."""
         return proxy_page(413, "Request Entity Too Large")
 
-    # Shapes of errors.
+    def known_error(self, name: str, **facts: object) -> Response:
+        """Return an error of `errors.toml`; `facts` fill its text."""
+        tables = load_table("profiles/errors.toml")
+        error = (tables["gateway"] | tables.get(self.name, {}))[name]
+        text = error["text"].format(request_id=self.core.new_request_id(), **facts)
+        code = error.get("code", self.no_code)
+        if "type" not in error:
+            return self.task_error_response(error["status"], code, text)
+        more = {"param": error["param"]} if "param" in error else {}
+        return self.error_response(error["status"], text, error["type"], code, **more)
 
     def error_response(
         self, status: int, message: str, kind: str, code: str | None = "", **more: str | None
@@ -155,8 +140,11 @@ class Profile:
         body = {"message": message, "type": kind, "code": code, **more}
         return JSONResponse({"error": body}, status)
 
-    def task_error_response(self, status: int, code: str, message: str) -> Response:
+    def task_error_response(
+        self, status: int, code: str, message: str, param: str | None = None
+    ) -> Response:
         """Return an error of the task routes, which has no `error` key."""
+        del param
         return JSONResponse({"code": code, "message": message, "data": None}, status)
 
 
@@ -167,3 +155,11 @@ def fill_failure_text(outcome: Outcome) -> Outcome:
 
 def random_token(length: int) -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(length))
+
+
+def parse_json(text: str) -> Any:
+    """Return what the text holds; None if it is not JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -15,11 +15,7 @@ ACCEPTED_FORMATS = {"JPEG", "PNG", "WEBP"}
 
 
 def check_images(profile: Profile, images: Sequence[Upload], maximum: int) -> list[Upload]:
-    """Check that each image has an accepted format and size; the bytes decide, not the name.
-
-    Raises:
-        Refusal: too many, too large, GIF, BMP, TIFF, or not an image.
-    """
+    """Check number, size and format, or raise a Refusal; the bytes decide, not the name."""
     if len(images) > maximum:
         text = f"at most {maximum} images are supported, got {len(images)}"
         raise profile.invalid_request("invalid_parameter", text, "input_reference")
@@ -34,11 +30,7 @@ def check_images(profile: Profile, images: Sequence[Upload], maximum: int) -> li
 
 
 def parse_data_uri(profile: Profile, name: str, text: object) -> Upload:
-    """Read a data URI as an upload.
-
-    Raises:
-        Refusal: it is not a data URI; an address is not fetched.
-    """
+    """Read a data URI as an upload, or raise a Refusal; an address is not fetched."""
     head, _, data = str(text).partition(",")
     if not head.startswith("data:") or not head.endswith(";base64"):
         raise profile.invalid_request("invalid_request", f"{name}: must be a data URI", name)

@@ -20,14 +20,13 @@ class Legacy(Profile):
 
     def parse_request(self, exchange: Exchange, model: Model) -> VideoRequest:
         """Parse a create. JSON carries no image: `image_urls` and the like are ignored."""
-        width, height = (int(side) for side in model.size.split("x"))
         images = self._read_images(exchange, model)
         lacks_image = model.max_images > 0 and not images
         outcome = Outcome("failed", "get_task_failed", "get_task_failed", NO_FRAME_TEXT)
-        prompt = str(exchange.fields.get("prompt", ""))
-        return VideoRequest(
-            prompt, width, height, images=images, outcome=outcome if lacks_image else None
-        )
+        return VideoRequest(model.size, images=images, outcome=outcome if lacks_image else None)
+
+    def _common_members(self, task: Task) -> dict[str, Any]:
+        return {"id": task.id, "object": "video", "created": int(task.created_at)}
 
     def _read_images(self, exchange: Exchange, model: Model) -> list[Upload]:
         images = [upload for upload in exchange.files if upload.name in _REFERENCE]
@@ -45,15 +44,8 @@ class Capture(Legacy):
 
     def created_body(self, task: Task) -> dict[str, Any]:
         """As documented, plus `created_at`; no capture of this body exists."""
-        created = int(task.created_at)
-        return {
-            "id": task.id,
-            "object": "video",
-            "created": created,
-            "created_at": created,
-            "status": "queued",
-            "model": task.spec.model,
-        }
+        more = {"created_at": int(task.created_at), "status": "queued", "model": task.spec.model}
+        return self._common_members(task) | more
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
         """As captured when completed: wrong model, wrong seconds, three addresses."""
@@ -103,34 +95,9 @@ class Docs(Legacy):
         }
         return JSONResponse(body)
 
-    def not_ready_response(self, state: TaskState) -> Response:
-        del state
-        return self.missing_response()
-
-    def missing_response(self) -> Response:
-        return self.error_response(
-            404, "Task not found or expired", "invalid_request_error", "task_not_found"
-        )
-
-    def no_content_response(self) -> Response:
-        return self.missing_response()
-
-    def unauthorized_response(self) -> Response:
-        return self.error_response(
-            401, "Invalid API key", "authentication_error", "invalid_api_key"
-        )
-
-    def unknown_model_response(self, model: str) -> Response:
-        text = f"The model `{model}` does not exist"
-        return self.error_response(404, text, "invalid_request_error", "model_not_found")
-
-    def insufficient_balance(self, balance: float) -> Response:
-        text = f"Insufficient balance: ${balance:.2f} left"
-        return self.error_response(402, text, "insufficient_quota", "insufficient_balance")
-
-    def task_error_response(self, status: int, code: str, message: str) -> Response:
+    def task_error_response(
+        self, status: int, code: str, message: str, param: str | None = None
+    ) -> Response:
         """All documented errors have an `error` object."""
+        del param
         return self.error_response(status, message, "invalid_request_error", code)
-
-    def _common_members(self, task: Task) -> dict[str, Any]:
-        return {"id": task.id, "object": "video", "created": int(task.created_at)}

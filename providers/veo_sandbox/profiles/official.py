@@ -12,7 +12,14 @@ from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange, Refusal, Upload
-from veo_sandbox.profiles.base import Profile, VideoRequest, fill_failure_text, random_token
+from veo_sandbox.profiles.base import (
+    STATUS_WORDS,
+    Profile,
+    VideoRequest,
+    fill_failure_text,
+    parse_json,
+    random_token,
+)
 from veo_sandbox.profiles.images import check_images, parse_data_uri
 from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import Task, TaskState
@@ -42,32 +49,20 @@ class Official(Profile):
         """As new-api's GenerateTaskID."""
         return f"task_{random_token(32)}"
 
-    def unknown_model_response(self, model: str) -> Response:
-        """No channel sells it: 503, not 404."""
-        text = f"No available channel for model {model} under group default (distributor)"
-        text += f" (request id: {self.core.new_request_id()})"
-        return self.error_response(503, text, "new_api_error", "model_not_found")
-
     def parse_request(self, exchange: Exchange, model: Model) -> VideoRequest:
         """Parse a create. Precedence: metadata, then `size`, then the default."""
         fields = exchange.fields
         self._check_strings(fields)
-        metadata = self._parse_metadata(fields, has_folded_fields=not exchange.is_json)
+        is_json = "json" in exchange.headers.get("content-type", "")
+        metadata = self._parse_metadata(fields, has_folded_fields=not is_json)
         resolution, ratio = self._choose_shape(fields, metadata)
         seconds = self._parse_seconds(fields, metadata, resolution)
-        width, height = (int(side) for side in _SIZE_OF_SHAPE[resolution, ratio].split("x"))
-        images = check_images(
-            self, self._read_images(exchange, fields, metadata), maximum=model.max_images
-        )
-        prompt = str(fields.get("prompt", ""))
-        return VideoRequest(prompt, width, height, float(seconds), resolution, images)
-
-    def created_body(self, task: Task) -> dict[str, Any]:
-        """new-api's OpenAIVideo."""
-        return self.task_body(task, TaskState("queued", 0.0))
+        images = check_images(self, self._read_images(exchange, metadata), model.max_images)
+        size = _SIZE_OF_SHAPE[resolution, ratio]
+        return VideoRequest(size, float(seconds), resolution, images)
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
-        """No address, in any state."""
+        """new-api's OpenAIVideo: no address, in any state."""
         done = state.name in {"completed", "failed"}
         body = {
             "id": task.id,
@@ -96,7 +91,7 @@ class Official(Profile):
     ) -> dict[str, Any]:
         values = fields.get("metadata") or {}
         if isinstance(values, str):
-            values = _parse_json(values)
+            values = parse_json(values)
         if not isinstance(values, dict):
             raise self.invalid_request("parse_request_failed", "metadata must be a JSON object")
         # In JSON, other fields do not become metadata.
@@ -142,11 +137,10 @@ class Official(Profile):
             raise self._google_error(f"resolution {resolution} needs a duration of 8 seconds.")
         return seconds
 
-    def _read_images(
-        self, exchange: Exchange, fields: Mapping[str, Any], metadata: Mapping[str, Any]
-    ) -> list[Upload]:
+    def _read_images(self, exchange: Exchange, metadata: Mapping[str, Any]) -> list[Upload]:
+        texts = exchange.fields.get("images") or []
         images = [file for file in exchange.files if file.name.startswith("input_reference")]
-        images += [parse_data_uri(self, "images", text) for text in fields.get("images") or []]
+        images += [parse_data_uri(self, "images", text) for text in texts]
         if last := metadata.get("lastFrame"):
             images.append(parse_data_uri(self, "lastFrame", last))
         return images
@@ -159,7 +153,6 @@ class Official(Profile):
 
 def generation_response(core: Core, task: Task, state: TaskState) -> Response:
     """Return the response of `/v1/video/generations/{id}`: new-api's TaskDto in an envelope."""
-    words = {"queued": "QUEUED", "running": "IN_PROGRESS", "failed": "FAILURE"}
     ended = state.name in {"completed", "failed"}
     failed = state.name == "failed"
     url = f"{core.url}/v1/videos/{task.id}/content" if state.name == "completed" else ""
@@ -173,7 +166,7 @@ def generation_response(core: Core, task: Task, state: TaskState) -> Response:
         # new-api counts 500,000 units per USD; amounts are in millionths.
         "quota": task.spec.amount // 2,
         "action": "generate",
-        "status": words.get(state.name, "SUCCESS"),
+        "status": STATUS_WORDS[state.name],
         "fail_reason": fill_failure_text(task.outcome).message if failed else "",
         "result_url": url,
         "submit_time": int(task.created_at),
@@ -184,13 +177,6 @@ def generation_response(core: Core, task: Task, state: TaskState) -> Response:
         "data": None,
     }
     return JSONResponse({"code": "success", "message": "", "data": data})
-
-
-def _parse_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
 
 
 def _parse_number(text: Any) -> Any:

@@ -26,6 +26,7 @@ class OpenAI(Profile):
     name = "openai"
     families = ("legacy", "official", "openai")
     default_model = "sora-2"
+    no_code = None
 
     def new_id(self) -> str:
         return f"video_{random_token(48).lower()}"
@@ -41,15 +42,8 @@ class OpenAI(Profile):
         seconds = fields.get("seconds") or ("8" if model.family == "legacy" else "4")
         if seconds not in _SECONDS:
             raise self._value_error("seconds", seconds, _SECONDS)
-        width, height = (int(side) for side in size.split("x"))
         images = check_images(self, self._read_images(exchange), maximum=2)
-        prompt = str(fields.get("prompt", ""))
-        return VideoRequest(
-            prompt, width, height, float(seconds), _RESOLUTION_OF_SIZE[size], images
-        )
-
-    def created_body(self, task: Task) -> dict[str, Any]:
-        return self.task_body(task, TaskState("queued", 0.0))
+        return VideoRequest(size, float(seconds), _RESOLUTION_OF_SIZE[size], images)
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
         """The `Video` of openai-python, with every member."""
@@ -72,39 +66,10 @@ class OpenAI(Profile):
             "status": "in_progress" if state.name == "running" else state.name,
         }
 
-    def not_ready_response(self, state: TaskState) -> Response:
-        del state
-        text = "Video is not ready yet, use GET /v1/videos/{video_id} to check status."
-        return self.error_response(404, text, "invalid_request_error", None)
-
-    def missing_response(self) -> Response:
-        return self.error_response(404, "Video not found.", "invalid_request_error", None)
-
-    def no_content_response(self) -> Response:
-        return self.missing_response()
-
-    def unauthorized_response(self) -> Response:
-        text = "Incorrect API key provided."
-        return self.error_response(401, text, "invalid_request_error", "invalid_api_key")
-
-    def unknown_model_response(self, model: str) -> Response:
-        text = f"Invalid value: '{model}' is no video model."
-        return self.error_response(
-            400, text, "invalid_request_error", "invalid_value", param="model"
-        )
-
-    def insufficient_balance(self, balance: float) -> Response:
-        del balance
-        text = "You exceeded your current quota, please check your plan and billing details."
-        return self.error_response(429, text, "insufficient_quota", "insufficient_quota")
-
-    def invalid_request(self, code: str, message: str, param: str | None = None) -> Refusal:
-        return Refusal(
-            self.error_response(400, message, "invalid_request_error", code, param=param)
-        )
-
-    def task_error_response(self, status: int, code: str, message: str) -> Response:
-        return self.error_response(status, message, "invalid_request_error", code)
+    def task_error_response(
+        self, status: int, code: str, message: str, param: str | None = None
+    ) -> Response:
+        return self.error_response(status, message, "invalid_request_error", code, param=param)
 
     def error_response(
         self, status: int, message: str, kind: str, code: str | None = "", **more: str | None

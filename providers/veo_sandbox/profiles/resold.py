@@ -4,12 +4,11 @@ The fields of a request are those that the vendor's pages name. The responses ar
 vendor's documented flow for Muse; for Omni they were not published and are assumed to be the same.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from veo_sandbox.exchange import Exchange, Refusal, Upload
-from veo_sandbox.profiles.base import Profile, VideoRequest
+from veo_sandbox.profiles.base import Profile, VideoRequest, parse_json
 from veo_sandbox.profiles.images import check_images, parse_data_uri
 from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import Task, TaskState
@@ -49,19 +48,8 @@ class Resold(Profile):
         if frames and references:
             text = "frames and reference_images cannot be combined"
             raise self.invalid_request("invalid_request", text, "reference_images")
-        width, height = (int(side) for side in _SIZES[resolution, ratio].split("x"))
-        return VideoRequest(
-            str(fields.get("prompt", "")),
-            width,
-            height,
-            float(seconds),
-            resolution,
-            frames,
-            references=references,
-        )
-
-    def created_body(self, task: Task) -> dict[str, Any]:
-        return self.task_body(task, TaskState("queued", 0.0))
+        size = _SIZES[resolution, ratio]
+        return VideoRequest(size, float(seconds), resolution, frames, references)
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
         """As documented for Muse: the address appears when the task is completed."""
@@ -123,7 +111,7 @@ class Resold(Profile):
         name = "reference_images"
         texts = fields.get(name, [])
         if isinstance(texts, str):  # a form has only texts
-            texts = _parse_json(texts)
+            texts = parse_json(texts)
         if not isinstance(texts, list):
             raise self.invalid_request("invalid_request", f"{name} must be a list", name)
         return [parse_data_uri(self, name, text) for text in texts]
@@ -131,10 +119,3 @@ class Resold(Profile):
     def _value_error(self, param: str, value: object, known: Any) -> Refusal:
         text = f"{param} {value!r} is not supported; supported: {', '.join(known)}"
         return self.invalid_request("invalid_request", text, param)
-
-
-def _parse_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None

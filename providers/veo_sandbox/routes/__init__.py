@@ -23,7 +23,7 @@ def find_by_path(core: Core, exchange: Exchange) -> Task | None:
 class RouteSpec(NamedTuple):
     """A route of a wire.
 
-    `step` is what fault rules select: create, stream (also a create), poll, content, file or
+    `kind` is what fault rules select: create, stream (also a create), poll, content, file or
     other. `find_task` returns the requested task before faults and handler run.
     """
 

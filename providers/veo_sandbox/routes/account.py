@@ -17,7 +17,7 @@ _QUOTA_PER_USD = 500_000
 async def list_models(core: Core, exchange: Exchange) -> Response:
     profile = PROFILES[core.profile](core)
     if exchange.bearer_key != core.key:
-        raise Refusal(profile.unauthorized_response())
+        raise Refusal(profile.known_error("unauthorized"))
     sold = [model.id for model in load_models().values() if profile.sells_model(model)]
     names = core.settings.offered.replace(",", " ").split() or sold
     rows = [

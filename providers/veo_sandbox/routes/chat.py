@@ -1,6 +1,7 @@
 """`/v1/chat/completions`: one request that ends with the video; charged when it is accepted."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from uuid import uuid4
 
 from starlette.responses import Response
@@ -26,13 +27,13 @@ _CLOCK_CHECK_S = 0.05
 async def create_chat(core: Core, exchange: Exchange) -> Response:
     gateway = Gateway(core)
     if exchange.bearer_key != core.key:
-        raise Refusal(gateway.unauthorized_response())
+        raise Refusal(gateway.known_error("unauthorized"))
     model = gateway.find_model(exchange)
     chat = gateway.parse_chat(exchange, model)
     try:
         tasks = core.accept_tasks(_build_specs(core, exchange, model, chat))
     except BalanceError as error:
-        raise Refusal(gateway.insufficient_balance(error.balance)) from None
+        raise Refusal(gateway.known_error("balance", balance=error.balance)) from None
     # The client gets one id, whatever the number of videos.
     exchange.accepted_task = tasks[0]
     dialect = DIALECTS[tasks[0].spec.profile](core, tasks[0])
@@ -85,24 +86,17 @@ async def _wait_for_end(core: Core, exchange: Exchange, tasks: list[Task]) -> En
 
 
 def _build_specs(core: Core, exchange: Exchange, model: Model, chat: ChatRequest) -> list[TaskSpec]:
-    name = f"foaicmpl-{uuid4()}"
-    ids = [name] + [f"{name}-{number}" for number in range(2, chat.videos + 1)]
-    return [_build_spec(core, exchange, model, chat, task_id) for task_id in ids]
-
-
-def _build_spec(
-    core: Core, exchange: Exchange, model: Model, chat: ChatRequest, name: str
-) -> TaskSpec:
+    """Return the spec of each video; the first has the id that the client gets."""
     width, height = (int(side) for side in model.size.split("x"))
-    spec = ClipSpec(chat.prompt, width, height, _SECONDS)
+    clip = ClipSpec(chat.prompt, width, height, _SECONDS)
     lacks_image = model.max_images > 0 and not chat.images and not chat.linked_images
-    return TaskSpec(
+    spec = TaskSpec(
         route="chat",
         profile=exchange.dialect or Dialect.name,
-        id=name,
+        id=f"foaicmpl-{uuid4()}",
         model=model.id,
         prompt=chat.prompt,
-        clip=core.clips.plan_clip(spec, [image.data for image in chat.images]),
+        clip=core.clips.plan_clip(clip, [image.data for image in chat.images]),
         amount=model.price_micros(_SECONDS),
         billing="on_accept",
         outcome=exchange.forced_outcome
@@ -116,6 +110,8 @@ def _build_spec(
             "linked": chat.linked_images,
         },
     )
+    numbers = range(2, chat.videos + 1)
+    return [spec, *(replace(spec, id=f"{spec.id}-{number}") for number in numbers)]
 
 
 ROUTES = (RouteSpec("POST", "/v1/chat/completions", "stream", create_chat),)

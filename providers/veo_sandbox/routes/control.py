@@ -14,13 +14,16 @@ from veo_sandbox.core import Core
 from veo_sandbox.faults.registry import FAULTS
 from veo_sandbox.faults.rules import FaultRules
 
-Act = Callable[[Any], object]
-"""Changes the sandbox by the JSON of a POST, or reads it; returns the JSON of the response."""
+Read = Callable[[], object]
+Change = Callable[[Any], None]
 
 
 def build_routes(core: Core, rules: FaultRules) -> list[BaseRoute]:
     def advance(body: Any) -> None:
         core.clock.advance(_require_member(body, "advance"))
+
+    def change_settings(body: Any) -> None:
+        core.change_settings(_require_object(body))
 
     def add_rules(body: Any) -> None:
         bodies = _require_member(body, "rules")
@@ -28,55 +31,38 @@ def build_routes(core: Core, rules: FaultRules) -> list[BaseRoute]:
             raise TypeError("rules: must be a list")
         rules.add_rules([_require_object(rule) for rule in bodies])
 
-    def read_clock(_: Any) -> object:
-        return {"now": core.clock.now(), "speed": core.clock.speed}
+    # Every method returns what GET returns, POST and DELETE after their change.
+    reads: dict[str, Read] = {
+        "bills": lambda: core.account.list_bills(core.clock.now()),
+        "tasks": core.describe_tasks,
+        "requests": lambda: list(core.request_log),
+        "leaks": core.leak_log.list_entries,
+        "clock": lambda: {"now": core.clock.now(), "speed": core.clock.speed},
+        "settings": core.describe_settings,
+        "faults": lambda: {"rules": rules.list_rules()},
+        "faults/names": lambda: [FAULTS[name].to_json() for name in sorted(FAULTS)],
+    }
+    changes: dict[tuple[str, str], Change] = {
+        ("clock", "POST"): advance,
+        ("settings", "POST"): change_settings,
+        ("faults", "POST"): add_rules,
+        ("faults", "DELETE"): lambda _: rules.clear_rules(),
+        ("requests", "DELETE"): lambda _: core.request_log.clear(),
+    }
 
-    # Path, what GET returns, what POST and DELETE do before the same is returned.
-    table: tuple[tuple[str, Act, Act | None, Act | None], ...] = (
-        ("bills", lambda _: core.account.list_bills(core.clock.now()), None, None),
-        ("tasks", lambda _: core.describe_tasks(), None, None),
-        (
-            "requests",
-            lambda _: core.request_log.list_entries(),
-            None,
-            lambda _: core.request_log.clear(),
-        ),
-        ("leaks", lambda _: core.leak_log.list_entries(), None, None),
-        ("clock", read_clock, advance, None),
-        (
-            "settings",
-            lambda _: core.describe_settings(),
-            lambda body: core.change_settings(_require_object(body)),
-            None,
-        ),
-        (
-            "faults",
-            lambda _: {"rules": rules.list_rules()},
-            add_rules,
-            lambda _: rules.clear_rules(),
-        ),
-        ("faults/names", lambda _: [FAULTS[name].to_json() for name in sorted(FAULTS)], None, None),
-    )
+    async def respond(request: Request) -> Response:
+        core.refresh()
+        rules.refresh()
+        path = request.url.path.removeprefix("/sandbox/")
+        try:
+            if change := changes.get((path, request.method)):
+                change(await request.json() if request.method == "POST" else None)
+            return JSONResponse(reads[path]())
+        except (TypeError, ValueError) as error:
+            return JSONResponse({"error": str(error)}, 400)
 
-    def make_route(path: str, method: str, read: Act, act: Act | None) -> Route:
-        async def endpoint(request: Request) -> Response:
-            core.refresh()
-            rules.refresh()
-            try:
-                if act:
-                    act(await request.json() if method == "POST" else None)
-                return JSONResponse(read(None))
-            except (TypeError, ValueError) as error:
-                return JSONResponse({"error": str(error)}, 400)
-
-        return Route(f"/sandbox/{path}", endpoint, methods=[method])
-
-    return [
-        make_route(path, method, read, act)
-        for path, read, post, delete in table
-        for method, act in (("GET", None), ("POST", post), ("DELETE", delete))
-        if method == "GET" or act
-    ]
+    methods = [*((path, "GET") for path in reads), *changes]
+    return [Route(f"/sandbox/{path}", respond, methods=[method]) for path, method in methods]
 
 
 def _require_object(body: Any) -> dict[str, Any]:

@@ -9,21 +9,12 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.core import Core
-from veo_sandbox.exchange import Exchange, Refusal
-from veo_sandbox.google.errors import (
-    UNPROCESSED_TEXT,
-    bad_request_error,
-    error_response,
-    invalid_key_error,
-    missing_key_error,
-    not_found_error,
-    unknown_url_page,
-)
-from veo_sandbox.google.operations import build_spec, check_source, operation_body, random_id
-from veo_sandbox.google.request import COMMON_PARAMETERS, ApiFields, VideoRequest, parse_request
+from veo_sandbox.exchange import Exchange
+from veo_sandbox.google.errors import google_error, unknown_url_page, wrong_key_error
+from veo_sandbox.google.operations import accept_video, check_source, operation_body, random_id
+from veo_sandbox.google.request import GoogleApi, VideoRequest, parse_request
 from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec, account
-from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.price_list import Model, load_models
 from veo_sandbox.state.tasks import Task
 
@@ -32,39 +23,11 @@ _PUBLIC_URL = "https://generativelanguage.googleapis.com/v1beta"
 `https` addresses, and only up to the first character of an id that is neither a lower-case letter
 nor a digit."""
 
-_API = ApiFields(
-    top=frozenset({"webhookConfig"}),
-    parameters=COMMON_PARAMETERS,
-    video=frozenset({"uri", "mimeType", "encoding", "bytesBase64Encoded"}),
-    persons=(frozenset({"allow_all"}), frozenset({"allow_all", "allow_adult"})),
-)
-_RESPONSE = "type.googleapis.com/google.ai.generativelanguage.v1beta.PredictLongRunningResponse"
+_API = GoogleApi.load("gemini")
 _FILE_URI = re.compile(
     r"(?:https://generativelanguage\.googleapis\.com/v1(?:beta)?/)?"
     r"files/([a-z0-9]+)(?::download)?(?:\?.*)?"
 )
-
-
-class _GeminiFormat:
-    filter_reason = (
-        "We encountered an issue with the audio for your prompt, which means we could not create "
-        "your video. You have not been charged for this attempt."
-    )
-
-    def video_response(self, task: Task) -> dict[str, Any]:
-        uri = f"{_PUBLIC_URL}/files/{task.file}:download?alt=media"
-        return self._wrap_response({"generatedSamples": [{"video": {"uri": uri}}]})
-
-    def filtered_response(self, reason: str) -> dict[str, Any]:
-        return self._wrap_response(
-            {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": [reason]}
-        )
-
-    def empty_response(self) -> dict[str, Any]:
-        return self._wrap_response({})
-
-    def _wrap_response(self, response: dict[str, Any]) -> dict[str, Any]:
-        return {"@type": _RESPONSE, "generateVideoResponse": response}
 
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
@@ -73,23 +36,12 @@ async def create_video(core: Core, exchange: Exchange) -> Response:
     request = parse_request(_API, model, exchange)
     source = _find_source(core, request)
     name = f"models/{model.id}/operations/{random_id()}"
-    facts = {"route": "gemini", "profile": "gemini", "id": name, "file": random_id()}
-    try:
-        exchange.accepted_task = core.accept_task(
-            build_spec(exchange, model, request, source, **facts)
-        )
-    except BalanceError:
-        raise Refusal(_no_credit_response()) from None
-    if source:
-        core.tasks.restart_retention(source, core.clock.now())
-    return JSONResponse({"name": name})
+    return accept_video(_API, exchange, model, request, source, id=name, file=random_id())
 
 
 async def poll_operation(core: Core, exchange: Exchange) -> Response:
     _authorize(core, exchange)
-    if exchange.task is None or exchange.state is None or exchange.state.name == "gone":
-        raise not_found_error()
-    return JSONResponse(operation_body(exchange.task, exchange.state, _GeminiFormat()))
+    return JSONResponse(operation_body(exchange, _API, _describe_video))
 
 
 async def get_file(core: Core, exchange: Exchange) -> Response:
@@ -101,7 +53,7 @@ async def download_file(core: Core, exchange: Exchange) -> Response:
     _authorize(core, exchange)
     task = _find_video(core, exchange)
     if exchange.query.get("alt") != "media":
-        raise bad_request_error("This method only returns media: ask with `alt=media`.")
+        raise google_error("alt_media")
     return VideoResponse(core.clips.clip_path(task))
 
 
@@ -140,9 +92,9 @@ def find_by_operation(core: Core, exchange: Exchange) -> Task | None:
 
 def _authorize(core: Core, exchange: Exchange) -> None:
     if not exchange.google_key:
-        raise missing_key_error()
+        raise google_error("no_key")
     if exchange.google_key != core.key:
-        raise invalid_key_error("generativelanguage.googleapis.com")
+        raise wrong_key_error("generativelanguage.googleapis.com")
 
 
 def _sold_models() -> dict[str, Model]:
@@ -155,36 +107,27 @@ def _find_model(core: Core, exchange: Exchange) -> Model:
     name = exchange.params["model"]
     model = _sold_models().get(name)
     if model is None:
-        version = exchange.path.split("/")[1]
-        known = "Call ListModels to see the list of available models and their supported methods."
-        text = f"models/{name} is not found for API version {version}, or is not supported for"
-        raise Refusal(error_response(404, f"{text} predictLongRunning. {known}"))
+        raise google_error("unknown_model", model=name, version=exchange.path.split("/")[1])
     if core.settings.retired:
-        advice = "Please update your code to use a newer model for the latest features"
-        text = f"This model models/{name} is no longer available. {advice} and improvements."
-        raise Refusal(error_response(404, text))
+        raise google_error("retired_model", model=name)
     return model
 
 
 def _find_source(core: Core, request: VideoRequest) -> Task | None:
-    """Return the finished video that an extension names; None if it names none.
-
-    Raises:
-        Refusal: no address, one of another service, or a video that cannot be extended (yet).
-    """
+    """Return the finished video that an extension names; None if it names none."""
     if request.video is None:
         return None
     uri = request.video.get("uri")
     if not uri:
-        raise bad_request_error("Video URI not found in the request.")
+        raise google_error("no_video_uri")
     match = _FILE_URI.fullmatch(str(uri))
     if not match:
-        raise bad_request_error("Could not parse the file name")
+        raise google_error("bad_file_name")
     task = core.tasks.find_by_file(match[1])
     if task is None or task.spec.route != "gemini" or _is_processing(core, task):
-        raise bad_request_error(UNPROCESSED_TEXT)
+        raise google_error("unprocessed")
     if not core.has_file(task):
-        raise Refusal(_forbidden_response(match[1]))
+        raise google_error("forbidden_file", file=match[1])
     check_source(request, task)
     return task
 
@@ -197,20 +140,13 @@ def _is_processing(core: Core, task: Task) -> bool:
 def _find_video(core: Core, exchange: Exchange) -> Task:
     task = exchange.task
     if task is None or task.spec.route != "gemini" or not core.has_file(task):
-        raise Refusal(_forbidden_response(exchange.params["file"]))
+        raise google_error("forbidden_file", file=exchange.params["file"])
     return task
 
 
-def _forbidden_response(file: str) -> Response:
-    text = f"You do not have permission to access the File {file} or it may not exist."
-    return error_response(403, text)
-
-
-def _no_credit_response() -> Response:
-    text = "Your prepayment credits are depleted. Please go to AI Studio at"
-    return error_response(
-        429, f"{text} https://ai.studio/projects to manage your project and billing."
-    )
+def _describe_video(_core: Core, task: Task) -> dict[str, Any]:
+    uri = f"{_PUBLIC_URL}/files/{task.file}:download?alt=media"
+    return {"generatedSamples": [{"video": {"uri": uri}}]}
 
 
 def _file_metadata(core: Core, task: Task) -> dict[str, Any]:
@@ -248,19 +184,16 @@ def _describe_model(model: Model) -> dict[str, Any]:
 
 
 def _build_routes(version: str) -> tuple[RouteSpec, ...]:
-    base = f"/{version}"
-    operation = f"{base}/models/{{model}}/operations/{{operation}}"
+    model, operation = f"/{version}/models/{{model}}", "operations/{operation}"
     listing = list_models if version == "v1beta" else list_models_v1
     return (
-        RouteSpec("POST", f"{base}/models/{{model}}:predictLongRunning", "create", create_video),
-        RouteSpec("GET", operation, "poll", poll_operation, find_by_operation),
-        RouteSpec(
-            "GET", f"{base}/operations/{{operation}}", "poll", poll_operation, find_by_operation
-        ),
-        RouteSpec("GET", f"{base}/files/{{file}}:download", "content", download_file),
-        RouteSpec("GET", f"{base}/files/{{file}}", "other", get_file),
-        RouteSpec("GET", f"{base}/models", "other", listing),
-        RouteSpec("GET", f"{base}/models/{{model}}", "other", get_model),
+        RouteSpec("POST", f"{model}:predictLongRunning", "create", create_video),
+        RouteSpec("GET", f"{model}/{operation}", "poll", poll_operation, find_by_operation),
+        RouteSpec("GET", f"/{version}/{operation}", "poll", poll_operation, find_by_operation),
+        RouteSpec("GET", f"/{version}/files/{{file}}:download", "content", download_file),
+        RouteSpec("GET", f"/{version}/files/{{file}}", "other", get_file),
+        RouteSpec("GET", f"/{version}/models", "other", listing),
+        RouteSpec("GET", model, "other", get_model),
     )
 
 

@@ -13,66 +13,24 @@ from uuid import uuid4
 from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.core import Core
-from veo_sandbox.exchange import Exchange, Refusal
-from veo_sandbox.google.errors import (
-    UNPROCESSED_TEXT,
-    bad_request_error,
-    error_response,
-    invalid_key_error,
-    not_found_error,
-)
-from veo_sandbox.google.operations import build_spec, check_source, operation_body
+from veo_sandbox.exchange import Exchange
+from veo_sandbox.google.errors import google_error, wrong_key_error
+from veo_sandbox.google.operations import accept_video, check_source, operation_body
 from veo_sandbox.google.request import (
-    COMMON_PARAMETERS,
-    ApiFields,
+    GoogleApi,
     VideoRequest,
     decode_base64,
     parse_request,
 )
 from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec
-from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.price_list import Model, load_models
 from veo_sandbox.state.tasks import Task
 
 _DEFAULT_LOCATION = "projects/sandbox/locations/us-central1"
 """The location of operations whose create named no project."""
 
-_PERSON_VALUES = frozenset({"allow_all", "allow_adult", "dont_allow", "disallow"})
-_API = ApiFields(
-    top=frozenset({"labels"}),
-    parameters=COMMON_PARAMETERS
-    | {"storageUri", "fps", "pubsubTopic", "generateAudio", "compressionQuality", "resizeMode"},
-    video=frozenset({"gcsUri", "bytesBase64Encoded", "mimeType"}),
-    persons=(_PERSON_VALUES, _PERSON_VALUES),
-)
-_RESPONSE = "type.googleapis.com/cloud.ai.large_models.vision.GenerateVideoResponse"
-
-
-class _VertexFormat:
-    filter_reason = (
-        "Veo could not generate 1 videos based on the prompt provided. You will not be charged for "
-        "this request. Try rephrasing the prompt. If you think this was an error, send feedback. "
-        "Support codes: 42237218"
-    )
-
-    def __init__(self, core: Core) -> None:
-        self._core = core
-
-    def video_response(self, task: Task) -> dict[str, Any]:
-        if uri := task.spec.extra["uri"]:
-            location = {"gcsUri": uri}
-        else:
-            data = self._core.clips.clip_path(task).read_bytes()
-            location = {"bytesBase64Encoded": base64.b64encode(data).decode()}
-        videos = [location | {"mimeType": "video/mp4"}]
-        return {"@type": _RESPONSE, "raiMediaFilteredCount": 0, "videos": videos}
-
-    def filtered_response(self, reason: str) -> dict[str, Any]:
-        return {"@type": _RESPONSE, "raiMediaFilteredCount": 1, "raiMediaFilteredReasons": [reason]}
-
-    def empty_response(self) -> dict[str, Any]:
-        return {"@type": _RESPONSE}
+_API = GoogleApi.load("vertex")
 
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
@@ -83,27 +41,14 @@ async def create_video(core: Core, exchange: Exchange) -> Response:
     source = await asyncio.to_thread(_find_source, core, request)
     name = f"{_model_name(exchange)}/operations/{uuid4()}"
     file = str(uuid4())
-    facts = {"route": "vertex", "profile": "vertex", "id": name, "file": file}
     extra = {"uri": _build_object_uri(request, file)}
-    try:
-        exchange.accepted_task = core.accept_task(
-            build_spec(exchange, model, request, source, extra=extra, **facts)
-        )
-    except BalanceError:
-        text = "This API method requires billing to be enabled."
-        raise Refusal(error_response(403, text)) from None
-    if source:
-        core.tasks.restart_retention(source, core.clock.now())
-    return JSONResponse({"name": name})
+    return accept_video(_API, exchange, model, request, source, id=name, file=file, extra=extra)
 
 
 async def poll_operation(core: Core, exchange: Exchange) -> Response:
     _authorize(core, exchange)
-    task, state = exchange.task, exchange.state
-    if task is None or state is None or state.name == "gone":
-        raise not_found_error()
     # Reads and encodes a whole video.
-    return JSONResponse(await asyncio.to_thread(operation_body, task, state, _VertexFormat(core)))
+    return JSONResponse(await asyncio.to_thread(operation_body, exchange, _API, _describe_video))
 
 
 async def get_model(core: Core, exchange: Exchange) -> Response:
@@ -124,14 +69,9 @@ async def get_object(core: Core, exchange: Exchange) -> Response:
         core.leak_log.add_entry(exchange.to_log_entry())
     if exchange.bearer_key != core.key:
         caller = "Anonymous caller" if exchange.bearer_key is None else "The caller"
-        text = (
-            f"{caller} does not have storage.objects.get access to the Google Cloud Storage object."
-        )
-        return error_response(401, text)
+        raise google_error("no_object_access", caller=caller)
     if exchange.task is None or not core.has_file(exchange.task):
-        return error_response(
-            404, f"No such object: {exchange.params['bucket']}/{exchange.params['object']}"
-        )
+        raise google_error("no_object", **exchange.params)
     if exchange.query.get("alt") == "media":
         return VideoResponse(core.clips.clip_path(exchange.task))
     return JSONResponse(_object_metadata(core, exchange, exchange.task))
@@ -149,21 +89,15 @@ def find_by_object(core: Core, exchange: Exchange) -> Task | None:
 def _authorize(core: Core, exchange: Exchange) -> None:
     if exchange.google_key:
         if exchange.google_key != core.key:
-            raise invalid_key_error("aiplatform.googleapis.com")
+            raise wrong_key_error("aiplatform.googleapis.com")
     elif exchange.bearer_key != core.key:
-        text = "Request had invalid authentication credentials. Expected OAuth 2 access token,"
-        more = "login cookie or other valid authentication credential."
-        raise Refusal(error_response(401, f"{text} {more}"))
+        raise google_error("no_credentials")
 
 
 def _find_model(exchange: Exchange) -> Model:
     model = load_models("google").get(exchange.params["model"])
     if model is None or model.family != "vertex":
-        text = (
-            f"Publisher Model `{_model_name(exchange)}` was not found or your project does not have"
-        )
-        more = "access to it. Please ensure you are using a valid model version."
-        raise Refusal(error_response(404, f"{text} {more}"))
+        raise google_error("unknown_publisher_model", model=_model_name(exchange))
     return model
 
 
@@ -179,7 +113,7 @@ def _build_object_uri(request: VideoRequest, file: str) -> str:
     if folder is None:
         return ""
     if not str(folder).startswith("gs://"):
-        raise bad_request_error("`storageUri` needs to be a Cloud Storage URI: gs://BUCKET/FOLDER")
+        raise google_error("bad_storage_uri")
     return f"{str(folder).rstrip('/')}/{file}/sample_0.mp4"
 
 
@@ -193,9 +127,19 @@ def _find_source(core: Core, request: VideoRequest) -> Task | None:
             core, decode_base64(request.video.get("bytesBase64Encoded", ""), "video")
         )
     if task is None or not core.has_file(task):
-        raise bad_request_error(UNPROCESSED_TEXT)
+        raise google_error("unprocessed")
     check_source(request, task)
     return task
+
+
+def _describe_video(core: Core, task: Task) -> dict[str, Any]:
+    if uri := task.spec.extra["uri"]:
+        location = {"gcsUri": uri}
+    else:
+        data = core.clips.clip_path(task).read_bytes()
+        location = {"bytesBase64Encoded": base64.b64encode(data).decode()}
+    videos = [location | {"mimeType": "video/mp4"}]
+    return {"raiMediaFilteredCount": 0, "videos": videos}
 
 
 def _find_stored(core: Core, uri: str) -> Task | None:
@@ -223,26 +167,22 @@ def _object_metadata(core: Core, exchange: Exchange, task: Task) -> dict[str, An
     }
 
 
-def _build_routes(version: str) -> tuple[RouteSpec, ...]:
-    model = "publishers/google/models/{model}"
-    bases = (
-        f"/{version}/{model}",
-        f"/{version}/projects/{{project}}/locations/{{location}}/{model}",
-    )
-    return tuple(
-        at
-        for base in bases
-        for at in (
-            RouteSpec("POST", f"{base}:predictLongRunning", "create", create_video),
-            RouteSpec(
-                "POST", f"{base}:fetchPredictOperation", "poll", poll_operation, find_by_body
-            ),
-            RouteSpec("GET", base, "other", get_model),
-        )
+def _build_routes(folder: str) -> tuple[RouteSpec, ...]:
+    model = f"{folder}/publishers/google/models/{{model}}"
+    return (
+        RouteSpec("POST", f"{model}:predictLongRunning", "create", create_video),
+        RouteSpec("POST", f"{model}:fetchPredictOperation", "poll", poll_operation, find_by_body),
+        RouteSpec("GET", model, "other", get_model),
     )
 
 
-ROUTES = (*_build_routes("v1beta1"), *_build_routes("v1"))
+_PROJECT = "projects/{project}/locations/{location}"
+ROUTES = (
+    *_build_routes("/v1beta1"),
+    *_build_routes(f"/v1beta1/{_PROJECT}"),
+    *_build_routes("/v1"),
+    *_build_routes(f"/v1/{_PROJECT}"),
+)
 FILES = (
     RouteSpec("GET", "/storage/v1/b/{bucket}/o/{object:path}", "file", get_object, find_by_object),
 )

@@ -10,7 +10,7 @@ from veo_sandbox.profiles.official import generation_response
 from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec
 from veo_sandbox.state.billing import BalanceError
-from veo_sandbox.state.price_list import Model, load_models
+from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import Task, TaskSpec
 
 _CACHE = {"Cache-Control": "public, max-age=86400"}
@@ -18,22 +18,25 @@ _CACHE = {"Cache-Control": "public, max-age=86400"}
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
     profile = _authorize(core, exchange)
-    model = _find_model(profile, exchange)
+    model = profile.find_model(exchange)
     profile = _profile_for(profile, model)
     request = profile.parse_request(exchange, model)
-    if not request.prompt.strip():
+    prompt = str(exchange.fields.get("prompt", ""))
+    if not prompt.strip():
         raise profile.invalid_request("invalid_request", "prompt is required", "prompt")
     try:
-        exchange.accepted_task = core.accept_task(_build_spec(profile, exchange, model, request))
+        exchange.accepted_task = core.accept_task(
+            _build_spec(profile, exchange, model, request, prompt)
+        )
     except BalanceError as error:
-        raise Refusal(profile.insufficient_balance(error.balance)) from None
+        raise Refusal(profile.known_error("balance", balance=error.balance)) from None
     return JSONResponse(profile.created_body(exchange.accepted_task))
 
 
 async def poll_video(core: Core, exchange: Exchange) -> Response:
     profile = _authorize(core, exchange)
     if exchange.task is None or exchange.state is None or exchange.state.name == "gone":
-        return profile.missing_response()
+        return profile.known_error("missing")
     return _profile_of(core, exchange.task).poll_response(exchange.task, exchange.state)
 
 
@@ -41,7 +44,7 @@ async def get_content(core: Core, exchange: Exchange) -> Response:
     profile = _authorize(core, exchange)
     task, state = exchange.task, exchange.state
     if task is None or state is None or state.name == "gone":
-        return profile.no_content_response()
+        return profile.known_error("no_content")
     profile = _profile_of(core, task)
     if state.name != "completed" or _is_content_late(core, profile, task):
         return profile.not_ready_response(state)
@@ -53,7 +56,7 @@ async def get_content(core: Core, exchange: Exchange) -> Response:
 async def poll_generation(core: Core, exchange: Exchange) -> Response:
     profile = _authorize(core, exchange)
     if exchange.task is None or exchange.state is None or exchange.state.name == "gone":
-        return profile.missing_response()
+        return profile.known_error("missing")
     return generation_response(core, exchange.task, exchange.state)
 
 
@@ -65,24 +68,8 @@ async def unknown_url(core: Core, exchange: Exchange) -> Response:
 def _authorize(core: Core, exchange: Exchange) -> Profile:
     profile = PROFILES[core.profile](core)
     if exchange.bearer_key != core.key:
-        raise Refusal(profile.unauthorized_response())
+        raise Refusal(profile.known_error("unauthorized"))
     return profile
-
-
-def _find_model(profile: Profile, exchange: Exchange) -> Model:
-    if exchange.malformed:
-        code = (
-            "invalid_multipart_form" if exchange.malformed.startswith("multi") else "invalid_json"
-        )
-        raise profile.invalid_request(code, exchange.malformed)
-    name = exchange.fields.get("model") or profile.default_model
-    if not isinstance(name, str) or not name:
-        raise profile.invalid_request("missing_model", "model field is required", "model")
-    model = load_models().get(name)
-    is_offered = profile.core.settings.offers_model(name)
-    if model is None or not is_offered or not profile.sells_model(model):
-        raise Refusal(profile.unknown_model_response(name))
-    return model
 
 
 def _profile_for(profile: Profile, model: Model) -> Profile:
@@ -102,32 +89,30 @@ def _is_content_late(core: Core, profile: Profile, task: Task) -> bool:
 
 
 def _build_spec(
-    profile: Profile, exchange: Exchange, model: Model, request: VideoRequest
+    profile: Profile, exchange: Exchange, model: Model, request: VideoRequest, prompt: str
 ) -> TaskSpec:
+    width, height = (int(side) for side in request.size.split("x"))
+    spec = ClipSpec(prompt, width, height, request.seconds)
+    frames = [image.data for image in request.images]
+    references = [image.data for image in request.references]
     return TaskSpec(
         route="videos",
         profile=profile.name,
         id=profile.new_id(),
         model=model.id,
-        prompt=request.prompt,
-        clip=_plan_clip(profile.core, request),
+        prompt=prompt,
+        clip=profile.core.clips.plan_clip(spec, frames, references),
         amount=model.price_micros(request.seconds, request.resolution),
         outcome=exchange.forced_outcome or request.outcome,
         service_s=exchange.forced_service_s,
         retention_s=model.retention_s,
         request={
-            "prompt": request.prompt,
-            "size": f"{request.width}x{request.height}",
+            "prompt": prompt,
+            "size": request.size,
             "seconds": request.seconds,
             "images": [image.to_json() for image in [*request.images, *request.references]],
         },
     )
-
-
-def _plan_clip(core: Core, request: VideoRequest) -> ClipSpec:
-    spec = ClipSpec(request.prompt, request.width, request.height, request.seconds)
-    frames = [image.data for image in request.images]
-    return core.clips.plan_clip(spec, frames, [image.data for image in request.references])
 
 
 ROUTES = (

@@ -31,11 +31,7 @@ class Account:
         store.execute("INSERT OR IGNORE INTO settings VALUES ('balance', ?)", to_micros(_START_USD))
 
     def hold_price(self, task: Task) -> None:
-        """Take the price off the balance; call it in the transaction that adds the task.
-
-        Raises:
-            BalanceError: the balance is too low.
-        """
+        """Take the price off the balance, in the transaction of the task, or raise BalanceError."""
         balance = self._read_balance()
         if balance < task.spec.amount:
             raise BalanceError(to_usd(balance))

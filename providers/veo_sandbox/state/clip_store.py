@@ -56,8 +56,8 @@ class ClipStore:
     def clip_path(self, task: Task) -> Path:
         """Return the path of a task's video; tiny clips of one kind share a file."""
         clip = task.spec.clip
-        name = _tiny_file_name(clip) if clip.tiny else task.file
-        return self._files / f"{name}.mp4"
+        kind = f"tiny-{clip.width}x{clip.height}-{clip.seconds:g}-{clip.min_bytes}"
+        return self._files / f"{kind if clip.tiny else task.file}.mp4"
 
     def start_rendering(self, task: Task) -> None:
         """Start a worker on the clip, unless it exists or is being rendered."""
@@ -76,10 +76,7 @@ class ClipStore:
         return path in self._ready
 
     def delete_expired(self, is_wanted: Callable[[str], bool]) -> None:
-        """Delete videos that can no longer be downloaded, and old images and unfinished files.
-
-        `is_wanted` is called with the file id of every video.
-        """
+        """Delete videos whose file id is not wanted, and old images and unfinished files."""
         for path in self._files.glob("*.mp4"):
             # Tiny clips are shared by tasks.
             if not path.name.startswith("tiny-") and not is_wanted(path.stem):
@@ -111,7 +108,3 @@ class ClipStore:
             with atomic_write(path) as draft:
                 draft.write_bytes(image)
         return str(path)
-
-
-def _tiny_file_name(clip: ClipSpec) -> str:
-    return f"tiny-{clip.width}x{clip.height}-{clip.seconds:g}-{clip.min_bytes}"

@@ -43,21 +43,13 @@ class Clock:
         return self._reading.speed
 
     def advance(self, seconds: float) -> None:
-        """Advance the clock by seconds.
-
-        Raises:
-            ValueError: negative; this clock never goes back.
-        """
+        """Advance the clock by seconds; a negative number of them is a ValueError."""
         if not seconds >= 0:
             raise ValueError(f"advance {seconds}: the clock never goes back")
         self._change(seconds=seconds)
 
     def set_speed(self, speed: float) -> None:
-        """Run `speed` times as fast as real time from now on.
-
-        Raises:
-            ValueError: not above zero.
-        """
+        """Run `speed` times as fast as real time from now on; 0 or less is a ValueError."""
         if not speed > 0:
             raise ValueError(f"speed {speed}: must be above 0")
         self._change(speed=speed)

@@ -20,22 +20,22 @@ class Latency:
 
     @classmethod
     def parse(cls, text: "Latency | str | float") -> "Latency":
-        """Parse any of the forms.
-
-        Raises:
-            ValueError: it is none of them, or a number in it is negative.
-        """
+        """Parse any of the forms; anything else, or a negative number, is a ValueError."""
         if isinstance(text, Latency):
             return text
         # A plain number has no colon, so its kind is empty: fixed.
         kind, _, rest = str(text).rpartition(":")
+        kind = kind or "fixed"
         try:
-            latency = cls(kind or "fixed", tuple(float(part) for part in rest.split(",")))
+            values = tuple(float(part) for part in rest.split(","))
         except ValueError:
-            raise ValueError(_usage_text(text)) from None
-        if len(latency.values) != _ARITY.get(latency.kind) or not latency._is_valid():
-            raise ValueError(_usage_text(text))
-        return latency
+            values = ()
+        if len(values) != _ARITY.get(kind) or not all(0 <= value < math.inf for value in values):
+            raise ValueError(
+                f"latency {text!r}: write a number of seconds, fixed:SECONDS, uniform:FROM,TO "
+                "or lognormal:MEDIAN,SIGMA"
+            )
+        return cls(kind, values)
 
     def draw_seconds(self, random: Random) -> float:
         if self.kind == "uniform":
@@ -45,15 +45,5 @@ class Latency:
             return median * math.exp(sigma * random.gauss())
         return self.values[0]
 
-    def _is_valid(self) -> bool:
-        return all(math.isfinite(value) and value >= 0 for value in self.values)
-
     def __str__(self) -> str:
         return f"{self.kind}:{','.join(f'{value:g}' for value in self.values)}"
-
-
-def _usage_text(text: object) -> str:
-    return (
-        f"latency {text!r}: write a number of seconds, fixed:SECONDS, uniform:FROM,TO "
-        "or lognormal:MEDIAN,SIGMA"
-    )

@@ -1,11 +1,11 @@
 """The models that the sandbox sells, and their prices: `models.toml`, read once."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
-from importlib import resources
+
+from veo_sandbox.tables import load_table
 
 MICROS_PER_USD = 1_000_000
 """Money is kept in whole millionths of a US dollar."""
@@ -16,17 +16,13 @@ class Model:
     """One row of `models.toml`.
 
     Attributes:
-        id: The name in requests.
         family: The wire that sells it.
-        max_images: How many images it takes.
         size: Its fixed "WIDTHxHEIGHT" in pixels; "" when the request decides.
         usd_per_call: Its price per video, or "".
         usd_per_video: Its price per video, by resolution.
         usd_per_second: Its price per second, by resolution.
         seconds: The lengths that it makes; () when its wire decides.
-        max_references: How many reference images it takes.
         retention_s: Seconds for which a finished video is kept.
-        title: Its name in lists.
         unsupported: Members of a request that it does not know.
     """
 
@@ -69,5 +65,4 @@ def to_usd(amount: int) -> float:
 @cache
 def load_models(seller: str = "gateway") -> Mapping[str, Model]:
     """Return every model of a seller, "gateway" or "google", by its id."""
-    text = (resources.files("veo_sandbox") / "models.toml").read_text("utf-8")
-    return {row["id"]: Model(**row) for row in tomllib.loads(text)[seller]}
+    return {row["id"]: Model(**row) for row in load_table("models.toml")[seller]}

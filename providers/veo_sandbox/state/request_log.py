@@ -2,34 +2,13 @@
 
 import base64
 import json
-from collections import deque
 from hashlib import sha256
 from typing import Any
 
 from veo_sandbox.state.store import Store
 
-# Bounds the memory of a sandbox that runs for days.
-_MAX_ENTRIES = 10_000
 _MAX_LOGGED_TEXT = 4096
 _BASE64_MEMBERS = {"bytesBase64Encoded", "encodedVideo", "imageBytes", "videoBytes"}
-
-
-class RequestLog:
-    """The last requests of this process, oldest first."""
-
-    def __init__(self) -> None:
-        self._entries: deque[dict[str, Any]] = deque(maxlen=_MAX_ENTRIES)
-
-    def add_entry(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """Add an entry, dropping the oldest when there are too many; return it for its status."""
-        self._entries.append(entry)
-        return entry
-
-    def list_entries(self) -> list[dict[str, Any]]:
-        return list(self._entries)
-
-    def clear(self) -> None:
-        self._entries.clear()
 
 
 class LeakLog:

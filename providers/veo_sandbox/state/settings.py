@@ -2,17 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypedDict
 
 from veo_sandbox.state.latency import Latency
 
 
 class SettingValues(TypedDict, total=False):
-    """The settings by name, all optional; see `Settings`.
-
-    `speed` and `balance` are kept by the clock and the account.
-    """
+    """The settings by name, those of clock and account (`speed`, `balance`) included."""
 
     latency: Latency | str | float
     seed: int
@@ -33,7 +30,6 @@ class Settings:
 
     Attributes:
         latency: Service times of new tasks, in the forms of `Latency` (seconds of its clock).
-        seed: The seed of all random draws.
         fail_rate: Share of new tasks that will fail, 0 to 1.
         timeout_rate: Share of new tasks that will never finish, 0 to 1.
         delay: Real seconds before every response of a wire.
@@ -61,38 +57,21 @@ class Settings:
         return not self.offered or name in self.offered.replace(",", " ").split()
 
     def replace_values(self, values: Mapping[str, Any]) -> "Settings":
-        """Return these settings with some replaced.
-
-        Raises:
-            ValueError: an unknown name, a value of the wrong kind or out of range.
-        """
+        """Return these settings with some replaced; a wrong name or value is a ValueError."""
         known = {field.name for field in fields(self)}
         if unknown := sorted(values.keys() - known):
             names = ", ".join(sorted(known | {"balance", "speed"}))
             raise ValueError(f"unknown setting {unknown[0]!r}; known: {names}")
         return replace(self, **{name: _parse_value(name, value) for name, value in values.items()})
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def parse_number(name: str, value: object, maximum: float = math.inf) -> float:
-    """Return a number from 0 to `most`.
-
-    Raises:
-        ValueError: the value is not such a number.
-    """
+    """Return a number from 0 to `maximum`; any other value is a ValueError."""
     # bool is a subclass of int, and `true` is not a number of seconds.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= maximum:
         limit = f"from 0 to {maximum:g}" if math.isfinite(maximum) else "of at least 0"
         raise ValueError(f"{name} {value!r}: must be a number {limit}")
     return float(value)
-
-
-def _parse_flag(name: str, value: object) -> bool:
-    if value not in {True, False}:
-        raise ValueError(f"{name} {value!r}: must be true or false")
-    return bool(value)
 
 
 def _parse_value(name: str, value: Any) -> Any:
@@ -105,5 +84,7 @@ def _parse_value(name: str, value: Any) -> Any:
             raise ValueError(f"offered {value!r}: must be names, separated by commas")
         return value
     if name == "retired":
-        return _parse_flag(name, value)
+        if value not in {True, False}:
+            raise ValueError(f"{name} {value!r}: must be true or false")
+        return bool(value)
     return parse_number(name, value, 1.0 if name.endswith("_rate") else math.inf)

@@ -4,7 +4,7 @@ So a task survives restarts, and several processes can serve it, without anybody
 """
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
 from typing import Any, Literal
@@ -19,42 +19,33 @@ DAY = 86_400.0
 # Share of the service time during which a task reads as queued.
 _QUEUED_SHARE = 0.05
 
-Billing = Literal["on_success", "on_accept"]
-End = Literal["completed", "failed", "never"]
-StateName = Literal["queued", "running", "completed", "failed", "gone"]
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Outcome:
     """How a task ends, decided when it is accepted. The wire fills in what is "".
 
-    Attributes:
-        end: "completed", "failed", or "never": runs until its retention is over.
-        shape: How the wire reports a failure.
-        code: The failure's code, where the shape has one.
-        message: The failure's text.
+    One that ends "never" runs until its retention is over; `shape` is how the wire reports a
+    failure.
     """
 
-    end: End = "completed"
+    end: Literal["completed", "failed", "never"] = "completed"
     shape: str = ""
     code: str = ""
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TaskSpec:
     """What a create request asks for: everything about a task that does not depend on chance.
 
     Attributes:
         route: The wire that it came by ("videos", "chat", ...); every bill names it.
         profile: The profile or dialect in which all responses about the task are written.
-        id: The id given to the client.
         amount: The price in micro-USD.
         billing: "on_success" (charged when completed, else refunded) or "on_accept".
         outcome: How it must end; None draws the end from the rates.
         service_s: Its service time in seconds; None draws one from the latency.
         retention_s: Seconds for which the task can be polled, and its file kept after completion.
-        request: What the client sent, without the bytes of images.
         file: The id of its video's file; "" draws one.
         extra: Facts that only its own wire reads.
     """
@@ -66,7 +57,7 @@ class TaskSpec:
     prompt: str
     clip: ClipSpec
     amount: int
-    billing: Billing = "on_success"
+    billing: Literal["on_success", "on_accept"] = "on_success"
     outcome: Outcome | None = None
     service_s: float | None = None
     retention_s: float = DAY
@@ -75,7 +66,7 @@ class TaskSpec:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Task:
     """An accepted task. It never changes; times are seconds of the sandbox's clock."""
 
@@ -100,9 +91,9 @@ class Task:
         # Settled at once, whatever the outcome.
         if self.spec.billing == "on_accept":
             return self.created_at
-        return (
-            self.expires_at if self.outcome.end == "never" else min(self.done_at, self.expires_at)
-        )
+        if self.outcome.end == "never":
+            return self.expires_at
+        return min(self.done_at, self.expires_at)
 
     @property
     def expires_at(self) -> float:
@@ -117,7 +108,7 @@ class Task:
 class TaskState:
     """A task at one moment; `progress` is the share of its service time that has passed, 0 to 1."""
 
-    name: StateName
+    name: Literal["queued", "running", "completed", "failed", "gone"]
     progress: float
 
 
@@ -166,30 +157,24 @@ class TaskTable:
     def __init__(self, store: Store) -> None:
         self._store = store
         # Rows never change, so they can be cached; a missing row may still be added, so it is not.
-        self._load_by_id = lru_cache(maxsize=65_536)(lambda key: self._load_task("id", key))
-        self._load_by_file = lru_cache(maxsize=65_536)(lambda key: self._load_task("file", key))
+        self._load = lru_cache(maxsize=131_072)(self._load_task)
 
     def next_seq(self) -> int:
         """Return the number of the next task; call it in the transaction that adds the task."""
         return int(self._store.fetch_rows("SELECT coalesce(max(seq), 0) + 1 FROM tasks")[0][0])
 
     def add(self, task: Task) -> None:
-        self._store.execute(
-            "INSERT INTO tasks VALUES (?, ?, ?, ?, 0, ?)",
-            *(task.seq, task.id, task.file, task.due_at, _to_json(task)),
-        )
+        # `vars` does what `dataclasses.asdict` does, but without its deep copy. Prompts stay
+        # readable in the database.
+        facts = json.dumps(task, ensure_ascii=False, default=vars)
+        values = (task.seq, task.id, task.file, task.due_at, facts)
+        self._store.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, 0, ?)", *values)
 
     def find(self, task_id: str) -> Task | None:
-        try:
-            return self._load_by_id(task_id)
-        except LookupError:
-            return None
+        return self._find("SELECT facts FROM tasks WHERE id = ?", task_id)
 
     def find_by_file(self, file: str) -> Task | None:
-        try:
-            return self._load_by_file(file)
-        except LookupError:
-            return None
+        return self._find("SELECT facts FROM tasks WHERE file = ?", file)
 
     def find_by_suffix(self, suffix: str) -> Task | None:
         # SQLite has no index for suffixes; a scan is cheap for the few clients that omit the model.
@@ -232,25 +217,15 @@ class TaskTable:
     def responded_ids(self) -> set[str]:
         return {row[0] for row in self._store.fetch_rows("SELECT task FROM answers")}
 
-    def _load_task(self, column: Literal["id", "file"], value: str) -> Task:
-        statements = {
-            "id": "SELECT facts FROM tasks WHERE id = ?",
-            "file": "SELECT facts FROM tasks WHERE file = ?",
-        }
-        rows = self._store.fetch_rows(statements[column], value)
-        if not rows:
-            raise LookupError(value)
-        return _from_json(rows[0][0])
+    def _find(self, sql: str, value: str) -> Task | None:
+        try:
+            return self._load(sql, value)
+        except LookupError:
+            return None
 
-
-def _to_json(task: Task) -> str:
-    # Prompts stay readable in the database.
-    return json.dumps(task, ensure_ascii=False, default=_fields_of)
-
-
-def _fields_of(record: Any) -> dict[str, Any]:
-    """Return what `dataclasses.asdict` does, but without its deep copy."""
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+    def _load_task(self, sql: str, value: str) -> Task:
+        # An IndexError is a LookupError: there is no such row.
+        return _from_json(self._store.fetch_rows(sql, value)[0][0])
 
 
 def _from_json(text: str) -> Task:
