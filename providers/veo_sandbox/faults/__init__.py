@@ -15,13 +15,4 @@ may set. Nothing else has to be edited:
 from veo_sandbox.faults import bodies, chat, outcomes, table_responses, transport
 from veo_sandbox.faults.registry import FAULTS
 
-__all__ = [
-    "FAULTS",
-    "REQUEST_KINDS",
-    "Fault",
-    "bodies",
-    "chat",
-    "outcomes",
-    "table_responses",
-    "transport",
-]
+__all__ = ["FAULTS", "bodies", "chat", "outcomes", "table_responses", "transport"]
