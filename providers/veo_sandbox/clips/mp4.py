@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
 
 from veo_sandbox.clips.repeats import X264_OPTIONS, repeat_packet, set_frame_number
 from veo_sandbox.clips.sound import AAC_OPTIONS, SAMPLE_RATE, chord_frames
@@ -60,7 +60,9 @@ def encode(
     comes last, as in the files that were captured from the services.
     """
     with atomic_write(path) as draft, av.open(str(draft), "w", format="mp4") as out:
-        video = _add_video(out, size, encoding.fps)
+        video = out.add_stream("libx264", rate=encoding.fps, options=X264_OPTIONS)
+        video.width, video.height = size
+        video.pix_fmt = "yuv420p"
         audio = out.add_stream("aac", rate=SAMPLE_RATE, layout="stereo", options=AAC_OPTIONS)
         audio.bit_rate = encoding.audio_bit_rate
         # The sound first: the muxer interleaves, and packets of sound are small.
@@ -71,13 +73,6 @@ def encode(
         held = _held(_encoded(video, images, size), size, encoding.hold)
         for number, data in enumerate(islice(held, frames)):
             out.mux(_packet(video, data, number))
-
-
-def _add_video(out: OutputContainer, size: tuple[int, int], fps: int) -> av.VideoStream:
-    video = out.add_stream("libx264", rate=fps, options=X264_OPTIONS)
-    video.width, video.height = size
-    video.pix_fmt = "yuv420p"
-    return video
 
 
 def _encoded(
@@ -131,11 +126,13 @@ def join(first: Path, second: Path, path: Path) -> None:
     ):
         if _codec_settings(head) != _codec_settings(tail):
             raise ValueError(f"{first.name} was not encoded like its continuation")
+        video = head.streams.video[0]
+        length = Fraction(video.duration or 0) * Fraction(video.time_base or 1)
         copies = {
-            "video": out.add_stream_from_template(head.streams.video[0]),
+            "video": out.add_stream_from_template(video),
             "audio": out.add_stream_from_template(head.streams.audio[0]),
         }
-        for source, shift in ((head, Fraction(0)), (tail, _video_length(head))):
+        for source, shift in ((head, Fraction(0)), (tail, length)):
             for packet in source.demux():
                 # The packet that primes the AAC decoder of the second file is left out: its time
                 # lies before the file's start, where the sound of the first file still lasts, and
@@ -144,11 +141,6 @@ def join(first: Path, second: Path, path: Path) -> None:
                     _shift(packet, shift)
                     packet.stream = copies[packet.stream.type]
                     out.mux(packet)
-
-
-def _video_length(source: InputContainer) -> Fraction:
-    video = source.streams.video[0]
-    return Fraction(video.duration or 0) * Fraction(video.time_base or 1)
 
 
 def _shift(packet: "av.Packet[Any]", seconds: Fraction) -> None:

@@ -100,7 +100,8 @@ def _encode_scene(
 
 
 def _choose_scene(spec: ClipSpec) -> Scene:
-    canvas = _canvas_size(spec.size)
+    scale = min(1.0, _MAX_DRAWN_SIDE / max(spec.size))
+    canvas = round(spec.width * scale / 2) * 2, round(spec.height * scale / 2) * 2
     frames = _count_frames(spec)
     if not spec.start:
         title = _overlays(spec, canvas, top=0.27, height=0.4, points=min(canvas) // 8)
@@ -218,12 +219,6 @@ def _mark(size: tuple[int, int]) -> _Overlay:
     height = max(min(size) // 36, 6)
     mark = draw_label("veo sandbox", height)
     return _Overlay(mark, (size[0] - mark.width - height // 2, size[1] - mark.height - height // 2))
-
-
-def _canvas_size(size: tuple[int, int]) -> tuple[int, int]:
-    scale = min(1.0, _MAX_DRAWN_SIDE / max(size))
-    width, height = (round(side * scale / 2) * 2 for side in size)
-    return width, height
 
 
 @cache

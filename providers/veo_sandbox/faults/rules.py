@@ -116,9 +116,6 @@ class FaultRules:
 
     def select_rules(self, exchange: Exchange) -> list[FaultRule]:
         """Return the rules that affect this request; each call counts the request."""
-        # Almost all requests meet no rules: no write, not even of a count.
-        if not self._rules:
-            return []
         return [
             rule
             for rule in self._rules
@@ -131,8 +128,11 @@ class FaultRules:
         random = Random(f"{exchange.core.settings.seed}:{rule.id}:{exchange.task_id}:{number}")  # noqa: S311 - repeatable
         if not rule.affects(number, random):
             return False
-        if rule.times is not None and self._affected_count(rule) >= rule.times:
-            return False
+        if rule.times is not None:
+            sql = "SELECT n FROM counts WHERE rule = ? AND key = '*'"
+            rows = self._store.fetch_rows(sql, rule.id)
+            if rows and rows[0][0] >= rule.times:
+                return False
         self._increment_count(rule, "*")
         return True
 
@@ -143,10 +143,6 @@ class FaultRules:
             "ON CONFLICT (rule, key) DO UPDATE SET n = n + 1 RETURNING n"
         )
         return int(self._store.fetch_rows(sql, rule.id, key)[0][0])
-
-    def _affected_count(self, rule: FaultRule) -> int:
-        rows = self._store.fetch_rows("SELECT n FROM counts WHERE rule = ? AND key = '*'", rule.id)
-        return int(rows[0][0]) if rows else 0
 
 
 def _find_fault(name: object) -> Fault:

@@ -116,11 +116,8 @@ def _plan_clip(
     """Return the clip, the seconds that are paid for, and the length of the finished file."""
     if source:
         length = source.spec.extra["length"] + _EXTENSION_S
-        return (
-            core.clips.plan_extension(source, request.prompt, _EXTENSION_S, length),
-            _EXTENSION_S,
-            length,
-        )
+        clip = core.clips.plan_extension(source, request.prompt, _EXTENSION_S, length)
+        return clip, _EXTENSION_S, length
     seconds = float(request.seconds)
     frames = [frame.data for frame in request.frames]
     references = [each.data for each in request.references]

@@ -19,7 +19,9 @@ _CACHE = {"Cache-Control": "public, max-age=86400"}
 async def create_video(core: Core, exchange: Exchange) -> Response:
     profile = _authorize(core, exchange)
     model = profile.find_model(exchange)
-    profile = _profile_for(profile, model)
+    # These families always respond in their own way.
+    if model.family in {"official", "resold"} and profile.name != "openai":
+        profile = PROFILES[model.family](core)
     request = profile.parse_request(exchange, model)
     prompt = str(exchange.fields.get("prompt", ""))
     if not prompt.strip():
@@ -70,12 +72,6 @@ def _authorize(core: Core, exchange: Exchange) -> Profile:
     if exchange.bearer_key != core.key:
         raise Refusal(profile.known_error("unauthorized"))
     return profile
-
-
-def _profile_for(profile: Profile, model: Model) -> Profile:
-    """Return the profile for a model: these families always respond in their own way."""
-    has_own = model.family in {"official", "resold"} and profile.name != "openai"
-    return PROFILES[model.family](profile.core) if has_own else profile
 
 
 def _profile_of(core: Core, task: Task) -> Profile:

@@ -41,7 +41,7 @@ class Account:
 
     def settle_due(self, now: float) -> None:
         # A cheap read first: the write lock would serialise every poll of every process.
-        if not self._tasks.has_due(now):
+        if not self._tasks.list_due(now):
             return
         with self._store.transaction():
             for task in self._tasks.list_due(now):

@@ -22,10 +22,8 @@ class LeakLog:
         self._store.execute("INSERT INTO leaks (body) VALUES (?)", json.dumps(entry))
 
     def list_entries(self) -> list[dict[str, Any]]:
-        return [
-            json.loads(row[0])
-            for row in self._store.fetch_rows("SELECT body FROM leaks ORDER BY n")
-        ]
+        rows = self._store.fetch_rows("SELECT body FROM leaks ORDER BY n")
+        return [json.loads(body) for (body,) in rows]
 
 
 def summarize_json(value: Any, name: str = "") -> Any:

@@ -192,17 +192,11 @@ class TaskTable:
         return max([task.file_expires_at, *(float(at) + task.spec.retention_s for (at,) in rows)])
 
     def list_tasks(self) -> list[Task]:
-        return [
-            _from_json(row[0])
-            for row in self._store.fetch_rows("SELECT facts FROM tasks ORDER BY seq")
-        ]
+        rows = self._store.fetch_rows("SELECT facts FROM tasks ORDER BY seq")
+        return [_from_json(facts) for (facts,) in rows]
 
     def count_tasks(self) -> int:
         return int(self._store.fetch_rows("SELECT count(*) FROM tasks")[0][0])
-
-    def has_due(self, now: float) -> bool:
-        sql = "SELECT 1 FROM tasks WHERE settled = 0 AND due_at <= ? LIMIT 1"
-        return bool(self._store.fetch_rows(sql, now))
 
     def list_due(self, now: float) -> list[Task]:
         sql = "SELECT facts FROM tasks WHERE settled = 0 AND due_at <= ? ORDER BY due_at, seq"
