@@ -15,6 +15,7 @@ from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange, Refusal
 from veo_sandbox.faults.registry import FAULTS
 from veo_sandbox.faults.rules import FaultRule, FaultRules
+from veo_sandbox.google.errors import unknown_url_page
 from veo_sandbox.responses import DropConnection
 from veo_sandbox.routes import (
     Handler,
@@ -94,8 +95,9 @@ def build_app(core: Core, rules: FaultRules) -> Callable[[Scope, Receive, Send],
 
 
 async def _unknown_url(core: Core, exchange: Exchange) -> Response:
-    google = exchange.path.startswith("/v1beta")
-    return await (gemini.unknown_url if google else videos.unknown_url)(core, exchange)
+    if exchange.path.startswith("/v1beta"):
+        return unknown_url_page(exchange.path)
+    return await videos.unknown_url(core, exchange)
 
 
 def _build_router(

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack, suppress
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
@@ -87,16 +88,13 @@ class Server:
 
 
 def _try_pair(api: int, files: int) -> SocketPair | None:
-    try:
-        first = _open_listener(api)
-    except OSError:
-        return None
-    try:
+    with suppress(OSError), ExitStack() as opened:
+        first = opened.enter_context(_open_listener(api))
         # Both ports or none: an address of one is only true beside the other.
-        return first, _open_listener(files)
-    except OSError:
-        first.close()
-        return None
+        pair = first, _open_listener(files)
+        opened.pop_all()
+        return pair
+    return None
 
 
 def _open_listener(port: int) -> socket.socket:

@@ -81,7 +81,8 @@ def parse_request(api: GoogleApi, model: Model, exchange: Exchange) -> VideoRequ
     request = VideoRequest(str(instance.get("prompt") or ""), parameters=parameters)
     _read_parameters(request, model, parameters)
     _read_images(request, instance)
-    request.video = _parse_video(api, instance.get("video"))
+    if instance.get("video") is not None:
+        request.video = _require_object("video", instance["video"], api.video)
     _check_combination(request)
     _check_person_generation(api, request, parameters)
     return request
@@ -175,16 +176,14 @@ def _parse_reference(members: object) -> Upload:
 
 
 def _parse_image(name: str, members: object) -> Upload:
-    if not isinstance(members, dict):
-        raise google_error("not_an_object", name=name)
-    _check_members(members, frozenset({"bytesBase64Encoded", "mimeType"}))
+    image = _require_object(name, members, {"bytesBase64Encoded", "mimeType"})
     # Both members are known names here, so fewer than two means one is missing.
-    if len(members) < 2:
+    if len(image) < 2:
         raise google_error("missing_image_members")
-    data = decode_base64(members["bytesBase64Encoded"], name)
+    data = decode_base64(image["bytesBase64Encoded"], name)
     if image_format(data) not in ACCEPTED_FORMATS:
         raise google_error("bad_image")
-    return Upload(name, "", str(members["mimeType"]), data)
+    return Upload(name, "", str(image["mimeType"]), data)
 
 
 def decode_base64(text: object, name: str) -> bytes:
@@ -195,12 +194,10 @@ def decode_base64(text: object, name: str) -> bytes:
         raise google_error("bad_base64", name=name) from None
 
 
-def _parse_video(api: GoogleApi, members: object) -> dict[str, Any] | None:
-    if members is None:
-        return None
+def _require_object(name: str, members: object, known: Collection[str]) -> dict[str, Any]:
     if not isinstance(members, dict):
-        raise google_error("not_an_object", name="video")
-    _check_members(members, api.video)
+        raise google_error("not_an_object", name=name)
+    _check_members(members, known)
     return members
 
 

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange
-from veo_sandbox.google.errors import google_error, unknown_url_page, wrong_key_error
+from veo_sandbox.google.errors import google_error, wrong_key_error
 from veo_sandbox.google.operations import accept_video, check_source, operation_body, random_id
 from veo_sandbox.google.request import GoogleApi, VideoRequest, parse_request
 from veo_sandbox.responses import VideoResponse
@@ -72,11 +72,6 @@ async def list_models_v1(core: Core, exchange: Exchange) -> Response:
     """GET /v1/models, which the gateway also has: the kind of key tells them apart."""
     google = exchange.google_key and not exchange.bearer_key
     return await (list_models if google else account.list_models)(core, exchange)
-
-
-async def unknown_url(core: Core, exchange: Exchange) -> Response:
-    del core
-    return unknown_url_page(exchange.path)
 
 
 def find_by_operation(core: Core, exchange: Exchange) -> Task | None:

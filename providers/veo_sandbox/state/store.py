@@ -75,9 +75,7 @@ class Store:
 
     def data_version(self) -> int:
         """Return a number that changes when another process has written."""
-        with self._lock:
-            row = self._db.execute("PRAGMA data_version").fetchone()
-        return int(row[0])
+        return int(self.fetch_rows("PRAGMA data_version")[0][0])
 
     def get_setting(self, key: str, default: Any) -> Any:
         rows = self.fetch_rows("SELECT value FROM settings WHERE key = ?", key)
