@@ -26,7 +26,6 @@ class DropConnection(Response):
         self._reset = reset
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del scope
         await Connection(send).drop(receive, reset=self._reset)
 
 

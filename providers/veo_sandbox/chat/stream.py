@@ -48,7 +48,6 @@ class EventStream(Response):
         self._byte_maps.append(transform)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del scope
         head = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **head})
         try:

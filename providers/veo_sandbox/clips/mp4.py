@@ -138,15 +138,11 @@ def join(first: Path, second: Path, path: Path) -> None:
                 # lies before the file's start, where the sound of the first file still lasts, and
                 # the muxer refuses time that does not advance.
                 if packet.pts is not None and (not shift or packet.pts >= 0):
-                    _shift(packet, shift)
+                    ticks = round(shift / Fraction(packet.time_base or 1))
+                    packet.pts += ticks
+                    packet.dts = (packet.dts or 0) + ticks
                     packet.stream = copies[packet.stream.type]
                     out.mux(packet)
-
-
-def _shift(packet: "av.Packet[Any]", seconds: Fraction) -> None:
-    ticks = round(seconds / Fraction(packet.time_base or 1))
-    packet.pts = (packet.pts or 0) + ticks
-    packet.dts = (packet.dts or 0) + ticks
 
 
 def _codec_settings(source: InputContainer) -> list[tuple[object, ...]]:

@@ -52,7 +52,6 @@ class AlteredResponse(Response, ABC):
 
     async def send_head(self, message: Message, length: int) -> None:
         """Send status and headers; `length` bytes follow."""
-        del length
         await self._send(message)
 
     @abstractmethod
@@ -85,7 +84,6 @@ class UnframedResponse(AlteredResponse):
     """
 
     async def send_head(self, message: Message, length: int) -> None:
-        del length
         status = HTTPStatus(message["status"])
         # Chunked encoding is the server's default here; it would frame the body.
         lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode(), b"connection: close"]

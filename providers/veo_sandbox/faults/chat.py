@@ -11,8 +11,6 @@ from veo_sandbox.exchange import Exchange
 from veo_sandbox.faults.registry import Proceed, fault, register
 from veo_sandbox.tables import load_table
 
-_DONE = "[DONE]"
-
 
 @fault("stream")
 async def ignore_stream(exchange: Exchange, proceed: Proceed) -> Response:
@@ -28,7 +26,7 @@ async def no_done(_exchange: Exchange, proceed: Proceed) -> Response:
 
     async def transform(payloads: Payloads) -> Payloads:
         async for payload in payloads:
-            if payload != _DONE:
+            if payload != "[DONE]":
                 yield payload
 
     return _change(await proceed(), EventStream.map_payloads, transform)

@@ -17,9 +17,6 @@ from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.request_log import summarize_json
 from veo_sandbox.state.tasks import DAY, Outcome, Task, TaskSpec
 
-RETENTION_S = 2 * DAY
-"""Google keeps a video for two days (documented)."""
-
 _EXTENSION_S = 7.0
 _MAX_INPUT_S = 141.0
 _INTERNAL = (
@@ -66,7 +63,7 @@ def _build_spec(
         amount=model.price_micros(seconds, request.resolution),
         outcome=exchange.forced_outcome,
         service_s=exchange.forced_service_s,
-        retention_s=RETENTION_S,
+        retention_s=2 * DAY,  # documented
         request={
             "prompt": request.prompt,
             "size": f"{width}x{height}",

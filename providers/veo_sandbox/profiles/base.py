@@ -109,7 +109,6 @@ class Profile:
 
     def content_response(self, task: Task, state: TaskState) -> Response | None:
         """Return the response to `/content` of a completed task; None sends the bytes."""
-        del task, state
         return None
 
     def not_ready_response(self, state: TaskState) -> Response:
@@ -144,7 +143,6 @@ class Profile:
         self, status: int, code: str, message: str, param: str | None = None
     ) -> Response:
         """Return an error of the task routes, which has no `error` key."""
-        del param
         return JSONResponse({"code": code, "message": message, "data": None}, status)
 
 

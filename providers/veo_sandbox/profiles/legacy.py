@@ -99,5 +99,4 @@ class Docs(Legacy):
         self, status: int, code: str, message: str, param: str | None = None
     ) -> Response:
         """All documented errors have an `error` object."""
-        del param
         return self.error_response(status, message, "invalid_request_error", code)

@@ -1,7 +1,6 @@
 """The official-forward route: new-api in front of Google, for the `-generate-preview` models.
 
-Shapes are those of new-api's code; the accepted requests are those that a sister service
-documents.
+Shapes are those of new-api's code, requests those that a sister service documents.
 """
 
 import json

@@ -1,8 +1,6 @@
 """The Agent Platform (Vertex AI) under `/v1beta1` and `/v1`, and a Cloud Storage for its videos.
 
-Videos are in the response to the poll, or at `gs://` addresses if `storageUri` is set. Those are
-served on the files port, as Cloud Storage's JSON API does, only with a Bearer token:
-`/storage/v1/b/BUCKET/o/OBJECT?alt=media`.
+Videos are in the response to the poll, or at `gs://` addresses if `storageUri` is set.
 """
 
 import asyncio

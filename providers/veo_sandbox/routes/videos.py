@@ -11,7 +11,7 @@ from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec
 from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.price_list import Model
-from veo_sandbox.state.tasks import Task, TaskSpec
+from veo_sandbox.state.tasks import TaskSpec
 
 _CACHE = {"Cache-Control": "public, max-age=86400"}
 
@@ -39,7 +39,8 @@ async def poll_video(core: Core, exchange: Exchange) -> Response:
     profile = _authorize(core, exchange)
     if exchange.task is None or exchange.state is None or exchange.state.name == "gone":
         return profile.known_error("missing")
-    return _profile_of(core, exchange.task).poll_response(exchange.task, exchange.state)
+    profile = PROFILES[exchange.task.spec.profile](core)
+    return profile.poll_response(exchange.task, exchange.state)
 
 
 async def get_content(core: Core, exchange: Exchange) -> Response:
@@ -47,8 +48,10 @@ async def get_content(core: Core, exchange: Exchange) -> Response:
     task, state = exchange.task, exchange.state
     if task is None or state is None or state.name == "gone":
         return profile.known_error("no_content")
-    profile = _profile_of(core, task)
-    if state.name != "completed" or _is_content_late(core, profile, task):
+    profile = PROFILES[task.spec.profile](core)
+    # The official route was seen to report a video some seconds before it could send it.
+    lag = core.settings.content_lag if profile.content_lag else 0.0
+    if state.name != "completed" or core.clock.now() < task.done_at + lag:
         return profile.not_ready_response(state)
     return profile.content_response(task, state) or VideoResponse(
         core.clips.clip_path(task), _CACHE
@@ -72,16 +75,6 @@ def _authorize(core: Core, exchange: Exchange) -> Profile:
     if exchange.bearer_key != core.key:
         raise Refusal(profile.known_error("unauthorized"))
     return profile
-
-
-def _profile_of(core: Core, task: Task) -> Profile:
-    return PROFILES[task.spec.profile](core)
-
-
-def _is_content_late(core: Core, profile: Profile, task: Task) -> bool:
-    lag = core.settings.content_lag if profile.content_lag else 0.0
-    # The official route was seen to report a video some seconds before it could send it.
-    return core.clock.now() < task.done_at + lag
 
 
 def _build_spec(

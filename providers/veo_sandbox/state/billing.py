@@ -1,8 +1,7 @@
 """The account: a hold when a task is accepted, and exactly one charge or refund when it ends.
 
-A running task is held: off the balance, but on no bill. When it is due it is `charged` or
-`refunded`, once, whether or not anybody polls; the bills are brought up to date whenever they
-are read. A task billed `on_accept` is charged at once and never refunded.
+A running task is held: off the balance, but on no bill. The bills are brought up to date whenever
+they are read, so nobody has to poll. A task billed `on_accept` is charged at once.
 """
 
 from typing import Any

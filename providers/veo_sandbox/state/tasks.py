@@ -39,7 +39,7 @@ class TaskSpec:
     """What a create request asks for: everything about a task that does not depend on chance.
 
     Attributes:
-        route: The wire that it came by ("videos", "chat", ...); every bill names it.
+        route: The wire that it came by; every bill names it.
         profile: The profile or dialect in which all responses about the task are written.
         amount: The price in micro-USD.
         billing: "on_success" (charged when completed, else refunded) or "on_accept".
