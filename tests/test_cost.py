@@ -205,6 +205,12 @@ def test_prices_side_by_side(veo: Veo) -> None:
     assert "8 S OF 720P" in table.splitlines()[0]
 
 
+def test_prices_of_models_that_have_ended_come_last(veo: Veo) -> None:
+    """The first price is one that can be paid."""
+    names = [row["model"] for row in veo("models", "--prices", "--json").objects]
+    assert names.index("muse-video-60s") < names.index("veo-3.1-fast")
+
+
 def test_a_day_is_a_local_day(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
     """Jobs count on the local day they were planned on; `until` ends a filter."""
     ledger = Ledger(ledger_folder())

@@ -80,7 +80,7 @@ def _ask_provider(client: Client, name: str) -> Iterator[tuple[str, str, str, st
     try:
         offer = client.ask_offer(name)
     except VeoError as error:
-        out.warn(f"{name}: {error.message}")
+        out.warn(f"{name}: {error.message.removeprefix(f'{name} ')}")
         offer = None
     if offer is None:
         yield from ((name, model, "not known", "") for model in models)
@@ -135,7 +135,10 @@ def _shutdown_cell(model: Model) -> Any:
 
 
 def _print_prices(models: Sequence[Model]) -> None:
-    rows = sorted(((_price_json(model), model) for model in models), key=lambda row: _rank(row[0]))
+    """Print the prices of models, the cheapest clip first; those that have ended come last."""
+    today = datetime.now(UTC).date()
+    bodies = ((_price_json(model), model) for model in models)
+    rows = sorted(bodies, key=lambda row: (row[1].has_ended(today), _rank(row[0])))
     if out.options.json or out.options.quiet:
         for body, _ in rows:
             out.print_result(body, f"{body['provider']}/{body['model']} {body['clip_usd']}")
@@ -144,7 +147,7 @@ def _print_prices(models: Sequence[Model]) -> None:
 
 
 def _rank(body: dict[str, Any]) -> tuple[bool, float, str, str]:
-    clip = body["clip_usd"]  # None if the model makes no such clip: listed last
+    clip = body["clip_usd"]  # None if the model makes no such clip: listed behind those that do
     return clip is None, clip or 0.0, body["provider"], body["model"]
 
 
