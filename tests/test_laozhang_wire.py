@@ -271,10 +271,11 @@ def test_stage_of_every_status(word: str, stage: Stage) -> None:
 
 def test_table_of_statuses_is_complete() -> None:
     """The table contains every status of the vendor's pages, captures, gateway and apps."""
-    pending = "queued submitted pending not_start notstarted created starting preparing unknown"
+    pending = "queued submitted pending not_start notstarted created starting preparing"
     running = "processing in_progress running generating image_downloading video_generating"
-    ready = "completed complete succeeded success finished done"
-    failed = "failed failure fail error cancelled canceled expired timeout rejected"
+    ready = "completed complete succeeded succeed success finished done ready processed"
+    failed = "failed failure fail error cancelled canceled expired timeout rejected aborted"
+    failed += " blocked moderation_blocked nsfw"
     words = (pending.split(), running.split(), ready.split(), failed.split())
     assert dict.fromkeys(STAGES) == dict.fromkeys(word for group in words for word in group)
     assert read_poll(make_response({"id": "x", "status": ""}), "x").stage is Stage.SUBMITTED
@@ -291,6 +292,54 @@ def test_unknown_status_counts_as_running(
     assert [record.getMessage() for record in caplog.records] == [
         "unknown task status 'marinating': treated as running"
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "stage"),
+    [
+        ({"status": "succeed", "progress": 100, "video_url": FILE}, Stage.READY),
+        ({"status": "Ready", "video_url": FILE}, Stage.READY),
+        ({"status": "processed", "video_url": FILE}, Stage.READY),
+        ({"status": "TASK_STATUS_SUCCEED", "video_url": FILE}, Stage.READY),
+        ({"status": "hooray", "video_url": FILE}, Stage.READY),
+        ({"status": "unknown", "video_url": FILE}, Stage.READY),
+        ({"status": "hooray", "progress": 100, "url": FILE}, Stage.READY),
+        ({"status": "rendering", "progress": 40, "url": FILE}, Stage.RUNNING),
+        ({"status": "processing", "url": FILE}, Stage.RUNNING),
+        ({"status": "oops", "error": {"code": "", "message": "no"}}, Stage.FAILED),
+        ({"status": "oops", "error": "no"}, Stage.FAILED),
+        ({"status": "oops", "error": {"code": 0, "message": ""}}, Stage.RUNNING),
+        ({"status": "unknown"}, Stage.SUBMITTED),
+        ({"state": "succeed", "video_url": FILE}, Stage.READY),
+        ({"state": "aborted"}, Stage.FAILED),
+        ({"output": {"task_status": "SUCCEEDED", "video_url": FILE}}, Stage.READY),
+        ({"output": {"task_status": "RUNNING"}}, Stage.RUNNING),
+        ({"detail": {"status": "completed", "video_url": FILE}}, Stage.READY),
+        ({"status": "ok", "state": "processing"}, Stage.RUNNING),
+        ({"code": 200, "data": {"taskId": "x", "successFlag": 0}}, Stage.RUNNING),
+        (
+            {"code": 200, "data": {"successFlag": 1, "response": {"resultUrls": [FILE]}}},
+            Stage.READY,
+        ),
+        ({"code": 200, "data": {"successFlag": 3, "errorMessage": "no"}}, Stage.FAILED),
+    ],
+    ids=repr,
+)
+def test_evidence_outweighs_an_unknown_status(body: Any, stage: Stage) -> None:
+    """Words of relays are known, wherever they stand; a video or an error decides for the rest."""
+    update = read_poll(make_response(body), "x")
+    assert update.stage is stage
+    assert update.video == (RemoteVideo(FILE) if stage is Stage.READY else None)
+
+
+@pytest.mark.parametrize("status", ["moderation_blocked", "blocked", "nsfw"])
+@pytest.mark.parametrize("error", [{}, {"error": {"message": "the prompt was not accepted"}}])
+def test_blocked_by_moderation(status: str, error: dict[str, Any]) -> None:
+    """The status says that the task has failed, and why."""
+    update = read_poll(make_response({"id": "x", "status": status} | error), "x")
+    assert update.stage is Stage.FAILED
+    is_clear = status != "blocked" or not error
+    assert type(update.error) is (ModeratedError if is_clear else GenerationError)
 
 
 @pytest.mark.parametrize(

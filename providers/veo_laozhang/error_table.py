@@ -86,7 +86,7 @@ ERROR_RULES = (
     ErrorRule(
         ModeratedError,
         r"content.?(policy|filter)|moderat|safety|prohibited|(?<!case.)sensitive|violat|违规|敏感|审核"
-        r"|(content|prompt).{0,20}blocked",
+        r"|(content|prompt).{0,20}blocked|task is blocked|\bnsfw\b",
         _REFUSALS,
         hint=_REWORD,
     ),

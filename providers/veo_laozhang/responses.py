@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +30,26 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Documented, captured, and from the gateway's source; compared in lower case with underscores.
+# Documented, captured, from the gateway's source, and seen at relays of the same interface;
+# compared in lower case, with underscores, without the prefix ``task_status_``. The gateway's
+# word ``unknown`` is left out: it says as little as a word that is not in the table.
 _STATUSES = {
-    Stage.SUBMITTED: "queued submitted pending not_start notstarted created starting preparing "
-    "unknown",
+    Stage.SUBMITTED: "queued submitted pending not_start notstarted created starting preparing",
     Stage.RUNNING: "processing in_progress running generating image_downloading video_generating",
-    Stage.READY: "completed complete succeeded success finished done",
-    Stage.FAILED: "failed failure fail error cancelled canceled expired timeout rejected",
+    Stage.READY: "completed complete succeeded succeed success finished done ready processed",
+    Stage.FAILED: "failed failure fail error cancelled canceled expired timeout rejected aborted "
+    "blocked moderation_blocked nsfw",
 }
 STAGES = {word: stage for stage, words in _STATUSES.items() for word in words.split()}
 
+# Where the status may be, the most reliable place first.
+_STATUS_PATHS = (
+    *(("status",), ("state",), ("task_status",)),
+    *(("output", "task_status"), ("output", "status"), ("detail", "status")),
+    *(("data", "status"), ("data", "task_status")),
+)
+# Some relays send a number instead of a word.
+_FLAG_WORDS = {0: "generating", 1: "success", 2: "failed", 3: "failed"}
 # Where the task id may be, the most reliable place first.
 _ID_PATHS = (
     *(("id",), ("task_id",), ("taskId",), ("video_id",)),
@@ -47,9 +57,10 @@ _ID_PATHS = (
 )
 _URL_PATHS: tuple[tuple[str | int, ...], ...] = (
     *(("video_url",), ("result_url",), ("url",), ("videoUrl",)),
-    *(("output", "url"), ("output",), ("output", 0), ("output", 0, "url")),
+    *(("output", "url"), ("output",), ("output", 0), ("output", 0, "url"), ("output", "video_url")),
     *(("result", "video_url"), ("result", "url"), ("metadata", "url")),
     *(("data", 0, "url"), ("data", "url"), ("content", "video_url")),
+    *(("detail", "video_url"), ("detail", "url"), ("response", "resultUrls", 0)),
 )
 # The gateway also sends get_task_failed for errors of its own database.
 _DATABASE_ERROR = re.compile(
@@ -74,7 +85,7 @@ def read_task(body: Any) -> TaskStatus:
     """Return the status of a task from a JSON value of any structure."""
     body = unwrap_envelope(body)
     status = _read_status(body)
-    stage = parse_stage(status) if status else _infer_stage(body)
+    stage = (_find_stage(status) or _weigh_evidence(body, status)) if status else _infer_stage(body)
     progress = parse_progress(get_path(body, "progress"), running=stage is Stage.RUNNING)
     if stage is not Stage.READY:
         return TaskStatus(stage=stage, status=status, progress=progress)
@@ -121,16 +132,42 @@ def _is_location(text: str) -> bool:
 
 
 def _read_status(body: Any) -> str:
-    status = get_path(body, "status")
-    return str(status).strip()[:40] if status is not None and status != "" else ""
+    """Return the first known status of a body; if none is known, the first one."""
+    values = [get_path(body, *path) for path in _STATUS_PATHS]
+    flag = get_path(body, "successFlag")
+    values.append(_FLAG_WORDS.get(flag) if type(flag) is int else flag)
+    words = [str(each).strip()[:40] for each in values if isinstance(each, str | int)]
+    words = [word for word in words if word]
+    return next(filter(_find_stage, words), words[0] if words else "")
 
 
-def parse_stage(status: str) -> Stage:
-    """Return the stage of a status; an unknown status counts as running, so it ends no job."""
-    stage = STAGES.get(status.casefold().replace("-", "_").replace(" ", "_"))
-    if stage is None:
-        _warn_unknown_status(status)
-    return stage or Stage.RUNNING
+def _find_stage(status: str) -> Stage | None:
+    word = status.casefold().replace("-", "_").replace(" ", "_")
+    return STAGES.get(word.removeprefix("task_status_"))
+
+
+def _weigh_evidence(body: Any, status: str) -> Stage:
+    """Return the stage of a task whose status is not known, by what else the response holds.
+
+    A video means ready and an error failed; everything else ends no job.
+    """
+    progress = parse_progress(get_path(body, "progress"), running=True)
+    # Some gateways name the address of the file while it is still being made.
+    if read_video_url(body) and (not progress or progress == 1.0):
+        return Stage.READY
+    if _has_error(body):
+        return Stage.FAILED
+    if status.casefold() == "unknown":
+        return Stage.SUBMITTED
+    _warn_unknown_status(status)
+    return Stage.RUNNING
+
+
+def _has_error(body: Any) -> bool:
+    error = get_path(body, "error")
+    if isinstance(error, dict):
+        return any(get_text(text) for text in error.values())
+    return bool(get_text(error))
 
 
 @lru_cache(maxsize=64)  # warns once per status, not on every poll
@@ -193,7 +230,9 @@ def _task_error(body: Any, status: str, response: Response) -> VeoError:
     body = unwrap_envelope(body)
     parts = f"the task is {status or 'failed'}", get_text(get_path(body, "error", "code"))
     message = ": ".join(filter(None, parts))
-    return generation_error(parse_error(body, message), response.key)
+    error = parse_error(body, message)
+    # Some status words say more than the message beside them, such as ``moderation_blocked``.
+    return generation_error(replace(error, codes=(*error.codes, status)), response.key)
 
 
 def _remote_video(task: TaskStatus, task_id: str) -> RemoteVideo:
