@@ -219,7 +219,8 @@ class Session:
 
 def _choose_shape(request: Request) -> dict[str, Any]:
     """Return what a request gets that leaves its shape open: the start frame's ratio, if any."""
-    if request.start_frame is None or request.aspect_ratio is not None:
+    # The shape of a named model is its own, so the frame need not be read.
+    if request.model or request.aspect_ratio or request.start_frame is None:
         return dict(planning.DEFAULT_SHAPE)
     ratio = read_ratio(request.start_frame)
     return {**planning.DEFAULT_SHAPE} | ({"aspect_ratio": ratio} if ratio else {})
