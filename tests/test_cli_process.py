@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from batch_inputs import wait_until
-from cli_runner import Veo, run_process, start_process
+from cli_runner import Veo, read_until, run_process, start_process
 from terminal import run_on_terminal, visible_lines
 
 import veo_sandbox
@@ -82,9 +82,9 @@ def test_ctrl_c_leaves_a_resumable_job(veo: Veo, service: veo_sandbox.Sandbox) -
 
 def test_ctrl_c_waits_for_a_payment(service: veo_sandbox.Sandbox) -> None:
     """Ctrl-C during a paid request waits for the response, so that the task is known."""
-    service.change(latency="30", delay=1.5)
+    service.change(latency="30", delay=3)
     with start_process("generate", "a lion") as running:
-        wait_until(lambda: [job for job in list_jobs() if job.state == "submitting"])
+        read_until(running, "submitting")  # from here on Ctrl-C is expected
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=30)
     (job,) = list_jobs()
@@ -99,7 +99,7 @@ def test_ctrl_c_waits_for_a_stream(veo: Veo, service: veo_sandbox.Sandbox) -> No
     """Ctrl-C waits for a response that is the video itself, and nothing is lost."""
     service.change(latency="2")
     with start_process("generate", "a lion", "-p", "laozhang-sync") as running:
-        wait_until(lambda: [job for job in list_jobs() if job.state == "running"])
+        read_until(running, "running")
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=30)
     (job,) = list_jobs()
@@ -115,11 +115,9 @@ def test_a_second_ctrl_c_leaves_at_once(veo: Veo, service: veo_sandbox.Sandbox) 
     """A second Ctrl-C does not wait; the outcome of the job is then unknown, never guessed."""
     service.change(latency="30", delay=20)
     with start_process("generate", "a lion") as running:
-        wait_until(lambda: [job for job in list_jobs() if job.state == "submitting"])
+        read_until(running, "submitting")  # from here on Ctrl-C is expected
         running.send_signal(signal.SIGINT)
-        output = ""
-        while "waiting for the response" not in output:
-            output += running.stderr.readline() if running.stderr else ""
+        read_until(running, "waiting for the response")
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=10)
     (job,) = list_jobs()

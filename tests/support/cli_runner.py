@@ -48,6 +48,17 @@ def start_process(*args: object, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen([*COMMAND, *map(str, args)], **pipes | options)
 
 
+def read_until(running: subprocess.Popen[str], text: str) -> None:
+    """Read stderr up to the line that contains a text, and fail if the process ends before it."""
+    assert running.stderr
+    lines: list[str] = []
+    for line in running.stderr:
+        lines.append(line)
+        if text in line:
+            return
+    raise AssertionError(f"no {text!r} in {lines}")
+
+
 def run_process(*args: object, env: dict[str, str] | None = None, **options: Any) -> CommandResult:
     """Run a command to its end."""
     with start_process(*args, env=os.environ | (env or {}), **options) as running:
