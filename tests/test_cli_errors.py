@@ -195,7 +195,7 @@ def test_over_the_cap(veo: Veo, service: veo_sandbox.Sandbox) -> None:
         ran,
         4,
         "$0.15 does not fit under max_cost of $0.10",
-        "--max-cost sets another limit",
+        "--max-cost sets max_cost for this command",
         "at least $0.15",
     )
     assert service.tasks() == []
@@ -296,3 +296,8 @@ def test_an_unknown_job(veo: Veo) -> None:
 def test_hints_lead_to_the_same_ledger(veo: Veo) -> None:
     """With --sandbox, the commands in hints have --sandbox, too."""
     assert_error(veo("show", "nope", "--sandbox"), 2, "`veo jobs --sandbox`")
+
+
+def test_an_error_of_the_parser_names_the_command(veo: Veo) -> None:
+    """An option without its argument leads to the help page of the command, not of `veo`."""
+    assert_error(veo("cost", "--reconcile"), 2, "requires an argument", "veo cost --help")

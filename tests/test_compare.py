@@ -78,8 +78,8 @@ def test_text_output(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 
 
 def test_models_of_one_provider(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """PROVIDER:MODEL lets a provider take part twice."""
-    routes = "laozhang-async:veo-3.1-fast,laozhang-async:veo-3.1"
+    """PROVIDER:MODEL or PROVIDER/MODEL lets a provider take part twice."""
+    routes = "laozhang-async/veo-3.1-fast,laozhang-async:veo-3.1"
     found = find_candidates(veo("compare", "a lion", "--on", routes, "--yes", "--json"))
 
     assert {name: each["per_video"] for name, each in found.items()} == {

@@ -21,12 +21,12 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE; not in the help, because no reader is left t
 
 MEANINGS = {
     DONE: "success",
-    FAILED: "the provider did not make the video",
+    FAILED: "the provider did not make the video, or the job was cancelled",
     USAGE: "invalid request or options",
     SETUP: "problem with the configuration, key, balance or ledger",
     BudgetError.exit_code: "over a cost limit; nothing was sent",
     UNKNOWN: "outcome unknown: sent without a response, may have been charged",
-    STILL_RUNNING: "still running; `veo resume` continues",
+    STILL_RUNNING: "still running, or in another process; `veo resume` continues",
     DownloadError.exit_code: "made but not downloaded; `veo resume` tries again",
     INTERRUPTED: "interrupted; `veo resume` continues",
 }

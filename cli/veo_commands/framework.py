@@ -63,6 +63,19 @@ def build_callback(function: Callable[..., int | None]) -> Callable[..., int | N
 class Command(TyperCommand):
     """A command whose help page has one section for each panel."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; an error names the command, whose help page explains it."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if getattr(error, "ctx", ctx) is None:
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the parts of the usage line, without the braces of required arguments."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the sections in the order of ``_PANELS``; others come last."""
         sections: dict[str, list[tuple[str, str]]] = {name: [] for name in _PANELS}

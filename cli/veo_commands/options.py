@@ -143,7 +143,7 @@ class WaitOptions:
     panel: ClassVar[str] = "Run"
 
     timeout: float | None = option(
-        "Stop waiting after this long (default 600 s); the job continues.",
+        "Stop waiting after this long (default 600 s); `veo resume` continues the job.",
         "SECONDS",
         parser=parse_seconds,
     )

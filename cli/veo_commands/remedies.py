@@ -18,7 +18,7 @@ _COMMANDS = {
 _OPTIONS = {
     "use_sandbox": "--sandbox runs the command without a key.",
     "overwrite": "--force overwrites it.",
-    "raise_max_cost": "--max-cost sets another limit for this run.",
+    "raise_max_cost": "--max-cost sets max_cost for this command.",
     "remake": "--remake makes it again, and pays again.",
     "skip_invalid": "--skip-invalid sends the valid items.",
 }
@@ -34,6 +34,8 @@ def option_name(field: str) -> str:
 
 def describe_problem(problem: Problem) -> str:
     """Return a problem as one line that names the option instead of the field."""
+    if problem.field == "model" and problem.severity == "warning":
+        return problem.explanation  # it names the model, which the user need not have chosen
     return f"{option_name(problem.field)}: {problem.explanation}"
 
 
@@ -56,7 +58,7 @@ def advice_lines(error: VeoError, *, sandbox: bool) -> list[str]:
 
 
 def _remedy_text(remedy: Remedy, *, sandbox: bool) -> str | None:
-    """Return the sentence for a remedy; None for one that a newer version stored."""
+    """Return the sentence for a remedy; None for an unknown kind, stored by a newer version."""
     if remedy.kind not in _COMMANDS:
         return _OPTIONS.get(remedy.kind)
     words, effect = _COMMANDS[remedy.kind]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,7 +39,9 @@ class Candidate:
 
 
 def plan_candidates(session: Session, request: Request, names: Sequence[str]) -> list[Candidate]:
-    """Plan the same request for several candidates: ``PROVIDER`` or ``PROVIDER:MODEL``, each once.
+    """Plan the same request for several candidates, each once.
+
+    A candidate's name is ``PROVIDER``, ``PROVIDER/MODEL`` or ``PROVIDER:MODEL``.
 
     Aspect ratio, resolution and duration that the request does not set are taken from the first
     candidate's model, so that all candidates receive the same request.
@@ -49,7 +52,7 @@ def plan_candidates(session: Session, request: Request, names: Sequence[str]) ->
         UnknownProviderError: No provider of that name is installed.
         UsageError: A candidate is named twice or cannot make the video; lists all such problems.
     """
-    named = [name.strip().partition(":") for name in names if name.strip()]
+    named = [_split_name(name.strip()) for name in names if name.strip()]
     # An unknown provider is reported before anything is planned.
     for provider, _, _ in named:
         find_provider(provider)
@@ -57,7 +60,7 @@ def plan_candidates(session: Session, request: Request, names: Sequence[str]) ->
     if repeated or not named:
         raise UsageError(
             f"{repeated[0].rstrip(':')} is named twice" if repeated else "nothing to compare",
-            hint="Name providers such as laozhang-async,gemini, or PROVIDER:MODEL.",
+            hint="Name providers such as laozhang-async,gemini, or PROVIDER/MODEL.",
         )
     counts = Counter(provider for provider, _, _ in named)
     models = [model for _, _, model in named if model]
@@ -78,6 +81,11 @@ def plan_candidates(session: Session, request: Request, names: Sequence[str]) ->
     if problems:
         raise UsageError("\n".join(problems), remedies=[Remedy("list_models")])
     return candidates
+
+
+def _split_name(name: str) -> tuple[str, str, str]:
+    provider, model = re.fullmatch(r"([^:/]*)[:/]?(.*)", name, re.DOTALL).groups()  # type: ignore[union-attr]
+    return provider, ":" if model else "", model
 
 
 def start_jobs(

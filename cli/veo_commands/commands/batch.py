@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +17,7 @@ from veo_commands.options import (
     argument,
     flag,
     option,
+    parse_usd,
 )
 from veo_commands.output import out
 from veo_commands.progress.follow import stop_sending
@@ -41,7 +43,18 @@ class BatchCommandOptions:
     skip_invalid: bool = flag("Leave out invalid items and send the others.")
     fail_fast: bool = flag("After the first failure send no new items; finish those in flight.")
     resubmit_unknown: bool = flag("Send items of unknown outcome again; this may pay twice.")
-    remake: bool = flag("Make videos again, and pay again, that the provider does not have.")
+    remake: bool = flag("Make videos again that are lost everywhere; this pays again.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSubmitOptions(SubmitOptions):
+    """How a batch sends paid requests."""
+
+    max_cost: Decimal | None = option(
+        "Maximum cost of all runs of this batch; nothing beyond it is sent.",
+        "USD",
+        parser=parse_usd,
+    )
 
 
 def batch(
@@ -49,14 +62,15 @@ def batch(
     *,
     batch_options: BatchCommandOptions,
     request: RequestOptions,
-    submit: SubmitOptions,
+    submit: BatchSubmitOptions,
     config: ConfigOptions,
 ) -> int:
     """Make a video of every item of a file; run it again to continue.
 
-    An item is a JSON object with a prompt, an optional output below the output folder, and any
-    other option of a request under its long name. Options of a request on the command line apply
-    to the items that do not set them. Videos that exist already cost nothing.
+    An item is a JSON object with a prompt and, if wanted, an output (a file name or a path
+    relative to --output-dir) and options of a request under their long names, such as
+    negative_prompt. Request options of the command line are the defaults of all items.
+    Videos that exist already cost nothing.
     """
     from veo_commands.progress import batch_output
 

@@ -38,6 +38,13 @@ _DEFAULT_PROMPT = "A lion walks through tall grass"
 
 
 @dataclass(frozen=True, kw_only=True)
+class ComparedRequestOptions(RequestOptions):
+    """The options of a request; ``--provider`` is hidden, because ``--on`` replaces it."""
+
+    provider: str | None = option("", "NAME", "--provider", "-p", hidden=True)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CompareOptions(SpendOptions):
     yes: bool = flag("Do not ask before paying.", "--yes", "-y")
     report: Path | None = option("Write an HTML page with plots and videos.", "FILE.html")
@@ -45,10 +52,12 @@ class CompareOptions(SpendOptions):
 
 def compare(
     prompt: str | None = argument(
-        "What the videos show; optional with --simulate.", "PROMPT", default=None
+        "What the videos show; - reads it from stdin; optional with --simulate.",
+        "PROMPT",
+        default=None,
     ),
     on: str | None = option(
-        "Names, separated by commas: laozhang-async,gemini or PROVIDER:MODEL.",
+        "Providers, separated by commas: laozhang-async,gemini or PROVIDER/MODEL.",
         "PROVIDERS",
         "--on",
         rich_help_panel="Request",
@@ -64,7 +73,7 @@ def compare(
     ),
     folder: Path | None = output_option("Folder for the videos.", "FOLDER"),
     *,
-    request_options: RequestOptions,
+    request_options: ComparedRequestOptions,
     options: CompareOptions,
     simulation: SimulationOptions,
     config: ConfigOptions,

@@ -147,9 +147,9 @@ def _explain_doubt(total: Spending) -> list[str]:
         lines.append(f"{amount} is not certain: the provider's documents contradict each other.")
     if total.in_doubt:
         lines.append(
-            f"Outcome unknown: charged {format_usd(total.charged)}, at most "
-            f"{format_usd(total.most)}; {out.command('cost', '--reconcile')} compares it with "
-            "the provider's list."
+            f"In doubt: charged {format_usd(total.charged)}, at most "
+            f"{format_usd(total.most)}; {out.command('cost', '--reconcile', 'FILE')} compares it "
+            "with the provider's list."
         )
     return lines
 

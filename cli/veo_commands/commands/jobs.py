@@ -123,5 +123,5 @@ def _describe_totals(counts: Mapping[str, int], total: Spending) -> list[tuple[s
         ("jobs", jobs or "none"),
         ("charged", f"{format_usd(total.charged)}{uncertain}"),
         ("reserved", f"{format_usd(total.held)} for jobs in progress"),
-        ("doubtful", f"{format_usd(total.in_doubt)} possibly charged, outcome unknown"),
+        ("in doubt", f"{format_usd(total.in_doubt)} possibly charged, outcome unknown"),
     ]

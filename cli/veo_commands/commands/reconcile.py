@@ -25,11 +25,11 @@ class ReconcileOptions:
     reconcile: str | None = option(
         "Compare with a provider's list of charges, CSV or JSON.", "FILE|URL"
     )
-    settle: bool = flag("Settle jobs of unknown outcome by the list.")
+    settle: bool = flag("Write the conclusions to the ledger: charged or not charged.")
     task: list[str] | None = option("TASK belongs to JOB; can be repeated.", "JOB=TASK")
     unpaid: list[str] | None = option("JOB was not charged; can be repeated.", "JOB")
     settled_after: float | None = option(
-        "A job is charged within this time after it was sent (default 24h).",
+        "Time after which no charge for a job can appear any more (default 24h).",
         "TIME",
         parser=parse_seconds,
     )

@@ -29,7 +29,8 @@ def resume(
         "Send the named jobs again if their outcome is unknown; this may pay twice."
     ),
     task_id: str | None = option(
-        "The provider's task of the named job, if it is unknown or was not found.", "ID"
+        "Continue the named job with this task, if its own is unknown or was not found.",
+        "ID",
     ),
     *,
     wait: WaitOptions,
@@ -62,7 +63,7 @@ def _resume_all(client: Client) -> int:
     if unknown:
         for line in out.advice(UnknownOutcomeError(unknown[0].id if len(unknown) == 1 else "JOB")):
             out.info(f"  {line}", dim=True)
-    if not jobs:
+    if not jobs and not unknown:
         out.info("There is nothing to resume.")
     return follow_jobs(client, jobs)
 

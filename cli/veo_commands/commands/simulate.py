@@ -44,12 +44,12 @@ class SimulationOptions:
         "Share of requests that fail (default 0.2).", "SHARE", min=0, max=1
     )
     timeout_rate: float | None = option(
-        "Share of requests that never finish (default 0).", "SHARE", min=0, max=1
+        "Share of requests that are accepted but never finish (default 0).", "SHARE", min=0, max=1
     )
     deadline: float | None = option(
         "Client timeout in simulated time (default 600 s).", "SECONDS", parser=parse_seconds
     )
-    luck: int | None = option("Seed of the random draws (default 0).", "NUMBER", min=0)
+    luck: int | None = option("Seed of random failures and durations (default 0).", "NUMBER", min=0)
     speed: float | None = option(
         "Simulated seconds per real second; chosen by default.", "FACTOR", min=0.001
     )

@@ -154,7 +154,7 @@ def _print_totals(batch: Batch) -> None:
     if spending.charged != new_charges:
         money.append(f"{format_usd(spending.charged)} in all runs")
     money += [f"{format_usd(spending.held)} reserved"] if spending.held else []
-    money += [f"{format_usd(spending.in_doubt)} doubtful"] if spending.in_doubt else []
+    money += [f"{format_usd(spending.in_doubt)} in doubt"] if spending.in_doubt else []
     path = write_result(batch)
     out.info(f"{', '.join(format_counts(count_states(batch)))}; {', '.join(money)}")
     if path:

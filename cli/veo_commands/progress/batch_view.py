@@ -137,7 +137,7 @@ def _format_money(snapshot: Snapshot) -> str:
     spending = snapshot.spending
     money = f"charged {format_usd(spending.charged)}, reserved {format_usd(spending.held)}"
     if spending.in_doubt:
-        money += f", doubtful {format_usd(spending.in_doubt)}"
+        money += f", in doubt {format_usd(spending.in_doubt)}"
     if snapshot.cap is not None:
         money += f" of {format_usd(snapshot.cap)}"
     return money
