@@ -64,9 +64,10 @@ def find_last_line(text: str) -> str | None:
 def find_video_url(text: str, *, finished: bool = True) -> str | None:
     """Return the URL of the video, or None.
 
-    The candidates in the order of preference: a Markdown link in a line that reports success, any
-    Markdown link, a video tag, and a bare URL of a video file, in a line that reports success, or
-    on a known storage host. Of several, the last counts. Lines that report a failure are ignored.
+    It is the first of these that the text contains: a Markdown link in a line that reports success;
+    another Markdown link; a video tag; a bare URL of a video file; a bare URL in a line that
+    reports success; a bare URL on a known storage host. Of several of one sort, the last counts.
+    Lines that report a failure are ignored.
 
     Args:
         text: The transcript.

@@ -42,7 +42,8 @@ The controls, which need no key and which faults do not affect:
     GET  /sandbox/faults/names              every fault, what it does, its parameters
 
 A bill is `charged` or `refunded`, once per task, when it is due by the sandbox's clock and
-whether or not anybody polls. A running task is held: off the balance and on no bill.
+whether or not anybody polls. The price of a running task is subtracted from the balance, but no
+bill lists it yet.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -22,7 +22,7 @@ _MAX_LOGGED_REQUESTS = 10_000
 
 
 class Core:
-    """What every wire works on. One per process; all processes of a home share one state."""
+    """What every route works on. One per process; all processes of a home share one state."""
 
     def __init__(self, home: Path, *, profile: str, key: str, tiny: bool, clip_bytes: int) -> None:
         self.store = Store(home)

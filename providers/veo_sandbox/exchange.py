@@ -28,9 +28,9 @@ MAX_BODY_BYTES = 128 * 1024 * 1024
 class Refusal(Exception):  # noqa: N818 - a response, not an error
     """Raised by a handler to send this response instead of its own."""
 
-    def __init__(self, answer: Response) -> None:
-        self.response = answer
-        super().__init__(answer.status_code)
+    def __init__(self, response: Response) -> None:
+        self.response = response
+        super().__init__(response.status_code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Exchange:
         task: The requested task; `state` is its state when the request arrived.
         forced_outcome: The outcome that a fault sets for the new task.
         forced_service_s: The service time that a fault sets for it, in seconds.
-        dialect: The chat dialect that a fault sets; "" leaves it to the wire.
+        dialect: The chat dialect that a fault sets; "" leaves it to the route.
         accepted_task: The task that this create made.
     """
 
@@ -118,7 +118,7 @@ class Exchange:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """The steps as which it counts: a stream also creates a task."""
+        """The kinds as which it counts: a stream also creates a task."""
         return frozenset({"stream", "create"} if self.kind == "stream" else {self.kind})
 
     @property

@@ -11,7 +11,7 @@ from veo_sandbox.tables import load_table
 async def failed(
     exchange: Exchange, proceed: Proceed, *, shape: str = "", code: str = "", message: str = ""
 ) -> Response:
-    """The task will fail; its wire fills in what is not given."""
+    """The task will fail; its route fills in what is not given."""
     exchange.forced_outcome = Outcome("failed", shape, str(code), message)
     return await proceed()
 

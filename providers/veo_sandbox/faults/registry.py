@@ -1,4 +1,4 @@
-"""The table of faults: name, description, steps and parameters of each."""
+"""The table of faults: name, description, kinds of request and parameters of each."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +20,7 @@ class Fault:
 
     `act(exchange, proceed, **params)` wraps the exchange. It may respond itself, change the
     exchange before `proceed()`, or change the response that `proceed()` returns. `on` are the
-    steps that it affects when a rule names none.
+    kinds of request that it affects when a rule names none.
     """
 
     name: str
@@ -53,7 +53,7 @@ def fault(*on: str) -> Callable[[Act], Act]:
 
 
 def register(name: str, doc: str, on: tuple[str, ...], act: Act, **fixed: Any) -> None:
-    """Add a row; `fixed` are parameters of `act` that it sets. An empty `on` means every step."""
+    """Add a row; `fixed` are parameters of `act` that it sets. An empty `on` means every kind."""
     defaults = {
         parameter.name: parameter.default
         for parameter in inspect.signature(act).parameters.values()

@@ -20,7 +20,7 @@ class FaultRule:
     Requests about a task are counted for each task, all others together.
 
     Attributes:
-        on: The steps that it affects: create, stream (also a create), poll, content, file.
+        on: The kinds it affects: create, stream (also a create), poll, content, file.
         first: Affects only this many matching requests.
         after: Skips this many matching requests before it begins to count.
         every: Affects every n-th.
@@ -109,7 +109,7 @@ class FaultRules:
         self.reload()
 
     def list_rules(self) -> list[dict[str, Any]]:
-        """Return the rules as they were added, each with its id and how often it struck."""
+        """Return the rules as they were added, each with its id and how often it was used."""
         counts = dict(self._store.fetch_rows("SELECT rule, n FROM counts WHERE key = '*'"))
         rows = self._store.fetch_rows("SELECT id, body FROM rules ORDER BY id")
         return [json.loads(body) | {"id": n, "struck": counts.get(n, 0)} for n, body in rows]
@@ -156,10 +156,10 @@ def _parse_kinds(on: object, fault: Fault) -> tuple[str, ...]:
         return fault.on
     if on == "any":
         return REQUEST_KINDS
-    steps = (on,) if isinstance(on, str) else tuple(on) if isinstance(on, list) else ()
-    if not steps or not set(steps) <= set(REQUEST_KINDS):
+    kinds = (on,) if isinstance(on, str) else tuple(on) if isinstance(on, list) else ()
+    if not kinds or not set(kinds) <= set(REQUEST_KINDS):
         raise ValueError(f"on {on!r}: must be any, or of {', '.join(REQUEST_KINDS)}")
-    return steps
+    return kinds
 
 
 def _check_counts(matchers: Mapping[str, Any]) -> None:

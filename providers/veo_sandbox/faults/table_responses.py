@@ -22,7 +22,7 @@ async def http(
     headers: dict[str, str] | None = None,
     accept: bool = False,
 ) -> Response:
-    """Answer `status` and `body` (text or JSON); with `accept` the request is carried out first."""
+    """Send `status` and `body` (text or JSON); with `accept` the request is carried out first."""
     if accept:
         await proceed()
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)

@@ -33,9 +33,9 @@ async def drop_answer(_exchange: Exchange, proceed: Proceed) -> Response:
 @fault("create")
 async def slow_answer(exchange: Exchange, proceed: Proceed, *, seconds: float = 5.0) -> Response:
     """Carry the request out at once and respond `seconds` (real ones) later."""
-    answer = await proceed()
+    response = await proceed()
     await exchange.wait_seconds(seconds)
-    return answer
+    return response
 
 
 @fault()
@@ -77,7 +77,7 @@ async def redirect(exchange: Exchange, proceed: Proceed, *, status: int = 302) -
     # Without a task there is no file to redirect to.
     if exchange.task is None:
         return await proceed()
-    # /cdn/ is not affected by faults of the step "file": no endless redirects.
+    # /cdn/ is not affected by faults of the kind "file": no endless redirects.
     folder = "cdn" if exchange.kind == "file" else "flow"
     return RedirectResponse(f"{exchange.core.files_url}/{folder}/{exchange.task.file}.mp4", status)
 
@@ -90,7 +90,7 @@ async def cut(_exchange: Exchange, proceed: Proceed, *, share: float = 0.5) -> R
 
 @fault(*_BYTE_KINDS)
 async def cut_unframed(_exchange: Exchange, proceed: Proceed, *, share: float = 0.5) -> Response:
-    """The same without Content-Length: the end of the connection looks like the end of the file."""
+    """Close early without a Content-Length, so that the end looks like the end of the file."""
     return UnframedResponse(await proceed(), share)
 
 

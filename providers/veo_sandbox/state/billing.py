@@ -1,7 +1,8 @@
 """The account: a hold when a task is accepted, and exactly one charge or refund when it ends.
 
-A running task is held: off the balance, but on no bill. The bills are brought up to date whenever
-they are read, so nobody has to poll. A task billed `on_accept` is charged at once.
+The price of a running task is subtracted from the balance, but no bill lists it yet. The bills
+are brought up to date whenever they are read, so nobody has to poll. A task billed `on_accept` is
+charged at once.
 """
 
 from typing import Any

@@ -16,12 +16,12 @@ class Model:
     """One row of `models.toml`.
 
     Attributes:
-        family: The wire that sells it.
+        family: The route that sells it.
         size: Its fixed "WIDTHxHEIGHT" in pixels; "" when the request decides.
         usd_per_call: Its price per video, or "".
         usd_per_video: Its price per video, by resolution.
         usd_per_second: Its price per second, by resolution.
-        seconds: The lengths that it makes; () when its wire decides.
+        seconds: The lengths that it makes; () when its route decides.
         retention_s: Seconds for which a finished video is kept.
         unsupported: Members of a request that it does not know.
     """

@@ -22,9 +22,9 @@ _QUEUED_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ends, decided when it is accepted. The wire fills in what is "".
+    """How a task ends, decided when it is accepted. A route replaces "" by a default of its own.
 
-    One that ends "never" runs until its retention is over; `shape` is how the wire reports a
+    A task that ends "never" runs until its retention is over; `shape` is how the route reports a
     failure.
     """
 
@@ -39,7 +39,7 @@ class TaskSpec:
     """What a create request asks for: everything about a task that does not depend on chance.
 
     Attributes:
-        route: The wire that it came by; every bill names it.
+        route: The route that it came by; every bill names it.
         profile: The profile or dialect in which all responses about the task are written.
         amount: The price in micro-USD.
         billing: "on_success" (charged when completed, else refunded) or "on_accept".
@@ -47,7 +47,7 @@ class TaskSpec:
         service_s: Its service time in seconds; None draws one from the latency.
         retention_s: Seconds for which the task can be polled, and its file kept after completion.
         file: The id of its video's file; "" draws one.
-        extra: Facts that only its own wire reads.
+        extra: Facts that only its own route reads.
     """
 
     route: str
