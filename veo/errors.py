@@ -90,7 +90,7 @@ class VeoError(Exception):
             self.charged = charged
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Restored from its attributes, because some classes take more than a message.
+        # Restored from its attributes, because the constructors of some classes differ.
         return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
     def to_item_problems(self, location: ItemLocation, key: str = "") -> list[ItemProblem]:

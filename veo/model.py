@@ -62,7 +62,7 @@ class Price(FrozenModel):
 
 
 class Shutdown(FrozenModel):
-    """The reported end of a model, which is probably not available from the day ``on``."""
+    """The reported end of a model, which is probably unavailable from the day ``on``."""
 
     on: date
     source: str
@@ -128,7 +128,7 @@ class Model(FrozenModel):
     overridden: bool = False
 
     def has_ended(self, today: date) -> bool:
-        """Return whether it is reported to be shut down; an earliest possible day is no report."""
+        """Return whether it is reported to be shut down; an earliest day does not count."""
         end = self.shutdown
         return end is not None and not end.earliest and end.on <= today
 

@@ -133,7 +133,7 @@ class Request:
     ] = None
 
     def __post_init__(self) -> None:
-        # The only place where sources become images, whoever makes the request.
+        # The only place where sources become images, so every way to make a request has it.
         for name in _names_of_kind("image"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Image.of(getattr(self, name)))

@@ -45,7 +45,7 @@ _NOT_EXTENDABLE = (
 ERROR_RULES = (
     ErrorRule(BalanceError, statuses=(402,), hint=_BILLING),
     ErrorRule(BalanceError, "prepayment credits|spending cap", (403, 429), hint=_BILLING),
-    # This limit covers the last ten minutes, and its retryDelay was 45 s: nothing is used up.
+    # This limit covers the last ten minutes, and its retryDelay was 45 s: no quota is used up.
     ErrorRule(BusyError, "spend-based rate limit", (429,), retry_after=60),
     ErrorRule(BusyError, statuses=(429,), retry_after=30),
     ErrorRule(BusyError, statuses=(503,)),

@@ -129,7 +129,7 @@ def get_error(response: Response) -> VeoError:
     rule = find_rule(ERROR_RULES, body.searchable_text, response.status)
     if rule and issubclass(rule.error, SetupError | BusyError):
         return _rule_error(rule, body, response)
-    # The API itself answers 404 in JSON; a 404 in text or HTML is that of a proxy.
+    # The API itself sends a 404 as JSON; a 404 in text or HTML is that of a proxy.
     is_json = not response.body or isinstance(parse_json(response.body), dict)
     if (rule and rule.error is TaskNotFoundError) or (response.status == 404 and is_json):
         return response_error(response, TaskNotFoundError, body.message, request_id=body.request_id)

@@ -168,7 +168,7 @@ class Batch:
         elif isinstance(error, MissingVideoError) or (
             record.state is State.EXPIRED and record.covers_request
         ):
-            # The video is paid for and not to be had; the options decide whether it is made again.
+            # The video was paid for and is lost; the options decide whether it is made again.
             entry.job, entry.existing = None, record
             self._actions.handle_gone(entry, record, error)
         else:

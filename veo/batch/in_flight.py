@@ -41,7 +41,7 @@ class WaitingQueue:
         """Remove and return the next items of one provider; none while enough are planned ahead."""
         for provider, waiting in self._waiting.items():
             room = self._free_capacity(provider) + PLANNED_AHEAD
-            # Half of the reserve at a time: a transaction an item would cost more than the item.
+            # Half of the reserve at a time: one transaction per item would cost more than the item.
             if waiting and room >= PLANNED_AHEAD // 2:
                 return [waiting.popleft() for _ in range(min(room, len(waiting)))]
         return []

@@ -1,1 +1,1 @@
-"""What moves jobs along: one step at a time, many jobs at once."""
+"""The engine moves many jobs at a time, each by one step after another."""

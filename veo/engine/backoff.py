@@ -1,4 +1,4 @@
-"""How fast to try again: after an error of one job, and after a provider asked to slow down."""
+"""When to try again: after an error of one job, and after a provider asked to slow down."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class AdaptiveCapacity:
         self.closed_until = max(self.closed_until, now + wait_s)
 
     def recover(self) -> bool:
-        """Take in an accepted request. Return whether one more job may be in flight."""
+        """Raise the capacity after an accepted request. Return whether one more job fits."""
         before = self.capacity
         self._capacity = min(float(self.maximum), self._capacity + 1 / SUCCESSES_PER_JOB)
         return self.capacity > before

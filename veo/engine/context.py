@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from veo.provider import Provider
 
 WAIT_FOR_CAPACITY = float("inf")
-MADE = frozenset({State.READY, State.DOWNLOADING})  # the video, which is not on disk yet
+MADE = frozenset({State.READY, State.DOWNLOADING})  # the video is made, but not on disk yet
 # What a service says when the key of another account asks, among other reasons.
 _MAY_BE_OTHER_KEY = (AuthError, GoneError, NotReadyError, TaskNotFoundError)
 
@@ -96,7 +96,7 @@ class StepContext:
         job.on_change(job)
 
     def record_outcome(self, job: ActiveJob, state: State, error: VeoError, **changes: Any) -> None:
-        """Write down that the job failed, expired or became unknown, and release its lease."""
+        """Store that the job failed, expired or became unknown, and release its lease."""
         job.error = error
         self.move(
             job,
@@ -113,7 +113,7 @@ class StepContext:
 
     def release_capacity(self, job: ActiveJob) -> None:
         """Stop counting the job as in flight."""
-        with contextlib.suppress(VeoError):  # a provider that cannot be used counts nothing
+        with contextlib.suppress(VeoError):  # a provider that cannot be used has no limiter
             self.find_provider(job.record.provider).limiter.release(job.record.id)
 
     def stop_work(self, job: ActiveJob, error: VeoError) -> None:

@@ -58,8 +58,8 @@ class Engine:
     def __init__(self, context: StepContext, on_finished: Callable[[ActiveJob], None]) -> None:
         self._context = context
         self._on_finished = on_finished
-        # Jobs by number: tuples of numbers do not burden the garbage collector, whose rounds
-        # stop everything.
+        # Jobs by number: the garbage collector does not track tuples of numbers, and each of its
+        # rounds stops all threads.
         self._heap: list[tuple[float, int]] = []
         self._sleeping: dict[int, ActiveJob] = {}
         self._numbers = itertools.count()
@@ -79,7 +79,7 @@ class Engine:
         self._post(self._schedule, job, 0.0)
 
     def on_capacity(self, provider: str) -> None:
-        """Take in that a provider may have room for one more job."""
+        """Begin a waiting job, because its provider may have capacity."""
         self._post(self._begin_waiting_job, provider)
 
     def stop(self) -> None:
@@ -104,7 +104,7 @@ class Engine:
             self._loop.close()
 
     def _post(self, function: Callable[..., object], *args: object) -> None:
-        """Have a function called on the event loop, from any thread."""
+        """Call a function on the event loop, from any thread."""
         with suppress(RuntimeError):  # the loop is closed: there is nothing to do any more
             self._loop.call_soon_threadsafe(function, *args)
 

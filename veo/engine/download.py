@@ -1,4 +1,4 @@
-"""The last step: from the provider's server to a whole file under its final name."""
+"""The last step: download the video to a complete file under its final name."""
 
 from __future__ import annotations
 

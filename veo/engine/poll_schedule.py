@@ -84,7 +84,7 @@ class ProgressTracker:
     advances: int = 0  # how often the progress has increased
 
     def record(self, progress: float | None, elapsed: float) -> None:
-        """Take in one report. Progress that decreases or stands still changes nothing."""
+        """Record one report. Progress that decreases or stands still changes nothing."""
         if progress is None or progress <= self.last:
             return
         gain, seconds = progress - self.last, elapsed - self.last_at
@@ -170,7 +170,7 @@ def _hazard(now: float, durations: Durations) -> float:
     """Return the probability per second that a task that has not ended ends now."""
     z = (math.log(now) - math.log(durations.median)) / durations.spread
     survival = 0.5 * math.erfc(z / math.sqrt(2))
-    if survival < 1e-9:  # the quotient below would lose its digits; this is its limit
+    if survival < 1e-9:  # the quotient below loses its digits; this is its asymptotic value
         return z / (now * durations.spread)
     density = math.exp(-z * z / 2) / (now * durations.spread * math.sqrt(2 * math.pi))
     return density / survival

@@ -81,7 +81,7 @@ class RateLimiter:
             self._adaptive.back_off(now, wait_s, len(self._in_flight))
 
     def recover(self) -> None:
-        """Take in that a request was accepted."""
+        """Raise the capacity a little, because a request was accepted."""
         with self._lock:
             has_more = self._adaptive.recover()
         if has_more:

@@ -1,4 +1,4 @@
-"""A job's life as one function: it moves one job by one step, and holds no thread in between.
+"""The state machine of a job: ``step`` moves one job by one step; a waiting job has no thread.
 
 Everything that is decided about a job is decided in its steps. What calls them is a queue with a
 clock: the dispatcher of this process, or a worker with a queue of its own.

@@ -1,4 +1,4 @@
-"""The paid step: written down before it is sent, sent once, and never sent again in doubt."""
+"""The paid step: stored before it is sent, and never sent again while its outcome is in doubt."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def submit(context: StepContext, job: ActiveJob) -> float | None:
     except SetupError as error:
         context.stop_work(job, error)
         return None
-    # Before images are prepared: that takes CPU, and would be in vain while there is no room.
+    # Before images are prepared, which takes CPU and is useless while there is no capacity.
     wait_s = handle.limiter.try_acquire(job.record.id, now)
     if wait_s != 0.0:
         return WAIT_FOR_CAPACITY if wait_s is None else now + wait_s
@@ -66,7 +66,7 @@ def submit(context: StepContext, job: ActiveJob) -> float | None:
 def apply_update(
     context: StepContext, job: ActiveJob, update: Update, **changes: Any
 ) -> float | None:
-    """Take in what a provider reported of an accepted job. Return when to step again."""
+    """Apply a provider's report on an accepted job. Return when to step again."""
     job.failures = 0
     job.progress, job.message = update.progress, update.message or job.message
     if update.stage is Stage.FAILED:
@@ -196,7 +196,7 @@ def _handle_submit_error(
     context: StepContext, job: ActiveJob, handle: ProviderHandle, error: VeoError
 ) -> float | None:
     money = charging.on_submit_error(job.record, error)
-    # Not known to be unaccepted: sending it again could pay twice.
+    # It may have been accepted: sending it again could pay twice.
     if error.charged is None:
         unknown = UnknownOutcomeError(
             job.record.id,

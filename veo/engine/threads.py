@@ -59,7 +59,7 @@ class ThreadPool:
         return await asyncio.wrap_future(self.start(function, *args))
 
     def start(self, function: Callable[..., T], *args: Any) -> Future[T]:
-        """Have a function called in a thread."""
+        """Start a call in a thread."""
         future: Future[T] = Future()
         with self._changed:
             self._calls.append((future, lambda: function(*args)))

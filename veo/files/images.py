@@ -30,7 +30,7 @@ _MIN_SIDE_PX = 256  # a smaller image is of no use to a model
 # A larger PNG is a photograph, and becomes a JPEG: uploads of several megabytes fail with 413.
 _MAX_PNG_BYTES = 1_000_000
 _MAX_DOWNLOAD_BYTES = 64_000_000
-_MIN_UPLOAD_BYTES = 64_000  # no service answers 413 to an image of this size
+_MIN_UPLOAD_BYTES = 64_000  # no service refuses an image of this size with 413
 _ORIENTATION_TAG, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # of EXIF: width and height are swapped
 _MAX_DECODERS = 4  # at once, because a decoded image takes up to 50 MB
 

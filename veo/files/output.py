@@ -119,7 +119,7 @@ def prepare_output(output: Path, *, force: bool) -> None:
 
 def prepare_folder(folder: Path) -> None:
     """Create a folder if necessary; raise an OutputError if files cannot be written to it."""
-    # Only a real write tells: permissions, quotas and read-only mounts all count.
+    # Only a real write shows it: permissions, quotas and read-only mounts all matter.
     probe = part_path(folder / "veo", str(os.getpid()))
     with _output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a failed exchange proves: nothing was sent, or the response was lost."""
+"""The error for a failed exchange: nothing was sent, or the response was lost."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class PollSession:
         max_bytes: int = MAX_RESPONSE_BYTES,
         map_url: Callable[[str], str] = str,
     ) -> None:
-        # No limit on a pause: two more timers for each poll, and the whole has a limit anyway.
+        # No limit on pauses, which would cost two timers per poll: the whole poll has a limit.
         self._timeout = aiohttp.ClientTimeout(total=connect_s + read_s, sock_connect=connect_s)
         self._secret_headers = frozenset(name.lower() for name in secret_headers)
         self._key = key or Key("")

@@ -1,4 +1,4 @@
-"""Every job, on disk, before anything is sent."""
+"""The ledger: every job is on disk before anything is sent."""
 
 from veo.ledger.budget import Cap
 from veo.ledger.ledger import Ledger

@@ -108,7 +108,7 @@ class Database:
 
     def _ensure_committed(self, number: int) -> None:
         """Wait until a write is committed; commit all that were executed if nobody else did."""
-        # While one thread syncs the disk, others execute; the next one here commits them all.
+        # While one thread syncs the disk, others execute; the next one commits all writes.
         with self._commit_lock:
             if self._committed < number:
                 with self._statement_lock:

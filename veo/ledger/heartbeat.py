@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from veo.ledger.ledger import Ledger
 
 LEASE_S = 60.0
-HEARTBEAT_INTERVAL_S = 15.0  # a quarter of the lease: it survives that three heartbeats fail
+HEARTBEAT_INTERVAL_S = 15.0  # a quarter of the lease, so that three heartbeats may fail
 
 
 class WorkerLease:

@@ -83,7 +83,7 @@ class Record:
     output: str  # absolute path of the final file
     force: bool  # whether an existing output may be replaced
     quote: str  # JSON
-    reserved: int  # neither released nor charged; see ``held`` and ``in_doubt``
+    reserved: int  # neither released nor charged; see ``held_amount`` and ``in_doubt_amount``
     created_at: float
     task_id: str | None = None
     video: str | None = None

@@ -163,7 +163,7 @@ def _run_jobs(
     (jobs,) = start_jobs(client, [candidate], setup.count, folder).values()
     _wait_for_jobs(jobs)
     if any(job.record.task_id and not job.record.has_ended for job in jobs):
-        # Far enough that every task finishes which finishes at all.
+        # Long enough for every task that ever finishes.
         sandbox.advance(4 * setup.deadline)
         _wait_for_jobs(client.resume(timeout=_LATE_TIMEOUT_S))
     return jobs

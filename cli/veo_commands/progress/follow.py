@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TICK_S = 0.1
 _TICK_OF_MANY_S = 0.5  # reading the state of ten thousand jobs takes a while
 _MANY = 20
-# Without a task id these states mean that the paid request has not been answered yet.
+# Without a task id these states mean that the paid request has no response yet.
 _REQUEST_STATES = ("submitting", "submitted", "running")
 
 
@@ -76,7 +76,7 @@ def watch_jobs(jobs: Sequence[Job], is_ready: Callable[[Job], bool]) -> Iterator
             wake_up.wait(tick)
             wake_up.clear()
             view.refresh()
-            # A callback only wakes this thread; acceptance has none, so every job is asked.
+            # A callback only wakes this thread; acceptance has none, so every job is checked.
             ready = {job.id: job for job in waiting if is_ready(job)}
             if ready:
                 waiting = [job for job in waiting if job.id not in ready]
