@@ -209,7 +209,7 @@ class Client(Session):
         return self.runner.work_on([*resubmitted, *leased], timeout)
 
     def _reopen_expired(self, record: Record) -> Record:
-        """Return a leased job that goes on; a video that was missing may be there again."""
+        """Return a leased job that continues; a video that was missing may be there again."""
         if record.state is not State.EXPIRED:
             return record
         message = "the provider is asked for the video again"

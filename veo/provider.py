@@ -58,7 +58,7 @@ def run_in_thread(poll: Callable[[Any, str], Update]) -> Callable[[Any, str], Po
 
 
 class Provider(Protocol):
-    """One way to Veo. It is used from many threads.
+    """A way to a video service. Many threads use it at the same time.
 
     Every method raises errors of ``veo.errors`` only. The attribute ``charged`` of an error of
     ``submit`` decides what happens to the job: False means certainly not accepted, None that it

@@ -1,8 +1,8 @@
 """A local server that stands in for the video services, with real MP4s and a billing record.
 
 `Sandbox` serves from a thread of this process; `serve` and `python -m veo_sandbox` block.
-Nothing here imports the client that is tested against it, so that a mistake in the client's
-reader cannot hide behind the same mistake in the server.
+Nothing here imports the client that is tested against it, so that a bug in the client's
+parser is not masked by the same bug in the server.
 
 The wires, on the API's port:
 
@@ -42,7 +42,7 @@ The controls, which need no key and which faults do not affect:
     GET  /sandbox/faults/names              every fault, what it does, its parameters
 
 A bill is `charged` or `refunded`, once per task, when it is due by the sandbox's clock and
-whether or not anybody polls. The price of a running task is subtracted from the balance, but no
+whether or not a client polls. The price of a running task is subtracted from the balance, but no
 bill lists it yet.
 """
 

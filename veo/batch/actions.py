@@ -89,7 +89,7 @@ class EntryActions:
 
         Args:
             entry: The item.
-            record: Its job, for which the provider was just asked in vain.
+            record: Its job, for which the provider has just returned no video.
             error: Why the provider does not have the video.
         """
         # Once a run: a second payment for a video that goes missing again is a new decision.

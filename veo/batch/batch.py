@@ -115,7 +115,7 @@ class Batch:
         return ended
 
     def stop(self, reason: str) -> None:
-        """Send no new items, and release the money reserved for them; sent jobs go on."""
+        """Send no new items, and release the money reserved for them; sent jobs continue."""
         self._stop_error = WithdrawnError(f"not sent: {reason}")
         self._end_unsent(self.waiting.drain(), self._stop_error)
         self._withdraw(self.in_flight, self._stop_error)

@@ -108,7 +108,7 @@ class InFlight:
         return [self._remove(record.id) for record in withdrawn]
 
     def forget_all(self) -> list[Entry]:
-        """Stop tracking all items, and return them; work on their jobs goes on."""
+        """Stop tracking all items, and return them; work on their jobs continues."""
         entries = list(self)
         self._entries.clear()
         self._counts.clear()

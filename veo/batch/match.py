@@ -1,4 +1,4 @@
-"""Which action an item needs, given the job that the ledger has for it."""
+"""Choose the action that an item needs, from the job that the ledger has for it."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class ActiveJob:
     record: Record  # the row as this process last wrote or read it
     # Called after every change that a watcher may want to see; must not block.
     on_change: Callable[[ActiveJob], None] = field(default=lambda _: None)
-    # Seconds to wait for the job from its submit on; None to wait for ever.
+    # Seconds to wait for the job from its submit on; None to wait without a limit.
     wait_s: float | None = None
     deadline: float | None = None  # the end of that wait, Unix seconds
     progress: float | None = None  # 0..1, as last reported
@@ -140,7 +140,7 @@ class StepContext:
         self.stop_work(job, missing)
 
     def is_retention_over(self, job: ActiveJob) -> bool:
-        """Whether the provider must be expected to have deleted the video of a job."""
+        """Whether the provider has probably deleted the video of a job."""
         models = self.find_provider(job.record.provider).provider.models
         model = models.get(job.record.model)  # a configuration may not have it any more
         return model is not None and job.record.is_retention_over(model.retention_s, self.clock())
@@ -197,7 +197,7 @@ class StepContext:
 
 
 def overdue_error(job: ActiveJob) -> StillRunningError | DownloadError:
-    """Return the error for the end of the wait for a job, which itself goes on."""
+    """Return the error for the end of the wait for a job, which itself continues."""
     if job.record.state in MADE:
         return not_downloaded_error(job, f"not within {job.wait_s or 0:.0f} s")
     return StillRunningError(

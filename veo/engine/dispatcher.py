@@ -39,7 +39,7 @@ _NEVER = float("inf")
 
 @dataclass(slots=True)
 class _Lane:
-    """One kind of step: how many run, and the jobs that wait because there are enough."""
+    """One kind of step: how many run, and the jobs that wait until one of them ends."""
 
     limit: int
     running: int = 0

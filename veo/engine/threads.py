@@ -54,7 +54,7 @@ class ThreadPool:
         """Call a function in a thread, and return what it returns.
 
         If the awaiting task is cancelled, a call that has not begun is dropped; one that has begun
-        goes on.
+        continues.
         """
         return await asyncio.wrap_future(self.start(function, *args))
 

@@ -120,12 +120,12 @@ class _Adapter(HTTPAdapter):
     def build_connection_pool_key_attributes(
         self, request: PreparedRequest, verify: bool | str, cert: Any = None
     ) -> tuple[Any, Any]:
-        """Hand in a context, the way that the documentation of requests shows."""
+        """Add the TLS context, as the documentation of requests shows."""
         host, options = super().build_connection_pool_key_attributes(request, verify, cert)
         return host, {"ssl_context": tls_context()} if host["scheme"] == "https" else options
 
     def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
-        """Do nothing: the context verifies."""
+        """Do nothing: the TLS context verifies certificates."""
 
 
 class _ThreadConnections(threading.local):
@@ -147,7 +147,7 @@ def _open_pool(adapter: HTTPAdapter, origin: str) -> _Pool:
 
 @contextmanager
 def translate_failures() -> Iterator[None]:
-    """Turn what fails while a response is awaited or read into an ``ResponseLostError``."""
+    """Turn what fails while a response is awaited or read into a ``ResponseLostError``."""
     try:
         yield
     except _TRANSPORT_ERRORS as error:

@@ -121,7 +121,7 @@ class Ledger:
             LeaseLostError: Another worker has the job, or changed it.
         """
         state = State.READY if record.video else State.RUNNING
-        # The job goes on, without its end and without the validator of an earlier file.
+        # The job continues, without its end and without the ETag of an earlier file.
         changes = {"owner": owner, "ended_at": None, "etag": None, "error": None} | changes
         return self.move_job(record, state, kind="fetch", message=message, **changes)
 

@@ -143,7 +143,7 @@ class Record:
         return self.state is State.EXPIRED and bool(self.video or self.task_id)
 
     def is_retention_over(self, retention_s: float, now: float) -> bool:
-        """Whether the provider must be expected to have deleted the video.
+        """Whether the provider has probably deleted the video.
 
         Args:
             retention_s: Seconds for which the provider stores it.

@@ -167,7 +167,7 @@ def _choose_named(
 def _choose_living(
     request: Request, models: Mapping[str, Model], shape: Mapping[str, Any], known: Availability
 ) -> Model:
-    """Return the best model of those that live, or of all if none does."""
+    """Return the best model of those that work, or of all if none does."""
     # If every model must be chosen by name, any of them is better than no plan.
     candidates = [model for model in models.values() if model.auto] or list(models.values())
     living = [model for model in candidates if not known.has_ended(model)]
@@ -240,7 +240,7 @@ def _shutdown_notice(
     *,
     is_named: bool,
 ) -> str:
-    """Return that the model has ended, and what lives instead with its price."""
+    """Return that the model has ended, and which models work instead, with prices."""
     notice = catalogue.known.describe_end(model)
     if is_named and model.shutdown:
         notice += f" ({model.shutdown.source})"

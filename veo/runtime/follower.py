@@ -72,7 +72,7 @@ class Follower:
             self._on_leased(job)
 
     def _update_job(self, job: ActiveJob, record: Record) -> bool:
-        """Take in a row; return whether the job is still worth following."""
+        """Apply a row; return whether the job is still worth following."""
         has_changed = record.version != job.record.version
         job.record = record
         if has_changed:

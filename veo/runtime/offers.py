@@ -1,4 +1,4 @@
-"""Which models the providers themselves say that they offer, kept for a day."""
+"""The models that providers list at their APIs, stored for a day."""
 
 from __future__ import annotations
 

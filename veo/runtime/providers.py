@@ -1,4 +1,4 @@
-"""From the name of a provider to a connected provider: its key, its address, its limits."""
+"""Connect providers by name, with their keys, addresses and limits."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Service(Protocol):
         """Let time pass, so that the server deletes videos after their retention.
 
         Raises:
-            NotImplementedError: The server keeps videos for ever.
+            NotImplementedError: The server never deletes videos.
         """
 
     def accepted(self) -> Sequence[str]:

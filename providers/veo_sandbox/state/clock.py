@@ -23,7 +23,7 @@ class ClockReading:
 
 
 class Clock:
-    """The sandbox's time. It also goes on while no process runs."""
+    """The sandbox's time. It advances even while no process runs."""
 
     def __init__(self, store: Store, real: Callable[[], float] = time.time) -> None:
         self._store = store
