@@ -252,12 +252,34 @@ def test_unreadable_acceptance_may_have_been_charged(body: Any) -> None:
 )
 def test_exceptions_of_the_http_client_are_translated(
     raised: Exception, kind: type[errors.VeoError]
-) -> Never:
-    """Transport errors, which the SDK lets through, become VeoErrors."""
+) -> None:
+    """Transport errors of a request that was sent, which the SDK lets through."""
     client = sdk.Sdk("http://127.0.0.1:9", vertexai=False, api_key="sandbox-key")
 
-    with pytest.raises(kind), client._translate_errors("submit"):
+    def send() -> Never:
+        with client._translate_errors("submit"):
+            sdk._on_trace("http11.send_request_body.started", None)
+            raise raised
+
+    with pytest.raises(kind):
+        send()
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (httpx.ReadTimeout("slow"), errors.UnreachableError),
+        (httpx.WriteError("broken"), errors.UnreachableError),
+        (httpx.LocalProtocolError("an illegal header"), errors.ConfigError),
+    ],
+)
+def test_exceptions_before_the_body_is_sent(raised: Exception, kind: type[errors.VeoError]) -> None:
+    """Without a body the server cannot have accepted anything."""
+    client = sdk.Sdk("http://127.0.0.1:9", vertexai=False, api_key="sandbox-key")
+
+    with pytest.raises(kind) as caught, client._translate_errors("submit"):
         raise raised
+    assert caught.value.charged is False
 
 
 def test_missing_http_library(monkeypatch: pytest.MonkeyPatch) -> None:

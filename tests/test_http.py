@@ -252,7 +252,7 @@ class TestWhatAFailureProves:
     def test_a_missing_certificate_file_sent_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A mistake in the environment is not an unknown outcome."""
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/certificates.pem")
-        with pytest.raises(UnreachableError, match=r"certificates\.pem"):
+        with pytest.raises(ConfigError, match=r"certificates\.pem"):
             api("https://127.0.0.1:1").post_json("videos", {})
 
     def test_a_closed_connection_may_have_been_an_acceptance(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from google_routes import NAME, gemini, submit
 from polling import poll
 from recording_server import RecordingServer, Reply
 
-from veo.errors import UnreachableError
+from veo.errors import ConfigError, SetupError, VeoError
 from veo.http import ApiClient, environment
 
 if TYPE_CHECKING:
@@ -129,9 +130,12 @@ def test_certificates_are_read_once(
 def test_a_certificate_that_nobody_knows_ends_it_before_anything_is_sent(
     server: RecordingServer, send: Callable[[str], object]
 ) -> None:
-    """Nothing is said to a stranger, and the paid request counts as not sent."""
-    with pytest.raises(UnreachableError, match=r"(?i)certificate"):
+    """The error is told at once: a retry would not help, and nothing was sent or charged."""
+    with pytest.raises(ConfigError, match=r"(?i)certificate") as caught:
         send(server.url)
+
+    assert "REQUESTS_CA_BUNDLE" in str(caught.value.hint)
+    assert (caught.value.retryable, caught.value.charged) == (False, False)
 
     assert server.requests == []
 
@@ -144,9 +148,11 @@ def test_a_certificate_of_another_host_is_none(
     send: Callable[[str], object],
 ) -> None:
     """It is good for 127.0.0.1, not for a name that leads there."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    with pytest.raises(UnreachableError, match=r"(?i)certificate"):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with pytest.raises(ConfigError, match=r"(?i)certificate") as caught:
         send(server.url.replace("127.0.0.1", "localhost"))
+
+    assert "SSL_CERT_FILE" in str(caught.value.hint)
 
     assert server.requests == []
 
@@ -157,7 +163,7 @@ def test_a_certificate_file_that_is_missing_is_named(
 ) -> None:
     """A mistake in the environment is not an unknown outcome."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/certificates.pem")
-    with pytest.raises(UnreachableError, match=r"certificates\.pem"):
+    with pytest.raises(ConfigError, match=r"certificates\.pem"):
         send("https://127.0.0.1:1")
 
 
@@ -188,3 +194,66 @@ def test_a_get_follows_a_redirect_without_the_key(name: str) -> None:
 
     assert other.only_request.path == "/there"
     assert not {"authorization", "x-goog-api-key"} & set(other.only_request.headers)
+
+
+@EVERY_CLIENT
+@pytest.mark.parametrize("value", ["[::1]", "[::1]:80,::1/128", "*.[", "http://["])
+def test_an_odd_no_proxy_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch, send: Callable[[str], object], value: str
+) -> None:
+    """The request arrives, once."""
+    monkeypatch.setenv("NO_PROXY", value)
+    with RecordingServer(Reply({"name": NAME})) as server:
+        send(server.url)
+
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("send", [CLIENTS["post"], CLIENTS["google-submit"]])
+def test_a_failure_before_the_request_is_a_setup_error(
+    monkeypatch: pytest.MonkeyPatch, send: Callable[[str], object]
+) -> None:
+    """Whatever fails before the first byte leaves, the server receives nothing."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("requests.utils.get_environ_proxies", fail)
+    monkeypatch.setattr(environment, "get_environ_proxies", fail)
+    with RecordingServer() as server, pytest.raises(SetupError) as caught:
+        send(server.url)
+
+    assert (caught.value.exit_code, caught.value.charged, server.requests) == (3, False, [])
+
+
+def test_an_sdk_that_cannot_be_imported_is_a_setup_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For example one of an incompatible version: nothing was sent."""
+    monkeypatch.setitem(sys.modules, "veo_gemini.sdk_client", None)
+    with RecordingServer() as server, pytest.raises(SetupError, match="sdk_client") as caught:
+        submit(gemini(server.url))
+
+    assert (caught.value.charged, server.requests) == (False, [])
+
+
+def test_a_failure_inside_the_sdk_before_it_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of any class proves nothing was sent while no byte of the body has left."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no event loop, no socket, no idea")
+
+    with RecordingServer() as server:
+        provider = gemini(server.url)
+        monkeypatch.setattr("httpx.HTTPTransport.handle_request", fail)
+        with pytest.raises(SetupError) as caught:
+            submit(provider)
+
+    assert (caught.value.charged, server.requests) == (False, [])
+
+
+def test_a_failure_inside_the_sdk_after_it_has_sent() -> None:
+    """It may have been accepted: never an error that says otherwise."""
+    with RecordingServer(Reply(silent=True)) as server, pytest.raises(VeoError) as caught:
+        submit(gemini(server.url))
+
+    assert caught.value.charged is None
+    assert len(server.requests) == 1

@@ -44,8 +44,12 @@ class GoogleProvider(ABC):
 
     def submit(self, request: Request, report: UpdateCallback) -> Update:
         """Send the paid request once; the operation's name is the task id."""
+        from veo.http.failures import before_sending  # noqa: PLC0415 - imports an HTTP library
+
         model = self.models[request.model or ""]
-        sdk, source, config = self._sdk, self._build_source(request), self._build_config(request)
+        with before_sending():  # imports the SDK and finds credentials; an extension sends a GET
+            sdk, source = self._sdk, self._build_source(request)
+            config = self._build_config(request)
         return convert.read_submit_response(sdk.generate(model, source, config))
 
     async def poll(self, task_id: str) -> Update:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import google.auth
+import requests
 from google.auth import exceptions
 from google.auth.transport.requests import Request
 
-from veo.errors import AuthError, KeyMissingError, UnreachableError
+from veo.errors import AuthError, ConfigError, KeyMissingError, UnreachableError
+from veo.http.environment import MissingCertificatesError, find_certificates
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -41,9 +43,13 @@ def get_access_token(credentials: Credentials) -> str:
     """
     try:
         if not credentials.valid:
-            credentials.refresh(Request())  # type: ignore[no-untyped-call]
+            session = requests.Session()
+            session.verify = str(find_certificates())
+            credentials.refresh(Request(session))  # type: ignore[no-untyped-call]
     except exceptions.GoogleAuthError as error:
         raise access_token_error(error) from error
+    except MissingCertificatesError as error:
+        raise ConfigError(str(error)) from error
     return str(credentials.token)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
@@ -30,7 +31,7 @@ from veo.errors import (
 )
 from veo.http import Response
 from veo.http.environment import find_proxy, tls_context
-from veo.http.failures import unreachable_error
+from veo.http.failures import innermost_cause, unreachable_error
 from veo.http.poll_session import PollSession
 from veo.http.urls import get_origin, map_to_base
 from veo.key import Key
@@ -90,11 +91,11 @@ class Sdk:
         self._origin = _check_base_url(base_url)
         try:
             self._client = _build_client(base_url, home_url, credentials)
-        except (ValueError, ImportError) as error:
-            reason = self._key.redact(str(error))
-            raise ConfigError(f"google-genai cannot be set up: {reason}") from error
         except OSError as error:  # a certificate file that cannot be read
             raise unreachable_error(self._origin, error) from error
+        except Exception as error:
+            reason = self._key.redact(str(error))
+            raise ConfigError(f"google-genai cannot be set up: {reason}") from error
 
     def generate(
         self, model: Model, source: dict[str, Any], config: dict[str, Any]
@@ -136,7 +137,12 @@ class Sdk:
             raise google_error(refusal.response, verb, model) from None
         except (httpx.HTTPError, httpx.InvalidURL, GoogleAuthError) as error:
             raise _transport_error(error, self._base_url) from error
-        except _PARSE_ERRORS as error:
+        except VeoError:
+            raise
+        except Exception as error:
+            # A paid request that was sent may have been accepted, whatever the error is.
+            if _sent.get() and not isinstance(error, _PARSE_ERRORS):
+                raise
             raise self._parse_error(error) from error
         finally:
             _sent.reset(token)
@@ -231,12 +237,20 @@ def _make_operation(operation: str) -> types.GenerateVideosOperation:
 
 
 def _on_request(request: httpx.Request) -> None:
-    _sent.set(True)
+    # A server cannot act on a request without its body.
+    request.extensions["trace"] = _on_trace
     # The SDK has one time limit for everything; an unreachable host is detected much sooner.
     request.extensions["timeout"]["connect"] = CONNECT_S
 
 
+def _on_trace(name: str, info: object) -> None:
+    del info
+    if name.endswith("send_request_body.started"):
+        _sent.set(True)
+
+
 def _on_response(response: httpx.Response) -> None:
+    _sent.set(True)
     if response.status_code != httpx.codes.OK:
         body = b""
         with suppress(httpx.HTTPError):  # the status alone is enough for the error table
@@ -268,8 +282,19 @@ def _transport_error(error: Exception, base_url: str) -> VeoError:
     kind = type(error).__name__
     if isinstance(error, GoogleAuthError):
         return access_token_error(error)
+    if isinstance(innermost_cause(error), ssl.SSLCertVerificationError):
+        return unreachable_error(get_origin(base_url), error)
     if isinstance(error, _NEVER_SENT):
         return UnreachableError(f"no connection to {base_url}: {str(error) or kind}")
     if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
         return ConfigError(f"base_url is not an http(s) URL: {error}")
+    if not _sent.get():
+        return _unsent_error(error, base_url)
     return ResponseLostError(f"the connection was lost before the response was complete ({kind})")
+
+
+def _unsent_error(error: Exception, base_url: str) -> VeoError:
+    kind = type(error).__name__
+    if isinstance(error, httpx.NetworkError | httpx.TimeoutException):
+        return UnreachableError(f"the connection to {base_url} broke before the request ({kind})")
+    return ConfigError(f"google-genai cannot send the request ({kind})")

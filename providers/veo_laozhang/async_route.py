@@ -28,12 +28,17 @@ class LaoZhangAsync(LaoZhangProvider):
 
     def submit(self, request: Request, report: UpdateCallback) -> Update:
         """Create a task; the error table decides whether a refusal was charged."""
+        from veo.http.failures import before_sending  # noqa: PLC0415 - as in the base class
+
         model = self.models[request.model or ""]
         if uses_form(request, model):
-            fields, files = build_form_fields(request, model), build_form_files(request, model)
+            with before_sending():
+                fields, files = build_form_fields(request, model), build_form_files(request, model)
             response = self._http.post_form("videos", fields, files)
         else:
-            response = self._http.post_json("videos", build_task_body(request, model))
+            with before_sending():
+                body = build_task_body(request, model)
+            response = self._http.post_json("videos", body)
         return read_submit_response(response, model)
 
     async def poll(self, task_id: str) -> Update:

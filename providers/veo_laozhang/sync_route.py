@@ -59,10 +59,12 @@ class LaoZhangSync(LaoZhangProvider):
 
     def submit(self, request: Request, report: UpdateCallback) -> Update:
         """Send the chat, report its progress, and return the finished video."""
+        from veo.http.failures import before_sending  # noqa: PLC0415 - as in the base class
+
         end = time.monotonic() + self._deadline_s
-        response = self._http.start_json(
-            "chat/completions", request_bodies.build_chat_body(request), silence_s=self._silence_s
-        )
+        with before_sending():
+            body = request_bodies.build_chat_body(request)
+        response = self._http.start_json("chat/completions", body, silence_s=self._silence_s)
         if not 200 <= response.status < 300:
             raise submit_error(response.read(), self.models.get(request.model or ""))
         try:

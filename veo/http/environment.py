@@ -48,9 +48,8 @@ def find_proxy(origin: str) -> str | None:
     return url
 
 
-@cache
-def tls_context() -> SSLContext:
-    """Return the shared TLS context. Loading the certificates takes 15 ms each time.
+def find_certificates() -> Path:
+    """Return the file or folder of the certificates that are trusted.
 
     Raises:
         MissingCertificatesError: There is no such file or folder.
@@ -59,6 +58,17 @@ def tls_context() -> SSLContext:
     path = Path(named or DEFAULT_CA_BUNDLE_PATH)
     if not path.exists():
         raise MissingCertificatesError(f"cannot find the certificate file {path}")
+    return path
+
+
+@cache
+def tls_context() -> SSLContext:
+    """Return the shared TLS context. Loading the certificates takes 15 ms each time.
+
+    Raises:
+        MissingCertificatesError: There is no such file or folder.
+    """
+    path = find_certificates()
     context = create_urllib3_context()
     if path.is_dir():
         context.load_verify_locations(capath=path)

@@ -2,7 +2,35 @@
 
 from __future__ import annotations
 
-from veo.errors import ResponseLostError, UnreachableError
+import os
+import ssl
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from veo.errors import ConfigError, ResponseLostError, UnreachableError, VeoError
+from veo.http.environment import CA_VARIABLES, MissingCertificatesError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def before_sending() -> Iterator[None]:
+    """Turn whatever fails before a paid request is sent into an error that says so.
+
+    Raises:
+        VeoError: ``charged`` is False: nothing has left this machine.
+    """
+    try:
+        yield
+    except VeoError as error:
+        error.charged = False
+        raise
+    except Exception as error:
+        # Of other errors only the type is shown: their texts may quote a header with the key.
+        text = f" ({error})" if isinstance(error, ImportError) else ""
+        name = type(error).__name__
+        raise ConfigError(f"the request cannot be sent: {name}{text}") from error
 
 
 def lost_response_error(error: BaseException) -> ResponseLostError:
@@ -14,13 +42,27 @@ def lost_response_error(error: BaseException) -> ResponseLostError:
 
 def unreachable_error(
     origin: str, error: BaseException, *, by_proxy: bool = False
-) -> UnreachableError:
+) -> UnreachableError | ConfigError:
     """Return the error for a request of which certainly nothing was received."""
     cause = innermost_cause(error)
+    if isinstance(cause, ssl.SSLCertVerificationError | MissingCertificatesError):
+        return _certificate_error(origin, cause)
     reason = cause.strerror if isinstance(cause, OSError) else None
     prefix = "the proxy says: " if by_proxy else ""
     text = prefix + (reason or str(cause) or type(cause).__name__)
     return UnreachableError(f"no connection to {origin}: {text}")
+
+
+def _certificate_error(origin: str, cause: OSError) -> ConfigError:
+    """Return the error for a certificate that is not trusted; a retry would not help."""
+    reason = getattr(cause, "verify_message", "") or str(cause)
+    named = next(filter(os.environ.get, CA_VARIABLES), None)
+    hint = f"Set {CA_VARIABLES[0]} to the certificate of your proxy or gateway."
+    if named:
+        hint = f"{named} names the certificates that are trusted, for all traffic."
+    if isinstance(cause, MissingCertificatesError):
+        return ConfigError(reason, hint=hint)
+    return ConfigError(f"the certificate of {origin} is not trusted: {reason}", hint=hint)
 
 
 def innermost_cause(error: BaseException) -> BaseException:

@@ -20,7 +20,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from veo.errors import ConfigError
+from veo.errors import ConfigError, VeoError
 from veo.http.environment import MissingCertificatesError, read_proxies, tls_context
 from veo.http.failures import innermost_cause, lost_response_error, unreachable_error
 from veo.http.urls import DEFAULT_PORTS, get_origin
@@ -169,6 +169,13 @@ def _detect_unsent(origin: str, body: TrackedBody | None = None) -> Iterator[Non
             raise
         by_proxy = isinstance(getattr(error, "reason", error), ProxyError)
         raise unreachable_error(get_origin(origin), error, by_proxy=by_proxy) from error
+    except VeoError:
+        raise
+    except Exception as error:
+        if body is None or body.is_begun:
+            raise
+        reason = type(error).__name__
+        raise ConfigError(f"the request to {origin} cannot be sent: {reason}") from error
 
 
 def _is_never_connected(error: Exception) -> bool:

@@ -94,10 +94,15 @@ def parse_charges(text: str, source: str) -> list[ProviderCharge]:
 def _download_text(url: str) -> str:
     import requests  # noqa: PLC0415 - takes 90 ms, which a file does not need
 
+    from veo.http.environment import (  # noqa: PLC0415 - as above
+        MissingCertificatesError,
+        find_certificates,
+    )
+
     try:
-        response = requests.get(url, timeout=_TIMEOUT_S)
+        response = requests.get(url, timeout=_TIMEOUT_S, verify=str(find_certificates()))
         response.raise_for_status()
-    except requests.RequestException as error:
+    except (requests.RequestException, MissingCertificatesError) as error:
         raise UsageError(f"{url}: {error}") from None
     return response.content.decode("utf-8-sig", "replace")
 
