@@ -254,6 +254,7 @@ def test_a_refused_key_is_not_tried_for_every_item(
 ) -> None:
     """An error that concerns the whole provider ends the sending to it."""
     limit_in_flight(2)
+    service.change(delay=0.5)  # longer than the command takes to react to a response
     monkeypatch.setenv("VEO_API_KEY", "another-key")
     result = veo("batch", write_batch(*make_items(200)), "--json")
 
