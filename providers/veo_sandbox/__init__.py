@@ -4,7 +4,7 @@
 Nothing here imports the client that is tested against it, so that a bug in the client's
 parser is not masked by the same bug in the server.
 
-The wires, on the API's port:
+The imitated APIs, on the API's port:
 
     POST /v1/videos                         create, JSON or form; also /v1/video/generations
     GET  /v1/videos/{id}                    poll

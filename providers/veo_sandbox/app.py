@@ -1,6 +1,6 @@
-"""The ASGI application: which route belongs to which wire, and what happens around each exchange.
+"""The ASGI application: which route belongs to which API, and what happens around each exchange.
 
-A wire is a module of `veo_sandbox.routes` with a tuple `ROUTES`; add it to `WIRES`.
+An API is a module of `veo_sandbox.routes` with a tuple `ROUTES`; add it to `API_MODULES`.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from veo_sandbox.routes import (
     videos,
 )
 
-WIRES = (videos, chat, gemini, vertex, account)
+API_MODULES = (videos, chat, gemini, vertex, account)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Endpoint:
 
 def build_app(core: Core, rules: FaultRules) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     api = _build_router(
-        core, rules, [route for wire in WIRES for route in wire.ROUTES], _unknown_url
+        core, rules, [route for module in API_MODULES for route in module.ROUTES], _unknown_url
     )
     api.routes.extend(control.build_routes(core, rules))
     store = _build_router(core, rules, [*files.ROUTES, *chat.FILES, *vertex.FILES], files.not_found)

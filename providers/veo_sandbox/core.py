@@ -1,4 +1,4 @@
-"""The state of a sandbox without its wires: time, money, tasks, clips, the request log."""
+"""The state of a sandbox without its APIs: time, money, tasks, clips, the request log."""
 
 import secrets
 from collections import deque

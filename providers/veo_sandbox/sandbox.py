@@ -16,7 +16,7 @@ from veo_sandbox.state.settings import SettingValues
 
 
 class Sandbox:
-    """A local server that speaks the wires of the video services, with real MP4s and bills.
+    """A local server that speaks the APIs of the video services, with real MP4s and bills.
 
     Use it as a context manager: it serves when the block begins and is closed when it ends.
     All methods may be called from any thread.
@@ -66,7 +66,7 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The base URL of the wires, "http://127.0.0.1:PORT"."""
+        """The base URL of the APIs, "http://127.0.0.1:PORT"."""
         return self._core.url
 
     @property
@@ -117,7 +117,7 @@ class Sandbox:
         return self._core.describe_tasks()
 
     def requests(self) -> list[dict[str, Any]]:
-        """Return the requests of the wires that reached this process, oldest first."""
+        """Return the requests to the APIs that reached this process, oldest first."""
         return list(self._core.request_log)
 
     def leaks(self) -> list[dict[str, Any]]:

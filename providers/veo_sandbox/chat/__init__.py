@@ -1,1 +1,1 @@
-"""The chat wire: the request, the stream, and the dialects of its text."""
+"""The chat API: the request, the stream, and the dialects of its text."""

@@ -1,4 +1,4 @@
-"""The wires: one module each, with a tuple `ROUTES`."""
+"""The imitated APIs: one module each, with a tuple `ROUTES`."""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -21,7 +21,7 @@ def find_by_path(core: Core, exchange: Exchange) -> Task | None:
 
 
 class RouteSpec(NamedTuple):
-    """A route of a wire.
+    """A route of an API.
 
     `kind` is what fault rules select: create, stream (also a create), poll, content, file or
     other. `find_task` returns the requested task before faults and handler run.

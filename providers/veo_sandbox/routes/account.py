@@ -30,7 +30,7 @@ async def list_models(core: Core, exchange: Exchange) -> Response:
 async def get_user(core: Core, exchange: Exchange) -> Response:
     """GET /api/user/self: the balance, only for the system token; always gzip (documented)."""
     if exchange.headers.get("authorization") != core.system_token:
-        message = "无权进行此操作，access token 无效"  # noqa: RUF001 - the wire's own text
+        message = "无权进行此操作，access token 无效"  # noqa: RUF001 - the service's own text
         body = {"success": False, "message": message}
         return JSONResponse(body, 401)
     now = core.clock.now()

@@ -1,4 +1,4 @@
-"""What arrived: every request of a wire without its images, and every leaked key."""
+"""What arrived: every request to an API without its images, and every leaked key."""
 
 import base64
 import json

@@ -32,7 +32,7 @@ class Settings:
         latency: Service times of new tasks, in the forms of `Latency` (seconds of its clock).
         fail_rate: Share of new tasks that will fail, 0 to 1.
         timeout_rate: Share of new tasks that will never finish, 0 to 1.
-        delay: Real seconds before every response of a wire.
+        delay: Real seconds before every response of an API.
         content_lag: Seconds of its clock for which `/content` still responds 400 after a task of
             the official route completed (reported by users of a sister service).
         processing_lag: Seconds of its clock for which a finished video of the Gemini Developer
