@@ -254,3 +254,12 @@ def test_unreadable_file_has_no_media(tmp_path: Path) -> None:
     assert read_media(tmp_path / "gone.mp4") is None
     assert read_media(tmp_path / "text.mp4") is None
     assert render_poster(tmp_path / "text.mp4") is None
+
+
+def test_the_help_does_not_offer_an_option_that_is_refused(veo: Veo) -> None:
+    """--on names the providers, so --provider is not listed."""
+    ran = veo("compare", "--help")
+
+    assert "--on PROVIDERS" in ran.out
+    assert "--provider" not in ran.out
+    assert ran.out.startswith("Usage: veo compare [OPTIONS] [PROMPT]")

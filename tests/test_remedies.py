@@ -6,7 +6,7 @@ import pytest
 
 from veo.errors import InvalidRequestError, LedgerError, UnknownOutcomeError, VeoError
 from veo.problems import Problem, Remedy, RemedyKind
-from veo_commands.remedies import advice_lines, error_lines
+from veo_commands.remedies import advice_lines, describe_problem, error_lines
 
 
 @pytest.mark.parametrize("kind", get_args(RemedyKind))
@@ -47,3 +47,11 @@ def test_problems_name_options() -> None:
         "prompt",
         "extend",
     ]
+
+
+def test_a_warning_about_the_model_names_no_option() -> None:
+    """The user need not have chosen the model; an error about it names the option."""
+    warning = Problem("model", "m-1 was reportedly shut down", severity="warning")
+
+    assert describe_problem(warning) == warning.explanation
+    assert describe_problem(Problem("model", "unknown")).startswith("--model: ")
