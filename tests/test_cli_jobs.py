@@ -116,6 +116,7 @@ def test_unknown_jobs_wait_for_a_decision(veo: Veo, mixed: dict[str, str]) -> No
     assert "--resubmit" in everything.err
     assert named.code == 5
     assert "may have been accepted and paid for" in named.err
+    assert "nothing to resume" not in everything.err
 
 
 def test_a_named_job_that_has_ended(veo: Veo, mixed: dict[str, str]) -> None:
