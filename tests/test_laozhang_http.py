@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -429,3 +431,19 @@ def test_invalid_times(value: Any) -> None:
     ):
         with pytest.raises(ConfigError, match=option):
             connect("http://127.0.0.1:9", **{option: value})
+
+
+@pytest.mark.parametrize("status", ["completed", "hooray"])
+def test_a_video_within_the_response(status: str) -> None:
+    """Some relays inline the video, 6 MB here: it is downloaded from there, from any offset."""
+    data = b"\x00\x00\x00\x10ftypisom" + bytes(6_000_000)
+    url = "data:video/mp4;base64," + base64.b64encode(data).decode()
+    with RecordingServer(Reply({"id": "x", "status": status, "video_url": url})) as server:
+        provider = connect_async(f"{server.url}/v1")
+        update = asyncio.run(provider.poll("x"))
+        assert update.stage is Stage.READY
+        assert update.video == RemoteVideo("inline:x")
+        stream = provider.open(update.video, offset=1000)
+
+    assert b"".join(stream.chunks) == data[1000:]
+    assert (stream.offset, stream.total) == (1000, len(data))

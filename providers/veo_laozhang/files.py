@@ -6,22 +6,24 @@ The content decides which it is, not its declared type, and a web page is never 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from veo.errors import GoneError, NotReadyError, ProtocolError, SetupError, VeoError
 from veo.http import Response, to_byte_stream
+from veo.provider import ByteStream
 from veo.update import Stage
 from veo.wire.error_rules import response_error
 from veo.wire.values import parse_json
 from veo_laozhang.error_body import read_error
 from veo_laozhang.error_table import get_error
-from veo_laozhang.responses import read_task
+from veo_laozhang.request_bodies import task_path
+from veo_laozhang.responses import INLINE, read_inline_video, read_task
 
 if TYPE_CHECKING:
     from veo.http import ApiClient, StreamingResponse
-    from veo.provider import ByteStream
 
 NOT_READY_S = 4.0  # the wait that a sister reseller advises after `completed`
 _NOT_READY_STATUSES = (400, 404, 409, 425)
@@ -40,6 +42,8 @@ def open_file(http: ApiClient, uri: str, offset: int = 0) -> ByteStream:
             example because its signature has expired, as a new link may work.
         ProtocolError: The response is not a file: a web page, or JSON without a URL.
     """
+    if uri.startswith(INLINE):
+        return _open_inline(http, uri.removeprefix(INLINE), offset)
     for _ in range(2):  # JSON at /content may lead to the file, but no further
         response = http.open(uri, offset=offset)
         if response.status not in (200, 206, 416):
@@ -50,6 +54,21 @@ def open_file(http: ApiClient, uri: str, offset: int = 0) -> ByteStream:
             return stream
         uri = read_file_url(Response(response.status, response.headers, body, http.key))
     raise ProtocolError("the URL of the file leads to another URL instead of the file")
+
+
+def _open_inline(http: ApiClient, task_id: str, offset: int) -> ByteStream:
+    """Return the video that the response to a poll holds."""
+    response = http.get(task_path(task_id))
+    if not response.ok:
+        raise get_error(response)
+    data = read_inline_video(parse_json(response.body))
+    if data is None:
+        raise GoneError("the response no longer holds the video")
+    if offset and offset >= len(data):
+        raise GoneError(f"the file ends before byte {offset}", retryable=True)
+    # The hash takes the place of an ETag: a resumed download must continue the same bytes.
+    validator = hashlib.sha256(data).hexdigest()
+    return ByteStream(iter([data[offset:]]), offset, len(data), validator)
 
 
 def file_error(response: Response, *, is_own: bool) -> VeoError:

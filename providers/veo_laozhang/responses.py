@@ -8,12 +8,14 @@ captured body says ``sora2_video_generation`` and ``"4"`` for a Veo video of 8 s
 
 from __future__ import annotations
 
+import base64
 import logging
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from veo.errors import ProtocolError
 from veo.update import RemoteVideo, Stage, Update
 from veo.wire.values import parse_json, parse_timestamp
 from veo_laozhang.error_body import parse_error, read_error
@@ -55,6 +57,7 @@ _ID_PATHS = (
     *(("id",), ("task_id",), ("taskId",), ("video_id",)),
     *(("data", "id"), ("data", "task_id")),
 )
+INLINE = "inline:"  # before the id of a task whose response holds the video itself
 _URL_PATHS: tuple[tuple[str | int, ...], ...] = (
     *(("video_url",), ("result_url",), ("url",), ("videoUrl",)),
     *(("output", "url"), ("output",), ("output", 0), ("output", 0, "url"), ("output", "video_url")),
@@ -78,6 +81,7 @@ class TaskStatus:
     status: str  # as the service wrote it
     progress: float | None  # 0..1; None if unreadable
     url: str | None = None  # of the finished file, absolute or a path on the API's own host
+    is_inline: bool = False  # whether the response holds the video itself
     expires_at: float | None = None  # Unix seconds
 
 
@@ -95,7 +99,14 @@ def read_task(body: Any) -> TaskStatus:
         # Older gateways put the URL of a finished file into the reason of a failure.
         reason = get_text(get_path(body, "fail_reason"))
         url = reason if _is_location(reason) else None
-    return TaskStatus(stage=stage, status=status, progress=progress, url=url, expires_at=expires_at)
+    return TaskStatus(
+        stage=stage,
+        status=status,
+        progress=progress,
+        url=url,
+        is_inline=_find_inline(body) is not None,
+        expires_at=expires_at,
+    )
 
 
 def unwrap_envelope(body: Any) -> Any:
@@ -119,6 +130,24 @@ def read_task_id(body: Any) -> str | None:
     texts = (get_text(value) for value in values)
     numbers = (str(value) for value in values if type(value) is int)  # no bool
     return next(filter(None, texts), None) or next(numbers, None)
+
+
+def read_inline_video(body: Any) -> bytes | None:
+    """Return the bytes of a video that a relay has put into the response itself, if any.
+
+    Raises:
+        ProtocolError: They are not valid base64.
+    """
+    text = _find_inline(unwrap_envelope(body))
+    try:
+        return base64.b64decode(text.partition(",")[2]) if text else None
+    except ValueError:
+        raise ProtocolError("the video within the response is not valid base64") from None
+
+
+def _find_inline(body: Any) -> str | None:
+    texts = (get_text(get_path(body, *path)) for path in _URL_PATHS)
+    return next((text for text in texts if text.startswith("data:video/")), None)
 
 
 def read_video_url(body: Any) -> str | None:
@@ -153,7 +182,7 @@ def _weigh_evidence(body: Any, status: str) -> Stage:
     """
     progress = parse_progress(get_path(body, "progress"), running=True)
     # Some gateways name the address of the file while it is still being made.
-    if read_video_url(body) and (not progress or progress == 1.0):
+    if _has_video(body) and (not progress or progress == 1.0):
         return Stage.READY
     if _has_error(body):
         return Stage.FAILED
@@ -161,6 +190,10 @@ def _weigh_evidence(body: Any, status: str) -> Stage:
         return Stage.SUBMITTED
     _warn_unknown_status(status)
     return Stage.RUNNING
+
+
+def _has_video(body: Any) -> bool:
+    return bool(read_video_url(body) or _find_inline(body))
 
 
 def _has_error(body: Any) -> bool:
@@ -177,7 +210,7 @@ def _warn_unknown_status(status: str) -> None:
 
 def _infer_stage(body: Any) -> Stage | None:
     """Return the stage of a task without a status; None if the body is not a task."""
-    if read_video_url(body):
+    if _has_video(body):
         return Stage.READY
     mark = read_task_id(body) or get_path(body, "progress")
     if get_path(body, "error"):
@@ -241,6 +274,9 @@ def _remote_video(task: TaskStatus, task_id: str) -> RemoteVideo:
     A URL of the content is replaced by its path: gateways write their configured host name into
     it, and the key may be sent to the host of the base URL only.
     """
+    if not task.url and task.is_inline:
+        # The ledger stores where the bytes are, not the bytes.
+        return RemoteVideo(INLINE + task_id)
     content = content_path(task_id)
     url = task.url or content
     is_content = url.split("?")[0].endswith(f"/{content}")

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from veo.errors import ProtocolError
 from veo.http.environment import MissingCertificatesError, find_proxy, tls_context
 from veo.http.failures import lost_response_error, unreachable_error
 from veo.http.response import Response
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 KEEPALIVE_S = 30.0  # longer than the interval between two polls of a busy engine
 DNS_CACHE_S = 60
-MAX_RESPONSE_BYTES = 1 << 22  # a poll of a task takes a kilobyte; more would keep others waiting
+# A poll of a task takes a kilobyte, but some relays put the video itself into the response.
+MAX_RESPONSE_BYTES = 64 << 20
 _UNREACHABLE = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
@@ -125,12 +127,14 @@ class PollSession:
                 ssl=tls_context() if origin.startswith("https:") else True,
             ) as response:
                 # Not ``response.read()``, which has no limit; the bytes are decompressed already.
-                content = await response.content.readany()
+                # A bytearray, because bytes would be copied whole for every chunk.
+                content = bytearray(await response.content.readany())
                 while not response.content.at_eof() and len(content) <= self._max_bytes:
                     content += await response.content.readany()
                 if len(content) > self._max_bytes:
-                    raise aiohttp.ClientPayloadError("the response is too long")
-                return Response(response.status, response.headers, content, self._key)
+                    text = f"the response is longer than {self._max_bytes} bytes"
+                    raise ProtocolError(text, retryable=False)
+                return Response(response.status, response.headers, bytes(content), self._key)
         except _TRANSPORT_ERRORS as error:
             raise _transport_error(origin, error) from error
 
