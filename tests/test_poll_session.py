@@ -367,14 +367,14 @@ class TestProxies:
         refusal = b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n"
         with serve_responses(refusal) as proxy:
             monkeypatch.setenv("https_proxy", proxy.url)
-            with pytest.raises(ConfigError, match=r"proxy.*407"):
+            with pytest.raises(UnreachableError, match=r"proxy.*407"):
                 get_body(api("https://api.test/v1"))
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
     def test_one_that_is_not_there(self, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """The error says that the proxy is the reason, without its password."""
         monkeypatch.setenv(f"{scheme}_proxy", f"http://me:secret@127.0.0.1:{find_closed_port()}")
-        with pytest.raises(ConfigError, match=r"proxy.*[Cc]onnect") as caught:
+        with pytest.raises(UnreachableError, match=r"proxy.*[Cc]onnect") as caught:
             get_body(api(f"{scheme}://api.test/v1"))
         assert "secret" not in str(caught.value)
 
