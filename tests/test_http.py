@@ -364,7 +364,7 @@ class TestPosts:
             http = api(server.url)
             for _ in range(3):
                 http.post_json("videos", {})
-            http._transport._local.post_adapter.close()
+            http._transport._local.adapters["post"].close()
         assert len(set(ports)) == 3
 
     def test_json_is_sent_as_utf_8(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from contextlib import contextmanager
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -70,7 +71,7 @@ class Transport:
         with translate_failures(), _detect_unsent(origin):
             pools = self._local.pools
             if origin not in pools:
-                pools[origin] = _open_pool(self._local.get_adapter, origin)
+                pools[origin] = _open_pool(self._local.adapters["get"], origin)
             return self._send("GET", pools[origin], target, headers, None, read_s)
 
     def post(
@@ -78,7 +79,7 @@ class Transport:
     ) -> BaseHTTPResponse:
         """Send a paid request, on a connection of its own."""
         with translate_failures(), _detect_unsent(origin, body):
-            adapter = self._local.post_adapter
+            adapter = self._local.adapters["post"]
             # A kept connection that the server has just closed looks like a lost response.
             adapter.close()
             return self._send("POST", _open_pool(adapter, origin), target, headers, body, read_s)
@@ -130,9 +131,11 @@ class _Adapter(HTTPAdapter):
 
 class _ThreadConnections(threading.local):
     def __init__(self) -> None:
-        # Per thread: the API, a storage host or two, and a redirect.
-        self.get_adapter = _Adapter(pool_connections=4, pool_maxsize=2)
-        self.post_adapter = _Adapter(pool_connections=4, pool_maxsize=2)
+        # Made when it is used: hundreds of threads send only paid requests. Each has connections
+        # to the API, a storage host or two, and a redirect.
+        self.adapters: defaultdict[str, HTTPAdapter] = defaultdict(
+            lambda: _Adapter(pool_connections=4, pool_maxsize=2)
+        )
         self.pools: dict[str, _Pool] = {}
 
 
