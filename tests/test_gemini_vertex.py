@@ -214,7 +214,7 @@ def test_error_table_is_shared() -> None:
         with pytest.raises(TaskNotFoundError):
             poll(vertex, NAME)
 
-    assert "2026-11-17" in caught.value.hint
+    assert "2027-05-04" in caught.value.hint
 
 
 def test_missing_key_and_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
