@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,11 @@ import veo_sandbox
 # more than a second, and each worker rewrite the asserts of all test modules in every run.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A shell starts jobs in the background with SIGINT ignored, which every child process inherits;
+# the tests of Ctrl-C need their children to notice it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.load_profile("ci")  # the same examples every time, no deadline, no folder of examples
 _OUTSIDE = re.compile(r"VEO_.*|GEMINI_.*|GOOGLE_.*|(HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
