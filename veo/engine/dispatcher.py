@@ -31,9 +31,10 @@ MAX_SLEEP_S = 1.0  # timers do not notice when the clock that jobs use is change
 # Jobs that are due within a few milliseconds begin together: a round of the event loop costs as
 # much as a tenth of a poll.
 MIN_SLEEP_S = 0.005
-# New objects between two rounds of the garbage collector. The default is 700, and a poll under way
-# holds fifty: hundreds of them would have all jobs inspected every few seconds.
-GC_THRESHOLD = 10_000
+# Garbage collector: new objects between two rounds, and how rarely the older generations are
+# included. A poll under way holds fifty objects: with the defaults (700, 10, 10) hundreds of polls
+# would have all jobs inspected every few seconds, while all threads wait.
+GC_THRESHOLDS = (10_000, 1_000, 10)
 _NEVER = float("inf")
 
 
@@ -93,13 +94,13 @@ class Engine:
         self._context.threads.close()
 
     def _run_loop(self) -> None:
-        threshold, *others = gc.get_threshold()
-        if threshold:  # 0 switches the collector off
-            gc.set_threshold(max(threshold, GC_THRESHOLD), *others)
+        thresholds = gc.get_threshold()
+        if thresholds[0]:  # 0 switches the collector off
+            gc.set_threshold(*GC_THRESHOLDS)
         try:
             self._loop.run_forever()
         finally:
-            gc.set_threshold(threshold, *others)
+            gc.set_threshold(*thresholds)
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())  # sessions of polls
             self._loop.close()
 
