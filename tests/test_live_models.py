@@ -16,25 +16,12 @@ from veo.runtime.offers import OfferStore
 pytest_plugins = ("veo_fixtures",)
 
 OMNI = "gemini-omni-1.2-flash"
-LIVE = """
-provider = "laozhang-async"
-[providers.laozhang-async]
-base_url = "{url}/v1"
-median_s = 0.2
-[providers.laozhang-sync]
-base_url = "{url}/v1"
-"""
 
 
 @pytest.fixture
-def gateway(
-    sandbox: Callable[..., veo_sandbox.Sandbox], monkeypatch: pytest.MonkeyPatch
-) -> veo_sandbox.Sandbox:
+def gateway(serve_as_live: Callable[..., veo_sandbox.Sandbox]) -> veo_sandbox.Sandbox:
     """A sandbox that ``veo`` takes for the live service, and that offers a few models only."""
-    served = sandbox(offered="muse-video, veo-9, veo-3.1-fast")
-    Path("veo.toml").write_text(LIVE.format(url=served.url))
-    monkeypatch.setenv("VEO_API_KEY", served.key)
-    return served
+    return serve_as_live(offered="muse-video, veo-9, veo-3.1-fast")
 
 
 def list_statuses(ran: CommandResult) -> dict[str, str]:

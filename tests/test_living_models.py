@@ -16,25 +16,12 @@ pytest_plugins = ("veo_fixtures",)
 
 OMNI = "gemini-omni-1.2-flash"
 TINY = '[sandbox]\nclip = "tiny"\nlatency = "0.1"\n'
-LIVE = """
-provider = "laozhang-async"
-[providers.laozhang-async]
-base_url = "{url}/v1"
-median_s = 0.2
-[providers.laozhang-sync]
-base_url = "{url}/v1"
-"""
 
 
 @pytest.fixture
-def gateway(
-    sandbox: Callable[..., veo_sandbox.Sandbox], monkeypatch: pytest.MonkeyPatch
-) -> veo_sandbox.Sandbox:
+def gateway(serve_as_live: Callable[..., veo_sandbox.Sandbox]) -> veo_sandbox.Sandbox:
     """A sandbox that ``veo`` takes for the live service; no model is configured."""
-    served = sandbox()
-    Path("veo.toml").write_text(LIVE.format(url=served.url))
-    monkeypatch.setenv("VEO_API_KEY", served.key)
-    return served
+    return serve_as_live()
 
 
 def write_image(name: str, size: tuple[int, int]) -> str:

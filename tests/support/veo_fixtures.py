@@ -27,6 +27,16 @@ latency = "0.1"
 clip = "tiny"
 """
 
+# Without a model: which one is chosen is what the test is about.
+WITHOUT_MODEL = """
+provider = "laozhang-async"
+[providers.laozhang-async]
+base_url = "{url}/v1"
+median_s = 0.2
+[providers.laozhang-sync]
+base_url = "{url}/v1"
+"""
+
 
 @pytest.fixture
 def veo(capsys: pytest.CaptureFixture[str]) -> Veo:
@@ -34,15 +44,26 @@ def veo(capsys: pytest.CaptureFixture[str]) -> Veo:
     return Veo(capsys)
 
 
+ServeAsLive = Callable[..., veo_sandbox.Sandbox]
+
+
 @pytest.fixture
-def service(
-    sandbox: Callable[..., veo_sandbox.Sandbox], monkeypatch: pytest.MonkeyPatch
-) -> veo_sandbox.Sandbox:
-    """A sandbox that ``veo`` takes for the live service, through the veo.toml of this folder."""
-    served = sandbox()
-    Path("veo.toml").write_text(LIVE.format(url=served.url))
-    monkeypatch.setenv("VEO_API_KEY", served.key)
-    return served
+def serve_as_live(sandbox: ServeAsLive, monkeypatch: pytest.MonkeyPatch) -> ServeAsLive:
+    """Start a sandbox that ``veo`` takes for the live service, by the veo.toml of this folder."""
+
+    def serve(config: str = WITHOUT_MODEL, **options: object) -> veo_sandbox.Sandbox:
+        served = sandbox(**options)
+        Path("veo.toml").write_text(config.format(url=served.url))
+        monkeypatch.setenv("VEO_API_KEY", served.key)
+        return served
+
+    return serve
+
+
+@pytest.fixture
+def service(serve_as_live: ServeAsLive) -> veo_sandbox.Sandbox:
+    """A sandbox that ``veo`` takes for the live service, with a model that is configured."""
+    return serve_as_live(LIVE)
 
 
 @pytest.fixture

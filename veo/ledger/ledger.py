@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import exists, insert, select, update
 
 from veo.errors import UnknownJobError, VeoError
-from veo.ledger import reserve as planning
-from veo.ledger import rows
+from veo.ledger import reserve, rows
 from veo.ledger.budget import Cap, count_spent
 from veo.ledger.database import Database
 from veo.ledger.record import LIVE, Event, Record, State
@@ -54,31 +53,31 @@ class Ledger:
         """
         new_jobs = list(new)
         with self.database.write() as connection:
-            return planning.plan_jobs(
+            return reserve.plan_jobs(
                 connection, new_jobs, caps, owner, self._clock(), all_or_nothing=all_or_nothing
             )
 
     def find_existing(self, new: Iterable[NewJob]) -> dict[str, Record]:
         """Return the job that covers the same request and file already, by the new job's id."""
         with self.database.read() as connection:
-            return planning.find_existing(connection, new)
+            return reserve.find_existing(connection, new)
 
     def find_same_request(self, new: Iterable[NewJob]) -> dict[str, list[Record]]:
         """Return the jobs that cover the same request with any file, by the new job's id."""
         with self.database.read() as connection:
-            return planning.find_same_request(connection, new)
+            return reserve.find_same_request(connection, new)
 
     def plan_resubmit(
         self, record: Record, caps: Sequence[Cap] = (), owner: str = ""
     ) -> PlanResult:
         """Plan a job of unknown outcome again; the price of its earlier send stays in doubt."""
         with self.database.write() as connection:
-            return planning.plan_resubmit(connection, record, caps, owner, self._clock())
+            return reserve.plan_resubmit(connection, record, caps, owner, self._clock())
 
     def withdraw_jobs(self, records: Iterable[Record], reason: VeoError) -> list[Record]:
         """Fail planned jobs that nobody sent or changed; release their money, and return them."""
         with self.database.write() as connection:
-            return planning.withdraw_jobs(connection, records, reason.to_json(), self._clock())
+            return reserve.withdraw_jobs(connection, records, reason.to_json(), self._clock())
 
     def count_spent(self, cap: Cap) -> int:
         """Return what counts against a cap now, millionths of a USD."""
