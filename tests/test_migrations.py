@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STEP_COUNT = len(migrations.STEPS)
+EARLIER_JOB = """
+INSERT INTO jobs (
+    id, run, provider, model, state, version, request, fingerprint, output, force, quote,
+    reserved, charged, doubtful, certain, submits, polls, not_before, video, created_at
+) VALUES (?1, 'run', 'p', 'm', 'done', 1, ?2, '', 'o', 0, '{}', 0, 0, 0, 1, 1, 1, 0, ?3, ?4)
+"""
 
 
 @pytest.fixture
@@ -95,6 +101,28 @@ def test_a_new_column_reaches_every_ledger(
     migrations.apply_migrations(connection)
 
     assert describe_tables(connection) == describe_metadata(metadata)
+
+
+def test_extensions_of_an_earlier_ledger_get_their_parents(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parent is the newest job whose video has the address that the request names."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrations, "STEPS", migrations.STEPS[:3])
+        migrations.apply_migrations(connection)
+    rows = [
+        ("old", "{}", '{"uri": "files/1"}', 1.0),
+        ("first", '{"prompt": "\\"extend\\""}', '{"uri": "files/1"}', 2.0),
+        ("second", '{"extend": {"uri": "files/1"}}', None, 3.0),
+        ("orphan", '{"extend": {"uri": "files/2"}}', None, 4.0),
+    ]
+    for row in rows:
+        connection.exec_driver_sql(EARLIER_JOB, row)
+    migrations.apply_migrations(connection)
+
+    query = select(schema.jobs.c.id, schema.jobs.c.parent)
+    parents = [tuple(row) for row in connection.execute(query)]
+    assert dict(parents) == {"old": None, "first": None, "second": "first", "orphan": None}
 
 
 def test_steps_are_applied_once(connection: Connection) -> None:

@@ -138,6 +138,26 @@ class TestQuote:
         request = Request(prompt="p", extend=RemoteVideo("files/1"))
         assert quote(request, per_second_model(extend_s=7)).amount == Decimal("2.80")
 
+    @pytest.mark.parametrize(("duration", "amount"), [(None, "4.00"), (5, "2.00")])
+    def test_an_extension_can_add_seconds_of_choice(
+        self, duration: int | None, amount: str
+    ) -> None:
+        """The first of the model's own list is the default."""
+        request = Request(prompt="p", extend=RemoteVideo("files/1"), duration=duration)
+        row = per_second_model(extend_durations=(10, 5))
+        assert quote(request, row).amount == Decimal(amount)
+
+    @pytest.mark.parametrize(
+        ("seconds", "quantity"), [(8.0, 8), (8.04, 8), (8.4, 9), (21.0, 21), (None, 8)]
+    )
+    def test_an_edit_costs_the_seconds_of_its_video(
+        self, seconds: float | None, quantity: int
+    ) -> None:
+        """It makes the whole video anew; of an unknown length, the most that the model makes."""
+        request = Request(prompt="p", edit=RemoteVideo("files/1", seconds=seconds))
+        made = quote(request, per_second_model())
+        assert (made.quantity, made.amount) == (quantity, quantity * Decimal("0.40"))
+
     def test_it_names_the_source_of_the_price(self) -> None:
         """It has the date and the source of the price row, and whether the user set the price."""
         made = quote(Request(prompt="p"), per_second_model(overridden=True))

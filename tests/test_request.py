@@ -12,7 +12,14 @@ from veo.request import OPTIONS, REQUEST_FIELDS, Request, RequestKwargs
 from veo.update import RemoteVideo
 
 IMAGES = st.builds(Image, st.text(min_size=1), st.none(), st.none() | st.text("0123456789abcdef"))
-VIDEOS = st.builds(RemoteVideo, st.text(), st.just("video/mp4"), st.none() | st.floats(0, 2e9))
+VIDEOS = st.builds(
+    RemoteVideo,
+    st.text(),
+    st.just("video/mp4"),
+    st.none() | st.floats(0, 2e9),
+    st.none() | st.text(),
+    st.none() | st.floats(0, 60),
+)
 REQUESTS = st.builds(
     Request,
     prompt=st.text(),
@@ -27,13 +34,14 @@ REQUESTS = st.builds(
     end_frame=st.none() | IMAGES,
     reference=st.lists(IMAGES, max_size=3).map(tuple),
     extend=st.none() | VIDEOS,
+    edit=st.none() | VIDEOS,
 )
 
 
 def test_every_field_is_a_keyword_argument() -> None:
     """``RequestKwargs`` repeats the fields for type checkers; none is missing."""
     assert set(RequestKwargs.__annotations__) == set(REQUEST_FIELDS) - {"prompt"}
-    assert set(OPTIONS) == set(REQUEST_FIELDS) - {"prompt", "extend"}
+    assert set(OPTIONS) == set(REQUEST_FIELDS) - {"prompt", "extend", "edit"}
 
 
 @given(REQUESTS)
@@ -58,6 +66,15 @@ def test_json_holds_no_bytes() -> None:
     """An image is stored as its source and hash."""
     body = Request(prompt="p", start_frame=Image("a.png", b"bytes", "cafe")).to_json()
     assert body["start_frame"] == {"source": "a.png", "sha256": "cafe"}
+
+
+def test_a_video_of_an_earlier_version_is_read() -> None:
+    """It has neither a handle nor a length, and is written as it was."""
+    video = {"uri": "files/1", "mime": "video/mp4", "expires_at": None}
+    request = Request.from_json({"prompt": "p", "extend": video})
+
+    assert request.extend == RemoteVideo("files/1")
+    assert request.to_json()["extend"] == video
 
 
 @pytest.mark.parametrize(

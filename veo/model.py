@@ -103,6 +103,7 @@ class Model(FrozenModel):
     provider: str = ""
     title: str = ""
     family: str = ""  # models that differ only in what the request decides (orientation, frames)
+    wire: str = ""  # name of the wire format, for a provider that has several
     auto: bool = True  # whether it may be chosen for a request that names no model
     aspect_ratios: tuple[str, ...]
     resolutions: tuple[str, ...]
@@ -118,10 +119,18 @@ class Model(FrozenModel):
     # differ in them.
     fields: dict[Subject, str] = Field(default_factory=dict)
     price: Price
+    # USD per million tokens by kind, for a provider that reports the tokens of a task.
+    usage_prices: dict[Literal["input", "text", "video"], Usd] = Field(default_factory=dict)
+    video_tokens: dict[str, int] = Field(default_factory=dict)  # a second has, by resolution
     retention_s: int  # the provider stores the finished file for this long
-    extend_s: int | None = None  # that one extension adds
+    extend_s: int | None = None  # that one extension adds, if the request cannot choose
+    extend_durations: tuple[int, ...] = ()  # seconds that one extension can add, if it can
     extend_max_input_s: int | None = None  # the longest video that can be extended
+    extend_max_total_s: int | None = None  # the longest video that an extension can make
+    extend_warn_total_s: int | None = None  # the longest one that all documents agree about
     extend_max_times: int | None = None  # how often one video can be extended
+    uploads: bool = False  # whether it extends or edits an uploaded video, which no job made
+    edit_max_upload_s: int | None = None  # the longest uploaded video that can be edited
     shutdown: Shutdown | None = None
     as_of: date
     source: str
@@ -131,6 +140,10 @@ class Model(FrozenModel):
         """Return whether it is reported to be shut down; an earliest day does not count."""
         end = self.shutdown
         return end is not None and not end.earliest and end.on <= today
+
+    def added_seconds(self, duration: int | None) -> int | None:
+        """Return the seconds that an extension adds, chosen with ``duration`` if it can be."""
+        return self.extend_s or duration or next(iter(self.extend_durations), None)
 
     def list_unit_prices(self) -> list[Decimal | None]:
         """Return USD per video or second for each resolution, or each duration, it depends on."""

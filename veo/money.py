@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import ConfigError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 MICRO = Decimal("0.000001")
 # Prices per video and per second are compared by the price of this clip, which most models offer.
 CLIP_S, CLIP_RESOLUTION = 8, "720p"
+_LENGTH_TOLERANCE_S = 0.1  # a file is a few frames longer than the seconds that were asked for
 
 
 def to_micros(usd: Decimal) -> int:
@@ -80,13 +82,13 @@ def quote(request: Request, model: Model) -> Quote:
         ConfigError: The model has no price for the resolution or the duration.
     """
     resolution = request.resolution or model.resolutions[0]
-    duration = request.duration or model.durations[0]
+    duration = _billed_seconds(request, model)
     unit = model.price.unit_price(resolution, duration)
     if unit is None:
         value = resolution if model.price.by == "resolution" else f"{duration} s"
         raise ConfigError(f"{model.name} has no price at {value}")
     price = model.price
-    quantity = _billed_seconds(request, model) if price.per == "second" else 1
+    quantity = duration if price.per == "second" else 1
     return Quote(
         amount=unit * quantity,
         charged=price.charged,
@@ -100,10 +102,13 @@ def quote(request: Request, model: Model) -> Quote:
 
 
 def _billed_seconds(request: Request, model: Model) -> int:
+    if request.edit:  # makes the whole video anew
+        seconds = request.edit.seconds
+        # Of a video of unknown length, the most that the model makes.
+        return ceil(seconds - _LENGTH_TOLERANCE_S) if seconds else max(model.durations)
     # An extension is billed for the seconds that it adds, not for those of the whole video.
-    if request.extend and model.extend_s:
-        return model.extend_s
-    return request.duration or model.durations[0]
+    added = model.added_seconds(request.duration) if request.extend else None
+    return added or request.duration or model.durations[0]
 
 
 def clip_price(model: Model) -> Decimal | None:

@@ -13,11 +13,12 @@ from veo.errors import UnknownProviderError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
     from importlib.metadata import EntryPoints
+    from pathlib import Path
 
     from veo.key import Key
     from veo.model import Facts, Model
     from veo.request import Request
-    from veo.update import RemoteVideo, Update, UpdateCallback
+    from veo.update import RemoteVideo, Update, UpdateCallback, UploadCallback
 
     PollCoroutine = Coroutine[Any, Any, Update]
 
@@ -112,6 +113,26 @@ class ModelLister(Protocol):
 
     def list_models(self) -> Iterable[str]:
         """Return the names of all models that the service lists, also of unknown ones."""
+
+
+@runtime_checkable
+class Uploader(Protocol):
+    """A provider that takes a video of the user, to extend or to change it."""
+
+    def upload(self, path: Path, report: UploadCallback) -> RemoteVideo:
+        """Store a file at the provider, free of charge, and return it as a video to work on.
+
+        It continues an interrupted transfer where the service allows that. The engine calls it
+        before the paid request, and again after an error that is ``retryable``. Set
+        ``expires_at`` of the result: until then the file is not uploaded again for this job.
+
+        Args:
+            path: A complete MP4 file.
+            report: Called with the bytes that are sent so far, and with those of the whole file.
+
+        Raises:
+            RefusedError: The service does not take the file.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class RequestKwargs(TypedDict, total=False):
     seed: int | None
     person_generation: str | None
     extend: RemoteVideo | None
+    edit: RemoteVideo | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,12 @@ class Request:
             "video", "The video to extend.", is_feature=True, is_option=False, label="extension"
         ),
     ] = None
+    edit: Annotated[
+        RemoteVideo | None,
+        RequestField(
+            "video", "The video to change.", is_feature=True, is_option=False, label="edit"
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         # The only place where sources become images, so every way to make a request has it.
@@ -157,6 +164,11 @@ class Request:
     def images(self) -> tuple[Image, ...]:
         """Every image of the request: start frame, end frame, references."""
         return tuple(image for _, image in self.named_images())
+
+    @property
+    def source(self) -> RemoteVideo | None:
+        """The video that the request extends or changes."""
+        return self.extend or self.edit
 
     def named_images(self) -> Iterator[tuple[str, Image]]:
         """Yield every image with the name of its field, as in ``reference[0]``."""
@@ -190,8 +202,8 @@ class Request:
             values[name] = Image(**values[name])
         for name in values.keys() & set(_names_of_kind("images")):
             values[name] = tuple(Image(**image) for image in values[name])
-        if "extend" in values:
-            values["extend"] = RemoteVideo(**values["extend"])
+        for name in values.keys() & set(_names_of_kind("video")):
+            values[name] = RemoteVideo(**values[name])
         return cls(**values)
 
     def fingerprint(self) -> str:

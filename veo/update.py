@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from veo.errors import VeoError
 
 
@@ -28,14 +30,24 @@ class RemoteVideo:
         uri: Its address in the provider's own terms: a URL, a path, or a name.
         mime: The media type that the provider reports.
         expires_at: When the provider deletes it, Unix seconds, if it says so.
+        id: The provider's handle to continue or change it, where that is not its address.
+        seconds: Its length, where that is known.
     """
 
     uri: str
     mime: str = "video/mp4"
     expires_at: float | None = None
+    id: str | None = None
+    seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        values = asdict(self)
+        # Left out where unknown, so that requests have the fingerprints that older versions stored.
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in {"id", "seconds"} or value is not None
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +61,8 @@ class Update:
         video: The finished video; set when ``stage`` is ready.
         error: The reason; set when ``stage`` is failed.
         poll_after: Seconds until the next poll, if the provider asks for it.
+        charge: USD that the task cost by the provider's own usage report; None without a report.
+            Set when ``stage`` is ready or failed. It replaces the quote as the charge.
     """
 
     stage: Stage
@@ -58,6 +72,9 @@ class Update:
     video: RemoteVideo | None = None
     error: VeoError | None = None
     poll_after: float | None = None
+    charge: Decimal | None = None
 
 
 UpdateCallback = Callable[[Update], None]
+# Called with the bytes that are sent so far, and with those of the whole file.
+UploadCallback = Callable[[int, int], None]

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from veo.money import to_micros
+
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from veo.errors import VeoError
     from veo.ledger import Record
 
@@ -17,9 +21,12 @@ def on_accepted(record: Record) -> dict[str, Any]:
     return _charge(record) if record.parse_quote().charged == "on_accept" else {}
 
 
-def on_ready(record: Record) -> dict[str, Any]:
-    """Charge the quote when the video is ready, if it is not charged yet."""
-    return _charge(record)
+def on_ready(record: Record, usage: Decimal | None = None) -> dict[str, Any]:
+    """Charge the quote when the video is ready, if it is not charged yet.
+
+    ``usage`` is what the task cost by the provider's own report, USD; it replaces the quote.
+    """
+    return _charge(record) if usage is None else _charge_usage(record, usage)
 
 
 def on_submit_error(record: Record, error: VeoError) -> dict[str, Any]:
@@ -33,12 +40,14 @@ def on_submit_error(record: Record, error: VeoError) -> dict[str, Any]:
     return {**_charge(record), "certain": False} if error.charged else _release()
 
 
-def on_failed(record: Record) -> dict[str, Any]:
+def on_failed(record: Record, usage: Decimal | None = None) -> dict[str, Any]:
     """Release the reservation when an accepted request failed, if only success is charged.
 
     If acceptance is charged, the quote counts as charged. It is not certain, because the
-    documents contradict each other.
+    documents contradict each other. A report of the provider, ``usage`` in USD, decides instead.
     """
+    if usage is not None:
+        return _charge_usage(record, usage)
     if record.parse_quote().charged == "on_success":
         return _release()
     return {**_charge(record), "certain": False}
@@ -46,6 +55,12 @@ def on_failed(record: Record) -> dict[str, Any]:
 
 def _charge(record: Record) -> dict[str, Any]:
     return {"reserved": 0, "charged": record.charged + record.reserved, "certain": True}
+
+
+def _charge_usage(record: Record, usage: Decimal) -> dict[str, Any]:
+    # Without a reservation the same task is charged already, with its quote or an earlier report.
+    earlier = record.charged if record.reserved else 0
+    return {"reserved": 0, "charged": earlier + to_micros(usage), "certain": True}
 
 
 def _release() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from veo.errors import (
 )
 from veo.ledger.ledger import SEEN_LATE
 from veo.ledger.record import State
+from veo.ledger.statement import USAGE_CHARGE
 from veo.problems import Remedy
 from veo.update import Stage, Update
 
@@ -71,7 +72,8 @@ def apply_update(
     job.progress, job.message = update.progress, update.message or job.message
     if update.stage is Stage.FAILED:
         error = update.error or VeoError("the provider reported a failure without a reason")
-        context.record_outcome(job, State.FAILED, error, **charging.on_failed(job.record))
+        money = charging.on_failed(job.record, update.charge)
+        context.record_outcome(job, State.FAILED, error, data=_usage_data(update), **money)
         return None
     # The task is known, so an earlier "not found" does not hold any more.
     changes |= {"task_id": update.task_id or job.record.task_id, "error": None}
@@ -101,16 +103,20 @@ def _persist_ready(
     context: StepContext, job: ActiveJob, update: Update, changes: dict[str, Any]
 ) -> float:
     video = json.dumps(update.video.to_json()) if update.video else None
-    changes |= charging.on_ready(job.record)
+    changes |= charging.on_ready(job.record, update.charge)
     # The ledger counts polls when a job changes, not at each poll: most polls write nothing.
     polls = job.record.polls + job.polls
     job.polls = 0
     now = context.clock()
     # Without this, a job that is resumed hours later would teach the poll schedule hours.
-    data = {SEEN_LATE: True} if _is_seen_late(context, job, now) else None
+    data = _usage_data(update) | ({SEEN_LATE: True} if _is_seen_late(context, job, now) else {})
     context.move(job, State.READY, video=video, polls=polls, ready_at=now, data=data, **changes)
     context.find_provider(job.record.provider).limiter.release(job.record.id)
     return context.clock()
+
+
+def _usage_data(update: Update) -> dict[str, Any]:
+    return {} if update.charge is None else {USAGE_CHARGE: str(update.charge)}
 
 
 def _is_seen_late(context: StepContext, job: ActiveJob, now: float) -> bool:

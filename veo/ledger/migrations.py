@@ -8,10 +8,11 @@ To add a column: write it into ``schema`` and ``Record``, and add a step that al
 
 from __future__ import annotations
 
+import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, insert, inspect, select
+from sqlalchemy import Connection, insert, inspect, select, text
 
 from veo.errors import LedgerError
 from veo.ledger import schema
@@ -64,7 +65,40 @@ def m003_etag(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE jobs RENAME COLUMN tag TO etag")
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (m001_initial, m002_key_hash, m003_etag)
+def m004_parent(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN parent VARCHAR(32)")
+    connection.exec_driver_sql("CREATE INDEX jobs_parent ON jobs (parent)")
+    # Jobs that extend a video name only its address, so their parents are found by it.
+    extensions = _read_json(connection, _M004_EXTENSIONS)
+    videos = _read_json(connection, _M004_VIDEOS) if extensions else {}
+    parents = {video.get("uri"): job for job, video in videos.items()}
+    for job, request in extensions.items():
+        if parent := parents.get((request.get("extend") or {}).get("uri")):
+            connection.execute(text(_M004_CHANGE), {"parent": parent, "job": job})
+
+
+_M004_EXTENSIONS = """SELECT id, request FROM jobs WHERE request LIKE '%"extend"%'"""
+# The newest job comes last: servers can give an address again.
+_M004_VIDEOS = "SELECT id, video FROM jobs WHERE video IS NOT NULL ORDER BY created_at"
+_M004_CHANGE = "UPDATE jobs SET parent = :parent WHERE id = :job"
+
+
+def _read_json(connection: Connection, query: str) -> dict[str, Any]:
+    """Return the JSON in the second column of a query, by the first."""
+    return {job: json.loads(body) for job, body in connection.execute(text(query))}
+
+
+def m005_upload(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN upload TEXT")
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (
+    m001_initial,
+    m002_key_hash,
+    m003_etag,
+    m004_parent,
+    m005_upload,
+)
 
 
 def apply_migrations(connection: Connection) -> None:

@@ -101,6 +101,9 @@ class Record:
     sha256: str | None = None
     etag: str | None = None  # ETag of the remote file while a part of it is on disk
     key_hash: str | None = None  # ``Key.fingerprint`` of the key of the last paid request
+    parent: str | None = None  # the job whose video this one extends or edits
+    # JSON of the provider's copy of a local file that the request extends or edits
+    upload: str | None = None
 
     def parse_request(self) -> Request:
         """Return the request; its images are references to stored files."""
@@ -112,6 +115,10 @@ class Record:
     def remote_video(self) -> RemoteVideo | None:
         """Return the address of the finished video, or None while it is not known."""
         return RemoteVideo(**json.loads(self.video)) if self.video else None
+
+    def uploaded_video(self) -> RemoteVideo | None:
+        """Return the provider's copy of the local file that the request extends or edits."""
+        return RemoteVideo(**json.loads(self.upload)) if self.upload else None
 
     def error_json(self) -> dict[str, Any] | None:
         """Return the error that ended the job, in the form of ``VeoError.to_json``."""

@@ -53,6 +53,7 @@ class NewJob:
     )
     # id of an existing job that this one replaces; it does not make this one unnecessary
     replaced_id: str | None = None
+    parent: str | None = None  # the job whose video this one extends or edits
     id: str = field(default_factory=make_job_id)
     fingerprint: str = field(init=False)  # hash of the request's content
 
@@ -76,6 +77,7 @@ class NewJob:
             quote=_quote_json(self.quote),
             reserved=amount,
             created_at=at,
+            parent=self.parent,
         )
 
 

@@ -40,10 +40,13 @@ jobs = sa.Table(
     sa.Column("sha256", sa.String(64)),
     sa.Column("etag", sa.Text),
     sa.Column("key_hash", sa.String(16)),
+    sa.Column("parent", sa.String(32)),
+    sa.Column("upload", sa.Text),
     sa.Index("jobs_run", "run"),
     sa.Index("jobs_state", "state"),
     sa.Index("jobs_created", "created_at"),
     sa.Index("jobs_fingerprint", "fingerprint"),
+    sa.Index("jobs_parent", "parent"),
 )
 
 events = sa.Table(

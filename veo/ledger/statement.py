@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from veo.ledger.record import State
@@ -22,6 +23,8 @@ _CHARGE_REASONS = {
     State.READY: "the video was made",
     State.FAILED: "it failed after it was accepted",
 }
+# A key in the data of an event: the charge by the provider's own report, USD as exact text.
+USAGE_CHARGE = "usage_charge"
 # Events of these kinds say themselves why money moved.
 _EXPLAINED_KINDS = {"settled", "resubmit", "withdrawn"}
 
@@ -60,6 +63,10 @@ def describe_price(quote: Quote) -> str:
 
 def _explain_movement(event: Event, quote: Quote) -> str:
     rule = f"{quote.charged}: {RULES[quote.charged]}"
+    if usage := event.data.get(USAGE_CHARGE):
+        cause = _CHARGE_REASONS.get(event.state, "accepted")
+        amounts = f"{format_amount(Decimal(usage))}, quoted {format_amount(quote.amount)}"
+        return f"{cause}; the provider reports usage of {amounts}"
     if event.kind == "planned" and "quote" in event.data:
         return f"the quote: {describe_price(Quote.from_json(event.data['quote']))}"
     if event.kind not in _EXPLAINED_KINDS:

@@ -101,8 +101,8 @@ def _check_features(request: Request, model: Model) -> Iterable[Problem]:
 
 def _check_needs(request: Request, model: Model) -> Iterable[Problem]:
     for name in sorted(model.needs):
-        # An extension needs no start frame: it begins where the video ends.
-        if not (getattr(request, name) or request.extend):
+        # A video that is extended or edited needs no start frame: it has frames of its own.
+        if not (getattr(request, name) or request.source):
             yield Problem(name, f"{model.name} needs one")
     if request.end_frame and not request.start_frame:
         yield Problem("end_frame", "an end frame needs a start frame")

@@ -1,0 +1,118 @@
+"""A charge that the provider itself reports replaces the quote, whether it is lower or higher."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+from scripted import ACCEPTED, READY, VIDEO, Bench
+
+from veo.errors import ModeratedError
+from veo.files import sidecar
+from veo.ledger import Cap, NewJob, State
+from veo.ledger.statement import list_movements
+from veo.update import Stage, Update
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from veo.engine.context import ActiveJob
+
+REFUSED = Update(stage=Stage.FAILED, error=ModeratedError("a lion is no pet"))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A bench whose tasks succeed."""
+    bench = Bench(tmp_path)
+    bench.script_success()
+    yield bench
+    bench.ledger.close()
+
+
+def run_with_charge(bench: Bench, update: Update, charge: str) -> ActiveJob:
+    """Run a job, quoted at $0.15, whose task ends with an update that reports a charge."""
+    bench.set_script("poll", replace(update, charge=Decimal(charge)))
+    return bench.run_job(bench.plan_job())
+
+
+@pytest.mark.parametrize(("charge", "micros"), [("0.0123", 12_300), ("0.811", 811_000), ("0", 0)])
+def test_a_video_costs_what_the_provider_reports(bench: Bench, charge: str, micros: int) -> None:
+    """The charge is certain, nothing stays reserved, and the quote is kept beside it."""
+    job = run_with_charge(bench, READY, charge)
+
+    assert job.record.state is State.DONE
+    assert (job.record.reserved, job.record.charged, job.record.certain) == (0, micros, True)
+    assert sidecar.cost_to_json(job.record) == {
+        "quoted": 0.15,
+        "charged": micros / 1e6,
+        "currency": "USD",
+        "certain": True,
+    }
+
+
+def test_a_refusal_costs_what_the_provider_reports(bench: Bench) -> None:
+    """It is a certain charge, although only a success is charged by the price's rule."""
+    job = run_with_charge(bench, REFUSED, "0.001")
+
+    assert job.record.state is State.FAILED
+    assert (job.record.reserved, job.record.charged, job.record.certain) == (0, 1000, True)
+
+
+def test_the_statement_names_both_amounts(bench: Bench) -> None:
+    """The movement of money says what was reported and what was quoted."""
+    job = run_with_charge(bench, READY, "0.811")
+    history = bench.ledger.read_history(job.record.id)
+
+    movement = list_movements(history, job.record.parse_quote())[-1]
+    assert movement.changes == {"reserved": -150_000, "charged": 811_000}
+    assert movement.reason == (
+        "the video was made; the provider reports usage of $0.811, quoted $0.15"
+    )
+    assert sum(event.charged for event in history) == job.record.charged
+
+
+def test_a_report_replaces_a_charge_at_acceptance(tmp_path: Path) -> None:
+    """The quote that was charged with the acceptance is not added to the report."""
+    bench = Bench(tmp_path, charged="on_accept")
+    bench.script_success()
+    job = run_with_charge(bench, READY, "0.10")
+
+    assert (job.record.charged, job.record.certain) == (100_000, True)
+    bench.ledger.close()
+
+
+def test_a_video_in_the_response_to_the_submit_costs_what_is_reported(bench: Bench) -> None:
+    """There is no poll in between."""
+    bench.set_script("submit", Update(stage=Stage.READY, video=VIDEO, charge=Decimal("0.2")))
+
+    assert bench.run_job(bench.plan_job()).record.charged == 200_000
+
+
+def test_a_charge_above_the_quote_counts_against_the_caps(bench: Bench) -> None:
+    """The caps count the whole charge, and the next reservation does not fit under them."""
+    job = run_with_charge(bench, READY, "0.90")
+    cap = Cap("max_cost", 1_000_000, run="run")
+    assert bench.ledger.count_spent(cap) == 900_000
+
+    record = job.record
+    new = NewJob(
+        run="run",
+        provider=record.provider,
+        model=record.model,
+        request=record.parse_request(),
+        output=f"{record.output}.2",
+        quote=record.parse_quote(),
+    )
+    planned = bench.ledger.plan_jobs([new], [cap], owner="me")
+    assert (planned.records, planned.stopped_by, planned.spent) == ([], cap, 900_000)
+
+
+def test_a_task_without_a_report_costs_the_quote(bench: Bench) -> None:
+    """As for every provider that reports no usage."""
+    bench.set_script("submit", ACCEPTED)
+
+    assert bench.run_job(bench.plan_job()).record.charged == 150_000
