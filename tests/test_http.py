@@ -327,12 +327,12 @@ class TestWhatAFailureProves:
     def test_a_get_tells_the_two_apart_as_well(self) -> None:
         """The place of a video can be looked up again when its host is not there."""
         with pytest.raises(UnreachableError):
-            api("http://api.test").open(f"http://127.0.0.1:{find_closed_port()}/a.mp4")
+            api("http://127.0.0.1:9").open(f"http://127.0.0.1:{find_closed_port()}/a.mp4")
         with (
             RawServer(lambda net: net.sendall(OK_RESPONSE)) as plain,
             pytest.raises(UnreachableError),
         ):
-            api("http://api.test").open(f"https://127.0.0.1:{plain.port}/a.mp4")
+            api("http://127.0.0.1:9").open(f"https://127.0.0.1:{plain.port}/a.mp4")
         with serve_responses(b"") as server, pytest.raises(ResponseLostError):
             api(server.url).get("videos/1")
 

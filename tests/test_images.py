@@ -59,7 +59,7 @@ def are_close(one: Any, other: Any, slack: int = 12) -> bool:
 @pytest.fixture
 def store(tmp_path: Path) -> ImageStore:
     """The images of a ledger."""
-    return ImageStore(tmp_path / "images")
+    return ImageStore(tmp_path / "images", trusted_urls=lambda: ["http://127.0.0.1"])
 
 
 class TestVerify:

@@ -53,7 +53,7 @@ class Session:
         self.config = config or read_config().config
         self.home = home or ledger_folder()
         self.ledger = Ledger(self.home)
-        self.images = ImageStore(self.home / "images")
+        self.images = ImageStore(self.home / "images", trusted_urls=self._list_base_urls)
         # The wall clock, because the times in the ledger must be valid after a restart.
         context = StepContext(self.ledger, self.images, self.connect, time.time)
         self.runner = JobRunner(context, self.config.timeout)
@@ -209,6 +209,9 @@ class Session:
         """Stop all work, release the leases and close the ledger."""
         self.stop()
         self.ledger.close()
+
+    def _list_base_urls(self) -> list[str]:
+        return self._registry.base_urls()
 
     def __enter__(self) -> Self:
         return self

@@ -30,6 +30,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.http import Response
+from veo.http.addresses import AddressGuard
 from veo.http.environment import find_proxy, tls_context
 from veo.http.failures import innermost_cause, unreachable_error
 from veo.http.poll_session import PollSession
@@ -173,6 +174,7 @@ class _PollTransport(httpx.AsyncBaseTransport):
             SECRET_HEADERS,
             max_bytes=MAX_BYTES,
             map_url=partial(map_to_base, home_url=home_url, base_url=base_url),
+            guard=AddressGuard(lambda: (base_url,)),
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -16,7 +16,7 @@ from veo.image import Image, detect_mime
 from veo.paths import to_absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from PIL import Image as Pil
@@ -47,10 +47,21 @@ class ImageStore:
     """The images of all jobs. Each image is checked once and prepared once for each limit.
 
     Images given by value or URL are kept in the folder, so that a job survives a restart.
+
+    Args:
+        folder: Where images are kept.
+        cache_bytes: Size of the prepared images that stay in memory.
+        trusted_urls: See ``ApiClient``. By default images come from public addresses only.
     """
 
-    def __init__(self, folder: Path, cache_bytes: int = 64_000_000) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cache_bytes: int = 64_000_000,
+        trusted_urls: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         self._folder = folder
+        self._trusted_urls = trusted_urls
         self._cache_bytes = cache_bytes
         self._prepared: OrderedDict[tuple[Any, ...], PreparedImage] = OrderedDict()
         self._stored: dict[tuple[Any, ...], Image] = {}
@@ -72,11 +83,12 @@ class ImageStore:
             stored = self._stored.get(stamp) if stamp else None
         if stored:
             return stored
-        data = download_image(image.source) if image.is_url else image.read()
+        is_url, source = image.is_url, image.source
+        data = download_image(source, self._trusted_urls) if is_url else image.read()
         verify_image(image.source, data)
         digest = hashlib.sha256(data).hexdigest()
         by_value = image.is_url or image.data is not None
-        source = self._write_file(data, digest) if by_value else str(to_absolute(image.source))
+        source = self._write_file(data, digest) if by_value else str(to_absolute(source))
         stored = Image(source, None, digest)
         if stamp:
             with self._lock:
@@ -188,12 +200,17 @@ def prepare_image(source: str, data: bytes, limits: ImageLimits, max_bytes: int)
     return PreparedImage(jpeg, _describe_change(data, size, jpeg, jpeg_size))
 
 
-def download_image(url: str) -> bytes:
-    """Return the bytes of an image at an ``http(s)`` URL, at most 64 MB, or raise an ImageError."""
+def download_image(url: str, trusted_urls: Callable[[], Iterable[str]] = tuple) -> bytes:
+    """Return the bytes of an image at an ``http(s)`` URL, at most 64 MB.
+
+    Raises:
+        ImageError: There is no such image, or the URL leads to an address that is not public and
+            where none of the trusted URLs is.
+    """
     from veo.http.client import ApiClient  # noqa: PLC0415 - loads requests; few requests need it
 
     try:
-        with closing(ApiClient(url).open(url)) as response:
+        with closing(ApiClient(url, trusted_urls=trusted_urls).open(url)) as response:
             if response.status != 200:
                 raise ImageError(f"{url}: HTTP {response.status}")
             return b"".join(_limit_bytes(_MAX_DOWNLOAD_BYTES, url, response.chunks()))

@@ -21,6 +21,7 @@ from requests.utils import requote_uri
 from urllib3 import encode_multipart_formdata
 
 from veo.errors import ConfigError, ProtocolError, RefusedError
+from veo.http.addresses import AddressGuard
 from veo.http.poll_session import PollSession
 from veo.http.response import Response, StreamingResponse
 from veo.http.transport import TrackedBody, Transport
@@ -36,11 +37,14 @@ from veo.http.urls import (
 from veo.key import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 CONNECT_S = 10.0
 READ_S = 60.0
 _DEFAULT_HEADERS = {"Accept": "*/*"}
+_HTTP_SCHEMES = ("http:", "https:")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
+_MAX_SHOWN_CHARS = 100
 _PLAIN_PATH = re.compile(r"\w[\w.~/-]*", re.ASCII)
 
 Upload = tuple[str, tuple[str, bytes, str]]
@@ -58,12 +62,14 @@ class ApiClient:
         connect_s: Seconds to wait for a connection.
         read_s: Seconds that a response may pause. A poll has to be over in ``connect_s`` plus
             ``read_s``.
+        trusted_urls: Returns the configured URLs, by default ``base_url``. Addresses that are not
+            public are reached only where one of these is.
 
     Raises:
         ConfigError: The base URL or the key cannot be sent.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each property of an API
         self,
         base_url: str,
         *,
@@ -72,15 +78,19 @@ class ApiClient:
         home_url: str = "",
         connect_s: float = CONNECT_S,
         read_s: float = READ_S,
+        trusted_urls: Callable[[], Iterable[str]] | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.key = key or Key("")
         self._auth = dict(auth or {})
         self._headers = _DEFAULT_HEADERS | self._auth
         self._read_s = read_s
-        self._transport = Transport(connect_s)
+        guard = AddressGuard(trusted_urls or (lambda: (base_url,)))
+        self._transport = Transport(connect_s, guard)
         self._map_url = partial(map_to_base, home_url=home_url, base_url=self.base_url)
-        self._polls = PollSession(connect_s, read_s, self._auth, self.key, map_url=self._map_url)
+        self._polls = PollSession(
+            connect_s, read_s, self._auth, self.key, map_url=self._map_url, guard=guard
+        )
         self._origin = _check_base_url(base_url, self._auth)
         self._quoted_base = requote_uri(f"{self.base_url}/")
         self._base_target = split_url(self._quoted_base)[1]
@@ -89,8 +99,14 @@ class ApiClient:
         """Return the URL of a path below the base.
 
         ``/path`` is relative to the host, and a URL is returned unchanged.
+
+        Raises:
+            ProtocolError: It is a URL of another scheme than http(s).
         """
-        if path.startswith(("http://", "https://")):
+        if scheme := _SCHEME.match(path):
+            if scheme[0].lower() not in _HTTP_SCHEMES:
+                text = f"{path[:_MAX_SHOWN_CHARS]!r} is not an http(s) URL"
+                raise ProtocolError(text, charged=False, retryable=False)
             return path
         if path.startswith("/"):
             return urljoin(self.base_url, path)

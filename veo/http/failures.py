@@ -7,7 +7,8 @@ import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from veo.errors import ConfigError, ResponseLostError, UnreachableError, VeoError
+from veo.errors import ConfigError, ProtocolError, ResponseLostError, UnreachableError, VeoError
+from veo.http.addresses import InsideAddressError
 from veo.http.environment import CA_VARIABLES, MissingCertificatesError
 
 if TYPE_CHECKING:
@@ -42,9 +43,14 @@ def lost_response_error(error: BaseException) -> ResponseLostError:
 
 def unreachable_error(
     origin: str, error: BaseException, *, by_proxy: bool = False
-) -> UnreachableError | ConfigError:
+) -> UnreachableError | ConfigError | ProtocolError:
     """Return the error for a request of which certainly nothing was received."""
     cause = innermost_cause(error)
+    if isinstance(cause, InsideAddressError):
+        hint = "Only addresses of the kind of base_url's own are reached inside a network."
+        return ProtocolError(
+            f"no request is sent to {origin}: {cause}", hint=hint, charged=False, retryable=False
+        )
     if isinstance(cause, ssl.SSLCertVerificationError | MissingCertificatesError):
         return _certificate_error(origin, cause)
     reason = cause.strerror if isinstance(cause, OSError) else None

@@ -11,6 +11,7 @@ import aiohttp
 from yarl import URL
 
 from veo.errors import ProtocolError
+from veo.http.addresses import AddressGuard, InsideAddressError
 from veo.http.environment import MissingCertificatesError, find_proxy, tls_context
 from veo.http.failures import lost_response_error, unreachable_error
 from veo.http.response import Response
@@ -33,6 +34,7 @@ DNS_CACHE_S = 60
 # A poll of a task takes a kilobyte, but some relays put the video itself into the response.
 MAX_RESPONSE_BYTES = 64 << 20
 _UNREACHABLE = (
+    InsideAddressError,
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
@@ -57,16 +59,19 @@ class PollSession:
         key: The key, to redact it in the texts of responses.
         max_bytes: Size of a response body, at most.
         map_url: Applied to the target of every redirect.
+        guard: Decides which addresses may be reached; by default only public ones.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each limit or rule
         self,
         connect_s: float,
         read_s: float,
         secret_headers: Collection[str] = (),
         key: Key | None = None,
         max_bytes: int = MAX_RESPONSE_BYTES,
+        *,
         map_url: Callable[[str], str] = str,
+        guard: AddressGuard | None = None,
     ) -> None:
         # No limit on pauses, which would cost two timers per poll: the whole poll has a limit.
         self._timeout = aiohttp.ClientTimeout(total=connect_s + read_s, sock_connect=connect_s)
@@ -74,7 +79,9 @@ class PollSession:
         self._key = key or Key("")
         self._max_bytes = max_bytes
         self._map_url = map_url
-        self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
+        self._guard = guard or AddressGuard()
+        # A guarded connector would refuse a proxy inside; its target is checked instead.
+        self._sessions: dict[tuple[asyncio.AbstractEventLoop, bool], _Session] = {}
 
     @staticmethod
     def can_reach(origin: str) -> bool:
@@ -114,16 +121,19 @@ class PollSession:
             ResponseLostError: The response did not come, or not whole, or it is too long.
         """
         origin = get_origin(url)
-        loop = asyncio.get_running_loop()
+        loop, proxy = asyncio.get_running_loop(), find_proxy(origin)
         try:
-            session, _ = self._sessions.get(loop) or await self._open_session(loop)
+            if proxy:
+                self._guard.check_literal(origin)
+            key = (loop, proxy is None)
+            session, _ = self._sessions.get(key) or await self._open_session(*key)
             async with session.request(
                 method,
                 URL(url, encoded=True),  # quoted already; yarl would change some task ids
                 headers=headers,
                 data=body,
                 allow_redirects=False,
-                proxy=find_proxy(origin),
+                proxy=proxy,
                 ssl=tls_context() if origin.startswith("https:") else True,
             ) as response:
                 # Not ``response.read()``, which has no limit; the bytes are decompressed already.
@@ -138,14 +148,15 @@ class PollSession:
         except _TRANSPORT_ERRORS as error:
             raise _transport_error(origin, error) from error
 
-    async def _open_session(self, loop: asyncio.AbstractEventLoop) -> _Session:
-        lifetime = _session_lifetime(weakref.ref(self), self._timeout)
-        self._sessions[loop] = await anext(lifetime), lifetime
-        return self._sessions[loop]
+    async def _open_session(self, loop: asyncio.AbstractEventLoop, is_direct: bool) -> _Session:
+        guard = self._guard if is_direct else None
+        lifetime = _session_lifetime(weakref.ref(self), self._timeout, guard)
+        self._sessions[loop, is_direct] = await anext(lifetime), lifetime
+        return self._sessions[loop, is_direct]
 
 
 async def _session_lifetime(
-    owner: weakref.ref[PollSession], limits: aiohttp.ClientTimeout
+    owner: weakref.ref[PollSession], limits: aiohttp.ClientTimeout, guard: AddressGuard | None
 ) -> AsyncGenerator[aiohttp.ClientSession, None]:
     """Open a session that is closed with its event loop, or when its owner is dropped.
 
@@ -158,6 +169,7 @@ async def _session_lifetime(
         limit=0,  # the caller limits the polls in flight
         keepalive_timeout=KEEPALIVE_S,
         ttl_dns_cache=DNS_CACHE_S,
+        socket_factory=guard.open_socket if guard else None,
     )
     session = aiohttp.ClientSession(
         connector=connector,
@@ -170,7 +182,7 @@ async def _session_lifetime(
             yield session
         finally:
             if polls := owner():
-                polls._sessions.pop(loop, None)  # noqa: SLF001 - of this module
+                polls._sessions.pop((loop, guard is not None), None)  # noqa: SLF001 - of this module
 
 
 def _transport_error(origin: str, error: Exception) -> VeoError:

@@ -22,7 +22,13 @@ from urllib3.exceptions import (
 )
 
 from veo.errors import ConfigError, VeoError
-from veo.http.environment import MissingCertificatesError, read_proxies, tls_context
+from veo.http.addresses import AddressGuard, InsideAddressError
+from veo.http.environment import (
+    MissingCertificatesError,
+    find_proxy,
+    read_proxies,
+    tls_context,
+)
 from veo.http.failures import innermost_cause, lost_response_error, unreachable_error
 from veo.http.urls import DEFAULT_PORTS, get_origin
 
@@ -32,7 +38,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 _TRANSPORT_ERRORS = (RequestException, HTTPError, HTTPException, OSError, ValueError)
-_NEVER_TRIED = (InvalidURL, LocationValueError, MissingCertificatesError)
+_NEVER_TRIED = (InvalidURL, LocationValueError, MissingCertificatesError, InsideAddressError)
 _NEVER_CONNECTED = (NewConnectionError, ConnectTimeoutError, ProxyError, SSLError)
 _NO_RETRIES = Retry(0, read=False)
 
@@ -58,10 +64,12 @@ class Transport:
 
     Args:
         connect_s: Seconds to wait for a connection.
+        guard: Decides which addresses may be reached; by default only public ones.
     """
 
-    def __init__(self, connect_s: float) -> None:
+    def __init__(self, connect_s: float, guard: AddressGuard | None = None) -> None:
         self._connect_s = connect_s
+        self._guard = guard or AddressGuard()
         self._local = _ThreadConnections()
 
     def get(
@@ -71,7 +79,7 @@ class Transport:
         with translate_failures(), _detect_unsent(origin):
             pools = self._local.pools
             if origin not in pools:
-                pools[origin] = _open_pool(self._local.adapters["get"], origin)
+                pools[origin] = self._open_pool(self._local.adapters["get"], origin)
             return self._send("GET", pools[origin], target, headers, None, read_s)
 
     def post(
@@ -82,7 +90,23 @@ class Transport:
             adapter = self._local.adapters["post"]
             # A kept connection that the server has just closed looks like a lost response.
             adapter.close()
-            return self._send("POST", _open_pool(adapter, origin), target, headers, body, read_s)
+            return self._send(
+                "POST", self._open_pool(adapter, origin), target, headers, body, read_s
+            )
+
+    def _open_pool(self, adapter: HTTPAdapter, origin: str) -> _Pool:
+        root = PreparedRequest()
+        default_port = f":{DEFAULT_PORTS[origin.partition(':')[0]]}"
+        root.url = f"{origin.removesuffix(default_port)}/"
+        proxies = read_proxies(origin)
+        connections: Any = adapter.get_connection_with_tls_context(
+            root, verify=True, proxies=proxies
+        )
+        if find_proxy(origin):
+            self._guard.check_literal(origin)
+        else:
+            connections.ConnectionCls = self._guard.guard_class(connections.ConnectionCls)
+        return _Pool(connections, adapter.request_url(root, proxies).removesuffix("/"))
 
     def _send(
         self,
@@ -139,15 +163,6 @@ class _ThreadConnections(threading.local):
         self.pools: dict[str, _Pool] = {}
 
 
-def _open_pool(adapter: HTTPAdapter, origin: str) -> _Pool:
-    root = PreparedRequest()
-    default_port = f":{DEFAULT_PORTS[origin.partition(':')[0]]}"
-    root.url = f"{origin.removesuffix(default_port)}/"
-    proxies = read_proxies(origin)
-    connections = adapter.get_connection_with_tls_context(root, verify=True, proxies=proxies)
-    return _Pool(connections, adapter.request_url(root, proxies).removesuffix("/"))
-
-
 @contextmanager
 def translate_failures() -> Iterator[None]:
     """Turn what fails while a response is awaited or read into a ``ResponseLostError``."""
@@ -184,6 +199,7 @@ def _detect_unsent(origin: str, body: TrackedBody | None = None) -> Iterator[Non
 def _is_never_connected(error: Exception) -> bool:
     return (
         isinstance(error, _NEVER_TRIED)
+        or isinstance(innermost_cause(error), InsideAddressError)
         or isinstance(getattr(error, "reason", error), _NEVER_CONNECTED)
         or str(innermost_cause(error)).startswith("Tunnel connection failed")
     )

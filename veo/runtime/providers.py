@@ -67,6 +67,14 @@ class ProviderRegistry:
                 self._models[provider] = merge_models(facts, self._config.for_provider(provider))
             return self._models[provider]
 
+    def base_urls(self) -> list[str]:
+        """Return the URLs of the APIs that the user has configured, or that of the sandbox."""
+        with self._lock:  # a sandbox starts once
+            endpoint = self._find_endpoint()
+        if endpoint:
+            return [endpoint.url]
+        return [each.base_url for each in self._config.providers.values() if each.base_url]
+
     def providers(self) -> dict[str, Facts]:
         return {name: cls.facts for name, cls in installed_providers().items()}
 
@@ -83,7 +91,7 @@ class ProviderRegistry:
         facts, settings = cls.facts, self._config.for_provider(name)
         _check_options(name, settings, facts)
         base_url = settings.base_url or facts.base_url
-        endpoint = self._endpoint() if callable(self._endpoint) else self._endpoint
+        endpoint = self._find_endpoint()
         key = endpoint.key if endpoint else find_key(facts, settings)
         url = urljoin(endpoint.url, urlsplit(base_url).path) if endpoint else base_url
         # An option may lead to credentials of another kind; a sandbox must not see any of them.
@@ -97,6 +105,9 @@ class ProviderRegistry:
         median = (endpoint and endpoint.median_s) or settings.median_s or facts.median_s
         facts = facts.model_copy(update={"median_s": median})
         return ProviderHandle(provider, facts, limiter, key)
+
+    def _find_endpoint(self) -> Endpoint | None:
+        return self._endpoint() if callable(self._endpoint) else self._endpoint
 
 
 def _check_options(name: str, settings: ProviderConfig, facts: Facts) -> None:
