@@ -76,7 +76,7 @@ def test_lenient_spellings(key: str, value: Any) -> None:
 PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown key": ({"promptt": 1}, "promptt: is not a known key; did you mean prompt?"),
     "a prompt of null": ({"prompt": None}, "prompt: must be text, not null"),
-    "a number as text": ({"duration": "8"}, 'duration: must be a whole number, not "8"'),
+    "a number as text": ({"seed": "8"}, 'seed: must be a whole number, not "8"'),
     "a fraction": ({"duration": 8.5}, "duration: must be a whole number, not 8.5"),
     "a boolean as a number": ({"seed": True}, "seed: must be a whole number, not true"),
     "a list as text": ({"prompt": ["a"]}, "prompt: must be text, not a list"),
@@ -102,7 +102,7 @@ def test_a_problem_names_item_and_key(value: dict[str, Any], message: str) -> No
 
 def test_all_problems_of_an_item_are_reported() -> None:
     """Each invalid or missing key of one item is a problem of its own."""
-    _, problems = read_all(json_list({"duration": "8", "seed": "1", "x": 1}))
+    _, problems = read_all(json_list({"duration": "long", "seed": "1", "x": 1}))
 
     assert len(problems) == 4
     assert "item[0]: prompt: is missing" in problems

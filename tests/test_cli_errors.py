@@ -2,6 +2,7 @@
 
 import errno
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,7 @@ def test_all_problems_at_once(veo: Veo) -> None:
     ("option", "value"),
     [
         ("--duration", "long"),
+        ("--duration", "8.5"),
         ("--seed", "x"),
         ("--timeout", "0"),
         ("--timeout", "soon"),
@@ -91,6 +93,47 @@ def test_a_bad_option(veo: Veo, option: str, value: str) -> None:
 def test_an_unknown_command(veo: Veo) -> None:
     """An unknown command: the message suggests a similar one."""
     assert_error(veo("generat", "a lion"), 2, "'generate'", "`veo --help`")
+
+
+@pytest.mark.parametrize(
+    ("alias", "page"),
+    [
+        ("ls --help", "Usage: veo jobs"),
+        ("list --help", "Usage: veo jobs"),
+        ("status --help", "Usage: veo jobs"),
+        ("help cost", "Usage: veo cost"),
+        ("help", "Usage: veo [OPTIONS] COMMAND"),
+        ("-V", "veo 0."),
+    ],
+)
+def test_other_names_of_commands(veo: Veo, alias: str, page: str) -> None:
+    """Names that people try first lead to the command."""
+    ran = veo(*alias.split())
+
+    assert ran.out.startswith(page)
+    assert ran.code == 0
+
+
+def test_the_status_of_a_job(veo: Veo) -> None:
+    """`veo status JOB` shows the job."""
+    assert_error(veo("status", "nope"), 2, "no job 'nope'")
+
+
+def test_a_prompt_without_quotation_marks(veo: Veo) -> None:
+    """A prompt that the shell has split: the message says so, and shows it in one piece."""
+    ran = veo("generate", "a", "lion", "wakes", "-o", "lion.mp4")
+
+    assert_error(ran, 2, "no quotes around it", '"a lion wakes"')
+
+
+def test_a_port_in_use(veo: Veo) -> None:
+    """A port in use: a message in words, and how to choose another."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        assert_error(veo("sandbox", "--port", port), 2, f"port {port} is in use", "--port 0")
 
 
 def test_no_prompt(veo: Veo) -> None:

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -229,19 +230,22 @@ def test_completion_can_be_shown() -> None:
 
 
 def test_a_sandbox_serves(tmp_path: Path) -> None:
-    """`veo sandbox` prints its address when it is ready, and exits without an error."""
+    """`veo sandbox` prints its address, key and base URLs when it is ready, and ends cleanly."""
     import requests
 
     with start_process(
         "sandbox", "--home", tmp_path, "--clip", "tiny", "--latency", "0"
     ) as running:
         assert running.stdout
-        line = running.stdout.readline()
-        url = line.removeprefix("listening on ").strip()
+        lines = list(takewhile(lambda line: "VEO_SANDBOX=1" not in line, running.stdout))
+        url = lines[0].removeprefix("listening on ").strip()
+        key = lines[1].removeprefix("key: ").strip()
         bills = requests.get(f"{url}/sandbox/bills", timeout=10).json()
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=10)
 
     assert url.startswith("http://127.0.0.1:")
+    assert f"  laozhang-async  {url}/v1\n" in lines
+    assert f"  export VEO_API_KEY={key}\n" in lines
     assert bills == []
     assert (running.returncode, err) == (0, "")

@@ -14,15 +14,27 @@ pytest_plugins = ("veo_fixtures",)
 
 
 def test_every_model_is_listed(veo: Veo) -> None:
-    """`veo models` lists every model of every installed provider, as a table and as JSON."""
+    """`veo models --all` lists every model of every installed provider, and so does JSON."""
     expected = {
         (name, model) for name, cls in installed_providers().items() for model in cls.facts.models
     }
-    rows = {tuple(line.split()[:2]) for line in veo("models").out.splitlines()[1:]}
+    lines = veo("models", "--all").out.splitlines()[1:]
+    rows = {(line.split()[2], line.split()[1]) for line in lines}
     objects = {(row["provider"], row["name"]) for row in veo("models", "--json").objects}
 
     assert rows == expected
     assert objects == expected
+
+
+def test_an_ended_model_is_not_listed(veo: Veo) -> None:
+    """`veo models` lists the models that have not ended, and counts the others."""
+    ran = veo("models")
+    statuses = {line.split()[0] for line in ran.out.splitlines()[1:]}
+    by_status = [row["status"] for row in veo("models", "--json").objects]
+
+    assert statuses == {"current"}
+    assert f"{by_status.count('ended')} more past their reported end; --all" in ran.err
+    assert "ended" in veo("models", "--all", "--prices").out
 
 
 def test_models_of_one_provider(veo: Veo) -> None:
@@ -37,7 +49,7 @@ def test_an_overridden_price_is_listed(veo: Veo) -> None:
     """A price in the configuration is the one that is listed."""
     table = '[providers.laozhang-async.models."veo-3.1-fast"]\nprice = { usd = "0.05" }\n'
     Path("veo.toml").write_text(table)
-    rows = veo("models", "-p", "laozhang-async").out.splitlines()
+    rows = veo("models", "-p", "laozhang-async", "--all").out.splitlines()
 
     assert "$0.05/video" in next(row for row in rows if " veo-3.1-fast " in row)
 
@@ -135,6 +147,75 @@ def test_settings_have_an_origin(veo: Veo, monkeypatch: pytest.MonkeyPatch, isol
     assert rows["budget.daily"] == ("20", "veo.toml")
     assert rows["timeout"] == (30.0, "VEO_TIMEOUT")
     assert rows["retired"] == ("warn", "default")
+
+
+def test_a_typo_in_the_configuration(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`veo config` shows what is valid, and each typo with the nearest right name."""
+    Path("veo.toml").write_text(
+        'providr = "x"\nprovider = "gemeni"\nmax_cost = 2\ntimeout = "soon"\n[budgt]\ndaily = 3\n'
+        '[providers.gemini]\nbase-url = "x"\n[providers.laozang-sync]\nmodel = "y"\n'
+    )
+    monkeypatch.setenv("VEO_MODLE", "x")
+    ran = veo("config")
+    shown = {line.split()[0]: line.split()[1] for line in ran.out.splitlines()}
+
+    assert ran.code == 3
+    assert shown["max_cost"] == "2"
+    assert shown["timeout"] == "600.0"
+    for typo, right in {
+        "providr": "provider",
+        "provider 'gemeni'": "gemini",
+        "budgt": "budget",
+        "base-url": "base_url",
+        "laozang-sync": "laozhang-sync",
+        "VEO_MODLE": "VEO_MODEL",
+    }.items():
+        assert any(typo in line and f"did you mean {right}?" in line for line in ran.errors), typo
+
+
+def test_a_text_without_quotation_marks(veo: Veo) -> None:
+    """A frequent mistake is named as one, and the value, which may be a key, is not repeated."""
+    Path("veo.toml").write_text("max_cost = 2\nprovider = laozhang\n")
+    ran = veo("config")
+
+    assert 'line 2: a text needs quotation marks: provider = "..."' in ran.err
+    assert "laozhang" not in ran.err
+    assert ran.code == 3
+
+
+def test_the_configuration_of_a_repository(
+    veo: Veo, monkeypatch: pytest.MonkeyPatch, isolated: Path
+) -> None:
+    """In a repository, the closest veo.toml above counts, and its folder for paths in it."""
+    here = isolated / "here"
+    (here / "a" / "b").mkdir(parents=True)
+    (here / "veo.toml").write_text('output_dir = "videos"\n')
+    monkeypatch.chdir(here / "a" / "b")
+    outside = veo("config", "--json").objects
+    (here / ".git").mkdir()
+    inside = {row["setting"]: row for row in veo("config", "--json").objects}
+
+    assert {row["from"] for row in outside} == {"default"}
+    assert inside["output_dir"]["from"] == str(Path("../../veo.toml"))
+    assert Path(inside["output_dir"]["value"]).resolve() == here / "videos"
+
+
+def test_doctor_looks_for_credentials(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider without a key is not "ok" if a run would find no credentials."""
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+
+    def find_nothing(**_: object) -> None:
+        raise DefaultCredentialsError("none here")
+
+    monkeypatch.setattr(google.auth, "default", find_nothing)
+    monkeypatch.setenv("VEO_PROVIDER", "vertex")
+    ran = veo("doctor", "--json")
+    (check,) = [each for each in ran.objects if each["name"] == "vertex"]
+
+    assert check["status"] == "fail"
+    assert "neither a key nor usable application-default credentials" in check["message"]
+    assert ran.code == 3
 
 
 def test_configuration_files_are_listed(veo: Veo, isolated: Path) -> None:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scripted import make_model
 
-from veo.model import Facts, Model, Rule, find_similar, load_facts
+from veo.model import Facts, Model, Rule, load_facts
 from veo.money import quote
 from veo.planning.check import check_request, find_errors
 from veo.provider import installed_providers
 from veo.request import FEATURES, Request
+from veo.spelling import find_similar
 from veo.update import RemoteVideo
 
 ROWS = """

@@ -1,6 +1,7 @@
-"""Configuration: flag > environment > ./veo.toml > the user's config folder > defaults.
+"""Configuration: flag > environment > veo.toml > the user's config folder > defaults.
 
-No setting holds a key: ``api_key_env`` names the environment variable that does.
+``veo.toml`` is that of the current folder; in a repository, of the closest folder above that has
+one. No setting holds a key: ``api_key_env`` names the environment variable that does.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,9 +22,12 @@ from veo.key import Key
 from veo.model import Facts, FrozenModel, Model
 from veo.paths import config_folder
 from veo.problems import Remedy
+from veo.spelling import find_similar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pydantic_core import ErrorDetails
 
 LOCAL_FILE = "veo.toml"
 ENVIRONMENT_KEYS = {
@@ -103,10 +108,15 @@ class Config(FrozenModel):
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A configuration, and the origin of each value (a file, a variable) by its dotted name."""
+    """A configuration, and the origin of each value (a file, a variable) by its dotted name.
+
+    Attributes:
+        problems: Lines about files and values that were left out, see ``inspect_config``.
+    """
 
     config: Config
     origins: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
 
 def read_config(
@@ -124,47 +134,133 @@ def read_config(
         ConfigError: A file or value is not valid. The message names the file and the setting, and
             never repeats the value, which may be a key.
     """
-    merged: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for origin, values in _read_layers(file, flags or {}, env):
-        _merge_layer(merged, values, origins, origin)
+    layers = _Layers()
+    for origin, read in _list_layers(file, flags or {}, env):
+        layers.add(origin, read())
     try:
-        return LoadedConfig(Config.model_validate(merged), origins)
+        return LoadedConfig(Config.model_validate(layers.values), layers.origins)
     except ValidationError as error:
-        raise _to_config_error(error, origins) from None
+        text = "\n".join(_describe_problems(error, layers.origins))
+        raise ConfigError(text, remedies=[Remedy("show_settings")]) from None
+
+
+def inspect_config(
+    file: Path | None = None, *, env: Mapping[str, str] = os.environ
+) -> LoadedConfig:
+    """Read as much of the configuration as is valid, and list the problems of the rest."""
+    layers, problems = _Layers(), []
+    for origin, read in _list_layers(file, {}, env):
+        try:
+            layers.add(origin, read())
+        except ConfigError as error:
+            problems.append(error.message)
+    while True:
+        try:
+            config = Config.model_validate(layers.values)
+        except ValidationError as error:
+            problems += _describe_problems(error, layers.origins)
+            for problem in error.errors():
+                layers.remove(problem["loc"])
+        else:
+            return LoadedConfig(config, layers.origins, tuple(problems))
 
 
 def config_files(
     file: Path | None = None, env: Mapping[str, str] = os.environ
 ) -> tuple[Path, Path]:
-    """Return the files; the second, ``./veo.toml`` by default, overrides the first."""
-    return config_folder(env) / "config.toml", file or Path(LOCAL_FILE)
+    """Return the files; the second, ``veo.toml`` by default, overrides the first."""
+    return config_folder(env) / "config.toml", file or find_local_file()
 
 
-def _read_layers(
+def find_local_file() -> Path:
+    """Return ``veo.toml``: that of this folder, or of a folder above it in the same repository."""
+    here = Path.cwd()
+    folders = [here, *here.parents]
+    roots = [number for number, folder in enumerate(folders) if (folder / ".git").exists()]
+    # Outside a repository a file in a folder above is probably not meant for this one.
+    inside = folders[: roots[0] + 1] if roots else [here]
+    found = next((each for each in inside if (each / LOCAL_FILE).is_file()), here)
+    return Path(os.path.relpath(found / LOCAL_FILE, here))
+
+
+@dataclass(slots=True)
+class _Layers:
+    """The values of all sources, merged, and the origin of each value by its dotted name."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def add(self, origin: str, values: Mapping[str, Any]) -> None:
+        _merge_layer(self.values, values, self.origins, origin)
+
+    def remove(self, location: Iterable[str | int]) -> None:
+        """Remove a value or table, and what holds it if a part of its name does not exist."""
+        table, (*path, last) = self.values, map(str, location)
+        for number, part in enumerate(path):
+            if not isinstance(table.get(part), dict):
+                path, last = path[:number], part
+                break
+            table = table[part]
+        table.pop(last, None)
+        name = ".".join((*path, last))
+        for each in [each for each in self.origins if f"{each}.".startswith(f"{name}.")]:
+            del self.origins[each]
+
+
+def _list_layers(
     file: Path | None, flags: Mapping[str, Any], env: Mapping[str, str]
-) -> list[tuple[str, dict[str, Any]]]:
-    layers = [
-        (str(path), _read_toml(path, needed=path == file)) for path in config_files(file, env)
+) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Return the origin of each layer, and a function that reads it; later ones override."""
+    user_file, local_file = config_files(file, env)
+    layers: list[tuple[str, Callable[[], dict[str, Any]]]] = [
+        (str(user_file), lambda: _read_toml(user_file, needed=False)),
+        (str(local_file), lambda: _read_local(local_file, needed=local_file == file)),
     ]
     for variable, key in ENVIRONMENT_KEYS.items():
         if env.get(variable):  # an empty variable is how a shell unsets one for a command
-            layers.append((variable, {key: env[variable]}))
+            layers.append((variable, partial(_read_variable, key, env[variable])))
     given = {key: value for key, value in flags.items() if value is not None}
-    return [*layers, ("command line", given)]
+    return [*layers, ("command line", lambda: given)]
+
+
+def _read_variable(key: str, value: str) -> dict[str, Any]:
+    return {key: value}
+
+
+def _read_local(path: Path, *, needed: bool) -> dict[str, Any]:
+    values = _read_toml(path, needed=needed)
+    # A file of a folder above means its own folder, whichever one the command is run in.
+    if path.parts[:1] == ("..",) and isinstance(values.get("output_dir"), str):
+        values["output_dir"] = str(path.parent / Path(values["output_dir"]).expanduser())
+    return values
 
 
 def _read_toml(path: Path, *, needed: bool) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
     except FileNotFoundError:
         if needed:
             raise ConfigError(f"{path}: no such configuration file") from None
         return {}
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not valid TOML: it is not UTF-8 text") from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {_explain_toml(error, text)}") from None
+
+
+def _explain_toml(error: tomllib.TOMLDecodeError, text: str) -> str:
+    """Return what is wrong with a file, by the most frequent mistake or the parser's words."""
+    if not (place := re.search(r"at line (\d+)", str(error))):
+        return str(error)
+    number = int(place[1])
+    unquoted = re.match(r"\s*([\w.-]+)\s*=\s*[A-Za-z/~.$]", text.split("\n")[number - 1])
+    if unquoted:  # the value is not repeated: it may be a key
+        return f'line {number}: a text needs quotation marks: {unquoted[1]} = "..."'
+    return f"line {number}: {str(error)[:1].lower()}{str(error)[1:]}"
 
 
 def _merge_layer(
@@ -193,18 +289,33 @@ def _merge_layer(
         _merge_layer(into[key], value, origins, origin, f"{name}.")
 
 
-def _to_config_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
-    """Return one error with a line for each problem, without the values, which may be keys."""
+def _describe_problems(error: ValidationError, origins: Mapping[str, str]) -> list[str]:
+    """Return a line for each problem, without the values, which may be keys."""
     lines = []
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
         name = ".".join(str(part) for part in problem["loc"])
         # A problem of a table has no origin of its own: take that of the first value in it.
         in_table = (origin for key, origin in origins.items() if key.startswith(f"{name}."))
         origin = origins.get(name) or next(in_table, "")
-        is_known = problem["type"] != "extra_forbidden"
-        text = problem["msg"].removeprefix("Value error, ") if is_known else "no such setting"
-        lines.append(f"{origin}: {name}: {text}".removeprefix(": "))
-    return ConfigError("\n".join(lines), remedies=[Remedy("show_settings")])
+        lines.append(f"{origin}: {name}: {_problem_text(problem)}".removeprefix(": "))
+    return lines
+
+
+def _problem_text(problem: ErrorDetails) -> str:
+    if problem["type"] != "extra_forbidden":
+        text = problem["msg"].removeprefix("Value error, ")
+        return text.replace("Input should be", "must be")
+    *tables, name = map(str, problem["loc"])
+    known = _TABLES.get(".".join(tables))
+    similar = find_similar(name, list(known.model_fields)) if known else None
+    return "no such setting" + (f"; did you mean {similar}?" if similar else "")
+
+
+_TABLES: Mapping[str, type[FrozenModel]] = {
+    "": Config,
+    "budget": Budget,
+    "sandbox": SandboxConfig,
+}
 
 
 def merge_models(facts: Facts, config: ProviderConfig) -> dict[str, Model]:
@@ -218,14 +329,16 @@ def merge_models(facts: Facts, config: ProviderConfig) -> dict[str, Model]:
         changes = {key: value for key, value in override.items() if key != "like"}
         base = models.get(str(override.get("like", name)))
         if base is None and "like" in override:
-            raise ConfigError(f"{setting}.like: {facts.name} has no such model")
+            similar = find_similar(str(override["like"]), list(models))
+            hint = f"Did you mean {similar}?" if similar else None
+            raise ConfigError(f"{setting}.like: {facts.name} has no such model", hint=hint)
         row = base.model_dump(exclude_unset=True) if base else {}
         _update_row(row, {**changes, "name": name, "provider": facts.name, "overridden": True})
         try:
             models[name] = Model.model_validate(row)
         except ValidationError as error:
             hint = None if base else 'A new row can begin as another one: like = "<model>".'
-            text = _to_config_error(error, {}).message
+            text = "\n".join(_describe_problems(error, {}))
             raise ConfigError(f"{setting}: {text}", hint=hint) from None
     return models
 

@@ -6,7 +6,6 @@ has the date (``as_of``) and the source (``source``) of its facts.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections import ChainMap
 from datetime import date
@@ -214,13 +213,3 @@ def _build_model(tables: Sequence[Mapping[str, Any]], provider: str) -> Model:
     row["price"] = {key: part for layer in layers for key, part in layer.get("price", {}).items()}
     row["rules"] = [rule for layer in layers for rule in layer.get("rules", ())]
     return Model(provider=provider, **row)
-
-
-def find_similar(name: str, names: list[str]) -> str | None:
-    """Return the name with the same words in another order, else the most similar one."""
-    # Names of models have many parts, and users often swap two of them.
-    words = sorted(name.lower().split("-"))
-    for candidate in names:
-        if sorted(candidate.split("-")) == words:
-            return candidate
-    return next(iter(difflib.get_close_matches(name, names, n=1)), None)

@@ -9,6 +9,7 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from veo.errors import UnknownProviderError
+from veo.spelling import find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
@@ -108,6 +109,18 @@ class Pingable(Protocol):
 
 
 @runtime_checkable
+class CredentialUser(Protocol):
+    """A provider that can work with other credentials than a key."""
+
+    def check_credentials(self) -> None:
+        """Look for the credentials, as the first request does; send no request.
+
+        Raises:
+            SetupError: There are none, or they are not complete.
+        """
+
+
+@runtime_checkable
 class ModelLister(Protocol):
     """A provider that tells which models it offers to this key, free of charge."""
 
@@ -185,9 +198,11 @@ def find_provider(name: str) -> ProviderClass:
     for point in points.select(name=name):
         cls: ProviderClass = point.load()
         return cls
+    names = sorted(points.names)
+    similar = find_similar(name, names)
+    question = f"Did you mean {similar}? " if similar else ""
     raise UnknownProviderError(
-        f"there is no provider {name!r}",
-        hint=f"Installed: {', '.join(sorted(points.names))}.",
+        f"there is no provider {name!r}", hint=f"{question}Installed: {', '.join(names)}."
     )
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Unpack, get_type_hints
 
 from veo.image import Image
+from veo.spelling import NORMALIZERS
 from veo.update import RemoteVideo
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Request:
         str | None,
         RequestField(
             "name",
-            "Aspect ratio: 16:9 or 9:16.",
+            "Aspect ratio: 16:9 (landscape) or 9:16 (portrait).",
             "W:H",
             values=("16:9", "9:16"),
             model_values="aspect_ratios",
@@ -146,6 +147,8 @@ class Request:
                 object.__setattr__(self, name, Image.of(getattr(self, name)))
         for name in _names_of_kind("images"):
             object.__setattr__(self, name, _to_images(getattr(self, name)))
+        for name, normalize in NORMALIZERS.items():
+            object.__setattr__(self, name, normalize(getattr(self, name)))
 
     @classmethod
     def of(cls, request: Request | str, **options: Unpack[RequestKwargs]) -> Request:

@@ -28,6 +28,10 @@ COMMANDS = {
     "sandbox": "Run a local server that imitates the providers, until Ctrl-C.",
 }
 
+_MAX_HELP_WIDTH = 140  # as wide as the terminal, up to what the eye still follows
+# Other names that people try first. ``status`` of a job is ``show``.
+_ALIASES = {"ls": "jobs", "list": "jobs", "status": "jobs", "history": "jobs", "create": "generate"}
+
 _CODES = "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items())
 _EPILOG = f"""\b
 Exit codes (for several jobs, the highest one):
@@ -49,8 +53,20 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Replace the placeholder by the real command, for a call as for its completion."""
-        name, command, rest = super().resolve_command(ctx, args)
+        if args == ["help"]:
+            typer.echo(ctx.get_help())
+            raise typer.Exit
+        name, command, rest = super().resolve_command(ctx, _replace_alias(args))
         return name, load_command(name) if name and command else None, rest
+
+
+def _replace_alias(args: list[str]) -> list[str]:
+    first, *rest = args
+    if first == "help":  # `veo help jobs` is `veo jobs --help`
+        return [rest[0], "--help"] if rest else args
+    if first == "status" and any(not each.startswith("-") for each in rest):
+        return ["show", *rest]
+    return [_ALIASES.get(first, first), *rest]
 
 
 app = typer.Typer(
@@ -59,7 +75,7 @@ app = typer.Typer(
     epilog=_EPILOG,
     rich_markup_mode=None,  # rich would be imported for every help page
     pretty_exceptions_enable=False,  # entry_point.py turns exceptions into messages
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _MAX_HELP_WIDTH},
 )
 
 
@@ -77,6 +93,7 @@ def veo(
     _: bool = typer.Option(
         False,
         "--version",
+        "-V",
         callback=_show_version,
         is_eager=True,
         help="Print the version and exit.",

@@ -79,8 +79,14 @@ def format_price(row: Price) -> str:
 
 
 def describe_plan(plan: Plan) -> str:
-    """Return ``MODEL (PROVIDER): $0.15 on success``."""
-    return f"{plan.model.name} ({plan.model.provider}): {describe_quote(plan.quote)}"
+    """Return ``MODEL (PROVIDER), 16:9, 720p, 8 s: $0.15 on success``."""
+    request, model = plan.request, plan.model
+    shape = [request.aspect_ratio or model.aspect_ratios[0]]
+    shape.append(request.resolution or model.resolutions[0])
+    if not request.extend:  # the provider decides how long an extension is
+        shape.append(f"{request.duration or model.durations[0]} s")
+    made = ", ".join((f"{model.name} ({model.provider})", *shape))
+    return f"{made}: {describe_quote(plan.quote)}"
 
 
 def describe_charge(record: Record) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import fields, is_dataclass
 from functools import wraps
@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
+from veo.errors import UsageError
 from veo_commands.log_handler import attach_handler
 from veo_commands.output import OutputOptions, out
 
@@ -65,12 +66,19 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; an error names the command, whose help page explains it."""
+        given = list(args)  # the parser consumes the list
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
             if getattr(error, "ctx", ctx) is None:
                 error.ctx = ctx  # type: ignore[attr-defined]
+            if "unexpected extra argument" in str(error) and self._takes_prompt():
+                raise _unquoted_prompt_error(given) from None
             raise
+
+    def _takes_prompt(self) -> bool:
+        arguments = [each for each in self.params if each.param_type_name == "argument"]
+        return bool(arguments) and arguments[-1].metavar == "PROMPT"
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the parts of the usage line, without the braces of required arguments."""
@@ -92,6 +100,16 @@ class Command(TyperCommand):
             if records:
                 with formatter.section(heading):
                     formatter.write_dl(records)
+
+
+def _unquoted_prompt_error(args: Sequence[str]) -> UsageError:
+    """Return that a shell has split a prompt into words; most users forget the quotes once."""
+    option = next((number for number, each in enumerate(args) if each.startswith("-")), len(args))
+    words = args[:option] or [each for each in args if not each.startswith("-")]
+    return UsageError(
+        "the prompt is several arguments, because it has no quotes around it",
+        hint=f'Write it as one: "{" ".join(words)}"',
+    )
 
 
 def _group_parameters(group: type) -> list[Parameter]:

@@ -6,7 +6,7 @@ A command takes a group as one parameter; ``veo_commands.framework`` passes its 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -15,11 +15,13 @@ import typer
 
 from veo.errors import UsageError
 from veo.request import OPTIONS, Request
+from veo.spelling import normalize_seconds
 from veo_commands.completion import complete_models, complete_providers
 
 Group = TypeVar("Group")
 _DURATION_UNITS_S = {"s": 1, "m": 60, "h": 3600}
 _AGE_UNITS_S = {"h": 3600, "d": 86_400, "w": 604_800}  # no "m": minutes or months?
+_DAYS_BACK = {"today": 0, "yesterday": 1}
 
 
 def parse_usd(text: str) -> Decimal:
@@ -46,18 +48,36 @@ def parse_seconds(text: str) -> float:
     return value
 
 
-def parse_moment(text: str) -> float:
-    """Return Unix seconds for ``2026-11-01``, ``2026-11-01T14:30``, ``today``, or ``7d`` ago."""
-    text = text.strip().lower()
+def parse_length(text: str) -> int:
+    """Return the length of a video in whole seconds: ``8`` or ``8s``."""
+    seconds = normalize_seconds(text)
+    if not isinstance(seconds, int):
+        raise typer.BadParameter(f"{text!r} is not a whole number of seconds; examples: 8, 8s")
+    return seconds
+
+
+def parse_whole_number(text: str) -> int:
     try:
-        if text == "today":
-            today = datetime.now().astimezone().date()  # local, as budgets are
-            return datetime.combine(today, datetime.min.time()).timestamp()
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a whole number") from None
+
+
+def parse_moment(text: str) -> float:
+    """Return Unix seconds for ``2026-11-01``, ``2026-11-01T14:30``, ``yesterday``, or ``7d`` ago.
+
+    A day begins at midnight, local time, as budgets do.
+    """
+    text = text.strip().lower().removesuffix("ago").strip()
+    try:
+        if text in _DAYS_BACK:
+            day = datetime.now().astimezone().date() - timedelta(days=_DAYS_BACK[text])
+            return datetime.combine(day, datetime.min.time()).timestamp()
         if text[-1:] in _AGE_UNITS_S:
             return time.time() - float(text[:-1]) * _AGE_UNITS_S[text[-1]]
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
-        message = f"{text!r} is not a valid date; examples: 2026-11-01, today, 7d (ago)"
+        message = f"{text!r} is not a valid date; examples: 2026-11-01, yesterday, 7d, 2w (ago)"
         raise typer.BadParameter(message) from None
 
 
@@ -97,6 +117,7 @@ def check_dependent_options(group: Any, switch: str) -> None:
 
 
 _TYPES: dict[str, Any] = {"integer": int, "flag": bool, "images": list[str]}
+_PARSERS = {"integer": parse_whole_number}
 
 
 def _add_request_fields(group: type[Group]) -> type[Group]:
@@ -105,9 +126,10 @@ def _add_request_fields(group: type[Group]) -> type[Group]:
     for name, row in OPTIONS.items():
         if name not in group.__annotations__:
             group.__annotations__[name] = _TYPES.get(row.kind, str) | None
-            setattr(
-                group, name, option(row.help, row.metavar, autocompletion=_complete(row.values))
-            )
+            parser = parse_length if name == "duration" else _PARSERS.get(row.kind)
+            completion = _complete(row.values)
+            described = option(row.help, row.metavar, parser=parser, autocompletion=completion)
+            setattr(group, name, described)
     return group
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from shutil import get_terminal_size
-from textwrap import fill
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
@@ -42,8 +42,10 @@ _PREFIXES = {
 # C0 controls except tab and newline, DEL, and C1 controls: all that can start an escape sequence.
 _CONTROL_CHARACTERS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
 _UNLIMITED_WIDTH = 10_000  # a file or pipe has no width, but rich needs a number
-_MIN_COLUMN_WIDTH = 8
+_MIN_COLUMN_WIDTH = 24
 _COLUMN_GAP = 2
+_REST_INDENT = "    "
+_EMPTY_CELLS = {"", "-"}
 
 
 def strip_control(text: str) -> str:
@@ -84,10 +86,15 @@ class Output:
         if text is not None:
             typer.echo(text, color=_color_setting())
 
+    @staticmethod
+    def stdout_width() -> int:
+        """Return the columns of the terminal; a file or a pipe has as many as it is given."""
+        return get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED_WIDTH
+
     def print_table(self, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print rows as text, in columns. A title that starts with ``>`` is aligned right.
 
-        On a narrow terminal, the last columns are cut or omitted.
+        Columns that do not fit the terminal become a line of their own below each row.
         """
         from rich.console import Console
         from rich.table import Table
@@ -95,7 +102,7 @@ class Output:
 
         cells = [[_make_cell(value) for value in row] for row in rows]
         headings = [Text(title.lstrip(">"), style="dim") for title in titles]
-        width = get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED_WIDTH
+        width = self.stdout_width()
         count = _count_fitting_columns([headings, *cells], width)
         table = Table(box=None, pad_edge=False, padding=(0, _COLUMN_GAP, 0, 0))
         for title, heading in zip(titles[:count], headings, strict=False):
@@ -106,18 +113,23 @@ class Output:
         with console.capture() as capture:
             console.print(table)
         # rich pads every line to the full width, which would wrap in a smaller window.
-        typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
-        if count < len(headings):
-            omitted = ", ".join(str(heading) for heading in headings[count:])
-            self.info(f"Columns omitted because the terminal is too narrow: {omitted}.", dim=True)
+        lines = [line.rstrip() for line in capture.get().splitlines()]
+        for number, line in enumerate(lines):
+            typer.echo(line)
+            if number and count < len(headings):
+                rest = zip(titles[count:], cells[number - 1][count:], strict=True)
+                typer.echo(_format_rest(rest, width), nl=False)
 
     @staticmethod
     def key_values(rows: Iterable[tuple[str, str]]) -> str:
         """Return names and values as text, one pair per line, with the values aligned."""
         pairs = list(rows)
         width = max((len(name) for name, _ in pairs), default=0)
+        indent = f"\n{'':{width + 2}}"
+        room = Output.stdout_width() - width - 2
         return "\n".join(
-            f"{name:<{width}}  {strip_control(value)}".rstrip() for name, value in pairs
+            f"{name:<{width}}  {indent.join(wrap_words(strip_control(value), room))}".rstrip()
+            for name, value in pairs
         )
 
     def info(self, text: str, **style: Any) -> None:
@@ -190,14 +202,37 @@ def _make_cell(value: Any) -> Text:
     return cell
 
 
+def _format_rest(pairs: Iterable[tuple[str, Text]], width: int) -> str:
+    """Return the cells that do not fit beside each other, each with its title, as lines."""
+    parts = [
+        f"{title.lstrip('>').lower()} {cell}"
+        for title, cell in pairs
+        if str(cell) not in _EMPTY_CELLS
+    ]
+    lines = wrap_words(" · ".join(parts), width - len(_REST_INDENT)) if parts else []
+    return "".join(f"{_REST_INDENT}{line}\n" for line in lines)
+
+
 def _count_fitting_columns(rows: Sequence[Sequence[Text]], width: int) -> int:
-    """Return how many columns fit if the last one may be cut to ``_MIN_COLUMN_WIDTH``."""
+    """Return how many columns fit. The last of all may be cut to ``_MIN_COLUMN_WIDTH``."""
     widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
+    widths[-1] = min(widths[-1], _MIN_COLUMN_WIDTH)
     count = len(widths)
-    # Two columns always stay: a table of names alone says nothing.
-    while count > 2 and sum(widths[: count - 1]) + _COLUMN_GAP * count + _MIN_COLUMN_WIDTH > width:
+    while count > 1 and sum(widths[:count]) + _COLUMN_GAP * (count - 1) > width:
         count -= 1
     return count
+
+
+def wrap_words(text: str, width: int, indent: str = "") -> list[str]:
+    """Return text as lines of at most ``width`` characters, broken between words only."""
+    return wrap(
+        text,
+        max(_MIN_COLUMN_WIDTH, width),
+        subsequent_indent=indent,
+        # Paths, URLs and options stay in one piece, so that they can be copied.
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]
 
 
 def _wrap_for_terminal(text: str) -> str:
@@ -205,16 +240,11 @@ def _wrap_for_terminal(text: str) -> str:
     if not sys.stderr.isatty():
         return text
     width = get_terminal_size().columns - 1
+    lines = text.splitlines()
     return "\n".join(
-        fill(
-            line,
-            width,
-            subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2),
-            # Paths, URLs and options stay in one piece, so that they can be copied.
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for line in text.splitlines()
+        part
+        for line in lines
+        for part in wrap_words(line, width, " " * (len(line) - len(line.lstrip()) + 2))
     )
 
 

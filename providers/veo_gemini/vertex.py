@@ -70,6 +70,11 @@ class Vertex(GoogleProvider):
         self._sdk.get_model(name)
         return f"{name} is available to {self._identity}"
 
+    def check_credentials(self) -> None:
+        """Look for application-default credentials, where no express key is used."""
+        if not self._express_key:
+            _ = self._adc
+
     def _connect(self) -> Sdk:
         from veo_gemini.sdk_client import Sdk  # noqa: PLC0415 - takes half a second
 

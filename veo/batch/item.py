@@ -20,9 +20,9 @@ from pydantic_core import PydanticCustomError
 from veo.batch.input import RawItem, describe_value
 from veo.errors import ImageError
 from veo.image import Image
-from veo.model import find_similar
 from veo.problems import ItemLocation, ItemProblem
 from veo.request import OPTIONS, Request
+from veo.spelling import NORMALIZERS, find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,6 +45,10 @@ def _check_characters(text: str) -> str:
     if _INVALID_CHARACTERS.search(text):
         raise PydanticCustomError("invalid_character", "contains an invalid character")
     return text
+
+
+def _keep(value: Any) -> Any:
+    return value
 
 
 def _wrap_single(value: Any) -> Any:
@@ -79,8 +83,13 @@ class _ItemKeys(BaseModel):
     output: Name | None = None
 
 
+# Numbers are checked strictly, so that "8s" has to become 8 before.
 _OPTION_KEYS: dict[str, Any] = {
-    name: (_TYPES[row.kind] | None, None) for name, row in OPTIONS.items()
+    name: (
+        Annotated[_TYPES[row.kind] | None, BeforeValidator(NORMALIZERS.get(name, _keep))],
+        None,
+    )
+    for name, row in OPTIONS.items()
 }
 ItemSchema = create_model("ItemSchema", __base__=_ItemKeys, **_OPTION_KEYS)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 
-Dimension = Literal["day", "provider", "model", "batch", "outcome"]
+Dimension = Literal["day", "week", "month", "provider", "model", "batch", "outcome"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 UNDER_WAY = "under way"
 _QUARTER_HOUR_S = 900  # every time zone's offset from UTC is a whole number of quarters
@@ -93,7 +93,10 @@ _amounts = attrgetter(*(item.name for item in fields(Spending)))
 def group_spending(
     ledger: Ledger, by: Sequence[Dimension] = (), job_filter: JobFilter = ALL_JOBS
 ) -> dict[tuple[str, ...], Spending]:
-    """Return the sums by the values of ``by``, sorted, days in ISO form; one group if empty."""
+    """Return the sums by the values of ``by``, sorted; one group if empty.
+
+    Days are in ISO form, a week is named by its Monday, a month is ``2026-11``.
+    """
     sums: dict[tuple[str, ...], Spending] = defaultdict(Spending)
     for row, spending in _sum_by_state(ledger, by, job_filter):
         key = tuple(_LABELS.get(name, str)(row[index]) for index, name in enumerate(by))
@@ -149,20 +152,38 @@ def _to_local_day(quarter_hour: int) -> str:
     return datetime.fromtimestamp(quarter_hour * _QUARTER_HOUR_S).astimezone().date().isoformat()
 
 
+def _to_local_week(quarter_hour: int) -> str:
+    """Return the Monday of the week."""
+    day = date.fromisoformat(_to_local_day(quarter_hour))
+    return (day - timedelta(days=day.weekday())).isoformat()
+
+
+def _to_local_month(quarter_hour: int) -> str:
+    return _to_local_day(quarter_hour)[:7]
+
+
 def _to_outcome(state: str) -> str:
     return UNDER_WAY if State(state) in LIVE else state
 
 
+# SQL has no portable time zones: it groups by quarters of an hour, and Python finds the day.
+# SQLite truncates here where Postgres rounds, which moves a job by half a second at most.
+_QUARTER_HOUR = cast(jobs.c.created_at, BigInteger) // _QUARTER_HOUR_S
 _KEYS: dict[Dimension, ColumnElement[Any]] = {
-    # SQL has no portable time zones: it groups by quarters of an hour, and Python finds the day.
-    # SQLite truncates here where Postgres rounds, which moves a job by half a second at most.
-    "day": cast(jobs.c.created_at, BigInteger) // _QUARTER_HOUR_S,
+    "day": _QUARTER_HOUR.label("day"),
+    "week": _QUARTER_HOUR.label("week"),
+    "month": _QUARTER_HOUR.label("month"),
     "provider": jobs.c.provider,
     "model": jobs.c.model,
     "batch": jobs.c.run,
     "outcome": jobs.c.state,
 }
-_LABELS: dict[Dimension, Any] = {"day": _to_local_day, "outcome": _to_outcome}
+_LABELS: dict[Dimension, Any] = {
+    "day": _to_local_day,
+    "week": _to_local_week,
+    "month": _to_local_month,
+    "outcome": _to_outcome,
+}
 _SUMS = (
     func.count().label("jobs"),
     func.sum(jobs.c.charged).label("charged"),

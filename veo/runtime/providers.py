@@ -13,6 +13,7 @@ from veo.engine.context import ProviderHandle
 from veo.engine.rate_limit import RateLimiter
 from veo.errors import ConfigError
 from veo.provider import Connection, ProviderClass, find_provider, installed_providers
+from veo.spelling import find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -89,7 +90,7 @@ class ProviderRegistry:
     def _connect(self, name: str) -> ProviderHandle:
         cls: ProviderClass = find_provider(name)
         facts, settings = cls.facts, self._config.for_provider(name)
-        _check_options(name, settings, facts)
+        check_options(name, settings, facts)
         base_url = settings.base_url or facts.base_url
         endpoint = self._find_endpoint()
         key = endpoint.key if endpoint else find_key(facts, settings)
@@ -110,11 +111,14 @@ class ProviderRegistry:
         return self._endpoint() if callable(self._endpoint) else self._endpoint
 
 
-def _check_options(name: str, settings: ProviderConfig, facts: Facts) -> None:
+def check_options(name: str, settings: ProviderConfig, facts: Facts) -> None:
+    """Raise a ConfigError for a setting that neither all providers nor this one has."""
     unknown = sorted(set(settings.model_extra or {}) - set(facts.options))
     if unknown:
-        known = ", ".join([*ProviderConfig.model_fields, *facts.options])
+        known = [*ProviderConfig.model_fields, *facts.options]
+        similar = find_similar(unknown[0], known)
+        question = f"; did you mean {similar}?" if similar else ""
         raise ConfigError(
-            f"providers.{name}.{unknown[0]}: no such setting",
-            hint=f"Valid settings: {known}.",
+            f"providers.{name}.{unknown[0]}: no such setting{question}",
+            hint=f"Valid settings: {', '.join(known)}.",
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from veo.errors import OutputError
+from veo_commands import exit_codes
 from veo_commands.options import ConfigOptions, flag
 from veo_commands.output import out
 from veo_commands.session import load_config
@@ -20,18 +21,25 @@ def config(
     force: bool = flag("Overwrite an existing file."),
     *,
     options: ConfigOptions,
-) -> None:
+) -> int:
     """Show the settings in effect, and where each one comes from."""
     if init:
         _write_template(options.config or Path("veo.toml"), force=force)
     elif path:
         _print_paths(options)
     else:
-        _print_settings(options)
+        return _print_settings(options)
+    return exit_codes.DONE
 
 
-def _print_settings(options: ConfigOptions) -> None:
-    loaded = load_config(options)
+def _print_settings(options: ConfigOptions) -> int:
+    """Print what is valid, then the problems of the rest; return the exit code."""
+    from veo.config import inspect_config
+    from veo.runtime.config_check import find_config_problems
+
+    if options.config and not options.config.is_file():
+        load_config(options)  # a named file must exist
+    loaded = inspect_config(options.config)
     rows = [
         {"setting": name, "value": value, "from": loaded.origins.get(name, "default")}
         for name, value in _flatten(loaded.config.model_dump(mode="json"))
@@ -45,6 +53,11 @@ def _print_settings(options: ConfigOptions) -> None:
             for row in rows
         ]
         out.print_table(_TITLES, cells)
+    problems = [*loaded.problems, *find_config_problems(loaded)]
+    for problem in problems:
+        out.print_result({"problem": problem}, None)
+        out.notice(f"error: {problem}", fg="red")
+    return exit_codes.SETUP if problems else exit_codes.DONE
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -40,13 +40,13 @@ _TITLES = (">JOBS", ">VIDEOS", ">CHARGED", ">FOR NOTHING", ">RESERVED", ">UNKNOW
 
 def cost(
     by: list[str] | None = option(
-        "Group by day, provider, model, batch or outcome; can be repeated "
+        "Group by day, week, month, provider, model, batch or outcome; can be repeated "
         "(default: provider, model, outcome).",
         "WHAT",
-        autocompletion=lambda: ["day", "provider", "model", "batch", "outcome"],
+        autocompletion=lambda: ["day", "week", "month", "provider", "model", "batch", "outcome"],
     ),
     since: float | None = option(
-        "Only jobs created since then: 2026-11-01, today, or 7d, 12h (ago).",
+        "Only jobs created since then: 2026-11-01, yesterday, or 7d, 12h (ago).",
         "WHEN",
         parser=parse_moment,
     ),

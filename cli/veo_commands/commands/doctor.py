@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from veo.errors import LedgerError, OutputError, SetupError, UsageError, VeoError
+from veo.errors import ConfigError, LedgerError, OutputError, SetupError, UsageError, VeoError
 from veo.paths import ledger_dir, to_absolute
+from veo.problems import Remedy
 from veo_commands import exit_codes
 from veo_commands.commands.providers import find_key_variable
 from veo_commands.options import ConfigOptions, flag
-from veo_commands.output import out
+from veo_commands.output import out, wrap_words
 from veo_commands.remedies import describe_problem
 from veo_commands.session import load_config, open_client, start_sandbox
 
@@ -51,9 +52,13 @@ def doctor(
 
 def _print_check(check: Check) -> Status:
     status = typer.style(f"{check.status:<{_STATUS_WIDTH}}", fg=_COLORS[check.status])
-    text = f"{status}  {check.name:<{_NAME_WIDTH}}  {check.message}"
+    lines = check.message.splitlines() or [""]
     if check.hint and check.status in {"warn", "fail"}:
-        text += f"\n{'':{_STATUS_WIDTH + _NAME_WIDTH + 4}}{check.hint}"
+        lines.append(check.hint)
+    indent = " " * (_STATUS_WIDTH + _NAME_WIDTH + 4)
+    width = out.stdout_width() - len(indent)
+    wrapped = [part for line in lines for part in wrap_words(line, width)]
+    text = f"{status}  {check.name:<{_NAME_WIDTH}}  " + f"\n{indent}".join(wrapped)
     out.print_result(asdict(check), text)
     return check.status
 
@@ -88,8 +93,13 @@ def _failed_check(name: str, error: VeoError) -> Check:
 
 def _check_files(options: ConfigOptions) -> str:
     from veo.config import config_files
+    from veo.runtime.config_check import find_config_problems
 
-    load_config(options)
+    loaded = load_config(options)
+    for problem in find_config_problems(loaded):
+        # Another check reports an unknown default provider.
+        if ": provider: " not in problem:
+            raise ConfigError(problem, remedies=[Remedy("show_settings")])
     found = [str(path) for path in config_files(options.config) if path.is_file()]
     return ", ".join(found) or "no file; all settings have their defaults"
 
@@ -148,15 +158,26 @@ def _check_providers(client: Client, *, ping: bool) -> Iterator[Check]:
 
 
 def _check_provider(client: Client, name: str) -> Check:
+    """Check what the first request of a run would check, without sending one."""
+    from veo.provider import CredentialUser
+
     is_default = name == client.config.provider
     try:
-        facts = client.connect(name).facts
+        handle = client.connect(name)
+        facts = handle.facts
+        # A search for credentials asks the network, so not for a provider that nobody set up.
+        if isinstance(handle.provider, CredentialUser) and (
+            is_default or name in client.config.providers
+        ):
+            handle.provider.check_credentials()
     except VeoError as error:
         check = _failed_check(name, error)
         message = check.message.removeprefix(f"{name} ")  # the name has a column of its own
         return replace(check, status="fail" if is_default else "off", message=message)
     variable = find_key_variable(facts, client.config)
-    key = f"{variable} is set" if variable else "no key is set, and none is required"
+    if not variable and not is_default and name not in client.config.providers:
+        return Check(name, "off", "no key is set; credentials of this machine are not looked for")
+    key = f"{variable} is set" if variable else "credentials of this machine were found"
     return Check(name, "ok", f"{key}{'; default provider' if is_default else ''}")
 
 

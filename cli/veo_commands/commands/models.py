@@ -19,17 +19,20 @@ if TYPE_CHECKING:
     from veo.model import Model
 
 _LIMIT_TITLES = (
-    *("PROVIDER", "MODEL", "PRICE", "RATIO", "SIZE", "SECONDS", "FRAMES"),
-    *(">REFERENCES", "SHUTDOWN", "OTHER OPTIONS"),
+    *("STATUS", "MODEL", "PROVIDER", "PRICE", "RATIO", "SIZE", "SECONDS", "FRAMES"),
+    *(">REFERENCES", "REPORTED END", "OTHER OPTIONS"),
 )
 _PRICE_TITLES = (
-    *("PROVIDER", "MODEL", ">8 S OF 720P", ">PER SECOND", "PRICE", "CHARGED", "AS OF", "SOURCE"),
+    *("STATUS", "MODEL", "PROVIDER", ">8 S OF 720P", ">PER SECOND", "PRICE", "CHARGED"),
+    *("AS OF", "SOURCE"),
 )
+_STATUS_STYLES = {"current": "green", "ended": "yellow"}
 _FEATURES_WITH_COLUMN = {"start_frame", "end_frame", "reference"}
 
 
 def models(
     provider: str | None = provider_option("List only models of this provider."),
+    list_all: bool = flag("Also list models past their reported end.", "--all", "-a"),
     prices: bool = flag("List prices, all for the same clip: 8 s of 720p."),
     live: bool = flag("Ask the providers which models they offer now; free of charge."),
     *,
@@ -40,13 +43,29 @@ def models(
         _print_offers(config, provider)
         return
     rows = list(_list_models(load_config(config).config, provider))
+    # A program filters by itself; the row says whether a model has ended.
+    shown = [m for m in rows if list_all or out.options.json or _status(m) == "current"]
     if prices:
-        _print_prices(rows)
+        _print_prices(shown)
     elif out.options.json or out.options.quiet:
-        for model in rows:
-            out.print_result(model.model_dump(mode="json"), f"{model.provider}/{model.name}")
-    else:
-        out.print_table(_LIMIT_TITLES, [_limits_row(model) for model in rows])
+        for model in shown:
+            body = model.model_dump(mode="json") | {"status": _status(model)}
+            out.print_result(body, f"{model.provider}/{model.name}")
+    elif shown:
+        out.print_table(_LIMIT_TITLES, [_limits_row(model) for model in shown])
+    if hidden := len(rows) - len(shown):
+        count = f"{hidden} more" if shown else f"All {hidden}"
+        out.info(f"{count} past their reported end; --all lists them.", dim=True)
+
+
+def _status(model: Model) -> str:
+    return "ended" if model.has_ended(datetime.now(UTC).date()) else "current"
+
+
+def _status_cell(model: Model) -> Any:
+    from rich.text import Text
+
+    return Text(_status(model), style=_STATUS_STYLES[_status(model)])
 
 
 def _list_models(config: Config, provider: str | None) -> Iterator[Model]:
@@ -96,15 +115,16 @@ def _ask_provider(client: Client, name: str) -> Iterator[tuple[str, str, str, st
 
 def _limits_row(model: Model) -> list[Any]:
     return [
-        model.provider,
+        _status_cell(model),
         model.name,
+        model.provider,
         format_price(model.price),
         " ".join(model.aspect_ratios),
         _resolution_range(model),
-        " ".join(map(str, sorted(model.durations))),
+        _format_durations(model.durations),
         _frame_limits(model),
         model.max_references or "-",
-        _shutdown_cell(model),
+        model.shutdown.on.isoformat() if model.shutdown else "-",
         ", ".join(sorted(model.features - _FEATURES_WITH_COLUMN)).replace("_", " "),
     ]
 
@@ -125,20 +145,18 @@ def _frame_limits(model: Model) -> str:
     return f"{least}-{most}" if most else "-"
 
 
-def _shutdown_cell(model: Model) -> Any:
-    from rich.text import Text
-
-    if model.shutdown is None:
-        return "-"
-    has_ended = model.has_ended(datetime.now(UTC).date())
-    return Text(model.shutdown.on.isoformat(), style="yellow" if has_ended else "")
+def _format_durations(durations: Sequence[int]) -> str:
+    """Return ``4 6 8``, or ``3-10`` for whole numbers without a gap."""
+    ordered = sorted(durations)
+    if len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1)):
+        return f"{ordered[0]}-{ordered[-1]}"
+    return " ".join(map(str, ordered))
 
 
 def _print_prices(models: Sequence[Model]) -> None:
     """Print the prices of models, the cheapest clip first; those that have ended come last."""
-    today = datetime.now(UTC).date()
     bodies = ((_price_json(model), model) for model in models)
-    rows = sorted(bodies, key=lambda row: (row[1].has_ended(today), _rank(row[0])))
+    rows = sorted(bodies, key=lambda row: (row[0]["status"] == "ended", _rank(row[0])))
     if out.options.json or out.options.quiet:
         for body, _ in rows:
             out.print_result(body, f"{body['provider']}/{body['model']} {body['clip_usd']}")
@@ -156,6 +174,7 @@ def _price_json(model: Model) -> dict[str, Any]:
     return {
         "provider": model.provider,
         "model": model.name,
+        "status": _status(model),
         "clip_usd": None if clip is None else float(clip),
         "second_usd": None if clip is None else float(clip / CLIP_S),
         "usd": price.model_dump(mode="json")["usd"],
@@ -170,8 +189,9 @@ def _price_json(model: Model) -> dict[str, Any]:
 def _price_row(body: dict[str, Any], model: Model) -> list[str]:
     override = " (yours)" if model.overridden else ""
     return [
-        model.provider,
+        _status_cell(model),
         model.name,
+        model.provider,
         "-" if body["clip_usd"] is None else f"${body['clip_usd']:.2f}",
         "-" if body["second_usd"] is None else f"${body['second_usd']:.3f}",
         f"{format_price(model.price)}{override}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import VeoError
@@ -18,7 +18,7 @@ from veo_commands.format import (
     to_json_usd,
 )
 from veo_commands.options import ConfigOptions, argument
-from veo_commands.output import out, shorten_line
+from veo_commands.output import out, shorten_line, wrap_words
 from veo_commands.session import open_ledger
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def show(
         history = ledger.read_history(record.id)
     sections = [
         out.key_values(_job_rows(record)),
-        "\n".join(_movement_lines(record, history)),
-        "\n".join(_event_lines(history)),
+        _wrap_history(_movement_lines(record, history)),
+        _wrap_history(_event_lines(history)),
     ]
     out.print_result(_details_json(record, history), "\n\n".join(filter(None, sections)))
 
@@ -129,6 +129,12 @@ def _event_lines(history: Sequence[Event]) -> list[str]:
         f"{shorten_line(event.message or '', _MAX_LINE_CHARS)}".rstrip()
         for event in history
     ]
+
+
+def _wrap_history(lines: Iterable[str]) -> str:
+    """Return lines that begin with a time, wrapped between words below their texts."""
+    width, indent = out.stdout_width(), " " * len("00:00:00  ")
+    return "\n".join(part for line in lines for part in wrap_words(line, width, indent))
 
 
 def _format_time(at: float) -> str:

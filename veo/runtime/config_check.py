@@ -1,0 +1,63 @@
+"""Find settings that are valid by themselves and lead nowhere: names that nothing here has."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from veo.config import ENVIRONMENT_KEYS, Config, LoadedConfig, merge_models
+from veo.errors import VeoError
+from veo.provider import find_provider, installed_providers
+from veo.runtime.providers import check_options
+from veo.spelling import find_similar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# Variables that are no settings: folders, the switch of the command line, the key of LaoZhang.
+OTHER_VARIABLES = ("VEO_HOME", "VEO_CONFIG_HOME", "VEO_SANDBOX", "VEO_API_KEY")
+
+
+def find_config_problems(
+    loaded: LoadedConfig, env: Mapping[str, str] = os.environ
+) -> Iterator[str]:
+    """Yield a line for each provider, setting, model and variable that is not known."""
+    config, origins = loaded.config, loaded.origins
+    names = list(installed_providers())
+    if config.provider not in names:
+        problem = f"there is no provider {config.provider!r}{_ask(config.provider, names)}"
+        yield f"{origins.get('provider', 'default')}: provider: {problem}"
+    for name in config.providers:
+        table = f"providers.{name}."
+        origin = next((origin for key, origin in origins.items() if key.startswith(table)), "")
+        prefix = f"{origin}: " if origin else ""
+        if name not in names:
+            yield f"{prefix}providers.{name}: there is no such provider{_ask(name, names)}"
+            continue
+        try:
+            facts = find_provider(name).facts
+            check_options(name, config.for_provider(name), facts)
+            models = merge_models(facts, config.for_provider(name))
+        except VeoError as error:
+            yield f"{prefix}{error.message}"
+            continue
+        model = config.for_provider(name).model
+        if model is not None and model not in models:
+            question = _ask(model, list(models))
+            yield f"{prefix}providers.{name}.model: {name} has no model {model!r}{question}"
+    yield from _find_unknown_variables(config, env)
+
+
+def _find_unknown_variables(config: Config, env: Mapping[str, str]) -> Iterator[str]:
+    facts = [cls.facts for cls in installed_providers().values()]
+    known = {*ENVIRONMENT_KEYS, *OTHER_VARIABLES}
+    known |= {name for each in facts for name in each.key_env}
+    known |= {each.api_key_env for each in config.providers.values() if each.api_key_env}
+    for name in sorted(set(env) - known):
+        if name.startswith("VEO_") and (similar := find_similar(name, sorted(known))):
+            yield f"the environment variable {name} has no effect; did you mean {similar}?"
+
+
+def _ask(name: str, names: list[str]) -> str:
+    similar = find_similar(name, names)
+    return f"; did you mean {similar}?" if similar else f" (installed: {', '.join(names)})"

@@ -1,0 +1,68 @@
+"""What people write for a name or a value: ``16x9``, ``portrait``, ``1080``, ``8s``, typos."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_RATIOS = {
+    "landscape": "16:9",
+    "horizontal": "16:9",
+    "widescreen": "16:9",
+    "portrait": "9:16",
+    "vertical": "9:16",
+    "square": "1:1",
+}
+# By the shorter side in pixels, and by the names that cameras and televisions use.
+_RESOLUTIONS = {"2160p": "4k", "uhd": "4k", "fhd": "1080p", "fullhd": "1080p", "hd": "720p"}
+_SEPARATORS = re.compile("[-_ .]")
+_RATIO = re.compile(r"\d+:\d+")
+_RESOLUTION = re.compile(r"\d+[pk]")
+_SECONDS = re.compile(r"(\d+)(?:\.0+)?\s*(?:s|secs?|seconds?)?")
+
+
+def normalize_ratio(value: Any) -> Any:
+    """Return ``16:9`` for ``16x9``, ``16/9`` or ``landscape``; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    text = re.sub(r"\s*[x/:]\s*", ":", value.strip().lower())
+    return _RATIOS.get(text, text if _RATIO.fullmatch(text) else value)
+
+
+def normalize_resolution(value: Any) -> Any:
+    """Return ``1080p`` for ``1080``, ``4k`` for ``4K`` or ``2160p``; any other value as it is."""
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        return value
+    text = re.sub(r"[\s_-]", "", str(value)).lower()
+    name = f"{text}p" if text.isdecimal() else text
+    return _RESOLUTIONS.get(name, name if _RESOLUTION.fullmatch(name) else value)
+
+
+def normalize_seconds(value: Any) -> Any:
+    """Return 8 for ``8s``, ``8 seconds`` or ``8.0``; any other value as it is."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    match = _SECONDS.fullmatch(value.strip().lower()) if isinstance(value, str) else None
+    return int(match[1]) if match else value
+
+
+NORMALIZERS: Mapping[str, Callable[[Any], Any]] = {
+    "aspect_ratio": normalize_ratio,
+    "resolution": normalize_resolution,
+    "duration": normalize_seconds,
+}
+
+
+def find_similar(name: str, names: Sequence[str]) -> str | None:
+    """Return the name with the same words in another order, else the most similar one."""
+    import difflib  # noqa: PLC0415 - only errors need it
+
+    # Names of models have many parts, and users often swap two of them.
+    words = sorted(_SEPARATORS.split(name.lower()))
+    for candidate in names:
+        if sorted(_SEPARATORS.split(candidate.lower())) == words:
+            return candidate
+    return next(iter(difflib.get_close_matches(name, names, n=1)), None)
