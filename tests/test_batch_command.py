@@ -39,7 +39,7 @@ def test_every_item_is_made(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 
     rows = result.out.splitlines()[1:]
     assert result.code == 0, result.err
-    assert [row.split()[:2] for row in rows] == [[str(index), "done"] for index in range(5)]
+    assert [row.split()[:2] for row in rows] == [[str(number), "done"] for number in range(1, 6)]
     assert find_videos("videos") == {f"{index:03}.mp4" for index in range(5)}
     assert sum_charges(service) == 5 * PRICE
     assert "5 done; charged $0.75" in result.err
@@ -90,7 +90,7 @@ def test_quiet_prints_errors(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     lines = [line for line in result.err.splitlines() if not line.startswith("  ")]
     assert result.code == 1
     assert len(lines) == 1
-    assert lines[0].startswith("item[1] ")
+    assert lines[0].startswith("item 2 ")
     assert [Path(line).name for line in result.out.splitlines()] == ["lion.mp4"]
 
 
@@ -107,13 +107,13 @@ def test_nothing_is_sent_if_an_item_is_invalid(veo: Veo, service: veo_sandbox.Sa
 
     assert result.code == 2
     for text in (
-        "item[1]: prompt: a video needs a prompt",
-        "item[1]: aspect_ratio: ",
-        "item[1]: output: lion.mp4 collides with the output of item[0]",
-        "item[2]: start_frame: missing.png: no such file",
-        "item[2]: output: ../b.mp4 is outside",
-        "item[3]: there is no provider 'nobody'",
-        "item[4]: there is no model 'veo-9'",
+        "item 2: prompt: a video needs a prompt",
+        "item 2: aspect_ratio: ",
+        "item 2: output: lion.mp4 collides with the output of item 1",
+        "item 3: start_frame: missing.png: no such file",
+        "item 3: output: ../b.mp4 is outside",
+        "item 4: there is no provider 'nobody'",
+        "item 5: there is no model 'veo-9'",
     ):
         assert any(line.startswith(f"error: {text}") for line in result.errors), text
     assert (service.requests(), list_jobs()) == ([], [])
@@ -136,7 +136,7 @@ def test_invalid_items_can_be_left_out(veo: Veo, service: veo_sandbox.Sandbox) -
 
     assert result.code == 2
     assert sorted(accepted_prompts(service)) == ["lion", "tiger"]
-    assert "warning: left out: item[1]: prompt: must be text, not 1" in result.err
+    assert "warning: left out: item 2: prompt: must be text, not 1" in result.err
 
 
 def test_a_dry_run_sends_nothing(veo: Veo) -> None:
@@ -207,7 +207,7 @@ def test_a_foreign_file_is_not_overwritten(veo: Veo, service: veo_sandbox.Sandbo
     forced = veo("batch", write_batch("lion", "tiger"), "--force")
 
     assert (refused.code, untouched, service.tasks()[:0]) == (2, "mine", [])
-    assert "item[0]: output: " in refused.errors[0]
+    assert "item 1: output: " in refused.errors[0]
     assert forced.code == 0
     assert find_videos() == {"lion.mp4", "tiger.mp4"}
 
@@ -229,7 +229,7 @@ def test_a_failure_does_not_stop_the_others(veo: Veo, service: veo_sandbox.Sandb
     assert result.code == 1
     assert count_states() == {"done": 2, "failed": 1}
     assert sum_charges(service) == 2 * PRICE
-    assert "item[1]" in result.err
+    assert "item 2" in result.err
 
 
 def test_fail_fast_sends_nothing_new(veo: Veo, service: veo_sandbox.Sandbox) -> None:
@@ -333,11 +333,12 @@ def test_the_live_view_on_a_terminal(in_steps: veo_sandbox.Sandbox) -> None:
     for shown in ("/4", "running", "reserved $0.60 of $0.60", "left", "#3"):
         assert shown in painted, shown
     assert left[0] == "4 items: 4 to make; $0.60 to pay"
-    assert left[1].startswith("item[1] ")
-    assert [line.split()[:2] for line in left[3:7]] == [
-        ["0", "done"],
-        ["1", "failed"],
-        ["2", "done"],
+    assert left[1].startswith("item 2 ")
+    table = left[[line[0] for line in left].index("#") + 1 :]
+    assert [line.split()[:2] for line in table[:4]] == [
+        ["1", "done"],
+        ["2", "failed"],
         ["3", "done"],
+        ["4", "done"],
     ]
-    assert left[7] == "3 done, 1 failed; charged $0.45"
+    assert table[4] == "3 done, 1 failed; charged $0.45"

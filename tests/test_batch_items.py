@@ -97,7 +97,7 @@ def test_a_problem_names_item_and_key(value: dict[str, Any], message: str) -> No
 
     assert [item.location.index for item in items] == [0, 2]
     assert len(problems) == 1
-    assert problems[0].startswith(f"item[1]: {message}")
+    assert problems[0].startswith(f"item 2: {message}")
 
 
 def test_all_problems_of_an_item_are_reported() -> None:
@@ -105,7 +105,7 @@ def test_all_problems_of_an_item_are_reported() -> None:
     _, problems = read_all(json_list({"duration": "long", "seed": "1", "x": 1}))
 
     assert len(problems) == 4
-    assert "item[0]: prompt: is missing" in problems
+    assert "item 1: prompt: is missing" in problems
 
 
 def test_a_duplicate_key_is_a_problem() -> None:
@@ -114,7 +114,7 @@ def test_a_duplicate_key_is_a_problem() -> None:
         b'[{"prompt": "a", "prompt": "b", "start-frame": "", "start_frame": ""}]'
     )
 
-    assert problems == ["item[0]: prompt: is set twice", "item[0]: start_frame: is set twice"]
+    assert problems == ["item 1: prompt: is set twice", "item 1: start_frame: is set twice"]
 
 
 def test_json_lines_have_line_numbers() -> None:
@@ -124,9 +124,9 @@ def test_json_lines_have_line_numbers() -> None:
 
     assert [(item.location.index, item.location.line) for item in items] == [(0, 1), (4, 6)]
     assert [problem.split(":")[0] for problem in problems] == [
-        "item[2], line 4",
-        "item[3], line 5",
-        "item[1], line 3",
+        "item 3, line 4",
+        "item 4, line 5",
+        "item 2, line 3",
     ]
 
 

@@ -10,6 +10,7 @@ from cli_runner import CommandResult, Veo
 from PIL import Image
 
 import veo_sandbox
+from veo.errors import PUBLIC_KEYS
 
 pytest_plugins = ("veo_fixtures",)
 
@@ -288,7 +289,7 @@ def test_an_error_in_json(veo: Veo) -> None:
 
         assert body["job"] is None
         assert body["error"]["message"] in ran.err
-        assert set(body["error"]) == {"type", "message", "retryable", "charged", "request_id"}
+        assert set(body["error"]) == set(PUBLIC_KEYS)
 
 
 def test_a_failure_in_json(veo: Veo, service: veo_sandbox.Sandbox) -> None:

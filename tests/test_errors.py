@@ -46,7 +46,31 @@ class TestEveryClass:
         """It is restored as the same class with the same facts."""
         error = VeoError.from_json({"type": cls.__name__, "message": "m", "charged": cls.charged})
         assert type(error) is cls
-        assert (str(error), error.charged, error.retryable) == ("m", cls.charged, cls.retryable)
+        facts = (error.message, error.charged, error.retryable)
+        assert facts == ("m", cls.charged, cls.retryable)
+
+    def test_a_providers_words_are_explained(self, cls: type[VeoError]) -> None:
+        """A class whose message is the provider's begins its text with an English summary."""
+        error = VeoError.from_json({"type": cls.__name__, "message": "服务内部异常"})
+        expected = f"{cls.summary} (服务内部异常); " if cls.summary else "服务内部异常"
+        assert str(error).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("charged", "retryable", "note"),
+    [
+        (False, True, "not charged, may be tried again"),
+        (False, False, "not charged"),
+        (True, False, "it was charged"),
+        (None, True, "it may have been charged"),
+    ],
+)
+def test_a_text_says_what_happened_to_the_money(
+    charged: bool | None, retryable: bool, note: str
+) -> None:
+    """The text ends with what the error means for the money."""
+    error = errors.GenerationError("服务内部异常", charged=charged, retryable=retryable)
+    assert str(error) == f"the provider failed to make the video (服务内部异常); {note}"
 
 
 @pytest.mark.parametrize(

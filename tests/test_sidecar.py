@@ -63,11 +63,12 @@ class TestDescribe:
         }
 
     def test_the_error_of_a_failed_job(self) -> None:
-        """It tells whether money was charged, and leaves out the hint."""
+        """It tells what can be done and whether money was charged."""
         error = ModeratedError("no violence", hint="Be kind.", request_id="r-1")
         assert sidecar.job_to_json(make_record(State.FAILED, error=error))["error"] == {
             "type": "ModeratedError",
             "message": "no violence",
+            "hint": "Be kind.",
             "retryable": False,
             "charged": False,
             "request_id": "r-1",

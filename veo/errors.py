@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 # The keys that JSON output and sidecars show; the ledger stores all of ``to_json``.
-PUBLIC_KEYS = ("type", "message", "retryable", "charged", "request_id")
+PUBLIC_KEYS = ("type", "message", "hint", "retryable", "charged", "request_id")
 
 
 class VeoError(Exception):
@@ -55,6 +55,8 @@ class VeoError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+    # What happened, in English, for classes whose message is the provider's own text.
+    summary: ClassVar[str] = ""
     retryable: bool = False
     charged: bool | None = False
     remedies: tuple[Remedy, ...] = ()
@@ -88,6 +90,19 @@ class VeoError(Exception):
         # ``...`` stands for "not given", because None is a value here: unknown.
         if not isinstance(charged, EllipsisType):
             self.charged = charged
+
+    def __str__(self) -> str:
+        """Return the message; that of a provider in brackets, after what it means."""
+        if not self.summary:
+            return self.message
+        return f"{self.summary} ({self.message}); {self._money_note()}"
+
+    def _money_note(self) -> str:
+        if self.charged is None:
+            return "it may have been charged"
+        if self.charged:
+            return "it was charged"
+        return "not charged, may be tried again" if self.retryable else "not charged"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Restored from its attributes, because the constructors of some classes differ.
@@ -218,9 +233,13 @@ class KeyMissingError(SetupError):
 class AuthError(SetupError):
     """The provider rejected the key."""
 
+    summary = "the provider rejected the key"
+
 
 class BalanceError(SetupError):
     """The balance of the account is too low; the request was not accepted."""
+
+    summary = "the balance is too low"
 
 
 class LedgerError(SetupError):
@@ -244,20 +263,26 @@ class ProviderError(VeoError):
 class RefusedError(ProviderError):
     """The provider refused the request: not accepted and not charged."""
 
+    summary = "the provider rejected the request"
+
 
 class TooLargeError(RefusedError):
     """The upload is too large for the provider (HTTP 413); a smaller one may pass."""
+
+    summary = "the images are too large"
 
 
 class ModelUnavailableError(RefusedError):
     """The provider does not offer the model, or not for this key, or no longer."""
 
+    summary = "the model is not available"
     remedies = (Remedy("list_models"),)
 
 
 class BusyError(ProviderError):
     """The provider is overloaded or limits the rate (429, 503); the request was not accepted."""
 
+    summary = "the provider is busy"
     retryable = True
 
 
@@ -278,9 +303,13 @@ class ResponseLostError(ProviderError):
 class GenerationError(ProviderError):
     """The provider accepted the request and then failed to make the video."""
 
+    summary = "the provider failed to make the video"
+
 
 class ModeratedError(GenerationError):
     """A safety filter blocked the video; the same request will fail again."""
+
+    summary = "a safety filter rejected the request"
 
 
 class TaskNotFoundError(ProviderError):

@@ -65,7 +65,8 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ItemLocation:
-    index: int | None  # from 0; None for a problem of the batch as a whole
+    # from 0, as in JSON output; None for a problem of the batch as a whole
+    index: int | None
     line: int | None = None  # of the file, from 1; None where items are not lines
 
     @property
@@ -73,9 +74,14 @@ class ItemLocation:
         """Sorts locations in the order of the file; the batch as a whole comes first."""
         return (-1 if self.index is None else self.index, self.line or 0)
 
+    @property
+    def number(self) -> int | None:
+        """The index as people count, from 1."""
+        return None if self.index is None else self.index + 1
+
     def __str__(self) -> str:
         line = f"line {self.line}" if self.line is not None else ""
-        item = f"item[{self.index}]" if self.index is not None else ""
+        item = f"item {self.number}" if self.number is not None else ""
         return ", ".join(part for part in (item, line) if part)
 
 

@@ -27,18 +27,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-# The messages of these errors are the provider's own and may be in any language, so an English
-# phrase goes before them.
-_PREFIXES = {
-    "AuthError": "the provider rejected the key",
-    "BalanceError": "the balance is too low",
-    "BusyError": "the provider is busy",
-    "GenerationError": "the provider failed to make the video",
-    "ModelUnavailableError": "the model is not available",
-    "ModeratedError": "a safety filter rejected the request",
-    "RefusedError": "the provider rejected the request",
-    "TooLargeError": "the images are too large",
-}
 # C0 controls except tab and newline, DEL, and C1 controls: all that can start an escape sequence.
 _CONTROL_CHARACTERS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
 _UNLIMITED_WIDTH = 10_000  # a file or pipe has no width, but rich needs a number
@@ -169,10 +157,8 @@ class Output:
         self.notice(f"  {text}", dim=True)
 
     def print_error(self, error: VeoError) -> None:
-        kind = type(error).__name__
-        prefix = f"{_PREFIXES[kind]}: " if kind in _PREFIXES else ""
         for line in error_lines(error):
-            self.notice(f"error: {prefix}{line}", fg="red")
+            self.notice(f"error: {line}", fg="red")
         for line in self.advice(error):
             self.hint(line)
 

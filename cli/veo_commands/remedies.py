@@ -49,7 +49,7 @@ def error_lines(error: VeoError) -> list[str]:
     """Return an error's message as lines; problems of a request name options, not fields."""
     if isinstance(error, InvalidRequestError):
         return list(map(describe_problem, error.problems))
-    return error.message.splitlines() or [type(error).__name__]
+    return str(error).splitlines() or [type(error).__name__]
 
 
 def advice_lines(error: VeoError, *, sandbox: bool) -> list[str]:

@@ -73,7 +73,7 @@ def plan_candidates(session: Session, request: Request, names: Sequence[str]) ->
         try:
             plan = session.plan(replace(request, model=chosen), provider)
         except UsageError as error:
-            problems += [f"{provider}: {line}" for line in error.message.splitlines()]
+            problems += [f"{provider}: {line}" for line in str(error).splitlines()]
             continue
         name = f"{provider}:{plan.model.name}" if counts[provider] > 1 else provider
         candidates.append(Candidate(name, provider, plan))

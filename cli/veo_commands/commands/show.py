@@ -89,8 +89,9 @@ def _job_rows(record: Record) -> list[tuple[str, str]]:
         ("price", f"{describe_quote(quote)}; {describe_price(quote)}"),
     ]
     if error:
-        rows.append(("error", shorten_line(error["message"], _MAX_ERROR_CHARS)))
-        advice = out.advice(VeoError.from_json(error))
+        failure = VeoError.from_json(error)
+        rows.append(("error", shorten_line(str(failure), _MAX_ERROR_CHARS)))
+        advice = out.advice(failure)
         rows += [("" if number else "advice", line) for number, line in enumerate(advice)]
     return rows
 

@@ -57,7 +57,7 @@ def print_problems(error: InvalidBatchError) -> int:
     out.print_error(error)
     for problem in error.problems:
         location = {"index": problem.location.index, "line": problem.location.line}
-        body = {"type": "InvalidBatchError", "message": problem.message}
+        body = InvalidBatchError([problem]).to_public_json() | {"message": problem.message}
         out.print_result({**location, "job": None, "error": body}, None)
     return error.exit_code
 
@@ -211,7 +211,7 @@ def _outcome_line(entry: Entry) -> str:
     record = entry.record
     if entry.state == "done" and record:
         return f"{entry.location} {describe_outcome(record)}: {shorten_path(record.output)}"
-    reason = entry.error.message if entry.error else entry.note
+    reason = str(entry.error) if entry.error else entry.note
     job_id = f" {entry.job.id}" if entry.job else ""
     suffix = f": {shorten_line(reason, _MAX_MESSAGE_CHARS)}" if reason else ""
     return f"{entry.location}{job_id} {entry.state}{suffix}"
@@ -223,10 +223,10 @@ def _entry_row(entry: Entry) -> list[Any]:
     if entry.state in _HAS_VIDEO and entry.record:
         video = shorten_path(entry.record.output)
     else:
-        reason = entry.error.message if entry.error and entry.state != "not sent" else entry.note
+        reason = str(entry.error) if entry.error and entry.state != "not sent" else entry.note
         video = shorten_line(reason or "", _MAX_CELL_CHARS)
     return [
-        str(entry.location.index),
+        str(entry.location.number),
         Text(entry.state, style=_STYLES.get(entry.state, "cyan")),
         format_duration(took) if took is not None else "",
         format_cost(record) if record else "-",
@@ -237,7 +237,7 @@ def _entry_row(entry: Entry) -> list[Any]:
 def _plan_row(entry: Entry, action: Action) -> list[Any]:
     job = entry.new_job
     return [
-        str(entry.location.index),
+        str(entry.location.number),
         _ACTION_TEXTS[action.value],
         f"{job.provider}/{job.model}",
         format_amount(job.quote.amount) if action.value == "make" else "-",

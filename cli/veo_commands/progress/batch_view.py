@@ -107,7 +107,7 @@ class BatchLiveView(LiveView):
         if self._snapshot is None:
             return Text("")
         entries = list(self._batch.in_flight)
-        self._item_numbers = {entry.job.id: entry.location.index for entry in entries if entry.job}
+        self._item_numbers = {entry.job.id: entry.location.number for entry in entries if entry.job}
         running = [entry.job for entry in entries if entry.job and entry.job.state != "planned"]
         hidden = len(running) - MAX_ROWS
         rest = [Text(f"  and {hidden} more", style="dim")] if hidden > 0 else []
