@@ -46,3 +46,12 @@ def test_the_options_are_the_fields_of_a_request() -> None:
     names = {field.name for field in fields(Request)}
 
     assert names - {"prompt"} == set(RequestKwargs.__annotations__)
+
+
+def test_a_model_chooses_its_provider(client: Client) -> None:
+    """A model that the configured provider does not have, or PROVIDER/MODEL, decides."""
+    alone = client.plan("a lion", model="veo-3.1-fast-generate-001")
+    named = client.plan("a lion", model="laozhang-sync/veo-3.1-fast")
+
+    assert alone.model.provider == "vertex"
+    assert (named.model.provider, named.request.model) == ("laozhang-sync", "veo-3.1-fast")

@@ -68,8 +68,8 @@ class Client(Session):
         Raises:
             UsageError, SetupError, BudgetError: Nothing was sent or reserved.
         """
-        name = provider or self.config.provider
-        plan = self.plan(request, name, **options)
+        plan = self.plan(request, provider, **options)
+        name = plan.model.provider
         job = make_job_id()  # a single job is also a run, so that `max_cost` limits it alone
         new = self.prepare_job(plan, name, run=job, job=job, output=output, force=force)
         return self.start_jobs([new], job, max_cost, timeout)[0]
@@ -94,17 +94,17 @@ class Client(Session):
             InvalidBatchError: Requests are not valid; the error lists every problem.
             UsageError, SetupError, BudgetError: Nothing was sent or reserved.
         """
-        name, run = provider or self.config.provider, make_job_id()
+        run = make_job_id()
         requests = list(requests)
         files = list(outputs) if outputs is not None else [None] * len(requests)
         pairs = zip(requests, files, strict=True)
-        new = self._new_jobs(pairs, name, run=run, force=force)
+        new = self._new_jobs(pairs, provider, run=run, force=force)
         return self.start_jobs(new, run, max_cost, timeout)
 
     def _new_jobs(
         self,
         pairs: Iterable[tuple[Request | str, Path | str | None]],
-        provider: str,
+        provider: str | None,
         *,
         run: str,
         force: bool,
@@ -116,7 +116,8 @@ class Client(Session):
             location = ItemLocation(index)
             try:
                 plan = self.plan(request, provider)
-                job = self.prepare_job(plan, provider, run=run, output=output, force=force)
+                name = plan.model.provider
+                job = self.prepare_job(plan, name, run=run, output=output, force=force)
             except UsageError as error:
                 problems += error.to_item_problems(location)
                 continue

@@ -35,6 +35,7 @@ ENVIRONMENT_KEYS = {
     "VEO_MODEL": "model",
     "VEO_OUTPUT_DIR": "output_dir",
     "VEO_MAX_COST": "max_cost",
+    "VEO_CONFIRM_ABOVE": "confirm_above",
     "VEO_TIMEOUT": "timeout",
 }
 # Names, without hyphens and underscores, under which people paste keys into a file.
@@ -88,6 +89,7 @@ class Config(FrozenModel):
         model: Overrides the model that is configured for the provider.
         output_dir: The folder of videos without a name of their own.
         max_cost: USD that a run may cost at most.
+        confirm_above: USD above which the command line asks before it pays. Play money never asks.
         timeout: Seconds to wait for a job; the job itself continues.
         retired: What happens to a request for a model past its reported shutdown date.
     """
@@ -96,6 +98,7 @@ class Config(FrozenModel):
     model: str | None = None
     output_dir: Path = Path()
     max_cost: Decimal | None = Field(default=None, ge=0)
+    confirm_above: Decimal = Field(default=Decimal("1.00"), ge=0)
     timeout: float = Field(default=600.0, gt=0)
     retired: Literal["warn", "refuse", "ignore"] = "warn"
     budget: Budget = Budget()

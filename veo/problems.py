@@ -14,6 +14,7 @@ RemedyKind = Literal[
     "use_sandbox",
     "overwrite",  # replace the existing file
     "raise_max_cost",
+    "confirm_cost",  # agree to a cost above ``confirm_above``
     "remake",  # make an item of a batch again, which pays again
     "skip_invalid",  # send only the valid items of a batch
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from veo.config import Config, read_config
@@ -71,7 +72,8 @@ class Session:
 
         Args:
             request: A request, or a prompt.
-            provider: The provider's name; the configured one by default.
+            provider: The provider's name. By default the configured one; another one if the
+                request names a model that only others have, or ``PROVIDER/MODEL``.
             **options: Fields of the request, in addition to a prompt or in place of those of a
                 request.
 
@@ -81,9 +83,8 @@ class Session:
             UnknownProviderError: No provider of that name is installed.
             ConfigError: The configuration of the provider is not valid.
         """
-        name = provider or self.config.provider
+        name, complete = self._choose_provider(Request.of(request, **options), provider)
         provider_config = self.config.for_provider(name)
-        complete = Request.of(request, **options)
         return planning.make_plan(
             complete,
             self.models(name),
@@ -95,6 +96,17 @@ class Session:
             is_sandbox=self._is_sandbox,
             offered=self._offers.recent_names(),
         )
+
+    def _choose_provider(self, request: Request, provider: str | None) -> tuple[str, Request]:
+        """Return the provider of a request, and the request with the plain name of its model."""
+        head, slash, model = (request.model or "").partition("/")
+        if slash and head in self.providers():
+            return provider or head, replace(request, model=model)
+        default = self.config.provider
+        if provider or request.model is None or request.model in self.models(default):
+            return provider or default, request
+        owners = [row.provider for row in self.catalogue if row.name == request.model]
+        return next(iter(owners), default), request
 
     def prepare_job(
         self,

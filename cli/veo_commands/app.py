@@ -5,6 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from veo_commands.environment import VARIABLES
 from veo_commands.exit_codes import MEANINGS, USAGE
 from veo_commands.framework import load_command
 
@@ -33,13 +34,21 @@ _MAX_HELP_WIDTH = 140  # as wide as the terminal, up to what the eye still follo
 _ALIASES = {"ls": "jobs", "list": "jobs", "status": "jobs", "history": "jobs", "create": "generate"}
 
 _CODES = "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items())
+_VARIABLES = "\n".join(f"  {name:<19}{meaning}" for name, meaning in VARIABLES.items())
 _EPILOG = f"""\b
-Exit codes (for several jobs, the highest one):
-{_CODES}
+`veo COMMAND --help` lists the options of a command, with examples.
 
 \b
 Try it without a key and at no cost:
   veo generate "A lion in the savannah" --sandbox -o lion.mp4
+
+\b
+Environment variables (options override them, and they override veo.toml):
+{_VARIABLES}
+
+\b
+Exit codes (for several jobs, the highest one):
+{_CODES}
 """
 
 

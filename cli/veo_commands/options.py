@@ -172,10 +172,19 @@ class WaitOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpendOptions(WaitOptions):
+class PayOptions(WaitOptions):
+    """Options of what may cost money, for ``veo_commands.confirm``."""
+
     max_cost: Decimal | None = option(
-        "Maximum cost of this run; nothing beyond it is sent.", "USD", parser=parse_usd
+        "Send nothing if this run would cost more; confirms the cost up to this.",
+        "USD",
+        parser=parse_usd,
     )
+    yes: bool = flag("Do not ask before a cost above confirm_above ($1.00).", "--yes", "-y")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpendOptions(PayOptions):
     dry_run: bool = flag("Show the plan and the price; send nothing.")
 
 

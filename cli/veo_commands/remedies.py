@@ -19,6 +19,7 @@ _OPTIONS = {
     "use_sandbox": "--sandbox runs the command without a key.",
     "overwrite": "--force overwrites it.",
     "raise_max_cost": "--max-cost sets max_cost for this command.",
+    "confirm_cost": "--yes confirms the cost; --max-cost USD confirms it up to a limit.",
     "remake": "--remake makes it again, and pays again.",
     "skip_invalid": "--skip-invalid sends the valid items.",
 }

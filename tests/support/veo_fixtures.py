@@ -14,6 +14,7 @@ import veo_sandbox
 LIVE = """
 provider = "laozhang-async"
 retired = "ignore"
+confirm_above = 1000
 [providers.laozhang-async]
 base_url = "{url}/v1"
 model = "veo-3.1-fast"

@@ -56,7 +56,7 @@ class Validator:
         plans = [self._plan_item(item) for item in self._items]
         outputs = self._choose_outputs(plans)
         new_jobs = [
-            (item.location, self._build_job(item, plan, output))
+            (item.location, self._build_job(plan, output))
             for item, plan, output in zip(self._items, plans, outputs, strict=True)
             if plan and output
         ]
@@ -73,7 +73,7 @@ class Validator:
             if isinstance(checked, ImageError):
                 self._problems += checked.to_item_problems(item.location, key)
         try:
-            plan = self._session.plan(item.request, self._provider_of(item))
+            plan = self._session.plan(item.request, item.provider or self._options.provider)
         except SetupError:  # concerns every item, so that it is not a problem of this one
             raise
         except VeoError as error:
@@ -105,10 +105,10 @@ class Validator:
             self._problems += error.to_item_problems(item.location, "output")
             return None
 
-    def _build_job(self, item: Item, plan: Plan, output: Path) -> NewJob:
+    def _build_job(self, plan: Plan, output: Path) -> NewJob:
         return NewJob(
             run=self._context.run,
-            provider=self._provider_of(item),
+            provider=plan.model.provider,
             model=plan.model.name,
             request=plan.request,
             output=str(output),
@@ -116,9 +116,6 @@ class Validator:
             force=self._options.force,
             skip_if_exists=True,
         )
-
-    def _provider_of(self, item: Item) -> str:
-        return item.provider or self._options.provider or self._session.config.provider
 
     def _reject_foreign_files(self, entries: Sequence[Entry]) -> Iterator[Entry]:
         """Yield the items whose output is free or their own; add a problem for each other."""

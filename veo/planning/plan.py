@@ -104,6 +104,8 @@ def make_plan(  # noqa: PLR0913 - the request, what there is to choose from, and
         # Of an ended model, which was chosen or named knowingly, the ended siblings count too.
         pool = models.values() if known.has_ended(model) else everything.living
         siblings = _find_siblings(request, model, pool)
+        if not is_named:
+            problems = tuple(_add_values(each, model, models.values(), known) for each in problems)
         raise InvalidRequestError(_add_siblings(problem, siblings) for problem in problems)
     is_sandbox_default = is_sandbox and not is_named and model.provider not in offered
     is_silent = retired == "ignore" or is_sandbox_default
@@ -227,6 +229,22 @@ def _find_siblings(request: Request, model: Model, models: Iterable[Model]) -> l
         key=lambda other: (other.family != model.family, other.aspect_ratios != model.aspect_ratios)
     )
     return [f"{other.provider}/{other.name}" for other in fitting]
+
+
+def _add_values(
+    problem: Problem, model: Model, models: Iterable[Model], known: Availability
+) -> Problem:
+    """Return a problem of a model that nobody named, with values that other models allow."""
+    attribute = MODEL_VALUES.get(problem.field)
+    if attribute is None or not problem.allowed:
+        return problem
+    allowed = dict.fromkeys(problem.allowed)
+    for other in models:
+        if other != model and not known.has_ended(other):
+            values = map(str, getattr(other, attribute))
+            new = [value for value in values if value not in allowed]
+            allowed |= {f"{value} with {other.name}": None for value in new}
+    return replace(problem, allowed=tuple(allowed))
 
 
 def _add_siblings(problem: Problem, siblings: Sequence[str]) -> Problem:

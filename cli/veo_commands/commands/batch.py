@@ -10,6 +10,7 @@ from veo.errors import InvalidBatchError
 from veo.paths import to_absolute
 from veo.request import OPTIONS
 from veo_commands.commands.generate import check_detachable
+from veo_commands.confirm import confirm_cost
 from veo_commands.options import (
     ConfigOptions,
     RequestOptions,
@@ -51,7 +52,7 @@ class BatchSubmitOptions(SubmitOptions):
     """How a batch sends paid requests."""
 
     max_cost: Decimal | None = option(
-        "Maximum cost of all runs of this batch; nothing beyond it is sent.",
+        "Maximum cost of all runs of this batch: only the items that fit are sent.",
         "USD",
         parser=parse_usd,
     )
@@ -72,6 +73,8 @@ def batch(
     negative_prompt. Request options of the command line are the defaults of all items.
     Videos that exist already cost nothing.
     """
+    from veo.batch.result import sum_quotes
+    from veo.money import to_usd
     from veo_commands.progress import batch_output
 
     options = vars(batch_options) | {"provider": request.provider, "force": submit.force}
@@ -87,6 +90,8 @@ def batch(
             return batch_output.print_plan(loaded)
         if submit.detach:
             check_detachable({entry.new_job.provider for entry in loaded.entries})
+        batch_output.announce_batch(loaded)
+        confirm_cost(to_usd(sum_quotes(loaded)), client.config, submit)
         return _run_batch(client, loaded, detach=submit.detach)
 
 
@@ -94,7 +99,6 @@ def _run_batch(client: "Client", batch: "Batch", *, detach: bool) -> int:
     from veo_commands.progress import batch_output
     from veo_commands.progress.batch_view import open_view
 
-    batch_output.announce_batch(batch)
     try:
         batch.start()
         with open_view(batch) as view:

@@ -7,20 +7,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from veo.errors import UsageError
 from veo.money import format_amount
 from veo.request import Request
 from veo_commands import exit_codes
 from veo_commands.commands.simulate import SimulationOptions, find_first_video, simulate
+from veo_commands.confirm import confirm_cost
 from veo_commands.format import describe_outcome, describe_plan, shorten_path
 from veo_commands.options import (
     ConfigOptions,
     RequestOptions,
     SpendOptions,
     argument,
-    flag,
     option,
     output_option,
 )
@@ -46,7 +44,6 @@ class ComparedRequestOptions(RequestOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions(SpendOptions):
-    yes: bool = flag("Do not ask before paying.", "--yes", "-y")
     report: Path | None = option("Write an HTML page with plots and videos.", "FILE.html")
 
 
@@ -114,17 +111,17 @@ def _compare_live(
 
     with open_client(config, options) as client:
         candidates = plan_candidates(client, request, names)
-        _announce(candidates, count)
+        total = _announce(candidates, count)
         if options.dry_run:
             out.info("nothing was sent", dim=True)
             return exit_codes.DONE
-        if not (options.yes or config.sandbox):
-            _confirm_payment()
+        confirm_cost(total, client.config, options)
         folder = folder or client.config.output_dir / f"compare-{make_slug(request.prompt)}"
         return _run_jobs(client, candidates, count, folder, options.report)
 
 
-def _announce(candidates: "Sequence[Candidate]", count: int) -> None:
+def _announce(candidates: "Sequence[Candidate]", count: int) -> Decimal:
+    """Print what would be sent; return the cost of all requests, USD."""
     for candidate in candidates:
         times = f"{count} x " if count > 1 else ""
         out.info(f"{candidate.name}: {times}{describe_plan(candidate.plan)}", dim=True)
@@ -132,20 +129,7 @@ def _announce(candidates: "Sequence[Candidate]", count: int) -> None:
     total = count * sum((each.plan.quote.amount for each in candidates), Decimal(0))
     note = "; play money in the sandbox" if out.sandbox else ""
     out.info(f"{count * len(candidates)} requests, {format_amount(total)} at most{note}")
-
-
-def _confirm_payment() -> None:
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "this costs money, and stdin is not a terminal to confirm it on",
-            hint="--yes confirms it.",
-        )
-    try:
-        confirmed = typer.confirm("Go ahead?", err=True)
-    except typer.Abort:
-        raise KeyboardInterrupt from None
-    if not confirmed:
-        raise UsageError("not confirmed: nothing was sent")
+    return total
 
 
 def _run_jobs(

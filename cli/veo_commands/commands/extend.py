@@ -11,6 +11,7 @@ from veo.money import format_amount
 from veo_commands import exit_codes
 from veo_commands.commands.plan_output import announce_plan, print_plan_result
 from veo_commands.completion import complete_jobs
+from veo_commands.confirm import confirm_cost
 from veo_commands.format import describe_outcome, shorten_path
 from veo_commands.options import (
     ConfigOptions,
@@ -64,6 +65,7 @@ def extend(
             )
         announce_plan(extension.plan)
         out.info(_summarize(extension), dim=True)
+        confirm_cost(extension.total_usd, client.config, submit)
         jobs = run_steps(client, extension, output=output, force=submit.force)
         return _follow_steps(client, extension, jobs, output, detach=submit.detach)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from veo.errors import UsageError
 from veo_commands.commands.plan_output import announce_plan, print_plan
+from veo_commands.confirm import confirm_cost
 from veo_commands.options import (
     ConfigOptions,
     RequestOptions,
@@ -37,8 +38,9 @@ def generate(
         if submit.dry_run:
             return print_plan(plan)
         if submit.detach:
-            check_detachable([client.config.provider])
+            check_detachable([plan.model.provider])
         announce_plan(plan)
+        confirm_cost(plan.quote.amount, client.config, submit)
         job = client.submit(request, output=output, force=submit.force)
         return follow_jobs(client, [job], detach=submit.detach)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from veo.errors import UnknownOutcomeError, UsageError, VeoError
 from veo_commands.completion import complete_jobs
+from veo_commands.confirm import confirm_cost
 from veo_commands.format import describe_outcome
-from veo_commands.options import ConfigOptions, WaitOptions, argument, flag, option
+from veo_commands.options import ConfigOptions, PayOptions, argument, flag, option, parse_usd
 from veo_commands.output import out
 from veo_commands.progress.follow import exit_code_of, follow_jobs, print_job
 from veo_commands.session import open_client
@@ -16,6 +19,13 @@ from veo_commands.session import open_client
 if TYPE_CHECKING:
     from veo.client import Client
     from veo.ledger import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeOptions(PayOptions):
+    max_cost: Decimal | None = option(
+        "With --resubmit: send nothing again that would cost more.", "USD", parser=parse_usd
+    )
 
 
 def resume(
@@ -33,18 +43,20 @@ def resume(
         "ID",
     ),
     *,
-    wait: WaitOptions,
+    spend: ResumeOptions,
     config: ConfigOptions,
 ) -> int:
     """Continue unfinished jobs of earlier commands."""
     names = list(dict.fromkeys(jobs or ()))
     _check_options(names, resubmit=resubmit, task_id=task_id)
-    with open_client(config, wait) as client:
+    with open_client(config, spend) as client:
         if task_id:
             client.attach_task(names[0], task_id)
         if not names:
             return _resume_all(client)
         records = [client.ledger.find_job(name) for name in names]
+        if resubmit:
+            confirm_cost(_sum_resubmits(records), client.config, spend)
         return _resume_named(client, records, resubmit=resubmit)
 
 
@@ -81,6 +93,11 @@ def _resume_named(client: Client, records: Sequence[Record], *, resubmit: bool) 
             out.notice(_describe_busy(record))
     # ``follow_jobs`` returns 0 without jobs, so that ``max`` has an argument.
     return max([*codes, follow_jobs(client, jobs)])
+
+
+def _sum_resubmits(records: Sequence[Record]) -> Decimal:
+    unknown = [record for record in records if record.state == "unknown"]
+    return sum((record.parse_quote().amount for record in unknown), Decimal(0))
 
 
 def _can_resume(record: Record, *, resubmit: bool) -> bool:
