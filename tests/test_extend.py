@@ -10,12 +10,8 @@ from ledger_rows import make_done_job, make_submitted_job
 
 from veo.ledger import Ledger, Record, State, lineage
 from veo.planning.check import check_request
-from veo.planning.extension import (
-    ExtensionSource,
-    adapt_problems,
-    check_extension,
-    extension_request,
-)
+from veo.planning.extension import adapt_problems, check_extension, extension_request
+from veo.planning.source import VideoSource, list_takers, shape_of
 from veo.request import Request
 from veo.update import RemoteVideo
 from veo_gemini import Gemini, Vertex
@@ -49,10 +45,17 @@ def lion(ledger: Ledger, tmp_path: Path) -> Record:
     return make_done_job(ledger, FAST, tmp_path / "lion.mp4")
 
 
-def make_source(record: Record, **changes: Any) -> ExtensionSource:
+def make_source(record: Record, **changes: Any) -> VideoSource:
     """Return a recent video of 8 seconds, with changes."""
     usual = {"model": FAST, "seconds": 8.0, "times": 0, "expires_at": NOW + DAY}
-    return ExtensionSource(record, **usual | changes)
+    facts = usual | changes
+    return VideoSource(record, **facts, shape=shape_of(record.parse_request(), facts["model"]))
+
+
+def extended_video(record: Record) -> RemoteVideo | None:
+    """Return a video of 8 seconds as a request that extends it names it."""
+    video = record.remote_video()
+    return video and replace(video, seconds=8.0)
 
 
 def test_a_recent_video_can_be_extended(lion: Record) -> None:
@@ -149,23 +152,25 @@ def test_the_request_has_the_shape_of_the_video(ledger: Ledger, tmp_path: Path) 
     tall = make_done_job(ledger, FAST, tmp_path / "b.mp4", aspect_ratio="9:16", resolution="720p")
     request = Request(prompt="then it roars", seed=7)
 
-    assert extension_request(make_source(wide), request, FAST) == Request(
-        prompt="then it roars", model=FAST.name, seed=7, extend=wide.remote_video()
+    assert extension_request(make_source(wide), request, FAST, NOW) == Request(
+        prompt="then it roars", model=FAST.name, seed=7, extend=extended_video(wide)
     )
-    assert extension_request(make_source(tall), request, STANDARD) == Request(
+    assert extension_request(make_source(tall), request, STANDARD, NOW) == Request(
         prompt="then it roars",
         model=STANDARD.name,
         seed=7,
         aspect_ratio="9:16",
-        extend=tall.remote_video(),
+        extend=extended_video(tall),
     )
 
 
 def list_problems(record: Record, request: Request) -> list[str]:
     """Return the problems of a request that extends a video."""
     changes = make_source(record)
-    problems = check_request(extension_request(changes, request, FAST), FAST, CATALOGUE)
-    return [str(problem) for problem in adapt_problems(changes, request, problems)]
+    complete = extension_request(changes, request, FAST, NOW)
+    takers = list_takers(changes, "extend", CATALOGUE)
+    problems = check_request(complete, FAST, CATALOGUE)
+    return [str(each) for each in adapt_problems(changes, request, problems, FAST, takers)]
 
 
 def test_a_video_in_1080p_is_refused(ledger: Ledger, tmp_path: Path) -> None:
@@ -193,32 +198,39 @@ def test_vertex_extends_1080p(ledger: Ledger, tmp_path: Path) -> None:
     sharp = make_done_job(ledger, PLATFORM, tmp_path / "a.mp4", resolution="1080p")
     changes = make_source(sharp, model=PLATFORM)
 
-    assert check_request(extension_request(changes, Request(prompt="on"), PLATFORM), PLATFORM) == ()
+    complete = extension_request(changes, Request(prompt="on"), PLATFORM, NOW)
+    assert check_request(complete, PLATFORM) == ()
 
 
-def test_the_chain_of_extensions(ledger: Ledger, tmp_path: Path) -> None:
-    """It goes back to the first job, or to the first unknown video."""
+def test_the_chain_of_jobs(ledger: Ledger, tmp_path: Path) -> None:
+    """It goes back to the first job, or to the first one that is not in the ledger."""
     first = make_done_job(ledger, FAST, tmp_path / "1.mp4")
-    second = make_done_job(ledger, FAST, tmp_path / "2.mp4", extend=first.remote_video())
-    third = make_done_job(ledger, FAST, tmp_path / "3.mp4", extend=second.remote_video())
-    stranger = make_done_job(
-        ledger, FAST, tmp_path / "4.mp4", extend=RemoteVideo("https://other.example")
-    )
+    second = make_done_job(ledger, FAST, tmp_path / "2.mp4", parent=first.id)
+    third = make_done_job(ledger, FAST, tmp_path / "3.mp4", parent=second.id)
+    other = make_done_job(ledger, FAST, tmp_path / "4.mp4", parent=first.id)
+    stranger = make_done_job(ledger, FAST, tmp_path / "5.mp4", parent="none")
 
-    assert [job.id for job in lineage.extension_chain(ledger, third)] == [
-        third.id,
-        second.id,
-        first.id,
-    ]
-    assert [job.id for job in lineage.extension_chain(ledger, stranger)] == [stranger.id]
-    assert [job.id for job in lineage.extensions_of(ledger, first.remote_video())] == [second.id]
+    assert lineage.find_ancestors(ledger, third) == [second, first]
+    assert lineage.find_ancestors(ledger, stranger) == []
+    assert lineage.find_children(ledger, [first.id]) == [second, other]
+    assert lineage.find_descendants(ledger, first) == [second, other, third]
+
+
+def test_a_loop_of_parents_ends(ledger: Ledger, tmp_path: Path) -> None:
+    """Only an edited ledger can have one."""
+    one = make_done_job(ledger, FAST, tmp_path / "1.mp4")
+    two = make_done_job(ledger, FAST, tmp_path / "2.mp4", parent=one.id)
+    one = ledger.move_job(one, kind="edited by hand", parent=two.id)
+
+    assert lineage.find_ancestors(ledger, one) == [two, one]
+    assert lineage.find_descendants(ledger, one) == [two]
 
 
 def test_special_characters_in_addresses(ledger: Ledger, tmp_path: Path) -> None:
     """Characters with a meaning in SQL or JSON match only themselves."""
-    odd = make_done_job(ledger, FAST, tmp_path / "1.mp4", extend=RemoteVideo('files/50%_"ü"'))
-    make_done_job(ledger, FAST, tmp_path / "2.mp4", extend=RemoteVideo('files/50xx"ü"'))
+    odd = RemoteVideo('files/50%_"ü"')
+    maker = make_done_job(ledger, FAST, tmp_path / "1.mp4", video=odd)
+    make_done_job(ledger, FAST, tmp_path / "2.mp4", video=RemoteVideo('files/50xx"ü"'))
 
-    found = lineage.extensions_of(ledger, RemoteVideo('files/50%_"ü"'))
-
-    assert [job.id for job in found] == [odd.id]
+    assert lineage.find_maker(ledger, odd) == maker
+    assert lineage.find_maker(ledger, RemoteVideo("files/other")) is None

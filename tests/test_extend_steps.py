@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sample_videos import make_video
 from sqlalchemy import update
 
 from veo import extend
@@ -18,6 +19,7 @@ from veo.errors import (
     InvalidRequestError,
     OutputError,
     UnknownJobError,
+    UsageError,
 )
 from veo.files.mp4 import read_duration_s
 from veo.key import Key
@@ -25,6 +27,7 @@ from veo.ledger import State
 from veo.ledger.schema import jobs
 from veo.problems import Remedy
 from veo.request import Request
+from veo.sources import find_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +65,7 @@ def make_lion(
 
 def extend_video(client: Client, name: str, times: int = 1, **options: Any) -> list[Video]:
     """Run all steps of an extension and return their videos."""
-    planned = extend.plan_extension(client, extend.find_source(client, name), NEXT, times)
+    planned = extend.plan_extension(client, find_source(client, name), NEXT, times)
     return [job.result(60) for job in extend.run_steps(client, planned, **options)]
 
 
@@ -101,7 +104,7 @@ def test_find_source(client: Client, tmp_path: Path) -> None:
     copy.write_bytes(Path("lion.mp4").read_bytes())
 
     for name in (job, job[:6], "lion.mp4", str(copy)):
-        source = extend.find_source(client, name)
+        source = find_source(client, name)
         assert (source.record.id, source.seconds, source.times) == (job, 8.0, 0)
 
 
@@ -109,7 +112,7 @@ def test_the_sidecar_decides_between_equal_files(client: Client) -> None:
     """Tiny clips have equal bytes, so only the sidecar names the job."""
     first, _ = make_lion(client), make_lion(client, output="other.mp4")
 
-    assert extend.find_source(client, "lion.mp4").record.id == first.record.id
+    assert find_source(client, "lion.mp4").record.id == first.record.id
 
 
 def test_the_length_without_the_file(client: Client) -> None:
@@ -118,7 +121,7 @@ def test_the_length_without_the_file(client: Client) -> None:
     (video,) = extend_video(client, "lion.mp4", output="roar.mp4")
     video.path.unlink()
 
-    source = extend.find_source(client, video.record.id)
+    source = find_source(client, video.record.id)
 
     assert (source.seconds, source.times) == (11, 1)
 
@@ -130,38 +133,53 @@ def test_a_changed_file_is_refused(client: Client) -> None:
         file.write(b"mine")
 
     with pytest.raises(UnknownJobError, match="has changed since job") as caught:
-        extend.find_source(client, "lion.mp4")
+        find_source(client, "lion.mp4")
     assert caught.value.remedies == (Remedy("extend", job),)
 
 
 def test_unknown_files_are_distinguished(client: Client) -> None:
-    """A file without a job, one of another ledger, and one that does not exist."""
-    Path("mine.mp4").write_bytes(b"mine")
-    Path("other.mp4").write_bytes(b"other")
+    """A file without a job, one of another ledger, and names of nothing."""
+    for name in ("mine.mp4", "other.mp4"):
+        Path(name).write_bytes(make_video())
     Path("other.mp4.json").write_text('{"job": "abcdefghjk"}')
 
+    for name, message in (("none.mp4", "no such file"), ("none", "there is no job")):
+        with pytest.raises(UnknownJobError, match=message):
+            find_source(client, name)
     for name, message in (
         ("mine.mp4", "no job of this ledger made"),
-        ("other.mp4", "which this ledger does not know"),
-        ("none.mp4", "no such file"),
-        ("none", "there is no job"),
+        ("other.mp4", "it was made by job abcdefghjk, which this ledger does not know"),
     ):
-        with pytest.raises(UnknownJobError, match=message):
-            extend.find_source(client, name)
+        source = find_source(client, name)
+        assert (source.record, source.file and source.file.local_path) == (
+            None,
+            Path(name).absolute(),
+        )
+        with pytest.raises(InvalidRequestError, match=message):
+            extend.plan_extension(client, source, NEXT, provider="vertex")
+
+
+@pytest.mark.parametrize("data", [b"mine", b"\0\0\0\x08ftyp"])
+def test_a_file_that_is_no_video_is_refused(client: Client, data: bytes) -> None:
+    """Only a complete MP4 file can be given to a provider."""
+    Path("mine.mp4").write_bytes(data)
+
+    with pytest.raises(UsageError, match="is not a complete MP4 file"):
+        find_source(client, "mine.mp4")
 
 
 def test_all_problems_are_reported_together(client: Client, server: veo_sandbox.Sandbox) -> None:
-    """Resolution, ratio, number of steps and provider; nothing is sent or reserved."""
+    """Resolution, ratio, number of steps; or another provider. Nothing is sent or reserved."""
     job = make_lion(client, resolution="1080p").record.id
     request = Request(prompt="on", aspect_ratio="9:16")
 
-    with pytest.raises(InvalidRequestError) as caught:
-        extend.plan_extension(
-            client, extend.find_source(client, job), request, 30, provider="vertex"
-        )
-
-    fields = [problem.field for problem in caught.value.problems]
-    assert sorted(fields) == ["aspect_ratio", "extend", "provider", "times"]
+    for provider, names in (
+        (None, ["aspect_ratio", "extend", "times"]),
+        ("laozhang-async", ["aspect_ratio", "extend"]),
+    ):
+        with pytest.raises(InvalidRequestError) as caught:
+            extend.plan_extension(client, find_source(client, job), request, 30, provider=provider)
+        assert sorted(problem.field for problem in caught.value.problems) == names
     assert (len(server.tasks()), len(client.ledger.list_jobs())) == (1, 1)
 
 
@@ -193,7 +211,7 @@ def test_another_model_of_the_same_provider(client: Client, server: veo_sandbox.
     """The video's own model is only the default."""
     make_lion(client)
     expensive = Request(prompt="on", model="veo-3.1-generate-preview")
-    planned = extend.plan_extension(client, extend.find_source(client, "lion.mp4"), expensive)
+    planned = extend.plan_extension(client, find_source(client, "lion.mp4"), expensive)
     (video,) = [job.result(60) for job in extend.run_steps(client, planned)]
 
     assert (video.record.model, video.charged) == (expensive.model, Decimal("2.8"))
@@ -223,7 +241,7 @@ def test_a_failure_keeps_earlier_steps(client: Client, server: veo_sandbox.Sandb
     """The first file stays, the second step is not charged, and the third is never sent."""
     make_lion(client)
     server.fault("failed", after=1)
-    planned = extend.plan_extension(client, extend.find_source(client, "lion.mp4"), NEXT, 3)
+    planned = extend.plan_extension(client, find_source(client, "lion.mp4"), NEXT, 3)
     started: list[Job] = []
 
     with pytest.raises(GenerationError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
-from veo import extend
+from veo import edit, extend
 from veo.batch.load import load_batch
 from veo.batch.options import BatchOptions
 from veo.errors import (
@@ -22,6 +22,7 @@ from veo.problems import ItemLocation, ItemProblem
 from veo.request import Request, RequestKwargs
 from veo.runtime.providers import Endpoint
 from veo.session import Session
+from veo.sources import find_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from veo.batch.batch import Batch
     from veo.batch.load import Source
     from veo.job import Job
+    from veo.planning.plan import Plan
 
 __all__ = ["Client", "Endpoint"]
 
@@ -69,8 +71,26 @@ class Client(Session):
             UsageError, SetupError, BudgetError: Nothing was sent or reserved.
         """
         plan = self.plan(request, provider, **options)
-        name = plan.model.provider
-        job = make_job_id()  # a single job is also a run, so that `max_cost` limits it alone
+        return self.submit_plan(
+            plan, output=output, force=force, max_cost=max_cost, timeout=timeout
+        )
+
+    def submit_plan(
+        self,
+        plan: Plan,
+        *,
+        output: Path | str | None = None,
+        force: bool = False,
+        max_cost: Decimal | None = None,
+        timeout: float | None = None,
+    ) -> Job:
+        """Reserve the money of a plan, and begin to work on it; the arguments as for ``submit``.
+
+        Raises:
+            UsageError, SetupError, BudgetError: Nothing was sent or reserved.
+        """
+        name, job = plan.model.provider, make_job_id()
+        # A single job is also a run, so that `max_cost` limits it alone.
         new = self.prepare_job(plan, name, run=job, job=job, output=output, force=force)
         return self.start_jobs([new], job, max_cost, timeout)[0]
 
@@ -153,6 +173,7 @@ class Client(Session):
         request: Request | str,
         times: int = 1,
         *,
+        provider: str | None = None,
         output: Path | str | None = None,
         force: bool = False,
         max_cost: Decimal | None = None,
@@ -161,21 +182,53 @@ class Client(Session):
     ) -> Iterator[Job]:
         """Continue a video: one job per step, sent as soon as the step before has its video.
 
-        The video is named by its job or its file, and ``request`` says what comes next. ``output``
-        is the file of the last step, which holds the whole video; see ``veo.extend.run_steps``.
-        ``max_cost`` limits the cost of all steps together, USD. The other arguments are those of
-        ``submit``.
+        The video is named by its job or its file, and ``request`` says what comes next; its
+        ``duration`` is the seconds that a step adds, where the model lets it choose. Some models
+        also take a file that no job made. ``output`` is the file of the last step, which holds the
+        whole video; see ``veo.extend.run_steps``. ``max_cost`` limits the cost of all steps
+        together, USD. The other arguments are those of ``submit``; provider and model are those of
+        the video unless they are named.
 
         Raises:
-            UnknownJobError: No job of this ledger made the video.
+            UnknownJobError: There is no such job or file.
             InvalidRequestError: The video cannot be continued like this; the error lists every
-                problem.
+                problem, and the models that could.
             OutputError, BudgetError: Nothing was sent or reserved.
         """
-        source = extend.find_source(self, str(video))
-        planned = extend.plan_extension(self, source, Request.of(request, **options), times)
+        source, complete = find_source(self, str(video)), Request.of(request, **options)
+        planned = extend.plan_extension(self, source, complete, times, provider=provider)
         return extend.run_steps(
             self, planned, output=output, force=force, max_cost=max_cost, timeout=timeout
+        )
+
+    def edit(  # noqa: PLR0913 - the arguments of `submit`, and the video
+        self,
+        video: Path | str,
+        request: Request | str,
+        *,
+        provider: str | None = None,
+        output: Path | str | None = None,
+        force: bool = False,
+        max_cost: Decimal | None = None,
+        timeout: float | None = None,
+        **options: Unpack[RequestKwargs],
+    ) -> Job:
+        """Change a video with words: one job, whose file is the whole changed video.
+
+        The video is named by its job or its file, and ``request`` says what changes. It keeps its
+        length and aspect ratio. The other arguments are those of ``submit``; provider and model
+        are those of the video unless they are named.
+
+        Raises:
+            UnknownJobError: There is no such job or file.
+            InvalidRequestError: The video cannot be edited like this; the error lists every
+                problem, and the models that could.
+            OutputError, BudgetError: Nothing was sent or reserved.
+        """
+        source, complete = find_source(self, str(video)), Request.of(request, **options)
+        plan = edit.plan_edit(self, source, complete, provider=provider)
+        return self.submit_plan(
+            plan, output=output, force=force, max_cost=max_cost, timeout=timeout
         )
 
     def resume(

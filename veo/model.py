@@ -128,7 +128,12 @@ class Model(FrozenModel):
     extend_max_total_s: int | None = None  # the longest video that an extension can make
     extend_warn_total_s: int | None = None  # the longest one that all documents agree about
     extend_max_times: int | None = None  # how often one video can be extended
-    uploads: bool = False  # whether it extends or edits an uploaded video, which no job made
+    # Whether an extension or an edit may have another resolution than its video.
+    changes_resolution: bool = False
+    # The provider continues or changes its own video for this long; by default for ``retention_s``.
+    handle_retention_s: int | None = None
+    uploads: bool = False  # whether it extends or edits an uploaded video, which it did not make
+    upload_note: str = ""  # what to know about uploads when one is refused
     edit_max_upload_s: int | None = None  # the longest uploaded video that can be edited
     shutdown: Shutdown | None = None
     as_of: date

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from veo.config import Config, read_config
 from veo.engine.context import ProviderHandle, StepContext
+from veo.errors import ConfigError
 from veo.files.images import ImageStore, read_ratio
 from veo.files.output import prepare_output
-from veo.ledger import Cap, Ledger, NewJob, budget
+from veo.ledger import Cap, Ledger, NewJob, budget, lineage
 from veo.ledger.reserve import make_job_id
 from veo.money import to_micros
 from veo.paths import ledger_folder, to_absolute
 from veo.planning import plan as planning
-from veo.provider import ModelLister
+from veo.provider import ModelLister, Uploader
 from veo.request import Request, RequestKwargs
 from veo.runtime.offers import Offer, OfferStore
 from veo.runtime.providers import Endpoint, ProviderRegistry
@@ -83,7 +85,7 @@ class Session:
             UnknownProviderError: No provider of that name is installed.
             ConfigError: The configuration of the provider is not valid.
         """
-        name, complete = self._choose_provider(Request.of(request, **options), provider)
+        name, complete = self.choose_provider(Request.of(request, **options), provider)
         provider_config = self.config.for_provider(name)
         return planning.make_plan(
             complete,
@@ -97,12 +99,20 @@ class Session:
             offered=self._offers.recent_names(),
         )
 
-    def _choose_provider(self, request: Request, provider: str | None) -> tuple[str, Request]:
-        """Return the provider of a request, and the request with the plain name of its model."""
+    def choose_provider(
+        self, request: Request, provider: str | None, default: str | None = None
+    ) -> tuple[str, Request]:
+        """Return the provider of a request, and the request with the plain name of its model.
+
+        Args:
+            request: The request.
+            provider: The provider that is named; it is not questioned.
+            default: The provider of a request that names none; the configured one by default.
+        """
         head, slash, model = (request.model or "").partition("/")
         if slash and head in self.providers():
             return provider or head, replace(request, model=model)
-        default = self.config.provider
+        default = default or self.config.provider
         if provider or request.model is None or request.model in self.models(default):
             return provider or default, request
         owners = [row.provider for row in self.catalogue if row.name == request.model]
@@ -128,7 +138,12 @@ class Session:
             ImageError: An image cannot be used.
             SetupError: The provider cannot be used.
         """
-        self.connect(provider)  # first, so that a missing key is reported before anything is stored
+        # First, so that a missing key is reported before anything is stored.
+        handle = self.connect(provider)
+        source = plan.request.source
+        if source and source.local_path and not isinstance(handle.provider, Uploader):
+            raise ConfigError(f"{provider} cannot upload a video")
+        maker = lineage.find_maker(self.ledger, source) if source and not plan.parent else None
         job = job or make_job_id()
         request = plan.request.map_images(self.images.store)
         default = self.config.output_dir / f"{planning.make_slug(request.prompt)}-{job}.mp4"
@@ -143,6 +158,7 @@ class Session:
             output=str(path),
             quote=plan.quote,
             force=force,
+            parent=maker.id if maker else plan.parent,
         )
 
     def start_jobs(
@@ -185,6 +201,12 @@ class Session:
     def catalogue(self) -> list[Model]:
         """All models of all installed providers."""
         return self._registry.catalogue
+
+    def living_models(self) -> list[Model]:
+        """Return the models of all installed providers that work as far as is known."""
+        today = datetime.now(UTC).date()
+        known = planning.Availability(today, self._offers.recent_names())
+        return [model for model in self.catalogue if not known.has_ended(model)]
 
     def providers(self) -> dict[str, Facts]:
         """Return the facts of every installed provider by name."""

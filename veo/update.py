@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from veo.errors import VeoError
+
+
+_OPTIONAL_KEYS = frozenset({"id", "seconds", "sha256"})
 
 
 class Stage(StrEnum):
@@ -32,6 +38,7 @@ class RemoteVideo:
         expires_at: When the provider deletes it, Unix seconds, if it says so.
         id: The provider's handle to continue or change it, where that is not its address.
         seconds: Its length, where that is known.
+        sha256: Hash of a local file that is not at the provider yet; see ``of_file``.
     """
 
     uri: str
@@ -39,6 +46,18 @@ class RemoteVideo:
     expires_at: float | None = None
     id: str | None = None
     seconds: float | None = None
+    sha256: str | None = None
+
+    @classmethod
+    def of_file(cls, path: Path, sha256: str, seconds: float | None = None) -> RemoteVideo:
+        """Return a reference to a local file, which is uploaded before a request uses it."""
+        return cls(path.as_uri(), seconds=seconds, sha256=sha256)
+
+    @property
+    def local_path(self) -> Path | None:
+        """The file of a video that must be uploaded first; None for one at the provider."""
+        parts = urlsplit(self.uri)
+        return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
 
     def to_json(self) -> dict[str, Any]:
         values = asdict(self)
@@ -46,7 +65,7 @@ class RemoteVideo:
         return {
             name: value
             for name, value in values.items()
-            if name not in {"id", "seconds"} or value is not None
+            if name not in _OPTIONAL_KEYS or value is not None
         }
 
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "generate": "Make one video, and print its path.",
     "batch": "Make a video of every item of a file; run it again to continue.",
     "extend": "Continue a video where it ends, and print the path.",
+    "edit": "Change a video with words, and print the path of the new one.",
     "jobs": "List jobs, newest first.",
     "show": "Show a job with its history and charges.",
     "resume": "Continue unfinished jobs of earlier commands.",

@@ -135,18 +135,26 @@ def request_fields(request: Request, model: Model | None = None) -> list[tuple[s
     for name, row in REQUEST_FIELDS.items():
         value = getattr(request, name)
         if value is None and row.model_values and model:
-            value = getattr(model, row.model_values)[0]
-        # The caller prints the model; the provider decides how long an extension is.
-        if name == "model" or value is None or (name == "duration" and request.extend):
+            value = _default_value(request, model, name, row.model_values)
+        # The caller prints the model.
+        if name == "model" or value is None:
             continue
         values = value if isinstance(value, tuple) else (value,)
         rows += [(row.label or name.replace("_", " "), _format_value(part)) for part in values]
     return rows
 
 
+def _default_value(request: Request, model: Model, name: str, attribute: str) -> Any:
+    if request.extend and name == "duration":
+        return model.added_seconds(None)
+    # An edit has the length and the ratio of its video.
+    return None if request.edit and name != "resolution" else getattr(model, attribute)[0]
+
+
 def _format_value(value: Any) -> str:
     if isinstance(value, Image):
         return shorten_path(value.source)
-    return shorten_line(
-        value.uri if isinstance(value, RemoteVideo) else str(value), _MAX_VALUE_CHARS
-    )
+    if isinstance(value, RemoteVideo):
+        path = value.local_path
+        value = shorten_path(str(path)) if path else value.id or value.uri
+    return shorten_line(str(value), _MAX_VALUE_CHARS)

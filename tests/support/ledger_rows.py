@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from veo.model import Model
 
 
-def make_submitted_job(ledger: Ledger, model: Model, output: Path, **fields: Any) -> Record:
+def make_submitted_job(
+    ledger: Ledger, model: Model, output: Path, parent: str | None = None, **fields: Any
+) -> Record:
     """Add a job that its provider has accepted."""
     request = Request(**{"prompt": "a lion", "model": model.name} | fields)
     new = NewJob(
@@ -30,16 +32,19 @@ def make_submitted_job(ledger: Ledger, model: Model, output: Path, **fields: Any
         request=request,
         output=str(output),
         quote=quote(request, model),
+        parent=parent,
     )
     (record,) = ledger.plan_jobs([new], owner="me").records
     record = ledger.move_job(record, State.SUBMITTING, submitted_at=record.created_at)
     return ledger.move_job(record, State.SUBMITTED, task_id=f"task-of-{record.id}")
 
 
-def make_done_job(ledger: Ledger, model: Model, output: Path, **fields: Any) -> Record:
+def make_done_job(
+    ledger: Ledger, model: Model, output: Path, video: RemoteVideo | None = None, **fields: Any
+) -> Record:
     """Add a job whose video is at the provider, and on disk if ``output`` exists."""
     record = make_submitted_job(ledger, model, output, **fields)
-    video = RemoteVideo(f"https://videos.example/{record.id}")
+    video = video or RemoteVideo(f"https://videos.example/{record.id}")
     record = ledger.move_job(
         record,
         State.READY,

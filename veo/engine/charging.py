@@ -29,6 +29,11 @@ def on_ready(record: Record, usage: Decimal | None = None) -> dict[str, Any]:
     return _charge(record) if usage is None else _charge_usage(record, usage)
 
 
+def on_unsent() -> dict[str, Any]:
+    """Release the reservation of a job whose paid request was never sent."""
+    return _release()
+
+
 def on_submit_error(record: Record, error: VeoError) -> dict[str, Any]:
     """Release the reservation if the request was certainly not accepted.
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from veo.engine import charging
 from veo.engine.context import WAIT_FOR_CAPACITY, overdue_error
 from veo.engine.poll_schedule import HINT_FACTOR
+from veo.engine.upload import upload_source, use_upload
 from veo.errors import (
     BusyError,
-    ImageError,
     LeaseLostError,
     LedgerError,
     SetupError,
@@ -55,13 +55,13 @@ def submit(context: StepContext, job: ActiveJob) -> float | None:
     if wait_s != 0.0:
         return WAIT_FOR_CAPACITY if wait_s is None else now + wait_s
     try:
+        upload_source(context, job, handle)
         request = _prepare_images(context, job, handle)
-    except ImageError as error:
-        context.record_outcome(
-            job, State.FAILED, error, **charging.on_submit_error(job.record, error)
-        )
-        return None
-    return _send(context, job, handle, request)
+    except LeaseLostError:
+        raise
+    except VeoError as error:
+        return _handle_preparation_error(context, job, handle, error)
+    return _send(context, job, handle, use_upload(job.record, request))
 
 
 def apply_update(
@@ -72,6 +72,7 @@ def apply_update(
     job.progress, job.message = update.progress, update.message or job.message
     if update.stage is Stage.FAILED:
         error = update.error or VeoError("the provider reported a failure without a reason")
+        _add_upload_note(context, job, error)
         money = charging.on_failed(job.record, update.charge)
         context.record_outcome(job, State.FAILED, error, data=_usage_data(update), **money)
         return None
@@ -214,8 +215,32 @@ def _handle_submit_error(
         return None
     when = _retry_submit_at(context, job, handle, error)
     if when is None:
+        _add_upload_note(context, job, error)
         context.record_outcome(job, State.FAILED, error, **money)
     return when
+
+
+def _handle_preparation_error(
+    context: StepContext, job: ActiveJob, handle: ProviderHandle, error: VeoError
+) -> float | None:
+    """Upload again, or fail the job; the paid request was not sent, and an upload is free."""
+    error.charged = False
+    if not error.retryable or job.failures >= MAX_RETRIES:
+        _add_upload_note(context, job, error)
+        context.record_outcome(job, State.FAILED, error, **charging.on_unsent())
+        return None
+    return _plan_again(context, job, handle, error, context.retry_at(job, error))
+
+
+def _add_upload_note(context: StepContext, job: ActiveJob, error: VeoError) -> None:
+    """Add what is known about refused uploads to the hint, if the job's video is an upload."""
+    source = job.record.parse_request().source
+    if source is None or source.local_path is None:
+        return
+    models = context.find_provider(job.record.provider).provider.models
+    model = models.get(job.record.model)
+    if model and model.upload_note:
+        error.hint = f"{error.hint or ''} {model.upload_note}".strip()
 
 
 def _retry_submit_at(
@@ -234,6 +259,13 @@ def _retry_submit_at(
         job.shrink_count, when = 1, context.clock()  # smaller images need no wait
     else:
         when = context.retry_at(job, error)
+    return _plan_again(context, job, handle, error, when)
+
+
+def _plan_again(
+    context: StepContext, job: ActiveJob, handle: ProviderHandle, error: VeoError, when: float
+) -> float:
+    """Leave a job planned until it is tried again, and its place at the provider to others."""
     if isinstance(error, BusyError):
         handle.limiter.back_off(context.clock(), max(0.0, when - context.clock()))
     context.move(job, State.PLANNED, kind="refused", message=error.message, not_before=when)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from pathlib import Path
 
+_RATIOS = {1.78: "16:9", 0.56: "9:16"}
+_RESOLUTIONS = {360: "360p", 720: "720p", 1080: "1080p", 2160: "4k"}  # by the shorter side
 _HEADER_BYTES = 8  # length (4 bytes) and kind (4 bytes)
 _LARGE_HEADER_BYTES = 16  # length 1, kind, and the real length in 8 bytes
 
@@ -47,6 +49,20 @@ def read_duration_s(path: Path) -> float | None:
             return float(track.duration * track.time_base)
     except (av.FFmpegError, OSError):
         return None
+
+
+def read_shape(path: Path) -> tuple[str | None, str | None]:
+    """Return the aspect ratio and the resolution of a file, None where they are not usual ones."""
+    import av  # noqa: PLC0415 - as above
+
+    try:
+        with av.open(str(path)) as file:
+            track = next(iter(file.streams.video), None)
+            width, height = (track.width, track.height) if track else (0, 0)
+    except (av.FFmpegError, OSError):
+        return None, None
+    ratio = round(width / height, 2) if height else 0.0
+    return _RATIOS.get(ratio), _RESOLUTIONS.get(min(width, height))
 
 
 def _read_box(file: BinaryIO, at: int, size: int) -> tuple[bytes, int]:

@@ -1,4 +1,4 @@
-"""Which video was made from which: jobs found by a file, a video, or what they extend."""
+"""Which video was made from which: jobs found by a file, a video, or their parents."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from veo.ledger import rows
 from veo.ledger.schema import jobs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from veo.ledger.ledger import Ledger
     from veo.ledger.record import Record
     from veo.update import RemoteVideo
@@ -21,31 +23,46 @@ def jobs_by_file(ledger: Ledger, sha256: str) -> list[Record]:
     return _find_jobs(ledger, jobs.c.sha256 == sha256)
 
 
-def extensions_of(ledger: Ledger, video: RemoteVideo) -> list[Record]:
-    """Return the jobs that extend a provider's video, the newest first."""
-    address = json.dumps(video.uri, ensure_ascii=False)  # as requests are stored
-    # The text search narrows the rows down; the address may also occur elsewhere in a request.
-    records = _find_jobs(ledger, jobs.c.request.contains(address, autoescape=True))
-    return [record for record in records if _is_same_video(record.parse_request().extend, video)]
-
-
-def extension_chain(ledger: Ledger, record: Record) -> list[Record]:
-    """Return a job, the job whose video it extends, and so on, as far as the ledger knows them."""
-    chain = [record]
-    while (source := chain[-1].parse_request().extend) and (job := _job_of_video(ledger, source)):
-        if job in chain:  # a server that reuses addresses must not cause an endless loop
-            break
-        chain.append(job)
-    return chain
-
-
-def _job_of_video(ledger: Ledger, video: RemoteVideo) -> Record | None:
+def find_maker(ledger: Ledger, video: RemoteVideo) -> Record | None:
+    """Return the newest job that made a provider's video, or None."""
+    # The text search narrows the rows down; the address may also be a part of another one.
     records = _find_jobs(ledger, jobs.c.video.contains(json.dumps(video.uri), autoescape=True))
-    return next((each for each in records if _is_same_video(each.remote_video(), video)), None)
+    return next((each for each in records if _has_video(each, video)), None)
 
 
-def _is_same_video(one: RemoteVideo | None, other: RemoteVideo) -> bool:
-    return one is not None and one.uri == other.uri
+def find_ancestors(ledger: Ledger, record: Record) -> list[Record]:
+    """Return the job whose video a job extends or edits, the one before, and so on."""
+    found: dict[str, Record] = {}
+    while record.parent and record.parent not in found:  # an edited ledger may have a loop
+        parents = _find_jobs(ledger, jobs.c.id == record.parent)
+        if not parents:
+            break
+        record = parents[0]
+        found[record.id] = record
+    return list(found.values())
+
+
+def find_children(ledger: Ledger, parents: Iterable[str]) -> list[Record]:
+    """Return the jobs that extend or edit the videos of some jobs, the oldest first."""
+    chunks = rows.split_chunks(parents)
+    found = [each for some in chunks for each in _find_jobs(ledger, jobs.c.parent.in_(some))]
+    return sorted(found, key=lambda record: record.created_at)
+
+
+def find_descendants(ledger: Ledger, record: Record) -> list[Record]:
+    """Return the jobs that extend or edit a job's video, then those of their videos, and so on."""
+    found: dict[str, Record] = {}
+    generation = [record]
+    while generation:
+        children = find_children(ledger, [each.id for each in generation])
+        generation = [each for each in children if each.id not in found and each.id != record.id]
+        found |= {each.id: each for each in generation}
+    return list(found.values())
+
+
+def _has_video(record: Record, video: RemoteVideo) -> bool:
+    own = record.remote_video()
+    return own is not None and own.uri == video.uri
 
 
 def _find_jobs(ledger: Ledger, condition: ColumnElement[bool]) -> list[Record]:

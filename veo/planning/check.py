@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from veo.model import Model, Rule
+    from veo.update import RemoteVideo
 
 _CHARS_PER_TOKEN = 4  # of English text, as Google's documentation estimates
 _MAX_OFFERS = 4
+_TOLERANCE_S = 0.5  # the last frame or the sound may last longer than the video
 _SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are not UTF-8
 _TEXTS = tuple(name for name, row in REQUEST_FIELDS.items() if row.kind == "text")
 _FIXED_VALUES = {
@@ -56,6 +58,8 @@ def _find_problems(request: Request, model: Model) -> Iterable[Problem]:
     yield from _check_texts(request, model)
     yield from _check_values(request, model)
     yield from _check_features(request, model)
+    if request.source:
+        yield from _check_video(request, model)
     yield from _check_needs(request, model)
     facts = effective_values(request, model)
     for rule in model.rules:
@@ -82,6 +86,8 @@ def _check_texts(request: Request, model: Model) -> Iterable[Problem]:
 def _check_values(request: Request, model: Model) -> Iterable[Problem]:
     for name, attribute in MODEL_VALUES.items():
         value, allowed = getattr(request, name), getattr(model, attribute)
+        if name == "duration" and request.source:
+            continue  # means the seconds that an extension adds, which have limits of their own
         if value is not None and value not in allowed:
             yield Problem(name, f"{model.name} has no {value}", tuple(map(str, allowed)))
     for name, allowed in _FIXED_VALUES.items():
@@ -97,6 +103,42 @@ def _check_features(request: Request, model: Model) -> Iterable[Problem]:
     count, limit = len(request.reference), model.max_references
     if "reference" in model.features and count > limit:
         yield Problem("reference", f"{count} images are too many", (f"at most {limit}",))
+
+
+def _check_video(request: Request, model: Model) -> Iterable[Problem]:
+    """Yield the problems of a request that extends or edits a video."""
+    if request.extend and request.edit:
+        yield Problem("edit", "a request extends a video or edits it, not both")
+    if request.edit:
+        yield from _check_edit(request, request.edit, model)
+    elif request.duration is not None and "extend" in model.features:
+        yield from _check_added(request.duration, model)
+    use = "extend" if request.extend else "edit"
+    is_local = request.source is not None and request.source.local_path is not None
+    if is_local and use in model.features and not model.uploads:
+        yield Problem(use, f"{model.name} can {use} only videos of {model.provider}")
+
+
+def _check_added(duration: int, model: Model) -> Iterable[Problem]:
+    allowed = model.extend_durations or model.durations
+    if duration in allowed:
+        return
+    message = f"{model.name} cannot add {duration} s"
+    if model.extend_s:
+        message = f"an extension by {model.name} always adds {model.extend_s} s"
+        allowed = ()
+    yield Problem("duration", message, tuple(map(str, sorted(allowed))))
+
+
+def _check_edit(request: Request, video: RemoteVideo, model: Model) -> Iterable[Problem]:
+    for name in ("duration", "aspect_ratio"):
+        if getattr(request, name) is not None:
+            label = name.replace("_", " ")
+            yield Problem(name, f"an edit has the {label} of its video, so it accepts none")
+    limit, seconds = model.edit_max_upload_s, video.seconds
+    if video.local_path and limit and seconds and seconds > limit + _TOLERANCE_S:
+        message = f"the file is {seconds:.1f} s long, and {model.name} edits at most {limit} s of"
+        yield Problem("edit", f"{message} a video that it did not make")
 
 
 def _check_needs(request: Request, model: Model) -> Iterable[Problem]:

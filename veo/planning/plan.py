@@ -44,12 +44,14 @@ class Plan:
     Attributes:
         request: The request with its model set.
         warnings: Problems that do not stop the request.
+        parent: The job whose video the request extends or edits, if one of the ledger made it.
     """
 
     request: Request
     model: Model
     quote: Quote
     warnings: tuple[Problem, ...] = ()
+    parent: str | None = None
 
 
 def make_plan(  # noqa: PLR0913 - the request, what there is to choose from, and the settings

@@ -30,6 +30,7 @@ from veo.money import quote, to_usd
 from veo.planning.check import effective_values
 from veo.provider import Pingable, find_provider
 from veo.request import FEATURES, Request
+from veo.sources import find_source
 from veo.testing.sample_requests import (
     WIRE_SAMPLES,
     build_feature_request,
@@ -135,7 +136,7 @@ class Conformance:
             pytest.skip("the model cannot extend videos")
         first = client.submit(build_request(model), provider=model.provider)
         before = mp4.read_duration_s(first.result(JOB_TIMEOUT_S).path)
-        source = extend.find_source(client, first.id)
+        source = find_source(client, first.id)
         planned = extend.plan_extension(
             client, source, Request(prompt="and then it roars"), times=2
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from veo.errors import UsageError
 from veo.money import format_amount
 from veo_commands import exit_codes
-from veo_commands.commands.plan_output import announce_plan, print_plan_result
+from veo_commands.commands.plan_output import announce_plan, print_plan_result, upload_rows
 from veo_commands.completion import complete_jobs
 from veo_commands.confirm import confirm_cost
 from veo_commands.format import describe_outcome, shorten_path
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def extend(
     video: str = argument(
-        "Video to continue: a job or its file.", "JOB|FILE", autocompletion=complete_jobs
+        "Video to continue: a job, or an MP4 file.", "JOB|FILE", autocompletion=complete_jobs
     ),
     prompt: str = argument("Description of what happens next.", "PROMPT"),
     times: int = option("Number of extensions in a row.", "NUMBER", default=1, min=1),
@@ -48,9 +48,11 @@ def extend(
 ) -> int:
     """Continue a video where it ends, and print the path.
 
-    Provider, model, aspect ratio and resolution are those of the video.
+    Provider, model and aspect ratio are those of the video. --duration is the length of an
+    extension, where the model lets you choose. Some models also take a file that no job made.
     """
-    from veo.extend import find_source, plan_extension, run_steps
+    from veo.extend import plan_extension, run_steps
+    from veo.sources import find_source
 
     with open_client(config, submit) as client:
         source, request = find_source(client, video), request_options.build_request(prompt)
@@ -74,7 +76,8 @@ def _follow_steps(
     client: Client, extension: Extension, jobs: Iterable[Job], output: Path | None, *, detach: bool
 ) -> int:
     """Follow one step after the other until one fails; then say how to continue."""
-    code, latest, remaining = exit_codes.DONE, extension.source.record, extension.times
+    code, remaining = exit_codes.DONE, extension.times
+    latest: Record | None = None
     try:
         for job in jobs:
             report = _report_step if remaining > 1 else report_job
@@ -85,7 +88,7 @@ def _follow_steps(
             if code:
                 break
     finally:
-        if 0 < remaining < extension.times:
+        if latest and remaining:
             out.hint(_continuation_hint(latest, remaining, output))
     return code
 
@@ -111,12 +114,12 @@ def _continuation_hint(record: Record, remaining: int, output: Path | None) -> s
 def _print_extension(extension: Extension) -> int:
     source = extension.source
     body = {
-        "job": source.record.id,
+        "job": source.record.id if source.record else None,
         "times": extension.times,
         "seconds": {"before": source.seconds, "after": extension.total_seconds},
         "total": str(extension.total_usd),
     }
-    rows = [("steps", _summarize(extension))]
+    rows = [*upload_rows(extension.plan), ("steps", _summarize(extension))]
     return print_plan_result(extension.plan, rows, {"extension": body})
 
 

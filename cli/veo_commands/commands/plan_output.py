@@ -6,14 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from veo_commands import exit_codes
-from veo_commands.format import describe_plan, describe_quote, request_fields
+from veo_commands.format import describe_plan, describe_quote, format_bytes, request_fields
 from veo_commands.output import out
 
 if TYPE_CHECKING:
     from veo.planning.plan import Plan
 
 
+def upload_rows(plan: Plan) -> list[tuple[str, str]]:
+    """Return a row about the file that is uploaded before the request is sent, if there is one."""
+    from veo.files.output import size_on_disk
+
+    source = plan.request.source
+    path = source.local_path if source else None
+    if path is None:
+        return []
+    return [("upload", f"{path}, {format_bytes(size_on_disk(path))}, free of charge")]
+
+
 def announce_plan(plan: Plan) -> None:
+    for _, text in upload_rows(plan):
+        out.info(f"uploads {text}", dim=True)
     play_money = "; play money in the sandbox" if out.sandbox else ""
     out.info(f"{describe_plan(plan)}{play_money}", dim=True)
     out.warn_of(plan.warnings)

@@ -1,0 +1,97 @@
+"""``veo edit`` and ``veo extend`` of videos that a provider continues by its own handle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sample_videos import make_video
+from studio import TALK, Service, install_studio
+
+from veo import provider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cli_runner import Veo
+
+pytest_plugins = ("veo_fixtures",)
+
+
+@pytest.fixture(autouse=True)
+def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """A provider that extends and edits, as the configured one."""
+    Path("veo.toml").write_text('provider = "studio"\n')
+    yield install_studio(monkeypatch)
+    provider.installed_providers.cache_clear()
+
+
+@pytest.fixture
+def lion(veo: Veo) -> str:
+    """The job of a finished video, ``lion.mp4``."""
+    job: str = veo("generate", "a lion", "-o", "lion.mp4", "--json").objects[0]["job"]
+    return job
+
+
+def test_an_edit_prints_its_path(veo: Veo, lion: str) -> None:
+    """The price is on stderr before the job starts."""
+    ran = veo("edit", lion, "in the rain", "-o", "rain.mp4")
+
+    assert (ran.code, ran.out) == (0, f"{Path('rain.mp4').absolute()}\n")
+    assert ran.err.index("$0.80 on success (8 s at $0.10)") < ran.err.index("done in")
+
+
+def test_an_edit_as_json(veo: Veo, lion: str) -> None:
+    """What was charged by the provider's report stands beside the quote."""
+    (edited,) = veo("edit", "lion.mp4", "in the rain", "--json").objects
+
+    assert edited["cost"] == {
+        "quoted": 0.8,
+        "charged": 0.8104,
+        "currency": "USD",
+        "certain": True,
+    }
+
+
+def test_a_dry_run_sends_nothing(veo: Veo, lion: str, studio: Service) -> None:
+    """It shows what would be changed, and the price."""
+    shown = veo("edit", lion, "in the rain", "--dry-run")
+    (plan,) = veo("edit", lion, "in the rain", "--dry-run", "--json").objects
+
+    assert f"job {lion}, 8.0 s long" in shown.out
+    assert "duration" not in shown.out
+    assert plan["edit"] == {"job": lion, "seconds": 8.0}
+    assert (plan["quote"]["amount"], len(studio.requests)) == ("0.80", 1)
+
+
+def test_an_upload_is_announced(veo: Veo, studio: Service) -> None:
+    """A file that no job made is uploaded, which is free; the extension has a length of choice."""
+    Path("clip.mp4").write_bytes(make_video(frames=72))
+    shown = veo("extend", "clip.mp4", "on", "--duration", "7", "--dry-run")
+    ran = veo("extend", "clip.mp4", "on", "--duration", "7", "-o", "on.mp4")
+
+    assert "3.0 s become 10.0 s in 1 step, $0.70 in total" in shown.out
+    assert "clip.mp4" in shown.out
+    assert "free of charge" in shown.out
+    assert ran.code == 0
+    assert "uploads" in ran.err
+    assert studio.list_lengths() == [10.0]
+
+
+def test_each_problem_is_a_line(veo: Veo, lion: str, studio: Service) -> None:
+    """What an edit does not accept is named by its option; nothing is sent."""
+    ran = veo("edit", lion, "in the rain", "--duration", "4", "--aspect-ratio", "9:16")
+
+    assert ran.code == 2
+    assert [line.split(": ")[1] for line in ran.errors] == ["--duration", "--aspect-ratio"]
+    assert len(studio.requests) == 1
+
+
+def test_what_cannot_be_edited_names_what_can(veo: Veo, studio: Service) -> None:
+    """The video of a provider without edits can go to another one as a file."""
+    Path("clip.mp4").write_bytes(make_video(frames=72))
+    ran = veo("edit", "clip.mp4", "in the rain", "-p", "laozhang-sync")
+
+    assert ran.code == 2
+    assert f"laozhang-sync cannot edit videos. Possible with: studio/{TALK}" in ran.err

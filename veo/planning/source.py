@@ -1,0 +1,172 @@
+"""The video that a request extends or edits: who can take it, and why it may not be possible.
+
+A provider takes a video in one of two ways: by its own handle, if it made it and still has it, or
+as an upload of the file. No I/O.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from veo.ledger.record import Record, State
+from veo.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from veo.model import Model
+    from veo.request import Request
+    from veo.update import RemoteVideo
+
+Use = Literal["extend", "edit"]  # the field of a request that holds the video
+SHAPE_FIELDS = {"aspect_ratio": "aspect_ratios", "resolution": "resolutions"}
+_MAX_OFFERS = 4
+_WITHOUT_VIDEO = frozenset({State.FAILED, State.EXPIRED, State.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSource:
+    """A video that is to be extended or edited.
+
+    Attributes:
+        record: The job that made it; None for a file that no job made.
+        model: The model of that job; None if it no longer exists.
+        seconds: Its length; None if unknown.
+        times: How many extensions it contains.
+        expires_at: When its provider deletes it, Unix seconds; None if unknown.
+        file: Its unchanged file on disk, which can be uploaded; None without one.
+        shape: Its aspect ratio and resolution by the names of the request fields.
+        note: What else is known about a file that no job made, for a person.
+    """
+
+    record: Record | None = None
+    model: Model | None = None
+    seconds: float | None = None
+    times: int = 0
+    expires_at: float | None = None
+    file: RemoteVideo | None = None
+    shape: Mapping[str, str | None] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def provider(self) -> str | None:
+        """The provider that made it."""
+        return self.record.provider if self.record else None
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: a job or a file."""
+        if self.record:
+            return f"job {self.record.id}"
+        return str(self.file.local_path) if self.file else "the video"
+
+    def has_handle_for(self, model: Model) -> bool:
+        """Return whether its provider knows it by a handle that the model understands."""
+        is_own = self.record is not None and self.record.provider == model.provider
+        return is_own and (self.model is None or self.model.wire == model.wire)
+
+    def can_go_to(self, model: Model) -> bool:
+        """Return whether a model can be given the video at all, expired or not."""
+        return self.has_handle_for(model) or (model.uploads and self.file is not None)
+
+
+def choose_video(source: VideoSource, model: Model, now: float) -> RemoteVideo | None:
+    """Return the video as a model takes it: at the provider, else the file, else None."""
+    is_handle = source.has_handle_for(model) and not any(_check_handle(source, "extend", now))
+    video = source.record.remote_video() if source.record and is_handle else None
+    if video:
+        return replace(video, seconds=source.seconds)
+    return source.file if model.uploads else None
+
+
+def check_source(
+    source: VideoSource, model: Model, use: Use, now: float, catalogue: Collection[Model] = ()
+) -> Iterator[Problem]:
+    """Yield every reason why a model cannot be given a video; ``now`` in Unix seconds."""
+    reasons = tuple(_check_handle(source, use, now)) if source.has_handle_for(model) else ()
+    if use not in model.features:
+        yield from reasons
+        yield _unsupported_problem(source, model, use, catalogue)
+    elif choose_video(source, model, now) is None:
+        yield from reasons or (_foreign_problem(source, model, use, catalogue),)
+
+
+def list_takers(source: VideoSource, use: Use, catalogue: Iterable[Model]) -> list[str]:
+    """Return the ``provider/model`` names that can extend or edit a video, its own first."""
+    rows = [row for row in catalogue if use in row.features and source.can_go_to(row)]
+    rows.sort(key=lambda row: row.provider != source.provider)
+    return [f"{row.provider}/{row.name}" for row in rows]
+
+
+def shape_of(request: Request, model: Model | None) -> dict[str, str | None]:
+    """Return the aspect ratio and the resolution that a request makes."""
+    return {
+        name: getattr(request, name) or (getattr(model, offered)[0] if model else None)
+        for name, offered in SHAPE_FIELDS.items()
+    }
+
+
+def keep_shape(
+    source: VideoSource, request: Request, model: Model, names: Iterable[str]
+) -> dict[str, Any]:
+    """Return fields of the shape of a video, as far as they are not the model's defaults.
+
+    Only where the model can change the resolution, the request may choose it.
+    """
+    fields: dict[str, Any] = {}
+    for name in names:
+        offered, own = getattr(model, SHAPE_FIELDS[name]), source.shape.get(name)
+        value = own or getattr(request, name)
+        if name == "resolution" and model.changes_resolution:
+            # A video may have a size that the model does not make.
+            value = request.resolution or (own if own in offered else None)
+        fields[name] = value if value != offered[0] else None
+    return fields
+
+
+def _check_handle(source: VideoSource, use: Use, now: float) -> Iterator[Problem]:
+    record = source.record
+    if record and not (record.remote_video() and record.state not in _WITHOUT_VIDEO):
+        is_over = record.has_ended or record.state is State.UNKNOWN
+        state = f"{record.state}: it has no video" if is_over else f"still {record.state}"
+        yet = "" if is_over else ": it has no video yet"
+        yield Problem(use, f"job {record.id} is {state}{yet}")
+    if record and source.expires_at is not None and now >= source.expires_at:
+        expiry = datetime.fromtimestamp(source.expires_at).astimezone()
+        message = f"{record.provider} has deleted the video: it expired {expiry:%Y-%m-%d %H:%M}"
+        yield Problem(use, message)
+
+
+def _unsupported_problem(
+    source: VideoSource, model: Model, use: Use, catalogue: Collection[Model]
+) -> Problem:
+    takers = list_takers(source, use, catalogue)
+    message = f"{model.name} cannot {use} a video"
+    if not any(row.provider == model.provider and use in row.features for row in catalogue):
+        message = f"{model.provider} cannot {use} videos"
+        if not takers:
+            message += f", and others {use} only their own"
+    capable = [f"{row.provider}/{row.name}" for row in catalogue if use in row.features]
+    return Problem(use, message, offered_by=tuple((takers or capable)[:_MAX_OFFERS]))
+
+
+def _foreign_problem(
+    source: VideoSource, model: Model, use: Use, catalogue: Collection[Model]
+) -> Problem:
+    takers = tuple(list_takers(source, use, catalogue)[:_MAX_OFFERS])
+    if model.uploads:
+        message = f"the file of {source.name} is not on disk, and {model.name} needs it"
+        return Problem(use, message, offered_by=takers)
+    if source.record and source.record.provider != model.provider:
+        own = source.record.provider
+        message = f"{own} made the video, and {model.provider} can {use} only its own"
+        return Problem("provider", message, (own,), takers)
+    if source.record:
+        maker = source.model.name if source.model else "another model"
+        message = f"{model.name} cannot {use} a video of {maker}"
+    else:
+        reason = source.note or f"no job of this ledger made {source.name}"
+        message = f"{reason}, and {model.name} can {use} only videos of {model.provider}"
+    return Problem(use, message, offered_by=takers)

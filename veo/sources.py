@@ -1,0 +1,246 @@
+"""Find the video that is to be extended or edited, and plan a request that names it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from veo.errors import InvalidRequestError, UnknownJobError, UnknownProviderError, UsageError
+from veo.files import mp4, sidecar
+from veo.files import output as download
+from veo.ledger import Ledger, Record, lineage
+from veo.paths import to_absolute
+from veo.planning.check import find_errors
+from veo.planning.source import VideoSource, list_takers, shape_of
+from veo.problems import Problem, Remedy
+from veo.update import RemoteVideo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from veo.model import Model
+    from veo.planning.plan import Plan
+    from veo.planning.source import Use
+    from veo.request import Request
+    from veo.session import Session
+
+
+def find_source(session: Session, name: str) -> VideoSource:
+    """Find a video by its file, its job id, or an unambiguous beginning of the id.
+
+    A file that no job made is a video, too; some models take it as an upload.
+
+    Raises:
+        UnknownJobError: There is no such file or job, or the file is not that of its job.
+        UnknownProviderError: The provider that made it is not installed.
+        UsageError: The file cannot be read, or is not a complete MP4.
+    """
+    path = to_absolute(name)
+    # A job id has no suffix, so a name with one is meant as a file.
+    if path.suffix and not path.is_file():
+        raise UnknownJobError(f"{path}: no such file")
+    if not path.is_file():
+        return _describe_job(session, session.ledger.find_job(name))
+    sha256 = _hash(path)
+    record = _find_job_of_file(session.ledger, path, sha256)
+    if record:
+        return _describe_job(session, record, path)
+    seconds, job = _check_clip(path), sidecar.read_job_id(path)
+    note = f"it was made by job {job}, which this ledger does not know" if job else ""
+    shape = dict(zip(("aspect_ratio", "resolution"), mp4.read_shape(path), strict=True))
+    file = RemoteVideo.of_file(path, sha256, seconds)
+    return VideoSource(seconds=seconds, file=file, shape=shape, note=note)
+
+
+class VideoTask(Protocol):
+    """What a user wants to do with a video."""
+
+    @property
+    def use(self) -> Use: ...
+
+    @property
+    def source(self) -> VideoSource: ...
+
+    @property
+    def request(self) -> Request:
+        """The request in the user's terms, without the video."""
+
+    def find_problems(self, model: Model, catalogue: Sequence[Model]) -> Iterable[Problem]:
+        """Return what a model cannot do with the video; ``catalogue`` has alternatives to name."""
+
+    def build_request(self, model: Model) -> Request:
+        """Return the complete request for a model."""
+
+    def adapt_problems(
+        self, problems: Iterable[Problem], model: Model | None, takers: Sequence[str]
+    ) -> Iterable[Problem]:
+        """Return problems of the complete request in the user's terms.
+
+        ``takers`` are the models that can be given the video, as ``provider/model``.
+        """
+
+
+def plan_with_video(session: Session, task: VideoTask, provider: str | None = None) -> Plan:
+    """Return the plan of a request that extends or edits a video.
+
+    The provider and the model are those of the video unless the caller names others; for a video
+    that no job made, the configured provider and its best model that can be given it.
+
+    Raises:
+        InvalidRequestError: The error lists every problem.
+        UnknownModelError: The provider has no such model.
+    """
+    source = task.source
+    target, request = session.choose_provider(task.request, provider, source.provider)
+    name = request.model or _default_model(session, source, task.use, target)
+    model = session.models(target).get(name)
+    problems: list[Problem] = []
+    complete, catalogue = replace(request, model=name), session.living_models()
+    if model:
+        # Of an ended model, which was chosen or named knowingly, the ended siblings count too.
+        own = session.models(target).values() if model not in catalogue else ()
+        catalogue += [row for row in own if row not in catalogue]
+        problems += task.find_problems(model, catalogue)
+        complete = task.build_request(model)
+    takers = list_takers(source, task.use, catalogue)
+    try:
+        plan = session.plan(complete, target)
+    except InvalidRequestError as error:
+        found = task.adapt_problems(error.problems, model, takers)
+        raise InvalidRequestError([*problems, *found]) from None
+    problems += task.adapt_problems((), model, takers)
+    if find_errors(problems):
+        raise InvalidRequestError(problems)
+    parent = source.record.id if source.record else None
+    return replace(plan, warnings=(*plan.warnings, *problems), parent=parent)
+
+
+def _default_model(session: Session, source: VideoSource, use: Use, provider: str) -> str:
+    if source.record and source.record.provider == provider:
+        return source.record.model
+    rows = [row for row in session.living_models() if row.provider == provider and row.auto]
+    preferred = {session.config.model, session.config.for_provider(provider).model}
+    ranked = sorted(
+        rows or session.models(provider).values(),
+        key=lambda row: (
+            not (use in row.features and source.can_go_to(row)),
+            row.name not in preferred,
+        ),
+    )
+    return ranked[0].name
+
+
+def _describe_job(session: Session, record: Record, path: Path | None = None) -> VideoSource:
+    model = session.models(record.provider).get(record.model)
+    links = {
+        link: _find_model(session, link)
+        for link in (record, *lineage.find_ancestors(session.ledger, record))
+    }
+    # An edit has the aspect ratio of its video, and does not state it.
+    ratios = (
+        shape_of(link.parse_request(), maker)["aspect_ratio"]
+        for link, maker in links.items()
+        if not link.parse_request().edit
+    )
+    file = _unchanged_file(record) or path
+    measured_s = mp4.read_duration_s(file) if file else None
+    video = record.remote_video()
+    seconds = measured_s or (video and video.seconds) or _sum_requested_s(links)
+    return VideoSource(
+        record=record,
+        model=model,
+        seconds=seconds,
+        times=sum(link.parse_request().extend is not None for link in links),
+        expires_at=_find_expiry(session.ledger, record, model),
+        file=RemoteVideo.of_file(file, str(record.sha256), seconds) if file else None,
+        shape=shape_of(record.parse_request(), model) | {"aspect_ratio": next(ratios, None)},
+    )
+
+
+def _find_model(session: Session, record: Record) -> Model | None:
+    with suppress(UnknownProviderError):  # of an earlier job of the chain
+        return session.models(record.provider).get(record.model)
+    return None
+
+
+def _hash(path: Path) -> str:
+    try:
+        return download.hash_file(path)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+
+
+def _find_job_of_file(ledger: Ledger, path: Path, sha256: str) -> Record | None:
+    records = lineage.jobs_by_file(ledger, sha256)
+    # Several jobs can have made equal files; only the sidecar tells which of them made this one.
+    job = sidecar.read_job_id(path)
+    if records:
+        return next((record for record in records if record.id == job), records[0])
+    if job and ledger.list_jobs(ids=[job]):
+        raise UnknownJobError(
+            f"{path} has changed since job {job} made it: the provider has the original video",
+            hint="Name the job instead of the file; without its sidecar, the file is a video of "
+            "your own.",
+            remedies=[Remedy("extend", job)],
+        )
+    return None
+
+
+def _check_clip(path: Path) -> float:
+    """Return the length of a file that no job made, seconds."""
+    with path.open("rb") as file:
+        defect = mp4.find_defect(file)
+    seconds = None if defect else mp4.read_duration_s(path)
+    if seconds is None:
+        reason = defect or "it has no video track"
+        raise UsageError(f"{path} is not a complete MP4 file: {reason}")
+    return seconds
+
+
+def _unchanged_file(record: Record) -> Path | None:
+    """Return the file of a job; None if it is missing or was replaced."""
+    path = Path(record.output)
+    if record.bytes is None or download.size_on_disk(path) != record.bytes:
+        return None
+    return path
+
+
+def _sum_requested_s(links: Mapping[Record, Model | None]) -> float | None:
+    """Return the length of a job's video by the requests of its chain, the newest first."""
+    total = 0.0
+    for link, model in links.items():
+        request = link.parse_request()
+        if request.edit is None:  # an edit has the length of its video
+            seconds = _requested_s(request, model)
+            if seconds is None:
+                return None
+            total += seconds
+    first = list(links)[-1].parse_request().source
+    if first is None:
+        return total
+    return total + first.seconds if first.seconds else None
+
+
+def _requested_s(request: Request, model: Model | None) -> int | None:
+    if request.extend:
+        return model.added_seconds(request.duration) if model else None
+    return request.duration or (model.durations[0] if model else None)
+
+
+def _find_expiry(ledger: Ledger, record: Record, model: Model | None) -> float | None:
+    """Return when the provider forgets a video, Unix seconds; None if unknown.
+
+    The retention starts again whenever the video is extended. That is documented for the Gemini
+    Developer API only; other providers get the same benefit of the doubt.
+    """
+    video = record.remote_video()
+    if video is None or record.ready_at is None or model is None:
+        return None
+    if video.id and model.handle_retention_s:  # longer than the file, which ``expires_at`` is of
+        return record.ready_at + model.handle_retention_s
+    children = lineage.find_children(ledger, [record.id])
+    uses = [each.submitted_at for each in children if each.task_id]
+    first_expiry = video.expires_at or record.ready_at + model.retention_s
+    return max([first_expiry, *(at + model.retention_s for at in uses if at)])
