@@ -10,7 +10,7 @@ import av
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageOps, ImageStat
 
-from veo_sandbox.clips import ClipSpec, StoppedError, extend, render
+from veo_sandbox.clips import ClipSpec, Footage, StoppedError, extend, render
 from veo_sandbox.clips.captions import draw_caption
 from veo_sandbox.clips.mp4 import join, pad_clip
 
@@ -34,6 +34,13 @@ def longer(folder: Path, lion: Path) -> Path:
     """Return the lion's clip, extended by seven seconds."""
     extend(lion, "it walks to the river", folder / "longer.mp4")
     return folder / "longer.mp4"
+
+
+@pytest.fixture(scope="module")
+def meadow(folder: Path) -> Path:
+    """Return a clip of a second."""
+    render(ClipSpec("a meadow", 320, 180, 1), folder / "meadow.mp4")
+    return folder / "meadow.mp4"
 
 
 @cache
@@ -240,6 +247,65 @@ class TestExtend:
         with pytest.raises(ValueError, match="not encoded like its continuation"):
             join(lion, other, folder / "broken.mp4")
         assert not (folder / "broken.mp4").exists()
+
+
+class TestChange:
+    """A version of a clip in other colours, and a clip that is continued at another size."""
+
+    def test_it_shows_the_same_scene_in_other_colours(self, folder: Path, meadow: Path) -> None:
+        """As long, with the same sound, at the size that is asked for."""
+        path = folder / "autumn.mp4"
+        render(ClipSpec("in autumn", 640, 360, 1, changed=str(meadow)), path)
+        before, after = read_frames(meadow)[12], read_frames(path)[12]
+        shrunk = after.resize(before.size)
+
+        assert Footage.read(path) == Footage(640, 360, 1.0)
+        assert difference(before, shrunk) > 10
+        # The brightness above the strip is that of the scene, but for the sandbox's mark.
+        top = (0, 0, 80, 32)
+        assert difference(*(each.crop(top).convert("L").convert("RGB") for each in (before, shrunk))) < 9
+        assert len(read_packets(path, "audio")) == len(read_packets(meadow, "audio"))
+
+    def test_it_is_only_scaled_without_words(self, folder: Path, meadow: Path) -> None:
+        """An upscaled clip shows the same."""
+        path = folder / "large.mp4"
+        render(ClipSpec("", 640, 360, 1, changed=str(meadow)), path)
+        before, after = read_frames(meadow)[12], read_frames(path)[12]
+
+        assert difference(before, after.resize(before.size)) < 6
+
+    def test_it_continues_at_another_size(self, folder: Path, meadow: Path) -> None:
+        """The whole has the new size; nothing jumps where the new part begins."""
+        path = folder / "longer-meadow.mp4"
+        render(ClipSpec("at dusk", 640, 360, 3, earlier=str(meadow)), path)
+        frames = read_frames(path)
+
+        assert Footage.read(path) == Footage(640, 360, 4.0)
+        assert len(frames) == 96
+        assert difference(frames[23], frames[24]) < 6
+        assert difference(frames[23].resize((80, 45)), read_frames(meadow)[-1]) < 6
+
+    def test_a_silent_clip_of_another_encoder_is_continued(self, folder: Path) -> None:
+        """What people upload has other codecs and rates, and often no sound."""
+        source, path = folder / "silent.mp4", folder / "longer-silent.mp4"
+        with av.open(str(source), "w") as out:
+            stream = out.add_stream("mpeg4", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+            for _ in range(10):
+                out.mux(
+                    stream.encode(av.VideoFrame.from_image(Image.new("RGB", (160, 120), "red")))
+                )
+            out.mux(stream.encode(None))
+        render(ClipSpec("on it goes", 160, 120, 1, earlier=str(source)), path)
+
+        assert Footage.read(path) == Footage(160, 120, 2.0)
+        assert read_frames(path)[0].getpixel((20, 15))[0] > 200
+
+    def test_a_file_that_is_no_video(self, folder: Path) -> None:
+        """Reading it is a ValueError."""
+        (folder / "text.mp4").write_text("text")
+        with pytest.raises(ValueError, match="is no video"):
+            Footage.read(folder / "text.mp4")
 
 
 class TestFiles:

@@ -4,8 +4,8 @@
 complete, and may take a second of CPU: call them from a worker thread.
 """
 
-from veo_sandbox.clips.mp4 import atomic_write
+from veo_sandbox.clips.mp4 import Footage, atomic_write
 from veo_sandbox.clips.render import StoppedError, extend, render
 from veo_sandbox.clips.spec import ClipSpec
 
-__all__ = ["ClipSpec", "StoppedError", "atomic_write", "extend", "render"]
+__all__ = ["ClipSpec", "Footage", "StoppedError", "atomic_write", "extend", "render"]

@@ -1,4 +1,4 @@
-"""Write MP4 files: encode images and a chord, join two files, pad one."""
+"""Write MP4 files: encode images and sound, join two files, pad one; read frames of any."""
 
 import os
 import struct
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from fractions import Fraction
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from uuid import uuid4
 
 import av
 from av.container import InputContainer
 
 from veo_sandbox.clips.repeats import X264_OPTIONS, repeat_packet, set_frame_number
-from veo_sandbox.clips.sound import AAC_OPTIONS, SAMPLE_RATE, chord_frames
+from veo_sandbox.clips.sound import AAC_OPTIONS, SAMPLE_RATE
 
 FPS = 24
 
@@ -51,10 +51,10 @@ def encode(
     images: Iterable[av.VideoFrame],
     size: tuple[int, int],
     seconds: float,
-    chord: tuple[int, ...],
+    sound: Iterable[av.AudioFrame],
     encoding: Encoding,
 ) -> None:
-    """Write images and a chord (Hz) as one MP4; images of another size are scaled.
+    """Write images and sound as one MP4; images of another size are scaled.
 
     `images` are those that are shown, one for every `encoding.hold` frames. The index (`moov`)
     comes last, as in the files that were captured from the services.
@@ -66,7 +66,7 @@ def encode(
         audio = out.add_stream("aac", rate=SAMPLE_RATE, layout="stereo", options=AAC_OPTIONS)
         audio.bit_rate = encoding.audio_bit_rate
         # The sound first: the muxer interleaves, and packets of sound are small.
-        for samples in chord_frames(chord, seconds):
+        for samples in sound:
             out.mux(audio.encode(samples))
         out.mux(audio.encode(None))
         frames = round(seconds * encoding.fps)
@@ -103,6 +103,42 @@ def _packet(video: av.VideoStream, data: bytes, number: int) -> "av.Packet[Any]"
     # The only IDR frame is the first.
     packet.is_keyframe = number == 0
     return packet
+
+
+class Footage(NamedTuple):
+    """What an MP4 holds: the size of its frames in pixels, and its length in seconds."""
+
+    width: int
+    height: int
+    seconds: float
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read it from a file; one that is no video is a ValueError."""
+        try:
+            with av.open(str(path)) as source:
+                frame = next(source.decode(video=0))
+                length = (source.duration or 0) / av.time_base
+        # IndexError and StopIteration: a file without a stream or a frame of video.
+        except (av.FFmpegError, IndexError, StopIteration) as error:
+            raise ValueError(f"{path.name} is no video") from error
+        return cls(frame.width, frame.height, length)
+
+
+def sample_frames(path: Path, interval_s: float) -> Iterator[av.VideoFrame]:
+    """Yield the frames that are shown at 0, at `interval_s` and so on, until the video ends."""
+    due_s = 0.0
+    with av.open(str(path)) as source:
+        shown: av.VideoFrame | None = None
+        for frame in source.decode(video=0):
+            # Half a millisecond: two time bases express one moment by different fractions.
+            while shown is not None and due_s < float(frame.time or 0) - 0.0005:
+                yield shown
+                due_s += interval_s
+            shown = frame
+        while shown is not None and due_s < (source.duration or 0) / av.time_base:
+            yield shown
+            due_s += interval_s
 
 
 def last_frame(path: Path) -> av.VideoFrame:

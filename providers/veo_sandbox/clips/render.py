@@ -1,7 +1,8 @@
 """From a `ClipSpec` to an MP4: which images, which sound, which file."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -11,13 +12,11 @@ import av
 from PIL import Image
 
 from veo_sandbox.clips import mp4
-from veo_sandbox.clips.captions import draw_caption, draw_card, draw_label
+from veo_sandbox.clips.overlays import Scene, add_strip, add_subtitle, add_title, draw_overlays
 from veo_sandbox.clips.scenery import Landscape
+from veo_sandbox.clips.sound import chord_frames, file_frames
 from veo_sandbox.clips.spec import ClipSpec
-from veo_sandbox.clips.yuv import Mask, Planes, read_image
-
-Scene = Callable[[int], Planes]
-"""Draws the image of a frame, counted from 0."""
+from veo_sandbox.clips.yuv import Colour, Planes, parse_colour, read_image
 
 _MAX_DRAWN_SIDE = 1280
 """Pixels. Larger clips are drawn at this size and scaled up, which costs less and shows as much."""
@@ -31,9 +30,12 @@ _CHORDS = (
 )
 """Whole Hz, close to tempered tones."""
 
+_TINTS = ("#c0392b", "#2471a3", "#1e8449", "#b7950b", "#7d3c98")
+_TINT_SHARE = 0.6
+"""Of the colour, as much as shows without losing what it lies on."""
+
 _TINY_FPS = 2
 _TINY_BIT_RATE = 8_000
-_FADE_STEPS = 24
 
 
 class StoppedError(Exception):
@@ -53,7 +55,9 @@ def render(spec: ClipSpec, path: Path, should_stop: Callable[[], bool] = lambda:
         with mp4.atomic_write(path) as draft:
             draft.write_bytes(mp4.pad_clip(_tiny_clip(spec.size, spec.seconds), spec.min_bytes))
     elif spec.earlier:
-        extend(Path(spec.earlier), spec.prompt, path, spec.seconds, should_stop)
+        extend(Path(spec.earlier), spec.prompt, path, spec.seconds, should_stop, size=spec.size)
+    elif spec.changed:
+        _change(spec, path, should_stop)
     else:
         _encode_scene(spec, _choose_scene(spec), path, should_stop)
 
@@ -64,20 +68,47 @@ def extend(
     path: Path,
     seconds: float = 7.0,
     should_stop: Callable[[], bool] = lambda: False,
+    *,
+    size: tuple[int, int] | None = None,
 ) -> None:
     """Write one MP4 at `path`: the earlier one unchanged, then `seconds` that continue it.
 
+    The whole has `size` pixels, or those of the earlier one. An earlier one of another size or
+    encoding is first encoded again.
+
     Raises:
         StoppedError: `should_stop` returned true.
-        ValueError: the earlier file is no MP4 with video and sound as `render` makes them.
+        ValueError: the earlier file is no video.
     """
     last = Planes.from_frame(mp4.last_frame(earlier))
-    spec = ClipSpec(prompt, *last.size, seconds=seconds)
+    spec = ClipSpec(prompt, *(size or last.size), seconds=seconds)
     scene = _dissolve(last, _choose_scene(spec), frames=_count_frames(spec) // 4)
     with TemporaryDirectory(dir=path.parent, prefix=".extend-") as folder:
         sequel = Path(folder) / "sequel.mp4"
         _encode_scene(spec, scene, sequel, should_stop)
-        mp4.join(earlier, sequel, path)
+        try:
+            mp4.join(earlier, sequel, path)
+        except ValueError:
+            alike = Path(folder) / "alike.mp4"
+            whole = mp4.Footage.read(earlier).seconds
+            _change(
+                replace(spec, prompt="", changed=str(earlier), seconds=whole), alike, should_stop
+            )
+            mp4.join(alike, sequel, path)
+
+
+def _change(spec: ClipSpec, path: Path, should_stop: Callable[[], bool]) -> None:
+    """Write a version of a clip in other colours, with the prompt below, and the same sound."""
+    source = Path(spec.changed)
+    canvas = _choose_canvas(spec)
+    images = (
+        Planes.from_frame(frame).resize(canvas)
+        for frame in mp4.sample_frames(source, mp4.Encoding().hold / mp4.FPS)
+    )
+    scene = _play(images)
+    if spec.prompt:
+        scene = add_strip(_tint(scene, _choose_tint(spec)), spec, canvas)
+    _encode_scene(spec, scene, path, should_stop, file_frames(source, spec.seconds))
 
 
 def _count_frames(spec: ClipSpec) -> int:
@@ -85,7 +116,11 @@ def _count_frames(spec: ClipSpec) -> int:
 
 
 def _encode_scene(
-    spec: ClipSpec, scene: Scene, path: Path, should_stop: Callable[[], bool]
+    spec: ClipSpec,
+    scene: Scene,
+    path: Path,
+    should_stop: Callable[[], bool],
+    sound: Iterable[av.AudioFrame] | None = None,
 ) -> None:
     encoding = mp4.Encoding()
 
@@ -96,22 +131,27 @@ def _encode_scene(
             yield scene(number).to_frame()
 
     chord = Random(spec.prompt).choice(_CHORDS)  # noqa: S311 - repeatable sound, not a secret
-    mp4.encode(path, draw_images(), spec.size, spec.seconds, chord, encoding)
+    samples = sound or chord_frames(chord, spec.seconds)
+    mp4.encode(path, draw_images(), spec.size, spec.seconds, samples, encoding)
+
+
+def _choose_canvas(spec: ClipSpec) -> tuple[int, int]:
+    scale = min(1.0, _MAX_DRAWN_SIDE / max(spec.size))
+    return round(spec.width * scale / 2) * 2, round(spec.height * scale / 2) * 2
 
 
 def _choose_scene(spec: ClipSpec) -> Scene:
-    scale = min(1.0, _MAX_DRAWN_SIDE / max(spec.size))
-    canvas = round(spec.width * scale / 2) * 2, round(spec.height * scale / 2) * 2
+    canvas = _choose_canvas(spec)
     frames = _count_frames(spec)
     if not spec.start:
-        title = _overlays(spec, canvas, top=0.27, height=0.4, points=min(canvas) // 8)
-        return _add_title(Landscape(spec.prompt, canvas, frames).draw, title, frames)
+        title = draw_overlays(spec, canvas, top=0.27, height=0.4, points=min(canvas) // 8)
+        return add_title(Landscape(spec.prompt, canvas, frames).draw, title, frames)
     start = read_image(Path(spec.start), canvas)
-    subtitle = _overlays(spec, canvas, top=0.76, height=0.16, points=min(canvas) // 15)
+    subtitle = draw_overlays(spec, canvas, top=0.76, height=0.16, points=min(canvas) // 15)
     if not spec.end:
-        return _add_subtitle(_zoom_in(start, frames), subtitle, frames, leaves=False)
+        return add_subtitle(_zoom_in(start, frames), subtitle, frames, leaves=False)
     fade = _crossfade(start, read_image(Path(spec.end), canvas), frames)
-    return _add_subtitle(fade, subtitle, frames, leaves=True)
+    return add_subtitle(fade, subtitle, frames, leaves=True)
 
 
 def _crossfade(start: Planes, end: Planes, frames: int) -> Scene:
@@ -145,80 +185,33 @@ def _dissolve(first: Planes, then: Scene, frames: int) -> Scene:
     return draw
 
 
-class _Overlay:
-    """A transparent drawing that is laid over images."""
+def _play(images: Iterator[Planes]) -> Scene:
+    """Show images one after the other, and the last one until the end."""
+    last: list[Planes] = []
 
-    def __init__(self, drawing: Image.Image, at: tuple[int, int]) -> None:
-        # The chroma planes have half the size, so the drawing begins and ends at even numbers.
-        size = drawing.width + at[0] % 2, drawing.height + at[1] % 2
-        even = Image.new("RGBA", (size[0] + size[0] % 2, size[1] + size[1] % 2))
-        even.paste(drawing, (at[0] % 2, at[1] % 2))
-        left, top, right, bottom = even.getbbox() or (0, 0, 2, 2)
-        box = left & ~1, top & ~1, (right + 1) & ~1, (bottom + 1) & ~1
-        part = even.crop(box)
-        self._at = at[0] // 2 * 2 + box[0], at[1] // 2 * 2 + box[1]
-        self._planes = Planes.from_image(part)
-        self._mask = Mask.from_image(part.getchannel("A"))
-        self._fade = cache(self._mask.fade)
-
-    def paste_on(self, image: Planes, share: float = 1.0) -> None:
-        """Lay the drawing over an image, with its opacity scaled by 0 to 1."""
-        mask = self._mask if share >= 1 else self._fade(round(share * _FADE_STEPS) / _FADE_STEPS)
-        image.paint(self._planes, mask, self._at)
-
-
-def _add_title(scene: Scene, title: list[_Overlay], frames: int) -> Scene:
-    def draw(number: int) -> Planes:
-        image = scene(number)
-        width, height = image.size
-        thickness = max(height // 240, 2)
-        # A thin line along the bottom shows how much of the time has passed.
-        done = round(width * (number + 1) / frames)
-        image.y.paste(225, (0, height - thickness, done, height))
-        for overlay in title:
-            overlay.paste_on(image)
-        return image
+    def draw(_number: int) -> Planes:
+        # A video may end a frame before its sound, whose length counts.
+        last[:] = [next(images, None) or last[0]]
+        return last[0].copy()
 
     return draw
 
 
-def _add_subtitle(scene: Scene, title: list[_Overlay], frames: int, *, leaves: bool) -> Scene:
-    """Fade the title in after half a second, and out before the last half if it `leaves`."""
+def _choose_tint(spec: ClipSpec) -> Colour:
+    return parse_colour(Random(spec.prompt).choice(_TINTS))  # noqa: S311 - repeatable colours
 
+
+def _tint(scene: Scene, tint: Colour) -> Scene:
     def draw(number: int) -> Planes:
         image = scene(number)
-        rest = frames - 1 - number if leaves else frames
-        share = min((number - 10) / 14, (rest - 10) / 14, 1.0)
-        if share > 0:
-            for overlay in title:
-                overlay.paste_on(image, share)
-        return image
+        # The brightness stays, so that the scene stays recognisable.
+        colour = (
+            Image.new("L", plane.size, level)
+            for plane, level in zip(image[1:], tint[1:], strict=True)
+        )
+        return image.blend(Planes(image.y, *colour), _TINT_SHARE)
 
     return draw
-
-
-def _overlays(
-    spec: ClipSpec, size: tuple[int, int], *, top: float, height: float, points: int
-) -> list[_Overlay]:
-    box = int(size[0] * 0.84), int(size[1] * height)
-    prompt = _Overlay(
-        draw_caption(spec.prompt, box, points), (int(size[0] * 0.08), int(size[1] * top))
-    )
-    return [prompt, *_reference_cards(spec, size), _mark(size)]
-
-
-def _reference_cards(spec: ClipSpec, size: tuple[int, int]) -> Iterator[_Overlay]:
-    side = min(size) // 5
-    gap = side // 6
-    left = (size[0] - len(spec.references) * (side + gap) + gap) // 2
-    for number, path in enumerate(spec.references):
-        yield _Overlay(draw_card(Path(path), side), (left + number * (side + gap), size[1] // 16))
-
-
-def _mark(size: tuple[int, int]) -> _Overlay:
-    height = max(min(size) // 36, 6)
-    mark = draw_label("veo sandbox", height)
-    return _Overlay(mark, (size[0] - mark.width - height // 2, size[1] - mark.height - height // 2))
 
 
 @cache
@@ -229,5 +222,6 @@ def _tiny_clip(size: tuple[int, int], seconds: float) -> bytes:
     image = Planes.from_image(Image.new("RGB", (width, height), "#3f6f8c")).to_frame()
     with TemporaryDirectory(prefix="veo-sandbox-") as folder:
         path = Path(folder) / "tiny.mp4"
-        mp4.encode(path, [image], (width, height), seconds, (220,), encoding)
+        sound = chord_frames((220,), seconds)
+        mp4.encode(path, [image], (width, height), seconds, sound, encoding)
         return path.read_bytes()

@@ -1,7 +1,9 @@
-"""The sound of a clip: a soft chord that swells and fades."""
+"""The sound of a clip: a soft chord that swells and fades, or the sound of an earlier clip."""
 
 from collections.abc import Iterator
-from itertools import pairwise
+from fractions import Fraction
+from itertools import chain, islice, pairwise
+from pathlib import Path
 from typing import cast
 
 import av
@@ -37,6 +39,32 @@ def chord_frames(chord: tuple[int, ...], seconds: float) -> Iterator[av.AudioFra
         ("aformat", "sample_fmts=fltp:channel_layouts=stereo"),
         ("abuffersink", None),
     )
+
+
+def file_frames(path: Path, seconds: float) -> Iterator[av.AudioFrame]:
+    """Yield the samples of a file's sound, as many as `chord_frames`; silence where it has none."""
+    packets = int(seconds * SAMPLE_RATE / _SAMPLES_PER_PACKET)
+    for number, frame in enumerate(islice(chain(_read_sound(path), _silence()), packets)):
+        # Numbered again: a file may begin with time that only primes its decoder.
+        frame.pts = number * _SAMPLES_PER_PACKET
+        frame.time_base = Fraction(1, SAMPLE_RATE)
+        yield frame
+
+
+def _read_sound(path: Path) -> Iterator[av.AudioFrame]:
+    resampler = av.AudioResampler("fltp", "stereo", SAMPLE_RATE, _SAMPLES_PER_PACKET)
+    with av.open(str(path)) as source:
+        for frame in source.decode(audio=0) if source.streams.audio else ():
+            yield from resampler.resample(frame)
+
+
+def _silence() -> Iterator[av.AudioFrame]:
+    while True:
+        frame = av.AudioFrame("fltp", "stereo", _SAMPLES_PER_PACKET)
+        frame.sample_rate = SAMPLE_RATE
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        yield frame
 
 
 def _sum_of_sines(chord: tuple[int, ...], detune_hz: int) -> str:

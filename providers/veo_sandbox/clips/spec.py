@@ -17,6 +17,8 @@ class ClipSpec:
         references: Paths of images that are shown small.
         earlier: Path of an MP4 that it continues, or ""; `seconds` is then the length that is
             added.
+        changed: Path of an MP4 of which it shows a version changed by the prompt, or "". Without
+            a prompt only the size differs.
         tiny: Whether it is a few kilobytes at almost no cost instead of real scenery.
         min_bytes: A tiny clip is padded to this many bytes.
     """
@@ -29,6 +31,7 @@ class ClipSpec:
     end: str = ""
     references: tuple[str, ...] = ()
     earlier: str = ""
+    changed: str = ""
     tiny: bool = False
     min_bytes: int = 0
 
