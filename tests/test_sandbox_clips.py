@@ -263,7 +263,10 @@ class TestChange:
         assert difference(before, shrunk) > 10
         # The brightness above the strip is that of the scene, but for the sandbox's mark.
         top = (0, 0, 80, 32)
-        assert difference(*(each.crop(top).convert("L").convert("RGB") for each in (before, shrunk))) < 9
+        assert (
+            difference(*(each.crop(top).convert("L").convert("RGB") for each in (before, shrunk)))
+            < 9
+        )
         assert len(read_packets(path, "audio")) == len(read_packets(meadow, "audio"))
 
     def test_it_is_only_scaled_without_words(self, folder: Path, meadow: Path) -> None:

@@ -17,18 +17,27 @@ The imitated APIs, on the API's port:
 
     POST /v1beta/models/{model}:predictLongRunning      Gemini Developer API, also under /v1
     GET  /v1beta/models/{model}/operations/{id}         poll; also /v1beta/operations/{id}
+    POST /v1beta/interactions                           Gemini Omni: create; in the background,
+                                                        blocking or streamed; also under /v1
+    GET  /v1beta/interactions/{id}                      poll; ?stream=true streams; also DELETE
+    POST /v1beta/interactions/{id}/cancel
     GET  /v1beta/files/{id}:download?alt=media          the video
-    GET  /v1beta/files/{id}, /v1beta/models, /v1beta/models/{model}
+    GET  /v1beta/files, /v1beta/files/{id}              also DELETE of one
+    POST /upload/v1beta/files                           a resumable upload
+    GET  /v1beta/models, /v1beta/models/{model}
 
     POST /v1beta1/publishers/google/models/{model}:predictLongRunning       Agent Platform, also
     POST /v1beta1/publishers/google/models/{model}:fetchPredictOperation    under /v1, and both
-    GET  /v1beta1/publishers/google/models/{model}      with projects/{p}/locations/{l}/ before
+    GET  /v1beta1/publishers/google/models              with projects/{p}/locations/{l}/ before,
+    GET  /v1beta1/publishers/google/models/{model}      for Veo
+    ...  /v1beta1/projects/{p}/locations/global/interactions    as above, for Gemini Omni
 
 On the files port, which a client must treat as another host:
 
     GET  /flow/{file}.mp4                   unsigned; a key that is sent here is logged as a leak
     GET  /signed/{file}?...                 the same at a signed address without .mp4
     GET  /storage/v1/b/{bucket}/o/{object}?alt=media    gs:// results, only with a Bearer token
+    GET  /storage/v1/b/{bucket}/o?prefix=...            their list
 
 The controls, which need no key and which faults do not affect:
 
@@ -43,7 +52,8 @@ The controls, which need no key and which faults do not affect:
 
 A bill is `charged` or `refunded`, once per task, when it is due by the sandbox's clock and
 whether or not a client polls. The price of a running task is subtracted from the balance, but no
-bill lists it yet.
+bill lists it yet. An interaction costs what its tokens cost, a refused one its text tokens.
+Whether Google bills a cancelled interaction is not known; here it costs nothing.
 """
 
 from typing import TYPE_CHECKING, Any

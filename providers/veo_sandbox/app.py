@@ -16,7 +16,7 @@ from veo_sandbox.exchange import Exchange, Refusal
 from veo_sandbox.faults.registry import FAULTS
 from veo_sandbox.faults.rules import FaultRule, FaultRules
 from veo_sandbox.google.errors import unknown_url_page
-from veo_sandbox.responses import DropConnection
+from veo_sandbox.responses import DropConnection, proxy_page
 from veo_sandbox.routes import (
     Handler,
     RouteSpec,
@@ -25,11 +25,13 @@ from veo_sandbox.routes import (
     control,
     files,
     gemini,
+    google_files,
+    interactions,
     vertex,
     videos,
 )
 
-API_MODULES = (videos, chat, gemini, vertex, account)
+API_MODULES = (videos, chat, gemini, google_files, interactions, vertex, account)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ class Endpoint:
             return await self._apply_faults(rules[1:], exchange)
 
         try:
+            if exchange.is_too_large:
+                # The proxy in front of a service cuts such a request off.
+                return proxy_page(413, "Request Entity Too Large")
             if not rules:
                 return await self.route.handler(self.core, exchange)
             return await FAULTS[rules[0].fault].act(exchange, proceed, **rules[0].params)
@@ -95,7 +100,7 @@ def build_app(core: Core, rules: FaultRules) -> Callable[[Scope, Receive, Send],
 
 
 async def _unknown_url(core: Core, exchange: Exchange) -> Response:
-    if exchange.path.startswith("/v1beta"):
+    if exchange.path.startswith(("/v1beta", "/v1/projects/", "/upload/")):
         return unknown_url_page(exchange.path)
     return await videos.unknown_url(core, exchange)
 

@@ -16,6 +16,7 @@ from veo_sandbox.state.request_log import LeakLog
 from veo_sandbox.state.settings import Settings, parse_number
 from veo_sandbox.state.store import Store
 from veo_sandbox.state.tasks import Task, TaskSpec, TaskState, TaskTable, compute_state, create_task
+from veo_sandbox.state.uploads import UploadStore
 
 # Bounds the memory of a sandbox that runs for days.
 _MAX_LOGGED_REQUESTS = 10_000
@@ -33,6 +34,7 @@ class Core:
         self.request_log: deque[dict[str, Any]] = deque(maxlen=_MAX_LOGGED_REQUESTS)
         self.leak_log = LeakLog(self.store)
         self.clips = ClipStore(home, tiny=tiny, min_bytes=clip_bytes)
+        self.uploads = UploadStore(home, self.store)
         self.shutdown = Shutdown()
         self.profile = profile
         self.key = key
@@ -45,6 +47,7 @@ class Core:
         self._seen = -1
         self.refresh()
         self.clips.delete_expired(self._is_file_wanted)
+        self.uploads.delete_expired(self.clock.now())
 
     def set_addresses(self, port: int, files_port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -96,6 +99,8 @@ class Core:
     def task_state(self, task: Task) -> TaskState:
         """Return a task's state now: completed only when it is due and its file is complete."""
         state = compute_state(task, self.clock.now())
+        if task.spec.cancellable and self.tasks.has_mark(task, "cancelled"):
+            return TaskState("cancelled", 1.0)
         if state.name == "completed" and not self.clips.is_ready(task):
             self.clips.start_rendering(task)
             # A clip may take longer than its task; rendered again if a killed process left it
@@ -105,6 +110,8 @@ class Core:
 
     def has_file(self, task: Task) -> bool:
         now = self.clock.now()
+        if self.tasks.has_mark(task, "cancelled") or self.tasks.has_mark(task, "file deleted"):
+            return False
         if task.outcome.end != "completed" or now < task.done_at:
             return False
         return now < self.tasks.file_expires_at(task) and self.clips.is_ready(task)
@@ -138,7 +145,10 @@ class Core:
 
     def _is_file_wanted(self, file: str) -> bool:
         task = self.tasks.find_by_file(file)
-        return task is not None and self.clock.now() < self.tasks.file_expires_at(task)
+        if task is None:
+            return False
+        # A later task may continue a video whose own address has expired.
+        return self.clock.now() < max(self.tasks.file_expires_at(task), task.expires_at)
 
     def _add_task(self, spec: TaskSpec, now: float) -> Task:
         task = create_task(spec, self.tasks.next_seq(), now, self.settings)

@@ -15,14 +15,21 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from veo_sandbox.core import Core
 from veo_sandbox.state.request_log import summarize_json
 from veo_sandbox.state.tasks import Outcome, Task, TaskState
 
+CLOCK_CHECK_S = 0.05
+"""Real seconds between two looks at the clock, which may be advanced at any time."""
+
 MAX_BODY_BYTES = 128 * 1024 * 1024
 """Bytes of a body; the default of new-api's MAX_REQUEST_BODY_MB."""
+
+
+class _BodyTooLargeError(Exception):
+    """More than `MAX_BODY_BYTES` arrived; the rest is not read."""
 
 
 class Refusal(Exception):  # noqa: N818 - a response, not an error
@@ -87,9 +94,10 @@ class Exchange:
     """A request and what the sandbox knows about it.
 
     Attributes:
-        kind: create, stream, poll, content, file or other: what fault rules select.
+        kind: What fault rules select, as in `RouteSpec`.
         fields: The JSON object, or the text fields of the form.
         malformed: Why the body could not be read, or "".
+        is_too_large: Whether it has more than `MAX_BODY_BYTES`, and was not read to its end.
         task: The requested task; `state` is its state when the request arrived.
         forced_outcome: The outcome that a fault sets for the new task.
         forced_service_s: The service time that a fault sets for it, in seconds.
@@ -108,7 +116,10 @@ class Exchange:
         self.fields: dict[str, Any] = {}
         self.files: list[Upload] = []
         self.body = b""
+        self._parts: list[bytes] = []
+        self._received_bytes = 0
         self.malformed = ""
+        self.is_too_large = False
         self.task: Task | None = None
         self.state: TaskState | None = None
         self.forced_outcome: Outcome | None = None
@@ -176,6 +187,17 @@ class Exchange:
         for wait in waits:
             wait.cancel()
 
+    async def wait_for_end(self, tasks: list[Task]) -> list[tuple[Task, TaskState]]:
+        """Return tasks with their last states when all have ended; none if the client is gone."""
+        while not self.is_abandoned:
+            # Another process may have changed speed or time of the clock.
+            self.core.refresh()
+            states = [(task, self.core.task_state(task)) for task in tasks]
+            if all(state.has_ended for _, state in states):
+                return states
+            await self.wait_seconds(CLOCK_CHECK_S)
+        return []
+
     @property
     def is_abandoned(self) -> bool:
         return self.connection.is_closed or self.core.shutdown.has_begun
@@ -200,18 +222,32 @@ class Exchange:
         return entry
 
     async def _read_body(self) -> None:
-        request = Request(self.scope, self._receive)
+        request = Request(self.scope, self._receive_part)
         try:
             if "multipart/form-data" in self.headers.get("content-type", ""):
                 await self._read_form(request)
             else:
-                self.body = await request.body()
+                async for part in request.stream():
+                    self._parts.append(part)
+                self.body = b"".join(self._parts)
                 self._read_json()
+        except _BodyTooLargeError:
+            self.is_too_large = True
         # The profile words the error, so it is only remembered here.
         except (MultiPartException, HTTPException) as error:
             self.malformed = f"multipart: {getattr(error, 'message', error)}"
         except ClientDisconnect:
             self.malformed = "the client disconnected"
+            # A resumable upload keeps what has arrived.
+            self.body = b"".join(self._parts)
+
+    async def _receive_part(self) -> Message:
+        """Receive a part of the body; count its bytes, so that no client can fill the memory."""
+        message = await self._receive()
+        self._received_bytes += len(message.get("body", b""))
+        if self._received_bytes > MAX_BODY_BYTES:
+            raise _BodyTooLargeError
+        return message
 
     async def _read_form(self, request: Request) -> None:
         # Starlette's default limit of 1 MB per part is below the images that services accept.

@@ -28,12 +28,12 @@ class StreamBroken(Exception):  # noqa: N818 - ends the stream, not an error
 class EventStream(Response):
     """A response of events; `payloads` yields the data of one event at a time."""
 
-    def __init__(self, payloads: Payloads) -> None:
+    def __init__(self, payloads: Payloads, frame: str = "data: {}\n\n") -> None:
         super().__init__(headers=_HEADERS)
         # Starlette sets 0 for the empty body of the base class.
         del self.headers["content-length"]
         self._payloads = payloads
-        self._frame: Callable[[str], str] = "data: {}\n\n".format
+        self._frame: Callable[[str], str] = frame.format
         self._byte_maps: list[Callable[[ByteChunks], ByteChunks]] = []
 
     def map_payloads(self, transform: Callable[[Payloads], Payloads]) -> None:

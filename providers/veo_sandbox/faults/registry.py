@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-REQUEST_KINDS = ("create", "stream", "poll", "content", "file")
+REQUEST_KINDS = ("create", "stream", "poll", "content", "file", "upload", "cancel")
 
 Proceed = Callable[[], Awaitable[Response]]
 Act = Callable[..., Awaitable[Response]]

@@ -20,7 +20,8 @@ class FaultRule:
     Requests about a task are counted for each task, all others together.
 
     Attributes:
-        on: The kinds it affects: create, stream (also a create), poll, content, file.
+        on: The kinds it affects: create, stream (also a create), poll, cancel, content, file,
+            upload.
         first: Affects only this many matching requests.
         after: Skips this many matching requests before it begins to count.
         every: Affects every n-th.

@@ -9,11 +9,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from veo_sandbox.exchange import Refusal
 from veo_sandbox.tables import load_table
 
-_STATUS = {
+STATUS_WORDS = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
+    409: "ALREADY_EXISTS",
     429: "RESOURCE_EXHAUSTED",
 }
 
@@ -21,7 +22,11 @@ _STATUS = {
 def google_error(name: str, /, *details: dict[str, Any], **facts: object) -> Refusal:
     """Make an error of `errors.toml`; `facts` fill its text."""
     code, text = _load_texts()[name]
-    body: dict[str, Any] = {"code": code, "message": text.format(**facts), "status": _STATUS[code]}
+    body: dict[str, Any] = {
+        "code": code,
+        "message": text.format(**facts),
+        "status": STATUS_WORDS[code],
+    }
     return Refusal(JSONResponse({"error": body | ({"details": details} if details else {})}, code))
 
 

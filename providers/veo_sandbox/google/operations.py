@@ -113,8 +113,9 @@ def _plan_clip(
     """Return the clip, the seconds that are paid for, and the length of the finished file."""
     if source:
         length = source.spec.extra["length"] + _EXTENSION_S
-        clip = core.clips.plan_extension(source, request.prompt, _EXTENSION_S, length)
-        return clip, _EXTENSION_S, length
+        added = ClipSpec(request.prompt, *source.spec.clip.size, _EXTENSION_S)
+        earlier = core.clips.clip_path(source)
+        return core.clips.plan_extension(earlier, added, length), _EXTENSION_S, length
     seconds = float(request.seconds)
     frames = [frame.data for frame in request.frames]
     references = [each.data for each in request.references]

@@ -23,8 +23,8 @@ def find_by_path(core: Core, exchange: Exchange) -> Task | None:
 class RouteSpec(NamedTuple):
     """A route of an API.
 
-    `kind` is what fault rules select: create, stream (also a create), poll, content, file or
-    other. `find_task` returns the requested task before faults and handler run.
+    `kind` is what fault rules select: create, stream (also a create), poll, cancel, content,
+    file, upload; or other. `find_task` returns the requested task before faults and handler run.
     """
 
     method: str

@@ -19,7 +19,7 @@ async def list_models(core: Core, exchange: Exchange) -> Response:
     if exchange.bearer_key != core.key:
         raise Refusal(profile.known_error("unauthorized"))
     sold = [model.id for model in load_models().values() if profile.sells_model(model)]
-    names = core.settings.offered.replace(",", " ").split() or sold
+    names = core.settings.offered_names or sold
     rows = [
         {"id": name, "object": "model", "created": 1_762_473_600, "owned_by": "sandbox"}
         for name in names

@@ -6,12 +6,12 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
-from veo_sandbox.chat.dialects import DIALECTS, Dialect, EndedTasks
+from veo_sandbox.chat.dialects import DIALECTS, Dialect
 from veo_sandbox.chat.request import ChatRequest, Gateway
 from veo_sandbox.chat.stream import EventStream
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
-from veo_sandbox.exchange import Exchange, Refusal
+from veo_sandbox.exchange import CLOCK_CHECK_S, Exchange, Refusal
 from veo_sandbox.profiles.base import NO_FRAME_TEXT
 from veo_sandbox.responses import DropConnection
 from veo_sandbox.routes import RouteSpec, files
@@ -20,8 +20,6 @@ from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import Outcome, Task, TaskSpec
 
 _SECONDS = 8.0
-_CLOCK_CHECK_S = 0.05
-"""Real seconds between two looks at the clock, which may be advanced at any time."""
 
 
 async def create_chat(core: Core, exchange: Exchange) -> Response:
@@ -39,7 +37,7 @@ async def create_chat(core: Core, exchange: Exchange) -> Response:
     dialect = DIALECTS[tasks[0].spec.profile](core, tasks[0])
     if chat.stream:
         return EventStream(_stream_payloads(core, exchange, dialect, tasks))
-    ended = await _wait_for_end(core, exchange, tasks)
+    ended = await exchange.wait_for_end(tasks)
     return (
         Response(dialect.full_response(ended), media_type="application/json")
         if ended
@@ -57,7 +55,7 @@ async def _stream_payloads(
     for share, payload in dialect.progress_payloads():
         if await _wait_until(core, exchange, last.created_at + share * last.service_s):
             yield payload
-    if ended := await _wait_for_end(core, exchange, tasks):
+    if ended := await exchange.wait_for_end(tasks):
         for payload in [*dialect.ending_payloads(ended), "[DONE]"]:
             yield payload
 
@@ -70,19 +68,8 @@ async def _wait_until(core: Core, exchange: Exchange, moment: float) -> bool:
         remaining_s = (moment - core.clock.now()) / core.clock.speed
         if remaining_s <= 0:
             return True
-        await exchange.wait_seconds(min(remaining_s, _CLOCK_CHECK_S))
+        await exchange.wait_seconds(min(remaining_s, CLOCK_CHECK_S))
     return False
-
-
-async def _wait_for_end(core: Core, exchange: Exchange, tasks: list[Task]) -> EndedTasks:
-    """Return the tasks with their last states; none if the client is gone."""
-    while not exchange.is_abandoned:
-        core.refresh()
-        states = [(task, core.task_state(task)) for task in tasks]
-        if all(state.name in {"completed", "failed", "gone"} for _, state in states):
-            return states
-        await exchange.wait_seconds(_CLOCK_CHECK_S)
-    return []
 
 
 def _build_specs(core: Core, exchange: Exchange, model: Model, chat: ChatRequest) -> list[TaskSpec]:

@@ -1,27 +1,23 @@
-"""The Gemini Developer API under `/v1beta` and `/v1`: Veo's create and poll, files, models."""
+"""The Gemini Developer API under `/v1beta` and `/v1`: Veo's create and poll, models."""
 
-import base64
 import re
-from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.core import Core
-from veo_sandbox.exchange import Exchange
+from veo_sandbox.exchange import Exchange, Refusal
+from veo_sandbox.google.catalogue import find_listed, list_names
 from veo_sandbox.google.errors import google_error, wrong_key_error
+from veo_sandbox.google.interaction_bodies import PUBLIC_URL
+from veo_sandbox.google.omni import load_omni_models
+from veo_sandbox.google.omni_api import REPLACEMENT
 from veo_sandbox.google.operations import accept_video, check_source, operation_body, random_id
+from veo_sandbox.google.paging import cut_page
 from veo_sandbox.google.request import GoogleApi, VideoRequest, parse_request
-from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec, account
 from veo_sandbox.state.price_list import Model, load_models
 from veo_sandbox.state.tasks import Task
-
-_PUBLIC_URL = "https://generativelanguage.googleapis.com/v1beta"
-"""The host in every address of a video. google-genai replaces it by its own base URL, but only in
-`https` addresses, and only up to the first character of an id that is neither a lower-case letter
-nor a digit."""
 
 _API = GoogleApi.load("gemini")
 _FILE_URI = re.compile(
@@ -31,7 +27,7 @@ _FILE_URI = re.compile(
 
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
-    _authorize(core, exchange)
+    authorize(core, exchange)
     model = _find_model(core, exchange)
     request = parse_request(_API, model, exchange)
     source = _find_source(core, request)
@@ -40,32 +36,33 @@ async def create_video(core: Core, exchange: Exchange) -> Response:
 
 
 async def poll_operation(core: Core, exchange: Exchange) -> Response:
-    _authorize(core, exchange)
+    authorize(core, exchange)
     return JSONResponse(operation_body(exchange, _API, _describe_video))
 
 
-async def get_file(core: Core, exchange: Exchange) -> Response:
-    _authorize(core, exchange)
-    return JSONResponse(_file_metadata(core, _find_video(core, exchange)))
-
-
-async def download_file(core: Core, exchange: Exchange) -> Response:
-    _authorize(core, exchange)
-    task = _find_video(core, exchange)
-    if exchange.query.get("alt") != "media":
-        raise google_error("alt_media")
-    return VideoResponse(core.clips.clip_path(task))
+async def refuse_content(core: Core, exchange: Exchange) -> Response:
+    """POST :generateContent, which makes no videos."""
+    authorize(core, exchange)
+    name = exchange.params["model"]
+    if name in load_omni_models("gemini"):
+        raise google_error("only_interactions")
+    raise _unknown_model_error(exchange, "generateContent")
 
 
 async def list_models(core: Core, exchange: Exchange) -> Response:
-    _authorize(core, exchange)
-    available = {} if core.settings.retired else _sold_models()
-    return JSONResponse({"models": [_describe_model(model) for model in available.values()]})
+    authorize(core, exchange)
+    names = list_names(core, "gemini")
+    page, rest = cut_page(exchange.query, names, default_size=50, max_size=1000)
+    return JSONResponse({"models": [_describe_model(name) for name in page]} | rest)
 
 
 async def get_model(core: Core, exchange: Exchange) -> Response:
-    _authorize(core, exchange)
-    return JSONResponse(_describe_model(_find_model(core, exchange)))
+    authorize(core, exchange)
+    name = exchange.params["model"]
+    # A model of Veo's that is shut down has an error of its own.
+    if name not in list_names(core, "gemini"):
+        _find_model(core, exchange)
+    return JSONResponse(_describe_model(name))
 
 
 async def list_models_v1(core: Core, exchange: Exchange) -> Response:
@@ -85,27 +82,28 @@ def find_by_operation(core: Core, exchange: Exchange) -> Task | None:
     return task if task and task.spec.route == "gemini" else None
 
 
-def _authorize(core: Core, exchange: Exchange) -> None:
+def authorize(core: Core, exchange: Exchange) -> None:
     if not exchange.google_key:
         raise google_error("no_key")
     if exchange.google_key != core.key:
         raise wrong_key_error("generativelanguage.googleapis.com")
 
 
-def _sold_models() -> dict[str, Model]:
-    return {
-        name: model for name, model in load_models("google").items() if model.family == "gemini"
-    }
-
-
 def _find_model(core: Core, exchange: Exchange) -> Model:
     name = exchange.params["model"]
-    model = _sold_models().get(name)
-    if model is None:
-        raise google_error("unknown_model", model=name, version=exchange.path.split("/")[1])
+    model = load_models("google").get(name)
+    if model is None or model.family != "gemini" or not core.settings.offers_model(name):
+        raise _unknown_model_error(exchange, "predictLongRunning")
     if core.settings.retired:
-        raise google_error("retired_model", model=name)
+        raise google_error("retired_model", model=name, replacement=REPLACEMENT)
     return model
+
+
+def _unknown_model_error(exchange: Exchange, method: str) -> Refusal:
+    version = exchange.path.split("/")[1]
+    return google_error(
+        "unknown_model", model=exchange.params["model"], version=version, method=method
+    )
 
 
 def _find_source(core: Core, request: VideoRequest) -> Task | None:
@@ -119,7 +117,7 @@ def _find_source(core: Core, request: VideoRequest) -> Task | None:
     if not match:
         raise google_error("bad_file_name")
     task = core.tasks.find_by_file(match[1])
-    if task is None or task.spec.route != "gemini" or _is_processing(core, task):
+    if task is None or task.spec.profile != "gemini" or is_processing(core, task):
         raise google_error("unprocessed")
     if not core.has_file(task):
         raise google_error("forbidden_file", file=match[1])
@@ -127,54 +125,27 @@ def _find_source(core: Core, request: VideoRequest) -> Task | None:
     return task
 
 
-def _is_processing(core: Core, task: Task) -> bool:
+def is_processing(core: Core, task: Task) -> bool:
     """Return whether a video is not processed yet, which lasts beyond the end of its operation."""
     return core.clock.now() < task.done_at + core.settings.processing_lag
 
 
-def _find_video(core: Core, exchange: Exchange) -> Task:
-    task = exchange.task
-    if task is None or task.spec.route != "gemini" or not core.has_file(task):
-        raise google_error("forbidden_file", file=exchange.params["file"])
-    return task
-
-
 def _describe_video(_core: Core, task: Task) -> dict[str, Any]:
-    uri = f"{_PUBLIC_URL}/files/{task.file}:download?alt=media"
+    uri = f"{PUBLIC_URL}/files/{task.file}:download?alt=media"
     return {"generatedSamples": [{"video": {"uri": uri}}]}
 
 
-def _file_metadata(core: Core, task: Task) -> dict[str, Any]:
-    name = f"files/{task.file}"
-    data = core.clips.clip_path(task).read_bytes()
+def _describe_model(name: str) -> dict[str, Any]:
+    """Return a model of either family, or one that only the setting `offered` names."""
+    model = find_listed("gemini", name)
     return {
-        "name": name,
-        "mimeType": "video/mp4",
-        "sizeBytes": str(len(data)),
-        "createTime": _format_time(task.created_at),
-        "updateTime": _format_time(task.done_at),
-        "expirationTime": _format_time(core.tasks.file_expires_at(task)),
-        "sha256Hash": base64.b64encode(sha256(data).hexdigest().encode()).decode(),
-        "uri": f"{_PUBLIC_URL}/{name}",
-        "downloadUri": f"{_PUBLIC_URL}/{name}:download?alt=media",
-        "state": "PROCESSING" if _is_processing(core, task) else "ACTIVE",
-        "source": "GENERATED",
-        "videoMetadata": {"videoDuration": f"{task.spec.extra['length']:g}s"},
-    }
-
-
-def _format_time(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
-
-
-def _describe_model(model: Model) -> dict[str, Any]:
-    return {
-        "name": f"models/{model.id}",
-        "version": "3.1",
+        "name": f"models/{name}",
+        "version": model.version,
         "displayName": model.title,
-        "inputTokenLimit": 1024,
-        "outputTokenLimit": 8192,
-        "supportedGenerationMethods": ["predictLongRunning"],
+        "inputTokenLimit": model.input_tokens,
+        "outputTokenLimit": model.output_tokens,
+        # What the list says of models of the Interactions API is not known.
+        "supportedGenerationMethods": [model.method],
     }
 
 
@@ -183,10 +154,9 @@ def _build_routes(version: str) -> tuple[RouteSpec, ...]:
     listing = list_models if version == "v1beta" else list_models_v1
     return (
         RouteSpec("POST", f"{model}:predictLongRunning", "create", create_video),
+        RouteSpec("POST", f"{model}:generateContent", "other", refuse_content),
         RouteSpec("GET", f"{model}/{operation}", "poll", poll_operation, find_by_operation),
         RouteSpec("GET", f"/{version}/{operation}", "poll", poll_operation, find_by_operation),
-        RouteSpec("GET", f"/{version}/files/{{file}}:download", "content", download_file),
-        RouteSpec("GET", f"/{version}/files/{{file}}", "other", get_file),
         RouteSpec("GET", f"/{version}/models", "other", listing),
         RouteSpec("GET", model, "other", get_model),
     )

@@ -12,14 +12,17 @@ from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange
+from veo_sandbox.google.catalogue import list_names
 from veo_sandbox.google.errors import google_error, wrong_key_error
 from veo_sandbox.google.operations import accept_video, check_source, operation_body
+from veo_sandbox.google.paging import cut_page
 from veo_sandbox.google.request import (
     GoogleApi,
     VideoRequest,
     decode_base64,
     parse_request,
 )
+from veo_sandbox.google.storage import build_object_uri, find_stored, list_stored
 from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec
 from veo_sandbox.state.price_list import Model, load_models
@@ -33,13 +36,13 @@ _API = GoogleApi.load("vertex")
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
     _authorize(core, exchange)
-    model = _find_model(exchange)
+    model = _find_model(core, exchange)
     request = parse_request(_API, model, exchange)
     # Compares bytes of files, which would block the event loop.
     source = await asyncio.to_thread(_find_source, core, request)
     name = f"{_model_name(exchange)}/operations/{uuid4()}"
     file = str(uuid4())
-    extra = {"uri": _build_object_uri(request, file)}
+    extra = {"uri": build_object_uri(_parse_folder(request), file)}
     return accept_video(_API, exchange, model, request, source, id=name, file=file, extra=extra)
 
 
@@ -49,39 +52,48 @@ async def poll_operation(core: Core, exchange: Exchange) -> Response:
     return JSONResponse(await asyncio.to_thread(operation_body, exchange, _API, _describe_video))
 
 
+async def list_models(core: Core, exchange: Exchange) -> Response:
+    _authorize(core, exchange)
+    names = list_names(core, "vertex")
+    page, rest = cut_page(exchange.query, names, default_size=100, max_size=100)
+    return JSONResponse({"publisherModels": [_describe_model(name) for name in page]} | rest)
+
+
 async def get_model(core: Core, exchange: Exchange) -> Response:
     _authorize(core, exchange)
-    model = _find_model(exchange)
-    return JSONResponse(
-        {
-            "name": f"publishers/google/models/{model.id}",
-            "versionId": "default",
-            "openSourceCategory": "PROPRIETARY",
-            "launchStage": "GA",
-        }
-    )
+    name = exchange.params["model"]
+    if name not in list_names(core, "vertex"):
+        raise google_error("unknown_publisher_model", model=_model_name(exchange))
+    return JSONResponse(_describe_model(name))
+
+
+async def list_objects(core: Core, exchange: Exchange) -> Response:
+    """List a bucket, or the objects in it whose names begin with `prefix`."""
+    _authorize_storage(core, exchange)
+    bucket = exchange.params["bucket"]
+    stored = list_stored(core, f"gs://{bucket}/{exchange.query.get('prefix', '')}")
+    items = [_object_metadata(core, uri, task) for uri, task in stored]
+    # Like Google's, the list has no `items` when nothing is found.
+    return JSONResponse({"kind": "storage#objects"} | ({"items": items} if items else {}))
 
 
 async def get_object(core: Core, exchange: Exchange) -> Response:
-    if exchange.google_key:
-        core.leak_log.add_entry(exchange.to_log_entry())
-    if exchange.bearer_key != core.key:
-        caller = "Anonymous caller" if exchange.bearer_key is None else "The caller"
-        raise google_error("no_object_access", caller=caller)
+    _authorize_storage(core, exchange)
     if exchange.task is None or not core.has_file(exchange.task):
         raise google_error("no_object", **exchange.params)
     if exchange.query.get("alt") == "media":
         return VideoResponse(core.clips.clip_path(exchange.task))
-    return JSONResponse(_object_metadata(core, exchange, exchange.task))
+    uri = exchange.task.spec.extra["uri"]
+    return JSONResponse(_object_metadata(core, uri, exchange.task))
 
 
 def find_by_body(core: Core, exchange: Exchange) -> Task | None:
     task = core.tasks.find(str(exchange.fields.get("operationName", "")))
-    return task if task and task.spec.route == "vertex" else None
+    return task if task and task.spec.profile == "vertex" else None
 
 
 def find_by_object(core: Core, exchange: Exchange) -> Task | None:
-    return _find_stored(core, f"gs://{exchange.params['bucket']}/{exchange.params['object']}")
+    return find_stored(core, f"gs://{exchange.params['bucket']}/{exchange.params['object']}")
 
 
 def _authorize(core: Core, exchange: Exchange) -> None:
@@ -92,9 +104,18 @@ def _authorize(core: Core, exchange: Exchange) -> None:
         raise google_error("no_credentials")
 
 
-def _find_model(exchange: Exchange) -> Model:
-    model = load_models("google").get(exchange.params["model"])
-    if model is None or model.family != "vertex":
+def _authorize_storage(core: Core, exchange: Exchange) -> None:
+    if exchange.google_key:
+        core.leak_log.add_entry(exchange.to_log_entry())
+    if exchange.bearer_key != core.key:
+        caller = "Anonymous caller" if exchange.bearer_key is None else "The caller"
+        raise google_error("no_object_access", caller=caller)
+
+
+def _find_model(core: Core, exchange: Exchange) -> Model:
+    name = exchange.params["model"]
+    model = load_models("google").get(name)
+    if model is None or model.family != "vertex" or not core.settings.offers_model(name):
         raise google_error("unknown_publisher_model", model=_model_name(exchange))
     return model
 
@@ -106,25 +127,23 @@ def _model_name(exchange: Exchange) -> str:
     return f"{location}/publishers/google/models/{params['model']}"
 
 
-def _build_object_uri(request: VideoRequest, file: str) -> str:
+def _parse_folder(request: VideoRequest) -> str:
     folder = request.parameters.get("storageUri")
-    if folder is None:
-        return ""
-    if not str(folder).startswith("gs://"):
+    if folder is not None and not str(folder).startswith("gs://"):
         raise google_error("bad_storage_uri")
-    return f"{str(folder).rstrip('/')}/{file}/sample_0.mp4"
+    return str(folder or "")
 
 
 def _find_source(core: Core, request: VideoRequest) -> Task | None:
     if request.video is None:
         return None
     if "gcsUri" in request.video:
-        task = _find_stored(core, str(request.video["gcsUri"]))
+        task = find_stored(core, str(request.video["gcsUri"]))
     else:
         task = _find_by_bytes(
             core, decode_base64(request.video.get("bytesBase64Encoded", ""), "video")
         )
-    if task is None or not core.has_file(task):
+    if task is None or task.spec.profile != "vertex" or not core.has_file(task):
         raise google_error("unprocessed")
     check_source(request, task)
     return task
@@ -140,37 +159,43 @@ def _describe_video(core: Core, task: Task) -> dict[str, Any]:
     return {"raiMediaFilteredCount": 0, "videos": videos}
 
 
-def _find_stored(core: Core, uri: str) -> Task | None:
-    folder, _, _ = uri.rpartition("/")
-    task = core.tasks.find_by_file(folder.rpartition("/")[2])
-    return task if task and task.spec.extra.get("uri") == uri else None
-
-
 def _find_by_bytes(core: Core, data: bytes) -> Task | None:
     for task in reversed(core.tasks.list_tasks()):
-        if task.spec.route == "vertex" and core.has_file(task):
+        if task.spec.profile == "vertex" and core.has_file(task):
             path = core.clips.clip_path(task)
             if path.stat().st_size == len(data) and path.read_bytes() == data:
                 return task
     return None
 
 
-def _object_metadata(core: Core, exchange: Exchange, task: Task) -> dict[str, Any]:
+def _object_metadata(core: Core, uri: str, task: Task) -> dict[str, Any]:
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
     return {
         "kind": "storage#object",
-        "bucket": exchange.params["bucket"],
-        "name": exchange.params["object"],
+        "bucket": bucket,
+        "name": name,
         "size": str(core.clips.clip_path(task).stat().st_size),
         "contentType": "video/mp4",
     }
 
 
+def _describe_model(name: str) -> dict[str, Any]:
+    return {
+        "name": f"publishers/google/models/{name}",
+        "versionId": "default",
+        "openSourceCategory": "PROPRIETARY",
+        "launchStage": "PUBLIC_PREVIEW" if name.endswith("preview") else "GA",
+    }
+
+
 def _build_routes(folder: str) -> tuple[RouteSpec, ...]:
-    model = f"{folder}/publishers/google/models/{{model}}"
+    models = f"{folder}/publishers/google/models"
+    model = f"{models}/{{model}}"
     return (
         RouteSpec("POST", f"{model}:predictLongRunning", "create", create_video),
         RouteSpec("POST", f"{model}:fetchPredictOperation", "poll", poll_operation, find_by_body),
         RouteSpec("GET", model, "other", get_model),
+        RouteSpec("GET", models, "other", list_models),
     )
 
 
@@ -183,4 +208,5 @@ ROUTES = (
 )
 FILES = (
     RouteSpec("GET", "/storage/v1/b/{bucket}/o/{object:path}", "file", get_object, find_by_object),
+    RouteSpec("GET", "/storage/v1/b/{bucket}/o", "other", list_objects),
 )

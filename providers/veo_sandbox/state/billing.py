@@ -2,7 +2,7 @@
 
 The price of a running task is subtracted from the balance, but no bill lists it yet. The bills
 are brought up to date whenever they are read, so nobody has to poll. A task billed `on_accept` is
-charged at once.
+charged at once. A refusal that has a price of its own is charged that.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ class Account:
             raise BalanceError(to_usd(balance))
         self._add_to_balance(-task.spec.amount)
         # Kept as a row, but not shown: a held price is no bill yet.
-        self._write_bill(task, "held", task.created_at)
+        self._write_bill(task, "held", task.created_at, task.spec.amount)
 
     def settle_due(self, now: float) -> None:
         # A cheap read first: the write lock would serialise every poll of every process.
@@ -45,7 +45,7 @@ class Account:
             return
         with self._store.transaction():
             for task in self._tasks.list_due(now):
-                self._settle_task(task)
+                self._settle_task(task, task.due_at, task.charge)
 
     def list_bills(self, now: float) -> list[dict[str, Any]]:
         """Return all charges and refunds so far, oldest first; amounts in USD."""
@@ -65,16 +65,24 @@ class Account:
     def set_balance(self, usd: float) -> None:
         self._store.execute("UPDATE settings SET value = ? WHERE key = 'balance'", to_micros(usd))
 
-    def _settle_task(self, task: Task) -> None:
-        is_kept = task.spec.billing == "on_accept" or task.outcome.end == "completed"
-        if (
-            self._write_bill(task, "charged" if is_kept else "refunded", task.due_at)
-            and not is_kept
-        ):
-            self._add_to_balance(task.spec.amount)
+    def cancel_task(self, task: Task, now: float) -> bool:
+        """End a running task without a charge; return False if it has ended before.
+
+        Whether Google bills a cancelled one is not known; its response has no usage.
+        """
+        with self._store.transaction():
+            if now >= task.due_at or not self._tasks.add_mark(task, "cancelled", now):
+                return False
+            self._settle_task(task, now, charge=0)
+            return True
+
+    def _settle_task(self, task: Task, at: float, charge: int) -> None:
+        state, amount = ("charged", charge) if charge else ("refunded", task.spec.amount)
+        if self._write_bill(task, state, at, amount):
+            self._add_to_balance(task.spec.amount - charge)
         self._tasks.mark_settled(task)
 
-    def _write_bill(self, task: Task, state: str, at: float) -> bool:
+    def _write_bill(self, task: Task, state: str, at: float, amount: int) -> bool:
         """Write a bill once; return whether this call wrote it."""
         spec = task.spec
         sql = (
@@ -82,7 +90,7 @@ class Account:
             "INSERT OR IGNORE INTO bills (task, route, model, amount, state, at) "
             "VALUES (?, ?, ?, ?, ?, ?)"
         )
-        values = (spec.id, spec.route, spec.model, spec.amount, state, at)
+        values = (spec.id, spec.route, spec.model, amount, state, at)
         return self._store.execute(sql, *values) == 1
 
     def _read_balance(self) -> int:

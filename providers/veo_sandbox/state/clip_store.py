@@ -41,17 +41,20 @@ class ClipStore:
         if self._tiny:
             return replace(spec, tiny=True, min_bytes=self._min_bytes)
         # A clip with one image starts on it.
-        start, end = ([self._save_image(frame) for frame in frames] + ["", ""])[:2]
-        images = tuple(self._save_image(reference) for reference in references)
+        start, end = ([self.save_input(frame) for frame in frames] + ["", ""])[:2]
+        images = tuple(self.save_input(reference) for reference in references)
         return replace(spec, start=start, end=end, references=images)
 
-    def plan_extension(self, earlier: Task, prompt: str, seconds: float, length: float) -> ClipSpec:
-        """Return a clip that continues an earlier one for `seconds`, up to `length` in all."""
-        clip = earlier.spec.clip
+    def plan_extension(self, earlier: Path, spec: ClipSpec, length: float) -> ClipSpec:
+        """Return a clip that continues an earlier one by `spec`, up to `length` in all."""
         # There is nothing to see in a tiny clip, so it is not joined to the earlier one.
-        if clip.tiny:
-            return replace(clip, prompt=prompt, seconds=length)
-        return ClipSpec(prompt, *clip.size, seconds=seconds, earlier=str(self.clip_path(earlier)))
+        if self._tiny:
+            return self.plan_clip(replace(spec, seconds=length))
+        return replace(spec, earlier=str(earlier))
+
+    def plan_change(self, earlier: Path, spec: ClipSpec) -> ClipSpec:
+        """Return a clip that is a changed version of an earlier one."""
+        return self.plan_clip(spec if self._tiny else replace(spec, changed=str(earlier)))
 
     def clip_path(self, task: Task) -> Path:
         """Return the path of a task's video; tiny clips of one kind share a file."""
@@ -99,12 +102,13 @@ class ClipStore:
             _log.exception("clip %s could not be rendered; its task will not complete", path.name)
             raise
 
-    def _save_image(self, image: bytes) -> str:
-        path = self._images / sha256(image).hexdigest()
+    def save_input(self, data: bytes) -> str:
+        """Save an image or a video that a request brought, and return its path."""
+        path = self._images / sha256(data).hexdigest()
         if path.exists():
-            # The age of an image counts from its last use.
+            # The age of an input counts from its last use.
             path.touch()
         else:
             with atomic_write(path) as draft:
-                draft.write_bytes(image)
+                draft.write_bytes(data)
         return str(path)

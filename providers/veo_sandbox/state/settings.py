@@ -38,8 +38,8 @@ class Settings:
         processing_lag: Seconds of its clock for which a finished video of the Gemini Developer
             API still reads PROCESSING and cannot be extended (about 15 were reported).
         retired: Whether that API has shut its Veo models down, as reported since 2026-10-22.
-        offered: The names that the LaoZhang side lists and accepts, separated by commas; all that
-            it knows if empty. A name without a price is only listed.
+        offered: The names that every API lists and accepts, separated by commas; all that it
+            knows if empty. A name without a price is only listed.
     """
 
     latency: str = "fixed:6"
@@ -52,9 +52,13 @@ class Settings:
     retired: bool = False
     offered: str = ""
 
+    @property
+    def offered_names(self) -> list[str]:
+        return self.offered.replace(",", " ").split()
+
     def offers_model(self, name: str) -> bool:
-        """Return whether the gateway offers a model to the key."""
-        return not self.offered or name in self.offered.replace(",", " ").split()
+        """Return whether a model is offered to the key; with an empty setting all are."""
+        return not self.offered or name in self.offered_names
 
     def replace_values(self, values: Mapping[str, Any]) -> "Settings":
         """Return these settings with some replaced; a wrong name or value is a ValueError."""

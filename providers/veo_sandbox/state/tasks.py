@@ -33,6 +33,11 @@ class Outcome:
     code: str = ""
     message: str = ""
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the model itself ended it without a video, which has used tokens."""
+        return self.shape in {"filtered", "empty"} or self.code == "content_policy_violation"
+
 
 @dataclass(frozen=True)
 class TaskSpec:
@@ -42,10 +47,13 @@ class TaskSpec:
         route: The route that it came by; every bill names it.
         profile: The profile or dialect in which all responses about the task are written.
         amount: The price in micro-USD.
+        refusal_amount: What a refusal costs, in micro-USD.
         billing: "on_success" (charged when completed, else refunded) or "on_accept".
         outcome: How it must end; None draws the end from the rates.
         service_s: Its service time in seconds; None draws one from the latency.
         retention_s: Seconds for which the task can be polled, and its file kept after completion.
+        file_retention_s: Seconds for which the file is kept, where that differs.
+        cancellable: Whether its route can cancel it.
         file: The id of its video's file; "" draws one.
         extra: Facts that only its own route reads.
     """
@@ -63,6 +71,9 @@ class TaskSpec:
     retention_s: float = DAY
     request: dict[str, Any] = field(default_factory=dict)
     file: str = ""
+    refusal_amount: int = 0
+    file_retention_s: float | None = None
+    cancellable: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -101,15 +112,27 @@ class Task:
 
     @property
     def file_expires_at(self) -> float:
-        return self.done_at + self.spec.retention_s
+        kept_s = self.spec.file_retention_s
+        return self.done_at + (self.spec.retention_s if kept_s is None else kept_s)
+
+    @property
+    def charge(self) -> int:
+        """What it costs in the end, in micro-USD."""
+        if self.spec.billing == "on_accept" or self.outcome.end == "completed":
+            return self.spec.amount
+        return self.spec.refusal_amount if self.outcome.is_refusal else 0
 
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
     """A task at one moment; `progress` is the share of its service time that has passed, 0 to 1."""
 
-    name: Literal["queued", "running", "completed", "failed", "gone"]
+    name: Literal["queued", "running", "completed", "failed", "cancelled", "gone"]
     progress: float
+
+    @property
+    def has_ended(self) -> bool:
+        return self.name not in {"queued", "running"}
 
 
 def compute_state(task: Task, now: float) -> TaskState:
@@ -204,6 +227,15 @@ class TaskTable:
 
     def mark_settled(self, task: Task) -> None:
         self._store.execute("UPDATE tasks SET settled = 1 WHERE seq = ?", task.seq)
+
+    def add_mark(self, task: Task, mark: str, now: float) -> bool:
+        """Record once that a task was cancelled or deleted; return whether this call did."""
+        sql = "INSERT OR IGNORE INTO marks VALUES (?, ?, ?)"
+        return self._store.execute(sql, task.id, mark, now) == 1
+
+    def has_mark(self, task: Task, mark: str) -> bool:
+        sql = "SELECT 1 FROM marks WHERE task = ? AND mark = ?"
+        return bool(self._store.fetch_rows(sql, task.id, mark))
 
     def mark_responded(self, task_id: str, now: float) -> None:
         self._store.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", task_id, now)
