@@ -82,6 +82,20 @@ async def redirect(exchange: Exchange, proceed: Proceed, *, status: int = 302) -
     return RedirectResponse(f"{exchange.core.files_url}/{folder}/{exchange.task.file}.mp4", status)
 
 
+@fault("create", "poll", "cancel", "upload")
+async def redirect_away(
+    exchange: Exchange, proceed: Proceed, *, status: int = 307, accept: bool = False
+) -> Response:
+    """Redirect a call of an API to the files port, where a key is logged as a leak.
+
+    A client that follows 307 or 308 sends its key and its prompt there.
+    """
+    if accept:
+        await proceed()
+    query = f"?{exchange.query}" if exchange.query else ""
+    return RedirectResponse(f"{exchange.core.files_url}{exchange.path}{query}", status)
+
+
 @fault(*_BYTE_KINDS)
 async def cut(_exchange: Exchange, proceed: Proceed, *, share: float = 0.5) -> Response:
     """Close the connection after a share of the bytes; Content-Length promised all."""

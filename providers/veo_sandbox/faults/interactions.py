@@ -1,0 +1,108 @@
+"""Faults of interactions: outputs in other places than expected, late and locked sources."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from veo_sandbox.exchange import Exchange
+from veo_sandbox.faults.registry import Proceed, fault
+from veo_sandbox.google.interaction_bodies import inline_video
+from veo_sandbox.state.tasks import Outcome
+
+Steps = list[dict[str, Any]]
+
+
+@fault("poll")
+async def output_first(_exchange: Exchange, proceed: Proceed) -> Response:
+    """Omni: the video comes before the thought."""
+
+    def change(steps: Steps) -> Steps:
+        return sorted(steps, key=lambda step: step["type"] == "thought")
+
+    return _change_steps(await proceed(), change)
+
+
+@fault("poll")
+async def several_outputs(_exchange: Exchange, proceed: Proceed) -> Response:
+    """Omni: words, an empty output and the video are in outputs of their own."""
+    words = {"type": "model_output", "content": [{"type": "text", "text": "Here is the video."}]}
+
+    def change(steps: Steps) -> Steps:
+        others = [step for step in steps if step["type"] != "model_output"]
+        outputs = [step for step in steps if step["type"] == "model_output"]
+        return [*others, words, {"type": "model_output"}, *outputs] if outputs else steps
+
+    return _change_steps(await proceed(), change)
+
+
+@fault("poll")
+async def video_without_place(_exchange: Exchange, proceed: Proceed) -> Response:
+    """Omni: the video has neither an address nor data, though its tokens are billed."""
+
+    def change(steps: Steps) -> Steps:
+        return _replace_videos(steps, lambda _: {"type": "video", "mime_type": "video/mp4"})
+
+    return _change_steps(await proceed(), change)
+
+
+@fault("poll")
+async def no_output(_exchange: Exchange, proceed: Proceed) -> Response:
+    """Omni at the Agent Platform: completed without output, while the file is in the bucket."""
+    return _change_steps(
+        await proceed(), lambda steps: [step for step in steps if step["type"] == "user_input"]
+    )
+
+
+@fault("poll")
+async def inline_output(exchange: Exchange, proceed: Proceed) -> Response:
+    """Omni at the Agent Platform: the video is in the response although `gs://` was asked for."""
+    response = await proceed()
+    task = exchange.task
+    if task is None or not exchange.core.has_file(task):
+        return response
+    video = {"type": "video", "mime_type": "video/mp4"}
+    video |= await asyncio.to_thread(inline_video, exchange.core, task)
+    return _change_steps(response, lambda steps: _replace_videos(steps, lambda _: video))
+
+
+@fault("create")
+async def late_source(exchange: Exchange, proceed: Proceed, *, seconds: float = 30.0) -> Response:
+    """Omni: an interaction cannot be continued for `seconds` after its end: 404."""
+    core = exchange.core
+    source = core.tasks.find(str(exchange.fields.get("previous_interaction_id", "")))
+    if source and core.clock.now() < source.done_at + seconds:
+        body = {"message": "Requested entity was not found.", "code": "not_found"}
+        return JSONResponse({"error": body}, 404)
+    return await proceed()
+
+
+@fault("create")
+async def region_lock(exchange: Exchange, proceed: Proceed) -> Response:
+    """Omni: a video that was uploaded is neither edited nor extended: completed, but empty."""
+    # Own earlier videos may be edited anywhere.
+    if '"type": "video"' in json.dumps(exchange.fields.get("input", "")):
+        exchange.forced_outcome = Outcome("failed", "empty")
+    return await proceed()
+
+
+def _change_steps(response: Response, change: Callable[[Steps], Steps]) -> Response:
+    """Return a poll's response with other steps; a stream and an error stay as they are."""
+    # A stream has no body yet. On it the Agent Platform was seen to be reliable.
+    if response.status_code != 200 or not response.body:
+        return response
+    body = json.loads(bytes(response.body))
+    if not isinstance(body, dict) or "steps" not in body:
+        return response
+    return JSONResponse(body | {"steps": change(body["steps"])})
+
+
+def _replace_videos(steps: Steps, replace: Callable[[dict[str, Any]], dict[str, Any]]) -> Steps:
+    return [
+        step | {"content": [replace(p) if p["type"] == "video" else p for p in step["content"]]}
+        if step["type"] == "model_output"
+        else step
+        for step in steps
+    ]
