@@ -95,3 +95,51 @@ def test_what_cannot_be_edited_names_what_can(veo: Veo, studio: Service) -> None
 
     assert ran.code == 2
     assert f"laozhang-sync cannot edit videos. Possible with: studio/{TALK}" in ran.err
+
+
+def test_show_draws_the_chain(veo: Veo, lion: str) -> None:
+    """From the first job to the last, each below the one whose video it extends or edits."""
+    rain = veo("edit", lion, "in the rain", "-o", "rain.mp4", "--json").objects[0]["job"]
+    roar = veo("extend", "rain.mp4", "it roars", "--duration", "7", "--json").objects[0]["job"]
+    snow = veo("edit", "rain.mp4", "in the snow", "--json").objects[0]["job"]
+    other = veo("edit", lion, "at night", "--json").objects[0]["job"]
+    shown = veo("show", rain)
+    (body,) = veo("show", rain, "--json").objects
+
+    lines = shown.out.splitlines()
+    start = lines.index(f"{lion}, done, charged $0.8104: a lion")
+    assert lines[start + 1 : start + 4] == [
+        f"  {rain} (this job), done, charged $0.8104, edit: in the rain",
+        f"    {roar}, done, charged $1.5195, extension: it roars",
+        f"    {snow}, done, charged $0.8104, edit: in the snow",
+    ]
+    links = [(link["job"], link["parent"], link["kind"]) for link in body["chain"]]
+    assert links == [
+        (lion, None, "generate"),
+        (rain, lion, "edit"),
+        (roar, rain, "extend"),
+        (snow, rain, "edit"),
+    ]
+    assert (body["parent"], body["chain"][2]["charged"]) == (lion, 1.5195)
+    everything = veo("show", lion, "--json").objects[0]["chain"]
+    assert [link["job"] for link in everything] == [lion, rain, roar, snow, other]
+
+
+def test_show_begins_a_chain_with_the_uploaded_file(veo: Veo) -> None:
+    """A job of its own has no chain; one of an upload names the file."""
+    Path("clip.mp4").write_bytes(make_video(frames=72))
+    job = veo("edit", "clip.mp4", "in the rain", "--json").objects[0]["job"]
+    plain = veo("generate", "a lion", "--json").objects[0]["job"]
+
+    text, (body,) = veo("show", job).out, veo("show", job, "--json").objects
+    assert f"\nclip.mp4\n  {job} (this job), done" in text
+    assert body["chain"][0]["file"] == str(Path("clip.mp4").absolute())
+    assert "(this job)" not in veo("show", plain).out
+
+
+def test_the_list_of_jobs_has_parents(veo: Veo, lion: str) -> None:
+    """So that a program can draw the chain itself."""
+    veo("edit", lion, "in the rain")
+    edited, first = veo("jobs", "--json").objects
+
+    assert (edited["parent"], first["parent"]) == (lion, None)

@@ -39,7 +39,7 @@ def upload_source(context: StepContext, job: ActiveJob, handle: ProviderHandle) 
         return
     _check_unchanged(path, source.sha256)
     video = _upload(job, handle, path)
-    job.failures = 0
+    job.failures, job.message = 0, None
     text = json.dumps(video.to_json())
     context.move(job, kind="uploaded", message=f"{path} was uploaded", upload=text)
 

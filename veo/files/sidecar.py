@@ -27,6 +27,7 @@ def job_to_json(record: Record) -> dict[str, Any]:
         "model": record.model,
         "state": str(record.state),
         "task_id": record.task_id,
+        "parent": record.parent,
         "output": record.output,
         "bytes": record.bytes,
         "sha256": record.sha256,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, select
@@ -58,6 +59,24 @@ def find_descendants(ledger: Ledger, record: Record) -> list[Record]:
         generation = [each for each in children if each.id not in found and each.id != record.id]
         found |= {each.id: each for each in generation}
     return list(found.values())
+
+
+def find_chain(ledger: Ledger, record: Record) -> list[tuple[int, Record]]:
+    """Return a job with its ancestors before it and its descendants after it, and their depths.
+
+    The first one has depth 0. A job is followed by what was made of its video.
+    """
+    ancestors = find_ancestors(ledger, record)[::-1]
+    children: dict[str | None, list[Record]] = defaultdict(list)
+    for each in find_descendants(ledger, record):
+        children[each.parent].append(each)
+    chain = list(enumerate(ancestors))
+    pending = [(len(ancestors), record)]
+    while pending:
+        depth, each = pending.pop()
+        chain.append((depth, each))
+        pending += [(depth + 1, child) for child in reversed(children.pop(each.id, []))]
+    return chain
 
 
 def _has_video(record: Record, video: RemoteVideo) -> bool:

@@ -15,6 +15,7 @@ from veo_commands.format import (
     format_duration,
     format_usd,
     request_fields,
+    shorten_path,
     to_json_usd,
 )
 from veo_commands.options import ConfigOptions, argument
@@ -23,9 +24,12 @@ from veo_commands.session import open_ledger
 
 if TYPE_CHECKING:
     from veo.ledger import Event, Record
+    from veo.request import Request
 
 _AMOUNTS = ("reserved", "charged", "doubtful")
 _MAX_LINE_CHARS = 300
+_MAX_CHAIN_CHARS = 100
+_CHAIN_VERBS = {"generate": "", "extend": ", extension", "edit": ", edit"}
 _MAX_ERROR_CHARS = 500
 
 
@@ -35,15 +39,20 @@ def show(
     config: ConfigOptions,
 ) -> None:
     """Show a job with its history and charges."""
+    from veo.ledger.lineage import find_chain
+
     with open_ledger(config) as (_, ledger):
         record = ledger.find_job(job)
         history = ledger.read_history(record.id)
+        chain = find_chain(ledger, record)
     sections = [
         out.key_values(_job_rows(record)),
+        "\n".join(_chain_lines(record, chain)),
         _wrap_history(_movement_lines(record, history)),
         _wrap_history(_event_lines(history)),
     ]
-    out.print_result(_details_json(record, history), "\n\n".join(filter(None, sections)))
+    body = _details_json(record, history) | {"chain": [_link_json(each) for _, each in chain]}
+    out.print_result(body, "\n\n".join(filter(None, sections)))
 
 
 def _details_json(record: Record, history: Sequence[Event]) -> dict[str, Any]:
@@ -58,6 +67,49 @@ def _details_json(record: Record, history: Sequence[Event]) -> dict[str, Any]:
         "money": [movement.to_json() for movement in list_movements(history, quote)],
         "history": [_event_json(event) for event in history],
     }
+
+
+def _link_json(record: Record) -> dict[str, Any]:
+    request = record.parse_request()
+    return {
+        "job": record.id,
+        "parent": record.parent,
+        "kind": _kind_of(request),
+        "file": _uploaded_file(request),
+        "provider": record.provider,
+        "model": record.model,
+        "state": str(record.state),
+        "prompt": request.prompt,
+        "output": record.output,
+        "charged": to_json_usd(record.charged),
+    }
+
+
+def _kind_of(request: Request) -> str:
+    if request.edit:
+        return "edit"
+    return "extend" if request.extend else "generate"
+
+
+def _uploaded_file(request: Request) -> str | None:
+    path = request.source.local_path if request.source else None
+    return str(path) if path else None
+
+
+def _chain_lines(record: Record, chain: Sequence[tuple[int, Record]]) -> list[str]:
+    """Return a line for each job of a chain, indented below the one whose video it continues."""
+    first = chain[0][1]
+    file = _uploaded_file(first.parse_request())  # of a video that no job made
+    if len(chain) == 1 and not file:
+        return []
+    rows = [(0, shorten_path(file))] if file else []
+    for depth, each in chain:
+        request = each.parse_request()
+        name = f"{each.id} (this job)" if each.id == record.id else each.id
+        verb = _CHAIN_VERBS[_kind_of(request)]
+        line = f"{name}, {each.state}, {describe_charge(each)}{verb}: {request.prompt}"
+        rows.append((depth + bool(file), line))
+    return [f"{'  ' * depth}{shorten_line(text, _MAX_CHAIN_CHARS)}" for depth, text in rows]
 
 
 def _event_json(event: Event) -> dict[str, Any]:
