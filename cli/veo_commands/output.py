@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 
 from veo.errors import VeoError
+from veo.key import redact_known
 from veo.problems import Problem
 from veo_commands import exit_codes
 from veo_commands.remedies import advice_lines, describe_problem, error_lines, veo_command
@@ -128,7 +129,7 @@ class Output:
     def notice(self, text: str, **style: Any) -> None:
         """Print a message on stderr, even with ``--quiet``."""
         with suppress(OSError, ValueError):  # a closed stderr must not stop a job
-            message = _wrap_for_terminal(strip_control(text))
+            message = _wrap_for_terminal(strip_control(redact_known(text)))
             typer.secho(message, err=True, color=_color_setting(), **style)
 
     @contextmanager

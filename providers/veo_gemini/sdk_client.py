@@ -184,7 +184,8 @@ class _PollTransport(httpx.AsyncBaseTransport):
             response = await self._session.get(url, headers)
         else:  # the Agent Platform polls with a POST, which is free as well
             response = await self._session.request(request.method, url, headers, body)
-        # The body is already decoded.
+        # Without the key, which the SDK's objects would carry on; the body is already decoded.
+        response = Response(response.status, response.headers, response.body, _read_key(request))
         headers_left = [
             pair for pair in response.headers.items() if pair[0].lower() not in _BODY_HEADERS
         ]

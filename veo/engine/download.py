@@ -28,6 +28,7 @@ from veo.files.output import (
 )
 from veo.ledger.record import State
 from veo.paths import part_path
+from veo.redaction import format_traceback, redact_errors, redact_stream
 from veo.update import Stage
 
 if TYPE_CHECKING:
@@ -87,21 +88,23 @@ def _receive(context: StepContext, job: ActiveJob) -> SavedFile:
 
 
 def _open_stream(context: StepContext, job: ActiveJob, part_bytes: int) -> ByteStream:
-    provider = context.find_provider(job.record.provider).provider
+    handle = context.find_provider(job.record.provider)
     video = job.record.remote_video()
     if video is None:
         raise GoneError("the provider returned no link to the video")
     # Bytes of an earlier try can be used only if the ETag proves that the file is still the same.
     offset = part_bytes if job.record.etag else 0
     try:
-        stream = _open_at(provider, video, offset)
-        if stream.offset and stream.etag != job.record.etag:
-            stream.close()
-            stream = provider.open(video, 0)
+        with redact_errors(handle.key):
+            stream = redact_stream(_open_at(handle.provider, video, offset), handle.key)
+            if stream.offset and stream.etag != job.record.etag:
+                stream.close()
+                stream = redact_stream(handle.provider.open(video, 0), handle.key)
     except VeoError:
         raise
     except Exception as error:
-        _log.exception("provider %s failed while opening a video", job.record.provider)
+        trace = format_traceback(error, handle.key)
+        _log.error("provider %s failed while opening a video\n%s", job.record.provider, trace)
         raise ProtocolError(f"the provider's code failed: {type(error).__name__}") from error
     return stream
 

@@ -10,6 +10,7 @@ from veo.engine.poll_schedule import ProgressTracker
 from veo.engine.submit import apply_update, must_persist
 from veo.errors import GoneError, ProtocolError, TaskNotFoundError, VeoError
 from veo.ledger.record import State
+from veo.redaction import format_traceback, redact_errors, redact_update
 
 if TYPE_CHECKING:
     from veo.engine.context import ActiveJob, StepContext
@@ -48,13 +49,16 @@ async def query_task(context: StepContext, job: ActiveJob) -> Update:
         VeoError: What the provider raised. A bug in its code counts as an unreadable response.
     """
     job.polls += 1
-    provider = context.find_provider(job.record.provider).provider
+    handle = context.find_provider(job.record.provider)
     try:
-        return await provider.poll(str(job.record.task_id))
+        with redact_errors(handle.key):
+            update = await handle.provider.poll(str(job.record.task_id))
+            return redact_update(update, handle.key)
     except VeoError:
         raise
     except Exception as error:
-        _log.exception("provider %s failed while polling", job.record.provider)
+        trace = format_traceback(error, handle.key)
+        _log.error("provider %s failed while polling\n%s", job.record.provider, trace)
         raise ProtocolError(f"the provider's code failed: {type(error).__name__}") from error
 
 

@@ -24,6 +24,7 @@ from veo.ledger.ledger import SEEN_LATE
 from veo.ledger.record import State
 from veo.ledger.statement import USAGE_CHARGE
 from veo.problems import Remedy
+from veo.redaction import format_traceback, redact_errors, redact_update
 from veo.update import Stage, Update
 
 if TYPE_CHECKING:
@@ -156,16 +157,19 @@ def _send(
     context.move(job, State.SUBMITTING, submitted_at=now, submits=submits, key_hash=key_hash)
 
     def report(update: Update) -> None:
+        update = redact_update(update, handle.key)
         # The response follows, and must be read. If the lease is lost, storing it fails too.
         with contextlib.suppress(LeaseLostError):
             apply_update(context, job, update, **_acceptance_charge(job))
 
     try:
-        update = handle.provider.submit(request, report)
+        with redact_errors(handle.key):
+            update = redact_update(handle.provider.submit(request, report), handle.key)
     except VeoError as error:
         return _handle_submit_error(context, job, handle, error)
     except Exception as error:  # noqa: BLE001 - a provider's bug must not end in a second payment
-        _log.exception("provider %s failed while submitting", job.record.provider)
+        trace = format_traceback(error, handle.key)
+        _log.error("provider %s failed while submitting\n%s", job.record.provider, trace)
         return _handle_submit_error(context, job, handle, _provider_bug_error(error))
     handle.limiter.recover()
     return _persist_acceptance(context, job, update)

@@ -87,11 +87,14 @@ class ApiClient:
         self._read_s = read_s
         guard = AddressGuard(trusted_urls or (lambda: (base_url,)))
         self._transport = Transport(connect_s, guard)
-        self._map_url = partial(map_to_base, home_url=home_url, base_url=self.base_url)
+        self._origin = _check_base_url(base_url, self._auth)
+        # Not a method: in a circle of references the polls could not close their connections.
+        self._map_url = partial(
+            _map_url, home_url=home_url, base_url=self.base_url, own=self._origin, key=self.key
+        )
         self._polls = PollSession(
             connect_s, read_s, self._auth, self.key, map_url=self._map_url, guard=guard
         )
-        self._origin = _check_base_url(base_url, self._auth)
         self._quoted_base = requote_uri(f"{self.base_url}/")
         self._base_target = split_url(self._quoted_base)[1]
 
@@ -125,7 +128,7 @@ class ApiClient:
         if _PLAIN_PATH.fullmatch(path):
             origin, url = self._origin, self._quoted_base + path
         else:
-            url = requote_uri(self.resolve_url(path))
+            url = requote_uri(self._map_url(self.resolve_url(path)))
             origin = get_origin(url)
         if not self._polls.can_reach(origin):
             return await asyncio.to_thread(self.get, path)
@@ -173,8 +176,9 @@ class ApiClient:
             response = self._transport.get(origin, target, headers, self._read_s)
             if response.status not in REDIRECT_STATUSES:
                 return StreamingResponse(response, url, self.key)
-            StreamingResponse(response, url).close()
-            location = response.headers.get("Location", "").encode("latin-1", "replace")
+            redirect = StreamingResponse(response, url, self.key)
+            redirect.close()
+            location = redirect.headers.get("Location", "").encode("latin-1", "replace")
             url = self._map_url(redirect_target(url, location))
             previous, (origin, target) = origin, split_url(url)
             if origin != previous:  # once removed, the key does not come back on the next hop
@@ -191,7 +195,7 @@ class ApiClient:
         response = StreamingResponse(raw, self.resolve_url(path), self.key)
         if 300 <= response.status < 400:
             response.close()
-            target = self.key.redact(response.headers.get("Location", "nowhere"))
+            target = response.headers.get("Location", "nowhere")
             raise RefusedError(
                 f"{self._origin} redirects to {target}", hint="Set base_url to that address."
             )
@@ -201,10 +205,19 @@ class ApiClient:
         """Return the origin to connect to, and the target to request there."""
         if _PLAIN_PATH.fullmatch(path):  # parsing a URL takes a tenth of the time of a poll
             return self._origin, self._base_target + path
-        return split_url(self.resolve_url(path))
+        return split_url(self._map_url(self.resolve_url(path)))
 
     def _headers_for(self, origin: str) -> dict[str, str]:
         return self._headers if origin == self._origin else _DEFAULT_HEADERS
+
+
+def _map_url(url: str, *, home_url: str, base_url: str, own: str, key: Key) -> str:
+    """Return a URL that a server named as the URL to request.
+
+    A key that the server put into the URL was removed; only the API's own origin gets it back.
+    """
+    url = map_to_base(url, home_url, base_url)
+    return key.restore(url) if get_origin(url) == own else url
 
 
 def _check_base_url(base_url: str, auth: Mapping[str, str]) -> str:

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from requests.structures import CaseInsensitiveDict
+
 from veo.errors import GoneError, ProtocolError, ProviderError
 from veo.http.transport import translate_failures
 from veo.key import Key
@@ -29,7 +31,11 @@ class Response:
     status: int
     headers: Mapping[str, str]  # names are not case-sensitive
     body: bytes  # decompressed
-    key: Key = _NO_KEY  # the key, to redact it in ``text`` if the server echoes it
+    key: Key = _NO_KEY  # the key, which is removed from headers and body if the server echoes it
+
+    def __post_init__(self) -> None:
+        self.headers = redact_headers(self.headers, self.key)
+        self.body = self.key.redact_bytes(self.body)
 
     @property
     def ok(self) -> bool:
@@ -38,8 +44,8 @@ class Response:
 
     @property
     def text(self) -> str:
-        """The body as text, with the key redacted."""
-        return self.key.redact(self.body.decode("utf-8", "replace"))
+        """The body as text."""
+        return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
         """Parse the body as JSON.
@@ -61,7 +67,7 @@ class StreamingResponse:
 
     response: BaseHTTPResponse
     url: str  # the URL that it came from, after redirects
-    key: Key = _NO_KEY  # the key, to redact it in the text of what is read
+    key: Key = _NO_KEY  # the key, which is removed from headers and from a body that is read whole
 
     @property
     def status(self) -> int:
@@ -69,7 +75,7 @@ class StreamingResponse:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        return self.response.headers
+        return redact_headers(self.response.headers, self.key)
 
     @property
     def content_type(self) -> str:
@@ -102,6 +108,14 @@ class StreamingResponse:
         """Release the connection; safe to call more than once."""
         self.response.close()
         self.response.release_conn()
+
+
+def redact_headers(headers: Mapping[str, str], key: Key) -> Mapping[str, str]:
+    """Return the headers of a response without the key."""
+    text = "\n".join(headers.values())
+    if key.redact(text) is text:  # nearly always; names are not case-sensitive as they are
+        return headers
+    return CaseInsensitiveDict({name: key.redact(value) for name, value in headers.items()})
 
 
 def to_byte_stream(response: StreamingResponse, offset: int = 0) -> ByteStream:

@@ -1,0 +1,147 @@
+"""A server that echoes the key everywhere: it is in nothing that a run stores, prints or sends."""
+
+import base64
+import json
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from cli_runner import Veo
+from recording_server import RecordedRequest, RecordingServer, Reply
+from sample_videos import make_video
+
+from veo.http import ApiClient
+from veo.key import Key
+
+pytest_plugins = ("veo_fixtures",)
+
+KEY = "sk-PlantedKey0123456789abcdef"
+ESCAPED = "".join(f"\\u{ord(c):04x}" for c in KEY)
+ENCODED = base64.b64encode(KEY.encode()).decode()
+# The forms that are searched for; also what a reader would decode.
+TRACES = (KEY, KEY[3:], ENCODED, quote("".join(f"%{ord(c):02x}" for c in KEY)), KEY.encode().hex())
+HEADERS = {"X-Request-Id": f"req-{KEY}", "X-Oneapi-Request-Id": ENCODED, "ETag": f'"{KEY}"'}
+
+
+def send_escaped(body: Any, status: int = 200) -> Reply:
+    """A response whose keys are written in the escapes of JSON."""
+    text = json.dumps(body).replace(KEY, ESCAPED)
+    headers = {"Content-Type": "application/json", **HEADERS}
+    return Reply(text.encode(), status, headers)
+
+
+def find_traces(text: str) -> list[str]:
+    unescaped = re.sub(r"\\u00([0-9a-f]{2})", lambda match: chr(int(match[1], 16)), text)
+    return [trace for trace in TRACES if trace in text or trace in unescaped]
+
+
+class AsyncService:
+    """LaoZhang's async route, and a storage host that the route names with the key in the URL."""
+
+    def __init__(self, storage: str, last: Callable[[str], Reply]) -> None:
+        self.storage, self.polls = storage, 0
+        self.last = last
+
+    def __call__(self, request: RecordedRequest) -> Reply:
+        if request.method == "POST":
+            return send_escaped({"id": f"video_{KEY}", "status": f"odd {KEY}"})
+        self.polls += 1
+        if self.polls == 1:
+            return send_escaped({"status": f"unknown-{KEY}", "message": KEY, "progress": 5})
+        return self.last(self.storage)
+
+
+def make_ready(storage: str) -> Reply:
+    return send_escaped({"status": "completed", "video_url": f"{storage}/{KEY}.mp4?key={KEY}"})
+
+
+def make_failed(_: str) -> Reply:
+    text = f"no: {KEY} {ENCODED} {quote(KEY)} {KEY[3:]}"
+    return send_escaped({"status": "failed", "error": {"message": text, "code": KEY}})
+
+
+def refuse(_: str) -> Reply:
+    return send_escaped({"error": {"message": f"token {KEY} ({ENCODED})", "type": KEY}}, 401)
+
+
+def redirect(_: str) -> Reply:
+    return Reply(status=302, headers={"Location": f"ftp://{KEY}@host/{KEY}"})
+
+
+@pytest.mark.parametrize("last", [make_ready, make_failed, refuse, redirect])
+@pytest.mark.parametrize("options", [(), ("--json",), ("--debug",)], ids=["text", "json", "debug"])
+def test_the_key_is_nowhere(
+    veo: Veo,
+    isolated: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    last: Callable[[str], Reply],
+    options: tuple[str, ...],
+) -> None:
+    """Not in the ledger, sidecar, screen or log, and not in a request to another host."""
+    caplog.set_level(logging.DEBUG, "veo")
+    monkeypatch.setenv("VEO_API_KEY", KEY)
+    video = Reply(make_video(frames=192), headers={"ETag": f'"{KEY}"'})
+    with RecordingServer(video) as files, RecordingServer() as api:
+        api.reply = AsyncService(files.url, last)
+        config = f'[providers.laozhang-async]\nbase_url = "{api.url}/v1"\nmedian_s = 0.2\n'
+        Path("veo.toml").write_text(config)
+        ran = veo("generate", "a lion", "-o", "a.mp4", "--timeout", "3", *options)
+        shown = [veo("jobs", *options), veo("show", "--json")]
+        shown.append(veo("resume", "--timeout", "1", *options))
+        requests = [f"{each.path} {each.headers}" for each in files.requests]
+    texts = [text for result in (ran, *shown) for text in (result.out, result.err)]
+    written = [each for each in isolated.rglob("*") if each.is_file()]
+    texts += [each.read_bytes().decode("latin-1") for each in written]
+    texts += [*requests, *map(str, written), caplog.text]
+    assert any(each.name == "ledger.db" for each in written)
+    assert [find_traces(text) for text in texts if find_traces(text)] == []
+    assert (ran.code == 0) is (last is make_ready), ran.err
+
+
+def test_an_operation_of_google_that_echoes_the_key(
+    veo: Veo, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name, its address of the file, and its error; the file itself is downloaded."""
+    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+
+    def serve(request: RecordedRequest) -> Reply:
+        if "/files/" in request.path:
+            assert request.path.endswith(f"key={KEY}")  # given back to the API's own host
+            return Reply(make_video(frames=192), headers=HEADERS)
+        name = f"models/veo-3.1-generate-preview/operations/{KEY}"
+        if request.method == "POST":
+            return send_escaped({"name": name})
+        uri = f"https://generativelanguage.googleapis.com/v1beta/files/a:download?key={KEY}"
+        video = {"generateVideoResponse": {"generatedSamples": [{"video": {"uri": uri}}]}}
+        return send_escaped({"name": name, "done": True, "response": video})
+
+    with RecordingServer(serve) as api:
+        Path("veo.toml").write_text(f'[providers.gemini]\nbase_url = "{api.url}"\nmedian_s = 0.2\n')
+        options = ("-p", "gemini", "-m", "veo-3.1-generate-preview", "-o", "a.mp4", "--debug")
+        ran = veo("generate", "a lion", *options)
+        shown = veo("show", "--json")
+    assert ran.code == 0, ran.err
+    texts = [ran.out, ran.err, shown.out, shown.err]
+    texts += [each.read_bytes().decode("latin-1") for each in isolated.rglob("*") if each.is_file()]
+    assert [find_traces(text) for text in texts if find_traces(text)] == []
+
+
+def test_only_the_own_origin_gets_the_key_back_in_a_url() -> None:
+    """A redirect home with the key in its address works; one to another host is without the key."""
+    key = Key(KEY)
+    with RecordingServer(Reply(b"mp4")) as files, RecordingServer() as home:
+        targets = iter([f"{home.url}/b?key={KEY}", f"{files.url}/c?key={KEY}"])
+
+        def move(_: RecordedRequest) -> Reply:
+            return Reply(status=302, headers={"Location": next(targets)})
+
+        home.reply = move
+        api = ApiClient(home.url, auth={"Authorization": f"Bearer {KEY}"}, key=key)
+        assert api.open("a").read().body == b"mp4"
+        assert [each.path for each in home.requests] == ["/a", f"/b?key={KEY}"]
+        assert files.only_request.path == "/c?key=%5Bkey%5D"

@@ -1,0 +1,87 @@
+"""Remove the key from everything that a provider returns or raises, before anything uses it.
+
+A server may echo the key anywhere: in a task id, an ETag, a status word, an operation. What it
+sends is stored, printed and logged later, so it is cleaned here, where providers are called.
+"""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from veo.errors import VeoError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from veo.key import Key
+    from veo.provider import ByteStream
+    from veo.update import Update
+
+_MAX_CAUSES = 20  # of an error; a chain may be a circle
+
+
+@contextmanager
+def redact_errors(key: Key | None) -> Iterator[None]:
+    """Remove the key from an error that is raised, and from its causes."""
+    try:
+        yield
+    except Exception as error:
+        if key:
+            redact_error(error, key)
+        raise
+
+
+def redact_error(error: BaseException, key: Key) -> None:
+    """Remove the key from the texts of an error and of its causes, in place."""
+    cause: BaseException | None = error
+    for _ in range(_MAX_CAUSES):
+        if cause is None:
+            return
+        cause.args = tuple(key.redact(arg) if isinstance(arg, str) else arg for arg in cause.args)
+        if isinstance(cause, VeoError):
+            _redact_facts(cause, key)
+        cause = cause.__cause__ or cause.__context__
+
+
+def redact_update(update: Update, key: Key | None) -> Update:
+    """Return a provider's report without the key."""
+    if key is None:
+        return update
+    if update.error:
+        redact_error(update.error, key)
+    video = update.video
+    return replace(
+        update,
+        task_id=_redact_text(update.task_id, key),
+        message=_redact_text(update.message, key),
+        video=video and replace(video, uri=key.redact(video.uri), mime=key.redact(video.mime)),
+    )
+
+
+def redact_stream(stream: ByteStream, key: Key | None) -> ByteStream:
+    """Return an open video without the key in what is stored of it."""
+    if key is not None:
+        stream.etag = _redact_text(stream.etag, key)
+    return stream
+
+
+def format_traceback(error: BaseException, key: Key | None) -> str:
+    """Return the traceback of an error for a log."""
+    text = "".join(traceback.format_exception(error))
+    return key.redact(text) if key else text
+
+
+def _redact_facts(error: VeoError, key: Key) -> None:
+    error.message = key.redact(error.message)
+    error.hint = _redact_text(error.hint, key)
+    error.request_id = _redact_text(error.request_id, key)
+    error.remedies = tuple(
+        replace(remedy, task_id=_redact_text(remedy.task_id, key)) for remedy in error.remedies
+    )
+
+
+def _redact_text(text: str | None, key: Key) -> str | None:
+    return key.redact(text) if text else text
