@@ -226,7 +226,7 @@ class TestWhatAFailureProves:
         """The name does not resolve."""
         monkeypatch.setattr(socket, "getaddrinfo", Mock(side_effect=socket.gaierror(-2, "what?")))
         with pytest.raises(
-            UnreachableError, match=r"no connection to http://nowhere.invalid:80: what"
+            UnreachableError, match=r"cannot find the host of http://nowhere.invalid:80: what"
         ):
             api("http://nowhere.invalid").post_json("videos", {})
 

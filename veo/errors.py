@@ -9,7 +9,8 @@ where that is unknown). The number beside a branch is the exit code of the comma
     │   ├── InvalidRequestError  InvalidBatchError  ImageError  OutputError
     │   └── UnknownModelError  UnknownProviderError  UnknownJobError
     ├── SetupError 3
-    │   └── ConfigError  KeyMissingError  AuthError  BalanceError  LedgerError
+    │   ├── ConfigError  KeyMissingError  AuthError  LedgerError
+    │   └── BalanceError  QuotaError
     ├── BudgetError 4
     ├── WithdrawnError 1
     ├── ProviderError 1
@@ -17,7 +18,9 @@ where that is unknown). The number beside a branch is the exit code of the comma
     │   │   └── TooLargeError  ModelUnavailableError
     │   ├── GenerationError
     │   │   └── ModeratedError
-    │   ├── BusyError  UnreachableError  ResponseLostError  ProtocolError
+    │   ├── BusyError  ResponseLostError  ProtocolError
+    │   ├── UnreachableError
+    │   │   └── HostNotFoundError
     │   └── TaskNotFoundError  NotReadyError  GoneError
     ├── UnknownOutcomeError 5
     ├── StillRunningError 6
@@ -92,10 +95,13 @@ class VeoError(Exception):
             self.charged = charged
 
     def __str__(self) -> str:
-        """Return the message; that of a provider in brackets, after what it means."""
-        if not self.summary:
-            return self.message
-        return f"{self.summary} ({self.message}); {self._money_note()}"
+        """Return the reason, and for a provider's own message what it means for the money."""
+        return f"{self.reason}; {self._money_note()}" if self.summary else self.reason
+
+    @property
+    def reason(self) -> str:
+        """The message; that of a provider in brackets, after what it means."""
+        return f"{self.summary} ({self.message})" if self.summary else self.message
 
     def _money_note(self) -> str:
         if self.charged is None:
@@ -242,6 +248,12 @@ class BalanceError(SetupError):
     summary = "the balance is too low"
 
 
+class QuotaError(SetupError):
+    """A quota of the account is used up, for longer than is worth waiting for."""
+
+    summary = "the quota is used up"
+
+
 class LedgerError(SetupError):
     """The ledger cannot be opened, read, or written."""
 
@@ -290,6 +302,12 @@ class UnreachableError(ProviderError):
     """No connection to the provider was made; nothing was sent."""
 
     retryable = True
+
+
+class HostNotFoundError(UnreachableError):
+    """The name of the provider's host does not resolve: it is wrong, or there is no network."""
+
+    remedies = (Remedy("show_settings"),)
 
 
 class ResponseLostError(ProviderError):

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import typer
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # C0 controls except tab and newline, DEL, and C1 controls: all that can start an escape sequence.
 _CONTROL_CHARACTERS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
+# For terminals whose encoding does not have them.
+_PLAIN_SIGNS = str.maketrans({"…": "...", "·": "|", "×": "x"})  # noqa: RUF001 - the sign itself
 _UNLIMITED_WIDTH = 10_000  # a file or pipe has no width, but rich needs a number
 _MIN_COLUMN_WIDTH = 24
 _COLUMN_GAP = 2
@@ -70,8 +72,7 @@ class Output:
     def print_result(self, body: Mapping[str, Any], text: str | None) -> None:
         """Print ``body`` with ``--json``, else ``text``. None prints nothing."""
         if self.options.json:
-            is_utf8 = (sys.stdout.encoding or "").lower() in {"utf-8", "utf8"}
-            text = json.dumps(body, ensure_ascii=not is_utf8, default=str)
+            text = json.dumps(body, ensure_ascii=not _is_utf8(sys.stdout), default=str)
         if text is not None:
             typer.echo(text, color=_color_setting())
 
@@ -102,7 +103,8 @@ class Output:
         with console.capture() as capture:
             console.print(table)
         # rich pads every line to the full width, which would wrap in a smaller window.
-        lines = [line.rstrip() for line in capture.get().splitlines()]
+        text = capture.get() if _is_utf8(sys.stdout) else capture.get().translate(_PLAIN_SIGNS)
+        lines = [line.rstrip() for line in text.splitlines()]
         for number, line in enumerate(lines):
             typer.echo(line)
             if number and count < len(headings):
@@ -121,6 +123,20 @@ class Output:
             for name, value in pairs
         )
 
+    @property
+    def is_utf8(self) -> bool:
+        """Whether messages may contain more than the characters of an old code page."""
+        return _is_utf8(sys.stderr)
+
+    def fit_encoding(self, text: str) -> str:
+        """Replace signs of this program that the terminal's encoding does not have."""
+        return text if self.is_utf8 else text.translate(_PLAIN_SIGNS)
+
+    @property
+    def can_redraw(self) -> bool:
+        """Whether messages go to a terminal that can erase and color them."""
+        return sys.stderr.isatty() and not _is_dumb_terminal()
+
     def info(self, text: str, **style: Any) -> None:
         """Print a message on stderr, except with ``--quiet``."""
         if not self.options.quiet:
@@ -130,12 +146,13 @@ class Output:
         """Print a message on stderr, even with ``--quiet``."""
         with suppress(OSError, ValueError):  # a closed stderr must not stop a job
             message = _wrap_for_terminal(strip_control(redact_known(text)))
+            message = self.fit_encoding(message)
             typer.secho(message, err=True, color=_color_setting(), **style)
 
     @contextmanager
     def show_spinner(self, text: str) -> Iterator[None]:
         """Show a message on a terminal until the block ends, then erase it."""
-        if self.options.quiet or not sys.stderr.isatty():
+        if self.options.quiet or not self.can_redraw:
             yield
             return
         from rich.console import Console
@@ -236,5 +253,13 @@ def _wrap_for_terminal(text: str) -> str:
 
 
 def _color_setting() -> bool | None:
-    """Return False if ``NO_COLOR`` is set; else None, for colors on a terminal only."""
-    return False if os.environ.get("NO_COLOR") else None
+    """Return False without colors; else None, for colors on a terminal only."""
+    return False if os.environ.get("NO_COLOR") or _is_dumb_terminal() else None
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def _is_dumb_terminal() -> bool:
+    return os.environ.get("TERM") in {"dumb", "unknown"}

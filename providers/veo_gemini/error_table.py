@@ -18,6 +18,7 @@ from veo.errors import (
     ModeratedError,
     NotReadyError,
     ProtocolError,
+    QuotaError,
     RefusedError,
     ResponseLostError,
     TaskNotFoundError,
@@ -83,6 +84,10 @@ ERROR_RULES = (
     ErrorRule(ResponseLostError, statuses=range(500, 600)),
 )
 _UNKNOWN = ErrorRule(ProtocolError)
+_DAILY_QUOTA = ErrorRule(
+    QuotaError,
+    hint="Google's daily quotas begin anew at midnight Pacific time; see https://ai.dev/rate-limit.",
+)
 
 
 def google_error(response: Response, verb: Verb, model: Model | None = None) -> VeoError:
@@ -97,6 +102,8 @@ def google_error(response: Response, verb: Verb, model: Model | None = None) -> 
     body = _read_error(response)
     message = _read_message(response, body)
     rule = find_rule(ERROR_RULES, message, response.status, verb) or _UNKNOWN
+    if rule.error is BusyError and _is_daily_quota(body):
+        rule = _DAILY_QUOTA
     is_unavailable = issubclass(rule.error, ModelUnavailableError)
     return response_error(
         response,
@@ -138,6 +145,15 @@ def _read_message(response: Response, error: dict[str, Any]) -> str:
     if location and 300 <= response.status < 400:
         return f"a redirect to {location}"
     return " ".join(response.text[:300].split()) or "an empty response"
+
+
+def _is_daily_quota(error: dict[str, Any]) -> bool:
+    """Return whether a ``google.rpc.QuotaFailure`` names a quota per day: no retry helps today."""
+    details = error.get("details")
+    if not isinstance(details, list):
+        return False
+    # The names of quotas, such as "...RequestsPerDayPerProject", occur nowhere else.
+    return "PerDay" in str([each for each in details if "QuotaFailure" in str(each)])
 
 
 def _read_delay(response: Response, error: dict[str, Any]) -> float | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -285,7 +286,7 @@ def _transport_error(error: Exception, base_url: str) -> VeoError:
     kind = type(error).__name__
     if isinstance(error, GoogleAuthError):
         return access_token_error(error)
-    if isinstance(innermost_cause(error), ssl.SSLCertVerificationError):
+    if isinstance(innermost_cause(error), ssl.SSLCertVerificationError | socket.gaierror):
         return unreachable_error(get_origin(base_url), error)
     if isinstance(error, _NEVER_SENT):
         return UnreachableError(f"no connection to {base_url}: {str(error) or kind}")

@@ -10,10 +10,13 @@ import subprocess
 from cli_runner import COMMAND
 
 
-def run_on_terminal(*args: str) -> tuple[int, str]:
-    """Return the exit code of a command, and all that it wrote to the terminal."""
+def run_on_terminal(*args: str, **variables: str) -> tuple[int, str]:
+    """Return the exit code of a command, and all that it wrote to the terminal.
+
+    ``variables`` of the environment are added to those of a terminal of 120 columns.
+    """
     reader, terminal = pty.openpty()
-    env = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+    env = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"} | variables
     with subprocess.Popen([*COMMAND, *args], stdout=terminal, stderr=terminal, env=env) as running:
         os.close(terminal)
         output = b""

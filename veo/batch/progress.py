@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from veo.batch.result import count_states, read_spending
 from veo.ledger import IN_FLIGHT
+from veo.runtime.remaining import estimate_job_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,15 +46,13 @@ def take_snapshot(batch: Batch) -> Snapshot:
 
 
 def estimate_remaining_s(
-    ages: Sequence[float], waiting: int, usual: float, slots: int, per_minute: int
+    left: Sequence[float], waiting: int, usual: float, slots: int, per_minute: int
 ) -> float:
     """Estimate the seconds until all jobs of one provider are done.
 
-    ``ages`` are the seconds since the submit of each job in flight, ``waiting`` is the number of
+    ``left`` are the seconds that each job in flight still takes, ``waiting`` is the number of
     jobs still to be sent, and ``usual`` the seconds that a job usually takes.
     """
-    # A job that takes longer than usual may end at once or go on for long: assume a tenth more.
-    left = [max(usual - age, usual / 10) for age in ages]
     longest = max(left, default=0.0)
     if not waiting:
         return longest
@@ -80,8 +79,7 @@ def _estimate_provider_s(
 ) -> float:
     now = time.time()
     jobs = [entry.job for entry in unfinished if entry.job]
-    sent = [job.record for job in jobs if job.state in IN_FLIGHT]
-    ages = [now - (record.submitted_at or now) for record in sent]
+    sent = [job for job in jobs if job.state in IN_FLIGHT]
     waiting = len(unfinished) - len(jobs) + sum(job.state == "planned" for job in jobs)
     if len(durations) >= _MIN_DURATIONS:
         usual = statistics.median(durations)
@@ -89,8 +87,12 @@ def _estimate_provider_s(
         models = Counter(entry.new_job.model for entry in unfinished)
         known = [batch.session.runner.median_s(provider, model) for model in models]
         usual = statistics.fmean(known, list(models.values()))
+    left = [
+        estimate_job_s(now - (job.record.submitted_at or now), usual, job.status.progress)
+        for job in sent
+    ]
     limiter = batch.session.connect(provider).limiter
-    return estimate_remaining_s(ages, waiting, usual, limiter.capacity, limiter.per_minute)
+    return estimate_remaining_s(left, waiting, usual, limiter.capacity, limiter.per_minute)
 
 
 def _durations_by_provider(entries: Iterable[Entry]) -> dict[str, list[float]]:

@@ -58,6 +58,8 @@ class ActiveJob:
     total: int | None = None  # bytes of the whole file, if known
     error: VeoError | None = None  # why the work stopped; also set when the job itself failed
     failures: int = 0  # attempts in a row that failed in the current state
+    retry_reason: str | None = None  # why the latest of them failed
+    retry_at: float = 0.0  # when the next one is due, Unix seconds
     polls: int = 0  # polls that the ledger does not count yet
     # When this process last saw that the video was not ready, Unix seconds.
     not_ready_at: float | None = None
@@ -75,6 +77,7 @@ class ProviderHandle:
     facts: Facts
     limiter: RateLimiter
     key: Key | None = None
+    has_accepted: bool = False  # whether it has accepted a request of this process
 
 
 @dataclass(slots=True)
@@ -163,7 +166,9 @@ class StepContext:
         """Return when to try again: when the server says, else later after each failure."""
         delay = error.retry_after or retry_delay_s(job.record.id, job.failures)
         job.failures += 1
-        return self.capped_at_deadline(job, delay)
+        job.retry_reason, job.retry_at = error.reason, self.capped_at_deadline(job, delay)
+        job.on_change(job)
+        return job.retry_at
 
     def is_overdue(self, job: ActiveJob) -> bool:
         """Whether the wait for a job has ended."""

@@ -13,6 +13,7 @@ from veo.engine.poll_schedule import HINT_FACTOR
 from veo.engine.upload import upload_source, use_upload
 from veo.errors import (
     BusyError,
+    HostNotFoundError,
     LeaseLostError,
     LedgerError,
     SetupError,
@@ -172,6 +173,7 @@ def _send(
         _log.error("provider %s failed while submitting\n%s", job.record.provider, trace)
         return _handle_submit_error(context, job, handle, _provider_bug_error(error))
     handle.limiter.recover()
+    handle.has_accepted = True
     return _persist_acceptance(context, job, update)
 
 
@@ -257,7 +259,9 @@ def _retry_submit_at(
         and job.record.parse_request().images
     )
     may_retry = must_shrink or (error.retryable and job.failures < MAX_RETRIES)
-    if error.charged or not may_retry:
+    # A name that has never led to a server is probably wrong; later on the network is away.
+    is_wrong_name = isinstance(error, HostNotFoundError) and not handle.has_accepted
+    if error.charged or is_wrong_name or not may_retry:
         return None
     if must_shrink:
         job.shrink_count, when = 1, context.clock()  # smaller images need no wait

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from veo.errors import ConfigError, ProtocolError, ResponseLostError, UnreachableError, VeoError
+from veo.errors import (
+    ConfigError,
+    HostNotFoundError,
+    ProtocolError,
+    ResponseLostError,
+    UnreachableError,
+    VeoError,
+)
 from veo.http.addresses import InsideAddressError
 from veo.http.environment import CA_VARIABLES, MissingCertificatesError
 
@@ -53,6 +61,11 @@ def unreachable_error(
         )
     if isinstance(cause, ssl.SSLCertVerificationError | MissingCertificatesError):
         return _certificate_error(origin, cause)
+    if isinstance(cause, socket.gaierror):
+        return HostNotFoundError(
+            f"cannot find the host of {origin}: {cause.strerror or cause}",
+            hint="Check the network connection, and base_url if it is set.",
+        )
     reason = cause.strerror if isinstance(cause, OSError) else None
     prefix = "the proxy says: " if by_proxy else ""
     text = prefix + (reason or str(cause) or type(cause).__name__)

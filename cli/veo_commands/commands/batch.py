@@ -1,6 +1,7 @@
 """``veo batch``: many videos, each made once however often the command is run."""
 
 import sys
+import time
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,7 @@ from veo.paths import to_absolute
 from veo.request import OPTIONS
 from veo_commands.commands.generate import check_detachable
 from veo_commands.confirm import confirm_cost
+from veo_commands.finish import FinishOptions
 from veo_commands.options import (
     ConfigOptions,
     RequestOptions,
@@ -58,12 +60,20 @@ class BatchSubmitOptions(SubmitOptions):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class BatchFinishOptions(FinishOptions):
+    """The same without ``--open``: a batch may make hundreds of videos."""
+
+    open: bool = flag("", hidden=True)
+
+
 def batch(
     file: str = argument("A JSON list of items, or one JSON object a line; - reads stdin.", "FILE"),
     *,
     batch_options: BatchCommandOptions,
     request: RequestOptions,
     submit: BatchSubmitOptions,
+    finish: BatchFinishOptions,
     config: ConfigOptions,
 ) -> int:
     """Make a video of every item of a file; run it again to continue.
@@ -77,6 +87,7 @@ def batch(
     from veo.money import to_usd
     from veo_commands.progress import batch_output
 
+    finish.check()
     options = vars(batch_options) | {"provider": request.provider, "force": submit.force}
     options["defaults"] = _item_defaults(request)
     with open_client(config, request, submit) as client:
@@ -92,24 +103,30 @@ def batch(
             check_detachable({entry.new_job.provider for entry in loaded.entries})
         batch_output.announce_batch(loaded)
         confirm_cost(to_usd(sum_quotes(loaded)), client.config, submit)
-        return _run_batch(client, loaded, detach=submit.detach)
+        return _run_batch(client, loaded, finish, detach=submit.detach)
 
 
-def _run_batch(client: "Client", batch: "Batch", *, detach: bool) -> int:
+def _run_batch(client: "Client", batch: "Batch", finish: FinishOptions, *, detach: bool) -> int:
     from veo_commands.progress import batch_output
     from veo_commands.progress.batch_view import open_view
 
+    began = time.monotonic()
     try:
         batch.start()
         with open_view(batch) as view:
             while not (batch.is_over or (detach and batch.is_accepted)):
-                view.print_ended(batch.advance(_WAIT_S))
+                ended = batch.advance(_WAIT_S)
+                view.print_ended(ended)
+                for record in [entry.job.record for entry in ended if entry.job]:
+                    finish.handle_video(record)
                 view.refresh()
     except KeyboardInterrupt:
         batch.stop("the batch was interrupted")
         stop_sending(client, [entry.job for entry in batch.in_flight if entry.job])
-        return batch_output.print_summary(batch, interrupted=True)
-    return batch_output.print_summary(batch)
+        return batch_output.print_summary(batch, time.monotonic() - began, interrupted=True)
+    code = batch_output.print_summary(batch, time.monotonic() - began)
+    finish.handle_end(f"the batch has ended with exit code {code}")
+    return code
 
 
 def _item_defaults(request: RequestOptions) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def _wait_for_jobs(client: "Client", jobs: "Sequence[Job]") -> int:
     """
     codes = [exit_codes.DONE]
     try:
-        for job in watch_jobs(jobs, lambda job: job.done()):
+        for job in watch_jobs(client, jobs, lambda job: job.done()):
             out.info(describe_outcome(job.record), dim=True)
             code = exit_code_of(job.record, job.error)
             codes.append(exit_codes.DONE if code == exit_codes.FAILED else code)

@@ -9,6 +9,8 @@ from pathlib import Path
 from veo.errors import UsageError
 from veo_commands.commands.plan_output import announce_plan, print_plan
 from veo_commands.confirm import confirm_cost
+from veo_commands.finish import FinishOptions
+from veo_commands.format import describe_outcome
 from veo_commands.options import (
     ConfigOptions,
     RequestOptions,
@@ -28,9 +30,11 @@ def generate(
     *,
     request_options: RequestOptions,
     submit: SubmitOptions,
+    finish: FinishOptions,
     config: ConfigOptions,
 ) -> int:
     """Make one video, and print its path."""
+    finish.check()
     with open_client(config, request_options, submit) as client:
         text = sys.stdin.read().strip() if prompt == "-" else prompt
         request = request_options.build_request(text)
@@ -42,7 +46,10 @@ def generate(
         announce_plan(plan)
         confirm_cost(plan.quote.amount, client.config, submit)
         job = client.submit(request, output=output, force=submit.force)
-        return follow_jobs(client, [job], detach=submit.detach)
+        code = follow_jobs(client, [job], detach=submit.detach)
+    finish.handle_video(job.record)
+    finish.handle_end(describe_outcome(job.record))
+    return code
 
 
 def check_detachable(providers: Iterable[str]) -> None:

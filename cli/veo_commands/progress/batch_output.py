@@ -111,8 +111,8 @@ def format_counts(counts: Mapping[str, int]) -> list[str]:
     return [f"{counts[state]} {state}" for state in _STATE_ORDER if counts.get(state)]
 
 
-def print_summary(batch: Batch, *, interrupted: bool = False) -> int:
-    """Print the items and their cost, and return the exit code.
+def print_summary(batch: Batch, took_s: float, *, interrupted: bool = False) -> int:
+    """Print the items, their cost and how long it took, and return the exit code.
 
     Jobs in flight go on at the provider: after Ctrl-C, or with ``--detach``.
     """
@@ -122,7 +122,7 @@ def print_summary(batch: Batch, *, interrupted: bool = False) -> int:
         print_entry(entry)
     if not (interrupted or out.options.json or out.options.quiet):
         _print_table(batch.entries)
-    _print_totals(batch)
+    _print_totals(batch, took_s)
     _print_unsent(batch.entries)
     if not interrupted:
         _print_hints(batch)
@@ -147,7 +147,7 @@ def _print_table(entries: Sequence[Entry]) -> None:
         out.info(f"and {len(shown) - _MAX_ROWS} more without a video", dim=True)
 
 
-def _print_totals(batch: Batch) -> None:
+def _print_totals(batch: Batch, took_s: float) -> None:
     spending = read_spending(batch)
     new_charges = sum_new_charges(batch)
     money = [f"charged {format_usd(new_charges) if new_charges else 'nothing'}"]
@@ -156,7 +156,8 @@ def _print_totals(batch: Batch) -> None:
     money += [f"{format_usd(spending.held)} reserved"] if spending.held else []
     money += [f"{format_usd(spending.in_doubt)} in doubt"] if spending.in_doubt else []
     path = write_result(batch)
-    out.info(f"{', '.join(format_counts(count_states(batch)))}; {', '.join(money)}")
+    counts = ", ".join(format_counts(count_states(batch)))
+    out.info(f"{counts} in {format_duration(took_s)}; {', '.join(money)}")
     if path:
         out.info(f"full result: {shorten_path(str(path))}", dim=True)
     else:

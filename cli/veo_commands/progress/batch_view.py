@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -24,20 +22,20 @@ from veo_commands.progress.batch_output import (
     print_entry,
     print_outcome,
 )
-from veo_commands.progress.live import MAX_ROWS, LiveView
+from veo_commands.progress.live import MAX_ROWS, LiveView, make_bar
 
 # A snapshot reads the ledger and all items: too slow for each of the frames in a second.
 _SNAPSHOT_INTERVAL_S = 1.0
 _LOG_INTERVAL_S = 30.0
 _BAR_WIDTH = 40
-_PRICE_COLUMN = 5  # of `LiveView._job_cells`
+_PRICE_COLUMN = 6  # of `LiveView._job_cells`
 
 
 @contextmanager
 def open_view(batch: Batch) -> Iterator[QuietView | BatchLiveView]:
     if out.options.quiet:
         yield QuietView()
-    elif sys.stderr.isatty():
+    elif out.can_redraw:
         with BatchLiveView(batch) as live:
             yield live
     else:
@@ -77,7 +75,7 @@ class BatchLiveView(LiveView):
     """Three lines about the whole batch, and one for each of some running jobs."""
 
     def __init__(self, batch: Batch) -> None:
-        super().__init__([])
+        super().__init__([], batch.session)
         self._batch = batch
         self._snapshot: Snapshot | None = None
         self._next_snapshot = 0.0
@@ -126,7 +124,7 @@ class BatchLiveView(LiveView):
 def _render_head(snapshot: Snapshot) -> RenderableType:
     line = Table.grid(padding=(0, 1))
     line.add_row(
-        ProgressBar(total=max(1, snapshot.total), completed=snapshot.ended, width=_BAR_WIDTH),
+        make_bar(snapshot.ended, max(1, snapshot.total), _BAR_WIDTH),
         Text(f"{snapshot.ended}/{snapshot.total}", style="bold"),
         Text(_format_remaining(snapshot), style="cyan"),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
@@ -51,7 +50,7 @@ def follow_jobs(
     remaining = {job.id: job for job in jobs}  # for Ctrl-C
     codes = [exit_codes.DONE]
     try:
-        for job in watch_jobs(jobs, _is_accepted if detach else lambda job: job.done()):
+        for job in watch_jobs(client, jobs, _is_accepted if detach else lambda job: job.done()):
             del remaining[job.id]
             codes.append(report(job) if job.done() else _report_accepted(job))
     except KeyboardInterrupt:
@@ -59,7 +58,9 @@ def follow_jobs(
     return max(codes)
 
 
-def watch_jobs(jobs: Sequence[Job], is_ready: Callable[[Job], bool]) -> Iterator[Job]:
+def watch_jobs(
+    client: Client, jobs: Sequence[Job], is_ready: Callable[[Job], bool]
+) -> Iterator[Job]:
     """Show progress, and yield each job as soon as it is ready.
 
     The view is paused while the caller handles a job, so that it can print.
@@ -71,7 +72,7 @@ def watch_jobs(jobs: Sequence[Job], is_ready: Callable[[Job], bool]) -> Iterator
         job.add_done_callback(lambda _: wake_up.set())
     waiting = list(jobs)
     tick = _TICK_S if len(waiting) <= _MANY else _TICK_OF_MANY_S
-    with _open_view(jobs) as view:
+    with _open_view(client, jobs) as view:
         while waiting:
             wake_up.wait(tick)
             wake_up.clear()
@@ -85,16 +86,16 @@ def watch_jobs(jobs: Sequence[Job], is_ready: Callable[[Job], bool]) -> Iterator
 
 
 @contextmanager
-def _open_view(jobs: Sequence[Job]) -> Iterator[QuietView | LiveView]:
+def _open_view(client: Client, jobs: Sequence[Job]) -> Iterator[QuietView | LiveView]:
     if out.options.quiet:
         yield QuietView()
-    elif sys.stderr.isatty():
+    elif out.can_redraw:
         from veo_commands.progress.live import LiveView
 
-        with LiveView(jobs) as live:
+        with LiveView(jobs, client) as live:
             yield live
     else:
-        yield LogView(jobs)
+        yield LogView(jobs, client)
 
 
 def print_job(record: Record, body: dict[str, Any]) -> None:
@@ -111,20 +112,25 @@ def exit_code_of(record: Record, error: VeoError | None = None) -> int:
 
 
 def handle_interrupt(client: Client, jobs: Sequence[Job]) -> int:
-    stop_sending(client, jobs)
+    is_answered = stop_sending(client, jobs)
     for job in jobs:
         out.print_result(_job_json(job), None)
     for job in jobs[:_MANY]:  # more lines would hide the hint
         out.notice(describe_outcome(job.record))
     job_id = jobs[0].id if len(jobs) == 1 else ""
-    out.hint(f"{out.command('resume', job_id)} continues.")
+    if is_answered:
+        out.hint(f"{out.command('resume', job_id)} continues.")
+    else:
+        out.hint("The outcome of a request without a response is unknown; it may have been paid.")
+        out.hint(f"{out.command('resume', job_id)} shows what you can do about each job.")
     return exit_codes.INTERRUPTED
 
 
-def stop_sending(client: Client, jobs: Sequence[Job]) -> None:
+def stop_sending(client: Client, jobs: Sequence[Job]) -> bool:
     """Send no new requests, and wait for the responses to paid requests.
 
-    A job whose response is not read is ``unknown``; another Ctrl-C accepts that.
+    A job whose response is not read is ``unknown``; another Ctrl-C accepts that. Return whether
+    every paid request has its response.
     """
     pending = sum(job.state in _REQUEST_STATES and job.record.task_id is None for job in jobs)
     try:
@@ -136,6 +142,8 @@ def stop_sending(client: Client, jobs: Sequence[Job]) -> None:
     except KeyboardInterrupt:
         client.stop(wait=False)
         out.notice("stopped without waiting for responses", fg="yellow")
+        return not pending
+    return True
 
 
 def _job_json(job: Job) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live as RichLive
@@ -17,8 +17,11 @@ from rich.text import Text
 
 from veo.job import Job
 from veo_commands.format import describe_charge, format_bytes, format_clock, format_usd
-from veo_commands.output import shorten_line
-from veo_commands.progress.view import job_note, progress_share
+from veo_commands.output import out, shorten_line
+from veo_commands.progress.view import job_note, progress_share, remaining_text
+
+if TYPE_CHECKING:
+    from veo.session import Session
 
 MAX_ROWS = 12  # fits a terminal of 24 lines beside what was printed before
 _ROW_ORDER = ("downloading", "ready", "running", "submitted", "submitting", "planned")
@@ -28,12 +31,24 @@ _FRAMES_PER_SECOND = 8
 _FRAMES_PER_SECOND_OF_MANY = 2  # reading many jobs takes CPU from the engine
 
 
+def make_bar(completed: float, total: float, width: int) -> ProgressBar:
+    """Return a bar in a calm color: rich's own, a red, looks like a failure."""
+    return ProgressBar(
+        total=total,
+        completed=completed,
+        width=width,
+        complete_style="cyan",
+        finished_style="green",
+    )
+
+
 class LiveView:
     """Shows jobs on stderr, and erases itself at the end. It reads the jobs for each frame."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[Job], session: Session) -> None:
         self._jobs = list(jobs)
-        self._spinner = Spinner("dots", style="cyan")
+        self._session = session
+        self._spinner = Spinner("dots" if out.is_utf8 else "line", style="cyan")
         self._printed_notes: set[tuple[str, str]] = set()
         self._console = Console(stderr=True, highlight=False)
         self._live: RichLive | None = None
@@ -62,7 +77,7 @@ class LiveView:
             note = job_note(job)
             if note and (job.id, note) not in self._printed_notes:
                 self._printed_notes.add((job.id, note))
-                self._console.print(Text(note, style="dim"))
+                self._console.print(Text(out.fit_encoding(note), style="dim"))
 
     def _start(self) -> None:
         # A stopped view cannot start again: it would erase lines that were printed since.
@@ -106,13 +121,17 @@ class LiveView:
         return [
             Text(" ") if status.state == "planned" else self._spinner,
             Text(str(status.state), style="cyan"),
-            ProgressBar(total=1.0, completed=share, width=_BAR_WIDTH)
-            if share is not None
-            else Text(""),
+            make_bar(share, 1.0, _BAR_WIDTH) if share is not None else Text(""),
             Text(f"{share:4.0%}" if share is not None else ""),
             Text(format_clock(time.time() - since), style="bold"),
+            Text(remaining_text(job, self._session), style="cyan"),
             Text(describe_charge(record)),
-            Text(details, style="dim", no_wrap=True),
+            Text(
+                out.fit_encoding(details),
+                style="dim",
+                no_wrap=True,
+                overflow="ellipsis" if out.is_utf8 else "crop",
+            ),
         ]
 
     def _summary_line(self) -> RenderableType:
@@ -124,7 +143,7 @@ class LiveView:
         line = Table.grid(padding=(0, 1))
         line.add_row(
             Text(f"{ended}/{len(self._jobs)}", style="bold"),
-            ProgressBar(total=len(self._jobs), completed=ended, width=_BAR_WIDTH),
+            make_bar(ended, len(self._jobs), _BAR_WIDTH),
             Text(counts),
             Text(f"charged {format_usd(charged)}, reserved {format_usd(reserved)}", style="dim"),
         )

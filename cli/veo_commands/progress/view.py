@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from veo.runtime.remaining import estimate_job_s
+from veo_commands.format import format_clock
 from veo_commands.output import out, shorten_line
 
 if TYPE_CHECKING:
     from veo.job import Job
+    from veo.session import Session
 
 _MAX_NOTE_CHARS = 200
 # Steps of progress that get a line of their own; coarser for several jobs, to keep a log short.
@@ -26,18 +29,29 @@ def progress_share(job: Job) -> float | None:
     return status.progress if status.state in {"submitted", "running"} else None
 
 
-def job_note(job: Job) -> str | None:
-    """Return what happens before a request is accepted: an image is converted, or it must wait.
+def remaining_text(job: Job, session: Session) -> str:
+    """Return ``about 1:20 left`` for a job whose video is being made, by what is usual."""
+    record, status = job.record, job.status
+    if status.state not in {"submitted", "running"} or record.submitted_at is None:
+        return ""
+    usual = session.runner.median_s(record.provider, record.model)
+    left = estimate_job_s(time.time() - record.submitted_at, usual, status.progress)
+    return f"about {format_clock(left)} left"
 
-    Later messages come from the provider, and repeat the state and the progress.
+
+def job_note(job: Job) -> str | None:
+    """Return why the job must wait, or what was done before a request is accepted, if anything.
+
+    Other messages come from the provider, and repeat the state and the progress.
     """
-    status = job.status
+    status, work = job.status, job.work
+    next_attempt = max(work.retry_at, job.record.not_before if status.state == "planned" else 0)
+    if next_attempt > time.time():
+        local = time.strftime("%X", time.localtime(next_attempt))
+        reason = shorten_line(work.retry_reason or "not accepted yet", _MAX_NOTE_CHARS)
+        return f"{reason}; next attempt at {local}"
     if status.state not in {"planned", "submitting"}:
         return None
-    next_attempt = job.record.not_before
-    if status.state == "planned" and next_attempt > time.time():
-        local = time.strftime("%X", time.localtime(next_attempt))
-        return f"not accepted yet, next attempt at {local}"
     return shorten_line(status.message, _MAX_NOTE_CHARS) if status.message else None
 
 
@@ -56,8 +70,9 @@ class QuietView:
 class LogView(QuietView):
     """Prints a line for each change of state, step of progress, or note."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[Job], session: Session) -> None:
         self._jobs = list(jobs)
+        self._session = session
         self._last_lines: dict[str, str] = {}
         self._step = _STEP_PERCENT if len(self._jobs) == 1 else _STEP_PERCENT_OF_MANY
 
@@ -67,7 +82,8 @@ class LogView(QuietView):
             line = self._status_line(job)
             if self._last_lines.get(job.id) != line:
                 self._last_lines[job.id] = line
-                out.info(f"{job.id} {line}")
+                left = remaining_text(job, self._session)
+                out.info(f"{job.id} {line}{f', {left}' if left else ''}")
 
     def _status_line(self, job: Job) -> str:
         share, note = progress_share(job), job_note(job)
