@@ -17,6 +17,7 @@ from veo.engine.dispatcher import Engine
 from veo.engine.rate_limit import RateLimiter
 from veo.errors import BusyError, LedgerError, StillRunningError, TaskNotFoundError
 from veo.ledger import State
+from veo.ledger.limits import Limits
 from veo.provider import run_in_thread
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class BlockingPolls(ScriptedProvider):
 
 def use_provider(bench: Bench, provider: ScriptedProvider) -> None:
     bench.provider = provider
-    bench.route = ProviderHandle(provider, bench.facts, RateLimiter(1000, 1_000_000))
+    bench.route = ProviderHandle(provider, bench.facts, RateLimiter(Limits(1000, 1_000_000)))
     bench.script_success()
 
 

@@ -1,190 +1,154 @@
-"""The limits of a provider: jobs in flight, and paid requests a minute."""
+"""Which jobs of a process may ask the ledger for a slot; ``test_limits`` tests what it says."""
 
 import threading
 from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from veo.engine.rate_limit import MINUTE_S, RateLimiter
+from veo.engine.rate_limit import SLOT_RETRY_S, RateLimiter
+from veo.ledger.limits import Admission, Limits
 
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(
-            ["acquire", "acquire", "acquire", "release", "back_off", "recover", "wait"]
-        ),
-        st.integers(0, 12),
-    ),
-    max_size=80,
-)
+FULL = Admission(None, 10)
+ADMITTED = Admission(0.0, 10)
 
 
-@given(st.integers(1, 5), st.integers(1, 8), STEPS)
-def test_never_more_than_allowed(limit: int, minute: int, steps: list[tuple[str, int]]) -> None:
-    """Neither jobs in flight nor requests in any 60 seconds exceed the limits, in any order."""
-    limiter, now = RateLimiter(limit, minute), 0.0
-    in_flight: set[int] = set()
-    sent: list[float] = []
-    for action, number in steps:
-        if action == "acquire" and limiter.try_acquire(number, now) == 0.0:
-            in_flight.add(number)
-            sent.append(now)
-        elif action == "release":
-            in_flight.discard(number)
-            limiter.release(number)
-        elif action == "back_off":
-            limiter.back_off(now, float(number))
-        elif action == "recover":
-            limiter.recover()
-        elif action == "wait":
-            now += 2.5 * number
-        assert len(in_flight) <= limit
-        assert 1 <= limiter.capacity <= limit
-        assert len([at for at in sent if at > now - MINUTE_S]) <= minute
+def make_limiter(max_in_flight: int = 10) -> tuple[RateLimiter, list[str]]:
+    """Return a limiter, and the list of the calls of its callback."""
+    calls: list[str] = []
+    limiter = RateLimiter(Limits(max_in_flight, 60), lambda: calls.append("capacity"))
+    return limiter, calls
 
 
-@given(st.integers(1, 5), st.integers(1, 8), STEPS)
-def test_a_wait_is_long_enough(limit: int, minute: int, steps: list[tuple[str, int]]) -> None:
-    """A job that waits for the returned seconds is admitted, unless there is no room."""
-    limiter, now = RateLimiter(limit, minute), 0.0
-    for action, number in steps:
-        if action == "back_off":
-            limiter.back_off(now, float(number))
-        wait = limiter.try_acquire(number, now)
-        while wait:
-            now += wait
-            wait = limiter.try_acquire(number, now)
-        if wait is None:
-            assert not limiter.has_capacity()
-            for other in range(13):
-                limiter.release(other)
-            assert limiter.try_acquire(number, now) is not None
+def admit(limiter: RateLimiter, *jobs: str) -> list[bool]:
+    """Let jobs ask a ledger that admits all; return who could ask."""
+    asked = [limiter.try_acquire(job) for job in jobs]
+    for job in (job for job, has_asked in zip(jobs, asked, strict=True) if has_asked):
+        limiter.on_admitted(job, Admission(0.0, limiter.limits.max_in_flight))
+    return asked
 
 
-class TestCapacity:
-    """Jobs in flight."""
+class TestOwnJobs:
+    """While all slots are taken by jobs of this process, none asks."""
 
-    def test_a_job_in_flight_is_admitted_again(self) -> None:
+    def test_a_job_in_flight_asks_again(self) -> None:
         """A job that is sent a second time counts once."""
-        limiter = RateLimiter(1, 60)
-        assert [
-            limiter.try_acquire("a", 0.0),
-            limiter.try_acquire("a", 1.0),
-            limiter.try_acquire("b", 2.0),
-        ] == [
-            0.0,
-            0.0,
-            None,
-        ]
+        limiter, _ = make_limiter(1)
+        assert admit(limiter, "a", "a", "b") == [True, True, False]
 
     def test_a_released_job_makes_room(self) -> None:
-        """The callback is called, and the next job is admitted."""
-        calls: list[str] = []
-        limiter = RateLimiter(1, 60, on_capacity=lambda: calls.append("capacity"))
-        limiter.try_acquire("a", 0.0)
+        """The callback is called, and the next job may ask."""
+        limiter, calls = make_limiter(1)
+        admit(limiter, "a")
         limiter.release("a")
-        assert (calls, limiter.has_capacity(), limiter.try_acquire("b", 1.0)) == (
-            ["capacity"],
-            True,
-            0.0,
-        )
+        assert (calls, limiter.has_capacity(), admit(limiter, "b")) == (["capacity"], True, [True])
 
     def test_jobs_of_an_earlier_process_count(self) -> None:
         """Even if they exceed the limit."""
-        limiter = RateLimiter(2, 60)
+        limiter, _ = make_limiter(2)
         for job in "abc":
             limiter.restore(job)
         limiter.release("a")
-        assert limiter.try_acquire("d", 0.0) is None
+        assert not limiter.try_acquire("d")
         limiter.release("b")
-        assert limiter.try_acquire("d", 0.0) == 0.0
+        assert limiter.try_acquire("d")
 
     def test_the_callback_may_use_the_limiter(self) -> None:
         """It is called without the lock."""
-        limiter = RateLimiter(1, 60)
+        limiter, _ = make_limiter(1)
         limiter.on_capacity = lambda: seen.append(limiter.has_capacity())
         seen: list[bool] = []
-        limiter.try_acquire("a", 0.0)
+        admit(limiter, "a")
         limiter.release("a")
         assert seen == [True]
 
+    @pytest.mark.parametrize("limit", [1, 3])
+    def test_many_threads_share_a_limiter(self, limit: int) -> None:
+        """The last slot is never taken twice."""
+        limiter, _ = make_limiter(limit)
+        in_flight, highest, lock = Counter[str](), [0], threading.Lock()
 
-class TestBackOff:
-    """After the provider asked to slow down."""
+        def work(job: int) -> None:
+            for _ in range(100):
+                if limiter.try_acquire(job):
+                    with lock:
+                        in_flight["now"] += 1
+                        highest[0] = max(highest[0], in_flight["now"])
+                    with lock:
+                        in_flight["now"] -= 1
+                    limiter.release(job)
 
-    def fill_limiter(self) -> RateLimiter:
-        """Return a limiter with eight jobs in flight of eight."""
-        limiter = RateLimiter(8, 1000)
-        for job in range(8):
-            limiter.try_acquire(job, 0.0)
-        return limiter
-
-    def test_no_job_is_admitted_for_a_while(self) -> None:
-        """For as long as the provider asked."""
-        limiter = RateLimiter(8, 60)
-        limiter.back_off(0.0, 30.0)
-        assert [
-            limiter.try_acquire("a", 0.0),
-            limiter.try_acquire("a", 29.0),
-            limiter.try_acquire("a", 30.0),
-        ] == [
-            30.0,
-            1.0,
-            0.0,
-        ]
-
-    def test_the_capacity_is_halved(self) -> None:
-        """Half of the jobs in flight may remain."""
-        limiter = self.fill_limiter()
-        limiter.back_off(0.0, 30.0)
-        assert limiter.capacity == 4
-
-    def test_one_burst_of_refusals_counts_once(self) -> None:
-        """All requests that were under way are refused for the same reason."""
-        limiter = self.fill_limiter()
-        for second in range(8):
-            limiter.back_off(float(second), 30.0)
-        assert limiter.capacity == 4
-        limiter.back_off(100.0, 30.0)
-        assert limiter.capacity == 2
-
-    def test_the_capacity_recovers_step_by_step(self) -> None:
-        """With accepted requests, up to the limit; each new slot calls the callback."""
-        calls: list[str] = []
-        limiter = self.fill_limiter()
-        limiter.back_off(0.0, 30.0)
-        limiter.on_capacity = lambda: calls.append("capacity")
-        capacities = []
-        for _ in range(40):
-            limiter.recover()
-            capacities.append(limiter.capacity)
-        assert (capacities[3], capacities[4], capacities[-1], len(calls)) == (4, 5, 8, 4)
+        threads = [threading.Thread(target=work, args=(job,)) for job in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert 1 <= highest[0] <= limit
 
 
-@pytest.mark.parametrize("limit", [1, 3])
-def test_many_threads_share_a_limiter(limit: int) -> None:
-    """The last slot is never taken twice."""
-    limiter, in_flight, highest, lock = (
-        RateLimiter(limit, 10**6),
-        Counter[str](),
-        [0],
-        threading.Lock(),
-    )
+class TestRefused:
+    """While the ledger refuses, one job asks for all."""
 
-    def work(job: int) -> None:
-        for _ in range(100):
-            if limiter.try_acquire(job, 0.0) == 0.0:
-                with lock:
-                    in_flight["now"] += 1
-                    highest[0] = max(highest[0], in_flight["now"])
-                with lock:
-                    in_flight["now"] -= 1
-                limiter.release(job)
+    def test_one_job_asks_again(self) -> None:
+        """The first that is refused asks again after a while; no other does."""
+        limiter, _ = make_limiter()
+        assert limiter.try_acquire("a")
+        assert limiter.try_acquire("b")
+        assert limiter.on_refused("a", FULL) == SLOT_RETRY_S
+        assert limiter.on_refused("b", FULL) is None
+        assert [limiter.try_acquire("b"), limiter.try_acquire("c")] == [False, False]
+        assert limiter.try_acquire("a")
 
-    threads = [threading.Thread(target=work, args=(job,)) for job in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert 1 <= highest[0] <= limit
+    def test_it_asks_when_the_ledger_says(self) -> None:
+        """For a minute that is full, or a provider that is busy, the time is known."""
+        limiter, _ = make_limiter()
+        limiter.try_acquire("a")
+        assert limiter.on_refused("a", Admission(7.5, 10)) == 7.5
+
+    def test_the_others_follow_when_it_is_admitted(self) -> None:
+        """Each that is admitted wakes one more, as long as its own process has room."""
+        limiter, calls = make_limiter(2)
+        limiter.try_acquire("a")
+        limiter.on_refused("a", FULL)
+        admit(limiter, "b")
+        limiter.try_acquire("a")
+        limiter.on_admitted("a", Admission(0.0, 2))
+        assert calls == ["capacity"]
+        assert admit(limiter, "b") == [True]
+        assert calls == ["capacity"]
+
+    def test_a_release_of_the_same_process_ends_the_wait_for_a_slot(self) -> None:
+        """The slot that became free is used at once."""
+        limiter, calls = make_limiter()
+        admit(limiter, "a")
+        limiter.try_acquire("b")
+        limiter.on_refused("b", FULL)
+        limiter.release("a")
+        assert (calls, limiter.try_acquire("c")) == (["capacity"], True)
+
+    def test_a_release_does_not_end_the_wait_for_a_time(self) -> None:
+        """A free slot is of no use while the minute is full."""
+        limiter, _ = make_limiter()
+        admit(limiter, "a")
+        limiter.try_acquire("b")
+        limiter.on_refused("b", Admission(7.5, 10))
+        limiter.release("a")
+        assert not limiter.try_acquire("c")
+
+    def test_a_job_that_gives_up_lets_another_ask(self) -> None:
+        """Else all would wait for a job that never comes back."""
+        limiter, calls = make_limiter()
+        limiter.try_acquire("a")
+        limiter.on_refused("a", Admission(7.5, 10))
+        limiter.release("a")
+        assert (calls, limiter.try_acquire("b")) == (["capacity"], True)
+
+    def test_the_capacity_is_that_of_the_ledger(self) -> None:
+        """Fewer jobs of this process ask after a 429; more than before when it recovers."""
+        limiter, calls = make_limiter(4)
+        limiter.set_capacity(2)
+        assert (limiter.is_slowed, admit(limiter, "a", "b")) == (True, [True, True])
+        limiter.set_capacity(2)
+        assert not admit(limiter, "c", "d", "e")[2]
+        calls.clear()
+        limiter.set_capacity(4)
+        assert (calls, limiter.is_slowed, limiter.capacity) == (["capacity"], False, 4)

@@ -24,7 +24,7 @@ from veo.config import Config
 from veo.errors import VeoError
 from veo.job import as_completed
 from veo.key import Key
-from veo.ledger import Ledger, Record, State
+from veo.ledger import Ledger
 from veo.ledger.database import Database
 
 with contextlib.suppress(ImportError):
@@ -109,17 +109,16 @@ def _die_at(when: str, number: int) -> None:
 
 def freeze(home: Path, url: str, key: str) -> None:
     """Plan a job, then stop the whole process just before the paid request would be sent."""
-    move = Ledger.move_job
+    begin_submit = Ledger.begin_submit
 
-    def stop(self: Ledger, record: Record, state: State | None = None, **changes: Any) -> Record:
-        if state is State.SUBMITTING:
-            sys.stdout.write("planned\n")
-            sys.stdout.flush()
-            # To this thread: to the process, it might go on until another has stopped it.
-            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
-        return move(self, record, state, **changes)
+    def stop(self: Ledger, *arguments: Any, **changes: Any) -> Any:
+        sys.stdout.write("planned\n")
+        sys.stdout.flush()
+        # To this thread: to the process, it might go on until another has stopped it.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+        return begin_submit(self, *arguments, **changes)
 
-    Ledger.move_job = stop  # type: ignore[method-assign]
+    Ledger.begin_submit = stop  # type: ignore[method-assign]
     with client(home, url, key) as mine, contextlib.suppress(VeoError):
         mine.submit("a lion", output=home / "lion.mp4").result()
 

@@ -13,6 +13,7 @@ from veo.engine.rate_limit import RateLimiter
 from veo.engine.step import step
 from veo.files.images import ImageStore
 from veo.ledger import Ledger, NewJob
+from veo.ledger.limits import Limits
 from veo.model import Facts, Model
 from veo.money import quote
 from veo.provider import ByteStream
@@ -122,7 +123,7 @@ class Bench:
             key_help="Ask the test.",
             **({"max_in_flight": 10, "submits_per_minute": 600, "settle_s": 60.0} | facts),
         )
-        gate = RateLimiter(self.facts.max_in_flight, self.facts.submits_per_minute)
+        gate = RateLimiter(Limits(self.facts.max_in_flight, self.facts.submits_per_minute))
         self.route = ProviderHandle(self.provider, self.facts, gate)
         self.context = StepContext(
             self.ledger, ImageStore(folder / "pictures"), lambda _: self.route, lambda: self.now

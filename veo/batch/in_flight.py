@@ -75,7 +75,7 @@ class InFlight:
 
     def free_capacity(self, provider: str) -> int:
         """Return how many more jobs a provider accepts; negative if more are planned."""
-        return self._session.connect(provider).limiter.max_in_flight - self._counts[provider]
+        return self._session.connect(provider).limiter.limits.max_in_flight - self._counts[provider]
 
     def work_on(self, entries: Iterable[Entry], records: Iterable[Record]) -> None:
         self._track(entries, self._session.runner.work_on(records, self._timeout))

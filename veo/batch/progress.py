@@ -92,7 +92,8 @@ def _estimate_provider_s(
         for job in sent
     ]
     limiter = batch.session.connect(provider).limiter
-    return estimate_remaining_s(left, waiting, usual, limiter.capacity, limiter.per_minute)
+    per_minute = limiter.limits.per_minute
+    return estimate_remaining_s(left, waiting, usual, limiter.capacity, per_minute)
 
 
 def _durations_by_provider(entries: Iterable[Entry]) -> dict[str, list[float]]:

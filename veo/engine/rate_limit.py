@@ -1,68 +1,105 @@
-"""The limits of a provider: jobs in flight, and paid requests a minute.
+"""Which jobs of this process may ask the ledger for a slot at their provider.
 
-After a 429, ``backoff.AdaptiveCapacity`` lowers the number of jobs in flight.
+The ledger decides (``ledger.limits``), in the transaction that commits the intent to send. Here
+jobs are kept from asking in vain: none while all slots are taken by jobs of this process, and one
+at a time while the ledger refuses.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from veo.engine.backoff import AdaptiveCapacity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-MINUTE_S = 60.0
+    from veo.ledger.limits import Admission, Limits
+
+# Until a job asks again whether another process has freed a slot. Its own process tells at once.
+SLOT_RETRY_S = 0.5
 
 
 @dataclass(slots=True)
 class RateLimiter:
-    """The limits of one provider, for the jobs of this process. Times are seconds of any clock."""
+    """The jobs of this process that are in flight at one provider."""
 
-    max_in_flight: int  # jobs accepted and not finished, at most
-    per_minute: int  # paid requests in any 60 seconds, at most
+    limits: Limits
     # Called, without the lock, whenever one more job may fit.
     on_capacity: Callable[[], None] = field(default=lambda: None)
+    _capacity: int = field(init=False)  # as the ledger last said
     _in_flight: set[Hashable] = field(default_factory=set)
-    _sent_at: deque[float] = field(default_factory=deque)
-    _adaptive: AdaptiveCapacity = field(init=False)
+    # While the ledger refuses, only this job asks again; the others wait until it is admitted.
+    _asker: Hashable | None = None
+    _asks_for_slot: bool = False  # else it waits for a certain time
+    _has_waiting: bool = False  # whether jobs may wait for ``on_capacity``
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._adaptive = AdaptiveCapacity(self.max_in_flight)
+        self._capacity = self.limits.max_in_flight
 
     @property
     def capacity(self) -> int:
         """Jobs that may be in flight now: fewer after the provider asked to slow down."""
-        return self._adaptive.capacity
+        return self._capacity
 
-    def try_acquire(self, job: Hashable, now: float) -> float | None:
-        """Admit a job.
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
 
-        Returns:
-            0.0 when it is admitted, else the seconds to wait; None when it has to wait until
-            another job is released.
+    @property
+    def is_slowed(self) -> bool:
+        """Whether fewer jobs may be in flight, because the provider was busy."""
+        return self._capacity < self.limits.max_in_flight
+
+    def try_acquire(self, job: Hashable) -> bool:
+        """Let a job ask the ledger; if not, it has to wait until ``on_capacity`` is called."""
+        with self._lock:
+            is_full = job not in self._in_flight and len(self._in_flight) >= self._capacity
+            if is_full or self._asker not in {None, job}:
+                if self._asker == job:
+                    self._asker = None  # a release of this process wakes the next job
+                self._has_waiting = True
+                return False
+            self._in_flight.add(job)
+            return True
+
+    def on_admitted(self, job: Hashable, admission: Admission) -> None:
+        """Take note that the ledger admitted a job."""
+        with self._lock:
+            self._capacity = admission.capacity
+            if self._asker == job:
+                self._asker = None
+            may_continue = self._has_waiting and self._is_open()
+        if may_continue:
+            self.on_capacity()
+
+    def on_refused(self, job: Hashable, admission: Admission) -> float | None:
+        """Take note that the ledger refused a job. Return the seconds until it asks again.
+
+        None if it has to wait until ``on_capacity`` is called, because another job asks.
         """
         with self._lock:
-            if now < self._adaptive.closed_until:
-                return self._adaptive.closed_until - now
-            while self._sent_at and self._sent_at[0] + MINUTE_S <= now:
-                self._sent_at.popleft()
-            if len(self._sent_at) >= self.per_minute:
-                return self._sent_at[0] + MINUTE_S - now
-            if job not in self._in_flight and len(self._in_flight) >= self.capacity:
+            self._capacity = admission.capacity
+            self._in_flight.discard(job)
+            if self._asker not in {None, job}:
+                self._has_waiting = True
                 return None
-            self._in_flight.add(job)
-            self._sent_at.append(now)
-            return 0.0
+            self._asker, self._asks_for_slot = job, admission.wait_s is None
+            return SLOT_RETRY_S if admission.wait_s is None else admission.wait_s
+
+    def set_capacity(self, capacity: int) -> None:
+        """Set how many jobs may be in flight, as the ledger says."""
+        with self._lock:
+            has_more = capacity > self._capacity
+            self._capacity = capacity
+        if has_more:
+            self.on_capacity()
 
     def has_capacity(self) -> bool:
-        """Whether one more job may be in flight."""
+        """Whether one more job may ask the ledger."""
         with self._lock:
-            return len(self._in_flight) < self.capacity
+            return self._is_open()
 
     def restore(self, job: Hashable) -> None:
         """Count a job that is in flight already, for example after a restart."""
@@ -73,16 +110,9 @@ class RateLimiter:
         """Stop counting a job as in flight."""
         with self._lock:
             self._in_flight.discard(job)
+            if self._asks_for_slot or self._asker == job:
+                self._asker = None  # there is a slot, or the job will not ask any more
         self.on_capacity()
 
-    def back_off(self, now: float, wait_s: float) -> None:
-        """Slow down, because the provider is busy; see ``AdaptiveCapacity``."""
-        with self._lock:
-            self._adaptive.back_off(now, wait_s, len(self._in_flight))
-
-    def recover(self) -> None:
-        """Raise the capacity a little, because a request was accepted."""
-        with self._lock:
-            has_more = self._adaptive.recover()
-        if has_more:
-            self.on_capacity()
+    def _is_open(self) -> bool:
+        return self._asker is None and len(self._in_flight) < self._capacity

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from veo.engine import charging
@@ -21,6 +22,7 @@ from veo.errors import (
     UnknownOutcomeError,
     VeoError,
 )
+from veo.ledger.heartbeat import free_dead_slots
 from veo.ledger.ledger import SEEN_LATE
 from veo.ledger.record import State
 from veo.ledger.statement import USAGE_CHARGE
@@ -30,10 +32,13 @@ from veo.update import Stage, Update
 
 if TYPE_CHECKING:
     from veo.engine.context import ActiveJob, ProviderHandle, StepContext
+    from veo.ledger.limits import Admission
     from veo.ledger.record import Record
     from veo.request import Request
 
 MAX_RETRIES = 10  # of a request that was certainly not accepted
+LATE_S = 0.25  # between the count of a paid request and its first byte; see ``limits.WINDOW_S``
+MAX_LATE_TRIES = 5  # on a disk that is always slow, requests are sent late
 MAX_WRITE_TRIES = 5  # of a task id: without it the video that was paid for cannot be found
 _STATES = {stage: State(stage) for stage in Stage}
 _log = logging.getLogger(__name__)
@@ -53,9 +58,8 @@ def submit(context: StepContext, job: ActiveJob) -> float | None:
         context.stop_work(job, error)
         return None
     # Before images are prepared, which takes CPU and is useless while there is no capacity.
-    wait_s = handle.limiter.try_acquire(job.record.id, now)
-    if wait_s != 0.0:
-        return WAIT_FOR_CAPACITY if wait_s is None else now + wait_s
+    if not handle.limiter.try_acquire(job.record.id):
+        return WAIT_FOR_CAPACITY
     try:
         upload_source(context, job, handle)
         request = _prepare_images(context, job, handle)
@@ -148,14 +152,11 @@ def _prepare_images(context: StepContext, job: ActiveJob, handle: ProviderHandle
 def _send(
     context: StepContext, job: ActiveJob, handle: ProviderHandle, request: Request
 ) -> float | None:
-    now = context.clock()
+    wait_s = _persist_intent(context, job, handle)
+    if wait_s != 0.0:
+        return WAIT_FOR_CAPACITY if wait_s is None else context.clock() + wait_s
     if job.wait_s is not None and job.deadline is None:
-        job.deadline = now + job.wait_s
-    key_hash = handle.key.fingerprint(job.record.id) if handle.key else None
-    submits = job.record.submits + 1
-    # The intent is committed before the first byte leaves: a process that dies from here on
-    # leaves a job that is never sent again by itself.
-    context.move(job, State.SUBMITTING, submitted_at=now, submits=submits, key_hash=key_hash)
+        job.deadline = context.clock() + job.wait_s
 
     def report(update: Update) -> None:
         update = redact_update(update, handle.key)
@@ -172,9 +173,54 @@ def _send(
         trace = format_traceback(error, handle.key)
         _log.error("provider %s failed while submitting\n%s", job.record.provider, trace)
         return _handle_submit_error(context, job, handle, _provider_bug_error(error))
-    handle.limiter.recover()
+    if handle.limiter.is_slowed:
+        capacity = context.ledger.recover(job.record.provider, handle.limiter.limits)
+        handle.limiter.set_capacity(capacity)
     handle.has_accepted = True
     return _persist_acceptance(context, job, update)
+
+
+def _persist_intent(context: StepContext, job: ActiveJob, handle: ProviderHandle) -> float | None:
+    """Commit that the request is about to be sent, if the limits of its provider allow it.
+
+    A process that dies from here on leaves a job that is never sent again by itself.
+
+    Returns:
+        0.0 if it may be sent now, else the seconds to wait; None to wait for capacity.
+    """
+    limiter, submits = handle.limiter, job.record.submits + 1
+    key_hash = handle.key.fingerprint(job.record.id) if handle.key else None
+    for _ in range(MAX_LATE_TRIES):
+        begun_at = time.monotonic()
+        job.record, admission = context.ledger.begin_submit(
+            job.record,
+            limiter.limits,
+            submitted_at=context.clock(),
+            submits=submits,
+            key_hash=key_hash,
+        )
+        if admission.wait_s != 0.0:
+            return _await_slot(context, job, handle, admission)
+        # A slow disk, or a process that was stopped: the minute that was counted may be over, and
+        # another process may have the job. Counting it again finds out.
+        if time.monotonic() - begun_at < LATE_S:
+            break
+    limiter.on_admitted(job.record.id, admission)
+    job.on_change(job)
+    return 0.0
+
+
+def _await_slot(
+    context: StepContext, job: ActiveJob, handle: ProviderHandle, admission: Admission
+) -> float | None:
+    """Return how long to wait for what the ledger refused; see ``RateLimiter.on_refused``."""
+    if job.record.state is State.SUBMITTING:  # it was late, and is certainly not sent
+        submits = job.record.submits - 1
+        context.move(job, State.PLANNED, kind="late", submits=submits)
+    wait_s = handle.limiter.on_refused(job.record.id, admission)
+    if admission.wait_s is None and wait_s:
+        free_dead_slots(context.ledger, job.record.provider, context.clock())
+    return wait_s
 
 
 def _acceptance_charge(job: ActiveJob) -> dict[str, Any]:
@@ -275,10 +321,18 @@ def _plan_again(
 ) -> float:
     """Leave a job planned until it is tried again, and its place at the provider to others."""
     if isinstance(error, BusyError):
-        handle.limiter.back_off(context.clock(), max(0.0, when - context.clock()))
+        _slow_down(context, job, handle, max(0.0, when - context.clock()))
     context.move(job, State.PLANNED, kind="refused", message=error.message, not_before=when)
     handle.limiter.release(job.record.id)
     return when
+
+
+def _slow_down(context: StepContext, job: ActiveJob, handle: ProviderHandle, wait_s: float) -> None:
+    limiter = handle.limiter
+    capacity = context.ledger.back_off(
+        job.record.provider, limiter.limits, wait_s, limiter.in_flight
+    )
+    limiter.set_capacity(capacity)
 
 
 def _provider_bug_error(error: Exception) -> VeoError:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Dialect, Insert, Update, create_engine, event
+from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from veo.errors import LedgerError
@@ -145,26 +145,44 @@ class Database:
         self._failures = [*self._failures, (lost, error)][-_MAX_FAILURES:]
 
 
+_Statement = Insert | Update | Delete | Select[Any]
+
+
 def execute_prepared(
-    connection: Connection, statement: Insert | Update, values: Mapping[str, Any]
+    connection: Connection, statement: Insert | Update | Delete, values: Mapping[str, Any]
 ) -> int:
     """Run a statement that every step of every job runs; return the number of rows it changed.
 
     It goes to the driver directly: compiling the statement, even looking it up in SQLAlchemy's
     cache, takes longer than running it.
     """
-    text, names = _compile_statement(statement, frozenset(values), connection.dialect)
+    count: int = _run_prepared(connection, statement, values).rowcount
+    return count
+
+
+def query_prepared(
+    connection: Connection, query: Select[Any], values: Mapping[str, Any]
+) -> Sequence[Any]:
+    """Run a query that has exactly one row, like ``execute_prepared``; return the row."""
+    row: Sequence[Any] = _run_prepared(connection, query, values).fetchone()
+    return row
+
+
+def _run_prepared(connection: Connection, statement: _Statement, values: Mapping[str, Any]) -> Any:
+    text, names, constants = _compile_statement(statement, frozenset(values), connection.dialect)
+    values = {**constants, **values}
     cursor = connection.connection.cursor()
     cursor.execute(text, [values[name] for name in names])
-    return cursor.rowcount
+    return cursor
 
 
 @lru_cache(maxsize=256)
 def _compile_statement(
-    statement: Insert | Update, columns: frozenset[str], dialect: Dialect
-) -> tuple[str, Sequence[str]]:
+    statement: _Statement, columns: frozenset[str], dialect: Dialect
+) -> tuple[str, Sequence[str], Mapping[str, Any]]:
     compiled = dialect.statement_compiler(dialect, statement, column_keys=sorted(columns))
-    return str(compiled), compiled.positiontup or ()
+    constants = {name: value for name, value in compiled.params.items() if value is not None}
+    return str(compiled), compiled.positiontup or (), constants
 
 
 def _configure_connection(connection: Any, _: Any) -> None:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 from sqlalchemy import delete, insert, select, update
 
-from veo.ledger.schema import workers
+from veo.ledger.limits import LEASE_S
+from veo.ledger.record import IN_FLIGHT
+from veo.ledger.schema import jobs, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from veo.ledger.ledger import Ledger
 
-LEASE_S = 60.0
 HEARTBEAT_INTERVAL_S = 15.0  # a quarter of the lease, so that three heartbeats may fail
 
 
@@ -91,6 +92,16 @@ def find_dead_workers(ledger: Ledger, owners: Collection[str], now: float) -> se
     }
     _delete_workers(ledger, dead)
     return dead
+
+
+def free_dead_slots(ledger: Ledger, provider: str, now: float) -> None:
+    """Have the jobs of processes that died on this machine not count as in flight any more."""
+    query = select(jobs.c.owner).distinct().where(jobs.c.provider == provider)
+    with ledger.database.read() as connection:
+        owners = connection.scalars(
+            query.where(jobs.c.state.in_(IN_FLIGHT), jobs.c.owner > "")
+        ).all()
+    find_dead_workers(ledger, {str(owner) for owner in owners}, now)
 
 
 def _is_unlocked(folder: Path, owner: str) -> bool:

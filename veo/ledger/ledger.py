@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import exists, insert, select, update
 
 from veo.errors import UnknownJobError, VeoError
-from veo.ledger import reserve, rows
+from veo.ledger import limits, reserve, rows
 from veo.ledger.budget import Cap, count_spent
 from veo.ledger.database import Database
 from veo.ledger.record import LIVE, Event, Record, State
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
+    from veo.ledger.limits import Admission, Limits
     from veo.ledger.reserve import NewJob, PlanResult
     from veo.update import RemoteVideo
 
@@ -106,6 +107,35 @@ class Ledger:
         note = rows.EventNote(self._clock(), kind, message, data)
         with self.database.write() as connection:
             return rows.change_job(connection, record, state, note, **changes)
+
+    def begin_submit(
+        self, record: Record, bounds: Limits, **changes: Any
+    ) -> tuple[Record, Admission]:
+        """Move a planned job to ``submitting`` if the limits of its provider allow it.
+
+        The limits hold for all processes on this ledger; see ``limits``. The change is fenced, as
+        in ``move_job``. A refused job is returned as it was.
+
+        Raises:
+            LeaseLostError: Another worker has the job, or changed it.
+        """
+        now = self._clock()
+        with self.database.write() as connection:
+            admission = limits.admit(connection, record.provider, record.owner, bounds, now)
+            if admission.wait_s == 0.0:
+                note = rows.EventNote(now)
+                record = rows.change_job(connection, record, State.SUBMITTING, note, **changes)
+        return record, admission
+
+    def back_off(self, provider: str, bounds: Limits, wait_s: float, in_flight: int) -> int:
+        """Slow a provider down for all processes, because it is busy; return the capacity."""
+        with self.database.write() as connection:
+            return limits.back_off(connection, provider, bounds, self._clock(), wait_s, in_flight)
+
+    def recover(self, provider: str, bounds: Limits) -> int:
+        """Raise a provider's capacity after an accepted request; return the capacity."""
+        with self.database.write() as connection:
+            return limits.recover(connection, provider, bounds)
 
     def reopen_job(self, record: Record, owner: str | None, message: str, **changes: Any) -> Record:
         """Continue a job that ended, because its video may be fetched again free of charge.

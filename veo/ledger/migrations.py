@@ -92,12 +92,30 @@ def m005_upload(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN upload TEXT")
 
 
+def m006_limits(connection: Connection) -> None:
+    for statement in _M006.split(";"):
+        connection.exec_driver_sql(statement)
+
+
+_M006 = """
+CREATE TABLE throttles (
+    provider VARCHAR(64) NOT NULL, closed_until FLOAT NOT NULL, capacity FLOAT,
+    PRIMARY KEY (provider)
+);
+CREATE TABLE sends (
+    provider VARCHAR(64) NOT NULL, period BIGINT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (provider, period)
+)
+"""
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     m001_initial,
     m002_key_hash,
     m003_etag,
     m004_parent,
     m005_upload,
+    m006_limits,
 )
 
 

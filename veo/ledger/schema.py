@@ -82,6 +82,24 @@ workers = sa.Table(
     sa.Column("seen_at", sa.Float, nullable=False),
 )
 
+# How far a provider is slowed down after it was busy.
+throttles = sa.Table(
+    "throttles",
+    metadata,
+    sa.Column("provider", sa.String(64), primary_key=True),
+    sa.Column("closed_until", sa.Float, nullable=False),
+    sa.Column("capacity", sa.Float),
+)
+
+# Paid requests of the last minute, counted by periods; see ``limits``.
+sends = sa.Table(
+    "sends",
+    metadata,
+    sa.Column("provider", sa.String(64), primary_key=True),
+    sa.Column("period", sa.BigInteger, primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
+)
+
 migrations = sa.Table(
     "migrations",
     metadata,

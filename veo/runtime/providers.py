@@ -12,6 +12,7 @@ from veo.config import Config, ProviderConfig, find_key, merge_models
 from veo.engine.context import ProviderHandle
 from veo.engine.rate_limit import RateLimiter
 from veo.errors import ConfigError
+from veo.ledger.limits import Limits
 from veo.provider import Connection, ProviderClass, find_provider, installed_providers
 from veo.spelling import find_similar
 
@@ -99,8 +100,10 @@ class ProviderRegistry:
         options = endpoint.options if endpoint else settings.model_extra or {}
         provider = cls(Connection(url, key, self.models(name), options))
         limiter = RateLimiter(
-            settings.max_in_flight or facts.max_in_flight,
-            settings.submits_per_minute or facts.submits_per_minute,
+            Limits(
+                settings.max_in_flight or facts.max_in_flight,
+                settings.submits_per_minute or facts.submits_per_minute,
+            ),
             on_capacity=lambda: self._on_capacity(name),
         )
         median = (endpoint and endpoint.median_s) or settings.median_s or facts.median_s

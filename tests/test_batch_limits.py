@@ -1,0 +1,83 @@
+"""Batches side by side on one ledger stay within the limits of their provider together."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from batch_inputs import (
+    count_states,
+    find_videos,
+    limit_in_flight,
+    make_items,
+    wait_until,
+    write_batch,
+)
+from cli_runner import start_process
+
+if TYPE_CHECKING:
+    import subprocess
+
+    import veo_sandbox
+
+pytest_plugins = ("veo_fixtures",)
+pytestmark = pytest.mark.slow
+
+
+def start_batches(count: int, items: int) -> list[subprocess.Popen[str]]:
+    """Start batches of different items, each in a process and a folder of its own."""
+    running = []
+    for number in range(count):
+        Path(f"batch-{number}").mkdir()
+        batch = [
+            {"prompt": f"{number}: {item['prompt']}", "output": f"batch-{number}/{item['output']}"}
+            for item in make_items(items)
+        ]
+        running.append(start_process("batch", write_batch(*batch, name=f"{number}.json")))
+    return running
+
+
+def most_in_flight(tasks: list[dict[str, Any]]) -> int:
+    """Return how many tasks the sandbox had at the same moment, at most."""
+    moments = sorted(
+        [(task["created_at"], 1) for task in tasks] + [(task["done_at"], -1) for task in tasks]
+    )
+    highest = count = 0
+    for _, change in moments:
+        count += change
+        highest = max(highest, count)
+    return highest
+
+
+def test_batches_share_the_jobs_in_flight(service: veo_sandbox.Sandbox) -> None:
+    """Three processes of four items: never more than two tasks at once, and all are made."""
+    limit_in_flight(2)
+    service.change(latency="0.3")
+    running = start_batches(3, 4)
+    codes = [process.wait(60) for process in running]
+    for process in running:
+        process.communicate()
+
+    assert codes == [0] * 3
+    assert most_in_flight(service.tasks()) == 2
+    assert Counter(task["state"] for task in service.tasks()) == {"completed": 12}
+    assert sum(len(find_videos(f"batch-{number}")) for number in range(3)) == 12
+
+
+def test_batches_share_the_requests_of_a_minute(service: veo_sandbox.Sandbox) -> None:
+    """Two processes of four items: when five are sent, neither sends more."""
+    config = Path("veo.toml")
+    config.write_text(
+        config.read_text().replace("submits_per_minute = 100000", "submits_per_minute = 5")
+    )
+    running = start_batches(2, 4)
+    wait_until(lambda: count_states()["done"] == 5)
+    wait_until(lambda: sum(count_states().values()) == 8)  # both processes have begun
+    for process in running:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+
+    assert len(service.tasks()) == 5

@@ -1,0 +1,230 @@
+"""The limits of a provider, for all processes on a ledger: jobs in flight, requests a minute.
+
+A slot is a job in flight that a live process works on, so that the slots of a process that dies
+are free, and none is ever left over. A process with more than its share leaves the slots that
+become free to those that wait with less. Paid requests are counted by periods of half a second: the
+rows of a provider stay few whatever its limit, and a burst is possible as long as no minute has
+more requests than allowed, which the usual single number of a leaky bucket cannot express.
+
+Everything happens inside the caller's transaction, which holds the write lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from veo.ledger.database import execute_prepared, query_prepared
+from veo.ledger.record import IN_FLIGHT, State
+from veo.ledger.schema import jobs, sends, throttles, workers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LEASE_S = 60.0  # a process whose last heartbeat is older does not count as alive
+PERIOD_S = 0.5
+# A minute, and the time that may pass between the count of a request and its arrival.
+WINDOW_S = 60.5
+BUSY_FACTOR = 0.5  # of the jobs in flight, after a 429
+SUCCESSES_PER_JOB = 5  # accepted requests until one more job may be in flight
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a provider allows."""
+
+    max_in_flight: int  # jobs accepted and not finished, at most
+    per_minute: int  # paid requests in any 60 seconds, at most
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether a paid request may be sent now."""
+
+    # 0.0 when it may, and is counted; else the seconds to wait; None when a slot must become free.
+    wait_s: float | None
+    capacity: int  # jobs that may be in flight now
+
+
+@dataclass(slots=True)
+class AdaptiveCapacity:
+    """How many jobs may be in flight: halved after a 429, raised again by success."""
+
+    maximum: int  # the limit that the configuration sets
+    closed_until: float = 0.0  # when the next request may be sent, Unix seconds
+    value: float | None = None  # None for the maximum
+
+    @property
+    def exact(self) -> float:
+        return float(self.maximum) if self.value is None else min(self.value, self.maximum)
+
+    @property
+    def capacity(self) -> int:
+        """Jobs that may be in flight now; at least one: its success shows when to raise it."""
+        return max(1, int(self.exact + 1e-6))  # five fifths are a little less than one
+
+    def back_off(self, now: float, wait_s: float, in_flight: int) -> None:
+        """Slow down, because a provider is busy.
+
+        The refusals of all requests that were under way at that moment count as one.
+        """
+        if now >= self.closed_until:
+            self.value = max(1.0, min(self.exact, in_flight) * BUSY_FACTOR)
+        self.closed_until = max(self.closed_until, now + wait_s)
+
+    def recover(self) -> None:
+        """Raise the capacity after an accepted request."""
+        self.value = self.exact + 1 / SUCCESSES_PER_JOB
+
+
+def admit(
+    connection: Connection, provider: str, owner: str | None, limits: Limits, now: float
+) -> Admission:
+    """Count one more paid request of a worker, if the limits allow it."""
+    first = _first_period(now)
+    names = {"is_provider": provider, "is_owner": owner or "", "first_period": first}
+    row = query_prepared(connection, _STATE, names | {"alive_since": now - LEASE_S})
+    closed_until, value, sent, oldest, has_others = row
+    adaptive = AdaptiveCapacity(limits.max_in_flight, closed_until or 0.0, value)
+    capacity = adaptive.capacity
+    if now < adaptive.closed_until:
+        return Admission(adaptive.closed_until - now, capacity)
+    if sent >= limits.per_minute:
+        return Admission((oldest + 1) * PERIOD_S + WINDOW_S - now, capacity)
+    # A process that is alone knows how many jobs it has in flight, and need not count rows.
+    if has_others and not _has_slot(connection, provider, owner, capacity, now):
+        return Admission(None, capacity)
+    _count_send(connection, provider, int(now // PERIOD_S), first)
+    return Admission(0.0, capacity)
+
+
+def back_off(
+    connection: Connection,
+    provider: str,
+    limits: Limits,
+    now: float,
+    wait_s: float,
+    in_flight: int,
+) -> int:
+    """Slow down, because a provider is busy; return the capacity.
+
+    ``in_flight`` is how many jobs are in flight at least, as far as the caller knows.
+    """
+    counted = sum(each.in_flight for each in _read_demand(connection, provider, now))
+    adaptive = _read_adaptive(connection, provider, limits)
+    adaptive.back_off(now, wait_s, max(counted, in_flight))
+    return _write_adaptive(connection, provider, adaptive)
+
+
+def recover(connection: Connection, provider: str, limits: Limits) -> int:
+    """Raise the capacity a little, because a request was accepted; return the capacity."""
+    adaptive = _read_adaptive(connection, provider, limits)
+    adaptive.recover()
+    return _write_adaptive(connection, provider, adaptive)
+
+
+def _first_period(now: float) -> int:
+    """Return the first period that may have requests of the last minute."""
+    return int((now - WINDOW_S) // PERIOD_S)
+
+
+class _Demand(NamedTuple):
+    """What a live process has of one provider's jobs."""
+
+    owner: str
+    in_flight: int
+    waiting: int  # that could be sent now
+
+
+def _has_slot(
+    connection: Connection, provider: str, owner: str | None, capacity: int, now: float
+) -> bool:
+    """Whether a slot is free, apart from those that other processes lack for a fair share."""
+    demand = _read_demand(connection, provider, now)
+    free = capacity - sum(each.in_flight for each in demand)
+    share = max(1, capacity // max(1, len(demand)))
+    if sum(each.in_flight for each in demand if each.owner == owner) >= share:
+        free -= sum(
+            max(0, min(each.waiting, share - each.in_flight))
+            for each in demand
+            if each.owner != owner
+        )
+    return free > 0
+
+
+def _read_demand(connection: Connection, provider: str, now: float) -> list[_Demand]:
+    is_in_flight = jobs.c.state.in_(IN_FLIGHT)
+    query = (
+        select(
+            jobs.c.owner,
+            func.sum(case((is_in_flight, 1), else_=0)),
+            func.sum(case((is_in_flight, 0), (jobs.c.not_before <= now, 1), else_=0)),
+        )
+        .select_from(jobs.join(workers, workers.c.id == jobs.c.owner))
+        .where(jobs.c.provider == provider, jobs.c.state.in_(IN_FLIGHT | {State.PLANNED}))
+        .where(workers.c.seen_at > now - LEASE_S)
+        .group_by(jobs.c.owner)
+    )
+    return [_Demand(*row) for row in connection.execute(query)]
+
+
+def _count_send(connection: Connection, provider: str, period: int, first: int) -> None:
+    names = {"is_provider": provider, "is_period": period}
+    if execute_prepared(connection, _ADD_SEND, names) == 0:
+        row = {"provider": provider, "period": period, "count": 1}
+        execute_prepared(connection, _INSERT_SENDS, row)
+        execute_prepared(connection, _DELETE_SENDS, {"is_provider": provider, "before": first})
+
+
+def _read_adaptive(connection: Connection, provider: str, limits: Limits) -> AdaptiveCapacity:
+    query = select(throttles.c.closed_until, throttles.c.capacity)
+    row = connection.execute(query.where(throttles.c.provider == provider)).one_or_none()
+    return AdaptiveCapacity(limits.max_in_flight, *(row or ()))
+
+
+def _write_adaptive(connection: Connection, provider: str, adaptive: AdaptiveCapacity) -> int:
+    columns: Mapping[str, float | None] = {
+        "closed_until": adaptive.closed_until,
+        "capacity": adaptive.value,
+    }
+    row = update(throttles).where(throttles.c.provider == provider).values(columns)
+    if connection.execute(row).rowcount == 0:
+        connection.execute(insert(throttles).values(provider=provider, **columns))
+    return adaptive.capacity
+
+
+_PROVIDER: BindParameter[str] = bindparam("is_provider")
+_IS_RECENT = (sends.c.provider == _PROVIDER) & (sends.c.period >= bindparam("first_period"))
+_THROTTLE = throttles.c.provider == _PROVIDER
+_HAS_OTHERS = exists().where(
+    workers.c.id != bindparam("is_owner"), workers.c.seen_at > bindparam("alive_since")
+)
+_STATE = select(
+    select(throttles.c.closed_until).where(_THROTTLE).scalar_subquery(),
+    select(throttles.c.capacity).where(_THROTTLE).scalar_subquery(),
+    select(func.coalesce(func.sum(sends.c.count), 0)).where(_IS_RECENT).scalar_subquery(),
+    select(func.min(sends.c.period)).where(_IS_RECENT).scalar_subquery(),
+    select(_HAS_OTHERS).scalar_subquery(),
+)
+_ADD_SEND = (
+    update(sends)
+    .where(sends.c.provider == _PROVIDER, sends.c.period == bindparam("is_period"))
+    .values({"count": sends.c.count + 1})
+)
+_INSERT_SENDS = insert(sends)
+_DELETE_SENDS = (
+    delete(sends).where(sends.c.provider == _PROVIDER).where(sends.c.period < bindparam("before"))
+)
