@@ -254,7 +254,7 @@ class TestHome:
     [
         ({"lateness": 1}, "unknown setting 'lateness'; known: balance, content_lag, delay"),
         ({"fail_rate": 2}, "fail_rate 2: must be a number from 0 to 1"),
-        ({"delay": "x"}, "delay 'x': must be a number of at least 0"),
+        ({"delay": "x"}, "delay 'x': must be a number from 0 to 1e"),
         ({"latency": "soon"}, "latency 'soon'"),
         ({"balance": -1}, "balance -1"),
     ],

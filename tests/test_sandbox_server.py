@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import pytest
 import requests
 from sandbox_api import Api, StartSandbox, wait_finished
 
-from veo_sandbox import Sandbox
+from veo_sandbox import Sandbox, exchange
+from veo_sandbox.routes import control
 
 
 class TestControl:
@@ -52,6 +55,122 @@ class TestControl:
         api = Api(sandbox(latency=100, speed=1000))
 
         assert wait_finished(api, api.create_from_text())["status"] == "completed"
+
+
+class TestSecurity:
+    """The sandbox serves this machine: no web page, no flood, no reader of its home."""
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Host": "evil.example"},
+            {"Host": "evil.example:8080"},
+            {"Host": "127.0.0.1.evil.example"},
+            {"Host": "["},
+            {"Origin": "https://evil.example"},
+            {"Origin": "http://localhost:1"},
+            {"Origin": "null"},
+        ],
+        ids=["rebound", "with-port", "with-prefix", "broken", "site", "other-port", "file"],
+    )
+    def test_the_controls_refuse_web_pages(
+        self, sandbox: StartSandbox, headers: dict[str, str]
+    ) -> None:
+        """Neither reads nor changes; without a foreign name both work."""
+        box = sandbox()
+        url = f"{box.url}/sandbox/clock"
+        foreign = [
+            requests.get(url, headers=headers, timeout=10),
+            requests.post(url, headers=headers, json={"advance": 1e6}, timeout=10),
+        ]
+        own = requests.get(url, headers={"Origin": box.url}, timeout=10)
+
+        assert [response.status_code for response in foreign] == [403, 403]
+        assert (own.status_code, own.json()["now"] < time.time() + 1e5) == (200, True)
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("clock", '{"advance": 1e400}'),
+            ("clock", '{"advance": NaN}'),
+            ("clock", '{"advance": 1e11}'),
+            ("clock", '{"advance": "1"}'),
+            ("clock", '{"advance": true}'),
+            ("settings", '{"balance": 1e400}'),
+            ("settings", '{"balance": 1e300}'),
+            ("settings", '{"speed": Infinity}'),
+            ("settings", '{"latency": "fixed:1e300"}'),
+            ("settings", '{"latency": 1e300}'),
+            ("settings", '{"delay": 1e400}'),
+            ("faults", '{"rules": [{"fault": "slow_task", "seconds": 1e400}]}'),
+        ],
+    )
+    def test_a_number_that_would_ruin_the_home(
+        self, sandbox: StartSandbox, path: str, body: str
+    ) -> None:
+        """400, and everything works as before."""
+        box = sandbox()
+        url = f"{box.url}/sandbox"
+        before = requests.get(f"{url}/settings", timeout=10).json()
+        refused = requests.post(f"{url}/{path}", data=body, timeout=10)
+        wait_finished(Api(box), Api(box).create_from_text())
+
+        assert (refused.status_code, list(refused.json())) == (400, ["error"])
+        assert requests.get(f"{url}/settings", timeout=10).json() | {"balance": 0} == (
+            before | {"balance": 0}
+        )
+        assert requests.get(f"{url}/tasks", timeout=10).status_code == 200
+
+    def test_a_large_body_of_a_control(
+        self, sandbox: StartSandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Reading ends at the limit."""
+        monkeypatch.setattr(control, "_MAX_BODY_BYTES", 1000)
+        url = f"{sandbox().url}/sandbox/settings"
+        response = requests.post(url, data=b" " * 2000, timeout=10)
+
+        assert response.status_code == 400
+        assert "more than 1000 bytes" in response.json()["error"]
+
+    @pytest.mark.parametrize("kind", ["json", "form", "upload"])
+    @pytest.mark.parametrize("has_key", [True, False])
+    def test_a_large_body_of_an_api(
+        self, sandbox: StartSandbox, monkeypatch: pytest.MonkeyPatch, kind: str, has_key: bool
+    ) -> None:
+        """413 at the limit, whether or not the length was announced; the server goes on."""
+        monkeypatch.setattr(exchange, "MAX_BODY_BYTES", 100_000)
+        box = sandbox()
+        headers = {"Authorization": f"Bearer {box.key}"} if has_key else {}
+        path = "/upload/v1beta/files" if kind == "upload" else "/v1/videos"
+        data = b"x" * 200_000
+        body: dict[str, Any] = (
+            {"files": {"input_reference": ("a.png", data, "image/png")}}
+            if kind == "form"
+            else {"data": iter([data])}
+        )
+        # The server may close the connection while the rest is still sent.
+        with suppress(requests.ConnectionError):
+            response = requests.post(box.url + path, headers=headers, timeout=10, **body)
+            assert response.status_code == 413
+
+        assert box.requests()[-1]["status"] == 413
+        assert Api(box).post({"model": "veo-3.1", "prompt": "x"}).status_code == 200
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="modes are those of POSIX")
+    def test_the_home_is_private(self, sandbox: StartSandbox, tmp_path: Path) -> None:
+        """0700 for a new home and for one of an earlier version; a foreign folder is left alone."""
+        old, foreign = tmp_path / "old", tmp_path / "foreign"
+        sandbox(tmp_path / "new").close()
+        sandbox(old).close()
+        old.chmod(0o755)
+        sandbox(old)
+        foreign.mkdir()
+        foreign.chmod(0o755)
+        (foreign / "notes.txt").touch()
+        sandbox(foreign)
+
+        modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("new", "old", "foreign")]
+        assert modes == [0o700, 0o700, 0o755]
 
 
 class TestRestart:

@@ -1,10 +1,15 @@
 """`/sandbox/...`: inspect and control the sandbox. No key, no faults, no delay, no log.
 
-The list of these paths, and what each does, is in the docstring of `veo_sandbox`.
+The list of these paths, and what each does, is in the docstring of `veo_sandbox`. Web pages cannot
+use them: a page has the origin of its own site, and behind a name that a foreign site has pointed
+at this machine it sends that name as the host.
 """
 
+import json
+import math
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,6 +18,10 @@ from starlette.routing import BaseRoute, Route
 from veo_sandbox.core import Core
 from veo_sandbox.faults.registry import FAULTS
 from veo_sandbox.faults.rules import FaultRules
+
+_HOSTS = {"127.0.0.1", "localhost", "::1"}
+_MAX_BODY_BYTES = 16 * 1024 * 1024
+"""Fault rules may hold a response, which is far smaller."""
 
 Read = Callable[[], object]
 Change = Callable[[Any], None]
@@ -51,18 +60,49 @@ def build_routes(core: Core, rules: FaultRules) -> list[BaseRoute]:
     }
 
     async def respond(request: Request) -> Response:
+        if not _is_local(request):
+            return JSONResponse({"error": "only for clients of this machine"}, 403)
         core.refresh()
         rules.refresh()
         path = request.url.path.removeprefix("/sandbox/")
         try:
             if change := changes.get((path, request.method)):
-                change(await request.json() if request.method == "POST" else None)
+                change(await _read_json(request) if request.method == "POST" else None)
             return JSONResponse(reads[path]())
         except (TypeError, ValueError) as error:
             return JSONResponse({"error": str(error)}, 400)
 
     methods = [*((path, "GET") for path in reads), *changes]
     return [Route(f"/sandbox/{path}", respond, methods=[method]) for path, method in methods]
+
+
+def _is_local(request: Request) -> bool:
+    """Return whether a request names this machine, and comes from no page of another site."""
+    host = request.headers.get("host", "")
+    origin = request.headers.get("origin")
+    try:
+        is_own_host = urlsplit(f"//{host}").hostname in _HOSTS
+        return is_own_host and (origin is None or urlsplit(origin).netloc == host)
+    # Brackets that do not match are no host.
+    except ValueError:
+        return False
+
+
+async def _read_json(request: Request) -> Any:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _MAX_BODY_BYTES:
+            raise ValueError(f"the body has more than {_MAX_BODY_BYTES} bytes")
+    return json.loads(body, parse_float=_parse_float, parse_constant=_parse_float)
+
+
+def _parse_float(text: str) -> float:
+    """Parse a number; one that is infinite or none at all cannot be stored or sent as JSON."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text}: must be a finite number")
+    return number
 
 
 def _require_object(body: Any) -> dict[str, Any]:

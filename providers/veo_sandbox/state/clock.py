@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 
 from veo_sandbox.state.store import Store
 
+_MAX_TIME = 1e10
+"""Seconds since the epoch; Python prints dates up to the year 9999."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
@@ -43,7 +46,9 @@ class Clock:
         return self._reading.speed
 
     def advance(self, seconds: float) -> None:
-        """Advance the clock by seconds; a negative number of them is a ValueError."""
+        """Advance the clock; a ValueError if it would go back, or beyond the year 2286."""
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise TypeError(f"advance {seconds!r}: must be a number of seconds")
         if not seconds >= 0:
             raise ValueError(f"advance {seconds}: the clock never goes back")
         self._change(seconds=seconds)
@@ -63,6 +68,9 @@ class Clock:
             # Shown and real time are written together: the speed holds from this moment only.
             real = self._real()
             shown = self._reading.time_at(real) + seconds
+            # It never goes back, so a time that cannot be printed would ruin the home for good.
+            if not shown < _MAX_TIME:
+                raise ValueError(f"advance {seconds}: the clock ends in the year 2286")
             self._save_reading(ClockReading(real, shown, speed or self._reading.speed))
         self.reload()
 

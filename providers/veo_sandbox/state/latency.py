@@ -4,6 +4,9 @@ import math
 from dataclasses import dataclass
 from random import Random
 
+_MAX_VALUE = 1e9
+"""Seconds; more than the clock can show would only break it."""
+
 _ARITY = {"fixed": 1, "uniform": 2, "lognormal": 2}
 
 
@@ -30,7 +33,7 @@ class Latency:
             values = tuple(float(part) for part in rest.split(","))
         except ValueError:
             values = ()
-        if len(values) != _ARITY.get(kind) or not all(0 <= value < math.inf for value in values):
+        if len(values) != _ARITY.get(kind) or not all(0 <= value <= _MAX_VALUE for value in values):
             raise ValueError(
                 f"latency {text!r}: write a number of seconds, fixed:SECONDS, uniform:FROM,TO "
                 "or lognormal:MEDIAN,SIGMA"

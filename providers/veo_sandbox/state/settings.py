@@ -1,11 +1,13 @@
 """Settings that can change while the sandbox runs; saved in its home, shared by its processes."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypedDict
 
 from veo_sandbox.state.latency import Latency
+
+MAX_NUMBER = 1e9
+"""Of any setting: 31 years, or a thousand million USD. Infinity would be stored for good."""
 
 
 class SettingValues(TypedDict, total=False):
@@ -69,12 +71,11 @@ class Settings:
         return replace(self, **{name: _parse_value(name, value) for name, value in values.items()})
 
 
-def parse_number(name: str, value: object, maximum: float = math.inf) -> float:
+def parse_number(name: str, value: object, maximum: float = MAX_NUMBER) -> float:
     """Return a number from 0 to `maximum`; any other value is a ValueError."""
     # bool is a subclass of int, and `true` is not a number of seconds.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= maximum:
-        limit = f"from 0 to {maximum:g}" if math.isfinite(maximum) else "of at least 0"
-        raise ValueError(f"{name} {value!r}: must be a number {limit}")
+        raise ValueError(f"{name} {value!r}: must be a number from 0 to {maximum:g}")
     return float(value)
 
 
@@ -82,7 +83,7 @@ def _parse_value(name: str, value: Any) -> Any:
     if name == "latency":
         return str(Latency.parse(value))
     if name == "seed":
-        return int(parse_number(name, value))
+        return int(parse_number(name, value, 2.0**63))
     if name == "offered":
         if not isinstance(value, str):
             raise ValueError(f"offered {value!r}: must be names, separated by commas")
@@ -91,4 +92,4 @@ def _parse_value(name: str, value: Any) -> Any:
         if value not in {True, False}:
             raise ValueError(f"{name} {value!r}: must be true or false")
         return bool(value)
-    return parse_number(name, value, 1.0 if name.endswith("_rate") else math.inf)
+    return parse_number(name, value, 1.0 if name.endswith("_rate") else MAX_NUMBER)

@@ -39,7 +39,11 @@ class Store:
     """One connection to `home/sandbox.db`; may be used from any thread of the process."""
 
     def __init__(self, home: Path) -> None:
+        # Prompts and images are private. A folder that somebody else made keeps its mode.
+        is_own = not home.exists() or (home / "sandbox.db").exists()
         home.mkdir(parents=True, exist_ok=True)
+        if is_own:
+            home.chmod(0o700)
         # Reentrant: a transaction holds it while the statements inside take it again.
         self._lock = threading.RLock()
         self._db = sqlite3.connect(
