@@ -141,7 +141,7 @@ class TestCheck:
         part.write_bytes(make_video())
         saved = download.verify_part(part)
         assert saved == download.SavedFile(
-            part, len(make_video()), hashlib.sha256(make_video()).hexdigest()
+            part, len(make_video()), hashlib.sha256(make_video()).hexdigest(), 0.25
         )
 
     @pytest.mark.parametrize("data", [make_video()[:-1], b"<html>gone</html>", b""])

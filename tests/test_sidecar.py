@@ -97,13 +97,14 @@ class TestWrite:
 
     def test_contains_job_request_and_quote(self, tmp_path: Path) -> None:
         """No other file is left in the folder."""
-        row = make_done_record(output=str(tmp_path / "lion.mp4"))
+        row = make_done_record(output=str(tmp_path / "lion.mp4"), video_s=8.0, bought_s=8.0)
         sidecar.write_sidecar(row)
         (file,) = tmp_path.iterdir()
         assert file == tmp_path / "lion.mp4.json" == sidecar.sidecar_path(tmp_path / "lion.mp4")
         assert json.loads(file.read_text("utf-8")) == sidecar.job_to_json(row) | {
             "request": {"prompt": "a lion", "model": "m-1"},
             "quote": json.loads(row.quote),
+            "video": {"seconds": 8.0, "bought": 8.0},
         }
 
     def test_text_is_not_escaped(self, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from mp4_boxes import make_box, make_file
 from PIL import Image as Pil
 from scripted import ACCEPTED, MP4_DATA, READY, RUNNING, VIDEO, Bench, take_step
 
@@ -28,10 +30,12 @@ from veo.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
+from veo.files.sidecar import sidecar_path
 from veo.image import Image
 from veo.ledger import State
 from veo.provider import ByteStream
 from veo.update import RemoteVideo, Stage, Update
+from veo_commands.format import describe_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -617,3 +621,39 @@ def test_a_task_is_attached_only_to_a_job_of_unknown_outcome(bench: Bench) -> No
     assert bench.event_kinds(done) == before
     assert bench.ledger.attach_task(unknown.record.id, "task-9")
     assert bench.event_kinds(unknown)[-1] == "task attached"
+
+
+@pytest.mark.parametrize(("seconds", "is_told"), [(8, False), (4, True), (15, True)])
+def test_another_length_than_the_bought_one_is_told_and_stored(
+    bench: Bench, seconds: int, *, is_told: bool
+) -> None:
+    """The job is done; the ledger, the message and the sidecar state both lengths."""
+    bench.script_success()
+    bench.set_script("open", make_file(seconds=seconds))
+    job = bench.run_job(bench.plan_job())
+    record = bench.ledger.find_job(job.record.id)
+    assert (record.state, record.video_s, record.bought_s) == (State.DONE, seconds, 8)
+    told = [event.message or "" for event in bench.ledger.read_history(record.id)]
+    assert any(f"{seconds}.0 s long instead of 8 s" in text for text in told) is is_told
+    sidecar = json.loads(sidecar_path(Path(record.output)).read_text())
+    assert sidecar["video"] == {"seconds": seconds, "bought": 8}
+    assert ("instead of" in describe_outcome(record)) is is_told
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        make_box(b"ftyp", b"isom") + make_box(b"moov") + make_box(b"mdat"),
+        make_file(b""),
+        make_file(frames=0),
+        make_file(kind=b"soun"),
+    ],
+)
+def test_a_file_without_a_video_is_not_done(bench: Bench, data: bytes) -> None:
+    """The video stays to be fetched, and nothing has the name of the output."""
+    bench.script_success()
+    bench.set_script("open", data)
+    job = bench.run_job(bench.plan_job())
+    assert job.record.state is State.DOWNLOADING
+    assert isinstance(job.error, DownloadError)
+    assert not Path(job.record.output).exists()

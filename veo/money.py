@@ -111,6 +111,16 @@ def _billed_seconds(request: Request, model: Model) -> int:
     return added or request.duration or model.durations[0]
 
 
+def expected_seconds(request: Request, model: Model) -> float | None:
+    """Return the length of the video that a request buys, in seconds; None if it is not known."""
+    if request.edit:
+        return request.edit.seconds
+    if request.extend:
+        added = model.added_seconds(request.duration)
+        return request.extend.seconds + added if request.extend.seconds and added else None
+    return request.duration or next(iter(model.durations), None)
+
+
 def clip_price(model: Model) -> Decimal | None:
     """Return the USD for a clip of 8 s in 720p; None if the model makes no such clip."""
     if CLIP_RESOLUTION not in model.resolutions or CLIP_S not in model.durations:

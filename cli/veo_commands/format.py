@@ -120,6 +120,8 @@ def describe_outcome(record: Record) -> str:
     parts = [f"{record.id} {record.state}{took}", describe_charge(record)]
     if record.state is State.DONE and record.bytes:
         parts.append(format_bytes(record.bytes))
+    if record.has_other_length:
+        parts.append(f"{record.video_s:.1f} s long instead of {record.bought_s:g} s")
     return ", ".join(parts)
 
 

@@ -8,6 +8,8 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from mp4_boxes import make_file
+
 from veo.engine.context import WAIT_FOR_CAPACITY, ActiveJob, ProviderHandle, StepContext
 from veo.engine.rate_limit import RateLimiter
 from veo.engine.step import step
@@ -23,11 +25,7 @@ from veo.update import RemoteVideo, Stage, Update
 if TYPE_CHECKING:
     from pathlib import Path
 
-MP4_DATA = (
-    b"\x00\x00\x00\x10ftypisom\x00\x00\x02\x00"
-    b"\x00\x00\x00\x10mdat\x00\x01\x02\x03\x04\x05\x06\x07"
-    b"\x00\x00\x00\x08moov"
-)
+MP4_DATA = make_file()
 ACCEPTED = Update(stage=Stage.SUBMITTED, task_id="task-1")
 RUNNING = Update(stage=Stage.RUNNING, task_id="task-1", progress=0.5)
 VIDEO = RemoteVideo("https://files.example/one.mp4")

@@ -27,6 +27,7 @@ from veo.files.output import (
     write_stream,
 )
 from veo.ledger.record import State
+from veo.money import expected_seconds
 from veo.paths import part_path
 from veo.redaction import format_traceback, redact_errors, redact_stream
 from veo.update import Stage
@@ -82,7 +83,14 @@ def _receive(context: StepContext, job: ActiveJob) -> SavedFile:
     write_stream(stream, part, on_received)
     checked = verify_part(part)
     # Stored before the file is renamed, so that after a crash the file is recognised by its hash.
-    context.move(job, kind="verified", bytes=checked.bytes, sha256=checked.sha256)
+    context.move(
+        job,
+        kind="verified",
+        bytes=checked.bytes,
+        sha256=checked.sha256,
+        video_s=checked.seconds,
+        bought_s=_find_bought_s(context, job),
+    )
     path = publish_part(part, output, job.record.id, force=job.record.force)
     return SavedFile(path, checked.bytes, checked.sha256)
 
@@ -119,11 +127,20 @@ def _open_at(provider: Provider, video: RemoteVideo, offset: int) -> ByteStream:
         return provider.open(video, 0)
 
 
+def _find_bought_s(context: StepContext, job: ActiveJob) -> float | None:
+    models = context.find_provider(job.record.provider).provider.models
+    model = models.get(job.record.model)  # a configuration may not have it any more
+    return expected_seconds(job.record.parse_request(), model) if model else None
+
+
 def _persist_done(context: StepContext, job: ActiveJob, saved: SavedFile) -> None:
     part_path(Path(job.record.output), job.record.id).unlink(missing_ok=True)
     changes = {"bytes": saved.bytes, "sha256": saved.sha256, "output": str(saved.path)}
     if str(saved.path) != job.record.output:
         job.message = f"{job.record.output} was there already: saved as {saved.path.name}"
+    record = job.record
+    if record.has_other_length:
+        job.message = f"the video is {record.video_s:.1f} s long instead of {record.bought_s:g} s"
     context.move(
         job,
         State.DONE,

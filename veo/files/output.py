@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from veo.errors import DownloadError, OutputError
-from veo.files.mp4 import find_defect
+from veo.files.mp4 import inspect_video
 from veo.paths import alternative_path, part_path
 from veo.problems import Remedy
 
@@ -31,6 +31,7 @@ class SavedFile:
     path: Path
     bytes: int
     sha256: str
+    seconds: float | None = None  # length of the video, if the file tells it
 
 
 def size_on_disk(path: Path) -> int:
@@ -82,12 +83,13 @@ def verify_part(part: Path) -> SavedFile:
     """Flush a part file and return its hash; raise a DownloadError unless it is a complete MP4."""
     with _disk_errors(part):
         with part.open("r+b") as file:
-            defect = find_defect(file)
+            footage = inspect_video(file)
             os.fsync(file.fileno())
-        if defect:
+        if footage.defect:
             part.unlink()
-            raise DownloadError(f"the downloaded file is not a complete MP4: {defect}")
-        return SavedFile(part, part.stat().st_size, hash_file(part))
+            text = f"the downloaded file is not a complete MP4: {footage.defect}"
+            raise DownloadError(text)
+        return SavedFile(part, part.stat().st_size, hash_file(part), footage.seconds)
 
 
 def publish_part(part: Path, output: Path, job: str, *, force: bool) -> Path:

@@ -63,6 +63,7 @@ def write_sidecar(record: Record) -> None:
     body = job_to_json(record) | {
         "request": json.loads(record.request),
         "quote": json.loads(record.quote),
+        "video": {"seconds": record.video_s, "bought": record.bought_s},
     }
     output = Path(record.output)
     target = sidecar_path(output)

@@ -109,6 +109,11 @@ CREATE TABLE sends (
 """
 
 
+def m007_length(connection: Connection) -> None:
+    for column in ("video_s", "bought_s"):
+        connection.exec_driver_sql(f"ALTER TABLE jobs ADD COLUMN {column} FLOAT")
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     m001_initial,
     m002_key_hash,
@@ -116,6 +121,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     m004_parent,
     m005_upload,
     m006_limits,
+    m007_length,
 )
 
 

@@ -35,6 +35,8 @@ IN_FLIGHT = frozenset({State.SUBMITTING, State.SUBMITTED, State.RUNNING})
 LIVE = frozenset(State) - ENDED - {State.UNKNOWN}
 # A video is made within an hour of its submit, and stored for the retention time from then on.
 LONGEST_GENERATION_S = 3600.0
+# The last frame or the sound may last longer than the seconds that were bought.
+LENGTH_TOLERANCE_S = 0.5
 _AFTER_SEND = frozenset({State.READY, State.FAILED, State.EXPIRED, State.UNKNOWN})
 
 TRANSITIONS: dict[State, frozenset[State]] = {
@@ -104,6 +106,8 @@ class Record:
     parent: str | None = None  # the job whose video this one extends or edits
     # JSON of the provider's copy of a local file that the request extends or edits
     upload: str | None = None
+    video_s: float | None = None  # length of the file, seconds
+    bought_s: float | None = None  # length that was bought, as far as it is known
 
     def parse_request(self) -> Request:
         """Return the request; its images are references to stored files."""
@@ -172,6 +176,13 @@ class Record:
     def uncertain_amount(self) -> int:
         """The charge if it is not beyond doubt, else 0."""
         return 0 if self.certain else self.charged
+
+    @property
+    def has_other_length(self) -> bool:
+        """Whether the video is clearly shorter or longer than what was bought."""
+        if not self.video_s or not self.bought_s:
+            return False
+        return abs(self.video_s - self.bought_s) > LENGTH_TOLERANCE_S
 
     @property
     def charged_usd(self) -> Decimal:

@@ -42,6 +42,8 @@ jobs = sa.Table(
     sa.Column("key_hash", sa.String(16)),
     sa.Column("parent", sa.String(32)),
     sa.Column("upload", sa.Text),
+    sa.Column("video_s", sa.Float),
+    sa.Column("bought_s", sa.Float),
     sa.Index("jobs_run", "run"),
     sa.Index("jobs_state", "state"),
     sa.Index("jobs_created", "created_at"),
