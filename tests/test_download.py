@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -108,9 +109,28 @@ class TestReceive:
 
     def test_too_many_bytes_are_removed(self, part: Path) -> None:
         """It is not known which of them are right."""
-        with pytest.raises(DownloadError, match="200 of 150"):
+        with pytest.raises(DownloadError, match="154 of 150"):
             write_streams(part, make_stream(DATA, total=150))
         assert download.size_on_disk(part) == 0
+
+    @pytest.mark.parametrize("total", [None, 1 << 40])
+    def test_no_file_is_longer_than_a_video(
+        self, part: Path, total: int | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An endless stream stops at the limit; an announced length is refused at once."""
+        monkeypatch.setattr(download, "MAX_VIDEO_BYTES", 1000)
+        endless = itertools.repeat(DATA)
+        with pytest.raises(DownloadError, match="a video at most 1000") as caught:
+            write_streams(part, ByteStream(endless, 0, total))
+        assert (caught.value.retryable, part.exists()) == (False, False)
+
+    def test_bytes_after_the_announced_length_are_not_written(self, part: Path) -> None:
+        """The reading ends with the first chunk that is too much."""
+        progress: list[tuple[int, int | None]] = []
+        endless = ByteStream(itertools.repeat(DATA), 0, 300)
+        with pytest.raises(DownloadError, match="400 of 300"):
+            download.write_stream(endless, part, lambda *counts: progress.append(counts))
+        assert progress == [(200, 300), (400, 300)]
 
     @pytest.mark.parametrize("error", [None, ResponseLostError("cut"), OSError("disk")])
     def test_the_stream_is_closed(self, part: Path, error: Exception | None) -> None:

@@ -18,9 +18,11 @@ where that is unknown). The number beside a branch is the exit code of the comma
     │   │   └── TooLargeError  ModelUnavailableError
     │   ├── GenerationError
     │   │   └── ModeratedError
-    │   ├── BusyError  ResponseLostError  ProtocolError
+    │   ├── BusyError  ResponseLostError
     │   ├── UnreachableError
     │   │   └── HostNotFoundError
+    │   ├── ProtocolError
+    │   │   └── ResponseTooLongError
     │   └── TaskNotFoundError  NotReadyError  GoneError
     ├── UnknownOutcomeError 5
     ├── StillRunningError 6
@@ -353,6 +355,12 @@ class ProtocolError(ProviderError):
 
     retryable = True
     charged = None  # the request may have been accepted all the same
+
+
+class ResponseTooLongError(ProtocolError):
+    """A response is longer than any that makes sense; the rest of it was not read."""
+
+    retryable = False
 
 
 class UnknownOutcomeError(VeoError):

@@ -23,10 +23,14 @@ from veo_laozhang.request_bodies import task_path
 from veo_laozhang.responses import INLINE, read_inline_video, read_task
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from veo.http import ApiClient, StreamingResponse
 
 NOT_READY_S = 4.0  # the wait that a sister reseller advises after `completed`
 _NOT_READY_STATUSES = (400, 404, 409, 425)
+_HEAD_BYTES = 64  # enough to tell an MP4 from text
+_MAX_TEXT_BYTES = 1 << 18  # JSON with a URL takes a kilobyte
 _UNFINISHED = re.compile(r"in[_ ]progress|not completed yet", re.IGNORECASE)
 
 
@@ -113,15 +117,23 @@ def read_file_url(response: Response) -> str:
 def _read_text(stream: ByteStream, response: StreamingResponse) -> bytes | None:
     """Return the body if it is text instead of a file; otherwise None, and the stream is whole."""
     try:
-        head = next(stream.chunks, b"")
+        head = b"".join(_take_chunks(stream.chunks, _HEAD_BYTES))
+        if not _is_text(head, stream.offset, response.content_type):
+            stream.chunks = chain((head,), stream.chunks)
+            return None
+        body = head + b"".join(_take_chunks(stream.chunks, _MAX_TEXT_BYTES))
     except VeoError:
         stream.close()
         raise
-    if not _is_text(head, stream.offset, response.content_type):
-        stream.chunks = chain((head,), stream.chunks)
-        return None
     stream.close()
-    return head
+    return body
+
+
+def _take_chunks(chunks: Iterator[bytes], count: int) -> Iterator[bytes]:
+    """Yield chunks until they hold ``count`` bytes, which may be in the last one."""
+    while count > 0 and (chunk := next(chunks, b"")):
+        count -= len(chunk)
+        yield chunk
 
 
 def _is_text(head: bytes, offset: int, content_type: str) -> bool:

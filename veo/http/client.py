@@ -22,6 +22,7 @@ from urllib3 import encode_multipart_formdata
 
 from veo.errors import ConfigError, ProtocolError, RefusedError
 from veo.http.addresses import AddressGuard
+from veo.http.deadline import Deadline
 from veo.http.poll_session import PollSession
 from veo.http.response import Response, StreamingResponse
 from veo.http.transport import TrackedBody, Transport
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10.0
 READ_S = 60.0
+UPLOAD_S = 300.0  # 20 MB of images at 70 kB/s
 _DEFAULT_HEADERS = {"Accept": "*/*"}
 _HTTP_SCHEMES = ("http:", "https:")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
@@ -60,8 +62,9 @@ class ApiClient:
         home_url: The URL of the service behind a custom ``base_url``. A redirect that names it is
             followed at ``base_url``.
         connect_s: Seconds to wait for a connection.
-        read_s: Seconds that a response may pause. A poll has to be over in ``connect_s`` plus
-            ``read_s``.
+        read_s: Seconds that a response may pause. The whole of it has to be over in ``connect_s``
+            plus ``read_s``, counted from the end of the upload. A file has the limits of
+            ``StreamingResponse.file_chunks`` instead.
         trusted_urls: Returns the configured URLs, by default ``base_url``. Addresses that are not
             public are reached only where one of these is.
 
@@ -86,6 +89,7 @@ class ApiClient:
         self._headers = _DEFAULT_HEADERS | self._auth
         self._read_s = read_s
         guard = AddressGuard(trusted_urls or (lambda: (base_url,)))
+        self._total_s = connect_s + read_s
         self._transport = Transport(connect_s, guard)
         self._origin = _check_base_url(base_url, self._auth)
         # Not a method: in a circle of references the polls could not close their connections.
@@ -141,10 +145,15 @@ class ApiClient:
     def post_form(self, path: str, fields: Mapping[str, str], files: Sequence[Upload]) -> Response:
         """Send a POST of a multipart form, files in the given order; never repeated."""
         data, content_type = encode_multipart_formdata([*fields.items(), *files])
-        return self._post(path, data, content_type, self._read_s).read()
+        return self._post(path, data, content_type, self._read_s, self._total_s).read()
 
     def start_json(
-        self, path: str, body: Any, *, silence_s: float | None = None
+        self,
+        path: str,
+        body: Any,
+        *,
+        silence_s: float | None = None,
+        total_s: float | None = None,
     ) -> StreamingResponse:
         """Send a POST of JSON, and return the response with its body still to be read.
 
@@ -152,10 +161,12 @@ class ApiClient:
             path: A path or URL, as ``resolve_url`` takes it.
             body: What is sent as JSON.
             silence_s: Seconds that the response may pause.
+            total_s: Seconds that the whole response may take.
         """
         # UTF-8 and no escapes: some gateways count or cut the characters that they see.
         data = json.dumps(body, ensure_ascii=False).encode()
-        return self._post(path, data, "application/json", silence_s or self._read_s)
+        silence_s, total_s = silence_s or self._read_s, total_s or self._total_s
+        return self._post(path, data, "application/json", silence_s, total_s)
 
     def open(self, path: str, *, offset: int = 0, as_is: bool = True) -> StreamingResponse:
         """Send a GET, and return the response with its body still to be read.
@@ -173,12 +184,13 @@ class ApiClient:
         headers = self._headers_for(origin) | options
         url = self.resolve_url(path)
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._transport.get(origin, target, headers, self._read_s)
+            deadline = Deadline(self._total_s, _describe_late(self._total_s))
+            raw = self._transport.get(origin, target, headers, self._read_s, deadline)
+            response = StreamingResponse(raw, url, self.key, deadline)
             if response.status not in REDIRECT_STATUSES:
-                return StreamingResponse(response, url, self.key)
-            redirect = StreamingResponse(response, url, self.key)
-            redirect.close()
-            location = redirect.headers.get("Location", "").encode("latin-1", "replace")
+                return response
+            response.close()
+            location = response.headers.get("Location", "").encode("latin-1", "replace")
             url = self._map_url(redirect_target(url, location))
             previous, (origin, target) = origin, split_url(url)
             if origin != previous:  # once removed, the key does not come back on the next hop
@@ -186,13 +198,17 @@ class ApiClient:
         raise too_many_redirects_error(url)
 
     def _post(
-        self, path: str, data: bytes, content_type: str, silence_s: float
+        self, path: str, data: bytes, content_type: str, silence_s: float, total_s: float
     ) -> StreamingResponse:
         origin, target = self._locate(path)
         content = {"Content-Type": content_type, "Content-Length": str(len(data))}
         headers = self._headers_for(origin) | content
-        raw = self._transport.post(origin, target, headers, TrackedBody(data), silence_s)
-        response = StreamingResponse(raw, self.resolve_url(path), self.key)
+        deadline = Deadline(UPLOAD_S, f"the request was not sent within {UPLOAD_S:.0f} s")
+        # The time of the response begins with the end of the upload, which may take minutes.
+        wait = partial(deadline.restart, total_s, _describe_late(total_s))
+        body = TrackedBody(data, on_sent=wait)
+        raw = self._transport.post(origin, target, headers, body, silence_s, deadline)
+        response = StreamingResponse(raw, self.resolve_url(path), self.key, deadline)
         if 300 <= response.status < 400:
             response.close()
             target = response.headers.get("Location", "nowhere")
@@ -218,6 +234,10 @@ def _map_url(url: str, *, home_url: str, base_url: str, own: str, key: Key) -> s
     """
     url = map_to_base(url, home_url, base_url)
     return key.restore(url) if get_origin(url) == own else url
+
+
+def _describe_late(seconds: float) -> str:
+    return f"the response took longer than {seconds:.3g} s"
 
 
 def _check_base_url(base_url: str, auth: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from veo.errors import (
     HostNotFoundError,
     ProtocolError,
     ResponseLostError,
+    ResponseTooLongError,
     UnreachableError,
     VeoError,
 )
@@ -47,6 +48,11 @@ def lost_response_error(error: BaseException) -> ResponseLostError:
     cause = innermost_cause(error)
     kind = "silence" if isinstance(cause, TimeoutError) else type(cause).__name__
     return ResponseLostError(f"the connection was lost before the response was complete ({kind})")
+
+
+def too_long_error(limit: int) -> ResponseTooLongError:
+    """Return the error for a response body of more than ``limit`` bytes, decompressed."""
+    return ResponseTooLongError(f"the response is longer than {limit} bytes")
 
 
 def unreachable_error(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+import zlib
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
-from veo.errors import ProtocolError
 from veo.http.addresses import AddressGuard, InsideAddressError
+from veo.http.decoding import ACCEPTED_ENCODING, Decoder
 from veo.http.environment import MissingCertificatesError, find_proxy, tls_context
-from veo.http.failures import lost_response_error, unreachable_error
-from veo.http.response import Response
+from veo.http.failures import lost_response_error, too_long_error, unreachable_error
+from veo.http.response import MAX_RESPONSE_BYTES, Response
 from veo.http.urls import (
     MAX_REDIRECTS,
     REDIRECT_STATUSES,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 KEEPALIVE_S = 30.0  # longer than the interval between two polls of a busy engine
 DNS_CACHE_S = 60
-# A poll of a task takes a kilobyte, but some relays put the video itself into the response.
-MAX_RESPONSE_BYTES = 64 << 20
 _UNREACHABLE = (
     InsideAddressError,
     aiohttp.ClientConnectorError,
@@ -40,7 +39,7 @@ _UNREACHABLE = (
     aiohttp.InvalidURL,
     MissingCertificatesError,
 )
-_TRANSPORT_ERRORS = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+_TRANSPORT_ERRORS = (aiohttp.ClientError, TimeoutError, OSError, ValueError, zlib.error)
 _Session = tuple[aiohttp.ClientSession, object]
 
 
@@ -136,15 +135,8 @@ class PollSession:
                 proxy=proxy,
                 ssl=tls_context() if origin.startswith("https:") else True,
             ) as response:
-                # Not ``response.read()``, which has no limit; the bytes are decompressed already.
-                # A bytearray, because bytes would be copied whole for every chunk.
-                content = bytearray(await response.content.readany())
-                while not response.content.at_eof() and len(content) <= self._max_bytes:
-                    content += await response.content.readany()
-                if len(content) > self._max_bytes:
-                    text = f"the response is longer than {self._max_bytes} bytes"
-                    raise ProtocolError(text, retryable=False)
-                return Response(response.status, response.headers, bytes(content), self._key)
+                content = await self._read_body(response)
+                return Response(response.status, response.headers, content, self._key)
         except _TRANSPORT_ERRORS as error:
             raise _transport_error(origin, error) from error
 
@@ -153,6 +145,17 @@ class PollSession:
         lifetime = _session_lifetime(weakref.ref(self), self._timeout, guard)
         self._sessions[loop, is_direct] = await anext(lifetime), lifetime
         return self._sessions[loop, is_direct]
+
+    async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
+        # Not ``response.read()``, which has no limit. A bytearray, because bytes would be copied
+        # whole for every chunk.
+        decoder, content = Decoder(response.headers.get("Content-Encoding", "")), bytearray()
+        while chunk := await response.content.readany():
+            for piece in decoder.decode(chunk):
+                content += piece
+                if len(content) > self._max_bytes:
+                    raise too_long_error(self._max_bytes)
+        return bytes(content)
 
 
 async def _session_lifetime(
@@ -174,6 +177,8 @@ async def _session_lifetime(
     session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Accept-Encoding": ACCEPTED_ENCODING},
+        auto_decompress=False,  # it would unpack each chunk whole
         timeout=limits,
         trust_env=False,  # ``veo.http.environment`` resolves proxies
     )

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from requests.structures import CaseInsensitiveDict
 
 from veo.errors import GoneError, ProtocolError, ProviderError
+from veo.http.deadline import Deadline
+from veo.http.decoding import Decoder
+from veo.http.failures import too_long_error
 from veo.http.transport import translate_failures
 from veo.key import Key
 from veo.provider import ByteStream
@@ -20,6 +25,12 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 CHUNK_BYTES = 1 << 18  # larger chunks do not make a download faster
+# A response that is not a file takes a kilobyte, but some relays put the video itself into it.
+MAX_RESPONSE_BYTES = 64 << 20
+# A file that comes slower than this is given up; the rest is requested later, so that eight
+# servers that send a byte a second do not hold all downloads. It is a tenth of a modem's speed.
+MIN_FILE_BYTES, MIN_FILE_S = 16_384, 30.0
+MAX_FILE_S = 1800.0  # and so is one that takes longer
 _CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-\d*/(\d+|\*)", re.ASCII)
 _NO_KEY = Key("")
 
@@ -68,6 +79,7 @@ class StreamingResponse:
     response: BaseHTTPResponse
     url: str  # the URL that it came from, after redirects
     key: Key = _NO_KEY  # the key, which is removed from headers and from a body that is read whole
+    deadline: Deadline = field(default_factory=Deadline)
 
     @property
     def status(self) -> int:
@@ -82,30 +94,52 @@ class StreamingResponse:
         """The media type without parameters, lower case."""
         return self.headers.get("Content-Type", "").split(";")[0].strip().lower()
 
-    def chunks(self, size: int | None = CHUNK_BYTES) -> Iterator[bytes]:
-        """Read the body in chunks of ``size`` bytes; with None, in chunks as they arrive.
+    def chunks(self) -> Iterator[bytes]:
+        """Read the body in chunks as they arrive, of 256 kB at most, decompressed.
 
         Raises:
-            ResponseLostError: The connection broke, fell silent, or ended too early.
+            ResponseLostError: The connection broke, fell silent, ended too early, or was cut off
+                because the time was over.
+            ProtocolError: The body has an encoding that was not requested.
         """
-        response = self.response
-        # Without decoding urllib3 copies each chunk once less.
-        is_encoded = bool(self.headers.get("Content-Encoding"))
-        with translate_failures():
-            if size is None:
-                yield from iter(lambda: response.read1(CHUNK_BYTES, decode_content=True), b"")
-            else:
-                yield from iter(lambda: response.read(size, decode_content=is_encoded), b"")
+        decoder = Decoder(self.headers.get("Content-Encoding", ""))
+        with translate_failures(self.deadline):
+            while data := self.response.read1(CHUNK_BYTES, decode_content=False):
+                yield from decoder.decode(data)
+        self.deadline.check()
+        self.deadline.close()  # the connection may be used again
 
-    def read(self) -> Response:
-        """Read the rest of the body, and release the connection."""
-        with translate_failures():
-            body = self.response.read(decode_content=True)
-        self.close()
-        return Response(self.status, self.headers, body, self.key)
+    def file_chunks(self) -> Iterator[bytes]:
+        """Read a file as ``chunks`` does, but give it up when it comes too slowly."""
+        end, missing = time.monotonic() + MAX_FILE_S, 0
+        for chunk in chain((b"",), self.chunks()):
+            missing -= len(chunk)
+            if missing <= 0:
+                missing = MIN_FILE_BYTES
+                seconds = max(0.0, min(MIN_FILE_S, end - time.monotonic()))
+                self.deadline.restart(seconds, _describe_slow(seconds))
+            if chunk:
+                yield chunk
+
+    def read(self, max_bytes: int = MAX_RESPONSE_BYTES) -> Response:
+        """Read the rest of the body, and release the connection.
+
+        Raises:
+            ResponseTooLongError: It is longer than ``max_bytes``, decompressed.
+        """
+        body = bytearray()
+        try:
+            for chunk in self.chunks():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise too_long_error(max_bytes)
+        finally:
+            self.close()
+        return Response(self.status, self.headers, bytes(body), self.key)
 
     def close(self) -> None:
         """Release the connection; safe to call more than once."""
+        self.deadline.close()
         self.response.close()
         self.response.release_conn()
 
@@ -116,6 +150,12 @@ def redact_headers(headers: Mapping[str, str], key: Key) -> Mapping[str, str]:
     if key.redact(text) is text:  # nearly always; names are not case-sensitive as they are
         return headers
     return CaseInsensitiveDict({name: key.redact(value) for name, value in headers.items()})
+
+
+def _describe_slow(seconds: float) -> str:
+    if seconds < MIN_FILE_S:
+        return f"the file took longer than {MAX_FILE_S:.0f} s"
+    return f"the file came too slowly: less than {MIN_FILE_BYTES} bytes in {MIN_FILE_S:.0f} s"
 
 
 def to_byte_stream(response: StreamingResponse, offset: int = 0) -> ByteStream:
@@ -132,7 +172,7 @@ def to_byte_stream(response: StreamingResponse, offset: int = 0) -> ByteStream:
     except ProviderError:
         response.close()
         raise
-    chunks = iter(()) if response.status == 416 else response.chunks()
+    chunks = iter(()) if response.status == 416 else response.file_chunks()
     return ByteStream(chunks, start, total, response.headers.get("ETag"), response.close)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from collections import defaultdict
 from contextlib import contextmanager
+from functools import lru_cache
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +25,7 @@ from urllib3.exceptions import (
 
 from veo.errors import ConfigError, VeoError
 from veo.http.addresses import AddressGuard, InsideAddressError
+from veo.http.deadline import Deadline, WatchedConnection
 from veo.http.environment import (
     MissingCertificatesError,
     find_proxy,
@@ -33,14 +36,16 @@ from veo.http.failures import innermost_cause, lost_response_error, unreachable_
 from veo.http.urls import DEFAULT_PORTS, get_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from urllib3 import BaseHTTPResponse
 
-_TRANSPORT_ERRORS = (RequestException, HTTPError, HTTPException, OSError, ValueError)
 _NEVER_TRIED = (InvalidURL, LocationValueError, MissingCertificatesError, InsideAddressError)
+_TRANSPORT_ERRORS = (RequestException, HTTPError, HTTPException, OSError, ValueError, zlib.error)
 _NEVER_CONNECTED = (NewConnectionError, ConnectTimeoutError, ProxyError, SSLError)
 _NO_RETRIES = Retry(0, read=False)
+# A socket that accepts less than this in the time for a connection counts as broken.
+_SENT_BYTES = 1 << 16
 
 
 class TrackedBody:
@@ -48,15 +53,22 @@ class TrackedBody:
 
     A server cannot act on a request without its body. Whatever fails before that (no connection,
     no way through a proxy, no TLS) proves that nothing was accepted.
+
+    Args:
+        data: The body.
+        on_sent: Called when all of it was handed to the network.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, on_sent: Callable[[], object] = lambda: None) -> None:
         self._data = data
+        self._on_sent = on_sent
         self.is_begun = False
 
     def __iter__(self) -> Iterator[bytes]:
         self.is_begun = True
-        yield self._data
+        for start in range(0, len(self._data), _SENT_BYTES):
+            yield self._data[start : start + _SENT_BYTES]
+        self._on_sent()
 
 
 class Transport:
@@ -73,20 +85,31 @@ class Transport:
         self._local = _ThreadConnections()
 
     def get(
-        self, origin: str, target: str, headers: Mapping[str, str], read_s: float
+        self,
+        origin: str,
+        target: str,
+        headers: Mapping[str, str],
+        read_s: float,
+        deadline: Deadline,
     ) -> BaseHTTPResponse:
         """Send a GET, on a kept connection if there is one; the body is still to be read."""
-        with translate_failures(), _detect_unsent(origin):
+        with translate_failures(deadline), _detect_unsent(origin), deadline.apply():
             pools = self._local.pools
             if origin not in pools:
                 pools[origin] = self._open_pool(self._local.adapters["get"], origin)
             return self._send("GET", pools[origin], target, headers, None, read_s)
 
     def post(
-        self, origin: str, target: str, headers: Mapping[str, str], body: TrackedBody, read_s: float
+        self,
+        origin: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: TrackedBody,
+        read_s: float,
+        deadline: Deadline,
     ) -> BaseHTTPResponse:
         """Send a paid request, on a connection of its own."""
-        with translate_failures(), _detect_unsent(origin, body):
+        with translate_failures(deadline), _detect_unsent(origin, body), deadline.apply():
             adapter = self._local.adapters["post"]
             # A kept connection that the server has just closed looks like a lost response.
             adapter.close()
@@ -106,6 +129,7 @@ class Transport:
             self._guard.check_literal(origin)
         else:
             connections.ConnectionCls = self._guard.guard_class(connections.ConnectionCls)
+        connections.ConnectionCls = _watched(connections.ConnectionCls)
         return _Pool(connections, adapter.request_url(root, proxies).removesuffix("/"))
 
     def _send(
@@ -163,12 +187,21 @@ class _ThreadConnections(threading.local):
         self.pools: dict[str, _Pool] = {}
 
 
+@lru_cache(maxsize=16)
+def _watched(connection: type) -> type:
+    """Return a class of connections whose sockets deadlines can shut down."""
+    if issubclass(connection, WatchedConnection):
+        return connection
+    return type(connection.__name__, (WatchedConnection, connection), {})
+
+
 @contextmanager
-def translate_failures() -> Iterator[None]:
+def translate_failures(deadline: Deadline) -> Iterator[None]:
     """Turn what fails while a response is awaited or read into a ``ResponseLostError``."""
     try:
         yield
     except _TRANSPORT_ERRORS as error:
+        deadline.check()
         raise lost_response_error(error) from error
 
 
