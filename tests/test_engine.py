@@ -9,23 +9,38 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from batch_inputs import wait_until
-from scripted import ACCEPTED, MP4_DATA, READY, RUNNING, Bench, ScriptedProvider, take_step
+from scripted import (
+    ACCEPTED,
+    MP4_DATA,
+    READY,
+    RUNNING,
+    VIDEO,
+    Bench,
+    ScriptedProvider,
+    take_step,
+)
 
-from veo.engine import dispatcher
+from veo.engine import dispatcher, response_wait
 from veo.engine.context import ProviderHandle
 from veo.engine.dispatcher import Engine
 from veo.engine.rate_limit import RateLimiter
-from veo.errors import BusyError, LedgerError, StillRunningError, TaskNotFoundError
+from veo.errors import (
+    BusyError,
+    LedgerError,
+    StillRunningError,
+    TaskNotFoundError,
+    UnknownOutcomeError,
+)
 from veo.ledger import State
 from veo.ledger.limits import Limits
 from veo.provider import run_in_thread
+from veo.update import Stage, Update
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from veo.engine.context import ActiveJob
-    from veo.update import Update
 
     Start = Callable[[list[ActiveJob]], list[ActiveJob]]
 
@@ -102,8 +117,12 @@ def jobs(bench: Bench) -> list[ActiveJob]:
         task = f"task-{job.record.id}"
         job.record = bench.ledger.move_job(job.record, State.RUNNING, task_id=task)
     bench.set_script("poll", READY)
-    bench.context.clock = time.time
+    use_real_clocks(bench)
     return jobs
+
+
+def use_real_clocks(bench: Bench) -> None:
+    bench.context.clock, bench.context.timer = time.time, time.monotonic
 
 
 @pytest.fixture
@@ -194,7 +213,7 @@ def test_a_paid_request_under_way_is_waited_for_at_the_end(bench: Bench) -> None
         return ACCEPTED
 
     bench.set_script("submit", submit)
-    bench.context.clock = time.time
+    use_real_clocks(bench)
     job = bench.plan_job()
     engine = Engine(bench.context, lambda _: None)
     engine.add(job)
@@ -243,7 +262,7 @@ def test_a_poll_that_changes_nothing_writes_nothing(
     version, before = job.record.version, threading.active_count()
     provider.release()
 
-    assert (take_step(bench.context, job) or 0) > time.time()
+    assert (take_step(bench.context, job) or 0) > time.monotonic()
     assert (job.progress, job.polls) == (0.5, 1)
     assert bench.ledger.find_job(job.record.id).version == version
     assert threading.active_count() <= before
@@ -286,15 +305,97 @@ def test_a_ledger_that_cannot_be_read_ends_the_work_on_a_job(
     assert jobs[0].is_stopped
 
 
-def test_an_overdue_job_is_not_polled(
-    bench: Bench, jobs: list[ActiveJob], provider: HeldPolls
+@pytest.mark.parametrize("line", [RUNNING, BusyError("a moment"), ZeroDivisionError("a bug")])
+def test_an_overdue_job_is_polled_once_more(
+    bench: Bench, jobs: list[ActiveJob], provider: HeldPolls, line: object
 ) -> None:
-    """The end of the wait is written down."""
-    jobs[0].deadline = time.time() - 1
+    """Then the wait ends, whatever the poll has brought."""
+    bench.set_script("poll", line)
+    jobs[0].deadline = time.monotonic() - 1
+    provider.release()
 
     assert take_step(bench.context, jobs[0]) is None
     assert isinstance(jobs[0].error, StillRunningError)
-    assert provider.waiting == []
+    assert provider.count_calls("poll") == 1
+
+
+def test_an_overdue_job_whose_video_is_ready(
+    bench: Bench, jobs: list[ActiveJob], provider: HeldPolls
+) -> None:
+    """A machine that was asleep finds it with its last poll."""
+    jobs[0].deadline = time.monotonic() - 1
+    provider.release()
+
+    assert take_step(bench.context, jobs[0]) is not None
+    assert jobs[0].record.state is State.READY
+
+
+def test_a_request_without_a_response_is_given_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of the wait for the job; a response after that is stored all the same."""
+    job, finished, go = hold_submit(bench, monkeypatch)
+    job.wait_s = 0.05
+    engine = Engine(bench.context, finished.append)
+    engine.add(job)
+    wait_until(lambda: finished)
+
+    assert isinstance(job.error, UnknownOutcomeError)
+    assert bench.ledger.find_job(job.record.id).state is State.UNKNOWN
+    go.set()
+    wait_until(lambda: bench.ledger.find_job(job.record.id).task_id == "task-1")
+    assert bench.ledger.find_job(job.record.id).state is State.SUBMITTED
+    engine.stop()
+
+
+def test_a_stop_does_not_wait_for_ever(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request without a response leaves a job of unknown outcome, and no thread that counts."""
+    job, finished, go = hold_submit(bench, monkeypatch)
+    engine = Engine(bench.context, finished.append)
+    engine.add(job)
+    wait_until(lambda: bench.provider.count_calls("submit"))
+    engine.stop()
+
+    assert bench.ledger.find_job(job.record.id).state is State.UNKNOWN
+    assert not go.is_set()
+    go.set()
+    wait_until(lambda: bench.ledger.find_job(job.record.id).task_id == "task-1")
+
+
+def test_an_accepted_stream_is_not_given_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its money is spent, and its own limit ends it."""
+    begun, go = threading.Event(), threading.Event()
+
+    def submit(report: Any) -> Update:
+        report(Update(stage=Stage.SUBMITTED))
+        begun.set()
+        go.wait(10)
+        return Update(stage=Stage.READY, video=VIDEO)
+
+    job, finished, _ = hold_submit(bench, monkeypatch, submit)
+    engine = Engine(bench.context, finished.append)
+    engine.add(job)
+    assert begun.wait(10)
+    stopping = threading.Thread(target=engine.stop)
+    stopping.start()
+    stopping.join(0.3)
+    assert stopping.is_alive()
+    go.set()
+    stopping.join(10)
+
+    assert bench.ledger.find_job(job.record.id).state is State.READY
+
+
+def hold_submit(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, submit: Any = None
+) -> tuple[ActiveJob, list[ActiveJob], threading.Event]:
+    """Return a job whose paid request gets its response with the event, without any grace."""
+    monkeypatch.setattr(response_wait, "GRACE_S", 0.05)
+    monkeypatch.setattr(response_wait, "CHECK_S", 0.01)
+    go = threading.Event()
+    bench.set_script("submit", submit or (lambda _: (go.wait(10), ACCEPTED)[1]))
+    use_real_clocks(bench)
+    return bench.plan_job(), [], go
 
 
 def test_a_response_after_the_deadline_is_read(
@@ -302,7 +403,7 @@ def test_a_response_after_the_deadline_is_read(
 ) -> None:
     """What a poll that was sent in time brings counts, even when the wait has ended meanwhile."""
     job = jobs[0]
-    job.deadline = time.time() + 0.05
+    job.deadline = time.monotonic() + 0.05
     threading.Timer(0.1, provider.release).start()
     take_step(bench.context, job)
 

@@ -111,7 +111,8 @@ class Bench:
     def __init__(self, folder: Path, charged: str = "on_success", **facts: Any) -> None:
         self.folder = folder
         self.now = 1_000_000.0
-        self.ledger = Ledger(folder / "home", clock=lambda: self.now)
+        self.clock_error = 0.0  # by how much the wall clock was set
+        self.ledger = Ledger(folder / "home", clock=lambda: self.now + self.clock_error)
         self.provider = ScriptedProvider(charged)
         self.facts = Facts(
             name="scripted",
@@ -124,7 +125,11 @@ class Bench:
         gate = RateLimiter(Limits(self.facts.max_in_flight, self.facts.submits_per_minute))
         self.route = ProviderHandle(self.provider, self.facts, gate)
         self.context = StepContext(
-            self.ledger, ImageStore(folder / "pictures"), lambda _: self.route, lambda: self.now
+            self.ledger,
+            ImageStore(folder / "pictures"),
+            lambda _: self.route,
+            clock=lambda: self.now + self.clock_error,
+            timer=lambda: self.now,
         )
 
     def set_script(self, method: str, *results: Any) -> None:

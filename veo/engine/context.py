@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,12 @@ class ActiveJob:
     on_change: Callable[[ActiveJob], None] = field(default=lambda _: None)
     # Seconds to wait for the job from its submit on; None to wait without a limit.
     wait_s: float | None = None
-    deadline: float | None = None  # the end of that wait, Unix seconds
+    # Times of the timer of ``StepContext``: the end of that wait; the submit; the next submit of a
+    # request that was refused; when this process last saw that the video was not ready.
+    deadline: float | None = None
+    started_at: float | None = None
+    not_before: float | None = None
+    not_ready_at: float | None = None
     progress: float | None = None  # 0..1, as last reported
     message: str | None = None  # the provider's last line, or what was done to an image
     tracker: ProgressTracker | None = None  # once a progress was reported
@@ -61,8 +67,6 @@ class ActiveJob:
     retry_reason: str | None = None  # why the latest of them failed
     retry_at: float = 0.0  # when the next one is due, Unix seconds
     polls: int = 0  # polls that the ledger does not count yet
-    # When this process last saw that the video was not ready, Unix seconds.
-    not_ready_at: float | None = None
     shrink_count: int = 0  # how often images were made smaller after a 413
     is_url_refreshed: bool = False  # whether the provider was asked again for the URL of the video
     is_stopped: bool = False  # whether this process gave the job up before its end
@@ -88,8 +92,11 @@ class StepContext:
     images: ImageStore
     # Returns a connected provider by name; raises ``SetupError`` if it cannot be used.
     find_provider: Callable[[str], ProviderHandle]
-    clock: Callable[[], float]  # returns Unix seconds
+    clock: Callable[[], float]  # returns Unix seconds, for the ledger
+    # Returns seconds of a clock that is never set, for all that waits.
+    timer: Callable[[], float] = time.monotonic
     threads: ThreadPools = field(default_factory=ThreadPools)  # where steps block
+    stopped_at: float | None = None  # when the end of all work was requested, by the timer
     _durations: dict[tuple[str, str], Durations] = field(default_factory=dict)
     _learning: threading.Lock = field(default_factory=threading.Lock)
 
@@ -159,7 +166,7 @@ class StepContext:
 
     def capped_at_deadline(self, job: ActiveJob, seconds: float) -> float:
         """Return the time in ``seconds``, or the end of the wait if that is earlier."""
-        when = self.clock() + seconds
+        when = self.timer() + seconds
         return min(when, job.deadline) if job.deadline is not None else when
 
     def retry_at(self, job: ActiveJob, error: VeoError) -> float:
@@ -172,7 +179,7 @@ class StepContext:
 
     def is_overdue(self, job: ActiveJob) -> bool:
         """Whether the wait for a job has ended."""
-        return job.deadline is not None and self.clock() >= job.deadline
+        return job.deadline is not None and self.timer() >= job.deadline
 
     def next_poll_at(self, job: ActiveJob, hint: float | None) -> float:
         """Return when to poll a task next.
@@ -182,11 +189,19 @@ class StepContext:
             hint: Seconds that the provider asks to wait.
         """
         record = job.record
-        elapsed = max(0.0, self.clock() - (record.submitted_at or record.created_at))
         durations = self.learn_durations(record.provider, record.model)
         reports_progress = self.find_provider(record.provider).facts.progress
+        elapsed = self.elapsed_s(job)
         delay = poll_delay(elapsed, durations, job.tracker, hint, reports_progress=reports_progress)
         return self.capped_at_deadline(job, delay)
+
+    def elapsed_s(self, job: ActiveJob) -> float:
+        """Return the seconds since the submit, whatever happens to the wall clock meanwhile."""
+        now = self.timer()
+        if job.started_at is None:  # another process sent it
+            age = self.clock() - (job.record.submitted_at or job.record.created_at)
+            job.started_at = now - max(0.0, age)
+        return now - job.started_at
 
     def learn_durations(self, provider: str, model: str) -> Durations:
         """Return how long a model takes, learned once per process from the ledger."""

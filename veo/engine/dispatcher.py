@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from veo.engine.context import ActiveJob, StepContext
 
 MAX_POLLS = 640  # at a time; 2,000 polls a second of 150 ms each need 300
-MAX_SLEEP_S = 1.0  # timers do not notice when the clock that jobs use is changed
+MAX_SLEEP_S = 1.0  # the event loop has another clock than the jobs, at least in tests
 # Jobs that are due within a few milliseconds begin together: a round of the event loop costs as
 # much as a tenth of a poll.
 MIN_SLEEP_S = 0.005
@@ -71,6 +71,7 @@ class Engine:
         self._without_capacity: dict[str, deque[ActiveJob]] = defaultdict(deque)
         self._tasks: dict[ActiveJob, asyncio.Task[None]] = {}
         self._is_stopping = False
+        context.stopped_at = None  # that of an earlier engine
         self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="veo-dispatch", daemon=True)
         self._thread.start()
@@ -86,7 +87,8 @@ class Engine:
     def stop(self) -> None:
         """Begin nothing new; return when every paid request under way has its response.
 
-        Polls and downloads under way are abandoned: they are free of charge and can be repeated.
+        A request without the head of a response is awaited for ``response_wait.GRACE_S``. Polls and
+        downloads under way are abandoned: they are free of charge and can be repeated.
         """
         asyncio.run_coroutine_threadsafe(self._finish_submits(), self._loop).result()
         self._post(self._loop.stop)
@@ -120,11 +122,11 @@ class Engine:
         if self._timer:
             self._timer.cancel()
         self._wakes_at = self._heap[0][0] if self._heap else _NEVER
-        delay = min(MAX_SLEEP_S, max(MIN_SLEEP_S, self._wakes_at - self._context.clock()))
+        delay = min(MAX_SLEEP_S, max(MIN_SLEEP_S, self._wakes_at - self._context.timer()))
         self._timer = self._loop.call_later(delay, self._begin_due_jobs)
 
     def _begin_due_jobs(self) -> None:
-        now = self._context.clock()
+        now = self._context.timer()
         while self._heap and self._heap[0][0] <= now:
             self._begin(self._sleeping.pop(heapq.heappop(self._heap)[1]))
         self._set_timer()
@@ -177,7 +179,7 @@ class Engine:
             self._begin(self._without_capacity[provider].popleft())
 
     async def _finish_submits(self) -> None:
-        self._is_stopping = True
+        self._is_stopping, self._context.stopped_at = True, self._context.timer()
         # A paid request is never cancelled: without its response the outcome is unknown.
         for job, task in self._tasks.items():
             if not _is_being_submitted(job):

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 MAX_RETRIES = 6
 MAX_NOT_READY_RETRIES = 30  # storage may be minutes behind the task
+LATE_BYTES, LATE_S = 1 << 18, 5.0  # at least that many bytes in every so many seconds
 _log = logging.getLogger(__name__)
 
 
@@ -74,11 +75,14 @@ def _receive(context: StepContext, job: ActiveJob) -> SavedFile:
         context.move(job, State.DOWNLOADING, etag=stream.etag)
     output.parent.mkdir(parents=True, exist_ok=True)
 
+    pace = _LatePace(context, job)
+
     def on_received(count: int, total: int | None) -> None:
         if count > job.received:  # a try that brings new bytes is not a failure
             job.failures = 0
         job.received, job.total = count, total
         job.on_change(job)
+        pace.check()
 
     write_stream(stream, part, on_received)
     checked = verify_part(part)
@@ -93,6 +97,24 @@ def _receive(context: StepContext, job: ActiveJob) -> SavedFile:
     )
     path = publish_part(part, output, job.record.id, force=job.record.force)
     return SavedFile(path, checked.bytes, checked.sha256)
+
+
+class _LatePace:
+    """Ends a download that goes on after the end of the wait, unless it comes fast."""
+
+    def __init__(self, context: StepContext, job: ActiveJob) -> None:
+        self._context, self._job = context, job
+        self._since, self._count = float("inf"), 0
+
+    def check(self) -> None:
+        """Raise a DownloadError if the wait has ended and too little was received since."""
+        if not self._context.is_overdue(self._job):
+            return
+        now = self._context.timer()
+        if now < self._since or self._job.received - self._count >= LATE_BYTES:
+            self._since, self._count = now, self._job.received
+        elif now > self._since + LATE_S:
+            raise overdue_error(self._job)
 
 
 def _open_stream(context: StepContext, job: ActiveJob, part_bytes: int) -> ByteStream:
@@ -174,7 +196,7 @@ async def _handle_download_error(
     is_gone = isinstance(error, GoneError) and not error.retryable
     is_exhausted = job.failures >= _max_retries(context, job, error)
     if is_gone and await _refresh_url(context, job):
-        return context.clock()
+        return context.timer()
     if is_exhausted and (is_gone or isinstance(error, NotReadyError)):
         await run_write(_end_missing, context, job, error)
         return None

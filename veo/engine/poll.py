@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from veo.engine.context import overdue_error
+from veo.engine.context import MADE, overdue_error
 from veo.engine.poll_schedule import ProgressTracker
 from veo.engine.submit import apply_update, must_persist
 from veo.errors import GoneError, ProtocolError, TaskNotFoundError, VeoError
@@ -25,12 +25,19 @@ _log = logging.getLogger(__name__)
 async def poll(context: StepContext, job: ActiveJob) -> float | None:
     """Poll an accepted job once. Return when to step again.
 
-    Most polls change nothing in the ledger: they stay on the event loop.
+    A job whose time is over is polled once more: a laptop that was asleep finds its video.
     """
-    run_write = context.threads.write.run
-    if context.is_overdue(job):
-        await run_write(context.stop_work, job, overdue_error(job))
+    is_last = context.is_overdue(job)
+    when = await _poll_once(context, job)
+    if is_last and when is not None and job.record.state not in MADE:
+        await context.threads.write.run(context.stop_work, job, overdue_error(job))
         return None
+    return when
+
+
+async def _poll_once(context: StepContext, job: ActiveJob) -> float | None:
+    """Poll; most polls change nothing in the ledger, and stay on the event loop."""
+    run_write = context.threads.write.run
     try:
         update = await query_task(context, job)
     except VeoError as error:
@@ -65,8 +72,7 @@ async def query_task(context: StepContext, job: ActiveJob) -> Update:
 def _track_progress(context: StepContext, job: ActiveJob, update: Update) -> None:
     if update.progress:
         job.tracker = job.tracker or ProgressTracker()
-        submitted_at = job.record.submitted_at or job.record.created_at
-        job.tracker.record(update.progress, context.clock() - submitted_at)
+        job.tracker.record(update.progress, context.elapsed_s(job))
 
 
 async def _handle_poll_error(context: StepContext, job: ActiveJob, error: VeoError) -> float | None:
@@ -88,8 +94,8 @@ async def _handle_poll_error(context: StepContext, job: ActiveJob, error: VeoErr
 
 def _is_too_new(context: StepContext, job: ActiveJob) -> bool:
     """Whether the provider may not know the task yet."""
-    age = context.clock() - (job.record.submitted_at or job.record.created_at)
-    return age < context.find_provider(job.record.provider).facts.settle_s
+    settle_s = context.find_provider(job.record.provider).facts.settle_s
+    return context.elapsed_s(job) < settle_s
 
 
 def _end_missing(context: StepContext, job: ActiveJob, error: TaskNotFoundError) -> None:

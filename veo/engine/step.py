@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from veo.engine.context import MADE
 from veo.engine.download import download
 from veo.engine.poll import poll
-from veo.engine.submit import submit
+from veo.engine.response_wait import submit_in_time
 from veo.errors import LeaseLostError, UnknownOutcomeError, VeoError
 from veo.ledger.record import State
 
@@ -29,8 +29,9 @@ async def step(context: StepContext, job: ActiveJob) -> float | None:
     Whatever blocks (paid requests, downloads, writes to the ledger) runs in ``context.threads``.
 
     Returns:
-        When to call again, Unix seconds; ``WAIT_FOR_CAPACITY`` if its provider has no room; None
-        if there is nothing more to do, because the job has ended or the work on it was stopped.
+        When to call again, by the timer of the context; ``WAIT_FOR_CAPACITY`` if its provider has
+        no room; None if there is nothing more to do, because the job has ended or the work on it
+        was stopped.
     """
     try:
         return await _take_step(context, job)
@@ -51,7 +52,7 @@ async def _take_step(context: StepContext, job: ActiveJob) -> float | None:
     if record.state in MADE:
         return await download(context, job)
     if record.state is State.PLANNED:
-        return await context.threads.submit.run(submit, context, job)
+        return await submit_in_time(context, job)
     if record.state is State.UNKNOWN:
         job.error = UnknownOutcomeError(record.id)
     elif not record.has_ended:

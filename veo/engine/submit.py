@@ -29,6 +29,7 @@ from veo.ledger.statement import USAGE_CHARGE
 from veo.problems import Remedy
 from veo.redaction import format_traceback, redact_errors, redact_update
 from veo.update import Stage, Update
+from veo.wire.values import MAX_RETRY_AFTER_S
 
 if TYPE_CHECKING:
     from veo.engine.context import ActiveJob, ProviderHandle, StepContext
@@ -40,6 +41,7 @@ MAX_RETRIES = 10  # of a request that was certainly not accepted
 LATE_S = 0.25  # between the count of a paid request and its first byte; see ``limits.WINDOW_S``
 MAX_LATE_TRIES = 5  # on a disk that is always slow, requests are sent late
 MAX_WRITE_TRIES = 5  # of a task id: without it the video that was paid for cannot be found
+MAX_CLOCK_ERROR_S = 5.0  # the wall clock may be corrected by so much while a video is made
 _STATES = {stage: State(stage) for stage in Stage}
 _log = logging.getLogger(__name__)
 
@@ -49,9 +51,9 @@ def submit(context: StepContext, job: ActiveJob) -> float | None:
     if context.is_overdue(job):
         context.stop_work(job, overdue_error(job))
         return None
-    now = context.clock()
-    if job.record.not_before > now:
-        return context.capped_at_deadline(job, job.record.not_before - now)
+    delay_s = _send_delay_s(context, job)
+    if delay_s > 0:
+        return context.capped_at_deadline(job, delay_s)
     try:
         handle = context.find_provider(job.record.provider)
     except SetupError as error:
@@ -70,6 +72,15 @@ def submit(context: StepContext, job: ActiveJob) -> float | None:
     return _send(context, job, handle, use_upload(job.record, request))
 
 
+def _send_delay_s(context: StepContext, job: ActiveJob) -> float:
+    """Return the seconds until a request may be sent that was refused before."""
+    if job.not_before is not None:
+        return job.not_before - context.timer()
+    # Another process stored the time. Longer than any wait: the clock was set back since.
+    delay_s = job.record.not_before - context.clock()
+    return delay_s if delay_s <= MAX_RETRY_AFTER_S else 0.0
+
+
 def apply_update(
     context: StepContext, job: ActiveJob, update: Update, **changes: Any
 ) -> float | None:
@@ -86,7 +97,7 @@ def apply_update(
     changes |= {"task_id": update.task_id or job.record.task_id, "error": None}
     if update.stage is Stage.READY:
         return _persist_ready(context, job, update, changes)
-    job.not_ready_at = context.clock()
+    job.not_ready_at = context.timer()
     if must_persist(job.record, update):
         context.move(job, _next_state(job.record, update), message=update.message, **changes)
     else:
@@ -116,23 +127,29 @@ def _persist_ready(
     job.polls = 0
     now = context.clock()
     # Without this, a job that is resumed hours later would teach the poll schedule hours.
-    data = _usage_data(update) | ({SEEN_LATE: True} if _is_seen_late(context, job, now) else {})
+    data = _usage_data(update) | ({SEEN_LATE: True} if _is_seen_late(context, job) else {})
     context.move(job, State.READY, video=video, polls=polls, ready_at=now, data=data, **changes)
     context.find_provider(job.record.provider).limiter.release(job.record.id)
-    return context.clock()
+    return context.timer()
 
 
 def _usage_data(update: Update) -> dict[str, Any]:
     return {} if update.charge is None else {USAGE_CHARGE: str(update.charge)}
 
 
-def _is_seen_late(context: StepContext, job: ActiveJob, now: float) -> bool:
-    """Whether the video may have been ready long before this process polled."""
+def _is_seen_late(context: StepContext, job: ActiveJob) -> bool:
+    """Whether the times of the ledger may not tell how long the video took.
+
+    It may have been ready long before this process polled, or the clock was set.
+    """
     if job.not_ready_at is None:
+        return True
+    submitted_at = job.record.submitted_at or job.record.created_at
+    if abs(context.clock() - submitted_at - context.elapsed_s(job)) > MAX_CLOCK_ERROR_S:
         return True
     durations = context.learn_durations(job.record.provider, job.record.model)
     # The longest time between two polls, which a hint of the server may ask for.
-    return now - job.not_ready_at > durations.max_interval_s * HINT_FACTOR
+    return context.timer() - job.not_ready_at > durations.max_interval_s * HINT_FACTOR
 
 
 def _prepare_images(context: StepContext, job: ActiveJob, handle: ProviderHandle) -> Request:
@@ -154,9 +171,10 @@ def _send(
 ) -> float | None:
     wait_s = _persist_intent(context, job, handle)
     if wait_s != 0.0:
-        return WAIT_FOR_CAPACITY if wait_s is None else context.clock() + wait_s
+        return WAIT_FOR_CAPACITY if wait_s is None else context.timer() + wait_s
+    job.started_at = context.timer()
     if job.wait_s is not None and job.deadline is None:
-        job.deadline = context.clock() + job.wait_s
+        job.deadline = job.started_at + job.wait_s
 
     def report(update: Update) -> None:
         update = redact_update(update, handle.key)
@@ -230,7 +248,7 @@ def _acceptance_charge(job: ActiveJob) -> dict[str, Any]:
 
 def _persist_acceptance(context: StepContext, job: ActiveJob, update: Update) -> float | None:
     """Store the response, in several tries: only its task id leads to the video."""
-    job.not_ready_at = context.clock()  # a video in this response became ready just now
+    job.not_ready_at = context.timer()  # a video in this response became ready just now
     for number in range(MAX_WRITE_TRIES):
         try:
             return apply_update(context, job, update, **_acceptance_charge(job))
@@ -310,7 +328,7 @@ def _retry_submit_at(
     if error.charged or is_wrong_name or not may_retry:
         return None
     if must_shrink:
-        job.shrink_count, when = 1, context.clock()  # smaller images need no wait
+        job.shrink_count, when = 1, context.timer()  # smaller images need no wait
     else:
         when = context.retry_at(job, error)
     return _plan_again(context, job, handle, error, when)
@@ -320,9 +338,11 @@ def _plan_again(
     context: StepContext, job: ActiveJob, handle: ProviderHandle, error: VeoError, when: float
 ) -> float:
     """Leave a job planned until it is tried again, and its place at the provider to others."""
+    job.not_before, delay_s = when, max(0.0, when - context.timer())
     if isinstance(error, BusyError):
-        _slow_down(context, job, handle, max(0.0, when - context.clock()))
-    context.move(job, State.PLANNED, kind="refused", message=error.message, not_before=when)
+        _slow_down(context, job, handle, delay_s)
+    not_before = context.clock() + delay_s  # for another process
+    context.move(job, State.PLANNED, kind="refused", message=error.message, not_before=not_before)
     handle.limiter.release(job.record.id)
     return when
 

@@ -46,6 +46,7 @@ class ThreadPool:
         self._calls: deque[_Call] = deque()
         self._changed = threading.Condition()
         self._threads: set[threading.Thread] = set()
+        self._running: dict[Future[Any], threading.Thread] = {}
         self._idle_count = 0
         self._is_growing = False
         self._is_closing = False
@@ -70,6 +71,13 @@ class ThreadPool:
             elif not self._is_growing:
                 self._grow()
         return future
+
+    def abandon(self, future: Future[Any]) -> None:
+        """Do not wait for a call any more, nor count its thread, which may never end."""
+        with self._changed:
+            thread = self._running.get(future)
+            if thread:
+                self._threads.discard(thread)
 
     def close(self, *, wait: bool) -> None:
         """End the threads; with ``wait`` return when all calls are finished."""
@@ -106,19 +114,25 @@ class ThreadPool:
             future, function = call
             if future.set_running_or_notify_cancel():
                 _complete(future, function)
+            self._running.pop(future, None)
             del call, future, function  # an idle thread must not keep the last job alive
 
     def _next_call(self) -> _Call | None:
         """Wait for a call; None when the thread must end."""
+        thread = threading.current_thread()
         with self._changed:
+            if thread not in self._threads:  # its last call was abandoned
+                return None
             while not self._calls:
                 self._idle_count += 1
                 is_notified = not self._is_closing and self._changed.wait(IDLE_S)
                 self._idle_count -= 1
                 if not self._calls and (self._is_closing or not is_notified):
-                    self._threads.discard(threading.current_thread())
+                    self._threads.discard(thread)
                     return None
-            return self._calls.popleft()
+            call = self._calls.popleft()
+            self._running[call[0]] = thread
+            return call
 
 
 def _complete(future: Future[Any], function: Callable[[], Any]) -> None:

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from veo.ledger.database import execute_prepared, query_prepared
 from veo.ledger.record import IN_FLIGHT, State
 from veo.ledger.schema import jobs, sends, throttles, workers
+from veo.wire.values import MAX_RETRY_AFTER_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,12 +96,20 @@ def admit(
 ) -> Admission:
     """Count one more paid request of a worker, if the limits allow it."""
     first = _first_period(now)
-    names = {"is_provider": provider, "is_owner": owner or "", "first_period": first}
-    row = query_prepared(connection, _STATE, names | {"alive_since": now - LEASE_S})
+    # Later times were written before the clock was set back. They would stop the work until then.
+    last = int((now + WINDOW_S) // PERIOD_S)
+    names = {
+        "is_provider": provider,
+        "is_owner": owner or "",
+        "first_period": first,
+        "last_period": last,
+        "alive_since": now - LEASE_S,
+    }
+    row = query_prepared(connection, _STATE, names)
     closed_until, value, sent, oldest, has_others = row
     adaptive = AdaptiveCapacity(limits.max_in_flight, closed_until or 0.0, value)
     capacity = adaptive.capacity
-    if now < adaptive.closed_until:
+    if now < adaptive.closed_until <= now + MAX_RETRY_AFTER_S:
         return Admission(adaptive.closed_until - now, capacity)
     if sent >= limits.per_minute:
         return Admission((oldest + 1) * PERIOD_S + WINDOW_S - now, capacity)
@@ -207,7 +216,9 @@ def _write_adaptive(connection: Connection, provider: str, adaptive: AdaptiveCap
 
 
 _PROVIDER: BindParameter[str] = bindparam("is_provider")
-_IS_RECENT = (sends.c.provider == _PROVIDER) & (sends.c.period >= bindparam("first_period"))
+_IS_RECENT = (sends.c.provider == _PROVIDER) & sends.c.period.between(
+    bindparam("first_period"), bindparam("last_period")
+)
 _THROTTLE = throttles.c.provider == _PROVIDER
 _HAS_OTHERS = exists().where(
     workers.c.id != bindparam("is_owner"), workers.c.seen_at > bindparam("alive_since")

@@ -98,7 +98,7 @@ class JobRunner:
 
     def _begin(self, job: ActiveJob) -> None:
         if job.record.state is not State.PLANNED and job.deadline is None:
-            job.deadline = time.time() + (job.wait_s or 0.0)
+            job.deadline = self._context.timer() + (job.wait_s or 0.0)
         try:
             handle = self._context.find_provider(job.record.provider)
         except VeoError as error:  # a missing key for one job must not stop the others
