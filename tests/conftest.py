@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from sqlalchemy import Engine
 
 import veo_sandbox
+from veo.ledger import database
 
 # Hundreds of tests start a process; without cached bytecode each would compile the package for
 # more than a second, and each worker rewrite the asserts of all test modules in every run.
@@ -27,6 +29,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 settings.load_profile("ci")  # the same examples every time, no deadline, no folder of examples
 _OUTSIDE = re.compile(r"VEO_.*|GEMINI_.*|GOOGLE_.*|(HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Start more workers than cores: a third of the tests' time is waiting."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,6 +72,26 @@ def guard_uvloop() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uvloop.Loop, "create_connection", create_connection)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def share_compiled_statements() -> Iterator[None]:
+    """Give all ledgers of this process one cache of compiled statements.
+
+    Each has a cache of its own, and the tests open thousands of ledgers.
+    """
+    create_engine = database.create_engine
+    engines: list[Engine] = []
+
+    def create(*args: Any, **options: Any) -> Engine:
+        engine = create_engine(*args, **options)
+        engines[:] = engines or [engine]
+        engine.dialect, engine._compiled_cache = engines[0].dialect, engines[0]._compiled_cache
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "create_engine", create)
         yield
 
 

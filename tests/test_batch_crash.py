@@ -21,12 +21,12 @@ from batch_inputs import (
     wait_until,
     write_batch,
 )
-from cli_runner import Veo, run_process, start_process
+from cli_runner import Veo, fork_command, run_forked
 
 from veo.ledger import Record, State
 
 if TYPE_CHECKING:
-    import subprocess
+    from fork_server import ForkedProcess
 
     import veo_sandbox
 
@@ -55,7 +55,7 @@ def faulty_service(service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox:
     return service
 
 
-def kill_after(running: subprocess.Popen[str], videos: int) -> bool:
+def kill_after(running: ForkedProcess, videos: int) -> bool:
     """Kill a batch when so many videos exist, and return whether it was still running."""
     wait_until(lambda: running.poll() is not None or len(list(Path().glob("*.mp4"))) >= videos)
     running.kill()
@@ -92,8 +92,8 @@ def test_five_kills_and_faults(faulty_service: veo_sandbox.Sandbox) -> None:
     file = write_batch(*make_items(ITEMS))
     kills = 0
     for number in range(KILLS):
-        kills += kill_after(start_process("batch", file), 6 * (number + 1))
-    last = run_process("batch", file, "--json")
+        kills += kill_after(fork_command("batch", file), 6 * (number + 1))
+    last = run_forked("batch", file, "--json")
     unknown = check_batch(faulty_service, ITEMS)
     states = Counter(json.loads(line)["state"] for line in last.out.splitlines())
 
@@ -125,8 +125,8 @@ def test_lost_responses_and_kills(faulty_service: veo_sandbox.Sandbox) -> None:
     faulty_service.fault("drop_answer", every=10)
     file = write_batch(*make_items(ITEMS))
     for number in range(KILLS):
-        kill_after(start_process("batch", file), 6 * (number + 1))
-    last = run_process("batch", file)
+        kill_after(fork_command("batch", file), 6 * (number + 1))
+    last = run_forked("batch", file)
     unknown = check_batch(faulty_service, ITEMS)
     unanswered = {
         task["request"]["prompt"] for task in faulty_service.tasks() if not task["answered"]
@@ -140,13 +140,13 @@ def test_ctrl_c_stops_a_batch(service: veo_sandbox.Sandbox) -> None:
     """After Ctrl-C sent jobs go on, unsent ones hold no money, and the next run continues."""
     service.change(latency="2", delay=0.02)
     file = write_batch(*make_items(ITEMS))
-    running = start_process("batch", file, "--json")
+    running = fork_command("batch", file, "--json")
     wait_until(lambda: len(service.tasks()) >= 5)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=30)
     states = Counter(job.state for job in list_jobs())
     sent = len(service.tasks())
-    second = run_process("batch", file)
+    second = run_forked("batch", file)
 
     assert running.returncode == 130
     assert "in progress: `veo resume` or the same command fetches them" in err
@@ -163,9 +163,9 @@ def test_ctrl_c_while_another_process_follows(service: veo_sandbox.Sandbox) -> N
     limit_in_flight(8)
     service.change(latency="3600")  # the first process must not finish before the second starts
     file = write_batch(*make_items(40))
-    first = start_process("batch", file)
+    first = fork_command("batch", file)
     wait_until(service.tasks)
-    second = start_process("batch", file)
+    second = fork_command("batch", file)
     wait_until(lambda: count_workers() == 2)
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=30)
@@ -182,9 +182,9 @@ def test_a_kill_while_another_process_follows(service: veo_sandbox.Sandbox) -> N
     """The jobs of a killed process are taken over by the process that follows them."""
     service.change(latency="3600")
     file = write_batch(*make_items(20))
-    first = start_process("batch", file)
+    first = fork_command("batch", file)
     wait_until(lambda: all_accepted(20))
-    second = start_process("batch", file, "--json")
+    second = fork_command("batch", file, "--json")
     wait_until(lambda: count_workers() == 2)
     first.kill()
     first.communicate()

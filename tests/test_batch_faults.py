@@ -19,7 +19,7 @@ from batch_inputs import (
     wait_until,
     write_batch,
 )
-from cli_runner import Veo, run_process, start_process
+from cli_runner import Veo, fork_command, run_forked
 
 from veo.ledger import State
 
@@ -103,12 +103,12 @@ def test_a_killed_batch_is_continued_for_free(service: veo_sandbox.Sandbox) -> N
     service.change(latency="2")
     configure_provider(service, max_in_flight=JOBS)
     file = write_batch(*make_items(JOBS))
-    running = start_process("batch", file)
+    running = fork_command("batch", file)
     wait_until(lambda: running.poll() is not None or all_accepted(JOBS))
     assert running.poll() is None
     running.kill()
     running.communicate()
-    again = run_process("batch", file)
+    again = run_forked("batch", file)
 
     assert again.code == 0, again.err
     assert count_posts(service) == JOBS

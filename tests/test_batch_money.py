@@ -18,7 +18,7 @@ from batch_inputs import (
     sum_charges,
     write_batch,
 )
-from cli_runner import Veo, start_process
+from cli_runner import Veo, fork_command
 
 from veo.ledger import Ledger
 from veo.paths import ledger_folder
@@ -104,7 +104,7 @@ def test_two_processes_never_exceed_the_cap(service: veo_sandbox.Sandbox) -> Non
     service.change(latency="uniform:0.05,0.3", seed=8)
     service.fault("failed", every=7)
     file = write_batch(*make_items(40))
-    processes = [start_process("batch", file, "--max-cost", "3", "--json") for _ in range(2)]
+    processes = [fork_command("batch", file, "--max-cost", "3", "--json") for _ in range(2)]
     outs = [each.communicate(timeout=60)[0] for each in processes]
     reported = [[json.loads(line) for line in out.splitlines()] for out in outs]
     made = [job for job in list_jobs() if job.state == "done"]
@@ -122,7 +122,7 @@ def test_two_processes_make_each_item_once(service: veo_sandbox.Sandbox) -> None
     """Two processes run one file at the same time: one job an item, and both report all done."""
     service.change(latency="uniform:0.05,0.3")
     file = write_batch(*make_items(40))
-    processes = [start_process("batch", file, "--json") for _ in range(2)]
+    processes = [fork_command("batch", file, "--json") for _ in range(2)]
     outs = [each.communicate(timeout=60)[0] for each in processes]
 
     assert [each.returncode for each in processes] == [0, 0]

@@ -1,14 +1,13 @@
 """After any number of kills and a reconciliation the ledger equals the bills, to the cent."""
 
-import json
 import random
-import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cli_runner import Veo
-from crash_client import Mortals
+from crash_client import Life
 from ledger_rows import find_untraced
 
 import veo_sandbox
@@ -30,8 +29,7 @@ ROUTES = {
 
 def sum_charges(server: veo_sandbox.Sandbox, route: str) -> int:
     """Return what the sandbox charged for a route, millionths of a USD."""
-    with urllib.request.urlopen(f"{server.url}/sandbox/bills") as answer:
-        bills = [bill for bill in json.load(answer) if bill["route"] == route]
+    bills = [bill for bill in server.bills() if bill["route"] == route]
     return sum(round(bill["amount"] * 1e6) for bill in bills if bill["state"] == "charged")
 
 
@@ -52,17 +50,16 @@ def test_sums_are_the_providers_after_any_number_of_deaths(
     """Kill clients on every route at random, a fifth of the tasks failing, and settle the rest."""
     server = sandbox(latency="uniform:0.05,0.3", fail_rate=0.2, seed=seed)
     moments = random.Random(seed)
-    with Mortals(server.url, server.key) as mortals:
-        for number in range(KILLS):
-            route = list(ROUTES)[number % len(ROUTES)]
-            mortals.run(ledger_folder(), submit=3, die=moments.uniform(0.05, 0.6), provider=route)
-        assert all(mortals.run(ledger_folder(), submit=2, provider=route) for route in ROUTES)
+    life = Life(server.url, server.key, ledger_folder())
+    for number in range(KILLS):
+        route = list(ROUTES)[number % len(ROUTES)]
+        replace(life, submit=3, die=moments.uniform(0.05, 0.6), provider=route).run()
+    assert all(replace(life, submit=2, provider=route).run() for route in ROUTES)
     ledger = Ledger(ledger_folder())
     bills = f"{server.url}/sandbox/bills"
     common = ("cost", "--reconcile", bills, "--settle", "--since", "today")
     veo(*common, "--settled-after", "0.001s", *task_options(server, ledger))
-    with Mortals(server.url, server.key) as mortals:
-        assert mortals.run(ledger_folder())
+    assert life.run()
     sums = {key[0]: account for key, account in group_spending(ledger, ["provider"]).items()}
     lost = find_untraced(ledger)
     left = ledger.list_jobs(states=[State.UNKNOWN])
@@ -79,10 +76,10 @@ def test_sums_are_the_providers_after_any_number_of_deaths(
 
 def test_files_of_settled_jobs_are_on_disk(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """A job that was killed during its paid request is settled, and its video is downloaded."""
-    with Mortals(service.url, service.key) as mortals:
-        for number in range(3, 9):
-            mortals.run(ledger_folder(), submit=1, die=["before", number])
-        assert mortals.run(ledger_folder())
+    life = Life(service.url, service.key, ledger_folder())
+    for number in range(3, 9):
+        replace(life, submit=1, die=("before", number)).run()
+    assert life.run()
     ledger = Ledger(ledger_folder())
     bills = f"{service.url}/sandbox/bills"
     veo("cost", "--reconcile", bills, "--settle", *task_options(service, ledger))

@@ -221,7 +221,8 @@ def _build_client(base_url: str, home_url: str, credentials: dict[str, Any]) -> 
         httpx_client=paid,
         httpx_async_client=polls,
         client_args={"verify": tls},
-        async_client_args={"verify": tls},
+        # The SDK would load the certificates again for live sessions, which nothing here uses.
+        async_client_args={"verify": tls, "ssl": tls},
     )
     logger = logging.getLogger("google_genai._api_client")
     logger.addFilter(_is_not_about_keys)

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from fork_server import ForkedProcess
 
-from veo_commands.entry_point import run
+from veo.engine import backoff
+from veo_commands.entry_point import main, run
+
+SHORT_DELAYS_S = (0.1, 0.2, 0.4)  # between tries, where users wait for seconds and minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,23 @@ def run_process(*args: object, env: dict[str, str] | None = None, **options: Any
     with start_process(*args, env=os.environ | (env or {}), **options) as running:
         out, err = running.communicate(timeout=60)
     return CommandResult(running.returncode, out, err)
+
+
+def fork_command(*args: object) -> ForkedProcess:
+    """Start a command with pipes for stdout and stderr, without the cost of its imports."""
+    return ForkedProcess(_main, [str(arg) for arg in args])
+
+
+def _main(args: list[str]) -> None:
+    backoff.RETRY_DELAYS_S = SHORT_DELAYS_S
+    main(args)
+
+
+def run_forked(*args: object) -> CommandResult:
+    """Run a command to its end, likewise."""
+    with fork_command(*args) as running:
+        out, err = running.communicate()
+    return CommandResult(running.wait(), out, err)
 
 
 COMMAND = (sys.executable, "-m", "veo_commands")

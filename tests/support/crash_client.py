@@ -1,24 +1,22 @@
-"""Runs clients that are made to die: a process that forks one for every line it reads.
-
-Started as a script by ``Mortals``. Everything is imported once; a fork then costs milliseconds,
-so that a hundred deaths fit into a test. A line is JSON: ``{"home", "submit", "die"}``, with
-``die`` a number of seconds after the client is there, or ``["before" | "after", n]`` for the
-n-th commit, or null.
-"""
+"""Clients that are killed: processes that work on a ledger until a given moment."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
+from fork_server import ForkedProcess, warm_up
+
+import veo_sandbox
 from veo.client import Client, Endpoint
 from veo.config import Config
 from veo.errors import VeoError
@@ -27,67 +25,83 @@ from veo.key import Key
 from veo.ledger import Ledger
 from veo.ledger.database import Database
 
-with contextlib.suppress(ImportError):
-    import uvloop  # noqa: F401 - as below; not on every platform
-import veo.http.poll_session  # noqa: F401 - a client imports it later, and its life is short
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Mortals:
-    """Clients of one sandbox that can be told when to die."""
-
-    def __init__(self, url: str, key: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, url, key],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(
-        self, home: Path, *, submit: int = 0, die: Any = None, provider: str = "laozhang-async"
-    ) -> bool:
-        """Resume all that can be, submit some jobs, wait for all. Whether it lived to the end."""
-        assert self._process.stdin
-        assert self._process.stdout
-        order = {"home": str(home), "submit": submit, "die": die, "provider": provider}
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return self._process.stdout.readline().strip() == "lived"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate("")
+PROVIDERS = ("laozhang-async", "laozhang-sync", "gemini", "vertex")
+BEGUN = "begun\n"
+PLANNED = "planned\n"
 
 
-def client(home: Path, url: str, key: str) -> Client:
-    """A client with no patience for minutes: the sandbox makes a video in a moment."""
+@dataclass(frozen=True)
+class Life:
+    """The work of one client, and when it is killed.
+
+    Attributes:
+        url: The sandbox.
+        key: Its key.
+        home: The folder of the ledger and of the videos.
+        resume: Whether the client first resumes all jobs that it finds.
+        submit: How many jobs it submits.
+        provider: To which provider.
+        die: Seconds after the client is open; or ``before`` or ``after`` and the number of a
+            commit, from 0; or None.
+    """
+
+    url: str
+    key: str
+    home: Path
+    resume: bool = True
+    submit: int = 0
+    provider: str = PROVIDERS[0]
+    die: float | tuple[str, int] | None = None
+
+    def run(self) -> bool:
+        """Run the client, and return whether it lived to the end of its work."""
+        _warm_up()
+        running = ForkedProcess(live, self, stderr=2)
+        assert running.stdout.readline() in {BEGUN, ""}  # nothing if it died while it opened
+        if isinstance(self.die, float):
+            time.sleep(self.die)
+            running.kill()
+        running.communicate()
+        return running.wait() == 0
+
+
+def open_client(life: Life) -> Client:
+    """Open a client that polls soon: the sandbox makes a video in a moment."""
     limits = {"median_s": 0.2, "submits_per_minute": 100_000, "max_in_flight": 100}
-    names = ("laozhang-async", "laozhang-sync", "gemini", "vertex")
-    providers = dict.fromkeys(names, limits)
+    providers = dict.fromkeys(PROVIDERS, limits)
     config = Config.model_validate({"providers": providers, "retired": "ignore"})
-    return Client(config, home=home, endpoint=Endpoint(url, Key(key)))
+    return Client(config, home=life.home, endpoint=Endpoint(life.url, Key(life.key)))
 
 
-def live(order: dict[str, Any], url: str, key: str, born: int) -> None:
-    """One life; a byte into ``born`` says that it has begun."""
-    home = Path(order["home"])
-    if isinstance(order["die"], list):
-        _die_at(*order["die"])
-    with client(home, url, key) as mine:
-        os.write(born, b"!")
-        jobs = mine.resume()
-        for _ in range(order["submit"]):
+def live(life: Life) -> None:
+    """Do the work of a client, in a process of its own."""
+    if isinstance(life.die, tuple):
+        _die_at(*life.die)
+    with open_client(life) as client:
+        sys.stdout.write(BEGUN)
+        sys.stdout.flush()
+        jobs = client.resume() if life.resume else []
+        for _ in range(life.submit):
             name = f"{time.time_ns()}.mp4"
-            provider = order["provider"]
-            jobs.append(mine.submit(f"take {name}", provider=provider, output=home / name))
+            jobs.append(
+                client.submit(f"take {name}", provider=life.provider, output=life.home / name)
+            )
         for job in as_completed(jobs, timeout=60):
             with contextlib.suppress(VeoError):
                 job.result()
+
+
+@cache
+def _warm_up() -> None:
+    """Have the server live once with every provider: what it then knows saves a third of a life."""
+    with TemporaryDirectory() as folder, veo_sandbox.Sandbox(folder, clip="tiny", latency=0) as box:
+        for provider in PROVIDERS:
+            home = Path(folder, provider)
+            warm_up(live, Life(box.url, box.key, home, submit=1, provider=provider))
 
 
 def _die_at(when: str, number: int) -> None:
@@ -107,47 +121,17 @@ def _die_at(when: str, number: int) -> None:
     Database.write = write  # type: ignore[method-assign]
 
 
-def freeze(home: Path, url: str, key: str) -> None:
+def freeze(life: Life) -> None:
     """Plan a job, then stop the whole process just before the paid request would be sent."""
     begin_submit = Ledger.begin_submit
 
     def stop(self: Ledger, *arguments: Any, **changes: Any) -> Any:
-        sys.stdout.write("planned\n")
+        sys.stdout.write(PLANNED)
         sys.stdout.flush()
         # To this thread: to the process, it might go on until another has stopped it.
         signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         return begin_submit(self, *arguments, **changes)
 
     Ledger.begin_submit = stop  # type: ignore[method-assign]
-    with client(home, url, key) as mine, contextlib.suppress(VeoError):
-        mine.submit("a lion", output=home / "lion.mp4").result()
-
-
-def main() -> None:
-    """Fork a client for every order, kill it when its time has come, say how it ended."""
-    url, key, *home = sys.argv[1:]
-    if home:
-        freeze(Path(home[0]), url, key)
-        return
-    for line in sys.stdin:
-        order = json.loads(line)
-        begun, born = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                live(order, url, key, born)
-            finally:
-                os._exit(0)
-        os.close(born)
-        os.read(begun, 1)
-        os.close(begun)
-        if isinstance(order["die"], int | float):
-            time.sleep(order["die"])
-            os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        sys.stdout.write("killed\n" if os.WIFSIGNALED(status) else "lived\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()
+    with open_client(life) as client, contextlib.suppress(VeoError):
+        client.submit("a lion", output=life.home / "lion.mp4").result()

@@ -55,10 +55,10 @@ class Store:
         )
         # Two processes may open a new home at once, and a change of journal mode does not wait.
         with FileLock(home / "sandbox.lock"):
-            self._db.execute("PRAGMA journal_mode = WAL")
             # What is committed survives a killed process; a power cut could lose play money.
             self._db.execute("PRAGMA synchronous = OFF")
-            self._db.executescript(_SCHEMA)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -1,0 +1,231 @@
+"""Processes that begin with every module imported.
+
+A start of the interpreter with the imports of a command costs a second of CPU. ``ForkedProcess``
+has a server fork instead, which costs milliseconds: each test process starts one when it first
+needs it, and the server ends with it. ``test_cli_process`` tests real starts and exits.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import pickle
+import pkgutil
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PRELOADED = ("veo", "veo_laozhang", "veo_gemini", "veo_commands")
+LENGTH_BYTES = 4
+TIMEOUT_S = 60.0
+_lock = threading.Lock()
+
+
+class Order(NamedTuple):
+    """What a forked process does, and where."""
+
+    function: Callable[..., object]
+    args: tuple[Any, ...]
+    env: dict[str, str]
+    folder: str
+    is_warm_up: bool
+
+
+class ForkedProcess:
+    """A process that calls a function, with what the tests use of ``subprocess.Popen``.
+
+    Args:
+        function: A function of a module; `SystemExit` sets the exit code.
+        args: Its arguments, which are pickled.
+        stdout: A file descriptor; by default ``self.stdout`` reads it.
+        stderr: Likewise.
+        is_warm_up: The server itself calls the function, see ``warm_up``.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., object],
+        *args: Any,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        is_warm_up: bool = False,
+    ) -> None:
+        self.returncode: int | None = None
+        self.stdout, stdout_end = _open_stream(stdout)
+        self.stderr, stderr_end = _open_stream(stderr)
+        self._status, status_end = _open_stream(None)
+        stdin_end = os.open(os.devnull, os.O_RDONLY)
+        place = dict(os.environ), str(Path.cwd())
+        order = pickle.dumps(Order(function, args, *place, is_warm_up))
+        with _lock:  # an order is two messages
+            server = _start_server()
+            length = len(order).to_bytes(LENGTH_BYTES)
+            socket.send_fds(server, [length], [stdin_end, stdout_end, stderr_end, status_end])
+            server.sendall(order)
+        for end in {stdin_end, stdout_end, stderr_end, status_end} - {stdout, stderr}:
+            os.close(end)
+        self.pid = int(self._status.readline())
+
+    def poll(self) -> int | None:
+        """Return the exit code if the process has ended, minus the signal if one killed it."""
+        if self.returncode is None and select.select([self._status], [], [], 0)[0]:
+            return self.wait()
+        return self.returncode
+
+    def wait(self) -> int:
+        """Return the exit code when the process has ended."""
+        if self.returncode is None:
+            self.returncode = int(self._status.readline())
+        return self.returncode
+
+    def communicate(self, timeout: float = TIMEOUT_S) -> tuple[str, str]:
+        """Return what the process wrote when it has ended; kill it after the timeout."""
+        limit = threading.Timer(timeout, self.kill)
+        limit.start()
+        with self, ThreadPoolExecutor(1) as thread:
+            err = thread.submit(self.stderr.read if self.stderr else str)
+            out = self.stdout.read() if self.stdout else ""
+        limit.cancel()
+        return out, err.result()
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the streams, and wait for the end of the process."""
+        self.wait()
+        for stream in (self.stdout, self.stderr, self._status):
+            if stream:
+                stream.close()
+
+
+def warm_up(function: Callable[..., object], *args: Any) -> None:
+    """Call a function in the server, so that processes begin with all that it has loaded."""
+    ForkedProcess(function, *args, stdout=1, stderr=2, is_warm_up=True).communicate()
+
+
+def _open_stream(end: int | None) -> tuple[Any, int]:
+    """Return a file to read and a descriptor to write, or no file if there is a descriptor."""
+    if end is not None:
+        return None, end
+    reader, writer = os.pipe()
+    return os.fdopen(reader), writer
+
+
+@cache
+def _start_server() -> socket.socket:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        command = [sys.executable, __file__, str(theirs.fileno())]
+        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+    atexit.register(process.wait)
+    atexit.register(ours.close)  # called first, and ends the server
+    return ours
+
+
+def _serve(control: socket.socket) -> None:
+    """Fork a process for every order, and report how it ended, until the test process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the test process
+    ended, wakeup = socket.socketpair()
+    wakeup.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # only a signal that is handled wakes
+    signal.set_wakeup_fd(wakeup.fileno())
+    statuses: dict[int, int] = {}  # descriptors by pid
+    while True:
+        ready, _, _ = select.select([control, ended], [], [])
+        if ended in ready:
+            ended.recv(4096)
+            _report_ends(statuses)
+        if control in ready:
+            header, ends, _, _ = socket.recv_fds(control, LENGTH_BYTES, 4)
+            if not header:
+                return
+            message = control.recv(int.from_bytes(header), socket.MSG_WAITALL)
+            *streams, status = ends
+            order = pickle.loads(message)
+            if order.is_warm_up:
+                order.function(*order.args)
+                order = order._replace(function=str, args=())
+            child = os.fork()
+            if not child:
+                _run(order, streams)
+            statuses[child] = status
+            os.write(status, f"{child}\n".encode())
+            for stream in streams:
+                os.close(stream)
+
+
+def _report_ends(statuses: dict[int, int]) -> None:
+    for child in list(statuses):
+        pid, code = os.waitpid(child, os.WNOHANG)
+        if pid:
+            with suppress(BrokenPipeError):  # nobody waits for it any more
+                os.write(statuses[pid], f"{os.waitstatus_to_exitcode(code)}\n".encode())
+            os.close(statuses.pop(pid))
+
+
+def _run(order: Order, streams: list[int]) -> NoReturn:
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+    os.closerange(3, 256)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Whether a stream buffers lines depends on what it writes to.
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - a descriptor
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    code: object = 1
+    try:
+        os.environ.clear()
+        os.environ.update(order.env)
+        os.chdir(order.folder)
+        order.function(*order.args)
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:  # noqa: BLE001 - as the interpreter does
+        traceback.print_exc()
+    with suppress(OSError):
+        sys.stdout.flush()
+    os._exit(code if isinstance(code, int) else 1)
+
+
+def _import_all() -> None:
+    """Import what any command or client may import while it works."""
+    for name in PRELOADED:
+        package = import_module(name)
+        for module in pkgutil.walk_packages(package.__path__, f"{name}."):
+            if not module.name.startswith("veo.testing") and not module.name.endswith("__main__"):
+                import_module(module.name)
+    for name in ("google.genai", "sqlalchemy.dialects.sqlite", "PIL.Image", "uvloop"):
+        with suppress(ImportError):  # uvloop is not on every platform
+            import_module(name)
+
+
+if __name__ == "__main__":
+    _import_all()
+    gc.collect()
+    gc.freeze()  # else the collector of each child would copy the memory of all objects
+    _serve(socket.socket(fileno=int(sys.argv[1])))
