@@ -222,7 +222,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("change", "status", "expected_text"),
         [
-            ({"messages": [{"role": "user", "content": "lion"}]}, 400, '"code":"invalid"'),
+            ({"messages": [{"role": "user", "content": 7}]}, 400, '"code":"invalid"'),
             ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, 400, '"invalid"'),
             ({"messages": []}, 400, "messages must have one of a user"),
             ({"messages": [{"role": "system", "content": []}]}, 400, "one of a user"),
@@ -274,6 +274,13 @@ class TestRefusals:
 
         assert (stranger.status_code, stranger.json()["error"]["type"]) == (401, "new_api_error")
         assert garbage.status_code == 400
+
+    def test_bare_text(self, sandbox: StartSandbox) -> None:
+        """It is taken, as an app found; the profile of the documentation calls it invalid."""
+        bare = asking() | {"messages": [{"role": "user", "content": "lion"}]}
+
+        assert chat(sandbox(), bare).status_code == 200
+        assert chat(sandbox(profile="docs"), bare).status_code == 400
 
     def test_addresses_of_images(self, sandbox: StartSandbox) -> None:
         """Accepted as in November 2025, refused as the later documents say."""

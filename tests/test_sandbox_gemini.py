@@ -29,7 +29,7 @@ from veo_sandbox import Sandbox
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.exchange import Refusal
 from veo_sandbox.google.operations import check_source
-from veo_sandbox.google.request import VideoRequest
+from veo_sandbox.google.request import GoogleApi, VideoRequest
 from veo_sandbox.state.tasks import Outcome, Task, TaskSpec
 
 HOME = "https://generativelanguage.googleapis.com/v1beta/files/"
@@ -637,17 +637,26 @@ class TestWire:
         assert [response.status_code for response in responses] == [400] * 5
         assert len(box.tasks()) == 2
 
-    @pytest.mark.parametrize(("length", "taken"), [(141.0, True), (148.0, False)])
-    def test_the_longest_extension(self, length: float, taken: bool) -> None:
-        """A video longer than 141 s is not extended."""
+    @pytest.mark.parametrize(
+        ("name", "length", "taken"),
+        [
+            ("gemini", 141.0, True),
+            ("gemini", 148.0, False),
+            ("vertex", 30.0, True),
+            ("vertex", 36.0, False),
+        ],
+    )
+    def test_the_longest_extension(self, name: str, length: float, taken: bool) -> None:
+        """A video longer than 141 s, at the Agent Platform 30 s, is not extended."""
+        api = GoogleApi.load(name)
         extra = {"ratio": "16:9", "resolution": "720p", "length": length}
         spec = TaskSpec("gemini", "gemini", "x", FAST, "x", ClipSpec("x", 2, 2), 1, extra=extra)
         source = Task(1, spec, 0.0, 0.0, Outcome(), "file")
         if taken:
-            check_source(VideoRequest("x"), source)
+            check_source(api, VideoRequest("x"), source)
         else:
             with pytest.raises(Refusal):
-                check_source(VideoRequest("x"), source)
+                check_source(api, VideoRequest("x"), source)
 
     def test_a_running_video_has_no_file(self, box: Sandbox) -> None:
         """Not while it runs, and never if it fails."""

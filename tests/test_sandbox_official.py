@@ -32,6 +32,7 @@ class TestOfficial:
         assert [body["progress"] for body in (created, running, done)] == [0, 50, 100]
         assert "url" not in json.dumps(done)
         assert (soon.status_code, then.status_code) == (400, 200)
+        assert "current status: NOT_START" in soon.text
         assert then.content[4:8] == b"ftyp"
 
     def test_the_compatibility_poll_has_an_envelope(self, sandbox: StartSandbox) -> None:

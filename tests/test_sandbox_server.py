@@ -50,6 +50,17 @@ class TestControl:
         assert response.status_code == 404
         assert response.json()["error"]["message"] == "Invalid URL (GET /v1/movies)"
 
+    @pytest.mark.parametrize(
+        ("path", "start"),
+        [("/v1/videos", '{"error":{"message":"Invalid URL'), ("/v1beta/files", "<!DOCTYPE html>")],
+    )
+    def test_an_unknown_method(self, sandbox: StartSandbox, path: str, start: str) -> None:
+        """404 in the service's own form, as for an unknown path."""
+        box = sandbox()
+        response = requests.put(box.url + path, timeout=10)
+
+        assert (response.status_code, response.text[: len(start)]) == (404, start)
+
     def test_speed_divides_waiting(self, sandbox: StartSandbox) -> None:
         """At 1000 times the speed, 100 s take no time."""
         api = Api(sandbox(latency=100, speed=1000))

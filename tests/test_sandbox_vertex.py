@@ -25,6 +25,7 @@ from sandbox_api import StartSandbox, make_image
 
 from veo_sandbox import Sandbox
 
+PLATFORM_LITE = "veo-3.1-lite-generate-001"
 MODEL = f"publishers/google/models/{PLATFORM_FAST}"
 PLACE = f"projects/p/locations/us-central1/{MODEL}"
 CREATE = f"/v1beta1/{MODEL}:predictLongRunning"
@@ -235,6 +236,7 @@ class TestWire:
             ({}, {"storageUri": "lions"}, "`storageUri` needs to be a Cloud Storage URI"),
             ({}, {"durationSeconds": "8"}, "needs to be a number"),
             ({"lastFrame": None}, {}, "`lastFrame` needs to be an object."),
+            ({}, {"enhancePrompt": False}, "`enhancePrompt` cannot be disabled"),
         ],
     )
     def test_a_wrong_request(
@@ -270,6 +272,31 @@ class TestWire:
         }
 
         assert post(box, CREATE, body).status_code == 200
+
+    def test_several_videos(self, box: Sandbox, project: genai.Client) -> None:
+        """Up to four of one request, each paid, each with an object of its own."""
+        begun = start_video(
+            project,
+            PLATFORM_FAST,
+            number_of_videos=3,
+            output_gcs_uri="gs://films",
+            duration_seconds=4,
+        )
+        videos = wait_done(project, begun).response.generated_videos
+        uris = [made.video.uri for made in videos]
+        many = {"instances": [{"prompt": "x"}], "parameters": {"sampleCount": 5}}
+
+        assert [uri.rpartition("/")[2] for uri in uris] == [f"sample_{n}.mp4" for n in range(3)]
+        assert {stored(box, uri, **bearer(box)).status_code for uri in uris} == {200}
+        assert stored(box, f"{uris[0][:-5]}3.mp4", **bearer(box)).status_code == 404
+        assert [bill["amount"] for bill in box.bills()] == [1.2]
+        assert post(box, CREATE, many).status_code == 400
+
+    def test_a_lite_model_extends(self, box: Sandbox, express: genai.Client) -> None:
+        """Unlike at the Developer API."""
+        first = make_video(express, PLATFORM_LITE)
+
+        assert seconds(make_video(express, PLATFORM_LITE, video=first).video_bytes) == 15.0
 
     def test_insufficient_balance(self, sandbox: StartSandbox) -> None:
         """The error says that billing is off."""

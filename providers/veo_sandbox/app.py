@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, Router
+from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from veo_sandbox.core import Core
@@ -105,11 +105,20 @@ async def _unknown_url(core: Core, exchange: Exchange) -> Response:
     return await videos.unknown_url(core, exchange)
 
 
+class _ExactRoute(Route):
+    """A route that another method does not match: no service answers with Starlette's 405."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        return (Match.NONE, {}) if match is Match.PARTIAL else (match, child_scope)
+
+
 def _build_router(
     core: Core, rules: FaultRules, routes: list[RouteSpec], default: Handler
 ) -> Router:
     table: list[BaseRoute] = [
-        Route(route.path, Endpoint(core, rules, route), methods=[route.method]) for route in routes
+        _ExactRoute(route.path, Endpoint(core, rules, route), methods=[route.method])
+        for route in routes
     ]
     other = RouteSpec("", "", "other", default)
     # The services do not redirect `/v1/videos/` either.

@@ -74,7 +74,7 @@ class Gateway(Profile):
         return int(number)
 
     def _last_user_parts(self, messages: object) -> list[Any]:
-        """Return the parts of the user's last message; a bare text is documented as invalid."""
+        """Return the parts of the user's last message; a bare text counts as one part."""
         messages_list = messages if isinstance(messages, list) else []
         users = [
             item for item in messages_list if isinstance(item, dict) and item.get("role") == "user"
@@ -85,6 +85,9 @@ class Gateway(Profile):
             )
         # Earlier messages are context that a video model does not use.
         content = users[-1].get("content")
+        # Documented as invalid; a production app sends it with success.
+        if isinstance(content, str) and self.core.profile != "docs":
+            return [{"type": "text", "text": content}]
         if not isinstance(content, list):
             raise self.invalid_request("invalid", _CONTENT_ERROR, "messages")
         return content

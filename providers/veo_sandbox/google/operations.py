@@ -18,7 +18,6 @@ from veo_sandbox.state.request_log import summarize_json
 from veo_sandbox.state.tasks import DAY, Outcome, Task, TaskSpec
 
 _EXTENSION_S = 7.0
-_MAX_INPUT_S = 141.0
 _INTERNAL = (
     "Video generation failed due to an internal server issue. Please try again in a few minutes."
 )
@@ -55,12 +54,17 @@ def _build_spec(
 ) -> TaskSpec:
     width, height = request.size
     clip, seconds, length = _plan_clip(exchange.core, request, source)
-    clip_facts = {"length": length, "resolution": request.resolution, "ratio": request.ratio}
+    clip_facts = {
+        "length": length,
+        "resolution": request.resolution,
+        "ratio": request.ratio,
+        "samples": request.samples,
+    }
     return TaskSpec(
         model=model.id,
         prompt=request.prompt,
         clip=clip,
-        amount=model.price_micros(seconds, request.resolution),
+        amount=model.price_micros(seconds, request.resolution) * request.samples,
         outcome=exchange.forced_outcome,
         service_s=exchange.forced_service_s,
         retention_s=2 * DAY,  # documented
@@ -77,7 +81,7 @@ def _build_spec(
     )
 
 
-def check_source(request: VideoRequest, source: Task) -> None:
+def check_source(api: GoogleApi, request: VideoRequest, source: Task) -> None:
     """Raise a Refusal if a video cannot be extended."""
     earlier = source.spec.extra
     # A 9:16 video is accepted only if 9:16 is requested (measured in June 2026).
@@ -85,9 +89,8 @@ def check_source(request: VideoRequest, source: Task) -> None:
         raise google_error("bad_ratio", ratio=request.ratio, got=earlier["ratio"])
     if earlier["resolution"] != "720p":
         raise google_error("use_case")
-    # The length that Google documents for videos to extend.
-    if earlier["length"] > _MAX_INPUT_S:
-        raise google_error("input_too_long", seconds=_MAX_INPUT_S)
+    if earlier["length"] > api.max_input_s:
+        raise google_error("input_too_long", seconds=api.max_input_s)
 
 
 def operation_body(

@@ -36,6 +36,9 @@ class GoogleApi:
     video: Collection[str]
     persons: Sequence[Collection[str]]
     no_credit: str
+    max_samples: int
+    max_input_s: float
+    fixed: Collection[str]
     filter_reason: str
     response_type: str
     response_member: str = ""
@@ -57,6 +60,7 @@ class VideoRequest:
     resolution: str = "720p"
     ratio: str = "16:9"
     seconds: int = 8
+    samples: int = 1
     start: Upload | None = None
     end: Upload | None = None
     references: list[Upload] = field(default_factory=list)
@@ -79,7 +83,7 @@ def parse_request(api: GoogleApi, model: Model, exchange: Exchange) -> VideoRequ
     _check_members(instance, _INSTANCE, model)
     _check_members(parameters, api.parameters, model)
     request = VideoRequest(str(instance.get("prompt") or ""), parameters=parameters)
-    _read_parameters(request, model, parameters)
+    _read_parameters(request, api, model, parameters)
     _read_images(request, instance)
     if instance.get("video") is not None:
         request.video = _require_object("video", instance["video"], api.video)
@@ -117,9 +121,13 @@ def _check_members(
             raise google_error("unsupported", name=name)
 
 
-def _read_parameters(request: VideoRequest, model: Model, members: Mapping[str, Any]) -> None:
+def _read_parameters(
+    request: VideoRequest, api: GoogleApi, model: Model, members: Mapping[str, Any]
+) -> None:
+    if fixed := [name for name in api.fixed if members.get(name) is False]:
+        raise google_error("fixed", name=fixed[0])
     request.seconds = _parse_number(members, "durationSeconds", 8, _SECONDS)
-    _parse_number(members, "sampleCount", 1, (1,))
+    request.samples = _parse_number(members, "sampleCount", 1, range(1, api.max_samples + 1))
     _parse_number(members, "seed", 0, range(2**32))
     request.ratio = _parse_choice(members, "aspectRatio", _RATIOS)
     request.resolution = _parse_choice(members, "resolution", tuple(_PIXELS))

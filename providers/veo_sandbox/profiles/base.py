@@ -112,7 +112,9 @@ class Profile:
         return None
 
     def not_ready_response(self, state: TaskState) -> Response:
-        return self.known_error("not_ready", status=STATUS_WORDS.get(state.name, "UNKNOWN"))
+        # new-api answers so only while its own state lags behind, which then reads NOT_START.
+        word = "NOT_START" if state.name == "completed" else STATUS_WORDS[state.name]
+        return self.known_error("not_ready", status=word)
 
     def invalid_request(self, code: str, message: str, param: str | None = None) -> Refusal:
         return Refusal(self.task_error_response(400, code, message, param))

@@ -121,7 +121,7 @@ def _find_source(core: Core, request: VideoRequest) -> Task | None:
         raise google_error("unprocessed")
     if not core.has_file(task):
         raise google_error("forbidden_file", file=match[1])
-    check_source(request, task)
+    check_source(_API, request, task)
     return task
 
 

@@ -22,7 +22,7 @@ from veo_sandbox.google.request import (
     decode_base64,
     parse_request,
 )
-from veo_sandbox.google.storage import build_object_uri, find_stored, list_stored
+from veo_sandbox.google.storage import build_object_uri, find_stored, list_stored, object_uris
 from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec
 from veo_sandbox.state.price_list import Model, load_models
@@ -83,7 +83,7 @@ async def get_object(core: Core, exchange: Exchange) -> Response:
         raise google_error("no_object", **exchange.params)
     if exchange.query.get("alt") == "media":
         return VideoResponse(core.clips.clip_path(exchange.task))
-    uri = exchange.task.spec.extra["uri"]
+    uri = f"gs://{exchange.params['bucket']}/{exchange.params['object']}"
     return JSONResponse(_object_metadata(core, uri, exchange.task))
 
 
@@ -145,17 +145,19 @@ def _find_source(core: Core, request: VideoRequest) -> Task | None:
         )
     if task is None or task.spec.profile != "vertex" or not core.has_file(task):
         raise google_error("unprocessed")
-    check_source(request, task)
+    check_source(_API, request, task)
     return task
 
 
 def _describe_video(core: Core, task: Task) -> dict[str, Any]:
-    if uri := task.spec.extra["uri"]:
-        location = {"gcsUri": uri}
+    # All videos of one request show the same.
+    if task.spec.extra["uri"]:
+        locations = [{"gcsUri": uri} for uri in object_uris(task)]
     else:
         data = core.clips.clip_path(task).read_bytes()
-        location = {"bytesBase64Encoded": base64.b64encode(data).decode()}
-    videos = [location | {"mimeType": "video/mp4"}]
+        text = base64.b64encode(data).decode()
+        locations = [{"bytesBase64Encoded": text}] * task.spec.extra["samples"]
+    videos = [location | {"mimeType": "video/mp4"} for location in locations]
     return {"raiMediaFilteredCount": 0, "videos": videos}
 
 
