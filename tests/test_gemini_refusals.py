@@ -321,3 +321,23 @@ def test_every_rule_can_match() -> None:
     }
 
     assert set() == set(range(len(ERROR_RULES))) - reached
+
+
+@pytest.mark.parametrize("body", [b"<html><title>Blocked</title></html>", b"Forbidden", b""])
+def test_a_403_that_is_not_json_is_not_about_the_key(body: bytes) -> None:
+    """Something in front of the API refuses the paid request: it is not charged."""
+    error = catch_error(Reply(body, 403, {"Content-Type": "text/html"}))
+    assert type(error) is errors.RefusedError
+    assert "something in front of the API" in error.message
+    assert error.charged is False
+
+
+def test_the_client_names_itself() -> None:
+    """The SDK puts its own name before ours; polls are sent with the same name."""
+    with RecordingServer(Reply({"name": NAME})) as api:
+        provider = gemini(api.url)
+        submit(provider)
+        poll(provider, NAME)
+    names = [request.headers["user-agent"] for request in api.requests]
+    assert all(name.startswith("google-genai-sdk/") for name in names)
+    assert all("veo-video/" in name for name in names)

@@ -1,5 +1,6 @@
 """HTTP for providers: whose key goes where, and what a broken connection proves."""
 
+import asyncio
 import gzip
 import logging
 import socket
@@ -7,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.metadata import version
 from unittest.mock import Mock
 
 import pytest
@@ -617,3 +619,16 @@ def test_only_our_errors_come_out(said: bytes, begin: bytes) -> None:
     """Whatever a server says: an answer, or an error of ours."""
     with serve_responses(begin + said) as server, suppress(VeoError):
         assert isinstance(api(server.url).post_json("videos", {}).body, bytes)
+
+
+def test_every_request_names_this_client() -> None:
+    """An honest name and version, for the logs of a service."""
+    with RecordingServer() as home, RecordingServer() as other:
+        client = api(home.url)
+        client.get("models")
+        client.post_json("videos", {})
+        client.post_form("videos", {}, [])
+        asyncio.run(client.get_async("videos/1"))
+        client.open(f"{other.url}/a.mp4").read()
+        names = {each.headers["user-agent"] for each in (*home.requests, *other.requests)}
+    assert names == {f"veo-video/{version('veo-video')}"}

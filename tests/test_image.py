@@ -166,3 +166,18 @@ def test_a_reference_has_no_type() -> None:
 def test_bytes_are_not_printed() -> None:
     """The repr of an image omits its bytes."""
     assert "abcabc" not in repr(Image.of(b"abcabc"))
+
+
+@pytest.mark.parametrize("data", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP"])
+def test_base64_without_its_header_gets_a_short_error(data: bytes) -> None:
+    """The text of the image is not taken for a path, and is not repeated."""
+    with pytest.raises(ImageError, match="data:image/png;base64") as caught:
+        Image.of(base64.b64encode(data + bytes(100_000)).decode())
+    assert len(str(caught.value)) < 200
+
+
+def test_an_endless_path_gets_a_short_error() -> None:
+    """An error shows its beginning."""
+    with pytest.raises(ImageError) as caught:
+        Image.of("a" * 1_000_000).read()
+    assert len(str(caught.value)) < 500

@@ -26,6 +26,7 @@ from veo.errors import (
     TooLargeError,
     VeoError,
 )
+from veo.http import Response
 from veo.wire.values import parse_retry_after
 from veo_laozhang import LaoZhangAsync
 from veo_laozhang.error_body import ErrorBody, parse_error, read_error
@@ -343,3 +344,19 @@ def test_any_text_becomes_an_error(text: str, status: int, header: str) -> None:
             generation_error(read_error(response), KEY),
         ):
             assert error.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html><title>Just a moment...</title></html>", b"error code: 1020", b"", b"Forbidden"],
+)
+def test_a_403_that_is_not_json_is_not_about_the_key(body: bytes) -> None:
+    """Something in front of the API refuses: nothing was accepted, and a poll is repeated."""
+    response = Response(403, {}, body)
+    paid, free = submit_error(response), get_error(response)
+    for error in (paid, free):
+        assert not isinstance(error, AuthError)
+        assert "something in front of the API" in error.message
+        assert "base_url" in str(error.hint)
+    assert (type(paid), paid.charged) == (RefusedError, False)
+    assert free.retryable

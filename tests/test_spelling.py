@@ -22,6 +22,7 @@ from veo.spelling import find_similar
         ("duration", "8s", 8),
         ("duration", "8 seconds", 8),
         ("duration", 8.0, 8),
+        ("seed", 7.0, 7),
     ],
 )
 def test_a_value_in_other_words(field: str, written: Any, meant: Any) -> None:

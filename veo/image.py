@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
@@ -31,6 +32,9 @@ _BRANDS = {
     b"heix": "image/heic",
     b"mif1": "image/heic",
 }
+# What JPEG, PNG, WebP and GIF files begin with in base64. No path is that long.
+_RAW_BASE64 = re.compile(r"(?:/9j/|iVBORw0KGgo|UklGR|R0lGOD)[\w+/=\s-]{200,}", re.ASCII)
+_MAX_SHOWN_CHARS = 300
 _SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 
 
@@ -72,6 +76,11 @@ class Image:
             # Hashed at once: a value cannot change, and requests are compared by their images.
             return cls("<bytes>", source, hashlib.sha256(source).hexdigest())
         text = str(source)
+        if _RAW_BASE64.fullmatch(text):
+            raise ImageError(
+                "an image in base64 needs its header: data:image/png;base64,...",
+                hint="A path or a URL works as well.",
+            )
         if text[:5].lower() == "data:":
             data = _decode_data_uri(text)
             return cls("<data URI>", data, hashlib.sha256(data).hexdigest())
@@ -111,18 +120,24 @@ class Image:
         """
         if self.data is not None:
             return self.data
+        name = shorten_source(self.source)
         try:
             return to_absolute(self.source).read_bytes()
         except FileNotFoundError:
-            raise ImageError(f"{self.source}: no such file") from None
+            raise ImageError(f"{name}: no such file") from None
         except OSError as error:
-            raise ImageError(f"{self.source}: {error.strerror or error}") from error
+            raise ImageError(f"{name}: {error.strerror or error}") from error
         except ValueError as error:
-            raise ImageError(f"{self.source!r} is not a valid path: {error}") from error
+            raise ImageError(f"{name!r} is not a valid path: {error}") from error
 
     def with_data(self, data: bytes) -> Image:
         """Return the image with other bytes, for example made smaller; the sha256 stays."""
         return replace(self, data=data)
+
+
+def shorten_source(source: str) -> str:
+    """Return a path or URL for an error, cut if it is longer than any real one."""
+    return source if len(source) <= _MAX_SHOWN_CHARS else f"{source[:_MAX_SHOWN_CHARS]}..."
 
 
 def _decode_data_uri(uri: str) -> bytes:

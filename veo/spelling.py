@@ -43,16 +43,20 @@ def normalize_resolution(value: Any) -> Any:
 
 def normalize_seconds(value: Any) -> Any:
     """Return 8 for ``8s``, ``8 seconds`` or ``8.0``; any other value as it is."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
     match = _SECONDS.fullmatch(value.strip().lower()) if isinstance(value, str) else None
-    return int(match[1]) if match else value
+    return int(match[1]) if match else normalize_whole(value)
+
+
+def normalize_whole(value: Any) -> Any:
+    """Return 8 for ``8.0``, which is how some programs write whole numbers into JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 NORMALIZERS: Mapping[str, Callable[[Any], Any]] = {
     "aspect_ratio": normalize_ratio,
     "resolution": normalize_resolution,
     "duration": normalize_seconds,
+    "seed": normalize_whole,
 }
 
 

@@ -58,7 +58,7 @@ def parse_length(text: str) -> int:
 
 def parse_whole_number(text: str) -> int:
     try:
-        return int(text)
+        return int(text.strip().removesuffix(".0"))
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a whole number") from None
 

@@ -24,7 +24,7 @@ from veo.errors import (
     TaskNotFoundError,
     TooLargeError,
 )
-from veo.wire.error_rules import ErrorRule, find_rule, response_error
+from veo.wire.error_rules import ErrorRule, find_rule, front_error, response_error
 from veo.wire.values import parse_json, parse_retry_after
 
 if TYPE_CHECKING:
@@ -101,6 +101,10 @@ def google_error(response: Response, verb: Verb, model: Model | None = None) -> 
     """
     body = _read_error(response)
     message = _read_message(response, body)
+    # A storage host has another reason for a 403: the signature of a link has expired.
+    is_file = verb in {"open", "storage"}
+    if not is_file and (front := front_error(response, message, is_paid=verb == "submit")):
+        return front
     rule = find_rule(ERROR_RULES, message, response.status, verb) or _UNKNOWN
     if rule.error is BusyError and _is_daily_quota(body):
         rule = _DAILY_QUOTA

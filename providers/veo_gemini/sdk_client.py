@@ -32,7 +32,7 @@ from veo.errors import (
 )
 from veo.http import Response
 from veo.http.addresses import AddressGuard
-from veo.http.environment import find_proxy, tls_context
+from veo.http.environment import find_proxy, tls_context, user_agent
 from veo.http.failures import innermost_cause, unreachable_error
 from veo.http.poll_session import PollSession
 from veo.http.urls import get_origin, map_to_base
@@ -218,6 +218,7 @@ def _build_client(base_url: str, home_url: str, credentials: dict[str, Any]) -> 
     options = types.HttpOptions(
         base_url=base_url,
         timeout=POLL_MS,
+        headers={"user-agent": user_agent()},  # the SDK adds its own name
         httpx_client=paid,
         httpx_async_client=polls,
         client_args={"verify": tls},

@@ -26,7 +26,7 @@ from veo.errors import (
     TaskNotFoundError,
     TooLargeError,
 )
-from veo.wire.error_rules import ErrorRule, find_rule, response_error
+from veo.wire.error_rules import ErrorRule, find_rule, front_error, response_error
 from veo.wire.values import parse_json, parse_retry_after
 from veo_laozhang.error_body import read_error
 
@@ -112,6 +112,8 @@ def submit_error(response: Response, model: Model | None = None) -> VeoError:
     unreadable response) ``charged`` is None.
     """
     body = read_error(response)
+    if front := front_error(response, body.message, is_paid=True):
+        return front
     rule = find_rule(ERROR_RULES, body.searchable_text, response.status)
     if rule:
         return _rule_error(rule, body, response, model)
@@ -126,6 +128,8 @@ def get_error(response: Response) -> VeoError:
     configuration.
     """
     body = read_error(response)
+    if front := front_error(response, body.message, is_paid=False):
+        return front
     rule = find_rule(ERROR_RULES, body.searchable_text, response.status)
     if rule and issubclass(rule.error, SetupError | BusyError):
         return _rule_error(rule, body, response)

@@ -88,7 +88,7 @@ def file_error(response: Response, *, is_own: bool) -> VeoError:
     if _UNFINISHED.search(response.text):
         return response_error(response, NotReadyError, message, retry_after=NOT_READY_S)
     error = get_error(response)
-    is_setup = isinstance(error, SetupError)
+    is_setup = isinstance(error, SetupError) or response.status == 403
     if is_own and response.status in _NOT_READY_STATUSES and not is_setup:
         wait = error.retry_after or NOT_READY_S
         return response_error(response, NotReadyError, message, retry_after=wait)

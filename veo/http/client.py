@@ -23,6 +23,7 @@ from urllib3 import encode_multipart_formdata
 from veo.errors import ConfigError, ProtocolError, RefusedError
 from veo.http.addresses import AddressGuard
 from veo.http.deadline import Deadline
+from veo.http.environment import user_agent
 from veo.http.poll_session import PollSession
 from veo.http.response import Response, StreamingResponse
 from veo.http.transport import TrackedBody, Transport
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 CONNECT_S = 10.0
 READ_S = 60.0
 UPLOAD_S = 300.0  # 20 MB of images at 70 kB/s
-_DEFAULT_HEADERS = {"Accept": "*/*"}
 _HTTP_SCHEMES = ("http:", "https:")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
 _MAX_SHOWN_CHARS = 100
@@ -86,7 +86,8 @@ class ApiClient:
         self.base_url = base_url.rstrip("/")
         self.key = key or Key("")
         self._auth = dict(auth or {})
-        self._headers = _DEFAULT_HEADERS | self._auth
+        self._plain_headers = {"Accept": "*/*", "User-Agent": user_agent()}
+        self._headers = self._plain_headers | self._auth
         self._read_s = read_s
         guard = AddressGuard(trusted_urls or (lambda: (base_url,)))
         self._total_s = connect_s + read_s
@@ -224,7 +225,7 @@ class ApiClient:
         return split_url(self._map_url(self.resolve_url(path)))
 
     def _headers_for(self, origin: str) -> dict[str, str]:
-        return self._headers if origin == self._origin else _DEFAULT_HEADERS
+        return self._headers if origin == self._origin else self._plain_headers
 
 
 def _map_url(url: str, *, home_url: str, base_url: str, own: str, key: Key) -> str:

@@ -77,6 +77,14 @@ def tls_context() -> SSLContext:
     return context
 
 
+@cache
+def user_agent() -> str:
+    """Return how every client of this package names itself to servers."""
+    from importlib.metadata import version  # noqa: PLC0415 - 10 ms that --help can spare
+
+    return f"veo-video/{version('veo-video')}"
+
+
 def reset() -> None:
     """Forget what was read, so that the next request reads the environment again."""
     read_proxies.cache_clear()

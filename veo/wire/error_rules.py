@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from veo.errors import ProtocolError, RefusedError
+from veo.wire.values import parse_json
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
@@ -42,6 +45,21 @@ def find_rule(
     rules: Iterable[ErrorRule], text: str, status: int | None = None, operation: str = ""
 ) -> ErrorRule | None:
     return next((rule for rule in rules if rule.matches(text, status, operation)), None)
+
+
+def front_error(response: Response, message: str, *, is_paid: bool) -> VeoError | None:
+    """Return the error of a refusal that the API itself did not send; None for any other response.
+
+    Firewalls, proxies and content networks refuse with a 403 in HTML or plain text, where every
+    API sends JSON. It says nothing about the key. A paid request did not reach the API.
+    """
+    is_json = isinstance(parse_json(response.body), dict | list)
+    if response.status != 403 or is_json:
+        return None
+    text = f"something in front of the API refuses the request: {message}"
+    hint = "A firewall, a proxy or a block by region: check base_url, the network and the proxy."
+    # A block may be lifted, so that a free request is worth another try.
+    return response_error(response, RefusedError if is_paid else ProtocolError, text, hint=hint)
 
 
 def response_error(response: Response, error: type[ErrorT], message: str, **facts: Any) -> ErrorT:
