@@ -167,14 +167,15 @@ class InvalidRequestError(UsageError):
 
     problems: tuple[Problem, ...] = ()
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], remedies: Iterable[Remedy] = ()) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        text = "\n".join(str(problem) for problem in self.problems)
+        super().__init__(text, remedies=remedies)
 
     def to_item_problems(self, location: ItemLocation, key: str = "") -> list[ItemProblem]:
         del key  # every problem names its own field
         return [
-            ItemProblem(location, f"{problem.field}: {problem.explanation}")
+            ItemProblem(location, f"{problem.field}: {problem.explanation}", self.remedies)
             for problem in self.problems
         ]
 

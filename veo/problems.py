@@ -15,6 +15,7 @@ RemedyKind = Literal[
     "overwrite",  # replace the existing file
     "raise_max_cost",
     "confirm_cost",  # agree to a cost above ``confirm_above``
+    "fit_frames",  # cut frames to the shape of the video, or add bars
     "remake",  # make an item of a batch again, which pays again
     "skip_invalid",  # send only the valid items of a batch
 ]

@@ -53,6 +53,7 @@ class RequestKwargs(TypedDict, total=False):
     duration: int | None
     seed: int | None
     person_generation: str | None
+    fit: str | None
     extend: RemoteVideo | None
     edit: RemoteVideo | None
 
@@ -125,6 +126,15 @@ class Request:
             "RULE",
             values=("allow_all", "allow_adult", "dont_allow"),
             is_feature=True,
+        ),
+    ] = None
+    fit: Annotated[
+        str | None,
+        RequestField(
+            "name",
+            "Frames of another shape: crop cuts them to that of the video, pad adds bars.",
+            "HOW",
+            values=("crop", "pad"),
         ),
     ] = None
     extend: Annotated[

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from veo.config import Config, read_config
 from veo.engine.context import ProviderHandle, StepContext
-from veo.errors import ConfigError
-from veo.files.images import ImageStore, read_ratio
+from veo.errors import ConfigError, InvalidRequestError
+from veo.files.images import ImageStore, read_frame_sizes
 from veo.files.output import prepare_output
 from veo.ledger import Cap, Ledger, NewJob, budget, lineage
 from veo.ledger.reserve import make_job_id
 from veo.money import to_micros
 from veo.paths import ledger_folder, to_absolute
 from veo.planning import plan as planning
+from veo.planning.check import find_errors
+from veo.planning.frames import check_frames, follow_frame
+from veo.problems import Remedy
 from veo.provider import ModelLister, Uploader
 from veo.request import Request, RequestKwargs
 from veo.runtime.offers import Offer, OfferStore
@@ -87,17 +90,26 @@ class Session:
         """
         name, complete = self.choose_provider(Request.of(request, **options), provider)
         provider_config = self.config.for_provider(name)
-        return planning.make_plan(
+        preferred = self.config.model or provider_config.model
+        sizes = {} if complete.source else read_frame_sizes(complete)
+        models = planning.named_models(complete, self.models(name), preferred)
+        if models:
+            complete = follow_frame(complete, sizes.get("start_frame"), models)
+        plan = planning.make_plan(
             complete,
             self.models(name),
-            preferred=self.config.model or provider_config.model,
+            preferred=preferred,
             # An iterator: other providers are imported only if the request has problems.
             catalogue=self._registry.offers(),
-            shape=_choose_shape(complete),
+            shape=_choose_shape(sizes.get("start_frame")),
             retired=self.config.retired,
             is_sandbox=self._is_sandbox,
             offered=self._offers.recent_names(),
         )
+        problems = tuple(check_frames(plan.request, plan.model, sizes))
+        if find_errors(problems):
+            raise InvalidRequestError(problems, [Remedy("fit_frames")])
+        return replace(plan, warnings=plan.warnings + problems)
 
     def choose_provider(
         self, request: Request, provider: str | None, default: str | None = None
@@ -254,10 +266,9 @@ class Session:
         self.close()
 
 
-def _choose_shape(request: Request) -> dict[str, Any]:
+def _choose_shape(start_frame: tuple[int, int] | None) -> dict[str, Any]:
     """Return what a request gets that leaves its shape open: the start frame's ratio, if any."""
-    # The shape of a named model is its own, so the frame need not be read.
-    if request.model or request.aspect_ratio or request.start_frame is None:
+    if start_frame is None:
         return dict(planning.DEFAULT_SHAPE)
-    ratio = read_ratio(request.start_frame)
-    return {**planning.DEFAULT_SHAPE} | ({"aspect_ratio": ratio} if ratio else {})
+    ratio = "9:16" if start_frame[1] > start_frame[0] else "16:9"
+    return {**planning.DEFAULT_SHAPE, "aspect_ratio": ratio}

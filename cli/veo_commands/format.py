@@ -112,8 +112,22 @@ def format_cost(record: Record) -> str:
     return f"({format_usd(record.held_amount)})" if record.held_amount else "-"
 
 
+def describe_clip(record: Record) -> str | None:
+    """Return what the finished file contains: ``1280x720, 8.0 s``; None if it was not measured."""
+    from veo.files.clip import ClipInfo
+
+    body = record.clip_json()
+    return ClipInfo.from_json(body).summary if body else None
+
+
+def clip_differences(record: Record) -> list[str]:
+    """Return how the finished file differs from the request, a sentence each."""
+    found = (record.clip_json() or {}).get("differences", ())
+    return [f"{shorten_path(record.output)} is not as requested: {text}" for text in found]
+
+
 def describe_outcome(record: Record) -> str:
-    """Return ``ID done in 8.2 s, charged $0.15, 1.4 MB``."""
+    """Return ``ID done in 8.2 s, charged $0.15, 1.4 MB, 1280x720, 8.0 s``."""
     from veo.ledger.record import State
 
     took = f" in {format_duration(record.ended_at - record.created_at)}" if record.ended_at else ""
@@ -122,6 +136,8 @@ def describe_outcome(record: Record) -> str:
         parts.append(format_bytes(record.bytes))
     if record.has_other_length:
         parts.append(f"{record.video_s:.1f} s long instead of {record.bought_s:g} s")
+    if record.state is State.DONE:
+        parts += [clip] if (clip := describe_clip(record)) else []
     return ", ".join(parts)
 
 

@@ -20,6 +20,7 @@ _OPTIONS = {
     "overwrite": "--force overwrites it.",
     "raise_max_cost": "--max-cost sets max_cost for this command.",
     "confirm_cost": "--yes confirms the cost; --max-cost USD confirms it up to a limit.",
+    "fit_frames": "--fit crop cuts frames to the shape of the video; --fit pad adds bars.",
     "remake": "--remake makes it again, and pays again.",
     "skip_invalid": "--skip-invalid sends the valid items.",
 }

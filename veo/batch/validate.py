@@ -67,13 +67,16 @@ class Validator:
 
     def _plan_item(self, item: Item) -> Plan | None:
         """Return the plan of an item with stored images; None if the item has problems."""
-        count_before = len(self._problems)
-        for key, image in item.request.named_images():
+        count_before, request = len(self._problems), item.request
+        for key, image in request.named_images():
             checked = self._images[image]
             if isinstance(checked, ImageError):
                 self._problems += checked.to_item_problems(item.location, key)
+        if len(self._problems) == count_before:
+            # Where they are found: the plan reads the size of the frames.
+            request = request.map_images(self._stored_image)
         try:
-            plan = self._session.plan(item.request, item.provider or self._options.provider)
+            plan = self._session.plan(request, item.provider or self._options.provider)
         except SetupError:  # concerns every item, so that it is not a problem of this one
             raise
         except VeoError as error:
@@ -83,7 +86,7 @@ class Validator:
         self._warnings.update(dict.fromkeys(map(str, plan.warnings)))
         # Equal quotes become one object: thousands of items have a few different prices.
         quote = self._quotes.setdefault(plan.quote, plan.quote)
-        return replace(plan, request=plan.request.map_images(self._stored_image), quote=quote)
+        return replace(plan, quote=quote)
 
     def _stored_image(self, image: Image) -> Image:
         stored = self._images[image]

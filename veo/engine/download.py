@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.files import sidecar
+from veo.files.clip import ClipInfo, list_differences, measure_clip
 from veo.files.output import (
     SavedFile,
     hash_file,
@@ -158,6 +160,9 @@ def _find_bought_s(context: StepContext, job: ActiveJob) -> float | None:
 def _persist_done(context: StepContext, job: ActiveJob, saved: SavedFile) -> None:
     part_path(Path(job.record.output), job.record.id).unlink(missing_ok=True)
     changes = {"bytes": saved.bytes, "sha256": saved.sha256, "output": str(saved.path)}
+    if clip := measure_clip(saved.path):
+        compared = replace(clip, differences=_list_differences(context, job, clip))
+        changes["clip"] = json.dumps(compared.to_json())
     if str(saved.path) != job.record.output:
         job.message = f"{job.record.output} was there already: saved as {saved.path.name}"
     record = job.record
@@ -173,6 +178,12 @@ def _persist_done(context: StepContext, job: ActiveJob, saved: SavedFile) -> Non
         **changes,
     )
     sidecar.write_sidecar(job.record)
+
+
+def _list_differences(context: StepContext, job: ActiveJob, clip: ClipInfo) -> tuple[str, ...]:
+    models = context.find_provider(job.record.provider).provider.models
+    model = models.get(job.record.model)  # a configuration may not have it any more
+    return tuple(list_differences(clip, job.record.parse_request(), model)) if model else ()
 
 
 def _is_saved_already(context: StepContext, job: ActiveJob) -> bool:

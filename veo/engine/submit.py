@@ -22,6 +22,7 @@ from veo.errors import (
     UnknownOutcomeError,
     VeoError,
 )
+from veo.files.images import FrameFit
 from veo.ledger.heartbeat import free_dead_slots
 from veo.ledger.ledger import SEEN_LATE
 from veo.ledger.record import State
@@ -154,16 +155,20 @@ def _is_seen_late(context: StepContext, job: ActiveJob) -> bool:
 
 def _prepare_images(context: StepContext, job: ActiveJob, handle: ProviderHandle) -> Request:
     """Return the request with every image fitted to the limits of its model."""
-    limits = handle.provider.models[job.record.model].image
+    model = handle.provider.models[job.record.model]
+    request = job.record.parse_request()
+    ratio = request.aspect_ratio or model.aspect_ratios[0]
+    shape = FrameFit(request.fit, ratio) if request.fit else None
 
-    def fit(image: Any) -> Any:
-        fitted, note = context.images.prepare(image, limits, job.shrink_count)
+    def prepare(image: Any) -> Any:
+        fit = shape if image in request.frames else None
+        fitted, note = context.images.prepare(image, model.image, job.shrink_count, fit)
         if note:
             job.message = note
             job.on_change(job)
         return fitted
 
-    return job.record.parse_request().map_images(fit)
+    return request.map_images(prepare)
 
 
 def _send(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image as Pil
 
     from veo.model import ImageLimits
+    from veo.request import Request
 
 ACCEPTED_TYPES = ("image/jpeg", "image/png", "image/webp")
 _EXIF_ORIENTATION = 0x0112  # the tag's number in the EXIF standard
@@ -96,26 +97,31 @@ class ImageStore:
         return stored
 
     def prepare(
-        self, image: Image, limits: ImageLimits, shrink: int = 0
+        self, image: Image, limits: ImageLimits, shrink: int = 0, fit: FrameFit | None = None
     ) -> tuple[Image, str | None]:
         """Return a stored image with bytes within the limits, and a line if it was changed.
 
-        The size is halved ``shrink`` times, once for each 413 response.
+        The size is halved ``shrink`` times, once for each 413 response. ``fit`` gives it the shape
+        of the video.
         """
         limit = limits.max_bytes
         if shrink:
-            sent = self._prepare(image, limits, limit).data
+            sent = self._prepare(image, limits, limit, fit).data
             limit = max(_MIN_UPLOAD_BYTES, min(limit, len(sent)) >> shrink)
-        prepared = self._prepare(image, limits, limit)
+        prepared = self._prepare(image, limits, limit, fit)
         note = prepared.note and f"{image.source}: {prepared.note}"
         return image.with_data(prepared.data), note
 
-    def _prepare(self, image: Image, limits: ImageLimits, limit: int) -> PreparedImage:
-        key = (image.sha256 or image.source, limits.types, limit, limits.max_side)
+    def _prepare(
+        self, image: Image, limits: ImageLimits, limit: int, fit: FrameFit | None
+    ) -> PreparedImage:
+        key = (image.sha256 or image.source, limits.types, limit, limits.max_side, fit)
         with self._decoder_locks[hash(key) % _MAX_DECODERS]:
             prepared = self._prepared.get(key)
             if prepared is None:
-                prepared = prepare_image(image.source, self._read_unchanged(image), limits, limit)
+                prepared = prepare_image(
+                    image.source, self._read_unchanged(image), limits, limit, fit
+                )
             self._remember(key, prepared)
         return prepared
 
@@ -163,26 +169,69 @@ def verify_image(source: str, data: bytes) -> None:
         decoded.load()
 
 
-def read_ratio(image: Image) -> str | None:
-    """Return the aspect ratio nearest to a local image, 16:9 or 9:16; None if it is unreadable."""
+@dataclass(frozen=True, slots=True)
+class FrameFit:
+    """How a frame gets the shape of the video: ``crop`` cuts it, ``pad`` adds black bars."""
+
+    how: str
+    ratio: str  # such as 16:9
+
+    def is_shape_of(self, size: tuple[int, int]) -> bool:
+        """Return whether an image of a size, width and height in pixels, needs no change."""
+        return self._target(size) == size
+
+    def apply_to(self, decoded: Pil.Image) -> Pil.Image:
+        from PIL import ImageOps  # noqa: PLC0415
+
+        target = self._target(decoded.size)
+        if target == decoded.size:
+            return decoded
+        change = ImageOps.fit if self.how == "crop" else ImageOps.pad
+        changed = change(decoded, target)
+        changed.info = decoded.info
+        return changed
+
+    def _target(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the largest size inside the image, or the smallest around it, in the ratio."""
+        wide, high = map(int, self.ratio.split(":"))
+        is_width_kept = (size[0] * high < size[1] * wide) == (self.how == "crop")
+        if is_width_kept:
+            return size[0], max(1, round(size[0] * high / wide))
+        return max(1, round(size[1] * wide / high)), size[1]
+
+
+def read_frame_sizes(request: Request) -> dict[str, tuple[int, int]]:
+    """Return width and height of the frames, upright, by field; not of unreadable ones and URLs."""
+    frames = {"start_frame": request.start_frame, "end_frame": request.end_frame}
+    sizes = {name: _read_size(frame) for name, frame in frames.items() if frame}
+    return {name: size for name, size in sizes.items() if size}
+
+
+def _read_size(image: Image) -> tuple[int, int] | None:
     if image.is_url:
         return None
+    # Only the first bytes of a file are read, because a batch has thousands.
+    source = to_absolute(image.source) if image.data is None else io.BytesIO(image.data)
     try:
-        data = image.read()
-        with _decode_errors(image.source), _open_image(data) as decoded:
-            width, height = decoded.size
-            if decoded.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS:
-                width, height = height, width
+        with _decode_errors(image.source), _open_image(source) as decoded:
+            return _upright_size(decoded)
     except ImageError:  # reported with its reason when the image is stored
         return None
-    return "9:16" if height > width else "16:9"
 
 
-def prepare_image(source: str, data: bytes, limits: ImageLimits, max_bytes: int) -> PreparedImage:
+def _upright_size(decoded: Pil.Image) -> tuple[int, int]:
+    width, height = decoded.size
+    is_sideways = decoded.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS
+    return (height, width) if is_sideways else (width, height)
+
+
+def prepare_image(
+    source: str, data: bytes, limits: ImageLimits, max_bytes: int, fit: FrameFit | None = None
+) -> PreparedImage:
     """Return an image upright and within the limits, in the best quality that they allow.
 
-    An image that is upright, of an accepted type and small enough is not changed. Any other image
-    becomes a JPEG.
+    An image that is upright, of an accepted type, of the right shape and small enough is not
+    changed. Any other image becomes a JPEG.
     """
     mime = detect_mime(data)
     with _decode_errors(source):
@@ -191,10 +240,13 @@ def prepare_image(source: str, data: bytes, limits: ImageLimits, max_bytes: int)
         is_rotated = decoded.getexif().get(_EXIF_ORIENTATION, 1) != 1
         is_large_png = mime == "image/png" and len(data) > _MAX_PNG_BYTES
         fits = len(data) <= max_bytes and max(size) <= limits.max_side
-        if mime in limits.types and fits and not is_rotated and not is_large_png:
+        has_shape = fit is None or fit.is_shape_of(_upright_size(decoded))
+        if mime in limits.types and fits and has_shape and not is_rotated and not is_large_png:
             return PreparedImage(data)
         decoded.draft(None, (limits.max_side, limits.max_side))
         upright = _make_upright(decoded)
+        if fit:
+            upright = fit.apply_to(upright)
         upright.thumbnail((limits.max_side, limits.max_side))
         jpeg, jpeg_size = _encode_jpeg(source, upright, max_bytes)
     return PreparedImage(jpeg, _describe_change(data, size, jpeg, jpeg_size))
@@ -244,10 +296,11 @@ def _decode_errors(source: str) -> Iterator[None]:
         raise ImageError(f"{source} is broken or truncated: {error}") from None
 
 
-def _open_image(data: bytes) -> Pil.Image:
+def _open_image(source: bytes | Path | io.BytesIO) -> Pil.Image:
     from PIL import Image as Pil  # noqa: PLC0415
 
-    return Pil.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    return Pil.open(file, formats=("JPEG", "PNG", "WEBP"))
 
 
 def _make_upright(decoded: Pil.Image) -> Pil.Image:

@@ -39,6 +39,7 @@ class Footage(NamedTuple):
     defect: str | None  # in a few words; None if the file is complete
     seconds: float | None = None  # length of the video track, if the file tells it
     size: tuple[int, int] = (0, 0)  # width and height in pixels, if the file tells them
+    has_sound: bool = False
 
 
 class _Box(NamedTuple):
@@ -63,7 +64,8 @@ def inspect_video(file: BinaryIO) -> Footage:
     try:
         boxes = _list_boxes(file)
         moov = next(box for box in boxes if box.kind == b"moov")
-        tracks = _read_tracks(_read_content(file, moov))
+        index = _read_content(file, moov)
+        tracks, has_sound = _read_tracks(index), bool(_list_tracks(index, b"soun"))
     except _DefectError as error:
         return Footage(str(error))
     except (struct.error, LookupError, ValueError):
@@ -74,14 +76,14 @@ def inspect_video(file: BinaryIO) -> Footage:
     seconds = max(lengths, default=None)
     shape = max((track.size for track in tracks), default=(0, 0))
     if b"moof" in kinds:  # fragments have indexes of their own
-        return Footage(None if tracks and data else "it has no video", seconds, shape)
+        return Footage(None if tracks and data else "it has no video", seconds, shape, has_sound)
     frames = sum(track.frames for track in tracks)
     if not frames:
         return Footage("it has no video" if tracks else "it has no video track", seconds)
     chunks = [chunk for track in tracks for chunk in track.chunks]
     if not all(_is_inside(chunk, data) for chunk in chunks):
         return Footage("frames of its video are missing", seconds)
-    return Footage(None, seconds, shape)
+    return Footage(None, seconds, shape, has_sound)
 
 
 def find_defect(file: BinaryIO) -> str | None:
@@ -182,12 +184,13 @@ def _find_box(data: memoryview, *path: bytes) -> memoryview:
 
 def _read_tracks(moov: memoryview) -> list[_Track]:
     """Return the video tracks of an index."""
-    tracks = [content for kind, content in _split_boxes(moov) if kind == b"trak"]
-    return [
-        _read_track(track)
-        for track in tracks
-        if bytes(_find_box(track, b"mdia", b"hdlr")[8:12]) == b"vide"
-    ]
+    return list(map(_read_track, _list_tracks(moov, b"vide")))
+
+
+def _list_tracks(moov: memoryview, kind: bytes) -> list[memoryview]:
+    """Return the tracks with a kind of handler: ``vide`` or ``soun``."""
+    tracks = [content for name, content in _split_boxes(moov) if name == b"trak"]
+    return [each for each in tracks if bytes(_find_box(each, b"mdia", b"hdlr")[8:12]) == kind]
 
 
 def _read_track(track: memoryview) -> _Track:

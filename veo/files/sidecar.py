@@ -31,6 +31,7 @@ def job_to_json(record: Record) -> dict[str, Any]:
         "output": record.output,
         "bytes": record.bytes,
         "sha256": record.sha256,
+        "clip": record.clip_json(),
         "seconds": _durations_to_json(record),
         "polls": record.polls,
         "cost": cost_to_json(record),

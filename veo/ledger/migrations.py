@@ -114,6 +114,10 @@ def m007_length(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE jobs ADD COLUMN {column} FLOAT")
 
 
+def m008_clip(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN clip TEXT")
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     m001_initial,
     m002_key_hash,
@@ -122,6 +126,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     m005_upload,
     m006_limits,
     m007_length,
+    m008_clip,
 )
 
 

@@ -108,6 +108,8 @@ class Record:
     upload: str | None = None
     video_s: float | None = None  # length of the file, seconds
     bought_s: float | None = None  # length that was bought, as far as it is known
+    # JSON of what was measured in the finished file, with how it differs from the request
+    clip: str | None = None
 
     def parse_request(self) -> Request:
         """Return the request; its images are references to stored files."""
@@ -115,6 +117,11 @@ class Record:
 
     def parse_quote(self) -> Quote:
         return Quote.from_json(json.loads(self.quote))
+
+    def clip_json(self) -> dict[str, Any] | None:
+        """Return the size, length and sound of the finished file, as measured; None before that."""
+        found: dict[str, Any] | None = json.loads(self.clip) if self.clip else None
+        return found
 
     def remote_video(self) -> RemoteVideo | None:
         """Return the address of the finished video, or None while it is not known."""

@@ -156,6 +156,20 @@ class _CatalogueView:
         return [model for model in self.models if not self.known.has_ended(model)]
 
 
+def named_models(
+    request: Request, models: Mapping[str, Model], preferred: str | None
+) -> list[Model]:
+    """Return the named model, or the preferred one and its family; empty if there is none."""
+    first = models.get(request.model or preferred or "")
+    if first is None or request.model is not None:
+        return [first] if first else []
+    return [first, *_list_family(first, models)]
+
+
+def _list_family(model: Model, models: Mapping[str, Model]) -> list[Model]:
+    return [m for m in models.values() if m.auto and m.family and m.family == model.family]
+
+
 def _choose_named(
     request: Request,
     models: Mapping[str, Model],
@@ -166,8 +180,7 @@ def _choose_named(
     first = _find_model(request.model or preferred or "", models, catalogue)
     if request.model is not None:
         return first
-    family = [m for m in models.values() if m.auto and m.family and m.family == first.family]
-    return _find_best(request, [first, *family], {})
+    return _find_best(request, [first, *_list_family(first, models)], {})
 
 
 def _choose_living(

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from veo.errors import VeoError
 from veo_commands.completion import complete_jobs
 from veo_commands.format import (
+    clip_differences,
     describe_charge,
+    describe_clip,
     describe_quote,
     format_bytes,
     format_duration,
@@ -136,6 +138,7 @@ def _job_rows(record: Record) -> list[tuple[str, str]]:
         *request_fields(record.parse_request()),
         ("task", record.task_id or "none"),
         ("video", f"{record.output}{video}"),
+        *(("clip", text) for text in (describe_clip(record), *clip_differences(record)) if text),
         ("time", _describe_times(record)),
         ("cost", describe_charge(record)),
         ("price", f"{describe_quote(quote)}; {describe_price(quote)}"),

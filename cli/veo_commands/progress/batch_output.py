@@ -24,6 +24,7 @@ from veo.money import format_amount
 from veo_commands import exit_codes
 from veo_commands.format import (
     STATE_STYLES,
+    clip_differences,
     describe_outcome,
     format_cost,
     format_duration,
@@ -99,10 +100,18 @@ def print_outcome(entry: Entry) -> None:
     print_line = out.notice if entry.error else out.info
     color = _COLORS.get(entry.state)
     print_line(_outcome_line(entry), **({"fg": color} if color else {"dim": True}))
+    for difference in _list_differences(entry):
+        out.warn(f"{entry.location}: {difference}")
+
+
+def _list_differences(entry: Entry) -> list[str]:
+    return clip_differences(entry.record) if entry.record and entry.state == "done" else []
 
 
 def needs_attention(entry: Entry) -> bool:
-    """Return whether an item ended with a remark or an error of its own."""
+    """Return whether an item ended with a remark, an error, or a video that was not requested."""
+    if _list_differences(entry):
+        return True
     return entry.note is not None or (entry.error is not None and entry.state != "not sent")
 
 

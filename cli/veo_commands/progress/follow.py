@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.errors import VeoError
 from veo_commands import exit_codes
-from veo_commands.format import describe_outcome
+from veo_commands.format import clip_differences, describe_outcome
 from veo_commands.output import out
 from veo_commands.progress.view import LogView, QuietView
 
@@ -102,6 +102,8 @@ def print_job(record: Record, body: dict[str, Any]) -> None:
     """Print the file of a finished job on stdout, and a line about any job on stderr."""
     out.print_result(body, record.output if record.state == "done" else None)
     out.info(describe_outcome(record), dim=True)
+    for difference in clip_differences(record):
+        out.warn(difference)
 
 
 def exit_code_of(record: Record, error: VeoError | None = None) -> int:

@@ -188,6 +188,16 @@ def _codec_settings(source: InputContainer) -> list[tuple[object, ...]]:
     ]
 
 
+def set_shown_size(clip: bytes, size: tuple[int, int], shown: tuple[int, int]) -> bytes:
+    """Return the clip with another width and height in the header of its video track.
+
+    Players scale the images to it (ISO 14496-12, 8.3.2); the numbers have 16.16 bits.
+    """
+    old, new = (struct.pack(">II", *(side << 16 for side in sides)) for sides in (size, shown))
+    at = clip.index(old, clip.index(b"tkhd"))
+    return clip[:at] + new + clip[at + len(new) :]
+
+
 def pad_clip(clip: bytes, min_bytes: int) -> bytes:
     """Return the clip with a `free` box behind it, so that it has at least `min_bytes`."""
     missing = min_bytes - len(clip)

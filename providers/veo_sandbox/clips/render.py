@@ -45,8 +45,8 @@ class StoppedError(Exception):
 def render(spec: ClipSpec, path: Path, should_stop: Callable[[], bool] = lambda: False) -> None:
     """Make the clip at `path`; `should_stop` is called before every image.
 
-    A tiny clip has the same length and sound format, an image an eighth as wide, two frames per
-    second, and costs nothing after the first of its size and length.
+    A tiny clip has the same length and sound format, an image an eighth as wide that players show
+    at the full size, two frames per second, and costs nothing after the first of its kind.
 
     Raises:
         StoppedError: `should_stop` returned true.
@@ -224,4 +224,4 @@ def _tiny_clip(size: tuple[int, int], seconds: float) -> bytes:
         path = Path(folder) / "tiny.mp4"
         sound = chord_frames((220,), seconds)
         mp4.encode(path, [image], (width, height), seconds, sound, encoding)
-        return path.read_bytes()
+        return mp4.set_shown_size(path.read_bytes(), (width, height), size)
