@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -77,6 +78,13 @@ def test_wrong_charge_does_not_agree() -> None:
     assert not measure_cost(SYNC, 500, 400, 75.0, SYNC.cost_per_video(0.5)).agrees
     assert not measure_cost(ASYNC, 500, 400, 60.15, ASYNC.cost_per_video(0.2)).agrees
     assert measure_cost(ASYNC, 500, 400, 60.0, ASYNC.cost_per_video(0.2)).agrees
+
+
+@pytest.mark.parametrize(("charged", "agrees"), [(60.0, True), (62.0, True), (70.0, False)])
+def test_a_charge_by_usage_is_near_its_quote(charged: float, agrees: bool) -> None:
+    """It differs by a few percent, which cannot be quoted."""
+    terms = replace(ASYNC, by_usage=True)
+    assert measure_cost(terms, 500, 400, charged, terms.cost_per_video(0.2)).agrees is agrees
 
 
 def test_measured_cost_without_a_video() -> None:

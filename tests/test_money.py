@@ -178,6 +178,7 @@ class TestQuote:
             as_of=st.dates(),
             source=st.text(),
             overridden=st.booleans(),
+            by_usage=st.booleans(),
         )
     )
     def test_json_and_back(self, made: Quote) -> None:

@@ -401,6 +401,23 @@ def test_contested_charge_is_not_assigned() -> None:
     assert {each.task for each in question.candidates} == {"x", "y"}
 
 
+@pytest.mark.parametrize(
+    ("amount", "verdict"), [(1000, "paid"), (162_000, "paid"), (310_000, "unpaid"), (0, "unpaid")]
+)
+def test_a_charge_by_usage_differs_from_its_quote(amount: int, verdict: str) -> None:
+    """It costs from a few tokens, if it was refused, to more than its quote."""
+    quoted = json.dumps(QUOTE | {"by_usage": True})
+    facts = {"provider": "laozhang-async", "reserved": PRICE, "charged": 0}
+    unknown = make_record("u", State.UNKNOWN, quote=quoted, **facts)
+    fixed = make_record("f", State.UNKNOWN, **facts)
+    charges = [make_charge("x", amount=amount)]
+
+    (item,) = reconcile_all([unknown], charges).open_items
+    assert item.verdict == verdict
+    (item,) = reconcile_all([fixed], charges).open_items
+    assert item.verdict == "unpaid"
+
+
 def test_labels_are_learned_from_matches_by_task() -> None:
     """A match by task tells the label of its provider; other labels no longer fit."""
     known = make_record("k", provider="laozhang-async", task_id="t1")

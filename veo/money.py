@@ -53,6 +53,7 @@ class Quote:
         unit: USD for one video or second.
         quantity: Number of videos or seconds.
         overridden: Whether the user's configuration set the price.
+        by_usage: Whether the provider reports what a task cost, which replaces the amount.
     """
 
     amount: Decimal
@@ -63,11 +64,15 @@ class Quote:
     as_of: date
     source: str
     overridden: bool = False
+    by_usage: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the quote as the ledger stores it: amounts as exact text, the date in ISO form."""
         texts = {"amount": str(self.amount), "unit": str(self.unit)}
-        return asdict(self) | texts | {"as_of": self.as_of.isoformat()}
+        body = asdict(self) | texts | {"as_of": self.as_of.isoformat()}
+        if not self.by_usage:  # as older versions stored it
+            del body["by_usage"]
+        return body
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Quote:
@@ -98,6 +103,7 @@ def quote(request: Request, model: Model) -> Quote:
         as_of=price.as_of,
         source=price.source,
         overridden=model.overridden,
+        by_usage=bool(model.usage_prices),
     )
 
 

@@ -67,7 +67,8 @@ def to_json_usd(micros: int) -> float:
 def describe_quote(quote: Quote) -> str:
     """Return ``$0.15 on success`` or ``$1.20 on acceptance (8 s at $0.15)``."""
     units = f" ({quote.quantity} s at {format_amount(quote.unit)})" if quote.per == "second" else ""
-    return f"{format_amount(quote.amount)} {CHARGE_TIMES[quote.charged]}{units}"
+    about = "about " if quote.by_usage else ""
+    return f"{about}{format_amount(quote.amount)} {CHARGE_TIMES[quote.charged]}{units}"
 
 
 def format_price(row: Price) -> str:

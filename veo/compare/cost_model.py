@@ -11,6 +11,8 @@ from statistics import NormalDist
 from typing import Any
 
 Z95 = 1.959964
+# Texts, thoughts and images are a few percent of the tokens of a video, and cannot be quoted.
+USAGE_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class PricingTerms:
     median_s: float
     spread: float  # sigma of the logarithm of the generation time, which is log-normal
     has_tasks: bool = True  # whether a late video can be fetched later by its task id
+    by_usage: bool = False  # whether the charge is the provider's report, and the price an estimate
 
     @property
     def log_time(self) -> NormalDist:
@@ -71,13 +74,15 @@ def measure_cost(
     """Return the measured cost per video beside the expected one, USD.
 
     The number of finished videos is binomial; its Wilson interval gives the interval of the cost.
-    A provider that charges on success has no sampling error: it charges exactly per video.
+    A provider that charges on success has no sampling error: it charges exactly per video, or by
+    usage, which differs from its quote by ``USAGE_TOLERANCE`` at most.
     """
     if not videos:
         return MeasuredCost(math.inf, terms.price, math.inf, expected)
     cost = charged / videos
     if not terms.on_accept:
-        return MeasuredCost(cost, cost, cost, expected)
+        margin = cost * USAGE_TOLERANCE if terms.by_usage else 0.0
+        return MeasuredCost(cost, cost - margin, cost + margin, expected)
     low, high = wilson_interval(videos, requests)
     return MeasuredCost(cost, terms.price / high, terms.price / low, expected)
 

@@ -114,4 +114,5 @@ def pricing_terms(name: str, metrics: ProviderMetrics) -> PricingTerms:
         median_s=facts.median_s,
         spread=facts.spread,
         has_tasks=facts.tasks,
+        by_usage=metrics.quote.by_usage,
     )

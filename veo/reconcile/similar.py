@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # The clocks of this machine and of the provider may differ by this much.
 CLOCK_SKEW_S = 300.0
+# A charge by usage exceeds its quote by texts, thoughts and images, and by the video that an
+# extension or an edit is given.
+MAX_USAGE_FACTOR = 2
 
 
 def learn_labels(matches: Iterable[Match]) -> dict[str, set[str]]:
@@ -41,11 +44,11 @@ class ChargeMatcher:
         """
         first = sent_at(record) - CLOCK_SKEW_S
         return (
-            charge.amount in {amount, 0}
             # What the list does not state cannot contradict the job.
-            and charge.model in {None, record.model}
+            charge.model in {None, record.model}
             and (charge.at is None or first <= charge.at <= last + CLOCK_SKEW_S)
             and self._can_have_label(charge, record.provider)
+            and (charge.amount in {amount, 0} or _can_be_usage(charge, record, amount))
         )
 
     def _can_have_label(self, charge: ProviderCharge, provider: str) -> bool:
@@ -54,6 +57,11 @@ class ChargeMatcher:
         if provider in self.labels:
             return charge.label in self.labels[provider]
         return not any(charge.label in labels for labels in self.labels.values())
+
+
+def _can_be_usage(charge: ProviderCharge, record: Record, amount: int) -> bool:
+    """Return whether a charge by usage fits its quote: a refusal costs a few tokens only."""
+    return charge.amount <= MAX_USAGE_FACTOR * amount and record.parse_quote().by_usage
 
 
 def match_similar(
