@@ -257,7 +257,7 @@ def test_the_length_of_an_edit_without_its_file(client: Client) -> None:
     video = client.edit(longer.result(30).record.id, "in the rain", output="rain.mp4").result(30)
     video.path.unlink()
     with client.ledger.database.write() as connection:
-        connection.execute(update(jobs).values(video='{"uri": "videos/talk-1"}'))
+        connection.execute(update(jobs).values(video='{"uri": "videos/talk-1"}', video_s=None))
 
     assert find_source(client, video.record.id).seconds == 10.0
 

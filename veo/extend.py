@@ -140,7 +140,10 @@ def _run_in_order(
         job = start_step(plan, path)
         yield job
         if number < len(outputs):
-            video = job.result().record.remote_video()
+            record = job.result().record
+            video = record.remote_video()
+            if video:
+                video = replace(video, seconds=record.video_s)
             plan = replace(plan, request=replace(plan.request, extend=video), parent=job.id)
 
 

@@ -145,7 +145,7 @@ def _describe_job(session: Session, record: Record, path: Path | None = None) ->
         if not link.parse_request().edit
     )
     file = _unchanged_file(record) or path
-    measured_s = mp4.read_duration_s(file) if file else None
+    measured_s = record.video_s or (mp4.read_duration_s(file) if file else None)
     video = record.remote_video()
     seconds = measured_s or (video and video.seconds) or _sum_requested_s(links)
     return VideoSource(
@@ -188,15 +188,13 @@ def _find_job_of_file(ledger: Ledger, path: Path, sha256: str) -> Record | None:
     return None
 
 
-def _check_clip(path: Path) -> float:
-    """Return the length of a file that no job made, seconds."""
+def _check_clip(path: Path) -> float | None:
+    """Return the length of a file that no job made, seconds; None if it does not tell it."""
     with path.open("rb") as file:
-        defect = mp4.find_defect(file)
-    seconds = None if defect else mp4.read_duration_s(path)
-    if seconds is None:
-        reason = defect or "it has no video track"
-        raise UsageError(f"{path} is not a complete MP4 file: {reason}")
-    return seconds
+        footage = mp4.inspect_video(file)
+    if footage.defect:
+        raise UsageError(f"{path} is not a complete MP4 file: {footage.defect}")
+    return footage.seconds
 
 
 def _unchanged_file(record: Record) -> Path | None:
