@@ -22,7 +22,11 @@ def main() -> None:
     parser.add_argument("--fail-rate", type=float)
     parser.add_argument("--timeout-rate", type=float)
     parser.add_argument("--processing-lag", type=float, help="Gemini: seconds until extendable")
-    parser.add_argument("--retired", action="store_true", help="Gemini: its models are shut down")
+    parser.add_argument(
+        "--retired", action="store_true", help="Gemini: its Veo models are shut down"
+    )
+    parser.add_argument("--offered", help="names of the models that are offered, all if left out")
+    parser.add_argument("--file-host", help="base URL in Gemini's file addresses, or self")
     parser.add_argument("--balance", type=float, help="USD")
     options = vars(parser.parse_args())
     serve(options.pop("home"), **options)

@@ -22,6 +22,12 @@ from veo_sandbox.state.uploads import UploadStore
 _MAX_LOGGED_REQUESTS = 10_000
 
 
+_GOOGLE_URL = "https://generativelanguage.googleapis.com"
+"""The host in every address of a file. google-genai replaces it by its own base URL, but only in
+`https` addresses, and only up to the first character of an id that is neither a lower-case letter
+nor a digit."""
+
+
 class Core:
     """What every route works on. One per process; all processes of a home share one state."""
 
@@ -53,6 +59,13 @@ class Core:
         self.url = f"http://127.0.0.1:{port}"
         self.files_url = f"http://127.0.0.1:{files_port}"
         self.files_port = files_port
+
+    @property
+    def google_url(self) -> str:
+        """The address of the Developer API that addresses of files begin with."""
+        host = self.settings.file_host
+        url = {"": _GOOGLE_URL, "self": self.url}.get(host, host.rstrip("/"))
+        return f"{url}/v1beta"
 
     def refresh(self) -> None:
         """Read what another process of this home has set; cheap when it has set nothing."""

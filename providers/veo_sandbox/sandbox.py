@@ -24,7 +24,8 @@ class Sandbox:
     Args:
         home: Folder for its tasks, bills and files. A home that is served again keeps all of
             them, and several processes may serve one home at the same time.
-        profile: How `/v1/videos` responds: capture-2025-11, docs, official, openai or resold.
+        profile: How `/v1/videos` responds: capture-2025-11, docs, official, openai, resold or
+            seed.
         clip: "full" renders real scenery and sound; "tiny" serves a few kilobytes for almost
             no CPU.
         clip_bytes: Tiny clips are padded to this many bytes.

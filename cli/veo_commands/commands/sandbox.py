@@ -27,10 +27,10 @@ def sandbox(
     *,
     port: int = option("Port; 0 picks a free one.", "PORT", default=0, min=0, max=65535),
     profile: str = option(
-        "Dialect of /v1/videos: capture-2025-11, docs, official, openai or resold.",
+        "Dialect of /v1/videos: capture-2025-11, docs, official, openai, resold or seed.",
         "NAME",
         default="capture-2025-11",
-        autocompletion=lambda: ["capture-2025-11", "docs", "official", "openai", "resold"],
+        autocompletion=lambda: ["capture-2025-11", "docs", "official", "openai", "resold", "seed"],
     ),
     latency: str | None = option(
         "Seconds per video: a number, uniform:FROM,TO or lognormal:MEDIAN,SIGMA.", "TIME"

@@ -12,11 +12,6 @@ from veo_sandbox.core import Core
 from veo_sandbox.google.omni import Usage
 from veo_sandbox.state.tasks import Task, TaskState
 
-PUBLIC_URL = "https://generativelanguage.googleapis.com/v1beta"
-"""The host in every address of a video. google-genai replaces it by its own base URL, but only in
-`https` addresses, and only up to the first character of an id that is neither a lower-case letter
-nor a digit."""
-
 _SIGNATURE_BYTES = 768
 """Signatures of 1 to 7 kB of base64 were captured."""
 
@@ -159,7 +154,7 @@ def _locate_video(core: Core, task: Task) -> dict[str, str]:
     if task.spec.extra["delivery"] == "inline":
         return inline_video(core, task)
     uri = task.spec.extra["uri"]
-    return {"uri": uri or f"{PUBLIC_URL}/files/{task.file}:download?alt=media"}
+    return {"uri": uri or f"{core.google_url}/files/{task.file}:download?alt=media"}
 
 
 def _deltas(step: dict[str, Any]) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ _MAX_EXTENDED_S = 30.0
 """Of a source, at both models (tried live on 1.1): with 10 s more the longest video has 40 s."""
 
 _MAX_REFERENCE_S = 3.0
-_FILE_URI = re.compile(r"(?:https://[^/]+/v1(?:beta)?/)?files/([a-z0-9-]+)(?::download)?(?:\?.*)?")
+_FILE_URI = re.compile(r"(?:https?://[^/]+/v1(?:beta)?/)?files/([a-z0-9-]+)(?::download)?(?:\?.*)?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
-"""The legacy `veo-3.1*` route: as captured on 2025-11-27, and as its documentation says."""
+"""The legacy `veo-3.1*` route: as captured on 2025-11-27, and as documents describe it."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.exchange import Exchange, Upload
-from veo_sandbox.profiles.base import NO_FRAME_TEXT, Profile, VideoRequest
+from veo_sandbox.profiles.base import NO_FRAME_TEXT, Profile, VideoRequest, random_token
 from veo_sandbox.profiles.images import check_images
 from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import Outcome, Task, TaskState
@@ -100,3 +101,40 @@ class Docs(Legacy):
     ) -> Response:
         """All documented errors have an `error` object."""
         return self.error_response(status, message, "invalid_request_error", code)
+
+
+class Seed(Legacy):
+    """As two users' guides say; examples that were written after them run unchanged.
+
+    One prints the responses and reads `output.url`, the other reads `video_url` or `url`.
+    """
+
+    name = "seed"
+
+    def new_id(self) -> str:
+        return f"task_{random_token(12).lower()}"
+
+    def created_body(self, task: Task) -> dict[str, Any]:
+        """The time is a text here."""
+        moment = datetime.fromtimestamp(int(task.created_at), UTC).isoformat()
+        created_at = moment.replace("+00:00", "Z")
+        return {"id": task.id, "status": "queued", "created_at": created_at}
+
+    def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
+        word = "processing" if state.name == "running" else state.name
+        body: dict[str, Any] = {"id": task.id, "status": word}
+        if state.name == "running":
+            return body | {"progress": int(state.progress * 100)}
+        if state.name != "completed":
+            return body
+        clip = task.spec.clip
+        url = self._file_url(task)
+        output = {"url": url, "duration": int(clip.seconds), "resolution": f"{min(clip.size)}p"}
+        return body | {"output": output, "url": url}
+
+    def content_response(self, task: Task, state: TaskState) -> Response | None:
+        body = {"id": task.id, "status": state.name, "url": self._file_url(task)}
+        return JSONResponse(body)
+
+    def _file_url(self, task: Task) -> str:
+        return f"{self.core.files_url}/flow/{task.file}.mp4"

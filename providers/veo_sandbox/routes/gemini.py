@@ -9,7 +9,6 @@ from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange, Refusal
 from veo_sandbox.google.catalogue import find_listed, list_names
 from veo_sandbox.google.errors import google_error, wrong_key_error
-from veo_sandbox.google.interaction_bodies import PUBLIC_URL
 from veo_sandbox.google.omni import load_omni_models
 from veo_sandbox.google.omni_api import REPLACEMENT
 from veo_sandbox.google.operations import accept_video, check_source, operation_body, random_id
@@ -21,7 +20,8 @@ from veo_sandbox.state.tasks import Task
 
 _API = GoogleApi.load("gemini")
 _FILE_URI = re.compile(
-    r"(?:https://generativelanguage\.googleapis\.com/v1(?:beta)?/)?"
+    # Any host: the setting `file_host` may have changed since the video was made.
+    r"(?:https?://[^/]+/v1(?:beta)?/)?"
     r"files/([a-z0-9]+)(?::download)?(?:\?.*)?"
 )
 
@@ -130,8 +130,8 @@ def is_processing(core: Core, task: Task) -> bool:
     return core.clock.now() < task.done_at + core.settings.processing_lag
 
 
-def _describe_video(_core: Core, task: Task) -> dict[str, Any]:
-    uri = f"{PUBLIC_URL}/files/{task.file}:download?alt=media"
+def _describe_video(core: Core, task: Task) -> dict[str, Any]:
+    uri = f"{core.google_url}/files/{task.file}:download?alt=media"
     return {"generatedSamples": [{"video": {"uri": uri}}]}
 
 

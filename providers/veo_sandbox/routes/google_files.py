@@ -13,7 +13,6 @@ from starlette.responses import JSONResponse, Response
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange
 from veo_sandbox.google.errors import google_error
-from veo_sandbox.google.interaction_bodies import PUBLIC_URL
 from veo_sandbox.google.interaction_source import PROFILE
 from veo_sandbox.google.operations import random_id
 from veo_sandbox.google.paging import cut_page
@@ -35,6 +34,7 @@ class ListedFile:
     """What the API tells about a file; times are seconds of the sandbox's clock."""
 
     id: str
+    url: str
     path: Path
     mime_type: str
     state: str
@@ -55,14 +55,14 @@ class ListedFile:
             "updateTime": _format_time(self.updated_at),
             "expirationTime": _format_time(self.expires_at),
             "sha256Hash": base64.b64encode(sha256(data).hexdigest().encode()).decode(),
-            "uri": f"{PUBLIC_URL}/{name}",
+            "uri": f"{self.url}/{name}",
             "state": self.state,
             "source": self.source,
         }
         if self.title:
             body["displayName"] = self.title
         if self.source == "GENERATED":
-            body["downloadUri"] = f"{PUBLIC_URL}/{name}:download?alt=media"
+            body["downloadUri"] = f"{self.url}/{name}:download?alt=media"
         if self.seconds is not None:
             body["videoMetadata"] = {"videoDuration": f"{self.seconds:g}s"}
         return body
@@ -212,6 +212,7 @@ def _has_address(core: Core, task: Task) -> bool:
 def _describe_task(core: Core, task: Task) -> ListedFile:
     return ListedFile(
         id=task.file,
+        url=core.google_url,
         path=core.clips.clip_path(task),
         mime_type="video/mp4",
         state="PROCESSING" if is_processing(core, task) else "ACTIVE",
@@ -228,6 +229,7 @@ def _describe_upload(core: Core, file: StoredFile) -> ListedFile:
     is_broken = file.is_video and file.footage is None
     return ListedFile(
         id=file.id,
+        url=core.google_url,
         path=core.uploads.path(file),
         mime_type=file.mime_type,
         state="PROCESSING" if is_processing else "FAILED" if is_broken else "ACTIVE",

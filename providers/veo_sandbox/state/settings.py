@@ -6,6 +6,8 @@ from typing import Any, TypedDict
 
 from veo_sandbox.state.latency import Latency
 
+_TEXTS = {"offered": "names, separated by commas", "file_host": "a URL, or self"}
+
 MAX_NUMBER = 1e9
 """Of any setting: 31 years, or a thousand million USD. Infinity would be stored for good."""
 
@@ -22,6 +24,7 @@ class SettingValues(TypedDict, total=False):
     processing_lag: float
     retired: bool
     offered: str
+    file_host: str
     speed: float
     balance: float
 
@@ -42,6 +45,8 @@ class Settings:
         retired: Whether that API has shut its Veo models down, as reported since 2026-10-22.
         offered: The names that every API lists and accepts, separated by commas; all that it
             knows if empty. A name without a price is only listed.
+        file_host: The base URL in addresses of the Gemini Developer API's files: Google's own if
+            empty, which google-genai rewrites; "self" for the sandbox's.
     """
 
     latency: str = "fixed:6"
@@ -53,6 +58,7 @@ class Settings:
     processing_lag: float = 5.0
     retired: bool = False
     offered: str = ""
+    file_host: str = ""
 
     @property
     def offered_names(self) -> list[str]:
@@ -84,9 +90,9 @@ def _parse_value(name: str, value: Any) -> Any:
         return str(Latency.parse(value))
     if name == "seed":
         return int(parse_number(name, value, 2.0**63))
-    if name == "offered":
+    if name in _TEXTS:
         if not isinstance(value, str):
-            raise ValueError(f"offered {value!r}: must be names, separated by commas")
+            raise ValueError(f"{name} {value!r}: must be {_TEXTS[name]}")
         return value
     if name == "retired":
         if value not in {True, False}:
