@@ -234,7 +234,7 @@ def test_key_that_a_header_cannot_hold(google: RecordingServer) -> None:
 
 
 def test_ping() -> None:
-    """A ping is one free GET that lists the offered Veo models."""
+    """A ping is one free GET that lists the offered models."""
     models = {"models": [{"name": f"models/{FAST}"}, {"name": "models/gemini-x"}]}
     with RecordingServer(Reply(models)) as google:
         provider = gemini(google.url)
@@ -246,7 +246,7 @@ def test_ping() -> None:
         "/v1beta/models?pageSize=1000",
     )
     assert google.only_request.headers["x-goog-api-key"] == "sandbox-key"
-    assert line.startswith(f"the key is valid; offered: {FAST}; not offered: veo-3.1-generate")
+    assert line.startswith(f"the key is valid; offered: {FAST}; not offered: gemini-omni-1.2")
 
 
 def test_ping_with_an_invalid_key() -> None:

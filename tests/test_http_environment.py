@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from google_routes import NAME, gemini, submit
+from google_routes import NAME, gemini, project, submit
+from interactions import OMNI
+from platform_server import platform, service_account
 from polling import poll
 from recording_server import RecordingServer, Reply
 
@@ -97,6 +100,28 @@ def test_a_certificate_that_the_environment_names_is_believed(
     send(server.url)
 
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("variable", environment.CA_VARIABLES[:3])
+@pytest.mark.parametrize("options", [{}, {"model": OMNI}], ids=["veo", "omni"])
+def test_access_tokens_take_the_same_way(
+    server: RecordingServer,
+    certificate: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    options: dict[str, str],
+) -> None:
+    """Google's library fetches them, and the SDK too: no variable counts for one of them only."""
+    server.reply = platform
+    monkeypatch.setenv(variable, str(certificate))
+    account = service_account(tmp_path, server.url)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+    with pytest.raises(VeoError) if options else nullcontext():  # Veo's response has no interaction
+        submit(project(server.url), **options)
+
+    token, paid = server.requests
+    assert (token.path, paid.method) == ("/token", "POST")
 
 
 def test_a_large_response_over_tls_is_whole(

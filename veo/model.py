@@ -185,12 +185,12 @@ def load_facts(package: str, provider: str) -> Facts:
     The file has ``[providers.<name>]`` tables and ``[[models]]`` rows. A row belongs to every
     provider that its ``providers`` table names, with the terms of that provider. ``[defaults]``
     has what all rows share, ``[defaults.providers.<name>]`` the terms that all rows share at one
-    provider. A row can begin as another one: ``like = "<name>"``. Later tables override earlier
-    ones in the order defaults, row, shared terms, own terms. Price tables are merged, and rules
-    add up.
+    provider. A row can begin as another one, or as a table of ``[bases]``, which has what the rows
+    of a family share: ``like = "<name>"``. Later tables override earlier ones in the order
+    defaults, row, shared terms, own terms. Price tables are merged, and rules add up.
     """
     body = tomllib.loads(resources.files(package).joinpath("models.toml").read_text("utf-8"))
-    named = {row["name"]: row for row in body["models"] if "name" in row}
+    named = body.get("bases", {}) | {row["name"]: row for row in body["models"] if "name" in row}
     layers = [[body.get("defaults", {}), *_list_bases(row, named)] for row in body["models"]]
     models = [
         _build_model(tables, provider)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from veo.errors import GoneError
@@ -19,11 +20,19 @@ if TYPE_CHECKING:
     from veo.provider import Connection
     from veo.request import Request
     from veo.update import Update, UpdateCallback
+    from veo_gemini.interactions.wire import Interactions
     from veo_gemini.sdk_client import Sdk
+
+INTERACTIONS = "interactions"  # ``wire`` in the rows of models that are no long-running operations
 
 
 class GoogleProvider(ABC):
-    """A provider that uses google-genai; the SDK is imported and set up on the first request."""
+    """A provider of two wires; a model's row says which one it speaks.
+
+    Veo's long-running operations go through google-genai, which is imported and set up on the
+    first of them. Interactions go through ``ApiClient``: the SDK would repeat a paid request four
+    times, and follow a redirect to another host with the key.
+    """
 
     facts: ClassVar[Facts]
 
@@ -43,17 +52,21 @@ class GoogleProvider(ABC):
         return self._connection.models
 
     def submit(self, request: Request, report: UpdateCallback) -> Update:
-        """Send the paid request once; the operation's name is the task id."""
+        """Send the paid request once; the operation's or the interaction's name is the task id."""
         from veo.http.failures import before_sending  # noqa: PLC0415 - imports an HTTP library
 
         model = self.models[request.model or ""]
+        if model.wire == INTERACTIONS:
+            return self._interactions.submit(request, model)
         with before_sending():  # imports the SDK and finds credentials; an extension sends a GET
             sdk, source = self._sdk, self._build_source(request)
             config = self._build_config(request)
         return convert.read_submit_response(sdk.generate(model, source, config))
 
     async def poll(self, task_id: str) -> Update:
-        """Query the operation once."""
+        """Query the operation or the interaction once."""
+        if not convert.is_operation_name(task_id):
+            return await self._interactions.poll(task_id)
         sdk = self._connected
         if sdk is None:  # importing the SDK takes 0.5 s, and credentials may need a request
             sdk = await asyncio.to_thread(lambda: self._sdk)
@@ -65,6 +78,14 @@ class GoogleProvider(ABC):
             if self._connected is None:
                 self._connected = self._connect()
             return self._connected
+
+    @cached_property
+    def _interactions(self) -> Interactions:
+        return self._connect_interactions()
+
+    @abstractmethod
+    def _connect_interactions(self) -> Interactions:
+        """Return the Interactions wire with the credentials of this provider."""
 
     @abstractmethod
     def _connect(self) -> Sdk:

@@ -13,7 +13,7 @@ from veo.update import RemoteVideo, Stage, Update
 from veo_gemini.error_table import is_moderation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from google.genai.types import GenerateVideosOperation, GenerateVideosResponse, Video
 
@@ -119,20 +119,11 @@ def is_operation_name(uri: str) -> bool:
     return "://" not in uri and "operations/" in uri
 
 
-def describe_offer(body: Any, names: Iterable[str]) -> str:
-    """Return a line that says which of some models a list of models contains.
-
-    Raises:
-        ProtocolError: The body is not a list of models.
-    """
-    models = body.get("models") if isinstance(body, dict) else None
-    if not isinstance(models, list):
-        raise ProtocolError("the response is not a list of models")
-    listed = {
-        str(row.get("name")).removeprefix("models/") for row in models if isinstance(row, dict)
-    }
-    present = [name for name in names if name in listed]
-    missing = [name for name in names if name not in listed]
+def describe_offer(listed: Collection[str], names: Iterable[str]) -> str:
+    """Return a line that says which of some models a list of models contains."""
+    wanted = list(names)
+    present = [name for name in wanted if name in listed]
+    missing = [name for name in wanted if name not in listed]
     parts = (("offered: ", present), ("not offered: ", missing))
     return "the key is valid; " + "; ".join(text + ", ".join(each) for text, each in parts if each)
 

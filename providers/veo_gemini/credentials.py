@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import google.auth
 import requests
 from google.auth import exceptions
+from google.auth.credentials import Credentials
 from google.auth.transport.requests import Request
+from google.oauth2.credentials import Credentials as TokenCredentials
 
 from veo.errors import AuthError, ConfigError, KeyMissingError, UnreachableError
 from veo.http.environment import MissingCertificatesError, find_certificates
 
-if TYPE_CHECKING:
-    from google.auth.credentials import Credentials
-
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+class OwnTransport(Credentials):
+    """Credentials that are refreshed over our proxies and certificates, whoever refreshes them.
+
+    The SDK refreshes them by itself, with a session that ignores some variables of the
+    environment: a paid request could pass where an access token could not be fetched.
+    """
+
+    def __init__(self, inner: Credentials) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._inner = inner
+        self._quota_project_id = inner.quota_project_id
+        self.token, self.expiry = inner.token, inner.expiry
+
+    def refresh(self, request: Any) -> None:
+        """Fetch a new token; the request object of the caller is not used."""
+        session = requests.Session()
+        session.verify = str(find_certificates())
+        self._inner.refresh(Request(session))  # type: ignore[no-untyped-call]
+        self.token, self.expiry = self._inner.token, self._inner.expiry
+
+
+def make_credentials(token: str) -> Credentials:
+    """Return credentials that consist of an access token, which cannot be refreshed."""
+    return TokenCredentials(token)  # type: ignore[no-untyped-call]
 
 
 def find_credentials(hint: str) -> tuple[Credentials, str | None]:
@@ -31,7 +56,7 @@ def find_credentials(hint: str) -> tuple[Credentials, str | None]:
             f"vertex found neither a key nor usable application-default credentials: {error}",
             hint=hint,
         ) from error
-    return credentials, project
+    return OwnTransport(credentials), project
 
 
 def get_access_token(credentials: Credentials) -> str:
@@ -43,9 +68,7 @@ def get_access_token(credentials: Credentials) -> str:
     """
     try:
         if not credentials.valid:
-            session = requests.Session()
-            session.verify = str(find_certificates())
-            credentials.refresh(Request(session))  # type: ignore[no-untyped-call]
+            credentials.refresh(None)  # type: ignore[no-untyped-call]
     except exceptions.GoogleAuthError as error:
         raise access_token_error(error) from error
     except MissingCertificatesError as error:

@@ -1,4 +1,4 @@
-"""Veo on the Gemini Developer API, with an API key."""
+"""Gemini Omni and Veo on the Gemini Developer API, with an API key."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from veo_gemini import convert
 from veo_gemini.base import GoogleProvider
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from veo.http import ApiClient
     from veo.key import Key
     from veo.provider import ByteStream, ProviderClass
     from veo.request import Request
-    from veo.update import RemoteVideo
+    from veo.update import RemoteVideo, UploadCallback
+    from veo_gemini.interactions.wire import Interactions
     from veo_gemini.sdk_client import Sdk
 
 
 class Gemini(GoogleProvider):
-    """The provider ``gemini``: ``-preview`` models, charged per second of finished video."""
+    """The provider ``gemini``: models of the Developer API, charged per second of video."""
 
     facts: ClassVar[Facts] = load_facts("veo_gemini", "gemini")
 
@@ -28,23 +31,36 @@ class Gemini(GoogleProvider):
         """Return the bytes of a finished video from an offset.
 
         Raises:
+            NotReadyError: It is still processed.
             GoneError: Google has deleted it, or another project made it.
         """
         from veo_gemini import files  # noqa: PLC0415 - imports an HTTP library, which facts do not need
+        from veo_gemini.interactions import developer, read  # noqa: PLC0415
 
+        if video.uri.startswith(read.INLINE):
+            return self._interactions.open_inline(video.uri, offset)
         if convert.is_operation_name(video.uri):
             return files.open_bytes(self._fetch_inline_video(video.uri).video_bytes or b"", offset)
         url = files.resolve_file_url(video.uri, self.facts.base_url, self._connection.base_url)
+        if video.id:  # an interaction may be completed before its file can be read
+            return developer.open_file(self._http, url, offset)
         return files.open_url(self._http, url, offset)
 
-    def ping(self) -> str:
-        """Return which Veo models the key can use; listing models is free."""
-        from veo_gemini.error_table import google_error  # noqa: PLC0415
+    def upload(self, path: Path, report: UploadCallback) -> RemoteVideo:
+        """Upload a video to the Files API, for 2 days and free of charge."""
+        from veo_gemini.interactions import developer  # noqa: PLC0415
 
-        response = self._http.get("v1beta/models?pageSize=1000")
-        if not response.ok:
-            raise google_error(response, "ping")
-        return convert.describe_offer(response.json(), self.models)
+        return developer.upload_file(self._http, path, report)
+
+    def ping(self) -> str:
+        """Return which of the models the key can use; listing models is free."""
+        return convert.describe_offer(self.list_models(), self.models)
+
+    def list_models(self) -> list[str]:
+        """Return the names of all models that the service lists for the key; this is free."""
+        from veo_gemini.listing import list_models  # noqa: PLC0415
+
+        return list_models(self._http, "v1beta/models", "models")
 
     def _connect(self) -> Sdk:
         from veo_gemini.sdk_client import Sdk  # noqa: PLC0415 - takes half a second
@@ -57,6 +73,11 @@ class Gemini(GoogleProvider):
             vertexai=False,
             api_key=self._key.reveal(),
         )
+
+    def _connect_interactions(self) -> Interactions:
+        from veo_gemini.interactions.developer import DeveloperInteractions  # noqa: PLC0415
+
+        return DeveloperInteractions(self._http, self.models)
 
     def _build_source(self, request: Request) -> dict[str, Any]:
         return convert.build_source(
@@ -75,10 +96,15 @@ class Gemini(GoogleProvider):
     @cached_property
     def _http(self) -> ApiClient:
         from veo.http import ApiClient  # noqa: PLC0415
+        from veo_gemini.interactions.wire import MAX_RESPONSE_BYTES  # noqa: PLC0415
 
-        auth = {"x-goog-api-key": self._key.reveal()}
-        base_url, home_url = self._connection.base_url, self.facts.base_url
-        return ApiClient(base_url, auth=auth, key=self._key, home_url=home_url)
+        return ApiClient(
+            self._connection.base_url,
+            auth={"x-goog-api-key": self._key.reveal()},
+            key=self._key,
+            home_url=self.facts.base_url,
+            max_bytes=MAX_RESPONSE_BYTES,
+        )
 
 
 if TYPE_CHECKING:

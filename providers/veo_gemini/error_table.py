@@ -7,6 +7,7 @@ Google's documents.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from veo.errors import (
@@ -28,6 +29,8 @@ from veo.wire.error_rules import ErrorRule, find_rule, front_error, response_err
 from veo.wire.values import parse_json, parse_retry_after
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from veo.errors import VeoError
     from veo.http.response import Response
     from veo.model import Model
@@ -37,6 +40,8 @@ Verb = Literal["submit", "poll", "open", "storage", "ping"]
 _MODERATION = "usage guidelines|responsible ai|support codes|violate our policies"
 _BILLING = "Check the project's billing at https://aistudio.google.com."
 _KEY = "Check the key, and that its project may use the API and has billing."
+_NO_FREE_TIER = f"These models have no free tier. {_BILLING}"
+_REGION = "Google does not offer this in the country from which the request came."
 _EXPIRED = "Google keeps a video for 2 days, and only the project that made it can fetch it."
 _NOT_EXTENDABLE = (
     "If this persists: only a video that Veo made within the last 2 days can be extended."
@@ -46,6 +51,8 @@ _NOT_EXTENDABLE = (
 ERROR_RULES = (
     ErrorRule(BalanceError, statuses=(402,), hint=_BILLING),
     ErrorRule(BalanceError, "prepayment credits|spending cap", (403, 429), hint=_BILLING),
+    # Google's text for a project without billing: its quota is 0, so waiting does not help.
+    ErrorRule(BalanceError, r"free[ _]tier|limit: 0\b", (429,), hint=_NO_FREE_TIER),
     # This limit covers the last ten minutes, and its retryDelay was 45 s: no quota is used up.
     ErrorRule(BusyError, "spend-based rate limit", (429,), retry_after=60),
     ErrorRule(BusyError, statuses=(429,), retry_after=30),
@@ -75,6 +82,7 @@ ERROR_RULES = (
     ErrorRule(TooLargeError, statuses=(413,)),
     ErrorRule(TooLargeError, "request payload size exceeds", (400,)),
     ErrorRule(ModeratedError, _MODERATION, (400,), ("submit",)),
+    ErrorRule(RefusedError, "location is not supported", (400,), ("submit",), hint=_REGION),
     # The server gave up waiting for another one, which may have accepted the request.
     ErrorRule(ResponseLostError, statuses=(408, 499)),
     ErrorRule(
@@ -88,9 +96,13 @@ _DAILY_QUOTA = ErrorRule(
     QuotaError,
     hint="Google's daily quotas begin anew at midnight Pacific time; see https://ai.dev/rate-limit.",
 )
+# "Please retry in 23.397s.", where an error has no details.
+_RETRY_IN = re.compile(r"retry in (\d{1,6}(?:\.\d+)?)s", re.IGNORECASE)
 
 
-def google_error(response: Response, verb: Verb, model: Model | None = None) -> VeoError:
+def google_error(
+    response: Response, verb: Verb, model: Model | None = None, first: Sequence[ErrorRule] = ()
+) -> VeoError:
     """Return the error that a response with a status other than 200 stands for.
 
     Args:
@@ -98,6 +110,7 @@ def google_error(response: Response, verb: Verb, model: Model | None = None) -> 
         verb: What the request was for. Only the refusal of a submit tells whether money was
             charged.
         model: The requested model; its replacements are named if it is unavailable.
+        first: Rules of a wire format, which come before those of the table.
     """
     body = _read_error(response)
     message = _read_message(response, body)
@@ -105,7 +118,10 @@ def google_error(response: Response, verb: Verb, model: Model | None = None) -> 
     is_file = verb in {"open", "storage"}
     if not is_file and (front := front_error(response, message, is_paid=verb == "submit")):
         return front
-    rule = find_rule(ERROR_RULES, message, response.status, verb) or _UNKNOWN
+    code = body.get("code")
+    # Interactions have a word as the code of an error, which may tell more than its text.
+    text = f"{message} {code}" if isinstance(code, str) else message
+    rule = find_rule([*first, *ERROR_RULES], text, response.status, verb) or _UNKNOWN
     if rule.error is BusyError and _is_daily_quota(body):
         rule = _DAILY_QUOTA
     is_unavailable = issubclass(rule.error, ModelUnavailableError)
@@ -115,7 +131,7 @@ def google_error(response: Response, verb: Verb, model: Model | None = None) -> 
         message,
         hint=_describe_shutdown(model) if model and is_unavailable else rule.hint,
         charged=rule.error.charged if verb == "submit" else None,
-        retry_after=_read_delay(response, body) or rule.retry_after,
+        retry_after=_read_delay(response, body, message) or rule.retry_after,
     )
 
 
@@ -160,10 +176,12 @@ def _is_daily_quota(error: dict[str, Any]) -> bool:
     return "PerDay" in str([each for each in details if "QuotaFailure" in str(each)])
 
 
-def _read_delay(response: Response, error: dict[str, Any]) -> float | None:
-    """Return the seconds to wait, from ``google.rpc.RetryInfo`` or else from ``Retry-After``."""
+def _read_delay(response: Response, error: dict[str, Any], message: str) -> float | None:
+    """Return the seconds to wait, of ``google.rpc.RetryInfo``, ``Retry-After`` or the message."""
     details = error.get("details")
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict) and "RetryInfo" in str(detail.get("@type")):
             return parse_retry_after(str(detail.get("retryDelay")).removesuffix("s"))
-    return parse_retry_after(response.headers.get("Retry-After", ""))
+    header = parse_retry_after(response.headers.get("Retry-After", ""))
+    named = _RETRY_IN.search(message) if header is None else None
+    return parse_retry_after(named[1]) if named else header

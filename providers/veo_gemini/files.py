@@ -9,7 +9,6 @@ from urllib.parse import quote
 from veo.errors import GoneError, ProtocolError
 from veo.http import CHUNK_BYTES, ApiClient, to_byte_stream
 from veo.http.urls import map_to_base
-from veo.key import Key
 from veo.provider import ByteStream
 from veo_gemini.error_table import google_error
 
@@ -25,11 +24,6 @@ def open_url(http: ApiClient, url: str, offset: int, verb: Verb = "open") -> Byt
     if response.status not in {200, 206, 416}:
         raise google_error(response.read(), verb)
     return to_byte_stream(response, offset)
-
-
-def connect_storage(base_url: str, token: str) -> ApiClient:
-    """Return a client of Cloud Storage that sends an access token."""
-    return ApiClient(base_url, auth={"Authorization": f"Bearer {token}"}, key=Key(token))
 
 
 def open_bytes(data: bytes, offset: int) -> ByteStream:

@@ -1,7 +1,11 @@
-"""Veo on the Agent Platform (Vertex AI), with an express key or a project's credentials."""
+"""Veo and Gemini Omni on the Agent Platform (Vertex AI).
+
+Veo takes an express key or a project's credentials, Omni only credentials.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,9 +22,11 @@ if TYPE_CHECKING:
 
     from google.auth.credentials import Credentials
 
+    from veo.http import ApiClient
     from veo.provider import ByteStream, Connection, ProviderClass
     from veo.request import Request
     from veo.update import RemoteVideo
+    from veo_gemini.interactions.platform import PlatformInteractions
     from veo_gemini.sdk_client import Sdk
 
 
@@ -28,6 +34,7 @@ class VertexSettings(FrozenModel):
     """The options of ``[providers.vertex]``; ``models.toml`` describes them."""
 
     project: str | None = None
+    access_token: bool = False
     location: str = Field(default="us-central1", pattern=r"^[a-z0-9-]+$")
     generate_audio: bool = True
     storage_uri: str | None = Field(default=None, pattern=r"^gs://[^/]+")
@@ -35,10 +42,11 @@ class VertexSettings(FrozenModel):
 
 
 class Vertex(GoogleProvider):
-    """The provider ``vertex``: ``-001`` models, charged per second of finished video.
+    """The provider ``vertex``: models of the Agent Platform, charged per second of video.
 
     With the option ``project`` it uses application-default credentials. Otherwise it uses the
-    express key; without one, application-default credentials that must name the project.
+    express key; without one, application-default credentials that must name the project. With
+    the option ``access_token`` the key is an access token, and takes the place of credentials.
     """
 
     facts: ClassVar[Facts] = load_facts("veo_gemini", "vertex")
@@ -47,6 +55,7 @@ class Vertex(GoogleProvider):
         super().__init__(connection)
         self._settings = _parse_settings(connection.options)
         self._token_lock = threading.Lock()
+        self._clients: dict[str, tuple[str, ApiClient]] = {}
 
     def open(self, video: RemoteVideo, offset: int = 0) -> ByteStream:
         """Return the bytes of a finished video from an offset.
@@ -56,12 +65,18 @@ class Vertex(GoogleProvider):
             AuthError: The credentials do not give access to the object in Cloud Storage.
         """
         from veo_gemini import files  # noqa: PLC0415 - imports an HTTP library, which facts do not need
+        from veo_gemini.interactions import read  # noqa: PLC0415
 
+        if video.uri.startswith(read.INLINE):
+            return self._interactions.open_inline(video.uri, offset)
         if not video.uri.startswith("gs://"):
             return files.open_bytes(self._fetch_inline_video(video.uri).video_bytes or b"", offset)
-        http = files.connect_storage(
-            self._settings.storage_base_url, self._get_access_token(video.uri)
-        )
+        if self._express_key:
+            raise AuthError(
+                f"{video.uri} is in Cloud Storage, to which an express key gives no access",
+                hint=f"Fetch it with: gcloud storage cp {video.uri} FILE",
+            )
+        http = self.connect_storage()
         return files.open_url(http, files.build_object_path(video.uri), offset, "storage")
 
     def ping(self) -> str:
@@ -74,6 +89,41 @@ class Vertex(GoogleProvider):
         """Look for application-default credentials, where no express key is used."""
         if not self._express_key:
             _ = self._adc
+
+    def list_models(self) -> list[str]:
+        """Return the names of Google's models on the platform; this is free."""
+        from veo_gemini.listing import list_models  # noqa: PLC0415 - imports an HTTP library
+
+        http = self._connect_with_key() if self._express_key else self.connect_api()
+        return list_models(http, "v1beta1/publishers/google/models", "publisherModels")
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a valid access token is at hand, so that connecting does not block."""
+        return "_adc" in vars(self) and bool(self._adc[0].valid)
+
+    @property
+    def project(self) -> str:
+        """The Google Cloud project of the credentials; may block."""
+        return self._adc[1]
+
+    def connect_api(self) -> ApiClient:
+        """Return the client of the API, whose location is ``global``, with an access token.
+
+        Raises:
+            ConfigError: Only an API key is configured, which this wire does not accept.
+        """
+        if self._express_key:
+            raise ConfigError(
+                "the Agent Platform accepts no API key for Gemini Omni, only credentials",
+                hint="Set project in [providers.vertex] and run `gcloud auth application-default "
+                "login`.",
+            )
+        return self._connect_with_token(self._connection.base_url, self.facts.base_url)
+
+    def connect_storage(self) -> ApiClient:
+        """Return the client of Cloud Storage, with an access token."""
+        return self._connect_with_token(self._settings.storage_base_url)
 
     def _connect(self) -> Sdk:
         from veo_gemini.sdk_client import Sdk  # noqa: PLC0415 - takes half a second
@@ -88,6 +138,11 @@ class Vertex(GoogleProvider):
         return Sdk(
             base_url, vertexai=True, credentials=credentials, project=project, location=location
         )
+
+    def _connect_interactions(self) -> PlatformInteractions:
+        from veo_gemini.interactions.platform import PlatformInteractions  # noqa: PLC0415
+
+        return PlatformInteractions(self, self.models, self._settings.storage_uri)
 
     def _build_source(self, request: Request) -> dict[str, Any]:
         return convert.build_source(
@@ -117,7 +172,8 @@ class Vertex(GoogleProvider):
     @property
     def _express_key(self) -> str | None:
         key = self._connection.key
-        return key.reveal() if key and not self._settings.project else None
+        needs_credentials = self._settings.project or self._settings.access_token
+        return key.reveal() if key and not needs_credentials else None
 
     @property
     def _identity(self) -> str:
@@ -127,25 +183,49 @@ class Vertex(GoogleProvider):
     def _adc(self) -> tuple[Credentials, str]:
         from veo_gemini import credentials as adc  # noqa: PLC0415 - imports google-auth
 
-        credentials, project = adc.find_credentials(self.facts.key_help)
+        if self._settings.access_token and self._connection.key:
+            credentials = adc.make_credentials(self._connection.key.reveal())
+            project = os.environ.get("GOOGLE_CLOUD_PROJECT")
+        else:
+            credentials, project = adc.find_credentials(self.facts.key_help)
         project = self._settings.project or project
         if project is None:
             raise KeyMissingError(
-                "the application-default credentials do not name a project",
+                "the credentials do not name a project",
                 hint="Set project in [providers.vertex], or GOOGLE_CLOUD_PROJECT.",
             )
         return credentials, project
 
-    def _get_access_token(self, uri: str) -> str:
-        if self._express_key:
-            raise AuthError(
-                f"{uri} is in Cloud Storage, to which an express key gives no access",
-                hint=f"Fetch it with: gcloud storage cp {uri} FILE",
-            )
+    def _connect_with_token(self, base_url: str, home_url: str = "") -> ApiClient:
+        """Return the client of an API: the same one while the access token stays valid."""
+        from veo.http import ApiClient  # noqa: PLC0415
+        from veo.key import Key  # noqa: PLC0415
         from veo_gemini import credentials as adc  # noqa: PLC0415 - imports google-auth
+        from veo_gemini.interactions.wire import MAX_RESPONSE_BYTES  # noqa: PLC0415
 
+        credentials = self._adc[0]
         with self._token_lock:  # a refresh is not thread-safe
-            return adc.get_access_token(self._adc[0])
+            token = adc.get_access_token(credentials)
+            known, http = self._clients.get(base_url, ("", None))
+            if http is None or known != token:
+                auth = {"Authorization": f"Bearer {token}"}
+                if quota_project := credentials.quota_project_id:
+                    auth["x-goog-user-project"] = quota_project
+                http = ApiClient(
+                    base_url,
+                    auth=auth,
+                    key=Key(token),
+                    home_url=home_url,
+                    max_bytes=MAX_RESPONSE_BYTES,
+                )
+                self._clients[base_url] = token, http
+        return http
+
+    def _connect_with_key(self) -> ApiClient:
+        from veo.http import ApiClient  # noqa: PLC0415
+
+        auth = {"x-goog-api-key": str(self._express_key)}
+        return ApiClient(self._connection.base_url, auth=auth, key=self._connection.key)
 
 
 def regional_url(base_url: str, location: str) -> str:

@@ -39,9 +39,15 @@ def project(url: str, **options: Any) -> Vertex:
     return Vertex(Connection(url, None, Vertex.facts.models, options))
 
 
+def with_token(url: str, **options: Any) -> Vertex:
+    """Return the provider of the Agent Platform at a URL, with an access token of project ``p``."""
+    settings = {"access_token": True, "project": "p", **options}
+    return Vertex(Connection(url, Key("sandbox-key"), Vertex.facts.models, settings))
+
+
 def submit(provider: Provider, **options: Any) -> Update:
-    """Submit a request for a lion to the preferred model."""
-    model = next(iter(provider.models))
+    """Submit a request for a lion, to the preferred Veo model unless one is named."""
+    model = next(name for name, row in provider.models.items() if not row.wire)
     return provider.submit(Request(**{"prompt": "lion", "model": model} | options), lambda _: None)
 
 

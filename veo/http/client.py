@@ -25,7 +25,7 @@ from veo.http.addresses import AddressGuard
 from veo.http.deadline import Deadline
 from veo.http.environment import user_agent
 from veo.http.poll_session import PollSession
-from veo.http.response import Response, StreamingResponse
+from veo.http.response import MAX_RESPONSE_BYTES, Response, StreamingResponse
 from veo.http.transport import TrackedBody, Transport
 from veo.http.urls import (
     MAX_REDIRECTS,
@@ -65,6 +65,7 @@ class ApiClient:
         read_s: Seconds that a response may pause. The whole of it has to be over in ``connect_s``
             plus ``read_s``, counted from the end of the upload. A file has the limits of
             ``StreamingResponse.file_chunks`` instead.
+        max_bytes: Size of a response to a GET that is no file, at most.
         trusted_urls: Returns the configured URLs, by default ``base_url``. Addresses that are not
             public are reached only where one of these is.
 
@@ -81,6 +82,7 @@ class ApiClient:
         home_url: str = "",
         connect_s: float = CONNECT_S,
         read_s: float = READ_S,
+        max_bytes: int = MAX_RESPONSE_BYTES,
         trusted_urls: Callable[[], Iterable[str]] | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
@@ -89,6 +91,7 @@ class ApiClient:
         self._plain_headers = {"Accept": "*/*", "User-Agent": user_agent()}
         self._headers = self._plain_headers | self._auth
         self._read_s = read_s
+        self._max_bytes = max_bytes
         guard = AddressGuard(trusted_urls or (lambda: (base_url,)))
         self._total_s = connect_s + read_s
         self._transport = Transport(connect_s, guard)
@@ -98,7 +101,13 @@ class ApiClient:
             _map_url, home_url=home_url, base_url=self.base_url, own=self._origin, key=self.key
         )
         self._polls = PollSession(
-            connect_s, read_s, self._auth, self.key, map_url=self._map_url, guard=guard
+            connect_s,
+            read_s,
+            self._auth,
+            self.key,
+            max_bytes=max_bytes,
+            map_url=self._map_url,
+            guard=guard,
         )
         self._quoted_base = requote_uri(f"{self.base_url}/")
         self._base_target = split_url(self._quoted_base)[1]
@@ -126,7 +135,7 @@ class ApiClient:
 
     def get(self, path: str) -> Response:
         """Send a GET for a small response; redirects are followed. Blocks."""
-        return self.open(path, as_is=False).read()
+        return self.open(path, as_is=False).read(self._max_bytes)
 
     async def get_async(self, path: str) -> Response:
         """Send a GET for a small response, on a kept connection; redirects are followed."""
@@ -146,7 +155,16 @@ class ApiClient:
     def post_form(self, path: str, fields: Mapping[str, str], files: Sequence[Upload]) -> Response:
         """Send a POST of a multipart form, files in the given order; never repeated."""
         data, content_type = encode_multipart_formdata([*fields.items(), *files])
-        return self._post(path, data, content_type, self._read_s, self._total_s).read()
+        headers = {"Content-Type": content_type}
+        return self._post(path, data, headers, self._read_s, self._total_s).read()
+
+    def post_bytes(self, path: str, data: bytes, headers: Mapping[str, str]) -> Response:
+        """Send a POST of bytes with headers that describe them; never repeated or redirected.
+
+        A URL of the service itself is mapped to the base URL, like that of a redirect.
+        """
+        url = self._map_url(self.resolve_url(path))
+        return self._post(url, data, headers, self._read_s, self._total_s).read()
 
     def start_json(
         self,
@@ -167,7 +185,8 @@ class ApiClient:
         # UTF-8 and no escapes: some gateways count or cut the characters that they see.
         data = json.dumps(body, ensure_ascii=False).encode()
         silence_s, total_s = silence_s or self._read_s, total_s or self._total_s
-        return self._post(path, data, "application/json", silence_s, total_s)
+        headers = {"Content-Type": "application/json"}
+        return self._post(path, data, headers, silence_s, total_s)
 
     def open(self, path: str, *, offset: int = 0, as_is: bool = True) -> StreamingResponse:
         """Send a GET, and return the response with its body still to be read.
@@ -199,11 +218,10 @@ class ApiClient:
         raise too_many_redirects_error(url)
 
     def _post(
-        self, path: str, data: bytes, content_type: str, silence_s: float, total_s: float
+        self, path: str, data: bytes, content: Mapping[str, str], silence_s: float, total_s: float
     ) -> StreamingResponse:
         origin, target = self._locate(path)
-        content = {"Content-Type": content_type, "Content-Length": str(len(data))}
-        headers = self._headers_for(origin) | content
+        headers = {**self._headers_for(origin), **content, "Content-Length": str(len(data))}
         deadline = Deadline(UPLOAD_S, f"the request was not sent within {UPLOAD_S:.0f} s")
         # The time of the response begins with the end of the upload, which may take minutes.
         wait = partial(deadline.restart, total_s, _describe_late(total_s))

@@ -1,0 +1,4 @@
+"""The Interactions wire, which Gemini Omni speaks on both of Google's APIs.
+
+No network is used by ``body``, ``read`` and ``usage``: they convert values.
+"""

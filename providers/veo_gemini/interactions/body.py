@@ -1,0 +1,154 @@
+"""Convert requests to the bodies of ``POST .../interactions``. No I/O.
+
+Names and shapes are those of captured requests (October 2026) and of Google's documents; every
+option is in ``response_format``, and only the task in ``video_config``.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from veo.image import Image
+    from veo.model import Model
+    from veo.request import Request
+    from veo.update import RemoteVideo
+
+# Without it an edit tends to change the rest of the video too (documented advice).
+KEEP_THE_REST = "Keep everything else the same."
+
+
+def build_developer_body(request: Request, model: Model) -> dict[str, Any]:
+    """Return the body for the Developer API.
+
+    ``background`` returns the id at once: without it a lost response loses a paid video.
+    """
+    parts = _build_parts(request)
+    return _drop_empty(
+        {
+            "model": model.name,
+            # A text alone is sent as documented for it; parts are needed for media only.
+            "input": parts[0]["text"] if len(parts) == 1 else parts,
+            "background": True,
+            "store": True,
+            "response_format": _build_format(request, model, {"delivery": "uri"}),
+            "generation_config": _build_config(request, _choose_task(request)),
+            "previous_interaction_id": _previous_id(request),
+        }
+    )
+
+
+def build_platform_body(request: Request, model: Model, folder: str | None) -> dict[str, Any]:
+    """Return the body for the Agent Platform.
+
+    Args:
+        request: The request.
+        model: Its model.
+        folder: The ``gs://`` folder for the video; without one it is part of the response.
+    """
+    previous = _previous_id(request)
+    # One project reported that a task beside a previous interaction is refused.
+    task = None if previous else _choose_task(request)
+    delivery = {"delivery": "uri", "gcs_uri": folder} if folder else {}
+    return _drop_empty(
+        {
+            "model": model.name,
+            "input": _build_parts(request),
+            "background": True,
+            "store": True,
+            "response_format": [_build_format(request, model, delivery)],
+            "generation_config": _build_config(request, task),
+            "previous_interaction_id": previous,
+        }
+    )
+
+
+def _build_format(request: Request, model: Model, delivery: dict[str, str]) -> dict[str, Any]:
+    """Return ``response_format`` with every value, so that no default of the service counts.
+
+    Values of an earlier interaction are not inherited. A video that is edited or extended has
+    its own ratio, and an edited one its own length: both keys are refused there (live reports).
+    """
+    form = {"type": "video", **delivery}
+    if not request.source:
+        form["aspect_ratio"] = request.aspect_ratio or model.aspect_ratios[0]
+    form["resolution"] = request.resolution or model.resolutions[0]
+    if not request.edit:
+        form["duration"] = f"{_choose_seconds(request, model)}s"
+    return form
+
+
+def _choose_seconds(request: Request, model: Model) -> int | None:
+    """Return the seconds of a new video, or those that an extension adds."""
+    if request.extend:
+        return model.added_seconds(request.duration)
+    return request.duration or model.durations[0]
+
+
+def _build_config(request: Request, task: str | None) -> dict[str, Any]:
+    config: dict[str, Any] = {"video_config": {"task": task}} if task else {}
+    return config if request.seed is None else {**config, "seed": request.seed}
+
+
+def _choose_task(request: Request) -> str | None:
+    """Return the task; None where no documented one covers the request: the model decides."""
+    if request.edit:
+        return "edit"
+    if request.extend:
+        return "extend"
+    if request.frames and request.reference:
+        return None
+    if request.reference:
+        return "reference_to_video"
+    return "image_to_video" if request.frames else "text_to_video"
+
+
+def _previous_id(request: Request) -> str | None:
+    source = request.source
+    return source.id if source else None
+
+
+def _build_parts(request: Request) -> list[dict[str, Any]]:
+    """Return media first and the text last, the order of all captured requests."""
+    source = request.source
+    video = [_build_video(source)] if source and not source.id else []
+    images = [_build_image(image) for image in (*request.frames, *request.reference)]
+    return [*video, *images, {"type": "text", "text": _build_text(request)}]
+
+
+def _build_text(request: Request) -> str:
+    """Return the prompt with the tags that give each image its role.
+
+    An image without a tag is used as the model pleases, or not at all (live reports). Tags that
+    the prompt contains already are its author's own.
+    """
+    if request.edit:
+        is_complete = KEEP_THE_REST.rstrip(".").lower() in request.prompt.lower()
+        return request.prompt if is_complete else f"{request.prompt} {KEEP_THE_REST}"
+    sources = ("<FIRST_FRAME>", "<LAST_FRAME>")[: len(request.frames)]
+    references = [f"<IMAGE_REF_{number}>" for number in range(len(request.reference))]
+    if sources and references:
+        header = f"[# Sources {_bind(sources, 1)}]"
+        header += f" [# References {_bind(references, len(sources) + 1)}]"
+        return f"{header} {request.prompt}"
+    missing = [tag for tag in (*sources, *references) if tag not in request.prompt]
+    return " ".join([*missing, request.prompt])
+
+
+def _bind(tags: tuple[str, ...] | list[str], first: int) -> str:
+    """Return tags bound to images by number, which counts all media from 1."""
+    return " ".join(f"{tag}@Image{number}" for number, tag in enumerate(tags, first))
+
+
+def _build_image(image: Image) -> dict[str, Any]:
+    data = base64.b64encode(image.data or b"").decode()
+    return {"type": "image", "data": data, "mime_type": image.mime}
+
+
+def _build_video(video: RemoteVideo) -> dict[str, Any]:
+    return {"type": "video", "uri": video.uri, "mime_type": video.mime}
+
+
+def _drop_empty(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, {})}

@@ -1,0 +1,233 @@
+"""Convert interactions, as the service sends them, to updates. No I/O.
+
+The shapes are those of captured responses (October 2026) and of google-genai's types. Everything
+is read tolerantly: a key may be missing, or of another type. A video outweighs an unknown status,
+because it is paid for.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from veo.errors import (
+    BusyError,
+    GenerationError,
+    ModeratedError,
+    ProtocolError,
+    RefusedError,
+    TaskNotFoundError,
+    VeoError,
+)
+from veo.update import RemoteVideo, Stage, Update
+from veo_gemini.error_table import is_moderation
+from veo_gemini.interactions.usage import read_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from veo.model import Model
+
+INLINE = "interactions/"  # the address of a video that is part of its interaction, with the id
+_RUNNING = {"in_progress", "queued", "requires_continuation"}
+# ``completed`` is captured; the others are in the SDK's types, and were not seen for video.
+_FAILED = {"failed", "cancelled", "incomplete", "requires_action", "budget_exceeded"}
+_FAILURE_WORDS = re.compile("fail|error|cancel|expire|reject", re.IGNORECASE)
+# Words in which an interaction that failed, not only one without a video, may report a filter.
+_SAFETY_WORDS = re.compile(
+    r"safety|blocked|sensitive words|prohibited|\bpolic(y|ies)\b", re.IGNORECASE
+)
+
+
+def read_created(body: Any, models: Mapping[str, Model], suffix: str = "") -> Update:
+    """Return the update of the response to a paid request; it may be done already.
+
+    Args:
+        body: The response with status 200.
+        models: The provider's models, for prices of tokens.
+        suffix: Added to the id that the response names, for the task id.
+
+    Raises:
+        RefusedError: The body refuses the request, in spite of its status.
+        ProtocolError: It names no interaction, so that it cannot be polled.
+    """
+    name = body.get("id") if isinstance(body, dict) else None
+    if isinstance(name, str) and name:
+        return _read_accepted(body, name + suffix, models)
+    code, text = _read_error(body.get("error")) if isinstance(body, dict) else ("", "")
+    # Only errors of the request itself prove that nothing was made.
+    if code in {"invalid_request", "content_blocked"}:
+        kind = ModeratedError if code == "content_blocked" or _is_filter(text) else RefusedError
+        raise kind(text)
+    raise ProtocolError(f"the response names no interaction{': ' * bool(text)}{text}")
+
+
+def read_interaction(body: Any, task_id: str, models: Mapping[str, Model]) -> Update:
+    """Return the update of a polled interaction.
+
+    Raises:
+        ProtocolError: The body says nothing about the task; a later poll may.
+        TaskNotFoundError: The body says, with status 200, that the interaction does not exist.
+    """
+    if not isinstance(body, dict):
+        raise ProtocolError("the response is not an interaction")
+    status = body.get("status")
+    if not isinstance(status, str) or not status:
+        return _read_bare_error(body, task_id)
+    model = models.get(str(body.get("model")))
+    usage = read_usage(body)
+    charge = usage.charge(model) if usage and model else None
+    word = status.lower()
+    if word in _RUNNING:
+        return Update(stage=Stage.RUNNING, task_id=task_id)
+    video = find_video(body)
+    if video is not None:
+        remote = _describe_video(video, task_id)
+        return Update(stage=Stage.READY, task_id=task_id, video=remote, charge=charge)
+    is_over = word == "completed" or word in _FAILED or _FAILURE_WORDS.search(word)
+    if not is_over and not list(_list_errors(body)):
+        return Update(stage=Stage.RUNNING, task_id=task_id, message=f"status {status!r}")
+    if word == "completed" or (usage and usage.video):
+        error = _no_video_error(body, has_video_tokens=bool(usage and usage.video))
+    else:
+        error = _failure_error(body, word)
+    return Update(stage=Stage.FAILED, task_id=task_id, error=error, charge=charge)
+
+
+def _read_accepted(body: dict[str, Any], task_id: str, models: Mapping[str, Model]) -> Update:
+    """Return the update of an accepted request: whatever else its response has, it has an id."""
+    if isinstance(body.get("status"), str) and not lacks_output(body):
+        update = read_interaction(body, task_id, models)
+        if update.stage is not Stage.RUNNING:
+            return update
+    return Update(stage=Stage.SUBMITTED, task_id=task_id)
+
+
+def find_video(body: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the last video of an interaction that has an address or bytes.
+
+    The steps of the model are in no fixed order, and there may be several; the user's own step
+    repeats what was sent, so a video in it is not the result.
+    """
+    videos = [
+        part
+        for part in _output_parts(body)
+        if part.get("type") == "video" or str(part.get("mime_type")).startswith("video/")
+    ]
+    return next((part for part in reversed(videos) if _address(part) or _data(part)), None)
+
+
+def list_steps(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps of an interaction, as far as they are objects."""
+    return _dicts(body.get("steps"))
+
+
+def lacks_output(body: Any) -> bool:
+    """Whether an interaction is completed, but neither a video nor the model's words are in it.
+
+    On the Agent Platform this is no proof of a failure: the video may be in the bucket.
+    """
+    is_completed = isinstance(body, dict) and body.get("status") == "completed"
+    return is_completed and find_video(body) is None and not _words(body)
+
+
+def _describe_video(video: dict[str, Any], task_id: str) -> RemoteVideo:
+    interaction = task_id.partition("#")[0]
+    mime = video.get("mime_type")
+    return RemoteVideo(
+        _address(video) or f"{INLINE}{interaction}",
+        mime if isinstance(mime, str) and mime else "video/mp4",
+        id=interaction,
+    )
+
+
+def _no_video_error(body: dict[str, Any], *, has_video_tokens: bool) -> VeoError:
+    """Return the error for a completed interaction without a video: a refusal, or a lost video."""
+    words = _words(body) or "; ".join(text for _, text in _list_errors(body))
+    if has_video_tokens:
+        return GenerationError(
+            f"Google made and charged a video, but its response holds none: {words or 'no reason'}",
+            hint=f"Google stores interaction {body.get('id')} for 55 days: ask its support.",
+            charged=True,
+        )
+    # The refusal is billed for a few tokens of text, and the model's words are its only reason.
+    if words:
+        return ModeratedError(f"the model refuses: {words}")
+    return ModeratedError(
+        "Google returned neither a video nor a reason, as it does for blocked content"
+    )
+
+
+def _failure_error(body: dict[str, Any], word: str) -> VeoError:
+    reports = list(_list_errors(body))
+    text = "; ".join(dict.fromkeys(text for _, text in reports)) or _words(body)
+    codes = " ".join(code for code, _ in reports)
+    if _is_filter(f"{codes} {text}"):
+        return ModeratedError(text or f"the interaction ended as {word}: {codes}")
+    # These are failures of the service, so that a new job may succeed.
+    is_transient = bool(re.search("internal|api_error|unavailable|timeout|13|14", codes))
+    return GenerationError(
+        f"the interaction ended as {word}: {text or 'no reason given'}", retryable=is_transient
+    )
+
+
+def _read_bare_error(body: dict[str, Any], task_id: str) -> Update:
+    """Return what an error means that came with status 200 and in place of an interaction."""
+    code, text = _read_error(body.get("error"))
+    if code in {"too_many_requests", "429"}:
+        # The rate limit struck after the request was accepted; the interaction never ends.
+        error = BusyError(f"{text} (after it was accepted)", charged=None)
+        return Update(stage=Stage.FAILED, task_id=task_id, error=error)
+    if code in {"not_found", "404"} or "invalid interaction name" in text.lower():
+        raise TaskNotFoundError(text)
+    raise ProtocolError(text or "the response is not an interaction")
+
+
+def _output_parts(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for step in list_steps(body):
+        if step.get("type") != "user_input":
+            yield from _dicts(step.get("content"))
+
+
+def _words(body: dict[str, Any]) -> str:
+    """Return what the model says in text."""
+    texts = (part.get("text") for part in _output_parts(body))
+    return " ".join(text.strip() for text in texts if isinstance(text, str) and text.strip())
+
+
+def _list_errors(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield code and text of every error: the types name three places, no capture shows one."""
+    steps = (step.get("error") for step in list_steps(body))
+    for error in (body.get("error"), *_dicts(body.get("errors")), *steps):
+        code, text = _read_error(error)
+        if code or text:
+            yield code, text
+
+
+def _read_error(error: Any) -> tuple[str, str]:
+    if isinstance(error, str):
+        return "", error
+    if not isinstance(error, dict):
+        return "", ""
+    code, text = error.get("code"), error.get("message")
+    return "" if code is None else str(code), str(text or code or "")
+
+
+def _is_filter(text: str) -> bool:
+    return is_moderation(text) or bool(_SAFETY_WORDS.search(text))
+
+
+def _address(part: dict[str, Any]) -> str | None:
+    uri = part.get("uri")
+    return uri if isinstance(uri, str) and uri else None
+
+
+def _data(part: dict[str, Any]) -> str | None:
+    data = part.get("data")
+    return data if isinstance(data, str) and data else None
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    """Return the dicts of a list; some services send a single one without the list."""
+    items = value if isinstance(value, list) else [value]
+    return [item for item in items if isinstance(item, dict)]

@@ -1,0 +1,66 @@
+"""What a task cost by the tokens that its interaction reports; pure.
+
+No response has a price. The tokens are those of captured interactions (October 2026): the total is
+input, output and thought, ``output_tokens_by_modality`` names video only, and the rest of the
+output is text. One reporter counts thought as part of the output; the captures contradict it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from veo.money import MICRO
+
+if TYPE_CHECKING:
+    from veo.model import Model
+
+_PRICED_TOKENS = 1_000_000  # prices are per million
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens of one interaction."""
+
+    input: int
+    text: int  # output that is not video, and thought
+    video: int
+
+    def charge(self, model: Model) -> Decimal | None:
+        """Return USD by the model's token prices; None if its row has none."""
+        prices = model.usage_prices
+        if not prices:
+            return None
+        usd = (
+            prices.get("input", Decimal(0)) * self.input
+            + prices.get("text", Decimal(0)) * self.text
+            + prices.get("video", Decimal(0)) * self.video
+        )
+        return (usd / _PRICED_TOKENS).quantize(MICRO)
+
+
+def read_usage(body: dict[str, Any]) -> Usage | None:
+    """Return the usage of an interaction; None if it reports none."""
+    usage = body.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    output, video = _count(usage.get("total_output_tokens")), _count_video(usage)
+    return Usage(
+        input=_count(usage.get("total_input_tokens")),
+        text=max(0, output - video) + _count(usage.get("total_thought_tokens")),
+        video=video,
+    )
+
+
+def _count_video(usage: dict[str, Any]) -> int:
+    rows = usage.get("output_tokens_by_modality")
+    return sum(
+        _count(row.get("tokens"))
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, dict) and str(row.get("modality")).lower() == "video"
+    )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

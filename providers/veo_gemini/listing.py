@@ -1,0 +1,53 @@
+"""Lists of models, which both APIs send in pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from veo.errors import ProtocolError
+from veo.wire.values import parse_json
+from veo_gemini.error_table import google_error
+
+if TYPE_CHECKING:
+    from veo.http import ApiClient
+
+PAGE_SIZE = 1000  # the most that the Developer API allows; others send fewer
+MAX_PAGES = 50  # a server that repeats its page tokens must not hold the caller for ever
+
+
+def list_models(http: ApiClient, path: str, key: str) -> list[str]:
+    """Return the names of all models of a list, without the collection before each.
+
+    Args:
+        http: The client of the API.
+        path: The path of the list.
+        key: The key of the rows in the response.
+
+    Raises:
+        ProtocolError: A response is not a list of models.
+    """
+    names: list[str] = []
+    token = ""
+    for _ in range(MAX_PAGES):
+        page = _get_page(http, f"{path}?pageSize={PAGE_SIZE}", token)
+        rows = page.get(key, [] if names else None)  # an empty page may have no key
+        if not isinstance(rows, list):
+            raise ProtocolError("the response is not a list of models", hint="Check base_url.")
+        names += [str(row["name"]).rpartition("/")[2] for row in rows if _has_name(row)]
+        token = page.get("nextPageToken") or ""
+        if not isinstance(token, str) or not token:
+            break
+    return list(dict.fromkeys(names))
+
+
+def _get_page(http: ApiClient, path: str, token: str) -> dict[str, Any]:
+    response = http.get(f"{path}&pageToken={quote(token, safe='')}" if token else path)
+    if not response.ok:
+        raise google_error(response, "ping")
+    page = parse_json(response.text)
+    return page if isinstance(page, dict) else {}
+
+
+def _has_name(row: Any) -> bool:
+    return isinstance(row, dict) and isinstance(row.get("name"), str)

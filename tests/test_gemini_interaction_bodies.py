@@ -1,0 +1,231 @@
+"""Bodies of interactions, compared with captured and documented ones."""
+
+import base64
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from interactions import ID, OMNI
+
+from veo.image import Image
+from veo.request import Request
+from veo.update import RemoteVideo
+from veo_gemini import Gemini, Vertex
+from veo_gemini.interactions.body import build_developer_body, build_platform_body
+
+MODEL = Gemini.facts.models[OMNI]
+PLATFORM_MODEL = Vertex.facts.models[OMNI]
+A, B, C = (Image.of(b"\x89PNG\r\n\x1a\n" + name) for name in (b"a", b"b", b"c"))
+OWN = RemoteVideo("https://example.org/x", id=ID)
+UPLOADED = RemoteVideo("https://generativelanguage.googleapis.com/v1beta/files/abc")
+NEW = {
+    "type": "video",
+    "delivery": "uri",
+    "aspect_ratio": "16:9",
+    "resolution": "720p",
+    "duration": "8s",
+}
+
+
+def make_image(image: Image) -> dict[str, str]:
+    data = base64.b64encode(image.data or b"").decode()
+    return {"type": "image", "data": data, "mime_type": "image/png"}
+
+
+def make_task(name: str) -> dict[str, Any]:
+    return {"video_config": {"task": name}}
+
+
+def make_text(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
+
+
+BODIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "text": (
+        {},
+        {
+            "input": "lion",
+            "response_format": NEW,
+            "generation_config": make_task("text_to_video"),
+        },
+    ),
+    "options": (
+        {"aspect_ratio": "9:16", "resolution": "1080p", "duration": 12, "seed": 7},
+        {
+            "input": "lion",
+            "response_format": NEW
+            | {"aspect_ratio": "9:16", "resolution": "1080p", "duration": "12s"},
+            "generation_config": make_task("text_to_video") | {"seed": 7},
+        },
+    ),
+    "seed 0": (
+        {"seed": 0},
+        {
+            "input": "lion",
+            "response_format": NEW,
+            "generation_config": make_task("text_to_video") | {"seed": 0},
+        },
+    ),
+    "start frame": (
+        {"start_frame": A},
+        {
+            "input": [make_image(A), make_text("<FIRST_FRAME> lion")],
+            "response_format": NEW,
+            "generation_config": make_task("image_to_video"),
+        },
+    ),
+    "both frames": (
+        {"start_frame": A, "end_frame": B},
+        {
+            "input": [make_image(A), make_image(B), make_text("<FIRST_FRAME> <LAST_FRAME> lion")],
+            "response_format": NEW,
+            "generation_config": make_task("image_to_video"),
+        },
+    ),
+    "references": (
+        {"reference": (A, B)},
+        {
+            "input": [make_image(A), make_image(B), make_text("<IMAGE_REF_0> <IMAGE_REF_1> lion")],
+            "response_format": NEW,
+            "generation_config": make_task("reference_to_video"),
+        },
+    ),
+    "tags of the author": (
+        {"prompt": "the cat <IMAGE_REF_1> on the mat", "reference": (A, B)},
+        {
+            "input": [
+                make_image(A),
+                make_image(B),
+                make_text("<IMAGE_REF_0> the cat <IMAGE_REF_1> on the mat"),
+            ],
+            "response_format": NEW,
+            "generation_config": make_task("reference_to_video"),
+        },
+    ),
+    "frames and references": (
+        {"start_frame": A, "end_frame": B, "reference": (C,)},
+        {
+            "input": [
+                make_image(A),
+                make_image(B),
+                make_image(C),
+                make_text(
+                    "[# Sources <FIRST_FRAME>@Image1 <LAST_FRAME>@Image2]"
+                    " [# References <IMAGE_REF_0>@Image3] lion"
+                ),
+            ],
+            "response_format": NEW,
+        },
+    ),
+    "edit": (
+        {"edit": OWN, "prompt": "Make it night."},
+        {
+            "input": "Make it night. Keep everything else the same.",
+            "response_format": {"type": "video", "delivery": "uri", "resolution": "720p"},
+            "generation_config": make_task("edit"),
+            "previous_interaction_id": ID,
+        },
+    ),
+    "edit of a file": (
+        {"edit": UPLOADED, "prompt": "Night; keep everything else the same", "resolution": "360p"},
+        {
+            "input": [
+                {"type": "video", "uri": UPLOADED.uri, "mime_type": "video/mp4"},
+                make_text("Night; keep everything else the same"),
+            ],
+            "response_format": {"type": "video", "delivery": "uri", "resolution": "360p"},
+            "generation_config": make_task("edit"),
+        },
+    ),
+    "extension": (
+        {"extend": OWN, "duration": 7},
+        {
+            "input": "lion",
+            "response_format": {
+                "type": "video",
+                "delivery": "uri",
+                "resolution": "720p",
+                "duration": "7s",
+            },
+            "generation_config": make_task("extend"),
+            "previous_interaction_id": ID,
+        },
+    ),
+    "extension of a file": (
+        {"extend": UPLOADED, "resolution": "1080p"},
+        {
+            "input": [
+                {"type": "video", "uri": UPLOADED.uri, "mime_type": "video/mp4"},
+                make_text("lion"),
+            ],
+            "response_format": {
+                "type": "video",
+                "delivery": "uri",
+                "resolution": "1080p",
+                "duration": "8s",
+            },
+            "generation_config": make_task("extend"),
+        },
+    ),
+}
+
+
+def make_request(options: dict[str, Any]) -> Request:
+    return Request(**{"prompt": "lion", "model": OMNI} | options)
+
+
+@pytest.mark.parametrize("case", BODIES)
+def test_body_for_the_developer_api(case: str) -> None:
+    """Media first and the text last; every option in `response_format`, and its value explicit."""
+    options, body = BODIES[case]
+
+    always = {"model": OMNI, "background": True, "store": True}
+    assert build_developer_body(make_request(options), MODEL) == always | body
+
+
+@pytest.mark.parametrize("case", BODIES)
+def test_body_for_the_platform(case: str) -> None:
+    """There the input is a list, `response_format` too, and a video comes inline by default."""
+    options, body = BODIES[case]
+    built = build_platform_body(make_request(options), PLATFORM_MODEL, None)
+    text = body["input"]
+
+    assert built["input"] == (text if isinstance(text, list) else [make_text(text)])
+    assert built["response_format"] == [
+        {name: value for name, value in body["response_format"].items() if name != "delivery"}
+    ]
+    if "previous_interaction_id" in body:  # a task beside it was refused there
+        assert "generation_config" not in built
+    else:
+        assert built.get("generation_config") == body.get("generation_config")
+
+
+def test_folder_on_the_platform() -> None:
+    """With a bucket the video is stored in the folder."""
+    built = build_platform_body(make_request({}), PLATFORM_MODEL, "gs://bucket/a")
+
+    (form,) = built["response_format"]
+    assert form == NEW | {"delivery": "uri", "gcs_uri": "gs://bucket/a"}
+
+
+def test_first_values_of_the_row_are_sent() -> None:
+    """A row that a user has changed decides what is sent by default."""
+    row = replace_row(durations=(5, 8), resolutions=("1080p",))
+
+    form = build_developer_body(make_request({}), row)["response_format"]
+    assert (form["duration"], form["resolution"]) == ("5s", "1080p")
+
+
+def replace_row(**changes: Any) -> Any:
+    return MODEL.model_copy(update=changes)
+
+
+def test_no_name_of_a_model_is_in_the_code() -> None:
+    """Another name in the row is another name in the body, and nothing else changes."""
+    request = make_request({"start_frame": A})
+    old, new = MODEL, replace_row(name="gemini-omni-9")
+
+    assert build_developer_body(replace(request, model="gemini-omni-9"), new) == {
+        **build_developer_body(request, old),
+        "model": "gemini-omni-9",
+    }
