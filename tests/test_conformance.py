@@ -35,6 +35,8 @@ class Sandboxed:
     def __init__(self, sandbox: veo_sandbox.Sandbox) -> None:
         self._sandbox = sandbox
         self.url, self.key = sandbox.url, sandbox.key
+        # Omni on the Agent Platform takes no key.
+        self.options = {"access_token": True, "project": "sandbox"}
 
     def trouble(self, kind: Trouble) -> None:
         """Add the rule that does it."""

@@ -194,10 +194,19 @@ def test_body_for_the_platform(case: str) -> None:
     assert built["response_format"] == [
         {name: value for name, value in body["response_format"].items() if name != "delivery"}
     ]
-    if "previous_interaction_id" in body:  # a task beside it was refused there
-        assert "generation_config" not in built
-    else:
-        assert built.get("generation_config") == body.get("generation_config")
+    assert built.get("generation_config") == body.get("generation_config")
+    assert built.get("previous_interaction_id") == body.get("previous_interaction_id")
+
+
+@pytest.mark.parametrize(
+    ("options", "tasked"), [({"edit": OWN}, False), ({"edit": UPLOADED}, True)]
+)
+def test_task_beside_a_previous_interaction(options: dict[str, Any], *, tasked: bool) -> None:
+    """A model there refuses it, as its row says."""
+    row = Vertex.facts.models["gemini-omni-1.1-flash-preview"]
+
+    built = build_platform_body(make_request(options), row, None)
+    assert ("generation_config" in built) is tasked
 
 
 def test_folder_on_the_platform() -> None:

@@ -43,6 +43,7 @@ def find_body(served: veo_sandbox.Sandbox) -> dict[str, Any]:
     [
         ("laozhang-async", OMNI),
         ("laozhang-sync", "veo-3.1-landscape-fast"),
+        ("gemini", OMNI),
         ("vertex", "veo-3.1-fast-generate-001"),
     ],
 )

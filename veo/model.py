@@ -103,6 +103,8 @@ class Model(FrozenModel):
     title: str = ""
     family: str = ""  # models that differ only in what the request decides (orientation, frames)
     wire: str = ""  # name of the wire format, for a provider that has several
+    # Deviations from that wire format, by names that the provider understands.
+    quirks: frozenset[str] = frozenset()
     auto: bool = True  # whether it may be chosen for a request that names no model
     aspect_ratios: tuple[str, ...]
     resolutions: tuple[str, ...]

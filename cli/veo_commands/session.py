@@ -84,7 +84,9 @@ def start_sandbox(config: Config, home: Path) -> Iterator[Endpoint]:
     except (ValueError, OSError) as error:
         raise ConfigError(f"cannot start the sandbox: {error}") from error
     with sandbox:
-        yield Endpoint(sandbox.url, Key(sandbox.key), _typical_latency_s(config.sandbox))
+        # Omni on the Agent Platform takes no key: the sandbox takes its own one as an access token.
+        options = {"access_token": True, "project": "sandbox"}
+        yield Endpoint(sandbox.url, Key(sandbox.key), _typical_latency_s(config.sandbox), options)
 
 
 def _typical_latency_s(config: SandboxConfig) -> float:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from veo.request import Request
     from veo.update import RemoteVideo
 
+WITHOUT_TASK = "chained_without_task"  # a quirk: no task beside ``previous_interaction_id``
 # Without it an edit tends to change the rest of the video too (documented advice).
 KEEP_THE_REST = "Keep everything else the same."
 
@@ -33,7 +34,7 @@ def build_developer_body(request: Request, model: Model) -> dict[str, Any]:
             "background": True,
             "store": True,
             "response_format": _build_format(request, model, {"delivery": "uri"}),
-            "generation_config": _build_config(request, _choose_task(request)),
+            "generation_config": _build_config(request, model),
             "previous_interaction_id": _previous_id(request),
         }
     )
@@ -47,9 +48,6 @@ def build_platform_body(request: Request, model: Model, folder: str | None) -> d
         model: Its model.
         folder: The ``gs://`` folder for the video; without one it is part of the response.
     """
-    previous = _previous_id(request)
-    # One project reported that a task beside a previous interaction is refused.
-    task = None if previous else _choose_task(request)
     delivery = {"delivery": "uri", "gcs_uri": folder} if folder else {}
     return _drop_empty(
         {
@@ -58,8 +56,8 @@ def build_platform_body(request: Request, model: Model, folder: str | None) -> d
             "background": True,
             "store": True,
             "response_format": [_build_format(request, model, delivery)],
-            "generation_config": _build_config(request, task),
-            "previous_interaction_id": previous,
+            "generation_config": _build_config(request, model),
+            "previous_interaction_id": _previous_id(request),
         }
     )
 
@@ -86,7 +84,9 @@ def _choose_seconds(request: Request, model: Model) -> int | None:
     return request.duration or model.durations[0]
 
 
-def _build_config(request: Request, task: str | None) -> dict[str, Any]:
+def _build_config(request: Request, model: Model) -> dict[str, Any]:
+    is_untasked = WITHOUT_TASK in model.quirks and _previous_id(request) is not None
+    task = None if is_untasked else _choose_task(request)
     config: dict[str, Any] = {"video_config": {"task": task}} if task else {}
     return config if request.seed is None else {**config, "seed": request.seed}
 

@@ -84,7 +84,8 @@ def parse_interaction(api: OmniApi, model: OmniModel, exchange: Exchange) -> Int
     parts = parse_input(api, fields.get("input"))
     roles = assign_roles(api, parts)
     previous = _parse_text(api, "previous_interaction_id", fields.get("previous_interaction_id"))
-    task = _choose_task(api, config, parts, roles, previous)
+    added = _has_duration(fields.get(_FORMAT))
+    task = _choose_task(api, config, parts, roles, previous, is_longer=added)
     request = InteractionRequest(parts, roles, task, previous=previous, config=config)
     request.background = _parse_flag(api, fields, "background", default=False)
     request.stream = _parse_flag(api, fields, "stream", default=False)
@@ -138,18 +139,26 @@ def _parse_config(api: OmniApi, model: OmniModel, config: Any) -> dict[str, Any]
     return config
 
 
+def _has_duration(value: object) -> bool:
+    forms = value if isinstance(value, list) else [value]
+    return any(isinstance(form, dict) and "duration" in form for form in forms)
+
+
 def _choose_task(
     api: OmniApi,
     config: Mapping[str, Any],
     parts: list[InputPart],
     roles: Roles,
     previous: str,
+    *,
+    is_longer: bool,
 ) -> str:
     """Return the task that is asked for, or the one that the input suggests; check its input."""
     videos = [part for part in parts if part.kind == "video"]
     task = str(config.get("video_config", {}).get("task", ""))
     if not task and (previous or (videos and not roles.video_references)):
-        task = "edit"
+        # A length is refused for an edit, so that it can only be meant as one to add.
+        task = "extend" if is_longer else "edit"
     if not task:
         task = "image_to_video" if roles.frames else "reference_to_video"
         task = task if roles.frames or roles.references else "text_to_video"
