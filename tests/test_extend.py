@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from veo.model import Model
 
-FAST, STANDARD, LITE = Gemini.facts.models.values()
-PLATFORM = next(iter(Vertex.facts.models.values()))
+FAST, STANDARD, LITE = (
+    Gemini.facts.models[f"veo-3.1-{name}generate-preview"] for name in ("fast-", "", "lite-")
+)
+PLATFORM = Vertex.facts.models["veo-3.1-fast-generate-001"]
 PORTRAIT = LaoZhangAsync.facts.models["veo-3.1-fast"]
 CATALOGUE = [PORTRAIT, PLATFORM, FAST, STANDARD, LITE]
 NOW = 1_800_000_000.0

@@ -21,6 +21,7 @@ pytest_plugins = ("veo_fixtures",)
 
 CONFIG = """
 provider = "gemini"
+model = "veo-3.1-fast-generate-preview"
 retired = "ignore"
 confirm_above = 1000
 [providers.gemini]
@@ -60,7 +61,10 @@ def test_a_lion_roars_for_22_seconds(veo: Veo) -> None:
     The sandbox is the one that ``veo`` starts by itself, with real clips.
     """
     Path("veo.toml").write_text('[sandbox]\nlatency = "5"\nspeed = 50\n')
-    job = veo("generate", "a lion", "-p", "gemini", "--sandbox", "-o", "lion.mp4", "--json")
+    job = veo(
+        "generate", "a lion", "-p", "vertex", "-m", "veo-3.1-fast-generate-001",
+        "--sandbox", "-o", "lion.mp4", "--json",
+    )  # fmt: skip
     ran = veo(
         "extend", job.objects[0]["job"], "then the lion roars", "--times", "2", "--sandbox",
         "-o", "roar.mp4",
@@ -117,14 +121,19 @@ def test_each_problem_is_a_line(veo: Veo, lion: str, google: veo_sandbox.Sandbox
 
 
 def test_a_provider_without_extension_names_others(veo: Veo) -> None:
-    """A video of LaoZhang cannot be extended; the error names models that can extend theirs."""
+    """A video of LaoZhang cannot be extended; the error names models that take its file."""
     Path("veo.toml").write_text('[sandbox]\nlatency = "0.2"\nclip = "tiny"\n')
     assert veo("generate", "a lion", "--sandbox", "-o", "lion.mp4").code == 0
     ran = veo("extend", "lion.mp4", "on", "--sandbox")
 
     assert ran.code == 2
-    assert "vertex/veo-3.1-fast-generate-001" in ran.err
-    assert "gemini/veo-3.1" not in ran.err  # reportedly shut down
+    assert "gemini/gemini-omni-1.2-flash" in ran.err
+    Path("lion.mp4").rename("elsewhere.mp4")
+    job = veo("jobs", "--json", "--sandbox").objects[0]["job"]
+    # Without the file, only what extends its own videos could make another one.
+    without_file = veo("extend", job, "on", "--sandbox").err
+    assert "others extend only their own" in without_file
+    assert "vertex/veo-3.1-fast-generate-001" in without_file
 
 
 def test_the_limit_counts_all_steps(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:

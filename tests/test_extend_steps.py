@@ -58,7 +58,9 @@ def client(server: veo_sandbox.Sandbox, tmp_path: Path) -> Iterator[Client]:
 def make_lion(
     client: Client, provider: str = "gemini", output: str = "lion.mp4", **options: Any
 ) -> Video:
-    """Make a video of a lion."""
+    """Make a video of a lion with a Veo model, whose extensions add seven seconds."""
+    model = {"gemini": "veo-3.1-fast-generate-preview", "vertex": "veo-3.1-fast-generate-001"}
+    options = {"model": model[provider]} | options
     job = client.submit("a lion wakes up", provider=provider, output=output, **options)
     return job.result(60)
 

@@ -179,6 +179,7 @@ def test_missing_key() -> None:
         (HOME + PATH, f"http://gate/p{PATH}"),
         ("files/abc", "http://gate/p/v1beta/files/abc:download?alt=media"),
         ("files/abc:download?alt=media", "http://gate/p/v1beta/files/abc:download?alt=media"),
+        (HOME + PATH.partition("?")[0], f"http://gate/p{PATH}"),
         ("http://gate/other", "http://gate/other"),
         (f"{HOME}.example/x", f"{HOME}.example/x"),
         (f"{HOME}@example.org/x", f"{HOME}@example.org/x"),

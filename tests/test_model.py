@@ -205,9 +205,9 @@ class TestRealRows:
         assert ("reference" in row.features) is (row.max_references > 0)
 
     def test_extending_has_limits(self, row: Model) -> None:
-        """The seconds of a step and the longest input."""
+        """The seconds of a step, fixed or to choose from, and the longest input."""
         if "extend" in row.features:
-            assert row.extend_s
+            assert bool(row.extend_s) is not bool(row.extend_durations)
             assert row.extend_max_input_s
 
     def test_facts_have_source_and_date(self, row: Model) -> None:
@@ -274,6 +274,7 @@ _SET_VALUES: dict[str, Any] = {
     "negative_prompt": "rain",
     "seed": 7,
     "extend": RemoteVideo("files/1"),
+    "edit": RemoteVideo("files/1"),
     "person_generation": "allow_all",
 }
 

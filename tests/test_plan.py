@@ -20,6 +20,7 @@ CATALOGUE = [row for facts in PROVIDERS.values() for row in facts.models.values(
 LAOZHANG = PROVIDERS["laozhang-async"].models
 EIGHT = list(PROVIDERS["laozhang-sync"].models)
 FRAMES = {"start_frame": "a.png", "end_frame": "b.png"}
+PREVIEW = "veo-3.1-fast-generate-preview"
 LATE = date(2027, 1, 1)
 
 
@@ -177,21 +178,23 @@ class TestMistakes:
 class TestGoogle:
     """The same requests at Google's providers."""
 
-    @pytest.mark.parametrize("provider", ["gemini", "vertex"])
     @pytest.mark.parametrize(
-        ("fields", "amount"),
+        ("fields", "veo", "omni"),
         [
-            ({}, "0.80"),
-            ({"duration": 4}, "0.40"),
-            ({"resolution": "1080p"}, "0.96"),
-            (FRAMES | {"aspect_ratio": "16:9"}, "0.80"),
-            ({"reference": ("a.png", "b.png", "c.png")}, "0.80"),
+            ({}, "0.80", "0.56"),
+            ({"duration": 4}, "0.40", "0.28"),
+            ({"resolution": "1080p"}, "0.96", "0.84"),
+            (FRAMES | {"aspect_ratio": "16:9"}, "0.80", "0.56"),
+            ({"reference": ("a.png", "b.png", "c.png")}, "0.80", "0.56"),
         ],
     )
-    def test_fast_by_default(self, provider: str, fields: dict[str, Any], amount: str) -> None:
-        """One model for all shapes, charged per second."""
-        plan = plan_request(provider, **fields)
-        assert (plan.model.title, plan.quote.amount) == ("Veo 3.1 Fast", Decimal(amount))
+    def test_one_model_for_all_shapes(self, fields: dict[str, Any], veo: str, omni: str) -> None:
+        """It is charged per second: Veo where it lives, Omni where only that lives."""
+        plans = [plan_request(provider, **fields) for provider in ("vertex", "gemini")]
+        assert [(plan.model.title, plan.quote.amount, plan.warnings) for plan in plans] == [
+            ("Veo 3.1 Fast", Decimal(veo), ()),
+            ("Gemini Omni 1.2 Flash", Decimal(omni), ()),
+        ]
 
     @pytest.mark.parametrize(
         ("fields", "field"),
@@ -206,12 +209,27 @@ class TestGoogle:
     )
     def test_forbidden_combinations(self, fields: dict[str, Any], field: str) -> None:
         """Refused before anything is paid."""
-        assert field in list_offers("gemini", **fields)
+        assert field in list_offers("gemini", model=PREVIEW, **fields)
 
-    def test_the_limits_of_lite(self) -> None:
-        """The first offer is a larger model."""
-        offered = list_offers("gemini", model="veo-3.1-lite-generate-preview", reference=("a.png",))
-        assert offered["reference"][0] == "gemini/veo-3.1-fast-generate-preview"
+    def test_a_field_that_only_an_ended_model_takes(self) -> None:
+        """The refusal names the living models of other providers."""
+        offered = list_offers("gemini", negative_prompt="fog")["negative_prompt"]
+        assert offered[0] == "vertex/veo-3.1-fast-generate-001"
+
+    def test_rules_of_living_models(self) -> None:
+        """Ten seconds are the most of 1.1, and 1.2 is named."""
+        offered = list_offers("gemini", model="gemini-omni-1.1-flash", duration=12)["duration"]
+        assert offered[0] == "gemini/gemini-omni-1.2-flash"
+
+    @pytest.mark.parametrize(
+        ("provider", "larger"),
+        [("vertex", "veo-3.1-fast-generate-001"), ("gemini", "gemini-omni-1.2-flash")],
+    )
+    def test_the_limits_of_lite(self, provider: str, larger: str) -> None:
+        """The first offer is a larger model that lives."""
+        lite = {"vertex": "veo-3.1-lite-generate-001", "gemini": "veo-3.1-lite-generate-preview"}
+        offered = list_offers(provider, model=lite[provider], reference=("a.png",))
+        assert offered["reference"][0] == f"{provider}/{larger}"
 
 
 class TestLiving:

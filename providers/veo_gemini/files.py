@@ -56,7 +56,9 @@ def resolve_file_url(uri: str, home: str, base_url: str) -> str:
     if uri.startswith("files/"):
         return f"{base_url.rstrip('/')}/v1beta/{uri.partition(':')[0]}:download?alt=media"
     if uri.startswith(("https://", "http://")):
-        return map_to_base(uri, home, base_url)
+        # A published capture has the address without the query that the service requires.
+        media = "?alt=media" if uri.startswith(home) and uri.endswith(":download") else ""
+        return map_to_base(uri + media, home, base_url)
     raise ProtocolError(f"cannot fetch the video at {uri!r}", retryable=False)
 
 

@@ -174,7 +174,7 @@ def _failures(provider: str) -> dict[str, tuple[str, type[VeoError], str | None]
 
 
 # The model of the scenes that all providers share, where a newer one is the default.
-_PREFERRED = {"laozhang-async": "veo-3.1-fast"}
+_PREFERRED = {"laozhang-async": "veo-3.1-fast", "gemini": "veo-3.1-fast-generate-preview"}
 
 
 def _omni_cases() -> Iterator[CassetteCase]:

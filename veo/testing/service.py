@@ -19,8 +19,7 @@ class Service(Protocol):
     Attributes:
         url: Scheme, host and port; the provider keeps the path of its own base URL.
         key: The only key that the server accepts.
-
-    It may also have ``options``: settings of the providers there, as ``Endpoint.options``.
+        options: Settings of the provider's configuration table that the server needs; optional.
     """
 
     url: str
