@@ -115,7 +115,7 @@ def test_lost_response_may_have_been_charged(
     make: MakeProvider, reply: Reply, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dropped, a cut and a late response: one POST, and the outcome is unknown."""
-    monkeypatch.setattr(wire, "SUBMIT_SILENCE_S", 0.2)
+    monkeypatch.setattr(wire, "SUBMIT_S", 0.2)
 
     error = catch_error(make, reply)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from veo.update import Update
     from veo.wire.error_rules import ErrorRule
 
-SUBMIT_SILENCE_S = 180.0  # as for the other wire: a service may ignore ``background``
+SUBMIT_S = 180.0  # as for the other wire: a service may ignore ``background``
 # A poll returns the images of the request, or the video itself, in base64.
 MAX_RESPONSE_BYTES = 512 << 20
 # Parsing more than this would delay the other polls of the event loop by milliseconds.
@@ -66,9 +66,7 @@ class Interactions(ABC):
             http = self._connect()
             path = self._path
         try:
-            response = http.start_json(
-                path, body, silence_s=SUBMIT_SILENCE_S, total_s=SUBMIT_TOTAL_S
-            ).read()
+            response = http.start_json(path, body, silence_s=SUBMIT_S, total_s=SUBMIT_S).read()
             if not response.ok:
                 raise google_error(response, "submit", model, _choose_rules(request))
         except ResponseLostError as error:
