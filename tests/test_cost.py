@@ -14,7 +14,7 @@ from veo.ledger import Ledger
 from veo.ledger.spending import JobFilter, group_spending, sum_spending
 from veo.paths import ledger_folder
 
-pytest_plugins = ("veo_fixtures",)
+pytest_plugins = ("ledger_databases", "veo_fixtures")
 
 ROUTES = {"laozhang-async": "videos", "laozhang-sync": "chat"}
 
@@ -67,7 +67,8 @@ def test_the_ledger_agrees_with_the_bills(veo: Veo, spent_service: veo_sandbox.S
     assert sums["laozhang-async"].charged + 150_000 == sum_charges(spent_service, "videos")
 
 
-def test_groups_add_up(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+@pytest.mark.usefixtures("database", "spent_service")
+def test_groups_add_up() -> None:
     """The groups of every grouping add up to the total."""
     ledger = Ledger(ledger_folder())
     whole = sum_spending(ledger)

@@ -21,8 +21,11 @@ from veo.ledger import Ledger, Record, State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ledger_databases import FolderUrl
+
     import veo_sandbox
 
+pytest_plugins = ("ledger_databases",)
 pytestmark = pytest.mark.slow
 
 KILLS = 25
@@ -38,9 +41,10 @@ def server(sandbox: Callable[..., veo_sandbox.Sandbox]) -> veo_sandbox.Sandbox:
 
 
 @pytest.fixture
-def life(server: veo_sandbox.Sandbox, tmp_path: Path) -> Life:
+def life(database: FolderUrl, server: veo_sandbox.Sandbox, tmp_path: Path) -> Life:
     """A client of it that resumes all jobs and is not killed."""
-    return Life(server.url, server.key, tmp_path / "home")
+    home = tmp_path / "home"
+    return Life(server.url, server.key, home, ledger=database(home))
 
 
 def list_jobs(home: Path) -> list[Record]:
@@ -78,7 +82,11 @@ def prove(server: veo_sandbox.Sandbox, home: Path) -> list[Record]:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    ("database", "provider"),
+    [*(("sqlite", provider) for provider in PROVIDERS), ("postgres", PROVIDERS[0])],
+    indirect=["database"],
+)
 def test_killed_at_every_commit_point(
     server: veo_sandbox.Sandbox, life: Life, provider: str, when: str
 ) -> None:
@@ -94,7 +102,11 @@ def test_killed_at_every_commit_point(
     assert Counter(job.state for job in jobs)[State.UNKNOWN] == UNKNOWN_COUNTS[provider]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("database", "seed"),
+    [*(("sqlite", seed) for seed in range(3)), ("postgres", 3)],
+    indirect=["database"],
+)
 def test_killed_at_random_instants(server: veo_sandbox.Sandbox, life: Life, seed: int) -> None:
     """Twenty-five deaths on one ledger, each time resumed and given more to do."""
     moments = random.Random(seed)

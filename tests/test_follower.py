@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytest_plugins = ("ledger_databases",)
+pytestmark = pytest.mark.usefixtures("database")
+
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:

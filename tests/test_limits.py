@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytest_plugins = ("ledger_databases",)
+pytestmark = pytest.mark.usefixtures("database")
+
 MINUTE_S = 60.0
 STEPS = st.lists(
     st.tuples(
@@ -223,7 +226,7 @@ def test_rows_of_old_requests_are_deleted(workers: Workers) -> None:
         assert connection.exec_driver_sql("SELECT count(*) FROM sends").scalar_one() <= 4
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 4), st.integers(1, 6), STEPS)
 def test_never_more_than_allowed(
     tmp_path_factory: pytest.TempPathFactory, limit: int, minute: int, steps: list[tuple[str, int]]

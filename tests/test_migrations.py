@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import Column, Connection, MetaData, Text, create_engine, inspect, select
+from sqlalchemy import Column, Connection, MetaData, Text, create_engine, inspect, select, text
 
 from veo.errors import LedgerError
 from veo.ledger import Event, Record, migrations, schema
@@ -14,22 +17,43 @@ from veo.ledger import Event, Record, migrations, schema
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from postgres_server import PostgresServer
+
+pytest_plugins = ("ledger_databases",)
 STEP_COUNT = len(migrations.STEPS)
 EARLIER_JOB = """
 INSERT INTO jobs (
     id, run, provider, model, state, version, request, fingerprint, output, force, quote,
     reserved, charged, doubtful, certain, submits, polls, not_before, video, created_at
-) VALUES (?1, 'run', 'p', 'm', 'done', 1, ?2, '', 'o', 0, '{}', 0, 0, 0, 1, 1, 1, 0, ?3, ?4)
+) VALUES (
+    :id, 'run', 'p', 'm', 'done', 1, :request, '', 'o', false, '{}', 0, 0, 0, true, 1, 1, 0,
+    :video, :created_at
+)
 """
+Connect = Callable[[], Connection]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    """Open a connection to an empty database, of either kind."""
+    with ExitStack() as stack:
+
+        def connect() -> Connection:
+            url = "sqlite://"
+            if request.param == "postgres":
+                server: PostgresServer = request.getfixturevalue("postgres")
+                url = server.schema_url(f"m{uuid4().hex}").replace("://", "+psycopg://")
+            engine = create_engine(url)
+            stack.callback(engine.dispose)
+            return stack.enter_context(engine.connect())
+
+        yield connect
 
 
 @pytest.fixture
-def connection() -> Iterator[Connection]:
+def connection(connect: Connect) -> Connection:
     """An empty database."""
-    engine = create_engine("sqlite://")
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
+    return connect()
 
 
 def describe_tables(connection: Connection) -> dict[str, Any]:
@@ -50,14 +74,10 @@ def describe_tables(connection: Connection) -> dict[str, Any]:
     }
 
 
-def describe_metadata(metadata: MetaData) -> dict[str, Any]:
+def describe_metadata(connection: Connection, metadata: MetaData) -> dict[str, Any]:
     """The tables that a description creates in an empty database."""
-    engine = create_engine("sqlite://")
-    with engine.connect() as connection:
-        metadata.create_all(connection)
-        tables = describe_tables(connection)
-    engine.dispose()
-    return tables
+    metadata.create_all(connection)
+    return describe_tables(connection)
 
 
 def applied_steps(connection: Connection) -> list[str]:
@@ -66,23 +86,25 @@ def applied_steps(connection: Connection) -> list[str]:
 
 @pytest.mark.parametrize("count", range(STEP_COUNT + 1))
 def test_every_earlier_ledger_gets_the_tables_of_the_schema(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch, count: int
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """From empty, and from a ledger of each earlier version: columns, types, indexes, keys."""
+    connection = connect()
     with monkeypatch.context() as earlier:
         earlier.setattr(migrations, "STEPS", migrations.STEPS[:count])
         migrations.apply_migrations(connection)
     migrations.apply_migrations(connection)
 
-    assert describe_tables(connection) == describe_metadata(schema.metadata)
+    assert describe_tables(connection) == describe_metadata(connect(), schema.metadata)
     assert applied_steps(connection) == [step.__name__ for step in migrations.STEPS]
 
 
 @pytest.mark.parametrize("count", range(STEP_COUNT + 1))
 def test_a_new_column_reaches_every_ledger(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch, count: int
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """A column in the schema and a step that adds it: applied to a fresh ledger and to old ones."""
+    connection = connect()
     metadata = MetaData()
     for table in schema.metadata.sorted_tables:
         table.to_metadata(metadata)
@@ -100,7 +122,7 @@ def test_a_new_column_reaches_every_ledger(
         monkeypatch.setattr(schema, name, table)
     migrations.apply_migrations(connection)
 
-    assert describe_tables(connection) == describe_metadata(metadata)
+    assert describe_tables(connection) == describe_metadata(connect(), metadata)
 
 
 def test_extensions_of_an_earlier_ledger_get_their_parents(
@@ -117,7 +139,8 @@ def test_extensions_of_an_earlier_ledger_get_their_parents(
         ("orphan", '{"extend": {"uri": "files/2"}}', None, 4.0),
     ]
     for row in rows:
-        connection.exec_driver_sql(EARLIER_JOB, row)
+        names = ("id", "request", "video", "created_at")
+        connection.execute(text(EARLIER_JOB), dict(zip(names, row, strict=True)))
     migrations.apply_migrations(connection)
 
     query = select(schema.jobs.c.id, schema.jobs.c.parent)

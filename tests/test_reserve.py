@@ -20,6 +20,9 @@ from veo.request import Request
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = ("ledger_databases",)
+pytestmark = pytest.mark.usefixtures("database")
+
 CENTS = 10_000
 PRICE = 15 * CENTS
 

@@ -15,10 +15,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+)
 
 from veo.errors import ConfigError, KeyMissingError
 from veo.key import Key
+from veo.ledger_url import LedgerUrl
 from veo.model import Facts, FrozenModel, Model
 from veo.paths import config_folder
 from veo.problems import Remedy
@@ -34,6 +42,7 @@ ENVIRONMENT_KEYS = {
     "VEO_PROVIDER": "provider",
     "VEO_MODEL": "model",
     "VEO_OUTPUT_DIR": "output_dir",
+    "VEO_LEDGER": "ledger",
     "VEO_MAX_COST": "max_cost",
     "VEO_CONFIRM_ABOVE": "confirm_above",
     "VEO_TIMEOUT": "timeout",
@@ -46,6 +55,10 @@ def _validate_variable(name: str) -> str:
     if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
         raise ValueError("must be the name of an environment variable in capitals, not a key")
     return name
+
+
+def _validate_ledger(value: Any) -> LedgerUrl:
+    return value if isinstance(value, LedgerUrl) else LedgerUrl.parse(str(value))
 
 
 class ProviderConfig(FrozenModel):
@@ -88,6 +101,8 @@ class Config(FrozenModel):
         provider: The provider for requests that name none.
         model: Overrides the model that is configured for the provider.
         output_dir: The folder of videos without a name of their own.
+        ledger: A Postgres database for processes on many machines; None for a file in the folder
+            of the ledger. The sandbox's ledger is always a file.
         max_cost: USD that a run may cost at most.
         confirm_above: USD above which the command line asks before it pays. Play money never asks.
         timeout: Seconds to wait for a job; the job itself continues.
@@ -97,6 +112,9 @@ class Config(FrozenModel):
     provider: str = "laozhang-async"
     model: str | None = None
     output_dir: Path = Path()
+    ledger: Annotated[LedgerUrl, PlainValidator(_validate_ledger), PlainSerializer(str)] | None = (
+        None
+    )
     max_cost: Decimal | None = Field(default=None, ge=0)
     confirm_above: Decimal = Field(default=Decimal("1.00"), ge=0)
     timeout: float = Field(default=600.0, gt=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -58,10 +57,10 @@ class Session:
     ) -> None:
         self.config = config or read_config().config
         self.home = home or ledger_folder()
-        self.ledger = Ledger(self.home)
+        self.ledger = Ledger(self.home, url=self.config.ledger)
         self.images = ImageStore(self.home / "images", trusted_urls=self._list_base_urls)
         # The wall clock, because the times in the ledger must be valid after a restart.
-        context = StepContext(self.ledger, self.images, self.connect, time.time)
+        context = StepContext(self.ledger, self.images, self.connect, self.ledger.clock)
         self.runner = JobRunner(context, self.config.timeout)
         self._is_sandbox = endpoint is not None
         self._offers = OfferStore(self.home / "offers.json")

@@ -25,6 +25,7 @@ def complete_models() -> list[str]:
 
 def complete_jobs() -> list[str]:
     """Return the ids of the newest jobs of both ledgers, as ``--sandbox`` may follow."""
+    from veo.config import read_config
     from veo.ledger import Ledger
     from veo.paths import ledger_dir
 
@@ -33,8 +34,9 @@ def complete_jobs() -> list[str]:
     with suppress(Exception):
         for sandbox in (False, True):
             home = ledger_dir(sandbox=sandbox)
-            if home.is_dir():  # completion must not create a ledger
-                ids += [record.id for record in Ledger(home).list_jobs(limit=_MAX_JOBS)]
+            url = None if sandbox else read_config().config.ledger
+            if url or home.is_dir():  # completion must not create a ledger
+                ids += [record.id for record in Ledger(home, url=url).list_jobs(limit=_MAX_JOBS)]
     return sorted(ids)
 
 

@@ -8,6 +8,7 @@ VARIABLES = {
     "VEO_PROVIDER": "provider",
     "VEO_MODEL": "model",
     "VEO_OUTPUT_DIR": "folder for videos without --output",
+    "VEO_LEDGER": "URL of a Postgres database, for many machines",
     "VEO_MAX_COST": "maximum cost of one run, USD",
     "VEO_CONFIRM_ABOVE": "ask before a run that costs more, USD",
     "VEO_TIMEOUT": "seconds to wait for a job",

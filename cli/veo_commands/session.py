@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +33,10 @@ def load_config(
         for name in ("provider", "max_cost", "timeout")
         if (value := getattr(group, name, None)) is not None  # --max-cost 0 is a limit, too
     }
-    return read_config(config_options.config, flags=flags)
+    loaded = read_config(config_options.config, flags=flags)
+    if config_options.sandbox:  # play money must not get into the ledger of an organisation
+        return replace(loaded, config=loaded.config.model_copy(update={"ledger": None}))
+    return loaded
 
 
 @contextmanager
@@ -44,7 +48,8 @@ def open_ledger(config_options: ConfigOptions) -> Iterator[tuple[Config, Ledger]
     from veo.ledger import Ledger
 
     config = load_config(config_options).config
-    with closing(Ledger(ledger_dir(sandbox=config_options.sandbox))) as ledger:
+    home = ledger_dir(sandbox=config_options.sandbox)
+    with closing(Ledger(home, url=config.ledger)) as ledger:
         yield config, ledger
 
 

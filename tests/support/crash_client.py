@@ -24,6 +24,13 @@ from veo.job import as_completed
 from veo.key import Key
 from veo.ledger import Ledger
 from veo.ledger.database import Database
+from veo.ledger.postgres import PostgresDatabase
+
+with contextlib.suppress(
+    ImportError
+):  # of an extra; a client imports it later, and its life is short
+    import psycopg  # noqa: F401 - for the next line
+    import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401 - as above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +54,7 @@ class Life:
         provider: To which provider.
         die: Seconds after the client is open; or ``before`` or ``after`` and the number of a
             commit, from 0; or None.
+        ledger: URL of its ledger, if that is not in the folder.
     """
 
     url: str
@@ -56,6 +64,7 @@ class Life:
     submit: int = 0
     provider: str = PROVIDERS[0]
     die: float | tuple[str, int] | None = None
+    ledger: str | None = None
 
     def run(self) -> bool:
         """Run the client, and return whether it lived to the end of its work."""
@@ -73,7 +82,8 @@ def open_client(life: Life) -> Client:
     """Open a client that polls soon: the sandbox makes a video in a moment."""
     limits = {"median_s": 0.2, "submits_per_minute": 100_000, "max_in_flight": 100}
     providers = dict.fromkeys(PROVIDERS, limits)
-    config = Config.model_validate({"providers": providers, "retired": "ignore"})
+    settings = {"providers": providers, "retired": "ignore", "ledger": life.ledger}
+    config = Config.model_validate(settings)
     return Client(config, home=life.home, endpoint=Endpoint(life.url, Key(life.key)))
 
 
@@ -106,10 +116,18 @@ def _warm_up() -> None:
 
 def _die_at(when: str, number: int) -> None:
     """Kill this process around its n-th transaction that writes, just before or after commit."""
-    whole, count = Database.write, iter(range(10_000))
+    count = iter(range(10_000))
+    for database in (Database, PostgresDatabase):
+        _replace_write(database, count, when, number)
+
+
+def _replace_write(
+    database: type[Database | PostgresDatabase], count: Iterator[int], when: str, number: int
+) -> None:
+    whole: Any = database.write
 
     @contextlib.contextmanager
-    def write(self: Database) -> Iterator[Any]:
+    def write(self: Any) -> Iterator[Any]:
         mine = next(count) == number
         with whole(self) as connection:
             yield connection
@@ -118,7 +136,7 @@ def _die_at(when: str, number: int) -> None:
         if mine:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Database.write = write  # type: ignore[method-assign]
+    database.write = write  # type: ignore[method-assign]
 
 
 def freeze(life: Life) -> None:

@@ -1,4 +1,4 @@
-"""The SQLite database under the ledger; the only module that knows which database it is."""
+"""The SQLite database under the ledger; ``postgres`` is the one for many machines."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ class Database:
     Raises:
         LedgerError: The folder or the file cannot be used, or a newer version wrote it.
     """
+
+    clock_offset_s = 0.0  # all processes on it have the clock of this machine
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "ledger.db"
@@ -172,7 +174,8 @@ def _run_prepared(connection: Connection, statement: _Statement, values: Mapping
     text, names, constants = _compile_statement(statement, frozenset(values), connection.dialect)
     values = {**constants, **values}
     cursor = connection.connection.cursor()
-    cursor.execute(text, [values[name] for name in names])
+    # SQLite takes values by position, psycopg by name.
+    cursor.execute(text, [values[name] for name in names] if names else values)
     return cursor
 
 

@@ -11,7 +11,6 @@ import os
 import secrets
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
@@ -40,18 +39,18 @@ class WorkerLease:
     def __init__(
         self,
         ledger: Ledger,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         interval_s: float = HEARTBEAT_INTERVAL_S,
     ) -> None:
         # The random part tells apart clients of one process, and processes with a reused pid.
         self.id = f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(4)}"
         self._ledger = ledger
-        self._clock = clock
+        self._clock = clock or ledger.clock
         self._stopped = threading.Event()
         # Not thread-local: the thread that closes may be another one than the one that opened.
         self._lock = FileLock(_lock_path(ledger.folder, self.id), thread_local=False)
         self._lock.acquire()
-        row = {"host": socket.gethostname(), "pid": os.getpid(), "seen_at": clock()}
+        row = {"host": socket.gethostname(), "pid": os.getpid(), "seen_at": self._clock()}
         with ledger.database.write() as connection:
             connection.execute(insert(workers).values(id=self.id, **row))
         self._thread = threading.Thread(
@@ -105,7 +104,10 @@ def free_dead_slots(ledger: Ledger, provider: str, now: float) -> None:
 
 
 def _is_unlocked(folder: Path, owner: str) -> bool:
-    lock = FileLock(_lock_path(folder, owner), thread_local=False)
+    path = _lock_path(folder, owner)
+    if not path.exists():  # a process with another folder, perhaps in another container
+        return False
+    lock = FileLock(path, thread_local=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -13,6 +13,7 @@ from veo.errors import UnknownJobError, VeoError
 from veo.ledger import limits, reserve, rows
 from veo.ledger.budget import Cap, count_spent
 from veo.ledger.database import Database
+from veo.ledger.locks import lock
 from veo.ledger.record import LIVE, Event, Record, State
 from veo.ledger.schema import events, jobs
 from veo.problems import Remedy
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.ledger.limits import Admission, Limits
+    from veo.ledger.postgres import PostgresDatabase
     from veo.ledger.reserve import NewJob, PlanResult
+    from veo.ledger_url import LedgerUrl
     from veo.update import RemoteVideo
 
 # A key in the data of the event of a video that may have been ready long before.
@@ -31,12 +34,28 @@ _ATTACHED_COLUMNS = ("state", "version", "task_id", "video", "error", "certain",
 
 
 class Ledger:
-    """The jobs of all processes that work in one folder. Safe to use from any thread."""
+    """The jobs of all processes on one database. Safe to use from any thread.
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+    Args:
+        folder: Holds the database, and the locks by which this machine's processes are seen to
+            be alive.
+        clock: Returns Unix seconds; by default the clock of the database's machine.
+        url: A Postgres database, in place of the one in the folder.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], float] | None = None,
+        url: LedgerUrl | None = None,
+    ) -> None:
         self.folder = folder
-        self.database = Database(folder)
+        self.database = open_database(folder, url)
         self._clock = clock
+
+    def clock(self) -> float:
+        """Return the time, Unix seconds; all processes on the ledger agree on it."""
+        return self._clock() if self._clock else time.time() + self.database.clock_offset_s
 
     def plan_jobs(
         self,
@@ -54,8 +73,9 @@ class Ledger:
         """
         new_jobs = list(new)
         with self.database.write() as connection:
+            lock(connection, reserve.LOCK)
             return reserve.plan_jobs(
-                connection, new_jobs, caps, owner, self._clock(), all_or_nothing=all_or_nothing
+                connection, new_jobs, caps, owner, self.clock(), all_or_nothing=all_or_nothing
             )
 
     def find_existing(self, new: Iterable[NewJob]) -> dict[str, Record]:
@@ -73,12 +93,13 @@ class Ledger:
     ) -> PlanResult:
         """Plan a job of unknown outcome again; the price of its earlier send stays in doubt."""
         with self.database.write() as connection:
-            return reserve.plan_resubmit(connection, record, caps, owner, self._clock())
+            lock(connection, reserve.LOCK)
+            return reserve.plan_resubmit(connection, record, caps, owner, self.clock())
 
     def withdraw_jobs(self, records: Iterable[Record], reason: VeoError) -> list[Record]:
         """Fail planned jobs that nobody sent or changed; release their money, and return them."""
         with self.database.write() as connection:
-            return reserve.withdraw_jobs(connection, records, reason.to_json(), self._clock())
+            return reserve.withdraw_jobs(connection, records, reason.to_json(), self.clock())
 
     def count_spent(self, cap: Cap) -> int:
         """Return what counts against a cap now, millionths of a USD."""
@@ -104,7 +125,7 @@ class Ledger:
         Raises:
             LeaseLostError: Another worker has the job, or changed it.
         """
-        note = rows.EventNote(self._clock(), kind, message, data)
+        note = rows.EventNote(self.clock(), kind, message, data)
         with self.database.write() as connection:
             return rows.change_job(connection, record, state, note, **changes)
 
@@ -119,7 +140,7 @@ class Ledger:
         Raises:
             LeaseLostError: Another worker has the job, or changed it.
         """
-        now = self._clock()
+        now = self.clock()
         with self.database.write() as connection:
             admission = limits.admit(connection, record.provider, record.owner, bounds, now)
             if admission.wait_s == 0.0:
@@ -130,7 +151,7 @@ class Ledger:
     def back_off(self, provider: str, bounds: Limits, wait_s: float, in_flight: int) -> int:
         """Slow a provider down for all processes, because it is busy; return the capacity."""
         with self.database.write() as connection:
-            return limits.back_off(connection, provider, bounds, self._clock(), wait_s, in_flight)
+            return limits.back_off(connection, provider, bounds, self.clock(), wait_s, in_flight)
 
     def recover(self, provider: str, bounds: Limits) -> int:
         """Raise a provider's capacity after an accepted request; return the capacity."""
@@ -200,7 +221,8 @@ class Ledger:
             Whether the task was attached: the job is now submitted or ready.
         """
         with self.database.write() as connection:
-            record = rows.fetch_record(connection, select(jobs).where(jobs.c.id == job))
+            query = select(jobs).where(jobs.c.id == job).with_for_update()
+            record = rows.fetch_record(connection, query)
             attached = _attach_to_record(record, task_id, video)
             changes = {name: getattr(attached, name) for name in _ATTACHED_COLUMNS}
             is_attached = attached != record
@@ -209,7 +231,7 @@ class Ledger:
             if is_attached or is_late_response:
                 kind = "late response" if is_late_response else "task attached"
                 text = f"{kind}: task {task_id}"
-                note = rows.EventNote(self._clock(), kind, text, {"task_id": task_id})
+                note = rows.EventNote(self.clock(), kind, text, {"task_id": task_id})
                 event = rows.to_event_row(attached, note) | rows.amount_changes(record, attached)
                 connection.execute(insert(events), event)
         return is_attached
@@ -285,6 +307,15 @@ class Ledger:
 
     def close(self) -> None:
         self.database.close()
+
+
+def open_database(folder: Path, url: LedgerUrl | None) -> Database | PostgresDatabase:
+    """Open the database of a ledger: a file in the folder, or the one at the URL."""
+    if url is None:
+        return Database(folder)
+    from veo.ledger.postgres import PostgresDatabase  # noqa: PLC0415 - of an extra
+
+    return PostgresDatabase(url)
 
 
 def _attach_to_record(record: Record, task_id: str | None, video: RemoteVideo | None) -> Record:

@@ -6,7 +6,7 @@ become free to those that wait with less. Paid requests are counted by periods o
 rows of a provider stay few whatever its limit, and a burst is possible as long as no minute has
 more requests than allowed, which the usual single number of a leaky bucket cannot express.
 
-Everything happens inside the caller's transaction, which holds the write lock.
+Everything happens inside the caller's transaction, under a lock for each provider.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from veo.ledger.database import execute_prepared, query_prepared
+from veo.ledger.locks import lock
 from veo.ledger.record import IN_FLIGHT, State
 from veo.ledger.schema import jobs, sends, throttles, workers
 from veo.wire.values import MAX_RETRY_AFTER_S
@@ -95,6 +96,7 @@ def admit(
     connection: Connection, provider: str, owner: str | None, limits: Limits, now: float
 ) -> Admission:
     """Count one more paid request of a worker, if the limits allow it."""
+    _lock_provider(connection, provider)
     first = _first_period(now)
     # Later times were written before the clock was set back. They would stop the work until then.
     last = int((now + WINDOW_S) // PERIOD_S)
@@ -132,6 +134,7 @@ def back_off(
 
     ``in_flight`` is how many jobs are in flight at least, as far as the caller knows.
     """
+    _lock_provider(connection, provider)
     counted = sum(each.in_flight for each in _read_demand(connection, provider, now))
     adaptive = _read_adaptive(connection, provider, limits)
     adaptive.back_off(now, wait_s, max(counted, in_flight))
@@ -140,9 +143,14 @@ def back_off(
 
 def recover(connection: Connection, provider: str, limits: Limits) -> int:
     """Raise the capacity a little, because a request was accepted; return the capacity."""
+    _lock_provider(connection, provider)
     adaptive = _read_adaptive(connection, provider, limits)
     adaptive.recover()
     return _write_adaptive(connection, provider, adaptive)
+
+
+def _lock_provider(connection: Connection, provider: str) -> None:
+    lock(connection, f"limits of {provider}")
 
 
 def _first_period(now: float) -> int:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _ID_LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
 
 
+LOCK = "reserve"  # see ``locks.lock``; sums of money and the inserts that follow belong together
+
+
 def make_job_id() -> str:
     return "".join(secrets.choice(_ID_LETTERS) for _ in range(10))
 
@@ -105,7 +108,7 @@ def plan_jobs(
             del existing[job.id]
     records: list[Record] = []
     stopped_by = None
-    # The write lock is held, so no other process spends anything between the sum and the insert.
+    # The lock is held, so no other process spends anything between the sum and the insert.
     spent = {cap: count_spent(connection, cap) for cap in caps}
     for job in new:
         if job.id in existing:

@@ -91,7 +91,7 @@ class Follower:
         now = time.monotonic()  # as the timer of the engine, which may take the job over
         if job.deadline is None and job.record.state is not State.PLANNED:
             job.deadline = now + (job.wait_s or 0.0)
-        return overdue_error(job) if job.deadline and now > job.deadline else None
+        return overdue_error(job) if job.deadline and now >= job.deadline else None
 
     def _forget(self, job: ActiveJob) -> None:
         with self._lock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from veo.engine.context import ActiveJob, StepContext
@@ -41,7 +40,7 @@ class JobRunner:
     def take_leases(self, records: Sequence[Record]) -> list[Record]:
         """Take the lease of the jobs that no live process works on, and return those jobs."""
         owners = {record.owner for record in records if record.owner}
-        dead = find_dead_workers(self._ledger, owners - {self.worker}, time.time())
+        dead = find_dead_workers(self._ledger, owners - {self.worker}, self._ledger.clock())
         free = [record for record in records if record.owner is None or record.owner in dead]
         return self._ledger.take_leases(free, self.worker) if free else []
 

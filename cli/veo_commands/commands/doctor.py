@@ -105,10 +105,15 @@ def _check_files(options: ConfigOptions) -> str:
 
 
 def _check_ledger(options: ConfigOptions) -> str:
+    from veo.config import inspect_config
     from veo.ledger import Ledger
 
     home = ledger_dir(sandbox=options.sandbox)
-    Ledger(home).close()  # makes the folder, and applies migrations
+    # As far as it is valid: another check reports the rest.
+    url = None if options.sandbox else inspect_config(options.config).config.ledger
+    Ledger(home, url=url).close()  # makes the folder, and applies migrations
+    if url:
+        return str(url)
     # Opening an existing ledger may succeed without permission to write.
     if not os.access(home, os.W_OK):
         raise LedgerError(f"cannot write {home}", hint="Set VEO_HOME to another folder.")

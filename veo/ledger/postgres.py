@@ -1,0 +1,150 @@
+"""A Postgres database under the ledger, for processes on many machines."""
+
+from __future__ import annotations
+
+import selectors
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from veo.errors import LedgerError
+from veo.ledger.locks import lock
+from veo.ledger.migrations import apply_migrations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from veo.ledger_url import LedgerUrl
+
+OLDEST_VERSION = 13  # the oldest that PGQueuer supports
+POOL_SIZE = 16  # connections of a process at most; Postgres allows 100 by default
+CONNECT_TIMEOUT_S = 10
+# A restart of the server takes seconds, and a task id that cannot be stored is a lost video.
+PATIENCE_S = 30.0
+RETRY_S = 0.5
+_EXTRA_HINT = 'Install it with: pip install "veo-video[cluster]"'
+
+
+class PostgresDatabase:
+    """A Postgres database; the same interface as ``Database``, which is on SQLite.
+
+    Raises:
+        LedgerError: The server cannot be reached or is too old, the driver is not installed, or
+            a newer version of veo wrote the ledger.
+    """
+
+    def __init__(self, url: LedgerUrl) -> None:
+        self.url = url
+        self._engine = _create_engine(url)
+        event.listen(self._engine, "checkout", _check_connection)
+        # Queries of one transaction see one moment; writers lock what they read.
+        self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        self.clock_offset_s = 0.0
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Run statements as one transaction: committed at the end, undone after an exception."""
+        with self._translate_errors(), self._connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Run queries in one transaction, which sees one moment and blocks no writer."""
+        with self._translate_errors(), self._reader.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def _prepare(self) -> None:
+        with self._translate_errors(), self._engine.connect() as connection:
+            _check_version(self.url, connection)
+            # The clocks of machines differ, and leases and limits compare the times of all.
+            self.clock_offset_s = _read_clock(connection) - time.time()
+        with self.write() as connection:
+            lock(connection, "migrations")
+            apply_migrations(connection)
+
+    def _connect(self) -> Connection:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self._engine.connect()
+            except OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_S)
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise _ledger_error(self.url, error) from None  # a driver's error may name the URL
+
+
+def _create_engine(url: LedgerUrl) -> Engine:
+    try:
+        parsed = make_url(url.reveal()).set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError):  # both repeat the URL
+        raise LedgerError(f"{url} is not a valid URL of a database") from None
+    try:
+        return create_engine(
+            parsed,
+            pool_size=POOL_SIZE,
+            max_overflow=0,
+            pool_timeout=PATIENCE_S,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "veo"},
+        )
+    except ImportError as error:
+        raise LedgerError(
+            f"the ledger {url} needs packages that are not installed: {error}", hint=_EXTRA_HINT
+        ) from None
+
+
+def _check_version(url: LedgerUrl, connection: Connection) -> None:
+    version = int(connection.execute(text("SHOW server_version_num")).scalar_one()) // 10_000
+    if version < OLDEST_VERSION:
+        raise LedgerError(
+            f"the ledger {url} is on Postgres {version}",
+            hint=f"Use Postgres {OLDEST_VERSION} or newer.",
+        )
+
+
+def _read_clock(connection: Connection) -> float:
+    seconds = text("SELECT extract(epoch FROM clock_timestamp())")
+    return float(connection.execute(seconds).scalar_one())
+
+
+def _check_connection(connection: Any, _: Any, __: Any) -> None:
+    """Have the pool replace a connection that the server has closed, by a restart for example.
+
+    An idle connection receives nothing but that news, so no query is needed to notice it.
+    """
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.fileno(), selectors.EVENT_READ)
+        if selector.select(0):
+            raise DisconnectionError
+
+
+def _ledger_error(url: LedgerUrl, error: Exception) -> LedgerError:
+    cause = getattr(error, "orig", None) or error
+    lines = str(cause).strip().splitlines()
+    reason = url.redact(lines[0] if lines else type(cause).__name__)
+    if isinstance(error, OperationalError | PoolTimeoutError):
+        return LedgerError(
+            f"cannot use the ledger {url}: {reason}",
+            hint="Is the server running, and does it accept this user? Jobs can be resumed later.",
+        )
+    return LedgerError(f"the ledger {url} failed: {reason}")
