@@ -4,10 +4,12 @@ import base64
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import openai
 import pytest
+from PIL import Image
 from sandbox_api import StartSandbox, make_image
 
 from veo_sandbox import Sandbox
@@ -190,3 +192,135 @@ def test_the_bytes_are_a_video(sandbox: StartSandbox, connect: Connect) -> None:
 
     with av.open(io.BytesIO(client.videos.download_content(video.id).read())) as clip:
         assert {stream.type for stream in clip.streams} == {"video", "audio"}
+
+
+class TestRest:
+    """What the endpoint has beyond create, poll and download."""
+
+    @pytest.fixture
+    def box(self, sandbox: StartSandbox) -> Sandbox:
+        return sandbox(profile="openai")
+
+    @pytest.fixture
+    def client(self, box: Sandbox, connect: Connect) -> openai.OpenAI:
+        return connect(box)
+
+    def make(self, client: openai.OpenAI, prompt: str = "a lion", **options: Any) -> Any:
+        return client.videos.create_and_poll(prompt=prompt, poll_interval_ms=20, **options)
+
+    def change(self, client: openai.OpenAI, path: str, video: str, **options: str) -> Any:
+        """Name a video by its id; the client's own method refuses its documented dict."""
+        body = {"prompt": "on", "video": {"id": video}} | options
+        return client.post(f"/videos/{path}", body=body, cast_to=openai.types.Video)
+
+    def test_list(self, client: openai.OpenAI) -> None:
+        """The newest first, or the oldest; the client asks for one page after the other."""
+        ids = [client.videos.create(prompt=str(number)).id for number in range(3)]
+        newest = [video.id for video in client.videos.list(limit=2)]
+        oldest = [video.id for video in client.videos.list(order="asc", after=ids[0])]
+
+        assert newest == ids[::-1]
+        assert oldest == ids[1:]
+        with pytest.raises(openai.BadRequestError, match="1 to 100"):
+            client.videos.list(limit=0)
+
+    def test_delete(self, box: Sandbox, client: openai.OpenAI) -> None:
+        """A deleted video is unknown and not listed; one that runs cannot be deleted."""
+        video = self.make(client)
+        deleted = client.videos.delete(video.id)
+        box.change(latency=100)
+        running = client.videos.create(prompt="x")
+
+        assert (deleted.id, deleted.deleted, deleted.object) == (video.id, True, "video.deleted")
+        assert [each.id for each in client.videos.list()] == [running.id]
+        for call in (client.videos.retrieve, client.videos.download_content, client.videos.delete):
+            with pytest.raises(openai.NotFoundError):
+                call(video.id)
+        with pytest.raises(openai.BadRequestError):
+            client.videos.delete(running.id)
+
+    def test_remix_and_edit(self, box: Sandbox, client: openai.OpenAI) -> None:
+        """A changed version, as long as the source; a remix names it. Each is paid."""
+        video = self.make(client)
+        remix = client.videos.remix(video.id, prompt="at night")
+        edit = self.change(client, "edits", video.id)
+
+        assert (remix.remixed_from_video_id, edit.remixed_from_video_id) == (video.id, None)
+        assert {each.seconds for each in (remix, edit)} == {video.seconds}
+        assert (remix.model, remix.size) == (video.model, video.size)
+        assert [task["amount"] for task in box.tasks()] == [0.4, 0.4, 0.4]
+
+    def test_extend(self, box: Sandbox, client: openai.OpenAI) -> None:
+        """The seconds of the result are those of the whole file; the new ones are paid."""
+        video = self.make(client)
+        longer = self.change(client, "extensions", video.id, seconds="8")
+        done = client.videos.poll(longer.id, poll_interval_ms=20)
+
+        assert done.seconds == "12"
+        with av.open(io.BytesIO(client.videos.download_content(done.id).read())) as clip:
+            assert clip.duration == 12_000_000
+        assert [task["amount"] for task in box.tasks()] == [0.4, 0.8]
+        with pytest.raises(openai.BadRequestError):
+            self.change(client, "extensions", video.id, seconds="5")
+
+    def test_an_uploaded_video(self, client: openai.OpenAI) -> None:
+        """A file in the place of an id; what is no video is refused."""
+        data = client.videos.download_content(self.make(client).id).read()
+        edit = client.videos.edit(prompt="at night", video=("a.mp4", data, "video/mp4"))
+        longer = client.videos.extend(prompt="on", seconds="4", video=("a.mp4", data, "video/mp4"))
+
+        assert (edit.seconds, longer.seconds) == ("4", "8")
+        with pytest.raises(openai.BadRequestError, match="not a video"):
+            client.videos.edit(prompt="x", video=("a.mp4", b"text", "video/mp4"))
+
+    def test_characters(self, client: openai.OpenAI) -> None:
+        """Made from a video and found again."""
+        data = client.videos.download_content(self.make(client).id).read()
+        made = client.videos.create_character(name="Leo", video=("a.mp4", data, "video/mp4"))
+        found = client.videos.get_character(str(made.id))
+
+        assert (made.name, found.id, found.name) == ("Leo", made.id, "Leo")
+        with pytest.raises(openai.NotFoundError):
+            client.videos.get_character("char_x")
+
+    def test_other_forms_of_the_content(self, client: openai.OpenAI) -> None:
+        """A thumbnail and a sheet of frames."""
+        video = self.make(client)
+        kinds = {}
+        for variant in ("thumbnail", "spritesheet"):
+            data = client.videos.download_content(video.id, variant=variant).read()
+            kinds[variant] = Image.open(io.BytesIO(data)).format
+
+        assert kinds == {"thumbnail": "WEBP", "spritesheet": "JPEG"}
+
+    def test_unfinished_and_unknown_sources(self, box: Sandbox, client: openai.OpenAI) -> None:
+        """Nothing is made from them."""
+        box.change(latency=100)
+        running = client.videos.create(prompt="x")
+
+        with pytest.raises(openai.BadRequestError, match="not completed"):
+            client.videos.remix(running.id, prompt="y")
+        with pytest.raises(openai.NotFoundError):
+            client.videos.remix("video_x", prompt="y")
+        box.advance(100)
+        client.videos.poll(running.id, poll_interval_ms=20)
+        with pytest.raises(openai.BadRequestError, match="prompt is required"):
+            self.change(client, "edits", running.id, prompt=" ")
+        assert len(box.tasks()) == 1
+
+    def test_a_failure_is_told_in_english(self, box: Sandbox, client: openai.OpenAI) -> None:
+        """Its error, in a list too."""
+        box.fault("failed")
+        video = self.make(client)
+        [listed] = client.videos.list()
+
+        assert video.error is not None
+        assert video.error.message.isascii()
+        assert listed.error == video.error
+
+    def test_other_profiles_do_not_have_them(self, sandbox: StartSandbox, connect: Connect) -> None:
+        """To a gateway these are unknown addresses."""
+        client = connect(sandbox())
+        for call in (client.videos.list, lambda: client.videos.delete("x")):
+            with pytest.raises(openai.NotFoundError, match="Invalid URL"):
+                call()

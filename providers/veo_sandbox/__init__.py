@@ -10,6 +10,8 @@ The imitated APIs, on the API's port:
     GET  /v1/videos/{id}                    poll
     GET  /v1/videos/{id}/content            the video, or its address
     GET  /v1/video/generations/{id}         poll, in new-api's envelope
+    ...                                     in the profile openai also its lists, deletions,
+                                            remixes, edits, extensions and characters
     GET  /v1/models                         the models that the profile sells
     GET  /api/user/self                     the balance, for the system token
 

@@ -27,11 +27,12 @@ from veo_sandbox.routes import (
     gemini,
     google_files,
     interactions,
+    openai_videos,
     vertex,
     videos,
 )
 
-API_MODULES = (videos, chat, gemini, google_files, interactions, vertex, account)
+API_MODULES = (videos, openai_videos, chat, gemini, google_files, interactions, vertex, account)
 
 
 @dataclass(frozen=True)

@@ -10,4 +10,4 @@ PROFILES: dict[str, type[Profile]] = {
     profile.name: profile for profile in (Capture, Docs, Official, OpenAI, Resold, Seed)
 }
 
-__all__ = ["PROFILES", "Profile", "VideoRequest"]
+__all__ = ["PROFILES", "OpenAI", "Profile", "VideoRequest"]

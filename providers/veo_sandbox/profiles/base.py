@@ -22,9 +22,6 @@ MAX_IMAGE_BYTES = 10 * 1024 * 1024
 NO_FRAME_TEXT = "帧转视频模式的至少上传一帧"
 """Why an `-fl` task without an image fails, after it was accepted (seen by users)."""
 
-INTERNAL_ERROR_TEXT = "服务内部异常"
-"""Why a task fails, unless a fault says it (seen by users of a sister service)."""
-
 STATUS_WORDS = {
     "queued": "QUEUED",
     "running": "IN_PROGRESS",
@@ -54,6 +51,8 @@ class Profile:
     content_lag = False
     default_model = ""
     no_code: str | None = ""
+    internal_error_text = "服务内部异常"
+    """Why a task fails, unless a fault says it (seen by users of a sister service)."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
@@ -94,7 +93,7 @@ class Profile:
         raise NotImplementedError
 
     def failed_response(self, task: Task) -> Response:
-        outcome = fill_failure_text(task.outcome)
+        outcome = fill_failure_text(task.outcome, self.internal_error_text)
         if outcome.shape == "get_task_failed":
             return self.task_error_response(500, "get_task_failed", outcome.message)
         # Each shape is one that services were seen to use.
@@ -109,6 +108,10 @@ class Profile:
 
     def content_response(self, task: Task, state: TaskState) -> Response | None:
         """Return the response to `/content` of a completed task; None sends the bytes."""
+        return None
+
+    def variant_response(self, task: Task, variant: str | None) -> Response | None:
+        """Return another form of the content that a request asks for; None ignores the wish."""
         return None
 
     def not_ready_response(self, state: TaskState) -> Response:
@@ -148,8 +151,8 @@ class Profile:
         return JSONResponse({"code": code, "message": message, "data": None}, status)
 
 
-def fill_failure_text(outcome: Outcome) -> Outcome:
-    code, message = outcome.code or "task_failed", outcome.message or INTERNAL_ERROR_TEXT
+def fill_failure_text(outcome: Outcome, default: str = Profile.internal_error_text) -> Outcome:
+    code, message = outcome.code or "task_failed", outcome.message or default
     return replace(outcome, code=code, message=message)
 
 

@@ -1,9 +1,11 @@
 """OpenAI's own video endpoint, as its client `openai-python` 3.x sends to and reads from it."""
 
+import json
 from typing import Any
 
 from starlette.responses import Response
 
+from veo_sandbox.clips.stills import draw_spritesheet, draw_thumbnail
 from veo_sandbox.exchange import Exchange, Refusal, Upload
 from veo_sandbox.profiles.base import Profile, VideoRequest, random_token
 from veo_sandbox.profiles.images import check_images, parse_data_uri
@@ -27,6 +29,7 @@ class OpenAI(Profile):
     families = ("legacy", "official", "openai")
     default_model = "sora-2"
     no_code = None
+    internal_error_text = "The server had an error while processing your request."
 
     def new_id(self) -> str:
         return f"video_{random_token(48).lower()}"
@@ -60,11 +63,29 @@ class OpenAI(Profile):
             # Never 100 before completion.
             "progress": 100 if done else int(state.progress * 100) % 100,
             "prompt": task.spec.prompt,
-            "remixed_from_video_id": None,
-            "seconds": f"{clip.seconds:g}",
+            "remixed_from_video_id": task.spec.extra.get("remixed"),
+            # Of an extended video, the whole length.
+            "seconds": f"{task.spec.extra.get('length', clip.seconds):g}",
             "size": f"{clip.width}x{clip.height}",
             "status": "in_progress" if state.name == "running" else state.name,
         }
+
+    def video_body(self, task: Task) -> dict[str, Any]:
+        """Return a video as a list shows it, its error included."""
+        state = self.core.task_state(task)
+        response = self.poll_response(task, state)
+        return dict(json.loads(bytes(response.body)))
+
+    def variant_response(self, task: Task, variant: str | None) -> Response | None:
+        """Return a thumbnail or a sheet of frames (the variants of its client)."""
+        if variant in {None, "video"}:
+            return None
+        path = self.core.clips.clip_path(task)
+        if variant == "thumbnail":
+            return Response(draw_thumbnail(path), media_type="image/webp")
+        if variant == "spritesheet":
+            return Response(draw_spritesheet(path), media_type="image/jpeg")
+        raise self._value_error("variant", variant, ("video", "thumbnail", "spritesheet"))
 
     def task_error_response(
         self, status: int, code: str, message: str, param: str | None = None

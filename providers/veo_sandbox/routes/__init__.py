@@ -17,7 +17,12 @@ def find_by_path(core: Core, exchange: Exchange) -> Task | None:
     if "file" in exchange.params:
         return core.tasks.find_by_file(exchange.params["file"])
     task = core.tasks.find(exchange.params.get("task", ""))
-    return task if task and task.spec.route == "videos" else None
+    if task is None or task.spec.route != "videos":
+        return None
+    # Only OpenAI's own endpoint deletes; looking this up would slow the polls of all others.
+    if task.spec.profile == "openai" and core.tasks.has_mark(task, "deleted"):
+        return None
+    return task
 
 
 class RouteSpec(NamedTuple):

@@ -1,5 +1,7 @@
 """`/v1/videos`: create, poll, content. The profile decides what the responses look like."""
 
+import asyncio
+
 from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.clips import ClipSpec
@@ -53,8 +55,11 @@ async def get_content(core: Core, exchange: Exchange) -> Response:
     lag = core.settings.content_lag if profile.content_lag else 0.0
     if state.name != "completed" or core.clock.now() < task.done_at + lag:
         return profile.not_ready_response(state)
-    return profile.content_response(task, state) or VideoResponse(
-        core.clips.clip_path(task), _CACHE
+    variant = await asyncio.to_thread(profile.variant_response, task, exchange.query.get("variant"))
+    return (
+        variant
+        or profile.content_response(task, state)
+        or VideoResponse(core.clips.clip_path(task), _CACHE)
     )
 
 
