@@ -3,6 +3,8 @@
 import hashlib
 import io
 import threading
+import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -10,6 +12,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from cli_runner import Veo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pil
@@ -22,6 +25,8 @@ from veo.files import images
 from veo.files.images import ImageStore, prepare_image, verify_image
 from veo.image import Image, detect_mime
 from veo.model import ImageLimits
+
+pytest_plugins = ("veo_fixtures",)
 
 ANY = ImageLimits()
 ORIENTATION = 0x0112
@@ -258,6 +263,144 @@ class TestFit:
         """An image of a few pixels is of no use."""
         with pytest.raises(ImageError, match=r"a\.jpg does not fit into 300 bytes"):
             prepare_image("a.jpg", encode_image(make_noise((700, 500))), ANY, 300)
+
+
+def prepare(data: bytes, **limits: Any) -> images.PreparedImage:
+    return prepare_image("a", data, ImageLimits(**limits), ANY.max_bytes)
+
+
+class TestLosses:
+    """What a service would show in another way is converted here, and told."""
+
+    @pytest.mark.parametrize("value", [0, 10_000, 32_768, 50_000, 65_535])
+    def test_sixteen_bits_of_grey(self, value: int) -> None:
+        """The brightness stays; a decoder for 8 bits would make almost all of it white."""
+        fitted = prepare(encode_image(Pil.new("I;16", (64, 48), value), "PNG"))
+        level = round(value / 257)
+        assert are_close(decode_image(fitted.data).convert("RGB").getpixel((9, 9)), (level,) * 3, 3)
+        assert "16 bits of grey become 8" in str(fitted.note)
+
+    @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+    @pytest.mark.parametrize("size", [(64, 48), (800, 600)])
+    def test_transparent_parts_are_white_whatever_the_size(
+        self, kind: str, size: tuple[int, int]
+    ) -> None:
+        """Small files were sent as they are, and became black at the service."""
+        decoded = make_noise(size).convert("RGBA")
+        decoded.paste((255, 0, 0, 0), (0, 0, 40, 40))
+        fitted = prepare(encode_image(decoded, kind, lossless=True))
+        made = decode_image(fitted.data)
+        assert made.mode == "RGB"
+        assert are_close(made.getpixel((20, 20)), (255, 255, 255))
+        assert "transparent parts become white" in str(fitted.note)
+
+    @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+    def test_an_alpha_channel_without_use_changes_nothing(self, kind: str) -> None:
+        """Screenshots have one."""
+        data = encode_image(make_plain().convert("RGBA"), kind)
+        assert prepare(data) == images.PreparedImage(data)
+
+    def test_cmyk_becomes_rgb(self) -> None:
+        """Also in a small JPEG of an accepted type."""
+        fitted = prepare(encode_image(make_plain().convert("CMYK")))
+        made = decode_image(fitted.data)
+        assert made.mode == "RGB"
+        assert are_close(made.getpixel((9, 9)), (255, 165, 0))
+        assert "CMYK becomes RGB" in str(fitted.note)
+
+    @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+    def test_an_animation_is_its_first_frame(self, kind: str) -> None:
+        """APNG and animated WebP; the note says that the others are not used."""
+        frames = [make_plain(colour=colour) for colour in ("blue", "red", "green")]
+        fitted = prepare(encode_image(frames[0], kind, save_all=True, append_images=frames[1:]))
+        assert "only the first of 3 frames is used" in str(fitted.note)
+        assert getattr(decode_image(fitted.data), "n_frames", 1) == 1
+        assert are_close(decode_image(fitted.data).convert("RGB").getpixel((9, 9)), (0, 0, 255))
+
+
+def insert_chunk(png: bytes, kind: bytes, body: bytes) -> bytes:
+    """Insert a chunk behind the header of a PNG."""
+    crc = zlib.crc32(kind + body).to_bytes(4, "big")
+    return png[:33] + len(body).to_bytes(4, "big") + kind + body + crc + png[33:]
+
+
+PLAIN_PNG = encode_image(make_plain(), "PNG")
+LARGE_TEXT = zlib.compress(b"<x:xmpmeta/>" * 120_000)
+
+
+class TestMetadata:
+    """Metadata of any size makes no image broken."""
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            insert_chunk(PLAIN_PNG, b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + LARGE_TEXT),
+            insert_chunk(PLAIN_PNG, b"zTXt", b"Comment\0\0" + LARGE_TEXT),
+            insert_chunk(PLAIN_PNG, b"iCCP", b"profile\0\0" + zlib.compress(bytes(1_500_000))),
+            insert_chunk(PLAIN_PNG, b"iCCP", b"profile\0\0" + zlib.compress(bytes(90_000_000))),
+            insert_chunk(PLAIN_PNG, b"iCCP", b"profile\0\7damaged"),
+            encode_image(make_plain(), icc_profile=bytes(1_500_000)),
+            encode_image(make_plain(), "WEBP", icc_profile=bytes(1_500_000)),
+            encode_image(make_plain(), xmp=b"x" * 60_000),
+        ],
+        ids=["XMP", "text", "profile", "huge", "damaged", "JPEG", "WebP", "JPEG XMP"],
+    )
+    def test_an_image_with_large_metadata(self, data: bytes) -> None:
+        """It is accepted, sent as it is, and can be made smaller."""
+        verify_image("a", data)
+        assert prepare(data) == images.PreparedImage(data)
+        assert decode_image(prepare(data, max_side=32).data).size == (32, 24)
+
+    def test_a_large_profile_of_a_png_is_kept(self) -> None:
+        """It describes the colours of the pixels."""
+        profile = bytes(range(256)) * 6000
+        data = insert_chunk(PLAIN_PNG, b"iCCP", b"p\0\0" + zlib.compress(profile))
+        assert decode_image(prepare(data, max_side=32).data).info["icc_profile"] == profile
+
+
+class TestBombs:
+    """Too many pixels are refused before they are decoded."""
+
+    @pytest.mark.parametrize("side", [13_000, 16_383])
+    @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+    def test_the_header_is_enough(
+        self, monkeypatch: pytest.MonkeyPatch, kind: str, side: int
+    ) -> None:
+        """The pixels are never decoded."""
+        data = encode_image(make_plain((64, 64)), kind)
+        if kind == "WEBP":  # 14 bits each for width and height
+            place = data.index(b"\x9d\x01\x2a") + 3
+            data = data[:place] + side.to_bytes(2, "little") * 2 + data[place + 4 :]
+        elif kind == "PNG":
+            header = data[12:16] + side.to_bytes(4, "big") * 2 + data[24:29]
+            data = data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:]
+        else:
+            data = data.replace(b"\0\x40\0\x40", side.to_bytes(2, "big") * 2, 1)
+        monkeypatch.setattr(Pil.Image, "load", Mock(side_effect=AssertionError))
+        with pytest.raises(ImageError, match="too many pixels"):
+            verify_image("a", data)
+
+    def test_the_largest_photos_are_accepted(self) -> None:
+        """A camera of almost 90 million pixels, as JPEG."""
+        verify_image("a", encode_image(Pil.new("L", (11_000, 8_000))))
+
+
+@pytest.mark.parametrize("data", [b"RIFF\0\0\0\0WEBPVP8 ", b"\xff\xd8\xff\xe0", PLAIN_PNG[:30]])
+def test_an_error_shows_no_objects_of_the_program(data: bytes) -> None:
+    """Their addresses tell a user nothing."""
+    with pytest.raises(ImageError) as caught:
+        verify_image("a.png", data)
+    assert " object at 0x" not in str(caught.value)
+
+
+def test_warnings_of_the_image_library_do_not_reach_the_user(veo: Veo) -> None:
+    """Such as those about odd EXIF data."""
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\1"
+    Path("a.jpg").write_bytes(encode_image(make_plain(), exif=exif))
+    with warnings.catch_warnings(record=True) as caught:
+        ran = veo("generate", "a lion", "--start-frame", "a.jpg", "--dry-run", "--sandbox")
+    assert ran.code == 0, ran.err
+    assert [str(each.message) for each in caught if "PIL" in each.filename] == []
 
 
 def _rotate(upright: Pil.Image, orientation: int) -> Pil.Image:

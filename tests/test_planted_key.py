@@ -19,6 +19,7 @@ from veo.key import Key
 
 pytest_plugins = ("veo_fixtures",)
 
+FAST = "veo-3.1-fast-generate-preview"
 KEY = "sk-PlantedKey0123456789abcdef"
 ESCAPED = "".join(f"\\u{ord(c):04x}" for c in KEY)
 ENCODED = base64.b64encode(KEY.encode()).decode()
@@ -113,7 +114,7 @@ def test_an_operation_of_google_that_echoes_the_key(
         if "/files/" in request.path:
             assert request.path.endswith(f"key={KEY}")  # given back to the API's own host
             return Reply(make_video(frames=192), headers=HEADERS)
-        name = f"models/veo-3.1-generate-preview/operations/{KEY}"
+        name = f"models/{FAST}/operations/{KEY}"
         if request.method == "POST":
             return send_escaped({"name": name})
         uri = f"https://generativelanguage.googleapis.com/v1beta/files/a:download?key={KEY}"
@@ -122,7 +123,16 @@ def test_an_operation_of_google_that_echoes_the_key(
 
     with RecordingServer(serve) as api:
         Path("veo.toml").write_text(f'[providers.gemini]\nbase_url = "{api.url}"\nmedian_s = 0.2\n')
-        options = ("-p", "gemini", "-m", "veo-3.1-generate-preview", "-o", "a.mp4", "--debug")
+        options = (
+            "-p",
+            "gemini",
+            "-m",
+            FAST,
+            "-o",
+            "a.mp4",
+            "--debug",
+            "--yes",
+        )
         ran = veo("generate", "a lion", *options)
         shown = veo("show", "--json")
     assert ran.code == 0, ran.err

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass, field, replace
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -35,6 +36,7 @@ _BRANDS = {
 # What JPEG, PNG, WebP and GIF files begin with in base64. No path is that long.
 _RAW_BASE64 = re.compile(r"(?:/9j/|iVBORw0KGgo|UklGR|R0lGOD)[\w+/=\s-]{200,}", re.ASCII)
 _MAX_SHOWN_CHARS = 300
+MAX_BYTES = 64_000_000  # of an image; services take at most 20 MB
 _SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 
 
@@ -122,7 +124,15 @@ class Image:
             return self.data
         name = shorten_source(self.source)
         try:
-            return to_absolute(self.source).read_bytes()
+            path = to_absolute(self.source)
+            stat = path.stat()
+            # A device or a pipe may have no end, and opening one may wait for ever.
+            if not S_ISREG(stat.st_mode):
+                kind = "a directory" if S_ISDIR(stat.st_mode) else "a device or a pipe"
+                raise ImageError(f"{name} is {kind}, not a file")
+            if stat.st_size > MAX_BYTES:
+                raise ImageError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB")
+            return path.read_bytes()
         except FileNotFoundError:
             raise ImageError(f"{name}: no such file") from None
         except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
@@ -35,6 +36,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 def run(args: list[str]) -> int:
     # The mode is needed to report an error in the options themselves, before Typer has read them.
     out.options = OutputOptions(json="--json" in args, quiet=False, debug="--debug" in args)
+    # Of the image library; what they say is in our own errors, or of no use to users.
+    warnings.filterwarnings("ignore", module=r"PIL\b")
     try:
         from veo_commands.app import app
 

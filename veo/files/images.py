@@ -6,13 +6,20 @@ import hashlib
 import io
 import threading
 from collections import OrderedDict
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import ConfigError, ImageError, LedgerError, ProviderError
 from veo.files.atomic import open_atomic
-from veo.image import Image, detect_mime
+from veo.files.decode import (
+    EXIF_ORIENTATION,
+    decode_errors,
+    describe_losses,
+    make_upright,
+    open_image,
+)
+from veo.image import MAX_BYTES, Image, detect_mime
 from veo.paths import to_absolute
 
 if TYPE_CHECKING:
@@ -25,14 +32,13 @@ if TYPE_CHECKING:
     from veo.request import Request
 
 ACCEPTED_TYPES = ("image/jpeg", "image/png", "image/webp")
-_EXIF_ORIENTATION = 0x0112  # the tag's number in the EXIF standard
 _JPEG_QUALITIES = (92, 85, 75)  # tried in this order before the image is made smaller
 _MIN_SIDE_PX = 256  # a smaller image is of no use to a model
 # A larger PNG is a photograph, and becomes a JPEG: uploads of several megabytes fail with 413.
 _MAX_PNG_BYTES = 1_000_000
-_MAX_DOWNLOAD_BYTES = 64_000_000
+_MAX_DOWNLOAD_BYTES = MAX_BYTES
 _MIN_UPLOAD_BYTES = 64_000  # no service refuses an image of this size with 413
-_ORIENTATION_TAG, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # of EXIF: width and height are swapped
+_SIDEWAYS = (5, 6, 7, 8)  # orientations of EXIF: width and height are swapped
 _MAX_DECODERS = 4  # at once, because a decoded image takes up to 50 MB
 
 
@@ -163,8 +169,8 @@ def verify_image(source: str, data: bytes) -> None:
         raise ImageError(
             f"{source} is a {kind}, which no model accepts", hint="Save it as JPEG, PNG or WebP."
         )
-    with _decode_errors(source):
-        decoded = _open_image(data)
+    with decode_errors(source):
+        decoded = open_image(source, data)
         decoded.draft(None, (1, 1))  # saves memory: a JPEG is still read to its end
         decoded.load()
 
@@ -210,10 +216,9 @@ def read_frame_sizes(request: Request) -> dict[str, tuple[int, int]]:
 def _read_size(image: Image) -> tuple[int, int] | None:
     if image.is_url:
         return None
-    # Only the first bytes of a file are read, because a batch has thousands.
-    source = to_absolute(image.source) if image.data is None else io.BytesIO(image.data)
     try:
-        with _decode_errors(image.source), _open_image(source) as decoded:
+        data = image.read()
+        with decode_errors(image.source), open_image(image.source, data) as decoded:
             return _upright_size(decoded)
     except ImageError:  # reported with its reason when the image is stored
         return None
@@ -221,7 +226,7 @@ def _read_size(image: Image) -> tuple[int, int] | None:
 
 def _upright_size(decoded: Pil.Image) -> tuple[int, int]:
     width, height = decoded.size
-    is_sideways = decoded.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS
+    is_sideways = decoded.getexif().get(EXIF_ORIENTATION, 1) in _SIDEWAYS
     return (height, width) if is_sideways else (width, height)
 
 
@@ -231,25 +236,28 @@ def prepare_image(
     """Return an image upright and within the limits, in the best quality that they allow.
 
     An image that is upright, of an accepted type, of the right shape and small enough is not
-    changed. Any other image becomes a JPEG.
+    changed, if every service shows it as the user sees it. Any other image becomes a JPEG.
     """
     mime = detect_mime(data)
-    with _decode_errors(source):
-        decoded = _open_image(data)
+    with decode_errors(source):
+        decoded = open_image(source, data)
         size = decoded.size
-        is_rotated = decoded.getexif().get(_EXIF_ORIENTATION, 1) != 1
+        is_rotated = decoded.getexif().get(EXIF_ORIENTATION, 1) != 1
         is_large_png = mime == "image/png" and len(data) > _MAX_PNG_BYTES
         fits = len(data) <= max_bytes and max(size) <= limits.max_side
         has_shape = fit is None or fit.is_shape_of(_upright_size(decoded))
-        if mime in limits.types and fits and has_shape and not is_rotated and not is_large_png:
+        losses = describe_losses(decoded)
+        is_plain = has_shape and not is_rotated and not is_large_png and not losses
+        if mime in limits.types and fits and is_plain:
             return PreparedImage(data)
         decoded.draft(None, (limits.max_side, limits.max_side))
-        upright = _make_upright(decoded)
+        upright = make_upright(decoded)
         if fit:
             upright = fit.apply_to(upright)
         upright.thumbnail((limits.max_side, limits.max_side))
         jpeg, jpeg_size = _encode_jpeg(source, upright, max_bytes)
-    return PreparedImage(jpeg, _describe_change(data, size, jpeg, jpeg_size))
+    note = "; ".join([_describe_change(data, size, jpeg, jpeg_size), *losses])
+    return PreparedImage(jpeg, note)
 
 
 def download_image(url: str, trusted_urls: Callable[[], Iterable[str]] = tuple) -> bytes:
@@ -280,46 +288,6 @@ def _limit_bytes(limit: int, url: str, chunks: Iterator[bytes]) -> Iterator[byte
         if count > limit:
             raise ImageError(f"{url} is larger than {limit // 1_000_000} MB")
         yield chunk
-
-
-@contextmanager
-def _decode_errors(source: str) -> Iterator[None]:
-    from PIL import Image as Pil  # noqa: PLC0415 - takes 27 ms; few requests have images
-
-    try:
-        yield
-    except ImageError:
-        raise
-    except (Pil.DecompressionBombError, Pil.DecompressionBombWarning):
-        raise ImageError(f"{source} has too many pixels") from None
-    except Exception as error:  # noqa: BLE001 - decoders raise errors of many types
-        raise ImageError(f"{source} is broken or truncated: {error}") from None
-
-
-def _open_image(source: bytes | Path | io.BytesIO) -> Pil.Image:
-    from PIL import Image as Pil  # noqa: PLC0415
-
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
-    return Pil.open(file, formats=("JPEG", "PNG", "WEBP"))
-
-
-def _make_upright(decoded: Pil.Image) -> Pil.Image:
-    """Return the image in RGB, rotated as its EXIF data says, on white where transparent.
-
-    The colour profile is kept if the mode was RGB before: it does not fit converted colours.
-    """
-    from PIL import Image as Pil  # noqa: PLC0415
-    from PIL import ImageOps  # noqa: PLC0415
-
-    upright = ImageOps.exif_transpose(decoded)
-    profile = upright.info.get("icc_profile") if upright.mode in {"RGB", "RGBA"} else None
-    if upright.has_transparency_data:
-        layered = upright.convert("RGBA")
-        white = Pil.new("RGBA", layered.size, "white")
-        upright = Pil.alpha_composite(white, layered)
-    plain = upright.convert("RGB")
-    plain.info = {"icc_profile": profile}
-    return plain
 
 
 def _encode_jpeg(source: str, decoded: Pil.Image, max_bytes: int) -> tuple[bytes, tuple[int, int]]:
