@@ -24,6 +24,7 @@ from omni import (
     text_part,
     video_part,
 )
+from PIL import Image, ImageChops, ImageStat
 from sandbox_api import DAY, StartSandbox, make_image
 
 from veo_sandbox import Sandbox
@@ -60,6 +61,17 @@ def read_inline(body: dict[str, Any]) -> bytes:
     """Return the bytes of the only video of an interaction."""
     [video] = find_videos(body)
     return base64.b64decode(video["data"])
+
+
+def read_frames(data: bytes) -> list[Image.Image]:
+    """Return the frames of a video, a quarter as wide."""
+    with av.open(io.BytesIO(data)) as video:
+        return [frame.to_image(width=160, height=90) for frame in video.decode(video=0)]
+
+
+def compare(one: Image.Image, other: Image.Image) -> float:
+    """Return the mean difference of the channel in which two images differ most."""
+    return max(ImageStat.Stat(ImageChops.difference(one, other)).mean)
 
 
 class TestShapes:
@@ -417,6 +429,26 @@ class TestChains:
         ]
         inputs = longer.json()["usage"]["input_tokens_by_modality"]
         assert {each["modality"]: each["tokens"] for each in inputs}["video"] == 5313
+
+    def test_a_chain_shows_one_scene(self, sandbox: StartSandbox) -> None:
+        """An edit changes the colours of its source; an extension goes on from its last frame."""
+        api = OmniApi(sandbox(clip="full", processing_lag=0))
+        small = {"type": "video", "resolution": "360p"}
+        first = api.post(response_format=SMALL).json()
+        edit = api.post(
+            previous_interaction_id=first["id"], response_format=small, **task("edit")
+        ).json()
+        longer = api.post(
+            previous_interaction_id=edit["id"],
+            response_format=SMALL,
+            **task("extend"),
+        ).json()
+        before, after, whole = (read_frames(read_inline(body)) for body in (first, edit, longer))
+
+        assert (len(before), len(after), len(whole)) == (72, 72, 144)
+        assert compare(before[40], after[40]) > 10
+        assert compare(after[71], whole[71]) < 1
+        assert compare(whole[71], whole[72]) < 6
 
     def test_an_edit_is_guessed(self, box: Sandbox, api: OmniApi) -> None:
         """Without a task, an earlier interaction is changed."""

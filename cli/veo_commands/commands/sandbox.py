@@ -44,6 +44,13 @@ def sandbox(
     fail_rate: float | None = option("Share of tasks that fail.", "SHARE", min=0, max=1),
     timeout_rate: float | None = option("Share of tasks that never finish.", "SHARE", min=0, max=1),
     balance: float | None = option("Balance of the account, USD.", "USD", min=0),
+    offered: str | None = option(
+        "Models that the providers list and accept, separated by commas; all by default.", "NAMES"
+    ),
+    file_host: str | None = option(
+        "Base URL in the addresses of Gemini's files: Google's own by default; self for its own.",
+        "URL",
+    ),
 ) -> None:
     """Run a local server that imitates the providers, until Ctrl-C."""
     from veo_sandbox import Sandbox
@@ -57,6 +64,8 @@ def sandbox(
         "fail_rate": fail_rate,
         "timeout_rate": timeout_rate,
         "balance": balance,
+        "offered": offered,
+        "file_host": file_host,
     }
     # The sandbox itself has the defaults of options that are not given.
     settings = {name: value for name, value in options.items() if value is not None}
