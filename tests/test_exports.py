@@ -36,6 +36,7 @@ NAMES = [
     "Video",
     "as_completed",
     "completed",
+    "register_provider",
 ]
 HEAVY = ("requests", "urllib3", "sqlalchemy", "pydantic", "PIL", "av", "google", "asyncio", "typer")
 

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from veo.batch.batch import Batch
     from veo.client import Client, Endpoint
     from veo.config import Config
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from veo.money import Quote
     from veo.planning.plan import Plan
     from veo.problems import Problem
-    from veo.provider import ByteStream, Connection, Provider
+    from veo.provider import ByteStream, Connection, Provider, register_provider
     from veo.request import Request
     from veo.update import RemoteVideo, Stage, Update
 
@@ -42,7 +43,7 @@ _NAMES_BY_MODULE = {
     "veo.model": ("Facts", "Model"),
     "veo.money": ("Quote",),
     "veo.planning.plan": ("Plan",),
-    "veo.provider": ("ByteStream", "Connection", "Provider"),
+    "veo.provider": ("ByteStream", "Connection", "Provider", "register_provider"),
     "veo.request": ("Request",),
     "veo.update": ("RemoteVideo", "Stage", "Update"),
 }
@@ -74,10 +75,15 @@ __all__ = [
     "Video",
     "as_completed",
     "completed",
+    "register_provider",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - reads files
+
+        return version("veo-video")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'veo' has no attribute {name!r}")
     return getattr(import_module(_MODULE_OF[name]), name)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from veo import edit, extend
 from veo.batch.load import load_batch
-from veo.batch.options import BatchOptions
+from veo.batch.options import BatchKwargs, BatchOptions
 from veo.errors import (
     InvalidBatchError,
     UnknownOutcomeError,
@@ -17,7 +17,7 @@ from veo.errors import (
 from veo.ledger import LIVE, NewJob, Record, State
 from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
-from veo.money import to_micros
+from veo.money import Usd, to_micros
 from veo.problems import ItemLocation, ItemProblem
 from veo.request import Request, RequestKwargs
 from veo.runtime.providers import Endpoint
@@ -26,7 +26,6 @@ from veo.sources import find_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from decimal import Decimal
     from pathlib import Path
 
     from veo.batch.batch import Batch
@@ -50,7 +49,7 @@ class Client(Session):
         provider: str | None = None,
         output: Path | str | None = None,
         force: bool = False,
-        max_cost: Decimal | None = None,
+        max_cost: Usd | None = None,
         timeout: float | None = None,
         **options: Unpack[RequestKwargs],
     ) -> Job:
@@ -81,7 +80,7 @@ class Client(Session):
         *,
         output: Path | str | None = None,
         force: bool = False,
-        max_cost: Decimal | None = None,
+        max_cost: Usd | None = None,
         timeout: float | None = None,
     ) -> Job:
         """Reserve the money of a plan, and begin to work on it; the arguments as for ``submit``.
@@ -101,7 +100,7 @@ class Client(Session):
         provider: str | None = None,
         outputs: Iterable[Path | str] | None = None,
         force: bool = False,
-        max_cost: Decimal | None = None,
+        max_cost: Usd | None = None,
         timeout: float | None = None,
     ) -> list[Job]:
         """Plan many jobs, reserve the money of all or none, and begin to work on them.
@@ -150,7 +149,7 @@ class Client(Session):
             raise InvalidBatchError(problems)
         return new
 
-    def batch(self, source: Source, **options: Any) -> Batch:
+    def batch(self, source: Source, **options: Unpack[BatchKwargs]) -> Batch:
         """Read and check a batch: many requests, each of which is made exactly once.
 
         A batch may be run again, or in several processes at a time; it makes only what is
@@ -176,7 +175,7 @@ class Client(Session):
         provider: str | None = None,
         output: Path | str | None = None,
         force: bool = False,
-        max_cost: Decimal | None = None,
+        max_cost: Usd | None = None,
         timeout: float | None = None,
         **options: Unpack[RequestKwargs],
     ) -> Iterator[Job]:
@@ -209,7 +208,7 @@ class Client(Session):
         provider: str | None = None,
         output: Path | str | None = None,
         force: bool = False,
-        max_cost: Decimal | None = None,
+        max_cost: Usd | None = None,
         timeout: float | None = None,
         **options: Unpack[RequestKwargs],
     ) -> Job:

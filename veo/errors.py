@@ -46,6 +46,22 @@ if TYPE_CHECKING:
 PUBLIC_KEYS = ("type", "message", "hint", "retryable", "charged", "request_id")
 
 
+# What a program can do, by the kind of a remedy; the command line has commands and options.
+PYTHON_REMEDIES = {
+    "resume": "client.resume() continues the job.",
+    "resubmit": "client.resume([{job!r}], resubmit=True) sends it again, and may pay again.",
+    "attach_task": "client.attach_task({job!r}, {task!r}) continues with the provider's task.",
+    "list_jobs": "client.ledger.list_jobs() lists all jobs.",
+    "list_models": "client.catalogue lists the models of all providers.",
+    "use_sandbox": "veo.Client(sandbox=True) needs no key.",
+    "overwrite": "force=True overwrites it.",
+    "raise_max_cost": "max_cost sets the limit of a call.",
+    "fit_frames": "fit='crop' cuts frames to the shape of the video; fit='pad' adds bars.",
+    "remake": "remake=True makes it again, and pays again.",
+    "skip_invalid": "skip_invalid=True sends the valid items.",
+}
+
+
 class VeoError(Exception):
     """The base class of all errors of this library.
 
@@ -95,6 +111,12 @@ class VeoError(Exception):
         # ``...`` stands for "not given", because None is a value here: unknown.
         if not isinstance(charged, EllipsisType):
             self.charged = charged
+        # Python prints notes below a traceback.
+        if hint:
+            self.add_note(hint)
+        for remedy in self.remedies:
+            if call := PYTHON_REMEDIES.get(remedy.kind):
+                self.add_note(call.format(job=remedy.job, task=remedy.task_id or "TASK"))
 
     def __str__(self) -> str:
         """Return the reason, and for a provider's own message what it means for the money."""
@@ -388,7 +410,7 @@ class UnknownOutcomeError(VeoError):
         )
 
 
-class StillRunningError(VeoError):
+class StillRunningError(VeoError, TimeoutError):
     """The wait for a job has ended; the job continues and can be resumed."""
 
     exit_code = 6

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from veo.job import Job
     from veo.model import Model
+    from veo.money import Usd
     from veo.planning.plan import Plan
     from veo.planning.source import Use, VideoSource
     from veo.problems import Problem
@@ -99,7 +100,7 @@ def run_steps(
     *,
     output: Path | str | None = None,
     force: bool = False,
-    max_cost: Decimal | None = None,
+    max_cost: Usd | None = None,
     timeout: float | None = None,
 ) -> Iterator[Job]:
     """Run the steps: return an iterator over jobs, each sent when the one before has its video.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import logging
 import threading
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from veo.errors import StillRunningError, VeoError
 from veo.files import sidecar
 from veo.ledger.record import State
-from veo.money import to_usd
+from veo.money import format_amount, to_usd
 from veo.problems import Remedy
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 # One lock for all handles: it is held for microseconds, and one per handle would cost memory.
 _lock = threading.Lock()
+_MAX_INLINE_BYTES = 20_000_000  # in the page of a notebook
 _log = logging.getLogger(__name__)
 
 
@@ -56,18 +60,36 @@ class Video:
     bytes: int
     sha256: str
     charged: Decimal
-    record: Record
+    record: Record = field(repr=False)
 
     @property
     def sidecar(self) -> Path:
         """The JSON file beside the video, which describes its job."""
         return sidecar.sidecar_path(self.path)
 
+    def __repr__(self) -> str:
+        return (
+            f"<Video {self.path.name}, {self.bytes} bytes, charged {format_amount(self.charged)}>"
+        )
 
-class Job:
-    """A handle on one job, as this process knows it. Safe to use from any thread."""
+    def _repr_html_(self) -> str:
+        """Return the video as a notebook shows it; a large one is only linked."""
+        caption = escape(f"{self.path.name}, charged {format_amount(self.charged)}")
+        source = escape(str(self.path), quote=True)
+        if self.bytes <= _MAX_INLINE_BYTES and self.path.is_file():
+            data = base64.b64encode(self.path.read_bytes()).decode()
+            source = f"data:video/mp4;base64,{data}"
+        return f'<video controls width="480" src="{source}"></video><br>{caption}'
 
-    __slots__ = ("_callbacks", "_finished", "_finished_event", "_watchers", "work")
+
+class Job(Coroutine[Any, Any, "Video"]):
+    """A handle on one job, as this process knows it. Safe to use from any thread.
+
+    ``job.result()`` waits for the video, and so does ``await job``; ``asyncio.create_task(job)``
+    and ``asyncio.gather`` take it like any coroutine.
+    """
+
+    __slots__ = ("_awaiting", "_callbacks", "_finished", "_finished_event", "_watchers", "work")
 
     def __init__(self, work: ActiveJob) -> None:
         self.work = work  # what this process knows about the job beyond its record
@@ -76,6 +98,8 @@ class Job:
         self._finished_event: threading.Event | None = None
         self._callbacks: tuple[Callable[[Job], object], ...] = ()
         self._watchers: tuple[Callable[[Status], object], ...] = ()
+        # By task, because several may await the same job.
+        self._awaiting: dict[asyncio.Task[Any] | None, Generator[Any, None, Video]] = {}
         work.on_change = self._notify_watchers
 
     @property
@@ -144,15 +168,48 @@ class Job:
         yield from future
         return self._get_video()
 
-    def updates(self) -> Iterator[Status]:
-        """Return an iterator over the present status and every change, until the job finishes."""
-        statuses: SimpleQueue[Status | None] = SimpleQueue()
+    def send(self, value: Any) -> Any:
+        """Continue the wait of the current task, as asyncio does with a coroutine."""
+        task = asyncio.current_task()
+        try:
+            return self._awaiting.setdefault(task, self.__await__()).send(value)
+        except BaseException:
+            self._awaiting.pop(task, None)
+            raise
+
+    def throw(self, error: Any, *rest: Any) -> Any:
+        """End the wait of the current task, which was cancelled; the job continues."""
+        return self._awaiting.pop(asyncio.current_task(), self.__await__()).throw(error, *rest)
+
+    def close(self) -> None:
+        """End every wait; the job continues."""
+        for waiting in self._awaiting.values():
+            waiting.close()
+        self._awaiting.clear()
+
+    @property
+    def charged(self) -> Decimal:
+        """USD charged for the job so far, as far as is known."""
+        return to_usd(self.record.charged)
+
+    @property
+    def quoted(self) -> Decimal:
+        """USD that the video was expected to cost."""
+        return self.record.parse_quote().amount
+
+    def updates(self) -> Updates:
+        """Return the present status and every change, until the job finishes.
+
+        Iterate with ``for``, or with ``async for`` in a coroutine.
+        """
+        return Updates(self)
+
+    def watch(self, on_status: Callable[[Status | None], object]) -> None:
+        """Call a function with the status now, at each change, and with None at the end."""
         with _lock:
-            self._watchers += (statuses.put,)
-        self.add_done_callback(lambda _: statuses.put(None))
-        yield self.status
-        while (status := statuses.get()) is not None:
-            yield status
+            self._watchers += (on_status,)
+        on_status(self.status)
+        self.add_done_callback(lambda _: on_status(None))
 
     def add_done_callback(self, callback: Callable[[Job], object]) -> None:
         """Call a function with the job when it finishes; at once if it has finished already."""
@@ -199,6 +256,34 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.state}>"
+
+
+class Updates:
+    """The statuses of a job, for ``for`` and ``async for``."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._statuses: SimpleQueue[Status | None] | None = None
+
+    def __iter__(self) -> Iterator[Status]:
+        return self
+
+    def __next__(self) -> Status:
+        if self._statuses is None:
+            self._statuses = SimpleQueue()
+            self._job.watch(self._statuses.put)
+        status = self._statuses.get()
+        if status is None:
+            self._statuses.put(None)  # an iterator that has ended stays so
+            raise StopIteration
+        return status
+
+    async def __aiter__(self) -> AsyncIterator[Status]:
+        loop = asyncio.get_running_loop()
+        statuses: asyncio.Queue[Status | None] = asyncio.Queue()
+        self._job.watch(lambda status: _call_in_loop(loop, statuses.put_nowait, status))
+        while (status := await statuses.get()) is not None:
+            yield status
 
 
 def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[Job]:

@@ -142,6 +142,9 @@ class Model(FrozenModel):
     source: str
     overridden: bool = False
 
+    def __repr__(self) -> str:
+        return f"<Model {self.provider}/{self.name}>"
+
     def has_ended(self, today: date) -> bool:
         """Return whether it is reported to be shut down; an earliest day does not count."""
         end = self.shutdown
@@ -179,6 +182,9 @@ class Facts(FrozenModel):
     spread: float = 0.35  # sigma of the logarithm of that time
     progress: bool = True  # whether its tasks may report progress; otherwise no poll asks for it
     models: dict[str, Model] = Field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Facts {self.name}, {len(self.models)} models>"
 
 
 def load_facts(package: str, provider: str) -> Facts:

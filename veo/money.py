@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from veo.errors import ConfigError
+from veo.errors import ConfigError, UsageError
 from veo.request import Request
 
 if TYPE_CHECKING:
@@ -16,10 +16,28 @@ if TYPE_CHECKING:
 
     from veo.model import Model
 
+Usd = Decimal | int | float | str  # an amount as users may give it
 MICRO = Decimal("0.000001")
 # Prices per video and per second are compared by the price of this clip, which most models offer.
 CLIP_S, CLIP_RESOLUTION = 8, "720p"
 _LENGTH_TOLERANCE_S = 0.1  # a file is a few frames longer than the seconds that were asked for
+
+
+def parse_usd(amount: Usd) -> Decimal:
+    """Return an amount in USD: ``1``, ``0.5``, ``"0.50"`` or ``"$0.50"``.
+
+    Raises:
+        UsageError: It is not an amount, or below 0.
+    """
+    try:
+        # By its text, because 0.1 as a float is a little more.
+        usd = Decimal(str(amount).strip().removeprefix("$"))
+    except InvalidOperation:
+        usd = Decimal("nan")
+    # Decimal accepts "nan" and "inf" as text, too.
+    if not usd.is_finite() or usd < 0:
+        raise UsageError(f"{amount!r} is not a valid amount in USD; example: 0.50")
+    return usd
 
 
 def to_micros(usd: Decimal) -> int:

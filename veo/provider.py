@@ -176,16 +176,28 @@ class ProviderClass(Protocol):
         """Construct a provider; nothing is sent."""
 
 
+_registered: dict[str, ProviderClass] = {}
+
+
+def register_provider(name: str, cls: ProviderClass) -> None:
+    """Add a provider to this process, for a program that has one of its own.
+
+    A distribution names its providers in the entry-point group ``veo.providers`` instead.
+    """
+    _registered[name] = cls
+    installed_providers.cache_clear()
+
+
 @cache
 def installed_providers() -> dict[str, ProviderClass]:
-    """Return the installed providers by name; log a warning for one that cannot be loaded."""
+    """Return the providers by name; log a warning for an installed one that cannot be loaded."""
     found: dict[str, ProviderClass] = {}
     for point in sorted(_entry_points()):
         try:
             found[point.name] = point.load()
         except Exception as error:  # noqa: BLE001 - a broken package of others must not break the rest
             _log.warning("provider %s (%s) cannot be loaded: %s", point.name, point.value, error)
-    return found
+    return found | _registered
 
 
 def find_provider(name: str) -> ProviderClass:
@@ -194,11 +206,13 @@ def find_provider(name: str) -> ProviderClass:
     Raises:
         UnknownProviderError: There is none; the hint lists the installed providers.
     """
+    if name in _registered:
+        return _registered[name]
     points = _entry_points()
     for point in points.select(name=name):
         cls: ProviderClass = point.load()
         return cls
-    names = sorted(points.names)
+    names = sorted({*points.names, *_registered})
     similar = find_similar(name, names)
     question = f"Did you mean {similar}? " if similar else ""
     raise UnknownProviderError(

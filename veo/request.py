@@ -50,7 +50,7 @@ class RequestKwargs(TypedDict, total=False):
     negative_prompt: str | None
     aspect_ratio: str | None
     resolution: str | None
-    duration: int | None
+    duration: int | str | None
     seed: int | None
     person_generation: str | None
     fit: str | None
@@ -149,6 +149,10 @@ class Request:
             "video", "The video to change.", is_feature=True, is_option=False, label="edit"
         ),
     ] = None
+
+    if TYPE_CHECKING:  # what `__post_init__` accepts, where the fields say what it makes of it
+
+        def __init__(self, *, prompt: str, **fields: Unpack[RequestKwargs]) -> None: ...
 
     def __post_init__(self) -> None:
         # The only place where sources become images, so every way to make a request has it.

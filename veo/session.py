@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from veo.config import Config, read_config
@@ -11,10 +15,11 @@ from veo.engine.context import ProviderHandle, StepContext
 from veo.errors import ConfigError, InvalidRequestError
 from veo.files.images import ImageStore, read_frame_sizes
 from veo.files.output import prepare_output
+from veo.key import Key
 from veo.ledger import Cap, Ledger, NewJob, budget, lineage
 from veo.ledger.reserve import make_job_id
-from veo.money import to_micros
-from veo.paths import ledger_folder, to_absolute
+from veo.money import Usd, to_micros
+from veo.paths import ledger_dir, to_absolute
 from veo.planning import plan as planning
 from veo.planning.check import find_errors
 from veo.planning.frames import check_frames, follow_frame
@@ -27,7 +32,7 @@ from veo.runtime.runner import JobRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from decimal import Decimal
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from veo.job import Job
@@ -43,6 +48,10 @@ class Session:
 
     Args:
         config: The configuration; read from files and environment by default.
+        provider: The provider of requests that name none, in place of the configured one.
+        api_key: The key for that provider, in place of the one in its environment variable.
+        sandbox: Use a local sandbox with a ledger of its own: no key, no network, play money. By
+            default it is used if ``VEO_SANDBOX`` is set to 1.
         home: The ledger's folder; ``$VEO_HOME`` or the platform's data folder by default.
         endpoint: A sandbox that replaces the live services, or a function that starts one. The
             function is called on the first connection to a provider.
@@ -52,11 +61,23 @@ class Session:
         self,
         config: Config | None = None,
         *,
-        home: Path | None = None,
+        provider: str | None = None,
+        api_key: str | Key | None = None,
+        sandbox: bool | None = None,
+        home: Path | str | None = None,
         endpoint: Endpoint | Callable[[], Endpoint] | None = None,
     ) -> None:
         self.config = config or read_config().config
-        self.home = home or ledger_folder()
+        if provider:
+            self.config = self.config.model_copy(update={"provider": provider})
+        if sandbox is None:
+            sandbox = endpoint is None and os.environ.get("VEO_SANDBOX", "0") not in {"", "0"}
+        self.home = to_absolute(home) if home else ledger_dir(sandbox=sandbox)
+        self._servers = ExitStack()
+        if sandbox:
+            # Play money must not get into the ledger of an organisation.
+            self.config = self.config.model_copy(update={"ledger": None})
+            endpoint = cache(partial(self._servers.enter_context, self._sandbox()))
         self.ledger = Ledger(self.home, url=self.config.ledger)
         self.images = ImageStore(self.home / "images", trusted_urls=self._list_base_urls)
         # The wall clock, because the times in the ledger must be valid after a restart.
@@ -64,7 +85,14 @@ class Session:
         self.runner = JobRunner(context, self.config.timeout)
         self._is_sandbox = endpoint is not None
         self._offers = OfferStore(self.home / "offers.json")
-        self._registry = ProviderRegistry(self.config, endpoint, self.runner.on_capacity)
+        key = Key(api_key) if isinstance(api_key, str) else api_key
+        keys = {self.config.provider: key} if key else {}
+        self._registry = ProviderRegistry(self.config, endpoint, self.runner.on_capacity, keys)
+
+    def _sandbox(self) -> AbstractContextManager[Endpoint]:
+        from veo.runtime.sandbox import start_sandbox  # noqa: PLC0415 - few sessions need it
+
+        return start_sandbox(self.config, self.home)
 
     def plan(
         self,
@@ -176,7 +204,7 @@ class Session:
         self,
         new: Sequence[NewJob],
         run: str,
-        max_cost: Decimal | None = None,
+        max_cost: Usd | None = None,
         timeout: float | None = None,
     ) -> list[Job]:
         """Reserve the money of jobs, of all or none, and begin to work on them.
@@ -196,7 +224,7 @@ class Session:
             raise budget.over_cap_error(planned.stopped_by, planned.spent, amount)
         return self.runner.work_on(planned.records, timeout)
 
-    def list_caps(self, run: str, max_cost: Decimal | None = None) -> list[Cap]:
+    def list_caps(self, run: str, max_cost: Usd | None = None) -> list[Cap]:
         """Return the limits on money that apply now: of the run, the day and the month."""
         return budget.current_caps(self.config, run, max_cost)
 
@@ -254,6 +282,7 @@ class Session:
         """Stop all work, release the leases and close the ledger."""
         self.stop()
         self.ledger.close()
+        self._servers.close()
 
     def _list_base_urls(self) -> list[str]:
         return self._registry.base_urls()
@@ -263,6 +292,16 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.close)  # it waits for paid requests under way
+
+    def __repr__(self) -> str:
+        place = "sandbox" if self._is_sandbox else str(self.home)
+        return f"<{type(self).__name__} {self.config.provider}, {place}>"
 
 
 def _choose_shape(start_frame: tuple[int, int] | None) -> dict[str, Any]:

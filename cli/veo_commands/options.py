@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import typer
 
+from veo import money
 from veo.errors import UsageError
 from veo.request import OPTIONS, Request
 from veo.spelling import normalize_seconds
@@ -27,13 +28,9 @@ _DAYS_BACK = {"today": 0, "yesterday": 1}
 def parse_usd(text: str) -> Decimal:
     """Return an amount in USD: ``0.5`` or ``$0.50``."""
     try:
-        amount = Decimal(text.strip().removeprefix("$"))
-    except InvalidOperation:
-        amount = Decimal("nan")
-    # Decimal accepts "nan" and "inf" as text, too.
-    if not amount.is_finite() or amount < 0:
-        raise typer.BadParameter(f"{text!r} is not a valid amount in USD; example: 0.50")
-    return amount
+        return money.parse_usd(text)
+    except UsageError as error:
+        raise typer.BadParameter(error.message) from None
 
 
 def parse_seconds(text: str) -> float:

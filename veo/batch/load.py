@@ -43,7 +43,7 @@ def load_batch(session: Session, source: Source, options: BatchOptions | None = 
     read = _read_source(source, options.defaults)
     # 64 bits of the hash tell all batches of a ledger apart.
     run = f"batch-{hashlib.sha256(read.identity).hexdigest()[:16]}"
-    output_dir = options.output_dir or session.config.output_dir
+    output_dir = Path(options.output_dir or session.config.output_dir)
     context = BatchContext(session, run, output_dir, read.image_dirs, options)
     validation = Validator(context, read.items).run()
     validation.problems = sorted(

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from veo.ledger import Cap, budget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from decimal import Decimal
     from pathlib import Path
 
     from veo.errors import BudgetError
+    from veo.money import Usd
     from veo.session import Session
+
+
+# Repeats the fields, because type checkers cannot derive a TypedDict; a test compares the two.
+class BatchKwargs(TypedDict, total=False):
+    """The fields of ``BatchOptions`` as keyword arguments of ``Client.batch``."""
+
+    output_dir: Path | str | None
+    provider: str | None
+    defaults: Mapping[str, Any]
+    skip_invalid: bool
+    max_cost: Usd | None
+    timeout: float | None
+    force: bool
+    remake: bool
+    resubmit_unknown: bool
+    fail_fast: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +50,11 @@ class BatchOptions:
         fail_fast: Send no new items after the first failure.
     """
 
-    output_dir: Path | None = None
+    output_dir: Path | str | None = None
     provider: str | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     skip_invalid: bool = False
-    max_cost: Decimal | None = None
+    max_cost: Usd | None = None
     timeout: float | None = None
     force: bool = False
     remake: bool = False

@@ -13,12 +13,11 @@ from sqlalchemy import Connection, func, select
 
 from veo.errors import BudgetError
 from veo.ledger.schema import jobs
-from veo.money import format_micros, to_micros
+from veo.money import Usd, format_micros, parse_usd, to_micros
 from veo.problems import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from decimal import Decimal
 
     from veo.config import Config
 
@@ -35,12 +34,12 @@ class Cap:
     since: float = 0.0  # count jobs planned at or after this time, Unix seconds
 
 
-def current_caps(config: Config, run: str, max_cost: Decimal | None = None) -> list[Cap]:
+def current_caps(config: Config, run: str, max_cost: Usd | None = None) -> list[Cap]:
     """Return the caps that apply now: on the run, the local day, the local month.
 
     ``max_cost``, USD, replaces the configured cap on the run; 0 is a cap too.
     """
-    limit = max_cost if max_cost is not None else config.max_cost
+    limit = parse_usd(max_cost) if max_cost is not None else config.max_cost
     caps = [Cap(MAX_COST, to_micros(limit), run=run)] if limit is not None else []
     # Local time: a budget ends with the user's day, not with that of UTC.
     today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)

@@ -69,7 +69,7 @@ def split_reservation(state: State, reserved: int) -> tuple[int, int]:
     return (reserved, 0) if state in LIVE else (0, reserved)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Record:
     """One row of ``jobs``. Money is in millionths of a USD, times are Unix seconds."""
 
@@ -110,6 +110,9 @@ class Record:
     bought_s: float | None = None  # length that was bought, as far as it is known
     # JSON of what was measured in the finished file, with how it differs from the request
     clip: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Record {self.id} {self.state}, {self.provider}/{self.model}>"
 
     def parse_request(self) -> Request:
         """Return the request; its images are references to stored files."""

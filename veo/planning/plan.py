@@ -53,6 +53,10 @@ class Plan:
     warnings: tuple[Problem, ...] = ()
     parent: str | None = None
 
+    def __repr__(self) -> str:
+        amount = format_amount(self.quote.amount)
+        return f"<Plan {self.model.provider}/{self.model.name}, {amount}>"
+
 
 def make_plan(  # noqa: PLR0913 - the request, what there is to choose from, and the settings
     request: Request,

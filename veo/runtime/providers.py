@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -38,7 +39,8 @@ class Endpoint:
 class ProviderRegistry:
     """The configured providers, each connected when it is first used.
 
-    ``on_capacity`` is called with a provider's name whenever one more job may fit.
+    ``on_capacity`` is called with a provider's name whenever one more job may fit. ``keys`` are
+    used in place of those in the environment, by the provider's name.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class ProviderRegistry:
         config: Config,
         endpoint: Endpoint | Callable[[], Endpoint] | None,
         on_capacity: Callable[[str], None],
+        keys: Mapping[str, Key] = MappingProxyType({}),
     ) -> None:
         self._config = config
         self._endpoint = endpoint
         self._on_capacity = on_capacity
+        self._keys = keys
         self._handles: dict[str, ProviderHandle] = {}
         self._models: dict[str, dict[str, Model]] = {}
         self._lock = threading.RLock()
@@ -94,7 +98,7 @@ class ProviderRegistry:
         check_options(name, settings, facts)
         base_url = settings.base_url or facts.base_url
         endpoint = self._find_endpoint()
-        key = endpoint.key if endpoint else find_key(facts, settings)
+        key = endpoint.key if endpoint else self._keys.get(name) or find_key(facts, settings)
         url = urljoin(endpoint.url, urlsplit(base_url).path) if endpoint else base_url
         # An option may lead to credentials of another kind; a sandbox must not see any of them.
         options = endpoint.options if endpoint else settings.model_extra or {}

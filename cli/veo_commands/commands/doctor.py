@@ -21,7 +21,7 @@ from veo_commands.commands.providers import find_key_variable
 from veo_commands.options import ConfigOptions, flag
 from veo_commands.output import out, wrap_words
 from veo_commands.remedies import describe_problem
-from veo_commands.session import load_config, open_client, start_sandbox
+from veo_commands.session import load_config, open_client
 
 if TYPE_CHECKING:
     from veo.client import Client
@@ -130,6 +130,8 @@ def _check_output_dir(folder: Path) -> str:
 
 
 def _check_sandbox(config: Config) -> str:
+    from veo.runtime.sandbox import start_sandbox
+
     with tempfile.TemporaryDirectory() as folder, start_sandbox(config, Path(folder)):
         return f"starts, profile {config.sandbox.profile}"
 

@@ -1,0 +1,47 @@
+"""Start the sandbox in this process, and point the providers at it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from veo.errors import ConfigError
+from veo.key import Key
+from veo.runtime.providers import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from veo.config import Config, SandboxConfig
+
+
+@contextmanager
+def start_sandbox(config: Config, home: Path) -> Iterator[Endpoint]:
+    """Start the configured sandbox in this process, with its files in ``home``.
+
+    Raises:
+        ConfigError: It cannot start, or it is not installed.
+    """
+    # By name: the core depends on no package that speaks to it, so it runs without the sandbox.
+    try:
+        module: Any = import_module("veo_sandbox")
+    except ImportError as error:
+        raise ConfigError(f"the sandbox is not installed: {error}") from error
+    try:
+        sandbox = module.Sandbox(home / "server", **config.sandbox.model_dump())
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"cannot start the sandbox: {error}") from error
+    with sandbox:
+        # Omni on the Agent Platform takes no key: the sandbox takes its own one as an access token.
+        options = {"access_token": True, "project": "sandbox"}
+        yield Endpoint(sandbox.url, Key(sandbox.key), _typical_latency_s(config.sandbox), options)
+
+
+def _typical_latency_s(config: SandboxConfig) -> float:
+    """Return how long the sandbox takes for a video in real seconds, to schedule the first poll."""
+    latency: Any = import_module("veo_sandbox.state.latency").Latency.parse(config.latency)
+    # The middle of uniform:FROM,TO; the median of lognormal:MEDIAN,SIGMA; a constant itself.
+    values = latency.values if latency.kind == "uniform" else latency.values[:1]
+    return float(sum(values) / len(values) / config.speed)
