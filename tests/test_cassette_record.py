@@ -99,6 +99,9 @@ def test_live_with_keys_and_max_cost(recorder: FakeRecorder) -> None:
         "omni_text",
         "omni_image",
         "omni_references",
+        "omni_first_last",
+        "omni_edit",
+        "omni_extension",
     }
 
 

@@ -159,7 +159,7 @@ def test_refusal_in_words() -> None:
 
     assert isinstance(update.error, ModeratedError)
     assert WORDS in update.error.message
-    assert update.charge == Decimal("0.002018")
+    assert update.charge == Decimal("0.000840")
 
 
 @pytest.mark.parametrize("usage", [None, {"total_output_tokens": 0}])

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cassette_folder import FOLDER
+from interactions import CAPTURED_REFUSAL, CAPTURED_VIDEO
 from laozhang import CAPTURED, PROMPT, STREAM
 from recording_server import Reply
 
@@ -180,21 +181,67 @@ _PREFERRED = {"laozhang-async": "veo-3.1-fast", "gemini": "veo-3.1-fast-generate
 def _omni_cases() -> Iterator[CassetteCase]:
     dawn, noon, night = (load_image(name) for name in ("dawn", "noon", "night"))
     omni = replace(_LION, model="gemini-omni-1.2-flash")
-    portrait = {"aspect_ratio": "9:16", "resolution": "1080p", "duration": 3}
-    cases = {
-        "omni_text": (
-            "Gemini Omni: all options in JSON, and `video_url` at another host",
-            portrait,
-        ),
-        "omni_image": ("Gemini Omni: a start frame in a form", {"start_frame": dawn}),
-        "omni_references": (
-            "Gemini Omni: three reference images in JSON",
-            {"reference": (dawn, noon, night)},
-        ),
+    portrait = replace(omni, aspect_ratio="9:16", resolution="1080p", duration=3)
+    seeded = replace(portrait, seed=7)
+    image = replace(omni, start_frame=dawn)
+    references = replace(omni, reference=(dawn, noon, night))
+    gateway = {
+        "omni_text": ("all options in JSON, and `video_url` at another host", (portrait,)),
+        "omni_image": ("a start frame in a form", (image,)),
+        "omni_references": ("three reference images in JSON", (references,)),
     }
-    for name, (shows, fields) in cases.items():
-        request = replace(omni, **fields)
-        yield CassetteCase(provider="laozhang-async", name=name, shows=shows, requests=(request,))
+    edit = replace(omni, aspect_ratio=None, prompt="Make it night", edit=EARLIER)
+    longer = replace(edit, prompt="Then the lion roars", edit=None, extend=EARLIER, duration=7)
+    google = {
+        "omni_text": ("all options, and a file that is processed for a while", (seeded,)),
+        "omni_first_last": ("a start and an end frame", (replace(image, end_frame=night),)),
+        "omni_references": ("three reference images", (references,)),
+        "omni_edit": ("a video, then a change of it", (omni, edit)),
+        "omni_extension": ("a video, then seven seconds more", (omni, longer)),
+    }
+    stored = {"project": "p", "storage_uri": "gs://bucket/videos"}
+    platform = {
+        "omni_storage": ("credentials, and a video in the folder of its job", (seeded,)),
+        "omni_edit": ("a video in Cloud Storage, then a change of it", (omni, edit)),
+    }
+    for provider, options, cases in (
+        ("laozhang-async", {}, gateway),
+        ("gemini", {}, google),
+        ("vertex", stored, platform),
+    ):
+        for name, (shows, requests) in cases.items():
+            yield CassetteCase(
+                provider=provider,
+                name=name,
+                shows=f"Gemini Omni: {shows}",
+                requests=requests,
+                options=options,
+            )
+    yield CassetteCase(
+        provider="gemini",
+        name="omni_filtered",
+        shows="Gemini Omni: a refusal in words, which costs a few tokens",
+        requests=(omni,),
+        error=ModeratedError,
+        fault="filtered",
+    )
+    for name, shows, body in (
+        ("omni_capture", "a completed interaction", CAPTURED_VIDEO),
+        ("omni_capture_refused", "a refusal in words", CAPTURED_REFUSAL),
+    ):
+        yield CassetteCase(
+            provider="gemini",
+            name=name,
+            shows=f"Gemini Omni: {shows}",
+            capture=Capture(Reply(body), _OMNI_CAPTURE),
+        )
+
+
+_OMNI_CAPTURE = (
+    "the last poll of an interaction of `gemini-omni-1.1-flash` that a public project recorded on"
+    " 2026-10-08: status, steps, usage and format as published; id, prompt, file and words stand"
+    " for the originals; headers were not published"
+)
 
 
 def _special_cases() -> Iterator[CassetteCase]:

@@ -70,9 +70,11 @@ class CassetteSession:
         return CassetteStore({"from": self.origin, "date": f"{datetime.now(UTC):%Y-%m-%d}"}, folder)
 
     def make_video(self, request: Request, earlier: RemoteVideo | None = None) -> list[Update]:
-        """Return all updates from the paid request to the end; ``earlier`` is extended."""
+        """Return all updates from the paid request to the end; ``earlier`` is what it continues."""
         if request.extend == EARLIER:
             request = replace(request, extend=earlier)
+        if request.edit == EARLIER:
+            request = replace(request, edit=earlier)
         updates: list[Update] = []
         updates.append(
             self._retry_until_ready(lambda: self.provider.submit(request, updates.append))
@@ -148,8 +150,10 @@ def capture_session(case: CassetteCase) -> Iterator[CassetteSession]:
 
 
 def patch_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Patch google-auth and vcrpy for a replay or a recording."""
+    """Patch google-auth, vcrpy and what is random for a replay or a recording."""
     monkeypatch.setattr(google.auth, "default", lambda **_: (Credentials(PLAY_KEY), "p"))  # type: ignore[no-untyped-call]
+    # Part of a request, which would be another one in a replay.
+    monkeypatch.setattr("veo_gemini.interactions.platform.make_folder_name", lambda: "veo-1")
     read1 = VCRHTTPResponse.read1
     # It replaces a response of urllib3, whose read1 has this argument.
     monkeypatch.setattr(
@@ -172,8 +176,11 @@ def _has_late_clip(sandbox: Any) -> bool:
 
 
 def _origin_name(case: CassetteCase, facts: Facts) -> str:
-    """Return the API's origin in the cassette; with a project it is that of the region."""
-    base_url = regional_url(facts.base_url, "us-central1") if case.options else facts.base_url
+    """Return the API's origin in the cassette; for Veo with a project it is that of the region."""
+    is_regional = case.options and not any(
+        facts.models[str(request.model)].wire for request in case.requests
+    )
+    base_url = regional_url(facts.base_url, "us-central1") if is_regional else facts.base_url
     return get_origin(base_url).removesuffix(":443")
 
 

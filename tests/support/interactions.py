@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google_routes import HOME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 OMNI = "gemini-omni-1.2-flash"
 EARLIER_OMNI = "gemini-omni-1.1-flash"
@@ -24,12 +27,15 @@ CAPTURED_USAGE = {
     "total_tool_use_tokens": 0,
     "total_thought_tokens": 235,
 }
-# That of a refusal has no tokens of video.
+# That of the captured refusal has no tokens of video.
 REFUSED_USAGE = {
-    "total_tokens": 240,
-    "total_input_tokens": 19,
+    "total_tokens": 105,
+    "total_input_tokens": 14,
+    "input_tokens_by_modality": [{"modality": "text", "tokens": 14}],
+    "total_cached_tokens": 0,
     "total_output_tokens": 15,
-    "total_thought_tokens": 206,
+    "total_tool_use_tokens": 0,
+    "total_thought_tokens": 76,
 }
 THOUGHT = {"type": "thought", "signature": "c2lnbmF0dXJl"}
 ASKED = {"type": "user_input", "content": [{"type": "text", "text": "lion"}]}
@@ -68,10 +74,24 @@ INLINE_VIDEO = make_video(data=base64.b64encode(MP4).decode())
 
 
 def make_completed(
-    *steps: dict[str, Any], usage: dict[str, Any] | None = None, **more: Any
+    *steps: dict[str, Any], usage: Mapping[str, Any] | None = None, **more: Any
 ) -> dict[str, Any]:
     """Return a completed interaction with some steps after the user's."""
-    return make_created(status="completed", steps=[ASKED, *steps], usage=usage, **more)
+    body = {"status": "completed", "steps": [ASKED, *steps], "usage": usage}
+    return make_created(**body | more)
 
 
+# The two captured ends of an interaction: the video's file, and the model's words, were removed.
+CAPTURED_VIDEO = make_completed(
+    THOUGHT,
+    make_output(make_video(uri=FILE_URI.partition("?")[0])),
+    usage=CAPTURED_USAGE,
+    model=EARLIER_OMNI,
+)
+CAPTURED_REFUSAL = make_completed(
+    make_output(make_text("I cannot make that video.")),
+    THOUGHT,
+    usage=REFUSED_USAGE,
+    model=EARLIER_OMNI,
+)
 DONE = make_completed(THOUGHT, make_output(make_video(uri=FILE_URI)), usage=CAPTURED_USAGE)

@@ -40,10 +40,6 @@ MAX_FILE_BYTES = 2 << 30  # documented
 CHUNK_BYTES = 8 << 20  # a multiple of the 256 kB that the protocol prescribes
 MAX_RESUMES = 3  # interruptions of one upload, before the engine decides when to try again
 FILE_RETENTION_S = 48 * 3600  # documented, and the server states the moment
-# A file was seen in state PROCESSING for up to 95 s. The engine makes ten attempts at a submit,
-# and thirty at a download.
-SUBMIT_RETRY_S = 10
-DOWNLOAD_RETRY_S = 5
 _FILE_NAME = re.compile(r"files/([a-z0-9-]+)")
 
 
@@ -76,7 +72,7 @@ def open_file(http: ApiClient, url: str, offset: int) -> ByteStream:
         return files.open_url(http, url, offset)
     except (GoneError, ProtocolError) as error:
         if _read_state(http, url) == "PROCESSING":
-            raise _processing_error(url, DOWNLOAD_RETRY_S) from error
+            raise _processing_error(url) from error
         raise
 
 
@@ -92,7 +88,7 @@ def check_uploaded(http: ApiClient, uri: str) -> None:
         raise RefusedError(f"{uri} is not a file that was uploaded to the Gemini API")
     state = _read_state(http, uri)
     if state == "PROCESSING":
-        raise _processing_error(uri, SUBMIT_RETRY_S)
+        raise _processing_error(uri)
     if state == "FAILED":
         raise RefusedError(f"Google could not process the uploaded video {uri}")
     if state == "GONE":
@@ -212,6 +208,6 @@ def _read_state(http: ApiClient, uri: str) -> str:
     return str(described.get("state", "")) if isinstance(described, dict) else ""
 
 
-def _processing_error(uri: str, retry_after: float) -> NotReadyError:
-    text = f"Google is still processing {uri}"
-    return NotReadyError(text, retry_after=retry_after, charged=False)
+def _processing_error(uri: str) -> NotReadyError:
+    # Usually for seconds, but up to 95 s were seen: the engine waits longer after each attempt.
+    return NotReadyError(f"Google is still processing {uri}", charged=False)

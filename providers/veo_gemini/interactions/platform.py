@@ -81,7 +81,7 @@ class PlatformInteractions(Interactions):
         """Return a new folder for one job; None if videos are part of responses."""
         if self._storage_uri is None:
             return None
-        return f"{self._storage_uri.rstrip('/')}/veo-{secrets.token_hex(8)}"
+        return f"{self._storage_uri.rstrip('/')}/{make_folder_name()}"
 
     async def poll(self, task_id: str) -> Update:
         """Query the interaction once, and look for the video elsewhere if that does not help.
@@ -145,6 +145,11 @@ class PlatformInteractions(Interactions):
             part = find_streamed_video(response.text) if response.ok else None
             data = decode_video({"steps": [_make_output(part)]}) if part else None
         return data
+
+
+def make_folder_name() -> str:
+    """Return a new name for the folder of one job."""
+    return f"veo-{secrets.token_hex(8)}"
 
 
 def find_streamed_video(text: str) -> dict[str, Any] | None:
