@@ -294,8 +294,11 @@ class TestPlatform:
         folders = ("v1beta1/projects/p/locations/us-central1", "v1/projects/p/locations/global")
         pages = [OmniApi(box, f"/{folder}", **token).post() for folder in folders]
         pages.append(OmniApi(box, "/v1beta/projects/p/locations/global", **token).post())
+        platform = OmniApi(box, PLATFORM, **token)
+        poll = f"{PLATFORM}/interactions/{platform.start(response_format=[SMALL])}"
+        pages.append(platform.request("POST", poll, json={}))
 
-        assert [page.status_code for page in pages] == [404, 404, 404]
+        assert [page.status_code for page in pages] == [404] * 4
         assert all(page.text.startswith("<!DOCTYPE html>") for page in pages)
 
     def test_errors(self, platform: OmniApi) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,13 @@ class TestControl:
         assert wait_finished(api, api.create_from_text())["status"] == "completed"
 
 
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Serve a sandbox for the tests that leave it as it was."""
+    with Sandbox(tmp_path_factory.mktemp("shared"), clip="tiny", latency=0) as box:
+        yield box
+
+
 class TestSecurity:
     """The sandbox serves this machine: no web page, no flood, no reader of its home."""
 
@@ -84,11 +92,8 @@ class TestSecurity:
         ],
         ids=["rebound", "with-port", "with-prefix", "broken", "site", "other-port", "file"],
     )
-    def test_the_controls_refuse_web_pages(
-        self, sandbox: StartSandbox, headers: dict[str, str]
-    ) -> None:
+    def test_the_controls_refuse_web_pages(self, box: Sandbox, headers: dict[str, str]) -> None:
         """Neither reads nor changes; without a foreign name both work."""
-        box = sandbox()
         url = f"{box.url}/sandbox/clock"
         foreign = [
             requests.get(url, headers=headers, timeout=10),
@@ -116,11 +121,8 @@ class TestSecurity:
             ("faults", '{"rules": [{"fault": "slow_task", "seconds": 1e400}]}'),
         ],
     )
-    def test_a_number_that_would_ruin_the_home(
-        self, sandbox: StartSandbox, path: str, body: str
-    ) -> None:
+    def test_a_number_that_would_ruin_the_home(self, box: Sandbox, path: str, body: str) -> None:
         """400, and everything works as before."""
-        box = sandbox()
         url = f"{box.url}/sandbox"
         before = requests.get(f"{url}/settings", timeout=10).json()
         refused = requests.post(f"{url}/{path}", data=body, timeout=10)
@@ -132,12 +134,10 @@ class TestSecurity:
         )
         assert requests.get(f"{url}/tasks", timeout=10).status_code == 200
 
-    def test_a_large_body_of_a_control(
-        self, sandbox: StartSandbox, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_large_body_of_a_control(self, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
         """Reading ends at the limit."""
         monkeypatch.setattr(control, "_MAX_BODY_BYTES", 1000)
-        url = f"{sandbox().url}/sandbox/settings"
+        url = f"{box.url}/sandbox/settings"
         response = requests.post(url, data=b" " * 2000, timeout=10)
 
         assert response.status_code == 400
@@ -146,11 +146,10 @@ class TestSecurity:
     @pytest.mark.parametrize("kind", ["json", "form", "upload"])
     @pytest.mark.parametrize("has_key", [True, False])
     def test_a_large_body_of_an_api(
-        self, sandbox: StartSandbox, monkeypatch: pytest.MonkeyPatch, kind: str, has_key: bool
+        self, box: Sandbox, monkeypatch: pytest.MonkeyPatch, kind: str, has_key: bool
     ) -> None:
         """413 at the limit, whether or not the length was announced; the server goes on."""
         monkeypatch.setattr(exchange, "MAX_BODY_BYTES", 100_000)
-        box = sandbox()
         headers = {"Authorization": f"Bearer {box.key}"} if has_key else {}
         path = "/upload/v1beta/files" if kind == "upload" else "/v1/videos"
         data = b"x" * 200_000
