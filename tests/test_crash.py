@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from crash_client import PLANNED, PROVIDERS, Life, freeze
 from fork_server import ForkedProcess
+from sample_videos import make_video
 
 from veo.files.mp4 import find_defect
 from veo.ledger import Ledger, Record, State
@@ -37,7 +38,7 @@ UNKNOWN_COUNTS = dict.fromkeys(PROVIDERS, 1) | {"laozhang-sync": 3}
 @pytest.fixture
 def server(sandbox: Callable[..., veo_sandbox.Sandbox]) -> veo_sandbox.Sandbox:
     """A sandbox that outlives the clients, and takes a moment for everything."""
-    return sandbox(latency="uniform:0.05,0.3", clip_bytes=200_000)
+    return sandbox(latency="uniform:0.05,0.3", clip_bytes=200_000, processing_lag=0)
 
 
 @pytest.fixture
@@ -100,6 +101,29 @@ def test_killed_at_every_commit_point(
 
     assert 9 <= number < MAX_COMMITS, number
     assert Counter(job.state for job in jobs)[State.UNKNOWN] == UNKNOWN_COUNTS[provider]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_at_every_commit_point_of_an_edit(
+    server: veo_sandbox.Sandbox, life: Life, tmp_path: Path, when: str
+) -> None:
+    """Of a file that no job made: it is uploaded again only if the upload was not stored."""
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(make_video(frames=72))
+    for number in range(MAX_COMMITS):
+        end = (when, number)
+        if replace(life, resume=False, edit=clip, provider="gemini", die=end).run():
+            break
+    assert life.run()
+    jobs = prove(server, life.home)
+    uploads = sum(
+        request["path"].startswith("/upload/") and not request["query"]  # the start of an upload
+        for request in server.requests()
+    )
+
+    assert 10 <= number < MAX_COMMITS, number
+    assert Counter(job.state for job in jobs)[State.UNKNOWN] == UNKNOWN_COUNTS["gemini"]
+    assert uploads == len(jobs) + (when == "before")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ class Life:
         resume: Whether the client first resumes all jobs that it finds.
         submit: How many jobs it submits.
         provider: To which provider.
+        edit: A video that it also edits.
         die: Seconds after the client is open; or ``before`` or ``after`` and the number of a
             commit, from 0; or None.
         ledger: URL of its ledger, if that is not in the folder.
@@ -63,6 +64,7 @@ class Life:
     resume: bool = True
     submit: int = 0
     provider: str = PROVIDERS[0]
+    edit: Path | None = None
     die: float | tuple[str, int] | None = None
     ledger: str | None = None
 
@@ -99,6 +101,12 @@ def live(life: Life) -> None:
             name = f"{time.time_ns()}.mp4"
             jobs.append(
                 client.submit(f"take {name}", provider=life.provider, output=life.home / name)
+            )
+        if life.edit:
+            name = f"{time.time_ns()}.mp4"
+            prompt = f"rain in {name}, keep everything else the same"
+            jobs.append(
+                client.edit(life.edit, prompt, provider=life.provider, output=life.home / name)
             )
         for job in as_completed(jobs, timeout=60):
             with contextlib.suppress(VeoError):
