@@ -363,6 +363,27 @@ class TestPlatform:
         )
         assert read_object(box, uri).content[4:8] == b"ftyp"
 
+    def test_a_silent_stream(self, box: Sandbox, platform: OmniApi) -> None:
+        """Headers, and nothing behind them; or an end without an outcome. Plain polls work."""
+        interaction = platform.make(response_format=[IN_BUCKET])["id"]
+        box.fault("silent_stream", ends=True, first=1)
+        ended = platform.get(interaction, "stream=true").text
+        box.clear_faults()
+        box.fault("silent_stream")
+        url = f"{box.url}{PLATFORM}/interactions/{interaction}?stream=true"
+        with (
+            requests.get(url, headers=platform.headers, stream=True, timeout=(5, 0.3)) as silent,
+            pytest.raises(requests.ConnectionError, match="timed out"),
+        ):
+            next(silent.iter_content(1))
+
+        assert re.findall("^event: (.*)$", ended, re.MULTILINE) == [
+            "interaction.created",
+            "interaction.status_update",
+        ]
+        assert silent.status_code == 200
+        assert platform.get(interaction).json()["status"] == "completed"
+
     def test_the_two_apis_do_not_share_interactions(self, api: OmniApi, platform: OmniApi) -> None:
         """Neither finds the other's."""
         theirs = platform.start(response_format=[SMALL])

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
+from veo_sandbox.chat.stream import EventStream, Payloads
 from veo_sandbox.exchange import Exchange
 from veo_sandbox.faults.registry import Proceed, fault
 from veo_sandbox.google.interaction_bodies import inline_video
@@ -66,6 +67,24 @@ async def inline_output(exchange: Exchange, proceed: Proceed) -> Response:
     video = {"type": "video", "mime_type": "video/mp4"}
     video |= await asyncio.to_thread(inline_video, exchange.core, task)
     return _change_steps(response, lambda steps: _replace_videos(steps, lambda _: video))
+
+
+@fault("poll")
+async def silent_stream(exchange: Exchange, proceed: Proceed, *, ends: bool = False) -> Response:
+    """Omni: a streamed poll has no events, as a user saw; or it `ends` while still in progress."""
+
+    async def transform(payloads: Payloads) -> Payloads:
+        if not ends:
+            await exchange.wait_seconds(None)
+            return
+        # The two events before the first output.
+        for _ in range(2):
+            yield await anext(payloads)
+
+    response = await proceed()
+    if isinstance(response, EventStream):
+        response.map_payloads(transform)
+    return response
 
 
 @fault("create")
