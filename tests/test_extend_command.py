@@ -29,6 +29,7 @@ base_url = "{url}"
 median_s = 0.2
 submits_per_minute = 1000
 """
+SANDBOX = '[sandbox]\nlatency = "0.2"\nclip = "tiny"\n'
 
 
 @pytest.fixture
@@ -78,6 +79,28 @@ def test_a_lion_roars_for_22_seconds(veo: Veo) -> None:
     assert whole[: len(first)] == first
 
 
+def test_a_chain_of_four(veo: Veo, google: veo_sandbox.Sandbox) -> None:
+    """Omni: two edits of 8 s and 7 s more; each is charged by usage, and show draws the chain."""
+    made = [
+        veo("generate", "a lion", "-m", "gemini-omni-1.2-flash", "-o", "lion.mp4", "--json"),
+        veo("edit", "lion.mp4", "make it rain", "-o", "rain.mp4", "--json"),
+        veo("edit", "rain.mp4", "make it night", "-o", "night.mp4", "--json"),
+        veo("extend", "night.mp4", "it roars", "--duration", "7", "-o", "roar.mp4", "--json"),
+    ]
+    jobs = [ran.objects[0] for ran in made]
+    (shown,) = veo("show", jobs[1]["job"], "--json").objects
+
+    lengths = [read_duration_s(Path(job["output"])) for job in jobs]
+    assert lengths == pytest.approx([8, 8, 8, 15], abs=0.25)
+    assert [link["job"] for link in shown["chain"]] == [job["job"] for job in jobs]
+    assert [link["kind"] for link in shown["chain"]] == ["generate", "edit", "edit", "extend"]
+    assert all(job["cost"]["charged"] > job["cost"]["quoted"] > 0.4 for job in jobs)
+    assert all(job["cost"]["certain"] for job in jobs)
+    assert sum(bill["amount"] for bill in google.bills()) == pytest.approx(
+        sum(job["cost"]["charged"] for job in jobs)
+    )
+
+
 def test_the_total_is_shown_first(veo: Veo, lion: str) -> None:
     """The cost of all steps is on stderr before the first job starts."""
     ran = veo("extend", "lion.mp4", "on", "--times", "2")
@@ -122,7 +145,7 @@ def test_each_problem_is_a_line(veo: Veo, lion: str, google: veo_sandbox.Sandbox
 
 def test_a_provider_without_extension_names_others(veo: Veo) -> None:
     """A video of LaoZhang cannot be extended; the error names models that take its file."""
-    Path("veo.toml").write_text('[sandbox]\nlatency = "0.2"\nclip = "tiny"\n')
+    Path("veo.toml").write_text(SANDBOX)
     assert veo("generate", "a lion", "--sandbox", "-o", "lion.mp4").code == 0
     ran = veo("extend", "lion.mp4", "on", "--sandbox")
 

@@ -13,6 +13,10 @@ EXAMPLES = {
         "veo batch clips.json --output-dir clips --max-cost 5",
     ),
     "extend": ('veo extend vertex.mp4 "then it roars" --times 2 -o longer.mp4',),
+    "edit": (
+        'veo edit lion.mp4 "make it rain" -p gemini -o rain.mp4',
+        'veo edit rain.mp4 "make it night" --resolution 1080p -o night.mp4',
+    ),
     "jobs": ("veo jobs", "veo jobs --state failed --limit 5", "veo jobs --cost"),
     "show": ("veo show lion.mp4", "veo show lion.mp4 --json"),
     "resume": ("veo resume", "veo resume lion.mp4"),
