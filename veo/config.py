@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -28,6 +27,7 @@ from veo.errors import ConfigError, KeyMissingError
 from veo.key import Key
 from veo.ledger_url import LedgerUrl
 from veo.model import Facts, FrozenModel, Model
+from veo.parsing import decode_text, parse_toml, read_limited
 from veo.paths import config_folder
 from veo.problems import Remedy
 from veo.spelling import find_similar
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 LOCAL_FILE = "veo.toml"
+MAX_FILE_BYTES = 1_000_000
 ENVIRONMENT_KEYS = {
     "VEO_PROVIDER": "provider",
     "VEO_MODEL": "model",
@@ -57,8 +58,18 @@ def _validate_variable(name: str) -> str:
     return name
 
 
+def _validate_path(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("contains a character that no path can have")
+    return path
+
+
 def _validate_ledger(value: Any) -> LedgerUrl:
     return value if isinstance(value, LedgerUrl) else LedgerUrl.parse(str(value))
+
+
+# USD. The ledger stores whole millionths of it in 64 bits.
+Limit = Annotated[Decimal, Field(ge=0, le=1_000_000_000)]
 
 
 class ProviderConfig(FrozenModel):
@@ -72,17 +83,17 @@ class ProviderConfig(FrozenModel):
     api_key_env: Annotated[str, AfterValidator(_validate_variable)] | None = None
     base_url: str | None = None
     model: str | None = None
-    max_in_flight: int | None = Field(default=None, ge=1)
-    submits_per_minute: int | None = Field(default=None, ge=1)
-    median_s: float | None = Field(default=None, gt=0)
+    max_in_flight: int | None = Field(default=None, ge=1, le=1_000_000)
+    submits_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
+    median_s: float | None = Field(default=None, ge=0.001, le=7 * 86400)
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class Budget(FrozenModel):
     """``[budget]``: caps over time in USD, for all processes on the ledger together."""
 
-    daily: Decimal | None = Field(default=None, ge=0)
-    monthly: Decimal | None = Field(default=None, ge=0)
+    daily: Limit | None = None
+    monthly: Limit | None = None
 
 
 class SandboxConfig(FrozenModel):
@@ -90,7 +101,7 @@ class SandboxConfig(FrozenModel):
 
     profile: str = "capture-2025-11"
     latency: str = "uniform:3,6"
-    speed: float = Field(default=1.0, gt=0)
+    speed: float = Field(default=1.0, gt=0, le=1_000_000)
     clip: Literal["full", "tiny"] = "full"
 
 
@@ -111,12 +122,12 @@ class Config(FrozenModel):
 
     provider: str = "laozhang-async"
     model: str | None = None
-    output_dir: Path = Path()
+    output_dir: Annotated[Path, AfterValidator(_validate_path)] = Path()
     ledger: Annotated[LedgerUrl, PlainValidator(_validate_ledger), PlainSerializer(str)] | None = (
         None
     )
-    max_cost: Decimal | None = Field(default=None, ge=0)
-    confirm_above: Decimal = Field(default=Decimal("1.00"), ge=0)
+    max_cost: Limit | None = None
+    confirm_above: Limit = Decimal("1.00")
     timeout: float = Field(default=600.0, gt=0)
     retired: Literal["warn", "refuse", "ignore"] = "warn"
     budget: Budget = Budget()
@@ -258,7 +269,7 @@ def _read_local(path: Path, *, needed: bool) -> dict[str, Any]:
 
 def _read_toml(path: Path, *, needed: bool) -> dict[str, Any]:
     try:
-        text = path.read_text("utf-8")
+        text = decode_text(read_limited(path, MAX_FILE_BYTES))
     except FileNotFoundError:
         if needed:
             raise ConfigError(f"{path}: no such configuration file") from None
@@ -268,12 +279,12 @@ def _read_toml(path: Path, *, needed: bool) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not valid TOML: it is not UTF-8 text") from None
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(text)
+    except ValueError as error:
         raise ConfigError(f"{path} is not valid TOML: {_explain_toml(error, text)}") from None
 
 
-def _explain_toml(error: tomllib.TOMLDecodeError, text: str) -> str:
+def _explain_toml(error: ValueError, text: str) -> str:
     """Return what is wrong with a file, by the most frequent mistake or the parser's words."""
     if not (place := re.search(r"at line (\d+)", str(error))):
         return str(error)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 else:  # derived from the request's fields, which a type checker cannot follow
     Feature = Literal[FEATURES]
     Subject = Literal[(*FEATURES, *MODEL_VALUES)]
-Usd = Annotated[Decimal, Field(ge=0)]
+Usd = Annotated[Decimal, Field(ge=0, le=100_000)]
+Seconds = Annotated[int, Field(ge=1, le=86_400)]
 
 
 def _unify_unit(name: Any) -> Any:
@@ -73,8 +74,8 @@ class ImageLimits(FrozenModel):
     """The images that a model accepts. Others are converted or refused before sending."""
 
     types: tuple[str, ...] = ("image/jpeg", "image/png", "image/webp")  # MIME
-    max_bytes: int = 10_000_000  # of one encoded image
-    max_side: int = 4096  # pixels of the longer side
+    max_bytes: int = Field(default=10_000_000, ge=1000)  # of one encoded image
+    max_side: int = Field(default=4096, ge=16)  # pixels of the longer side
 
 
 class Rule(FrozenModel):
@@ -106,9 +107,9 @@ class Model(FrozenModel):
     # Deviations from that wire format, by names that the provider understands.
     quirks: frozenset[str] = frozenset()
     auto: bool = True  # whether it may be chosen for a request that names no model
-    aspect_ratios: tuple[str, ...]
-    resolutions: tuple[str, ...]
-    durations: tuple[int, ...]
+    aspect_ratios: tuple[str, ...] = Field(min_length=1)
+    resolutions: tuple[str, ...] = Field(min_length=1)
+    durations: tuple[Seconds, ...] = Field(min_length=1)
     features: frozenset[Feature] = frozenset()  # optional request fields that it accepts
     needs: frozenset[Feature] = frozenset()  # request fields that it requires
     max_references: int = 0
@@ -123,7 +124,8 @@ class Model(FrozenModel):
     # USD per million tokens by kind, for a provider that reports the tokens of a task.
     usage_prices: dict[Literal["input", "text", "video"], Usd] = Field(default_factory=dict)
     video_tokens: dict[str, int] = Field(default_factory=dict)  # a second has, by resolution
-    retention_s: int  # the provider stores the finished file for this long
+    # the provider stores the finished file for this long
+    retention_s: int = Field(ge=0, le=3650 * 86400)
     extend_s: int | None = None  # that one extension adds, if the request cannot choose
     extend_durations: tuple[int, ...] = ()  # seconds that one extension can add, if it can
     extend_max_input_s: int | None = None  # the longest video that can be extended

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from veo.parsing import decode_text, is_text, parse_json
 from veo.problems import ItemLocation, ItemProblem
 
 if TYPE_CHECKING:
@@ -31,13 +33,13 @@ def parse_items(data: bytes) -> tuple[list[RawItem], list[ItemProblem]]:
     Return the items and the problems, in order. Items that cannot be read have an index too.
     """
     try:
-        text = data.decode("utf-8-sig")  # some editors write a byte order mark
+        text = decode_text(data)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return [], [ItemProblem(ItemLocation(None, line), "is not UTF-8 text")]
     try:
         values = list(_split_values(text))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         return [], [ItemProblem(_WHOLE_FILE, f"is not valid JSON: {_describe_error(error)}")]
     items, problems = [], []
     for location, value in values:
@@ -48,6 +50,11 @@ def parse_items(data: bytes) -> tuple[list[RawItem], list[ItemProblem]]:
     if not values:
         problems.append(ItemProblem(_WHOLE_FILE, "contains no items"))
     return items, problems
+
+
+def shorten_key(key: str) -> str:
+    """Return a key for a message; a file can have keys of any length."""
+    return key if len(key) <= _MAX_SHOWN_CHARS else f"{key[:_MAX_SHOWN_CHARS]}..."
 
 
 def describe_value(value: object) -> str:
@@ -73,7 +80,7 @@ def _split_values(text: str) -> Iterator[tuple[ItemLocation, Any]]:
     for index, (number, line) in enumerate(lines):
         try:
             yield ItemLocation(index, number), _load_json(line)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             yield ItemLocation(index, number), error
 
 
@@ -84,19 +91,21 @@ def _find_problems(location: ItemLocation, value: Any) -> Iterator[ItemProblem]:
         text = f'must be an object like {{"prompt": ...}}, not {describe_value(value)}'
         yield ItemProblem(location, text)
     else:
-        keys = [_field_name(key) for key, _ in value]
-        duplicates = sorted({key for key in keys if keys.count(key) > 1})
-        yield from (ItemProblem(location, f"{key}: is set twice") for key in duplicates)
+        keys = Counter(_field_name(key) for key, _ in value)
+        for key in sorted(key for key, count in keys.items() if count > 1):
+            yield ItemProblem(location, f"{shorten_key(key)}: is set twice")
+        if not all(map(is_text, keys)):
+            yield ItemProblem(location, "a key contains an invalid character")
 
 
 def _load_json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=JsonObject, parse_constant=_reject_constant)
+    return parse_json(text, object_pairs_hook=JsonObject, parse_constant=_reject_constant)
 
 
 def _is_json(line: str) -> bool:
     try:
         _load_json(line)
-    except (ValueError, RecursionError):
+    except ValueError:
         return False
     return True
 
@@ -122,4 +131,4 @@ def _describe_error(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         line = f"line {error.lineno}, " if "\n" in error.doc else ""
         return f"{error.msg.lower()} ({line}column {error.colno})"
-    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return str(error)

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from veo.batch.input import RawItem, describe_value
+from veo.batch.input import RawItem, describe_value, shorten_key
 from veo.errors import ImageError
 from veo.image import Image
 from veo.problems import ItemLocation, ItemProblem
@@ -143,7 +143,7 @@ def _find_image_problems(
 def _convert_problems(location: ItemLocation, error: ValidationError) -> Iterator[ItemProblem]:
     for details in error.errors(include_url=False):
         key, *rest = details["loc"]
-        name = str(key) + "".join(f"[{part}]" for part in rest)
+        name = shorten_key(str(key)) + "".join(f"[{part}]" for part in rest)
         yield ItemProblem(location, f"{name}: {_describe_problem(str(key), dict(details))}")
 
 

@@ -14,6 +14,7 @@ from veo.batch.item import Item, read_item, read_items
 from veo.batch.options import BatchContext, BatchOptions
 from veo.batch.validate import Validator
 from veo.errors import InvalidBatchError, UsageError
+from veo.parsing import read_limited
 from veo.paths import to_absolute
 from veo.problems import ItemLocation, ItemProblem, Remedy
 from veo.request import Request
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from veo.session import Session
 
     Source = Path | str | bytes | Iterable[Item | Request | Mapping[str, Any]]
+
+
+MAX_FILE_BYTES = 200_000_000  # images can be part of a batch, as data URIs
 
 
 class _ReadItems(NamedTuple):
@@ -92,6 +96,6 @@ def _read_text(
 
 def _read_file(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_limited(path, MAX_FILE_BYTES)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error

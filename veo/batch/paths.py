@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from veo.errors import OutputError
 from veo.files import sidecar
+from veo.files.output import check_name
 from veo.paths import to_absolute
 from veo.planning.plan import make_slug
 
@@ -26,6 +27,7 @@ class OutputPaths:
     def __init__(self, folder: Path) -> None:
         # Symbolic links are resolved, so that a file has the same path in every run.
         self.folder = Path(os.path.realpath(to_absolute(folder)))
+        check_name(self.folder)
         self._taken: dict[str, ItemLocation | None] = {_path_key(self.folder / RESULT_FILE): None}
         self._folders: set[str] = {_path_key(self.folder)}
         self._names: Counter[str] = Counter()

@@ -20,6 +20,7 @@ from veo.files.decode import (
     open_image,
 )
 from veo.image import MAX_BYTES, Image, detect_mime
+from veo.parsing import is_text
 from veo.paths import to_absolute
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ class ImageStore:
         data = download_image(source, self._trusted_urls) if is_url else image.read()
         verify_image(image.source, data)
         digest = hashlib.sha256(data).hexdigest()
-        by_value = image.is_url or image.data is not None
+        # A name that is not UTF-8 cannot be stored, so the image itself is.
+        by_value = image.is_url or image.data is not None or not is_text(image.source)
         source = self._write_file(data, digest) if by_value else str(to_absolute(source))
         stored = Image(source, None, digest)
         if stamp:

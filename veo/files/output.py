@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from veo.errors import DownloadError, OutputError
 from veo.files.mp4 import inspect_video
+from veo.parsing import is_text
 from veo.paths import alternative_path, part_path
 from veo.problems import Remedy
 
@@ -126,12 +127,22 @@ def hash_file(path: Path) -> str:
 
 def prepare_output(output: Path, *, force: bool) -> None:
     """Raise an OutputError, before anything is paid, if a file cannot be written."""
+    check_name(output)
     with _output_errors(output.parent):
         if output.is_dir():
             raise OutputError(f"{output} is a folder", hint="Give the name of a file.")
         if output.exists() and not force:
             raise OutputError(f"{output} already exists", remedies=[Remedy("overwrite")])
     prepare_folder(output.parent)
+
+
+def check_name(path: Path) -> None:
+    """Raise an OutputError if a path cannot be stored, because it is not UTF-8."""
+    if not is_text(str(path)):
+        raise OutputError(
+            f"{ascii(str(path))[1:-1]} contains bytes that are not UTF-8",
+            hint="Choose another file with -o, or rename the folder.",
+        )
 
 
 def prepare_folder(folder: Path) -> None:

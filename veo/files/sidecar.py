@@ -11,10 +11,12 @@ from veo.errors import PUBLIC_KEYS
 from veo.files.atomic import open_atomic
 from veo.ledger.record import State
 from veo.money import to_usd
+from veo.parsing import parse_json, read_limited
 
 if TYPE_CHECKING:
     from veo.ledger import Record
 
+MAX_BYTES = 10_000_000  # of a sidecar; a long prompt is its largest part
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -84,7 +86,7 @@ def _format_json(body: dict[str, Any]) -> str:
 def read_job_id(output: Path) -> str | None:
     """Return the job that a video's sidecar names, or None without a readable sidecar."""
     try:
-        body = json.loads(sidecar_path(output).read_text("utf-8"))
+        body = parse_json(read_limited(sidecar_path(output), MAX_BYTES))
     except (OSError, ValueError):
         return None
     name = body.get("job") if isinstance(body, dict) else None

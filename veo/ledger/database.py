@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
-from veo.errors import LedgerError
+from veo.errors import LedgerError, UsageError
 from veo.ledger.migrations import apply_migrations
 from veo.problems import Remedy
 
@@ -214,6 +214,8 @@ def _translate_errors(path: Path) -> Iterator[None]:
         yield
     except (DatabaseError, sqlite3.DatabaseError) as error:
         raise _ledger_error(path, getattr(error, "orig", error)) from error
+    except UnicodeEncodeError:  # an argument or a name from the file system
+        raise UsageError("a text contains bytes that are not UTF-8") from None
     except OSError as error:
         raise LedgerError(
             f"cannot use the ledger {path}: {error.strerror or error}", hint=_FOLDER_HINT

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import time
 from collections import defaultdict
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.errors import UsageError
 from veo.money import to_micros
+from veo.parsing import decode_text, parse_json, read_limited
 from veo.wire.values import parse_timestamp
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 QUOTA_PER_USD = 500_000
 MAX_BYTES = 200_000_000
 _TIMEOUT_S = 30
+_MAX_NUMBER = 10**12  # USD or quota; the ledger stores millionths of a USD in 64 bits
 # For each field the names of columns that may hold it, the most specific first.
 _COLUMN_NAMES = {
     "task": ("task", "task_id", "taskid", "video_id", "id"),
@@ -104,15 +105,12 @@ def _download_text(url: str) -> str:
         response.raise_for_status()
     except (requests.RequestException, MissingCertificatesError) as error:
         raise UsageError(f"{url}: {error}") from None
-    return response.content.decode("utf-8-sig", "replace")
+    return decode_text(response.content)
 
 
 def _read_text(path: Path) -> tuple[str, float]:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"{path} is too large for a list of charges")
-        # Spreadsheets write a byte order mark, which "utf-8-sig" removes.
-        return path.read_text("utf-8-sig"), path.stat().st_mtime
+        return decode_text(read_limited(path, MAX_BYTES)), path.stat().st_mtime
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
@@ -126,7 +124,7 @@ LocatedRow = tuple[str, dict[str, Any]]
 
 def _parse_json(text: str, source: str) -> list[LocatedRow]:
     try:
-        body = json.loads(text, parse_float=Decimal)
+        body = parse_json(text, parse_float=Decimal)
     except ValueError as error:
         raise UsageError(f"{source} is not valid JSON: {error}") from None
     # Some APIs wrap the list: {"data": {"items": [...]}}.
@@ -215,7 +213,7 @@ def _parse_amount(row: Mapping[str, Any], location: str) -> int:
         number = Decimal(_normalize_number(text))
     except InvalidOperation:
         number = Decimal("nan")
-    if not number.is_finite():
+    if not number.is_finite() or abs(number) > _MAX_NUMBER:
         raise UsageError(f"{location}: {value!r} is not a valid amount")
     return to_micros(number / QUOTA_PER_USD if name == "quota" else number)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from veo.files.atomic import open_atomic
+from veo.parsing import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -50,7 +51,7 @@ class OfferStore:
 
     def _read(self) -> dict[str, Offer]:
         try:
-            body = json.loads(self._file.read_bytes())
+            body = parse_json(self._file.read_bytes())
             return {
                 name: Offer(float(each["at"]), tuple(map(str, each["names"])))
                 for name, each in body.items()
