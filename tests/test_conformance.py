@@ -36,7 +36,7 @@ class Sandboxed:
         self._sandbox = sandbox
         self.url, self.key = sandbox.url, sandbox.key
         # Omni on the Agent Platform takes no key.
-        self.options = {"access_token": True, "project": "sandbox"}
+        self.options = {"key_is_access_token": True, "project": "sandbox"}
 
     def trouble(self, kind: Trouble) -> None:
         """Add the rule that does it."""

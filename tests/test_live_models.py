@@ -96,6 +96,44 @@ def test_providers_without_a_list(veo: Veo, gateway: veo_sandbox.Sandbox) -> Non
     assert ("vertex", "not known") in statuses
 
 
+GOOGLE = """
+[providers.gemini]
+base_url = "{url}"
+median_s = 0.2
+[providers.vertex]
+base_url = "{url}"
+project = "p"
+key_is_access_token = true
+[providers.gemini.models."gemini-omni-1.3-flash"]
+like = "gemini-omni-1.2-flash"
+"""
+
+
+def test_lists_of_google(
+    veo: Veo, serve_as_live: Callable[..., veo_sandbox.Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both APIs have one; a new model is used by a row that begins as another one."""
+    offered = "gemini-omni-1.3-flash, veo-3.1-generate-001, gemini-omni-1.1-flash-preview"
+    google = serve_as_live(GOOGLE, offered=offered, processing_lag=0)
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.setenv(name, google.key)
+    found = {
+        provider: list_statuses(veo("models", "--live", "-p", provider, "--json"))
+        for provider in ("gemini", "vertex")
+    }
+    plans = {
+        provider: veo("generate", "a lion", "-p", provider, "--dry-run", "--json").objects[0]
+        for provider in found
+    }
+
+    assert found["gemini"][OMNI] == found["vertex"][OMNI] == "not offered to this key"
+    assert found["gemini"]["gemini-omni-1.3-flash"] == "offered"
+    assert found["vertex"]["gemini-omni-1.3-flash"] == "offered, without a row"
+    assert plans["gemini"]["model"] == "gemini-omni-1.3-flash"
+    assert plans["vertex"]["model"] == "veo-3.1-generate-001"
+    assert google.bills() == []
+
+
 def test_doctor_uses_the_list(veo: Veo, gateway: veo_sandbox.Sandbox) -> None:
     """The default model is the one that would be chosen."""
     ask(veo)

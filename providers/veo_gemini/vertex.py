@@ -34,7 +34,7 @@ class VertexSettings(FrozenModel):
     """The options of ``[providers.vertex]``; ``models.toml`` describes them."""
 
     project: str | None = None
-    access_token: bool = False
+    key_is_access_token: bool = False
     location: str = Field(default="us-central1", pattern=r"^[a-z0-9-]+$")
     generate_audio: bool = True
     storage_uri: str | None = Field(default=None, pattern=r"^gs://[^/]+")
@@ -46,7 +46,7 @@ class Vertex(GoogleProvider):
 
     With the option ``project`` it uses application-default credentials. Otherwise it uses the
     express key; without one, application-default credentials that must name the project. With
-    the option ``access_token`` the key is an access token, and takes the place of credentials.
+    ``key_is_access_token`` the key is an access token, and takes the place of credentials.
     """
 
     facts: ClassVar[Facts] = load_facts("veo_gemini", "vertex")
@@ -172,7 +172,7 @@ class Vertex(GoogleProvider):
     @property
     def _express_key(self) -> str | None:
         key = self._connection.key
-        needs_credentials = self._settings.project or self._settings.access_token
+        needs_credentials = self._settings.project or self._settings.key_is_access_token
         return key.reveal() if key and not needs_credentials else None
 
     @property
@@ -183,7 +183,7 @@ class Vertex(GoogleProvider):
     def _adc(self) -> tuple[Credentials, str]:
         from veo_gemini import credentials as adc  # noqa: PLC0415 - imports google-auth
 
-        if self._settings.access_token and self._connection.key:
+        if self._settings.key_is_access_token and self._connection.key:
             credentials = adc.make_credentials(self._connection.key.reveal())
             project = os.environ.get("GOOGLE_CLOUD_PROJECT")
         else:

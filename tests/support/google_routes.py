@@ -41,7 +41,7 @@ def project(url: str, **options: Any) -> Vertex:
 
 def with_token(url: str, **options: Any) -> Vertex:
     """Return the provider of the Agent Platform at a URL, with an access token of project ``p``."""
-    settings = {"access_token": True, "project": "p", **options}
+    settings = {"key_is_access_token": True, "project": "p", **options}
     return Vertex(Connection(url, Key("sandbox-key"), Vertex.facts.models, settings))
 
 

@@ -35,7 +35,7 @@ def start_sandbox(config: Config, home: Path) -> Iterator[Endpoint]:
         raise ConfigError(f"cannot start the sandbox: {error}") from error
     with sandbox:
         # Omni on the Agent Platform takes no key: the sandbox takes its own one as an access token.
-        options = {"access_token": True, "project": "sandbox"}
+        options = {"key_is_access_token": True, "project": "sandbox"}
         yield Endpoint(sandbox.url, Key(sandbox.key), _typical_latency_s(config.sandbox), options)
 
 

@@ -135,7 +135,7 @@ def _run_candidate(
     out.info(f"{candidate.name}: {setup.count} requests, time {speed:g} times as fast")
     with _build_sandbox(setup, facts, folder / f"sandbox-{stem}", speed) as sandbox:
         deadline_s = setup.deadline / speed
-        settings = {"deadline_s": deadline_s, "access_token": True, "project": "sandbox"}
+        settings = {"deadline_s": deadline_s, "key_is_access_token": True, "project": "sandbox"}
         options = {name: value for name, value in settings.items() if name in facts.options}
         endpoint = Endpoint(sandbox.url, Key(sandbox.key), facts.median_s / speed, options)
         config = _lift_limits(config, candidate.provider, deadline_s)
