@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veo.batch.input import RawItem, parse_items
-from veo.batch.item import Item, ItemSchema, read_items
+from veo.batch.item import Item, ItemSchema, expand_takes, read_items
+from veo.batch.tables import PARSERS
 from veo.problems import ItemLocation
 from veo.request import OPTIONS
 
@@ -231,3 +233,69 @@ def test_a_list_and_json_lines_are_equivalent(values: list[dict[str, Any]]) -> N
     from_lines, _ = read_all(lines)
 
     assert [item.request for item in from_list] == [item.request for item in from_lines]
+
+
+def read_file(name: str, text: str) -> tuple[list[Any], list[str]]:
+    """Return the items and the problems of a file that is no JSON, by its suffix."""
+    raws, problems = PARSERS[Path(name).suffix](text.encode())
+    items, item_problems = read_items(raws)
+    return items, [str(problem) for problem in [*problems, *item_problems]]
+
+
+def test_a_table_has_keys_and_variables() -> None:
+    """Columns are keys of an item; other columns are variables of prompt and output."""
+    items, problems = read_file(
+        "a.csv",
+        "\ufeffprompt,output,duration,seed,reference,animal,start frame\n"
+        '"A {{animal}}, big",{{ animal }}.mp4,8s,7,a.png; b.png,lion,\n\n'
+        "A {{animal}},,,,,zebra,c.png\n",
+    )
+
+    assert problems == []
+    assert [item.request.prompt for item in items] == ["A lion, big", "A zebra"]
+    assert [item.output for item in items] == ["lion.mp4", None]
+    assert (items[0].request.duration, items[0].request.seed) == (8, 7)
+    assert [image.source for image in items[0].request.reference] == ["a.png", "b.png"]
+    assert items[1].request.start_frame.source == "c.png"
+    assert [item.location.line for item in items] == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("a.csv", "promt,output\na,b.mp4\n", "column promt: did you mean prompt?"),
+        ("a.csv", "prompt,negative_promt\na,b\n", "did you mean negative_prompt?"),
+        ("a.csv", "prompt\nA {{animal}}\n", "item 1, line 2: {{animal}}: there is no such column"),
+        ("a.csv", "prompt\na,b\n", "item 1, line 2: has 2 cells for 1 columns"),
+        ("a.csv", "prompt,seed\na,x\n", 'seed: must be a whole number, not "x"'),
+        ("a.csv", "", "one of them prompt"),
+        ("a.txt", "# only this\n", "contains no items"),
+        ("a.yaml", "prompt: a", "must be a list of items"),
+        ("a.yaml", "- [a]", "item 1: must be a prompt"),
+        ("a.yaml", "- {", "is not valid YAML"),
+    ],
+)
+def test_a_problem_of_a_table(name: str, text: str, problem: str) -> None:
+    """Each mistake is named, with its place."""
+    _, problems = read_file(name, text)
+
+    assert any(problem in each for each in problems), problems
+
+
+def test_prompts_and_yaml() -> None:
+    """A text has a prompt a line; YAML has the keys of JSON, or plain prompts."""
+    lines, _ = read_file("a.txt", "A lion\n\n# a comment\nA zebra\n")
+    listed, problems = read_file("a.yml", "- A lion\n- {prompt: A zebra, negative-prompt: night}\n")
+
+    assert [item.request.prompt for item in lines] == ["A lion", "A zebra"]
+    assert [item.request.prompt for item in listed] == ["A lion", "A zebra"]
+    assert (listed[1].request.negative_prompt, problems) == ("night", [])
+
+
+def test_takes_are_numbered() -> None:
+    """Every item is made as often as there are takes, with outputs and seeds of their own."""
+    (item,), _ = read_all(json_list({"prompt": "a", "output": "x/a.mp4", "seed": 7}))
+    takes = expand_takes([item], 3)
+
+    assert [take.output for take in takes] == ["x/a-1.mp4", "x/a-2.mp4", "x/a-3.mp4"]
+    assert [take.request.seed for take in takes] == [7, 8, 9]

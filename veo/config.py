@@ -114,6 +114,7 @@ class Config(FrozenModel):
         output_dir: The folder of videos without a name of their own.
         ledger: A Postgres database for processes on many machines; None for a file in the folder
             of the ledger. The sandbox's ledger is always a file.
+        output_name: Their names: a template of ``planning.plan.fill_name``.
         max_cost: USD that a run may cost at most.
         confirm_above: USD above which the command line asks before it pays. Play money never asks.
         timeout: Seconds to wait for a job; the job itself continues.
@@ -126,6 +127,7 @@ class Config(FrozenModel):
     ledger: Annotated[LedgerUrl, PlainValidator(_validate_ledger), PlainSerializer(str)] | None = (
         None
     )
+    output_name: str = "{prompt}-{job}.mp4"
     max_cost: Limit | None = None
     confirm_above: Limit = Decimal("1.00")
     timeout: float = Field(default=600.0, gt=0)

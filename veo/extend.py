@@ -15,6 +15,7 @@ from veo.ledger.reserve import make_job_id
 from veo.money import to_micros
 from veo.paths import to_absolute
 from veo.planning.extension import adapt_problems, check_extension, extension_request
+from veo.planning.plan import make_slug
 from veo.sources import plan_with_video
 
 if TYPE_CHECKING:
@@ -117,7 +118,11 @@ def run_steps(
         BudgetError: The cost of all steps together exceeds a limit. Nothing was sent.
         VeoError: While iterating: a step has no video, so there is nothing to extend.
     """
-    run, outputs = make_job_id(), _output_paths(output, extension)
+    run = make_job_id()
+    if output is not None:
+        name = f"{make_slug(extension.plan.request.prompt)}-{run}.mp4"
+        output = download.choose_output(output, session.config.output_dir, name)
+    outputs = _output_paths(output, extension)
     for path in filter(None, outputs):
         download.prepare_output(path, force=force)
     # Each step reserves only its own money, so the sum is checked before the first is sent.

@@ -14,7 +14,7 @@ from veo.config import Config, read_config
 from veo.engine.context import ProviderHandle, StepContext
 from veo.errors import ConfigError, InvalidRequestError
 from veo.files.images import ImageStore, read_frame_sizes
-from veo.files.output import prepare_output
+from veo.files.output import choose_output, prepare_output
 from veo.key import Key
 from veo.ledger import Cap, Ledger, NewJob, budget, lineage
 from veo.ledger.reserve import make_job_id
@@ -185,8 +185,10 @@ class Session:
         maker = lineage.find_maker(self.ledger, source) if source and not plan.parent else None
         job = job or make_job_id()
         request = plan.request.map_images(self.images.store)
-        default = self.config.output_dir / f"{planning.make_slug(request.prompt)}-{job}.mp4"
-        path = to_absolute(output or default)
+        name = planning.fill_name(self.config.output_name, plan, job)
+        if isinstance(output, str):
+            output = planning.fill_name(output, plan, job)
+        path = choose_output(output, self.config.output_dir, name)
         prepare_output(path, force=force)
         return NewJob(
             id=job,

@@ -54,6 +54,21 @@ def find_source(session: Session, name: str) -> VideoSource:
     return VideoSource(seconds=seconds, file=file, shape=shape, note=note)
 
 
+def find_job(ledger: Ledger, name: str) -> Record:
+    """Find a job by its id, an unambiguous beginning of it, or the file that it made.
+
+    Raises:
+        UnknownJobError: There is no such job.
+        UsageError: The file cannot be read.
+    """
+    path = to_absolute(name)
+    if not path.is_file():
+        return ledger.find_job(name)
+    if record := _find_job_of_file(ledger, path, _hash(path)):
+        return record
+    raise UnknownJobError(f"no job of this ledger made {name}", remedies=[Remedy("list_jobs")])
+
+
 class VideoTask(Protocol):
     """What a user wants to do with a video."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
@@ -115,6 +116,32 @@ def read_items(
         if item:
             items.append(item)
     return items, problems
+
+
+def expand_takes(items: Iterable[Item], takes: int) -> list[Item]:
+    """Return each item as often as there are takes, with numbered outputs and other seeds."""
+    return [
+        replace(
+            item,
+            request=take_request(item.request, number),
+            output=take_output(item.output, number) if item.output else None,
+        )
+        for item in items
+        for number in range(1, takes + 1)
+    ]
+
+
+def take_request(request: Request, number: int) -> Request:
+    """Return the request of a take; a seed counts up, because equal ones give equal videos."""
+    if request.seed is None or number == 1:
+        return request
+    return replace(request, seed=request.seed + number - 1)
+
+
+def take_output(output: str, number: int) -> str:
+    """Return ``clips/lion-2.mp4`` for the second take of ``clips/lion.mp4``."""
+    path = PurePath(output)
+    return str(path.with_name(f"{path.stem}-{number}{path.suffix}"))
 
 
 def _build_item(location: ItemLocation, keys: _ItemKeys) -> tuple[Item | None, list[ItemProblem]]:

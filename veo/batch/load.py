@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from veo.batch.batch import Batch
 from veo.batch.input import RawItem, parse_items
-from veo.batch.item import Item, read_item, read_items
+from veo.batch.item import Item, expand_takes, read_item, read_items
 from veo.batch.options import BatchContext, BatchOptions
+from veo.batch.tables import PARSERS
 from veo.batch.validate import Validator
 from veo.errors import InvalidBatchError, UsageError
 from veo.parsing import read_limited
@@ -20,7 +21,7 @@ from veo.problems import ItemLocation, ItemProblem, Remedy
 from veo.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from veo.session import Session
 
@@ -45,6 +46,8 @@ def load_batch(session: Session, source: Source, options: BatchOptions | None = 
     """
     options = options or BatchOptions()
     read = _read_source(source, options.defaults)
+    if options.takes > 1:
+        read = read._replace(items=expand_takes(read.items, options.takes))
     # 64 bits of the hash tell all batches of a ledger apart.
     run = f"batch-{hashlib.sha256(read.identity).hexdigest()[:16]}"
     output_dir = Path(options.output_dir or session.config.output_dir)
@@ -68,7 +71,9 @@ def _read_source(source: Source, defaults: Mapping[str, Any]) -> _ReadItems:
         path = to_absolute(source)
         # The resolved path: a symbolic link to the file names the same batch.
         identity = os.fsencode(os.path.realpath(path))
-        return _read_text(_read_file(path), identity, (path.parent, Path.cwd()), defaults)
+        parse = PARSERS.get(path.suffix.lower(), parse_items)
+        folders = (path.parent, Path.cwd())
+        return _read_text(_read_file(path), identity, folders, defaults, parse)
     results = [_read_value(ItemLocation(i), value, defaults) for i, value in enumerate(source)]
     items = [item for item, _ in results if item]
     problems = [problem for _, item_problems in results for problem in item_problems]
@@ -87,9 +92,13 @@ def _read_value(
 
 
 def _read_text(
-    data: bytes, identity: bytes, image_dirs: tuple[Path, ...], defaults: Mapping[str, Any]
+    data: bytes,
+    identity: bytes,
+    image_dirs: tuple[Path, ...],
+    defaults: Mapping[str, Any],
+    parse: Callable[[bytes], tuple[list[RawItem], list[ItemProblem]]] = parse_items,
 ) -> _ReadItems:
-    raw_items, parse_problems = parse_items(data)
+    raw_items, parse_problems = parse(data)
     items, item_problems = read_items(raw_items, defaults)
     return _ReadItems(items, parse_problems + item_problems, identity, image_dirs)
 

@@ -30,6 +30,7 @@ class BatchKwargs(TypedDict, total=False):
     remake: bool
     resubmit_unknown: bool
     fail_fast: bool
+    takes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ class BatchOptions:
             any more.
         resubmit_unknown: Send items of unknown outcome again, which may pay twice.
         fail_fast: Send no new items after the first failure.
+        takes: How many videos to make of each item, to choose from.
     """
 
     output_dir: Path | str | None = None
@@ -60,6 +62,7 @@ class BatchOptions:
     remake: bool = False
     resubmit_unknown: bool = False
     fail_fast: bool = False
+    takes: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from veo.errors import DownloadError, OutputError
 from veo.files.mp4 import inspect_video
 from veo.parsing import is_text
-from veo.paths import alternative_path, part_path
+from veo.paths import alternative_path, part_path, to_absolute
 from veo.problems import Remedy
 
 if TYPE_CHECKING:
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from veo.provider import ByteStream
 
 # Larger writes took up to eight times as much CPU time per byte (measured on Linux 6.18, ext4).
+# Names that promise another kind of file than the MP4 that is written.
+_OTHER_SUFFIXES = {
+    *(".mov", ".avi", ".webm", ".mkv", ".wmv", ".flv", ".gif", ".png", ".jpg", ".jpeg", ".webp"),
+    *(".mp3", ".wav", ".json", ".txt", ".html"),
+}
+_VIDEO_SUFFIXES = {".mp4", ".m4v"}
 WRITE_BYTES = 1 << 16
 # Longer than any video: the longest that a model makes, 148 s, has 1 GB at 54 Mbit/s.
 MAX_VIDEO_BYTES = 2 << 30
@@ -125,12 +131,36 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def choose_output(output: Path | str | None, folder: Path, name: str) -> Path:
+    """Return the absolute path of a video.
+
+    Args:
+        output: A file; a folder, if it exists or the text ends with a slash; None for ``folder``.
+            A name without the suffix of a file type gets ``.mp4``.
+        folder: The folder of videos without a path of their own.
+        name: The name of a video that has none.
+    """
+    if output is None:
+        return to_absolute(folder / name)
+    path = to_absolute(output)
+    # Unlike `Path.is_dir`, this raises nothing for a name that is too long.
+    if str(output).endswith(("/", os.sep)) or os.path.isdir(path):  # noqa: PTH112
+        return path / name
+    is_named = path.suffix.lower() in _VIDEO_SUFFIXES | _OTHER_SUFFIXES
+    return path if is_named else path.with_name(f"{path.name}.mp4")
+
+
 def prepare_output(output: Path, *, force: bool) -> None:
     """Raise an OutputError, before anything is paid, if a file cannot be written."""
     check_name(output)
     with _output_errors(output.parent):
         if output.is_dir():
             raise OutputError(f"{output} is a folder", hint="Give the name of a file.")
+        if output.suffix.lower() in _OTHER_SUFFIXES:
+            raise OutputError(
+                f"{output.name}: videos are MP4 files, whatever they are called",
+                hint=f"Use the name {output.stem}.mp4.",
+            )
         if output.exists() and not force:
             raise OutputError(f"{output} already exists", remedies=[Remedy("overwrite")])
     prepare_folder(output.parent)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, case, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, case, cast, func, or_, select
 
 from veo.ledger import Ledger, Record, rows
 from veo.ledger.record import ENDED, LIVE, State, split_reservation
@@ -39,6 +39,8 @@ class JobFilter:
     providers: Collection[str] = ()  # all if empty
     run: str | None = None  # a run or a batch
     states: Collection[State] | None = None
+    models: Collection[str] = ()  # all if empty
+    search: str | None = None  # part of the request, the output, the task or the id
 
     def apply_to(self, query: Select[Any]) -> Select[Any]:
         if self.since is not None:
@@ -47,6 +49,11 @@ class JobFilter:
             query = query.where(jobs.c.created_at < self.until)
         if self.providers:
             query = query.where(jobs.c.provider.in_(self.providers))
+        if self.models:
+            query = query.where(jobs.c.model.in_(self.models))
+        if self.search is not None:
+            columns = (jobs.c.request, jobs.c.output, jobs.c.task_id, jobs.c.id)
+            query = query.where(or_(*(c.icontains(self.search, autoescape=True) for c in columns)))
         if self.run is not None:
             query = query.where(jobs.c.run == self.run)
         return query if self.states is None else query.where(jobs.c.state.in_(self.states))
@@ -111,6 +118,12 @@ def spending_by_state(ledger: Ledger, job_filter: JobFilter = ALL_JOBS) -> dict[
 
 def sum_spending(ledger: Ledger, job_filter: JobFilter = ALL_JOBS) -> Spending:
     return sum(spending_by_state(ledger, job_filter).values(), Spending())
+
+
+def list_newest(ledger: Ledger, job_filter: JobFilter, limit: int | None = None) -> list[Record]:
+    query = job_filter.apply_to(select(jobs)).order_by(jobs.c.created_at.desc(), jobs.c.id)
+    with ledger.database.read() as connection:
+        return rows.fetch_records(connection, query.limit(limit))
 
 
 def find_jobs(ledger: Ledger, job_filter: JobFilter = ALL_JOBS) -> list[Record]:

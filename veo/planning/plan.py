@@ -306,6 +306,34 @@ def _offer_price(request: Request, model: Model, shape: Mapping[str, Any]) -> st
     return format_amount(quote(filled, model).amount)
 
 
+def fill_name(template: str, plan: Plan, job: str) -> str:
+    """Return a file name with the facts of a plan: ``{date}-{prompt:.30}-{job}.mp4``.
+
+    The fields are date, time, prompt, job, provider, model, ratio, resolution, seed and ext. Other
+    braces stay as they are.
+    """
+    now = datetime.now().astimezone()
+    request = plan.request
+    values = {
+        "date": f"{now:%Y-%m-%d}",
+        "time": f"{now:%H%M%S}",
+        "prompt": make_slug(request.prompt),
+        "job": job,
+        "provider": plan.model.provider,
+        "model": plan.model.name,
+        "ratio": (request.aspect_ratio or plan.model.aspect_ratios[0]).replace(":", "x"),
+        "resolution": request.resolution or plan.model.resolutions[0],
+        "seed": "" if request.seed is None else str(request.seed),
+        "ext": "mp4",
+    }
+
+    def fill(match: re.Match[str]) -> str:
+        value = values.get(match[1])
+        return match[0] if value is None else value[: int(match[2] or len(value))]
+
+    return re.sub(r"\{(\w+)(?::\.(\d+))?\}", fill, template)
+
+
 def make_slug(prompt: str) -> str:
     """Return a short file name made from a prompt's first words, in any script."""
     words = re.findall(r"[^\W_]+", prompt.lower())[:_SLUG_WORDS]

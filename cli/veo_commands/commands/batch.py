@@ -41,11 +41,15 @@ class BatchCommandOptions:
     panel: ClassVar[str] = "Options"
 
     output_dir: Path | None = option(
-        "Folder of all videos; the current folder unless configured.", "FOLDER"
+        "Folder of all videos; the current folder unless configured.",
+        "FOLDER",
+        "--output-dir",
+        "-o",
     )
     skip_invalid: bool = flag("Leave out invalid items and send the others.")
     fail_fast: bool = flag("After the first failure send no new items; finish those in flight.")
     resubmit_unknown: bool = flag("Send items of unknown outcome again; this may pay twice.")
+    takes: int = option("Videos to make of each item.", "NUMBER", default=1, min=1, max=100)
     remake: bool = flag("Make videos again that are lost everywhere; this pays again.")
 
 
@@ -68,7 +72,10 @@ class BatchFinishOptions(FinishOptions):
 
 
 def batch(
-    file: str = argument("A JSON list of items, or one JSON object a line; - reads stdin.", "FILE"),
+    file: str = argument(
+        "JSON, JSON Lines, CSV, YAML, or a .txt with a prompt a line; - reads JSON from stdin.",
+        "FILE",
+    ),
     *,
     batch_options: BatchCommandOptions,
     request: RequestOptions,
@@ -78,10 +85,10 @@ def batch(
 ) -> int:
     """Make a video of every item of a file; run it again to continue.
 
-    An item is a JSON object with a prompt and, if wanted, an output (a file name or a path
-    relative to --output-dir) and options of a request under their long names, such as
-    negative_prompt. Request options of the command line are the defaults of all items.
-    Videos that exist already cost nothing.
+    An item has a prompt and, if wanted, an output (a file name or a path relative to
+    --output-dir) and options of a request under their long names, such as negative_prompt. In a
+    CSV, {{name}} in a prompt or an output stands for the column of that name. Request options of
+    the command line are the defaults of all items. Videos that exist already cost nothing.
     """
     from veo.batch.result import sum_quotes
     from veo.money import to_usd

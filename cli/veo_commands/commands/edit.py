@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veo_commands.commands.plan_output import announce_plan, print_plan_result, upload_rows
@@ -28,8 +27,8 @@ def edit(
         "Video to change: a job, or an MP4 file.", "JOB|FILE", autocompletion=complete_jobs
     ),
     prompt: str = argument("Description of the change.", "PROMPT"),
-    output: Path | None = output_option(
-        "File to write; by default named after the prompt and the job."
+    output: str | None = output_option(
+        "File, or a folder with a / at the end; {date}, {prompt:.30}, {job} are filled in."
     ),
     *,
     request_options: RequestOptions,

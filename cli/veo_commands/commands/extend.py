@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veo.errors import UsageError
@@ -38,7 +37,7 @@ def extend(
     ),
     prompt: str = argument("Description of what happens next.", "PROMPT"),
     times: int = option("Number of extensions in a row.", "NUMBER", default=1, min=1),
-    output: Path | None = output_option(
+    output: str | None = output_option(
         "File to write; earlier extensions add .step1, .step2 to its name."
     ),
     *,
@@ -73,7 +72,7 @@ def extend(
 
 
 def _follow_steps(
-    client: Client, extension: Extension, jobs: Iterable[Job], output: Path | None, *, detach: bool
+    client: Client, extension: Extension, jobs: Iterable[Job], output: str | None, *, detach: bool
 ) -> int:
     """Follow one step after the other until one fails; then say how to continue."""
     code, remaining = exit_codes.DONE, extension.times
@@ -104,7 +103,7 @@ def _report_step(job: Job) -> int:
     return exit_codes.DONE
 
 
-def _continuation_hint(record: Record, remaining: int, output: Path | None) -> str:
+def _continuation_hint(record: Record, remaining: int, output: str | None) -> str:
     times = f"--times {remaining}" if remaining > 1 else ""
     command = out.command("extend", record.id, "PROMPT", times, f"-o {output}" if output else "")
     when = "from there" if record.state == "done" else "once that job has its video"

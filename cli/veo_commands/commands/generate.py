@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from veo.errors import UsageError
+from veo.money import format_amount
 from veo_commands.commands.plan_output import announce_plan, print_plan
 from veo_commands.confirm import confirm_cost
 from veo_commands.finish import FinishOptions
-from veo_commands.format import describe_outcome
+from veo_commands.format import describe_outcome, shorten_path
 from veo_commands.options import (
     ConfigOptions,
     RequestOptions,
     SubmitOptions,
     argument,
+    option,
     output_option,
 )
+from veo_commands.output import out
 from veo_commands.progress.follow import follow_jobs
 from veo_commands.session import open_client
+
+if TYPE_CHECKING:
+    from veo.ledger import Record
 
 
 def generate(
     prompt: str = argument("Description of the video; - reads it from stdin.", "PROMPT"),
-    output: Path | None = output_option(
-        "File to write; by default named after the prompt and the job."
+    output: str | None = output_option(
+        "File, or a folder with a / at the end; {date}, {prompt:.30}, {job} are filled in."
+    ),
+    takes: int = option(
+        "Videos to make, in numbered files, with a picture of all to choose from.",
+        "NUMBER",
+        default=1,
+        min=1,
+        max=100,
+        rich_help_panel="Request",
     ),
     *,
     request_options: RequestOptions,
@@ -34,6 +49,8 @@ def generate(
     config: ConfigOptions,
 ) -> int:
     """Make one video, and print its path."""
+    from veo.batch.item import take_output, take_request
+
     finish.check()
     with open_client(config, request_options, submit) as client:
         text = sys.stdin.read().strip() if prompt == "-" else prompt
@@ -44,12 +61,31 @@ def generate(
         if submit.detach:
             check_detachable([plan.model.provider])
         announce_plan(plan)
-        confirm_cost(plan.quote.amount, client.config, submit)
-        job = client.submit(request, output=output, force=submit.force)
-        code = follow_jobs(client, [job], detach=submit.detach)
-    finish.handle_video(job.record)
-    finish.handle_end(describe_outcome(job.record))
+        total = takes * plan.quote.amount
+        if takes > 1:
+            out.info(f"{takes} takes, {format_amount(total)} in total", dim=True)
+        confirm_cost(total, client.config, submit)
+        requests = [take_request(request, number) for number in range(1, takes + 1)]
+        outputs = [output] if output else None
+        if output and takes > 1:
+            outputs = [take_output(output, number) for number in range(1, takes + 1)]
+        jobs = client.submit_all(requests, outputs=outputs, force=submit.force)
+        code = follow_jobs(client, jobs, detach=submit.detach)
+    if takes > 1:
+        _write_sheet([job.record for job in jobs])
+    for job in jobs:
+        finish.handle_video(job.record)
+    finish.handle_end("; ".join(describe_outcome(job.record) for job in jobs))
     return code
+
+
+def _write_sheet(records: Sequence[Record]) -> None:
+    """Write a picture with a numbered image of each take, beside the first of them."""
+    from veo.files.contact_sheet import write_sheet
+
+    videos = [Path(record.output) for record in records if record.state == "done"]
+    if len(videos) > 1 and (sheet := write_sheet(videos)):
+        out.info(f"all takes: {shorten_path(str(sheet))}", dim=True)
 
 
 def check_detachable(providers: Iterable[str]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import UsageError
-from veo_commands.completion import complete_states
+from veo_commands.completion import complete_models, complete_states
 from veo_commands.format import (
     STATE_STYLES,
     format_age,
@@ -15,36 +15,58 @@ from veo_commands.format import (
     shorten_path,
     to_json_usd,
 )
-from veo_commands.options import ConfigOptions, flag, option
+from veo_commands.options import ConfigOptions, flag, option, parse_moment, provider_option
 from veo_commands.output import out, shorten_line
 from veo_commands.session import open_ledger
 
 if TYPE_CHECKING:
     from veo.config import Config
     from veo.ledger import Ledger, Record, State
-    from veo.ledger.spending import Spending
+    from veo.ledger.spending import JobFilter, Spending
 
 _TITLES = ("JOB", "STATE", "MODEL", ">AGE", "COST", "VIDEO OR PROMPT")
 _MAX_PROMPT_CHARS = 60
 
 
 def jobs(
+    *,
     state: list[str] | None = option(
         "Only jobs in this state; can be repeated.", "STATE", autocompletion=complete_states
+    ),
+    search: str | None = option("Only jobs with this text in prompt, file or task.", "TEXT"),
+    provider: list[str] | None = provider_option("Only jobs of this provider; can be repeated."),
+    model: list[str] | None = option(
+        "Only jobs of this model; can be repeated.",
+        "NAME",
+        "--model",
+        "-m",
+        autocompletion=complete_models,
+    ),
+    since: float | None = option(
+        "Only jobs created since then: 2026-11-01, yesterday, or 7d, 12h (ago).",
+        "WHEN",
+        parser=parse_moment,
     ),
     limit: int = option("Maximum number of jobs.", "NUMBER", "--limit", "-n", default=20, min=1),
     list_all: bool = flag("List all jobs, without a limit.", "--all", "-a"),
     cost: bool = flag("Sum up the costs of all jobs instead."),
-    *,
     config: ConfigOptions,
 ) -> None:
     """List jobs, newest first."""
-    states = _parse_states(state)
+    from veo.ledger.spending import JobFilter, list_newest
+
+    job_filter = JobFilter(
+        since=since,
+        providers=provider or (),
+        states=_parse_states(state),
+        models=model or (),
+        search=search,
+    )
     with open_ledger(config) as (settings, ledger):
         if cost:
-            _print_totals(settings, ledger, states)
+            _print_totals(settings, ledger, job_filter)
             return
-        records = ledger.list_jobs(states=states, limit=None if list_all else limit)
+        records = list_newest(ledger, job_filter, None if list_all else limit)
     _print_jobs(records)
     if not list_all and len(records) == limit:  # probably more; counting them costs a query
         out.info(f"Only the newest {limit} are listed; --all lists all.", dim=True)
@@ -88,11 +110,11 @@ def _job_row(record: Record) -> list[Any]:
     ]
 
 
-def _print_totals(config: Config, ledger: Ledger, states: Collection[State] | None) -> None:
+def _print_totals(config: Config, ledger: Ledger, job_filter: JobFilter) -> None:
     from veo.ledger.budget import current_caps
-    from veo.ledger.spending import JobFilter, Spending, spending_by_state
+    from veo.ledger.spending import Spending, spending_by_state
 
-    by_state = spending_by_state(ledger, JobFilter(states=states))
+    by_state = spending_by_state(ledger, job_filter)
     total = sum(by_state.values(), Spending())
     counts = {str(state): spending.jobs for state, spending in sorted(by_state.items())}
     # A cap on the jobs of one run does not limit all jobs.

@@ -30,8 +30,8 @@ class ResumeOptions(PayOptions):
 
 def resume(
     jobs: list[str] | None = argument(
-        "Job ids or unique prefixes; by default all unfinished jobs.",
-        "JOB",
+        "Job ids, unique prefixes, or files; by default all unfinished jobs.",
+        "JOB|FILE",
         default=None,
         autocompletion=complete_jobs,
     ),
@@ -47,6 +47,8 @@ def resume(
     config: ConfigOptions,
 ) -> int:
     """Continue unfinished jobs of earlier commands."""
+    from veo.sources import find_job
+
     names = list(dict.fromkeys(jobs or ()))
     _check_options(names, resubmit=resubmit, task_id=task_id)
     with open_client(config, spend) as client:
@@ -54,7 +56,7 @@ def resume(
             client.attach_task(names[0], task_id)
         if not names:
             return _resume_all(client)
-        records = [client.ledger.find_job(name) for name in names]
+        records = [find_job(client.ledger, name) for name in names]
         if resubmit:
             confirm_cost(_sum_resubmits(records), client.config, spend)
         return _resume_named(client, records, resubmit=resubmit)

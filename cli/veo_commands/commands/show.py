@@ -36,15 +36,18 @@ _MAX_ERROR_CHARS = 500
 
 
 def show(
-    job: str = argument("Job id or unique prefix.", "JOB", autocompletion=complete_jobs),
+    job: str = argument(
+        "Job id, unique prefix, or file of the video.", "JOB|FILE", autocompletion=complete_jobs
+    ),
     *,
     config: ConfigOptions,
 ) -> None:
     """Show a job with its history and charges."""
     from veo.ledger.lineage import find_chain
+    from veo.sources import find_job
 
     with open_ledger(config) as (_, ledger):
-        record = ledger.find_job(job)
+        record = find_job(ledger, job)
         history = ledger.read_history(record.id)
         chain = find_chain(ledger, record)
     sections = [

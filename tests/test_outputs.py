@@ -1,0 +1,97 @@
+"""Names of outputs: `-o` means the same everywhere, templates are filled in, takes are numbered."""
+
+import re
+from pathlib import Path
+
+import pytest
+from cli_runner import Veo
+from PIL import Image
+
+import veo_sandbox
+from veo.files.output import choose_output
+
+pytest_plugins = ("veo_fixtures",)
+
+
+@pytest.mark.parametrize(
+    ("output", "path"),
+    [
+        (None, "videos/name.mp4"),
+        ("lion.mp4", "lion.mp4"),
+        ("lion", "lion.mp4"),
+        ("v1.2-lion", "v1.2-lion.mp4"),
+        ("new/", "new/name.mp4"),
+        (".", "name.mp4"),
+        ("a.mov", "a.mov"),
+    ],
+)
+def test_what_a_path_means(output: str | None, path: str) -> None:
+    """A file, a folder if it exists or ends with a slash, or the configured folder."""
+    assert choose_output(output, Path("videos"), "name.mp4") == Path(path).absolute()
+
+
+@pytest.mark.parametrize("name", ["lion.mov", "lion.PNG", "lion.json"])
+def test_a_suffix_that_lies(veo: Veo, service: veo_sandbox.Sandbox, name: str) -> None:
+    """A name of another kind of file is refused before anything is sent."""
+    ran = veo("generate", "a lion", "-o", name)
+
+    assert ran.code == 2
+    assert "videos are MP4 files" in ran.err
+    assert service.tasks() == []
+
+
+def test_a_folder_is_made(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """With a slash at the end the output is a folder, of a batch as of a single video."""
+    Path("prompts.txt").write_text("A zebra\n")
+
+    assert Path(veo("generate", "a lion", "-o", "clips/").out.strip()).parent.name == "clips"
+    assert veo("batch", "prompts.txt", "-o", "batch/").code == 0
+    assert len(list(Path("batch").glob("a-zebra-*.mp4"))) == 1
+
+
+def test_a_template(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A template names files by their facts, in an option and in the configuration."""
+    named = veo("generate", "a lion roars", "-o", "{date}-{prompt:.6}-{model}-{job}.{ext}")
+    Path("veo.toml").write_text(
+        f'output_name = "{{provider}}-{{job}}.mp4"\n{Path("veo.toml").read_text()}'
+    )
+    configured = veo("generate", "a lion roars")
+
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\d-a-lion-veo-3.1-fast-\w{10}\.mp4", Path(named.out.strip()).name
+    )
+    assert Path(configured.out.strip()).name.startswith("laozhang-async-")
+
+
+def test_takes(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """`--takes` makes numbered files, and a picture of all of them."""
+    ran = veo("generate", "a lion", "--takes", "3", "-o", "lion.mp4", "--max-cost", "0.45")
+
+    assert ran.code == 0, ran.err
+    assert "3 takes, $0.45 in total" in ran.err
+    assert sorted(path.name for path in Path().glob("*.mp4")) == [
+        "lion-1.mp4",
+        "lion-2.mp4",
+        "lion-3.mp4",
+    ]
+    with Image.open("lion-takes.jpg") as sheet:
+        assert sheet.width > 100
+
+
+def test_jobs_are_found_again(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """By their file, and by text, provider, model and time."""
+    veo("generate", "Ein Löwe erwacht", "-o", "lion.mp4")
+    veo("generate", "a zebra", "-o", "zebra.mp4", "-p", "laozhang-sync")
+    shown = veo("show", "lion.mp4", "--json").objects[0]
+
+    def find(*args: str) -> list[str]:
+        return [Path(job["output"]).name for job in veo("jobs", "--json", *args).objects]
+
+    assert shown["request"]["prompt"] == "Ein Löwe erwacht"
+    assert veo("resume", "lion.mp4").code == 0
+    assert find("--search", "löwe") == find("--search", "LION.MP4") == ["lion.mp4"]
+    assert find("--provider", "laozhang-sync") == ["zebra.mp4"]
+    assert find("--model", "veo-3.1") == []
+    assert len(find("--since", "yesterday")) == 2
+    assert find("--search", "100%") == []
+    assert veo("show", "veo.toml").code == 2

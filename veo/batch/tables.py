@@ -1,0 +1,162 @@
+"""Parses batch files that are no JSON: CSV, YAML, and a prompt a line. No I/O."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from veo.batch.input import RawItem
+from veo.batch.item import ItemSchema
+from veo.problems import ItemLocation, ItemProblem
+from veo.request import OPTIONS
+from veo.spelling import find_similar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Parsed = tuple[list[RawItem], list[ItemProblem]]
+
+_WHOLE_FILE = ItemLocation(None)
+_VARIABLE = re.compile(r"\{\{\s*([\w -]+?)\s*\}\}")
+_WHOLE_NUMBER = re.compile(r"[+-]?\d+")
+_LIST_SEPARATOR = ";"
+
+
+def parse_prompts(data: bytes) -> Parsed:
+    """Parse a text file: each line that is not empty is a prompt; ``#`` begins a comment."""
+    return _read_text(data, _parse_lines)
+
+
+def parse_csv(data: bytes) -> Parsed:
+    """Parse a table whose first row names the columns: keys of an item, and variables.
+
+    A column that is no key is a variable: ``{{name}}`` in the prompt or the output stands for its
+    value. Empty cells are not set, and ``;`` separates several references.
+    """
+    return _read_text(data, _parse_table)
+
+
+def parse_yaml(data: bytes) -> Parsed:
+    """Parse a YAML list of items; needs PyYAML."""
+    try:
+        yaml: Any = import_module("yaml")  # an optional dependency, without types
+    except ImportError:
+        return [], [ItemProblem(_WHOLE_FILE, "needs PyYAML: pip install 'veo-video[yaml]'")]
+    try:
+        values = yaml.safe_load(data)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = " ".join(str(error).split())
+        return [], [ItemProblem(_WHOLE_FILE, f"is not valid YAML: {text}")]
+    if not isinstance(values, list) or not values:
+        return [], [ItemProblem(_WHOLE_FILE, "must be a list of items, each with a prompt")]
+    items, problems = [], []
+    for index, value in enumerate(values):
+        location = ItemLocation(index)
+        if isinstance(value, str):
+            items.append(RawItem(location, {"prompt": value}))
+        elif isinstance(value, dict):
+            items.append(RawItem(location, {_field_name(str(k)): v for k, v in value.items()}))
+        else:
+            problems.append(ItemProblem(location, "must be a prompt, or keys with their values"))
+    return items, problems
+
+
+PARSERS: Mapping[str, Callable[[bytes], Parsed]] = {
+    ".csv": parse_csv,
+    ".tsv": parse_csv,
+    ".txt": parse_prompts,
+    ".yaml": parse_yaml,
+    ".yml": parse_yaml,
+}
+
+
+def _read_text(data: bytes, parse: Callable[[str], Parsed]) -> Parsed:
+    try:
+        text = data.decode("utf-8-sig")  # spreadsheets write a byte order mark
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return [], [ItemProblem(ItemLocation(None, line), "is not UTF-8 text")]
+    items, problems = parse(text)
+    if not items and not problems:
+        problems = [ItemProblem(_WHOLE_FILE, "contains no items")]
+    return items, problems
+
+
+def _parse_lines(text: str) -> Parsed:
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    prompts = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    return [
+        RawItem(ItemLocation(index, number), {"prompt": prompt})
+        for index, (number, prompt) in enumerate(prompts)
+    ], []
+
+
+def _parse_table(text: str) -> Parsed:
+    first = text.partition("\n")[0]
+    # Spreadsheets of many countries separate by semicolons, because their numbers have commas.
+    separator = max(",;\t", key=first.count)
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        titles = [_field_name(title.strip()) for title in next(table, [])]
+        rows = [(table.line_num, row) for row in table if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        return [], [ItemProblem(ItemLocation(None, table.line_num), f"is not CSV: {error}")]
+    if problems := list(_check_titles(titles)):
+        return [], problems
+    items: list[RawItem] = []
+    for index, (line, row) in enumerate(rows):
+        location = ItemLocation(index, line)
+        if len(row) > len(titles):
+            text = f"has {len(row)} cells for {len(titles)} columns"
+            problems.append(ItemProblem(location, text))
+            continue
+        cells = {name: cell.strip() for name, cell in zip(titles, row, strict=False)}
+        missing = {n for text in cells.values() for n in _variables(text)} - set(cells)
+        problems += [
+            ItemProblem(location, f"{{{{{name}}}}}: there is no such column") for name in missing
+        ]
+        if not missing:
+            items.append(RawItem(location, _row_to_body(cells)))
+    return items, problems
+
+
+def _check_titles(titles: list[str]) -> list[ItemProblem]:
+    problems = []
+    known = list(ItemSchema.model_fields)
+    if "prompt" not in titles:
+        problems.append("the first row must name the columns, one of them prompt")
+    for title in titles:
+        similar = find_similar(title, known)
+        if title not in known and similar and similar not in titles:
+            problems.append(f"column {title}: did you mean {similar}?")
+    problems += [f"column {title}: is there twice" for title in titles if titles.count(title) > 1]
+    return [ItemProblem(_WHOLE_FILE, text) for text in dict.fromkeys(problems)]
+
+
+def _row_to_body(cells: Mapping[str, str]) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    for name, cell in cells.items():
+        if name in ItemSchema.model_fields and cell:
+            text = _VARIABLE.sub(lambda match: cells[_field_name(match[1])], cell)
+            body[name] = _convert_cell(name, text)
+    return body
+
+
+def _convert_cell(name: str, text: str) -> Any:
+    kind = OPTIONS[name].kind if name in OPTIONS else "text"
+    if kind == "integer" and _WHOLE_NUMBER.fullmatch(text):
+        return int(text)
+    if kind == "images":
+        return [part.strip() for part in text.split(_LIST_SEPARATOR) if part.strip()]
+    return text
+
+
+def _variables(text: str) -> list[str]:
+    return [_field_name(name) for name in _VARIABLE.findall(text)]
+
+
+def _field_name(title: str) -> str:
+    return re.sub("[- ]", "_", title)

@@ -1,0 +1,57 @@
+"""A contact sheet: one picture with an image of each of some videos."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from PIL import Image as Pil
+
+_CELL_PX = 480  # the longer side of an image
+_LABEL_PX = 28
+_BACKGROUND, _TEXT = "#20242c", "#f2f2f2"
+
+
+def write_sheet(videos: Sequence[Path]) -> Path | None:
+    """Write the middle image of each video with its name; return the file, None without images.
+
+    The file is beside the first video: ``lion-1.mp4`` gives ``lion-takes.jpg``.
+    """
+    from PIL import Image as Pil  # noqa: PLC0415 - few commands need it
+    from PIL import ImageDraw  # noqa: PLC0415
+
+    images = [(path.name, image) for path in videos if (image := _read_middle(path))]
+    if not images:
+        return None
+    columns = math.ceil(math.sqrt(len(images)))
+    width = max(image.width for _, image in images)
+    height = max(image.height for _, image in images) + _LABEL_PX
+    size = columns * width, math.ceil(len(images) / columns) * height
+    sheet = Pil.new("RGB", size, _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for number, (name, image) in enumerate(images):
+        left, top = number % columns * width, number // columns * height
+        sheet.paste(image, (left, top + _LABEL_PX))
+        draw.text((left + 8, top + 6), name.encode("ascii", "replace").decode(), _TEXT)
+    target = videos[0].with_name(f"{videos[0].stem.rpartition('-')[0] or 'video'}-takes.jpg")
+    with suppress(OSError):
+        sheet.save(target, quality=85)
+        return target
+    return None
+
+
+def _read_middle(path: Path) -> Pil.Image | None:
+    import av  # noqa: PLC0415 - as above
+
+    with suppress(OSError, IndexError, StopIteration, av.FFmpegError), av.open(str(path)) as file:
+        if file.duration:
+            file.seek(file.duration // 2)
+        image: Pil.Image = next(file.decode(video=0)).to_image()  # type: ignore[no-untyped-call]
+        image.thumbnail((_CELL_PX, _CELL_PX))
+        return image
+    return None
