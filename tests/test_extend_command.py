@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import av
 import pytest
+from sample_videos import make_video
 
 from veo.files.mp4 import read_duration_s
 
@@ -99,6 +100,26 @@ def test_a_chain_of_four(veo: Veo, google: veo_sandbox.Sandbox) -> None:
     assert sum(bill["amount"] for bill in google.bills()) == pytest.approx(
         sum(job["cost"]["charged"] for job in jobs)
     )
+
+
+@pytest.mark.parametrize("fault", ["region_lock", "interaction_400_blocked"])
+def test_an_upload_where_uploads_are_closed(
+    veo: Veo, google: veo_sandbox.Sandbox, fault: str
+) -> None:
+    """The refusal, or the missing reason, is told with what is known about it; and its price."""
+    Path("clip.mp4").write_bytes(make_video(frames=72))
+    google.fault(fault, on="create", first=1)
+    ran = veo("edit", "clip.mp4", "make it rain", "-m", "gemini-omni-1.2-flash", "--json")
+    (job,) = ran.objects
+
+    assert (ran.code, job["state"]) == (1, "failed")
+    assert "Google takes no uploaded videos in the EEA" in ran.err
+    assert job["cost"]["charged"] < 0.02
+    assert sum(bill["amount"] for bill in google.bills() if bill["state"] == "charged") == (
+        pytest.approx(job["cost"]["charged"])
+    )
+    again = veo("edit", "clip.mp4", "make it rain", "-m", "gemini-omni-1.2-flash", "-o", "a.mp4")
+    assert again.code == 0, again.err
 
 
 def test_the_total_is_shown_first(veo: Veo, lion: str) -> None:

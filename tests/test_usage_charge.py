@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from scripted import ACCEPTED, READY, VIDEO, Bench
 
+from veo.engine.context import ActiveJob
 from veo.errors import ModeratedError
 from veo.files import sidecar
 from veo.ledger import Cap, NewJob, State
@@ -18,8 +19,6 @@ from veo.update import Stage, Update
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from veo.engine.context import ActiveJob
 
 REFUSED = Update(stage=Stage.FAILED, error=ModeratedError("a lion is no pet"))
 
@@ -116,3 +115,23 @@ def test_a_task_without_a_report_costs_the_quote(bench: Bench) -> None:
     bench.set_script("submit", ACCEPTED)
 
     assert bench.run_job(bench.plan_job()).record.charged == 150_000
+
+
+def test_a_late_response_with_a_report_is_polled_for_it(bench: Bench) -> None:
+    """The lease was lost in between: the video of the response is not charged by its quote."""
+    ready = replace(READY, charge=Decimal("0.2"))
+    job = bench.plan_job()
+
+    def lose_the_lease(_: Any) -> Update:
+        (taken,) = bench.ledger.take_leases([bench.ledger.find_job(job.record.id)], "other")
+        bench.run_job(ActiveJob(taken))
+        return ready
+
+    bench.set_script("submit", lose_the_lease)
+    bench.set_script("poll", ready)
+    bench.run_job(job)
+    late = bench.ledger.find_job(job.record.id)
+    assert (late.state, late.charged, late.reserved) == (State.SUBMITTED, 0, 150_000)
+
+    (taken,) = bench.ledger.take_leases([late], "me")
+    assert bench.run_job(ActiveJob(taken)).record.charged == 200_000

@@ -258,9 +258,10 @@ def _persist_acceptance(context: StepContext, job: ActiveJob, update: Update) ->
         try:
             return apply_update(context, job, update, **_acceptance_charge(job))
         except LeaseLostError:
-            context.ledger.attach_task(
-                job.record.id, update.task_id, update.video, is_late_response=True
-            )
+            # A task with a usage report is polled again, so that its charge is that of the report.
+            is_polled = update.task_id is not None and update.charge is not None
+            video = None if is_polled else update.video
+            context.ledger.attach_task(job.record.id, update.task_id, video, is_late_response=True)
             raise
         except LedgerError as error:
             if number == MAX_WRITE_TRIES - 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from veo_commands.commands.generate import check_detachable
 from veo_commands.commands.plan_output import announce_plan, print_plan_result, upload_rows
 from veo_commands.completion import complete_jobs
 from veo_commands.confirm import confirm_cost
@@ -48,6 +49,8 @@ def edit(
         plan = plan_edit(client, source, request, provider=request_options.provider)
         if submit.dry_run:
             return _print_edit(source, plan)
+        if submit.detach:
+            check_detachable([plan.model.provider])
         announce_plan(plan)
         confirm_cost(plan.quote.amount, client.config, submit)
         job = client.submit_plan(plan, output=output, force=submit.force)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,7 @@ def _details_json(record: Record, history: Sequence[Event]) -> dict[str, Any]:
         **job_to_json(record),
         "request": record.parse_request().to_json(),
         "quote": quote.to_json(),
+        "upload": json.loads(record.upload) if record.upload else None,
         "money": [movement.to_json() for movement in list_movements(history, quote)],
         "history": [_event_json(event) for event in history],
     }
