@@ -253,6 +253,14 @@ class TestSecrets:
             read_config()
         assert SECRET not in f"{caught.value}{caught.value.hint}"
 
+    def test_an_option_about_the_key_is_none(self, local_file: Path) -> None:
+        """`access_token` of vertex says what the key is; only as a text it would be one."""
+        local_file.write_text("[providers.vertex]\naccess_token = true")
+        assert read_config().config.providers["vertex"].model_extra == {"access_token": True}
+        local_file.write_text(f"[providers.vertex]\naccess_token = '{SECRET}'")
+        with pytest.raises(ConfigError, match="must not hold a key"):
+            read_config()
+
     @pytest.mark.parametrize("variable", ["VEO_MAX_COST", "VEO_TIMEOUT"])
     def test_no_error_repeats_a_variable(self, variable: str) -> None:
         """The error names the variable instead."""

@@ -307,7 +307,9 @@ def _merge_layer(
     """Merge a layer over the layers below it, table by table, and note where values come from."""
     for key, value in values.items():
         name = f"{prefix}{key}"
-        if re.sub("[-_]", "", key).lower() in _SECRET_NAMES:
+        # `access_token = true` is an option of a provider, which says what its key is.
+        is_secret = re.sub("[-_]", "", key).lower() in _SECRET_NAMES
+        if is_secret and not isinstance(value, bool):
             raise ConfigError(
                 f"{origin}: {name}: a configuration file must not hold a key",
                 hint='Set api_key_env = "NAME" to the name of an environment variable instead.',
