@@ -132,7 +132,8 @@ def _feature_names(model: Model) -> Iterable[str]:
     for name, row in REQUEST_FIELDS.items():
         if name in model.features:
             label = row.label or name.replace("_", " ")
-            yield f"{model.max_references} {label}s" if row.kind == "images" else label
+            most = model.warn_references or model.max_references
+            yield f"{most} {label}s" if row.kind == "images" else label
 
 
 def _describe_price(model: Model) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from interactions import OMNI
+from sample_videos import make_video
 
 from veo.client import Client, Endpoint
 from veo.config import Config
@@ -197,6 +198,34 @@ def test_unhelpful_polls_of_the_platform(
         assert job.result(60).path.exists()
 
     assert "#gs://b/v/veo-" in str(job.record.task_id)
+
+
+def test_empty_polls_of_the_platform_without_a_bucket(
+    client: Client, server: veo_sandbox.Sandbox
+) -> None:
+    """The video is in the streamed poll."""
+    server.fault("no_output")
+    video = start(client, "vertex").result(60)
+
+    assert video.charged == sum_bills(server)
+
+
+@pytest.mark.parametrize("verb", ["edit", "extend"])
+def test_region_lock(
+    client: Client, server: veo_sandbox.Sandbox, tmp_path: Path, verb: str
+) -> None:
+    """An uploaded video comes back empty: the error says where uploads are closed."""
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(make_video(frames=96))
+    server.fault("region_lock")
+    use = client.edit if verb == "edit" else client.extend
+    started = use(clip, "make it night", provider="gemini")
+    job = started if verb == "edit" else next(iter(started))
+    with pytest.raises(ModeratedError) as caught:
+        job.result(60)
+
+    assert "EEA, Switzerland, the UK and some US states" in str(caught.value.hint)
+    assert count_posts(server) == 1
 
 
 @EVERY_PROVIDER

@@ -113,6 +113,7 @@ class Model(FrozenModel):
     features: frozenset[Feature] = frozenset()  # optional request fields that it accepts
     needs: frozenset[Feature] = frozenset()  # request fields that it requires
     max_references: int = 0
+    warn_references: int | None = None  # the most that all documents agree about
     max_prompt_chars: int | None = None
     max_prompt_tokens: int | None = None  # only the provider can count tokens
     image: ImageLimits = ImageLimits()

@@ -103,6 +103,10 @@ def _check_features(request: Request, model: Model) -> Iterable[Problem]:
     count, limit = len(request.reference), model.max_references
     if "reference" in model.features and count > limit:
         yield Problem("reference", f"{count} images are too many", (f"at most {limit}",))
+    elif "reference" in model.features and count > (model.warn_references or limit):
+        message = f"documents of {model.name} disagree about {count} images"
+        allowed = (f"at most {model.warn_references}",)
+        yield Problem("reference", message, allowed, severity="warning")
 
 
 def _check_video(request: Request, model: Model) -> Iterable[Problem]:

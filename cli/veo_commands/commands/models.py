@@ -123,7 +123,7 @@ def _limits_row(model: Model) -> list[Any]:
         _resolution_range(model),
         _format_durations(model.durations),
         _frame_limits(model),
-        model.max_references or "-",
+        model.warn_references or model.max_references or "-",
         model.shutdown.on.isoformat() if model.shutdown else "-",
         ", ".join(sorted(model.features - _FEATURES_WITH_COLUMN)).replace("_", " "),
     ]
