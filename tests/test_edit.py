@@ -72,8 +72,9 @@ def list_problems(client: Client, name: str, **options: Any) -> dict[str, str]:
 def test_a_chain_of_four(client: Client, studio: Service) -> None:
     """Two edits and an extension of seven seconds: each has a parent, a file, and its charge."""
     first = make_lion(client)
-    second = client.edit("lion.mp4", "in the rain", output="rain.mp4").result(30)
-    third = client.edit(second.record.id, "at night", output="night.mp4").result(30)
+    edited = client.edit("lion.mp4", "in the rain", output="rain.mp4")
+    second = edited.result(30)
+    third = client.edit(edited, "at night", output="night.mp4").result(30)
     (step,) = client.extend("night.mp4", "it roars", duration=7, output="roar.mp4")
     fourth = step.result(30)
     made = [first, second, third, fourth]

@@ -102,6 +102,36 @@ def test_paid_job_is_recovered(
     assert "bills: it was charged $0.15" in veo("show", name).out
 
 
+GOOGLE = """
+provider = "gemini"
+[providers.gemini]
+base_url = "{url}"
+median_s = 0.2
+submits_per_minute = 1000
+"""
+
+
+def test_charges_by_usage_match(
+    veo: Veo, serve_as_live: Callable[..., veo_sandbox.Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last token, for jobs with a response and for a lost one that the list finds."""
+    server = serve_as_live(GOOGLE, processing_lag=0)
+    monkeypatch.setenv("GEMINI_API_KEY", server.key)
+    bills = f"{server.url}/sandbox/bills"
+    veo("generate", "one", "-o", "one.mp4")
+    veo("edit", "one.mp4", "make it rain")
+    server.fault("drop_answer", on="create", first=1)
+    (lost,) = veo("generate", "paid lion", "--json").objects
+    settled = veo("cost", "--reconcile", bills, "--settle")
+    resumed = veo("resume", lost["job"], "--json")
+    summary = read_summary(veo, bills)
+
+    assert (lost["state"], settled.code, resumed.code) == ("unknown", 0, 0)
+    assert (summary["matched"], summary["agrees"]) == (3, True)
+    listed = sum(bill["amount"] for bill in server.bills() if bill["state"] == "charged")
+    assert summary["matched_usd"] == pytest.approx(listed)
+
+
 def test_unpaid_job_is_released(veo: Veo, bills: str, make_unknown: MakeUnknown) -> None:
     """A job without a possible charge fails and its reservation is released; an event says why."""
     veo("generate", "another")

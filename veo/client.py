@@ -14,6 +14,7 @@ from veo.errors import (
     UsageError,
     WithdrawnError,
 )
+from veo.job import Job
 from veo.ledger import LIVE, NewJob, Record, State
 from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from veo.batch.batch import Batch
     from veo.batch.load import Source
-    from veo.job import Job
     from veo.planning.plan import Plan
 
 __all__ = ["Client", "Endpoint"]
@@ -168,7 +168,7 @@ class Client(Session):
 
     def extend(  # noqa: PLR0913 - the arguments of `submit`, the video and the number of steps
         self,
-        video: Path | str,
+        video: Job | Path | str,
         request: Request | str,
         times: int = 1,
         *,
@@ -194,7 +194,7 @@ class Client(Session):
                 problem, and the models that could.
             OutputError, BudgetError: Nothing was sent or reserved.
         """
-        source, complete = find_source(self, str(video)), Request.of(request, **options)
+        source, complete = find_source(self, _name_of(video)), Request.of(request, **options)
         planned = extend.plan_extension(self, source, complete, times, provider=provider)
         return extend.run_steps(
             self, planned, output=output, force=force, max_cost=max_cost, timeout=timeout
@@ -202,7 +202,7 @@ class Client(Session):
 
     def edit(  # noqa: PLR0913 - the arguments of `submit`, and the video
         self,
-        video: Path | str,
+        video: Job | Path | str,
         request: Request | str,
         *,
         provider: str | None = None,
@@ -224,7 +224,7 @@ class Client(Session):
                 problem, and the models that could.
             OutputError, BudgetError: Nothing was sent or reserved.
         """
-        source, complete = find_source(self, str(video)), Request.of(request, **options)
+        source, complete = find_source(self, _name_of(video)), Request.of(request, **options)
         plan = edit.plan_edit(self, source, complete, provider=provider)
         return self.submit_plan(
             plan, output=output, force=force, max_cost=max_cost, timeout=timeout
@@ -323,3 +323,7 @@ class Client(Session):
         if is_other:
             raise UsageError(f"job {record.id} has a video already, or another process works on it")
         return record
+
+
+def _name_of(video: Job | Path | str) -> str:
+    return video.id if isinstance(video, Job) else str(video)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from veo.engine import charging
 from veo.engine.context import WAIT_FOR_CAPACITY, overdue_error
 from veo.engine.poll_schedule import HINT_FACTOR
-from veo.engine.upload import upload_source, use_upload
+from veo.engine.upload import add_upload_note, upload_source, use_upload
 from veo.errors import (
     BusyError,
     HostNotFoundError,
@@ -90,7 +90,7 @@ def apply_update(
     job.progress, job.message = update.progress, update.message or job.message
     if update.stage is Stage.FAILED:
         error = update.error or VeoError("the provider reported a failure without a reason")
-        _add_upload_note(context, job, error)
+        add_upload_note(context, job, error)
         money = charging.on_failed(job.record, update.charge)
         context.record_outcome(job, State.FAILED, error, data=_usage_data(update), **money)
         return None
@@ -291,7 +291,7 @@ def _handle_submit_error(
         return None
     when = _retry_submit_at(context, job, handle, error)
     if when is None:
-        _add_upload_note(context, job, error)
+        add_upload_note(context, job, error)
         context.record_outcome(job, State.FAILED, error, **money)
     return when
 
@@ -302,21 +302,10 @@ def _handle_preparation_error(
     """Upload again, or fail the job; the paid request was not sent, and an upload is free."""
     error.charged = False
     if not error.retryable or job.failures >= MAX_RETRIES:
-        _add_upload_note(context, job, error)
+        add_upload_note(context, job, error)
         context.record_outcome(job, State.FAILED, error, **charging.on_unsent())
         return None
     return _plan_again(context, job, handle, error, context.retry_at(job, error))
-
-
-def _add_upload_note(context: StepContext, job: ActiveJob, error: VeoError) -> None:
-    """Add what is known about refused uploads to the hint, if the job's video is an upload."""
-    source = job.record.parse_request().source
-    if source is None or source.local_path is None:
-        return
-    models = context.find_provider(job.record.provider).provider.models
-    model = models.get(job.record.model)
-    if model and model.upload_note:
-        error.hint = f"{error.hint or ''} {model.upload_note}".strip()
 
 
 def _retry_submit_at(

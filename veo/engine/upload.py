@@ -53,6 +53,17 @@ def use_upload(record: Record, request: Request) -> Request:
     return replace(request, extend=video) if request.extend else replace(request, edit=video)
 
 
+def add_upload_note(context: StepContext, job: ActiveJob, error: VeoError) -> None:
+    """Add what is known about refused uploads to the hint, if the job's video is an upload."""
+    source = job.record.parse_request().source
+    if source is None or source.local_path is None:
+        return
+    models = context.find_provider(job.record.provider).provider.models
+    model = models.get(job.record.model)
+    if model and model.upload_note:
+        error.hint = f"{error.hint or ''} {model.upload_note}".strip()
+
+
 def _is_stored(context: StepContext, record: Record) -> bool:
     uploaded = record.uploaded_video()
     if uploaded is None:
