@@ -1,5 +1,7 @@
 """Fixtures that every test may ask for."""
 
+import gc
+import itertools
 import os
 import re
 import signal
@@ -42,6 +44,11 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slow tests first; all others keep their order."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave out the modules and the tests: a round takes 0.3 s."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -98,15 +105,22 @@ def share_compiled_statements() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def unused_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders for `isolated`, numbered by a counter: pytest would list thousands for each."""
+    root = tmp_path_factory.mktemp("isolated")
+    return (root / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def isolated(monkeypatch: pytest.MonkeyPatch, unused_folders: Iterator[Path]) -> Path:
     """No test sees the user's files, keys or proxies, nor leaves anything with them.
 
     Gives the folder that holds the test's ``home``, ``config`` and working folder ``here``.
     """
-    folder = tmp_path_factory.mktemp("isolated")
+    folder = next(unused_folders)
     for name in ("home", "config", "here"):
-        (folder / name).mkdir()
+        (folder / name).mkdir(parents=True)
     for name in filter(_OUTSIDE.fullmatch, list(os.environ)):
         monkeypatch.delenv(name)
     monkeypatch.setenv("VEO_HOME", str(folder / "home"))
