@@ -49,6 +49,33 @@ def test_threads_above_the_first_few_come_one_by_one(monkeypatch: pytest.MonkeyP
     pool.close(wait=True)
 
 
+def test_no_thread_is_added_while_the_processor_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool grows again as soon as it is not."""
+    measured = threading.Event()
+    load = 1.0
+
+    def measure_load(_: float) -> float:
+        measured.set()
+        threading.Event().wait(0.001)
+        return load
+
+    monkeypatch.setattr(threads, "EAGER_THREADS", 1)
+    monkeypatch.setattr(threads, "_measure_load", measure_load)
+    pool = ThreadPool("test", 4)
+    go = threading.Event()
+    futures = [pool.start(go.wait, 10) for _ in range(5)]
+    for _ in range(5):
+        measured.clear()
+        assert measured.wait(10)
+    assert len(live_threads()) == 2
+    load = 0.0
+    while len(live_threads()) < 4:
+        threading.Event().wait(0.001)
+    go.set()
+    assert all(future.result(10) for future in futures)
+    pool.close(wait=True)
+
+
 def test_an_error_reaches_the_caller(pool: ThreadPool) -> None:
     """The thread goes on with the next call."""
 

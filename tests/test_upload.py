@@ -20,7 +20,7 @@ from veo.errors import (
     RefusedError,
     ResponseLostError,
 )
-from veo.ledger import Record, State
+from veo.ledger import State
 from veo.provider import Uploader
 from veo.request import Request
 from veo.update import RemoteVideo, Stage, Update
@@ -122,15 +122,12 @@ def test_a_recorded_upload_is_not_repeated(
 ) -> None:
     """A process that dies after it leaves its result to the next one, until the file expires."""
     job = bench.plan_job(edit=clip)
-    move = bench.ledger.move_job
 
-    def die(record: Record, state: State | None = None, **changes: Any) -> Record:
-        if state is State.SUBMITTING:
-            raise KeyboardInterrupt
-        return move(record, state, **changes)
+    def die(*_: Any, **_changes: Any) -> None:
+        raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.ledger, "move_job", die)
+        patch.setattr(bench.ledger, "begin_submit", die)
         with pytest.raises(KeyboardInterrupt):
             take_step(bench.context, job)
     (planned,) = bench.ledger.list_jobs()

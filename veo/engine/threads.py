@@ -23,6 +23,7 @@ IDLE_S = 15.0  # an idle thread holds connections and memory
 # interpreter lock, and the memory that they allocate is not returned.
 EAGER_THREADS = 16
 GROWTH_PAUSE_S = 0.01  # between the start of two more threads
+BUSY_LOAD = 0.8  # of a core: more threads would only wait for the interpreter lock
 
 T = TypeVar("T")
 _Call = tuple[Future[Any], "Callable[[], Any]"]
@@ -30,6 +31,8 @@ _Call = tuple[Future[Any], "Callable[[], Any]"]
 
 class ThreadPool:
     """Run blocking calls in threads that start when they are needed and end when they are idle.
+
+    From ``EAGER_THREADS`` on the pool grows only while the processor has time for more.
 
     ``ThreadPoolExecutor`` does not fit: the interpreter waits at exit for its threads, and a
     download may take minutes; and it keeps every thread that it ever started.
@@ -107,7 +110,8 @@ class ThreadPool:
 
     def _work(self, pause_s: float) -> None:
         if pause_s:
-            time.sleep(pause_s)
+            while _measure_load(pause_s) > BUSY_LOAD and self._calls:
+                pass
             with self._changed:
                 self._grow()
         while call := self._next_call():
@@ -133,6 +137,13 @@ class ThreadPool:
             call = self._calls.popleft()
             self._running[call[0]] = thread
             return call
+
+
+def _measure_load(seconds: float) -> float:
+    """Sleep, and return the share of a core that this process used meanwhile."""
+    begun, cpu = time.monotonic(), time.process_time()
+    time.sleep(seconds)
+    return (time.process_time() - cpu) / (time.monotonic() - begun)
 
 
 def _complete(future: Future[Any], function: Callable[[], Any]) -> None:
