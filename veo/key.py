@@ -103,7 +103,7 @@ class _KeyForms(NamedTuple):
         for beginning in self.beginnings:  # a loop: every poll comes here
             if beginning in lowered:
                 return True
-        if not any(sign in lowered for sign in "\\%&"):
+        if "\\" not in lowered and "%" not in lowered and "&" not in lowered:
             return False
         unescaped = _ESCAPE.sub(_unescape, lowered)
         return any(beginning in unescaped for beginning in self.beginnings)

@@ -53,10 +53,13 @@ def redact_update(update: Update, key: Key | None) -> Update:
     if update.error:
         redact_error(update.error, key)
     video = update.video
+    task_id, message = _redact_text(update.task_id, key), _redact_text(update.message, key)
+    if video is None and task_id is update.task_id and message is update.message:
+        return update  # nearly every poll
     return replace(
         update,
-        task_id=_redact_text(update.task_id, key),
-        message=_redact_text(update.message, key),
+        task_id=task_id,
+        message=message,
         video=video and replace(video, uri=key.redact(video.uri), mime=key.redact(video.mime)),
     )
 

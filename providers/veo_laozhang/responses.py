@@ -24,7 +24,7 @@ from veo_laozhang.lenient_json import get_path, get_text, parse_progress
 from veo_laozhang.request_bodies import content_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from veo.errors import VeoError
     from veo.http import Response
@@ -162,12 +162,19 @@ def _is_location(text: str) -> bool:
 
 def _read_status(body: Any) -> str:
     """Return the first known status of a body; if none is known, the first one."""
-    values = [get_path(body, *path) for path in _STATUS_PATHS]
+    first = ""
+    for value in _status_values(body):
+        word = str(value).strip()[:40] if isinstance(value, str | int) else ""
+        if word and _find_stage(word):
+            return word
+        first = first or word
+    return first
+
+
+def _status_values(body: Any) -> Iterator[Any]:
+    yield from (get_path(body, *path) for path in _STATUS_PATHS)
     flag = get_path(body, "successFlag")
-    values.append(_FLAG_WORDS.get(flag) if type(flag) is int else flag)
-    words = [str(each).strip()[:40] for each in values if isinstance(each, str | int)]
-    words = [word for word in words if word]
-    return next(filter(_find_stage, words), words[0] if words else "")
+    yield _FLAG_WORDS.get(flag) if type(flag) is int else flag
 
 
 def _find_stage(status: str) -> Stage | None:

@@ -106,6 +106,6 @@ def _measure_peak_db(container: Any) -> float:
             data = bytes(piece.planes[0])
             # Pillow finds the extremes ten times as fast as max() and min() of Python.
             size = len(data) // 2, 1
-            low, high = Image.frombuffer("I", size, data, "raw", "I;16NS", 0, 1).getextrema()
-            peak = max(peak, high, -low)
+            extrema: Any = Image.frombuffer("I", size, data, "raw", "I;16NS", 0, 1).getextrema()
+            peak = max(peak, extrema[1], -extrema[0])
     return 20 * math.log10(peak / 32768) if peak else -math.inf
