@@ -43,6 +43,8 @@ class FakeResponse:
     breaks: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     key: Key = KEY
+    status: int = 200
+    content_type: str = "text/event-stream"
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the chunks, then break."""
@@ -55,7 +57,9 @@ def read_stream(*pieces: bytes, breaks: bool = False) -> tuple[Update, list[Upda
     """Return the result of a stream, and the updates reported before it."""
     reported: list[Update] = []
     response: Any = FakeResponse(pieces, breaks)
-    return PROVIDER._read_stream(response, reported.append), reported
+    update = PROVIDER._read_stream(response, reported.append)
+    assert reported.pop(0).stage is Stage.SUBMITTED
+    return update, reported
 
 
 def read_error(*pieces: bytes, breaks: bool = False) -> VeoError:
@@ -250,9 +254,9 @@ def test_error_after_the_video_is_ignored() -> None:
     assert read_stream(body)[0].video == RemoteVideo(FILE)
 
 
-def test_web_page_is_not_a_chat() -> None:
-    """HTTP 200 with the page of a proxy is a protocol error."""
-    error = read_error(b"<html><body>please log in</body></html>")
+def test_text_is_not_a_chat() -> None:
+    """HTTP 200 with another text is a protocol error."""
+    error = read_error(b"please log in")
     assert type(error) is ProtocolError
     assert "please log in" in error.message
 

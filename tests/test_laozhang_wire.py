@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from laozhang import CAPTURED, FILE, make_request, make_response
 
 from veo.errors import (
+    AuthError,
+    BalanceError,
+    BusyError,
     ConfigError,
     GenerationError,
     ModeratedError,
@@ -226,7 +229,6 @@ def test_numeric_id() -> None:
     [
         b"",
         b"OK",
-        b"<html><title>OK</title></html>",
         {},
         {"id": ""},
         {"id": None},
@@ -241,6 +243,59 @@ def test_200_without_an_id_may_have_been_accepted(body: Any) -> None:
     with pytest.raises(ProtocolError) as caught:
         read_submit_response(make_response(body))
     assert caught.value.charged is None
+
+
+REFUSALS = [
+    (b"<html><title>OK</title></html>", ConfigError),
+    (b"\n <!DOCTYPE html><body>please log in", ConfigError),
+    ({"code": 402, "msg": "no"}, BalanceError),
+    ({"code": 402, "message": "no", "data": {"id": None}}, BalanceError),
+    ({"code": "401", "message": "no"}, AuthError),
+    ({"error": {"code": 403, "message": "no"}}, AuthError),
+    ({"status_code": 429, "detail": "no"}, BusyError),
+    ({"code": 400, "errors": [{"message": "no"}]}, RefusedError),
+    ({"success": False, "message": "no", "error_code": "X"}, RefusedError),
+]
+
+
+@pytest.mark.parametrize(("body", "kind"), REFUSALS, ids=repr)
+def test_200_that_clearly_says_no(body: Any, kind: type[VeoError]) -> None:
+    """A web page and the code of a refusal are never a charge, whatever their status."""
+    with pytest.raises(VeoError) as caught:
+        read_submit_response(make_response(body))
+    assert (type(caught.value), caught.value.charged) == (kind, False)
+    if kind is ConfigError:
+        assert "/v1" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("code", [500, "502", 504, 5000, 402.5, True])
+def test_200_with_the_code_of_a_failure(code: Any) -> None:
+    """A failure of a server proves as little as its HTTP status would."""
+    with pytest.raises(VeoError) as caught:
+        read_submit_response(make_response({"code": code, "msg": "no"}))
+    assert caught.value.charged is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": [{"task_id": "t-1"}]},
+        {"data": [{"id": "t-1", "status": "queued"}]},
+        {"code": 200, "data": [{"task_id": "t-1"}]},
+        {"code": "success", "data": [{"task_id": "t-1", "id": 7}]},
+    ],
+)
+def test_a_task_in_a_list(body: Any) -> None:
+    """An acceptance that is a list of one."""
+    assert read_submit_response(make_response(body)).task_id == "t-1"
+
+
+def test_a_poll_that_says_402() -> None:
+    """The code counts in the response to a GET as well."""
+    with pytest.raises(BalanceError):
+        read_poll(make_response({"code": 402, "msg": "no"}), "t-1")
+    with pytest.raises(TaskNotFoundError):
+        read_poll(make_response({"code": 404, "msg": "no"}), "t-1")
 
 
 def test_200_with_a_listed_error_is_a_refusal() -> None:

@@ -165,6 +165,26 @@ def test_jobs_of_older_ledgers_that_expired_are_resumed(
     assert count_posts(service) == len(find_videos()) == CLIPS
 
 
+def test_resume_without_names_asks_for_expired_jobs(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """Within the retention time, and not for those that another job has replaced."""
+    service.fault("file_404", on=["file", "content"])
+    run_batch(veo)
+    change_rows(state=State.EXPIRED, ended_at=time.time(), error="{}")
+    service.clear_faults()
+    age_jobs(3 * DAY_S)
+    assert "nothing to resume" in veo("resume").err
+    age_jobs(10)
+    service.fault("file_404", on=["file", "content"], match="take 1", first=3)
+    run_batch(veo, "--remake")
+    before = len(list_jobs())
+    change_rows(state=State.EXPIRED, ended_at=time.time(), error="{}")
+
+    assert veo("resume").code == 0
+    states = [job.state for job in list_jobs()]
+    assert states.count(State.DONE) == CLIPS
+    assert len(states) == before
+
+
 def test_only_remake_pays_again(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """After the retention time the job ends; it stands for its item until a person says so."""
     service.fault("file_404", on=["file", "content"])

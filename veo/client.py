@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
+from urllib.parse import urlsplit
 
 from veo import edit, extend
 from veo.batch.load import load_batch
 from veo.batch.options import BatchKwargs, BatchOptions
+from veo.engine.context import MADE
 from veo.errors import (
     InvalidBatchError,
+    LeaseLostError,
     UnknownOutcomeError,
     UsageError,
+    VeoError,
     WithdrawnError,
 )
 from veo.job import Job
@@ -24,6 +30,7 @@ from veo.request import Request, RequestKwargs
 from veo.runtime.providers import Endpoint
 from veo.session import Session
 from veo.sources import find_source
+from veo.update import RemoteVideo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -251,7 +258,9 @@ class Client(Session):
             UnknownJobError: The ledger has no such job.
             UnknownOutcomeError: A named job has an unknown outcome and ``resubmit`` is not set.
         """
-        records = [self.ledger.find_job(name) for name in names] or self.ledger.list_unfinished()
+        records = [self.ledger.find_job(name) for name in names]
+        if not names:
+            records = self.ledger.list_unfinished() + self._list_fetchable()
         # Without names, jobs of unknown outcome are left alone: sending them again may cost money.
         unknown = [record for record in records if record.state is State.UNKNOWN and names]
         if unknown and not resubmit:
@@ -260,6 +269,30 @@ class Client(Session):
         open_jobs = [r for r in records if r.state in LIVE or r.can_reopen]
         leased = [self._reopen_expired(each) for each in self.runner.take_leases(open_jobs)]
         return self.runner.work_on([*resubmitted, *leased], timeout)
+
+    def _list_fetchable(self) -> list[Record]:
+        """Return the expired jobs whose videos the provider should still have.
+
+        Earlier versions ended a job after one 404. A job that another one has replaced since, on
+        request, stays as it is.
+        """
+        expired = self.ledger.list_jobs(states=[State.EXPIRED])
+        found = [each for each in expired if each.can_reopen and not self._is_deleted(each)]
+        return [each for each in found if not self._is_replaced(each)]
+
+    def _is_deleted(self, record: Record) -> bool:
+        try:
+            model = self.models(record.provider).get(record.model)
+        except VeoError:  # the provider is not installed any more
+            return True
+        return model is None or record.is_retention_over(model.retention_s, time.time())
+
+    def _is_replaced(self, record: Record) -> bool:
+        return any(
+            (other.fingerprint, other.output) == (record.fingerprint, record.output)
+            and other.created_at > record.created_at
+            for other in self.ledger.list_jobs(run=record.run)
+        )
 
     def _reopen_expired(self, record: Record) -> Record:
         """Return a leased job that continues; a video that was missing may be there again."""
@@ -305,6 +338,39 @@ class Client(Session):
                 "outcome is unknown, or when the task was not found"
             )
         return self.ledger.find_job(record.id)
+
+    def attach_url(self, name: str, url: str) -> Record:
+        """Have a job download its video from an address, which its response names, for example.
+
+        The job's outcome is unknown, it failed after it was charged, or its video is missing or
+        was not downloaded yet.
+
+        Raises:
+            UnknownJobError: The ledger has no such job.
+            UsageError: The address is not an http(s) URL, or the job needs none; nothing was
+                changed.
+            LeaseLostError: Another process works on the job.
+        """
+        record = self.ledger.find_job(name)
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise UsageError(f"{url!r} is not an http(s) URL")
+        remote = RemoteVideo(url)
+        if record.state is State.UNKNOWN and self.ledger.attach_task(record.id, None, remote):
+            return self.ledger.find_job(record.id)
+        video, message = json.dumps(remote.to_json()), "the video has the address that a user named"
+        has_failed = record.state is State.FAILED and record.charged
+        if has_failed or record.state is State.EXPIRED:
+            found = replace(record, video=video)
+            return self.ledger.reopen_job(found, None, message, video=video, certain=True)
+        if record.is_missing or record.state in MADE:
+            for leased in self.runner.take_leases([record]):
+                state = State.READY if record.state in MADE else None
+                changes: dict[str, Any] = {"video": video, "etag": None, "error": None}
+                changes |= {"kind": "url", "message": message, "owner": None}
+                return self.ledger.move_job(leased, state, **changes)
+            raise LeaseLostError(f"another process works on job {record.id}")
+        raise UsageError(f"job {record.id} is {record.state}: no address can be attached to it")
 
     def _replace_task(self, record: Record, task_id: str) -> Record:
         """Have a job ask for a task again, or for another one, after it was not found."""

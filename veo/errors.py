@@ -81,6 +81,10 @@ class VeoError(Exception):
     retryable: bool = False
     charged: bool | None = False
     remedies: tuple[Remedy, ...] = ()
+    # Of a response that was not understood: its end, and the addresses that it names. The key is
+    # removed from both. Only the history of the job keeps them.
+    response_end: str | None = None
+    urls: tuple[str, ...] = ()
     # By name, for ``from_json``. Classes of other packages are added when they are defined.
     known: ClassVar[dict[str, type[VeoError]]] = {}
 

@@ -7,6 +7,7 @@ RemedyKind = Literal[
     "resume",  # continue the job, or all unfinished jobs where the remedy names none
     "resubmit",  # send the request of the job again, which may pay again
     "attach_task",  # continue the job with a task that its provider has
+    "attach_url",  # download the video of the job from an address
     "extend",  # extend the video of the job
     "list_jobs",
     "list_models",

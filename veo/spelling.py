@@ -18,6 +18,7 @@ _RATIOS = {
 }
 # By the shorter side in pixels, and by the names that cameras and televisions use.
 _RESOLUTIONS = {"2160p": "4k", "uhd": "4k", "fhd": "1080p", "fullhd": "1080p", "hd": "720p"}
+_MAX_NAME_CHARS = 80
 _SEPARATORS = re.compile("[-_ .]")
 _RATIO = re.compile(r"\d+:\d+")
 _RESOLUTION = re.compile(r"\d+[pk]")
@@ -63,6 +64,9 @@ NORMALIZERS: Mapping[str, Callable[[Any], Any]] = {
 def find_similar(name: str, names: Sequence[str]) -> str | None:
     """Return the name with the same words in another order, else the most similar one."""
     import difflib  # noqa: PLC0415 - only errors need it
+
+    if len(name) > _MAX_NAME_CHARS:  # no name is that long, and the comparison would take hours
+        return None
 
     # Names of models have many parts, and users often swap two of them.
     words = sorted(_SEPARATORS.split(name.lower()))

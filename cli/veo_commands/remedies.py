@@ -10,6 +10,7 @@ _COMMANDS = {
     "resume": ("resume {job}", "continues where it stopped"),
     "resubmit": ("resume {job} --resubmit", "sends the request again, and may pay again"),
     "attach_task": ("resume {job} --task-id {task}", "continues with the provider's task"),
+    "attach_url": ("resume {job} --url ADDRESS", "downloads the video from an address"),
     "extend": ("extend {job} PROMPT", "extends the video that the provider has"),
     "list_jobs": ("jobs", "lists all jobs"),
     "list_models": ("models", "lists the models of all providers"),

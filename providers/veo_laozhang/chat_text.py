@@ -21,13 +21,23 @@ _PROGRESS = re.compile(
 _SUCCESS = re.compile(r"✅|(?<![未不])成功|(?<!un)success", re.IGNORECASE)
 _FAILURE = re.compile(r"❌|失败|\bfailed\b|\berror\b", re.IGNORECASE)
 
-_MARKDOWN_LINK = re.compile(r"\[[^\[\]\n]*\]\(\s*<?(https?://[^)\s>]+)>?[^)\n]*\)")
+# Every quantifier is possessive, or ends at a character that it cannot match: a text of many
+# openings without an end takes time in proportion to its length, not to the cube of it.
+_MARKDOWN_LINK = re.compile(
+    r"\]\(\s{0,9}(?:<(https?://[^<>\n]++)>|(https?://(?:[^()\n]++|\([^()\n]*+\))*+)\))",
+    re.IGNORECASE,
+)
+_ANGLE_LINK = re.compile(r"<(https?://[^<>\n]++)>", re.IGNORECASE)
 _VIDEO_TAG = re.compile(
     r"<(?:video|source)\b[^<>]*?\bsrc\s*=\s*"
     r"(?:\"(https?:[^\"]*)\"|'(https?:[^']*)'|(https?:[^\s>]+))",
     re.IGNORECASE,
 )
-_BARE_URL = re.compile(r"https?://[^\s<>\"'`()\[\]{}\uff08\uff09\uff0c。、\uff1b]+")
+_BARE_URL = re.compile(
+    r"https?://(?:[^\s<>\"'`()\[\]{}\uff08\uff09\uff0c。、\uff1b]++"
+    r"|\([^\s()<>]*+\)|\[[^\s\[\]<>]*+\])++",
+    re.IGNORECASE,
+)
 _VIDEO_URL = re.compile(r"https?://[^?#]*\.(?:mp4|mov|m4v|webm|mkv)(?:[?#]|\Z)", re.IGNORECASE)
 _IMAGE_URL = re.compile(r"[^?#]*\.(?:png|jpe?g|webp|gif)(?:[?#]|\Z)", re.IGNORECASE)
 # Hosts on which videos of this upstream and of its resellers were seen.
@@ -67,7 +77,8 @@ def find_video_url(text: str, *, finished: bool = True) -> str | None:
     It is the first of these that the text contains: a Markdown link in a line that reports success;
     another Markdown link; a video tag; a bare URL of a video file; a bare URL in a line that
     reports success; a bare URL on a known storage host. Of several of one sort, the last counts.
-    Lines that report a failure are ignored.
+    In a line that reports a failure only the URL of a video file counts, and only if there is
+    nothing else: "if the download failed, use this link".
 
     Args:
         text: The transcript.
@@ -76,18 +87,30 @@ def find_video_url(text: str, *, finished: bool = True) -> str | None:
     text = strip_echo(text)
     if not finished:
         text = _strip_partial_url(text)
-    lines = [line for line in text.splitlines() if not _reports_failure(line)]
+    failed: list[str] = []
+    lines: list[str] = []
+    for line in text.splitlines():
+        (failed if _reports_failure(line) else lines).append(line)
     success = [line for line in lines if _SUCCESS.search(line)]
-    bare = _find_urls(_BARE_URL, lines)
+    bare = _find_bare_urls(lines)
     candidates = (
-        _find_urls(_MARKDOWN_LINK, success),
-        _find_urls(_MARKDOWN_LINK, lines),
-        _find_urls(_VIDEO_TAG, ["\n".join(lines)]),
-        [url for url in bare if _VIDEO_URL.match(url)],
-        _find_urls(_BARE_URL, success),
+        _find_links(success),
+        _find_links(lines),
+        _find_tags(lines),
+        _select_videos(bare),
+        _find_bare_urls(success),
         [url for url in bare if _STORAGE_URL.match(url)],
+        _select_videos(_find_links(failed) + _find_tags(failed) + _find_bare_urls(failed)),
     )
     return next((urls[-1] for urls in candidates if urls), None)
+
+
+def find_all_urls(text: str) -> list[str]:
+    """Return every address in a text, each once, for a person to choose from."""
+    text = text.replace("\\/", "/").replace("\\u0026", "&")  # the escapes of JSON in a raw body
+    lines = text.splitlines()
+    found = _find_links(lines) + _find_tags(lines) + _find_bare_urls(lines)
+    return list(dict.fromkeys(found))
 
 
 def _strip_partial_url(text: str) -> str:
@@ -101,8 +124,57 @@ def _reports_failure(line: str) -> bool:
     return bool(_FAILURE.search(line)) and ("❌" in line or not _SUCCESS.search(line))
 
 
-def _find_urls(pattern: re.Pattern[str], lines: Iterable[str]) -> list[str]:
-    matches = (match for line in lines for match in pattern.finditer(line))
-    urls = (next(filter(None, match.groups()), match[0]) for match in matches)
-    cleaned = (html.unescape(url).rstrip(_TRAILING) for url in urls)
+def _find_links(lines: Iterable[str]) -> list[str]:
+    """Return the URLs of Markdown links and of URLs between angle brackets."""
+    found = [
+        _strip_title(match[1] or match[2])
+        for line in lines
+        for match in (*_MARKDOWN_LINK.finditer(line), *_ANGLE_LINK.finditer(line))
+    ]
+    return _clean_urls(found)
+
+
+def _find_tags(lines: Iterable[str]) -> list[str]:
+    tags = _VIDEO_TAG.finditer("\n".join(lines))
+    return _clean_urls(next(filter(None, tag.groups())) for tag in tags)
+
+
+def _find_bare_urls(lines: Iterable[str]) -> list[str]:
+    return _clean_urls(
+        _strip_punctuation(match[0]) for line in lines for match in _BARE_URL.finditer(line)
+    )
+
+
+def _select_videos(urls: Iterable[str]) -> list[str]:
+    return [url for url in urls if _VIDEO_URL.match(url)]
+
+
+def _strip_title(url: str) -> str:
+    """Return a link without its title, or without the words that follow it."""
+    url = url.strip()
+    for quote in "\"'":
+        if url.endswith(quote):
+            url = url[:-1].rpartition(f" {quote}")[0].rstrip() or url
+    first = url.split(maxsplit=1)[0]
+    # Some file names contain blanks.
+    return url if _VIDEO_URL.match(url) and not _VIDEO_URL.match(first) else first
+
+
+def _strip_punctuation(url: str) -> str:
+    """Return a URL without the punctuation of its sentence; its own brackets stay."""
+    stripped = url.rstrip(_TRAILING)
+    closing = {"(": ")", "[": "]"}
+    is_open = any(stripped.count(each) > stripped.count(end) for each, end in closing.items())
+    return url[: len(stripped) + 1] if is_open else stripped
+
+
+def _clean_urls(urls: Iterable[str]) -> list[str]:
+    cleaned = [_unescape(url) for url in urls]
     return [url for url in cleaned if not _IMAGE_URL.match(url)]
+
+
+def _unescape(url: str) -> str:
+    try:
+        return html.unescape(url)
+    except ValueError:  # a character reference of thousands of digits
+        return url

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from veo.wire.values import parse_json
@@ -15,19 +16,22 @@ if TYPE_CHECKING:
     from veo.http.response import Response
 
 _MAX_MESSAGE_CHARS = 500
+_MAX_RAW_CHARS = 4_000  # of a message with its request id
 _MAX_CODE_CHARS = 100
 _MAX_DEPTH = 8  # of nested objects, so that a hostile body cannot exhaust the stack
 _MAX_LIST_ITEMS = 4
+_MAX_CODES = 12
+_MAX_BODY_BYTES = 1 << 20  # of an error; the rest of a longer one is not read
 # The keys below which messages were seen or are documented, the most specific first.
-_MESSAGE_KEYS = ("error", "message", "msg", "detail", "fail_reason", "description")
+MESSAGE_KEYS = ("error", "errors", "message", "msg", "detail", "fail_reason", "description")
 _CODE_KEYS = ("code", "type", "error_code")
 # The gateway appends the id to its messages, with ASCII or with Chinese punctuation.
 _REQUEST_ID = re.compile(
-    r"\s*[(\uff08](?:request id|traceid)\s*[:\uff1a]\s*([^)\uff09]*)[)\uff09]", re.IGNORECASE
+    r"[(\uff08](?:request id|traceid)\s{0,9}[:\uff1a]([^)\uff09]{0,200})[)\uff09]", re.IGNORECASE
 )
 _REQUEST_ID_HEADERS = ("X-Oneapi-Request-Id", "X-Request-Id")
 _WEB_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
-_TITLE = re.compile(r"<title>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(r"<title>([^<]{0,999})</title>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +51,19 @@ class ErrorBody:
 
 def read_error(response: Response) -> ErrorBody:
     """Return the error that a response describes, whatever its body holds."""
+    response = replace(response, body=response.body[:_MAX_BODY_BYTES])
     text = response.text
-    if _WEB_PAGE.match(text):
+    if is_web_page(text):
         title = _TITLE.search(text)
-        name = title[1][:100] if title else "(no title)"
+        name = " ".join(title[1].split())[:100] if title else "(no title)"
         body = ErrorBody(f"a web page instead of a response: {name}", is_web_page=True)
     else:
         body = parse_error(parse_json(response.body), text)
     return replace(body, request_id=body.request_id or read_request_id(response.headers))
+
+
+def is_web_page(text: str) -> bool:
+    return bool(_WEB_PAGE.match(text))
 
 
 def read_request_id(headers: Mapping[str, str]) -> str | None:
@@ -64,11 +73,13 @@ def read_request_id(headers: Mapping[str, str]) -> str | None:
 
 def parse_error(value: Any, default: str = "") -> ErrorBody:
     """Return the error that a JSON value describes; ``default`` is the message if it has none."""
-    codes = tuple(_find_codes(value, _MAX_DEPTH))
-    message = next(_find_messages(value, _MAX_DEPTH), "") or default.strip()
+    codes = tuple(islice(_find_codes(value, _MAX_DEPTH), _MAX_CODES))
+    message = (next(_find_messages(value, _MAX_DEPTH), "") or default.strip())[:_MAX_RAW_CHARS]
     match = _REQUEST_ID.search(message)
     request_id = match[1].strip() if match else ""
-    message = _REQUEST_ID.sub("", message).strip()[:_MAX_MESSAGE_CHARS]
+    # Split and joined: the spaces before the id belong to it.
+    parts = _REQUEST_ID.split(message, maxsplit=1)
+    message = "".join((parts[0].rstrip(), *parts[2:])).strip()[:_MAX_MESSAGE_CHARS]
     return ErrorBody(message or " ".join(codes) or "no reason given", codes, request_id or None)
 
 
@@ -84,7 +95,8 @@ def _find_messages(node: Any, depth: int) -> Iterator[str]:
 def _find_codes(node: Any, depth: int) -> Iterator[str]:
     """Yield the codes, the outer ones first."""
     for key in _CODE_KEYS if isinstance(node, dict) else ():
-        if code := get_text(node.get(key)):
+        value = node.get(key)
+        if code := str(value) if type(value) is int else get_text(value):  # no bool
             yield code[:_MAX_CODE_CHARS]
     for child in _find_children(node) if depth else ():
         yield from _find_codes(child, depth - 1)
@@ -98,4 +110,4 @@ def _find_children(node: Any) -> Iterator[Any]:
     elif isinstance(node, list):
         yield from node[:_MAX_LIST_ITEMS]
     elif isinstance(node, dict):
-        yield from (node[key] for key in _MESSAGE_KEYS if key in node)
+        yield from (node[key] for key in MESSAGE_KEYS if key in node)

@@ -9,7 +9,7 @@ model is 404 in the documents and 503 in the gateway.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from veo.errors import (
     AuthError,
@@ -29,6 +29,7 @@ from veo.errors import (
 from veo.wire.error_rules import ErrorRule, find_rule, front_error, response_error
 from veo.wire.values import parse_json, parse_retry_after
 from veo_laozhang.error_body import read_error
+from veo_laozhang.lenient_json import get_path, get_text
 
 if TYPE_CHECKING:
     from veo.errors import VeoError
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 BUSY_S = 30.0  # the wait that the vendor's pages advise after an overload
 # Failures of a task that users saw succeed on a second attempt.
+_STATUS = re.compile(r"[45]\d\d", re.ASCII)
 _TRANSIENT_FAILURE = re.compile(r"服务内部异常|task_failed|AUDIO_FILTERED", re.IGNORECASE)
 
 _UNKNOWN = "It may have been accepted: check the usage log at https://api.laozhang.ai."
@@ -111,6 +113,8 @@ def submit_error(response: Response, model: Model | None = None) -> VeoError:
     Only an error of the table is known not to be charged. For all others (500, 502, 504, an
     unreadable response) ``charged`` is None.
     """
+    if response.ok and (refusal := find_refusal(response, model)):
+        return refusal
     body = read_error(response)
     if front := front_error(response, body.message, is_paid=True):
         return front
@@ -119,6 +123,32 @@ def submit_error(response: Response, model: Model | None = None) -> VeoError:
         return _rule_error(rule, body, response, model)
     error = ProtocolError if response.ok else ResponseLostError
     return response_error(response, error, body.message, request_id=body.request_id, hint=_UNKNOWN)
+
+
+def find_refusal(response: Response, model: Model | None = None) -> VeoError | None:
+    """Return the error of a response with HTTP 200 that clearly says no; None if it does not.
+
+    That is a web page, which something in front of the API or the console has sent, and an object
+    whose ``code`` is the status of a refusal, or whose ``success`` is false.
+    """
+    body = read_error(response)
+    if body.is_web_page:
+        return response_error(
+            response, ConfigError, body.message, hint=_BASE_URL, request_id=body.request_id
+        )
+    status = _read_refusal(parse_json(response.body))
+    rule = status and find_rule(ERROR_RULES, body.searchable_text, status)
+    return _rule_error(rule, body, response, model) if rule else None
+
+
+def _read_refusal(body: Any) -> int | None:
+    """Return the status of a refusal (4xx) that an object states for itself, if it does."""
+    paths = (("code",), ("status_code",), ("error", "code"), ("error", "status"))
+    for value in (get_path(body, *path) for path in paths):
+        text = str(value) if type(value) is int else get_text(value)
+        if _STATUS.fullmatch(text):
+            return int(text) if text[0] == "4" else None
+    return 400 if get_path(body, "success") is False else None
 
 
 def get_error(response: Response) -> VeoError:
@@ -130,12 +160,13 @@ def get_error(response: Response) -> VeoError:
     body = read_error(response)
     if front := front_error(response, body.message, is_paid=False):
         return front
-    rule = find_rule(ERROR_RULES, body.searchable_text, response.status)
+    status = (response.ok and _read_refusal(parse_json(response.body))) or response.status
+    rule = find_rule(ERROR_RULES, body.searchable_text, status)
     if rule and issubclass(rule.error, SetupError | BusyError):
         return _rule_error(rule, body, response)
     # The API itself sends a 404 as JSON; a 404 in text or HTML is that of a proxy.
     is_json = not response.body or isinstance(parse_json(response.body), dict)
-    if (rule and rule.error is TaskNotFoundError) or (response.status == 404 and is_json):
+    if (rule and rule.error is TaskNotFoundError) or (status == 404 and is_json):
         return response_error(response, TaskNotFoundError, body.message, request_id=body.request_id)
     return response_error(
         response,

@@ -20,6 +20,7 @@ from veo.update import RemoteVideo, Stage, Update
 from veo.wire.values import parse_json, parse_timestamp
 from veo_laozhang.error_body import parse_error, read_error
 from veo_laozhang.error_table import generation_error, get_error, submit_error
+from veo_laozhang.evidence import add_evidence
 from veo_laozhang.lenient_json import get_path, get_text, parse_progress
 from veo_laozhang.request_bodies import content_path
 
@@ -55,7 +56,7 @@ _FLAG_WORDS = {0: "generating", 1: "success", 2: "failed", 3: "failed"}
 # Where the task id may be, the most reliable place first.
 _ID_PATHS = (
     *(("id",), ("task_id",), ("taskId",), ("video_id",)),
-    *(("data", "id"), ("data", "task_id")),
+    *(("data", "id"), ("data", "task_id"), ("data", 0, "task_id"), ("data", 0, "id")),
 )
 INLINE = "inline:"  # before the id of a task whose response holds the video itself
 _URL_PATHS: tuple[tuple[str | int, ...], ...] = (
@@ -234,7 +235,9 @@ def read_submit_response(response: Response, model: Model | None = None) -> Upda
     body = parse_json(response.body)
     task_id = read_task_id(unwrap_envelope(body)) if response.ok else None
     if not task_id:
-        raise submit_error(response, model)
+        error = submit_error(response, model)
+        # If it was accepted all the same, the response is the only way to the task.
+        raise add_evidence(error, response.body, "", response.key) if response.ok else error
     return Update(stage=Stage.SUBMITTED, task_id=task_id)
 
 

@@ -13,13 +13,15 @@ from veo_laozhang import chat_text, request_bodies
 from veo_laozhang.base import LaoZhangProvider, read_seconds
 from veo_laozhang.chat_stream import ChatStreamParser
 from veo_laozhang.error_body import ErrorBody, parse_error, read_request_id
-from veo_laozhang.error_table import generation_error, submit_error
+from veo_laozhang.error_table import find_refusal, generation_error, submit_error
+from veo_laozhang.evidence import BodyEnd, add_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from veo.errors import VeoError
     from veo.http import StreamingResponse
+    from veo.model import Model
     from veo.provider import Connection, Pingable, ProviderClass
     from veo.request import Request
     from veo.update import UpdateCallback
@@ -30,6 +32,8 @@ MAX_SILENCE_S = 300.0
 MAX_STREAM_BYTES = 8_000_000
 _MAX_TRANSCRIPT_CHARS = 4_000
 _MAX_STRAY_CHARS = 500
+_TAIL_CHARS = 16_000  # of the text, in which the progress is looked for; longer than the echo
+_ACCEPTED = Update(stage=Stage.SUBMITTED, message="accepted, and therefore charged")
 _HINT = "It may have been charged, so it is not sent again automatically; check the usage log."
 
 _log = logging.getLogger(__name__)
@@ -67,8 +71,7 @@ class LaoZhangSync(LaoZhangProvider):
         if not 200 <= response.status < 300:
             raise submit_error(response.read(), self.models.get(request.model or ""))
         try:
-            report(Update(stage=Stage.SUBMITTED, message="accepted, and therefore charged"))
-            return self._read_stream(response, report)
+            return self._read_stream(response, report, self.models.get(request.model or ""))
         finally:
             response.close()
 
@@ -79,36 +82,74 @@ class LaoZhangSync(LaoZhangProvider):
             hint="laozhang-async has tasks that survive a lost connection.",
         )
 
-    def _read_stream(self, response: StreamingResponse, report: UpdateCallback) -> Update:
-        parser, reported = ChatStreamParser(), None
-        for chunk in _read_chunks(response, parser):
-            parser.feed(chunk)
-            if (update := self._read_progress(parser)) != reported:
-                reported = update
-                report(update)
-            # Some streams stay open after the message, so its URL ends the reading as well.
-            if parser.is_done or (parser.is_finished and _find_url(parser)):
-                break
+    def _read_stream(
+        self, response: StreamingResponse, report: UpdateCallback, model: Model | None = None
+    ) -> Update:
+        # An event stream is an acceptance. A page or an object may be a refusal, which is read
+        # first.
+        if not response.content_type.endswith(("json", "html")):
+            report(_ACCEPTED)
+        parser, body = ChatStreamParser(), BodyEnd()
+        self._feed_parser(parser, _read_chunks(response, parser, body), report)
         parser.close()
         url = _find_url(parser)
         if not url:
-            raise _no_video_error(parser, response)
+            error = _find_refusal(parser, response, model) or _no_video_error(parser, response)
+            raise add_evidence(error, body.read(), str(parser.transcript), response.key)
         if parser.interruption:
             _log.warning(
                 "the stream was interrupted after the video's link: %s", parser.interruption
             )
         return Update(stage=Stage.READY, progress=1.0, video=RemoteVideo(url))
 
+    def _feed_parser(
+        self, parser: ChatStreamParser, chunks: Iterator[bytes], report: UpdateCallback
+    ) -> None:
+        reported = None
+        progress, ending = _Growth(1024, 0), _Growth(8, -1)
+        for chunk in chunks:
+            parser.feed(chunk)
+            length = len(parser.transcript)
+            if progress.has_grown(length) and (update := self._read_progress(parser)) != reported:
+                reported = update
+                report(update)
+            # Some streams stay open after the message, so its URL ends the reading as well.
+            if parser.is_done or (
+                parser.is_finished and ending.has_grown(length) and _find_url(parser)
+            ):
+                return
+
     def _read_progress(self, parser: ChatStreamParser) -> Update:
-        line = chat_text.find_last_line(parser.transcript)
+        text = parser.transcript.tail(_TAIL_CHARS)
+        line = chat_text.find_last_line(text)
         return Update(
             stage=Stage.RUNNING,
-            progress=chat_text.parse_progress(parser.transcript),
+            progress=chat_text.parse_progress(text),
             message=self._http.key.redact(line) if line else None,
         )
 
 
-def _read_chunks(response: StreamingResponse, parser: ChatStreamParser) -> Iterator[bytes]:
+class _Growth:
+    """Says when a text has grown by a share since it was last read.
+
+    Reading all of a long text again after each small chunk would take time in proportion to the
+    square of its length.
+    """
+
+    def __init__(self, divisor: int, last: int) -> None:
+        self._divisor = divisor
+        self._last = last
+
+    def has_grown(self, length: int) -> bool:
+        if length <= self._last + max(0, self._last) // self._divisor:
+            return False
+        self._last = length
+        return True
+
+
+def _read_chunks(
+    response: StreamingResponse, parser: ChatStreamParser, body: BodyEnd
+) -> Iterator[bytes]:
     """Yield the stream as it arrives.
 
     An interruption is noted and not raised, because the link may have arrived before it.
@@ -117,6 +158,7 @@ def _read_chunks(response: StreamingResponse, parser: ChatStreamParser) -> Itera
     try:
         for chunk in response.chunks():
             size += len(chunk)
+            body.add(chunk)
             yield chunk
             if size > MAX_STREAM_BYTES:
                 parser.interruption = f"the stream is longer than {MAX_STREAM_BYTES} bytes"
@@ -128,15 +170,28 @@ def _read_chunks(response: StreamingResponse, parser: ChatStreamParser) -> Itera
 def _find_url(parser: ChatStreamParser) -> str | None:
     """Return the video's URL; one in the message counts more than one in the reasoning."""
     urls = (
-        chat_text.find_video_url(text, finished=parser.is_finished)
+        chat_text.find_video_url(str(text), finished=parser.is_finished)
         for text in (parser.content, parser.transcript)
     )
-    return next(filter(None, urls), None)
+    in_text = next(filter(None, urls), None)
+    return in_text or next(reversed(parser.video_urls), None)
+
+
+def _find_refusal(
+    parser: ChatStreamParser, response: StreamingResponse, model: Model | None
+) -> VeoError | None:
+    """Return the error of a page or an object that clearly says no, although it has HTTP 200."""
+    if parser.event_count or parser.interruption:
+        return None
+    body = "\n".join(parser.stray_lines).encode()
+    from veo.http import Response  # noqa: PLC0415 - imports an HTTP library, as in the base class
+
+    return find_refusal(Response(response.status, response.headers, body, response.key), model)
 
 
 def _no_video_error(parser: ChatStreamParser, response: StreamingResponse) -> VeoError:
     """Return the error of a stream without a video, with what the stream contained."""
-    text = chat_text.strip_echo(parser.transcript).strip()[-_MAX_TRANSCRIPT_CHARS:]
+    text = chat_text.strip_echo(str(parser.transcript)).strip()[-_MAX_TRANSCRIPT_CHARS:]
     request_id = read_request_id(response.headers)
     if parser.error:
         body = parse_error(parser.error)

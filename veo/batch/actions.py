@@ -73,6 +73,8 @@ class EntryActions:
                 self._download_again(entry, record)
             case Action.GONE:
                 self._ask_again(entry, record)
+            case Action.PAID:
+                self.handle_gone(entry, record, None)
             case Action.ASK:
                 self._handle_unknown(entry, record)
 
@@ -94,12 +96,14 @@ class EntryActions:
         """
         # Once a run: a second payment for a video that goes missing again is a new decision.
         if self._options.remake and entry.new_job.replaced_id is None:
-            if record.state is not State.EXPIRED and not self._give_up(entry, record):
+            if not record.has_ended and not self._give_up(entry, record):
                 return
             entry.reset_job(replaced_id=record.id)
             self._waiting.add_last(entry)
             return
-        if isinstance(error, MissingVideoError):
+        if record.state is State.FAILED:
+            error = VeoError.from_json(record.error_json() or {})
+        if isinstance(error, MissingVideoError) or (error and record.state is State.FAILED):
             error.remedies = (*error.remedies, Remedy("remake"))
         else:
             text = "neither this machine nor the provider has the video any more"

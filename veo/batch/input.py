@@ -11,10 +11,11 @@ from veo.parsing import decode_text, is_text, parse_json
 from veo.problems import ItemLocation, ItemProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _WHOLE_FILE = ItemLocation(None)
 _MAX_SHOWN_CHARS = 40
+MAX_PROBLEMS = 20  # of one kind in one item
 
 
 class JsonObject(list[tuple[str, Any]]):
@@ -67,6 +68,14 @@ def describe_value(value: object) -> str:
     return text if len(text) <= _MAX_SHOWN_CHARS else "a long text"
 
 
+def make_problems(location: ItemLocation, texts: Sequence[str]) -> Iterator[ItemProblem]:
+    """Yield a problem for each text; the last one counts those that nobody would read."""
+    for text in texts[:MAX_PROBLEMS]:
+        yield ItemProblem(location, text)
+    if len(texts) > MAX_PROBLEMS:
+        yield ItemProblem(location, f"{len(texts) - MAX_PROBLEMS} more problems")
+
+
 def _split_values(text: str) -> Iterator[tuple[ItemLocation, Any]]:
     """Yield the value of each item; for a line that cannot be read the error is the value."""
     # Not `splitlines`: it splits at U+2028 too, which may stand inside a JSON string.
@@ -91,10 +100,10 @@ def _find_problems(location: ItemLocation, value: Any) -> Iterator[ItemProblem]:
         text = f'must be an object like {{"prompt": ...}}, not {describe_value(value)}'
         yield ItemProblem(location, text)
     else:
-        keys = Counter(_field_name(key) for key, _ in value)
-        for key in sorted(key for key, count in keys.items() if count > 1):
-            yield ItemProblem(location, f"{shorten_key(key)}: is set twice")
-        if not all(map(is_text, keys)):
+        counts = Counter(_field_name(key) for key, _ in value)
+        texts = [f"{shorten_key(key)}: is set twice" for key in sorted(counts) if counts[key] > 1]
+        yield from make_problems(location, texts)
+        if not all(map(is_text, counts)):
             yield ItemProblem(location, "a key contains an invalid character")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,15 +19,22 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from veo.batch.input import RawItem, describe_value, shorten_key
+from veo.batch.input import (
+    MAX_PROBLEMS,
+    RawItem,
+    describe_value,
+    make_problems,
+    shorten_key,
+)
 from veo.errors import ImageError
 from veo.image import Image
-from veo.problems import ItemLocation, ItemProblem
 from veo.request import OPTIONS, Request
 from veo.spelling import NORMALIZERS, find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from veo.problems import ItemLocation, ItemProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,17 +176,28 @@ def _find_image_problems(
 
 
 def _convert_problems(location: ItemLocation, error: ValidationError) -> Iterator[ItemProblem]:
-    for details in error.errors(include_url=False):
-        key, *rest = details["loc"]
-        name = shorten_key(str(key)) + "".join(f"[{part}]" for part in rest)
-        yield ItemProblem(location, f"{name}: {_describe_problem(str(key), dict(details))}")
+    found = error.errors(include_url=False)
+    # Only of as many as are shown: a similar key takes a while to find.
+    texts = [_describe_details(dict(details)) for details in found[:MAX_PROBLEMS]]
+    yield from make_problems(location, texts + [""] * (len(found) - len(texts)))
+
+
+def _describe_details(details: Mapping[str, Any]) -> str:
+    key, *rest = details["loc"]
+    name = shorten_key(str(key)) + "".join(f"[{part}]" for part in rest)
+    return f"{name}: {_describe_problem(str(key), details)}"
+
+
+@lru_cache(maxsize=1024)  # in a file of thousands of items, all have the same mistake
+def _find_similar_key(key: str) -> str | None:
+    return find_similar(key, list(ItemSchema.model_fields))
 
 
 def _describe_problem(key: str, details: Mapping[str, Any]) -> str:
     if text := _TEXTS.get(details["type"]):
         return text
     if details["type"] == "extra_forbidden":
-        similar = find_similar(key, list(ItemSchema.model_fields))
+        similar = _find_similar_key(key)
         return "is not a known key" + (f"; did you mean {similar}?" if similar else "")
     if type_name := _TYPE_NAMES.get(details["type"]):
         return f"must be {type_name}, not {describe_value(details['input'])}"

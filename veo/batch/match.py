@@ -21,6 +21,7 @@ class Action(StrEnum):
     CHANGED = "changed"  # the video was made, but its file has other content now
     FETCH = "fetch"  # the file is gone, but the provider may still have the video
     GONE = "gone"  # the provider did not have the video when it was last asked
+    PAID = "paid"  # the job failed after it was charged
     JOIN = "join"  # a job is in progress
     ASK = "ask"  # the paid request was sent, and its outcome is unknown
 
@@ -32,6 +33,8 @@ def choose_action(record: Record | None) -> Action:
         return Action.ASK
     if record.state in LIVE:
         return Action.GONE if record.is_missing else Action.JOIN
+    if record.state is State.FAILED:
+        return Action.PAID
     if Path(record.output).is_file():
         return Action.KEEP if is_own_file(record) else Action.CHANGED
     return Action.FETCH if record.state is State.DONE else Action.GONE
@@ -40,7 +43,7 @@ def choose_action(record: Record | None) -> Action:
 def paying_actions(options: BatchOptions) -> set[Action]:
     actions = {Action.MAKE}
     if options.remake:
-        actions.add(Action.GONE)
+        actions |= {Action.GONE, Action.PAID}
     if options.resubmit_unknown:
         actions.add(Action.ASK)
     return actions

@@ -106,8 +106,14 @@ class StepContext:
         job.on_change(job)
 
     def record_outcome(self, job: ActiveJob, state: State, error: VeoError, **changes: Any) -> None:
-        """Store that the job failed, expired or became unknown, and release its lease."""
+        """Store that the job failed, expired or became unknown, and release its lease.
+
+        The end of a response that was not understood is kept in the history.
+        """
         job.error = error
+        if error.response_end is not None:
+            kept = {"response_end": error.response_end, "urls": list(error.urls)}
+            changes["data"] = (changes.get("data") or {}) | kept
         self.move(
             job,
             state,

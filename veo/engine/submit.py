@@ -279,6 +279,8 @@ def _handle_submit_error(
     context: StepContext, job: ActiveJob, handle: ProviderHandle, error: VeoError
 ) -> float | None:
     money = charging.on_submit_error(job.record, error)
+    if error.charged is not False:
+        _name_addresses(job, error)
     # It may have been accepted: sending it again could pay twice.
     if error.charged is None:
         unknown = UnknownOutcomeError(
@@ -287,6 +289,8 @@ def _handle_submit_error(
             "it may have been accepted and paid for",
             request_id=error.request_id,
         )
+        unknown.response_end, unknown.urls = error.response_end, error.urls
+        _name_addresses(job, unknown)
         context.record_outcome(job, State.UNKNOWN, unknown, **money)
         return None
     when = _retry_submit_at(context, job, handle, error)
@@ -306,6 +310,14 @@ def _handle_preparation_error(
         context.record_outcome(job, State.FAILED, error, **charging.on_unsent())
         return None
     return _plan_again(context, job, handle, error, context.retry_at(job, error))
+
+
+def _name_addresses(job: ActiveJob, error: VeoError) -> None:
+    """Add the addresses in a response that was not understood to the advice."""
+    remedy = Remedy("attach_url", job.record.id)
+    if error.urls and remedy not in error.remedies:
+        error.hint = f"{error.hint or ''} The response names {' and '.join(error.urls)}.".strip()
+        error.remedies = (*error.remedies, remedy)
 
 
 def _retry_submit_at(

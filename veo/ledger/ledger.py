@@ -162,7 +162,8 @@ class Ledger:
         """Continue a job that ended, because its video may be fetched again free of charge.
 
         Args:
-            record: A job that is done, or that expired and ``can_reopen``.
+            record: A job that is done, that expired and ``can_reopen``, or that failed and has the
+                address of a video all the same.
             owner: The worker that holds its lease from now on.
             message: Why, for the history.
             changes: More columns with their new values.
@@ -230,7 +231,7 @@ class Ledger:
                 connection.execute(update(jobs).where(jobs.c.id == job).values(changes))
             if is_attached or is_late_response:
                 kind = "late response" if is_late_response else "task attached"
-                text = f"{kind}: task {task_id}"
+                text = f"{kind}: {f'task {task_id}' if task_id else 'video'}"
                 note = rows.EventNote(self.clock(), kind, text, {"task_id": task_id})
                 event = rows.to_event_row(attached, note) | rows.amount_changes(record, attached)
                 connection.execute(insert(events), event)

@@ -50,7 +50,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.DOWNLOADING: frozenset({State.READY, State.DONE, State.EXPIRED, State.FAILED}),
     # A file that was deleted from the disk can be downloaded again while the provider keeps it.
     State.DONE: frozenset({State.READY}),
-    State.FAILED: frozenset(),
+    # The response to a paid request may name a video that was not recognised.
+    State.FAILED: frozenset({State.READY}),
     # One response is weak evidence: a video that was missing may be there again.
     State.EXPIRED: frozenset({State.READY, State.RUNNING}),
     # Only a late response, a reconciliation or an explicit resubmit resolves an unknown outcome.
@@ -146,12 +147,13 @@ class Record:
     def covers_request(self) -> bool:
         """Whether a second job for the same request would be a second payment.
 
-        False after a failure, and after a video expired that nobody can have been charged for.
+        False after a failure that was not charged, and after a video expired that nobody can have
+        been charged for.
         """
+        if self.state is State.FAILED:
+            return bool(self.charged)
         has_cost = self.reserved or self.charged or self.doubtful or self.sha256 is not None
-        return self.state is not State.FAILED and (
-            self.state is not State.EXPIRED or bool(has_cost)
-        )
+        return self.state is not State.EXPIRED or bool(has_cost)
 
     @property
     def is_missing(self) -> bool:

@@ -11,6 +11,7 @@ import secrets
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from veo.money import Quote, to_micros
 from veo.paths import alternative_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from veo.request import Request
 
@@ -132,11 +133,21 @@ def find_existing(connection: Connection, new: Iterable[NewJob]) -> dict[str, Re
     Of several, a live one is preferred to a finished one, and a newer one to an older one.
     """
     new_jobs = list(new)
-    same_request = find_same_request(connection, new_jobs)
+    # By file as well: many items of a batch may have the same request.
+    by_file: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    renamed: dict[str, list[Record]] = defaultdict(list)  # beside a file that had their name
+    for record in _find_by_fingerprint(connection, new_jobs):
+        key = f"{record.provider} {record.fingerprint}"
+        by_file[key, record.output].append(record)
+        if record.id in Path(record.output).name:
+            renamed[key].append(record)
     existing = {}
     for job in new_jobs:
-        records = [each for each in same_request[job.id] if _writes_to(each, job.output)]
+        key = f"{job.provider} {job.fingerprint}"
+        others = [each for each in renamed[key] if _is_alternative(each, job.output)]
+        records = by_file.get((key, job.output), []) + others
         if records:
+            records.sort(key=attrgetter("created_at"))
             live = [record for record in records if record.state in LIVE]
             existing[job.id] = (live or records)[-1]
     return existing
@@ -145,12 +156,17 @@ def find_existing(connection: Connection, new: Iterable[NewJob]) -> dict[str, Re
 def find_same_request(connection: Connection, new: Iterable[NewJob]) -> dict[str, list[Record]]:
     new_jobs = list(new)
     found: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for some in rows.split_chunks({job.fingerprint for job in new_jobs}):
-        query = select(jobs).where(jobs.c.fingerprint.in_(some)).order_by(jobs.c.created_at)
-        for record in rows.fetch_records(connection, query):
-            if record.covers_request:
-                found[record.provider, record.fingerprint].append(record)
+    for record in _find_by_fingerprint(connection, new_jobs):
+        found[record.provider, record.fingerprint].append(record)
     return {job.id: found[job.provider, job.fingerprint] for job in new_jobs}
+
+
+def _find_by_fingerprint(connection: Connection, new: Sequence[NewJob]) -> Iterator[Record]:
+    """Yield the jobs that cover the requests of new ones, the oldest of a request first."""
+    for some in rows.split_chunks({job.fingerprint for job in new}):
+        query = select(jobs).where(jobs.c.fingerprint.in_(some)).order_by(jobs.c.created_at)
+        found = rows.fetch_records(connection, query)
+        yield from (record for record in found if record.covers_request)
 
 
 def plan_resubmit(
@@ -192,9 +208,9 @@ def _find_exceeded(spent: Mapping[Cap, int], amount: int) -> Cap | None:
     return next((cap for cap, count in spent.items() if count + amount > cap.limit), None)
 
 
-def _writes_to(record: Record, output: str) -> bool:
-    """Whether a job's video goes to a file, or beside it because another file had its name."""
-    return record.output in {output, str(alternative_path(Path(output), record.id))}
+def _is_alternative(record: Record, output: str) -> bool:
+    """Whether a job's video is beside a file because another file had its name."""
+    return record.output == str(alternative_path(Path(output), record.id))
 
 
 @lru_cache(maxsize=64)

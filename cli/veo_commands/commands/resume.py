@@ -42,6 +42,10 @@ def resume(
         "Continue the named job with this task, if its own is unknown or was not found.",
         "ID",
     ),
+    url: str | None = option(
+        "Download the video of the named job from this address, which its response names.",
+        "ADDRESS",
+    ),
     *,
     spend: ResumeOptions,
     config: ConfigOptions,
@@ -50,10 +54,12 @@ def resume(
     from veo.sources import find_job
 
     names = list(dict.fromkeys(jobs or ()))
-    _check_options(names, resubmit=resubmit, task_id=task_id)
+    _check_options(names, resubmit=resubmit, task_id=task_id, url=url)
     with open_client(config, spend) as client:
         if task_id:
             client.attach_task(names[0], task_id)
+        if url:
+            client.attach_url(names[0], url)
         if not names:
             return _resume_all(client)
         records = [find_job(client.ledger, name) for name in names]
@@ -123,11 +129,16 @@ def _describe_busy(record: Record) -> str:
     return f"{record.id} is {record.state}; skipped because another process is working on it"
 
 
-def _check_options(names: Sequence[str], *, resubmit: bool, task_id: str | None) -> None:
+def _check_options(
+    names: Sequence[str], *, resubmit: bool, task_id: str | None, url: str | None
+) -> None:
     if resubmit and not names:
         raise UsageError(
             "--resubmit may pay twice, so it requires the names of jobs",
             hint=f"{out.command('jobs', '--state unknown')} lists them.",
         )
-    if task_id and (len(names) != 1 or resubmit):
-        raise UsageError("--task-id requires exactly one job, and cannot be used with --resubmit")
+    if task_id and url:
+        raise UsageError("--task-id and --url cannot be used together")
+    name = "--task-id" if task_id else "--url"
+    if (task_id or url) and (len(names) != 1 or resubmit):
+        raise UsageError(f"{name} requires exactly one job, and cannot be used with --resubmit")
