@@ -13,6 +13,7 @@ from sandbox_api import Api, StartSandbox, wait_finished
 
 from veo_sandbox import Sandbox
 from veo_sandbox.faults import FAULTS
+from veo_sandbox.faults.registry import register
 
 BIG = 400_000
 
@@ -41,6 +42,11 @@ class TestTable:
             "retry_after": None,
             "accept": False,
         }
+
+    def test_names_are_unique(self) -> None:
+        """A second fault of a name is refused: it would take the place of the first."""
+        with pytest.raises(ValueError, match="two faults are named http"):
+            register("http", "x", (), FAULTS["http"].act)
 
     def test_rules_over_http(self, sandbox: StartSandbox) -> None:
         """Added, listed with how often they struck, removed."""

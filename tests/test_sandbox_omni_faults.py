@@ -366,10 +366,10 @@ class TestPlatform:
     def test_a_silent_stream(self, box: Sandbox, platform: OmniApi) -> None:
         """Headers, and nothing behind them; or an end without an outcome. Plain polls work."""
         interaction = platform.make(response_format=[IN_BUCKET])["id"]
-        box.fault("silent_stream", ends=True, first=1)
+        box.fault("silent_interaction", ends=True, first=1)
         ended = platform.get(interaction, "stream=true").text
         box.clear_faults()
-        box.fault("silent_stream")
+        box.fault("silent_interaction")
         url = f"{box.url}{PLATFORM}/interactions/{interaction}?stream=true"
         with (
             requests.get(url, headers=platform.headers, stream=True, timeout=(5, 0.3)) as silent,

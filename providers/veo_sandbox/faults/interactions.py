@@ -70,7 +70,9 @@ async def inline_output(exchange: Exchange, proceed: Proceed) -> Response:
 
 
 @fault("poll")
-async def silent_stream(exchange: Exchange, proceed: Proceed, *, ends: bool = False) -> Response:
+async def silent_interaction(
+    exchange: Exchange, proceed: Proceed, *, ends: bool = False
+) -> Response:
     """Omni: a streamed poll has no events, as a user saw; or it `ends` while still in progress."""
 
     async def transform(payloads: Payloads) -> Payloads:

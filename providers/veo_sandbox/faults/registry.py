@@ -60,6 +60,6 @@ def register(name: str, doc: str, on: tuple[str, ...], act: Act, **fixed: Any) -
         # The first two arguments are passed by the pipeline, not by a rule.
         if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in fixed
     }
-
-    # A later row of the same name would replace this one; the tables have no duplicates.
+    if name in FAULTS:
+        raise ValueError(f"two faults are named {name}")
     FAULTS[name] = Fault(name, doc, on or REQUEST_KINDS, defaults, partial(act, **fixed))
