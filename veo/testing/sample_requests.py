@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 
 
 def build_request(model: Model, **options: Any) -> Request:
-    """Return a request with a prompt, the fields that the model needs, and ``options``."""
+    """Return a request with a prompt, the fields that the model needs, and ``options``.
+
+    Its images have the shape of its video.
+    """
     fields: dict[str, Any] = {"prompt": "a lion wakes up", "model": model.name}
     needs = {str(name): SAMPLES[name] for name in model.needs}
-    return Request(**fields | needs | options)
+    request = Request(**fields | needs | options)
+    ratio = request.aspect_ratio or model.aspect_ratios[0]
+    return request.map_images(lambda image: _reshape_image(image, ratio))
 
 
 def build_shape_requests(model: Model) -> list[Request]:
@@ -46,6 +51,14 @@ def build_feature_request(model: Model, feature: Feature) -> Request:
 def make_image(colour: str) -> Image:
     data = io.BytesIO()
     Pil.new("RGB", (160, 90), colour).save(data, "PNG")
+    return Image.of(data.getvalue())
+
+
+def _reshape_image(image: Image, ratio: str) -> Image:
+    width, height = (int(part) * 10 for part in ratio.split(":"))
+    data = io.BytesIO()
+    with Pil.open(io.BytesIO(image.data or b"")) as opened:
+        opened.resize((width, height)).save(data, "PNG")
     return Image.of(data.getvalue())
 
 
