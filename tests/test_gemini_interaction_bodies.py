@@ -5,7 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from interactions import ID, OMNI
+from google import genai
+from google.genai import types
+from google.oauth2.credentials import Credentials
+from google_routes import gemini, submit, with_token
+from interactions import ID, OMNI, make_created
+from recording_server import RecordingServer, Reply
 
 from veo.image import Image
 from veo.request import Request
@@ -207,6 +212,43 @@ def test_task_beside_a_previous_interaction(options: dict[str, Any], *, tasked: 
 
     built = build_platform_body(make_request(options), row, None)
     assert ("generation_config" in built) is tasked
+
+
+@pytest.mark.parametrize("case", BODIES)
+@pytest.mark.parametrize("api", ["gemini", "vertex"])
+def test_the_sdk_sends_the_same(case: str, api: str) -> None:
+    """To the same path; google-genai drops keys that it does not know, so it knows all of them."""
+    request = make_request(BODIES[case][0])
+    bodies = {
+        "gemini": build_developer_body(request, MODEL),
+        "vertex": build_platform_body(request, PLATFORM_MODEL, "gs://bucket/a"),
+    }
+    credentials = {
+        "gemini": {"api_key": "sandbox-key"},
+        "vertex": {
+            "credentials": Credentials("sandbox-key"),
+            "project": "p",
+            "location": "global",
+        },
+    }
+    with RecordingServer(Reply(make_created())) as google:
+        http = types.HttpOptions(base_url=google.url)
+        client = genai.Client(vertexai=api == "vertex", http_options=http, **credentials[api])
+        client.interactions.create(**bodies[api])
+        submit({"gemini": gemini, "vertex": with_token}[api](google.url), model=OMNI)
+
+    theirs, ours = google.requests
+    assert theirs.path == ours.path
+    assert unwrap_input(theirs.json) == bodies[api]
+
+
+def unwrap_input(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body without the step in which the SDK wraps parts; services accept both."""
+    if isinstance(body["input"], str):
+        return body
+    (step,) = body["input"]
+    assert step["type"] == "user_input"
+    return {**body, "input": step["content"]}
 
 
 def test_folder_on_the_platform() -> None:

@@ -12,9 +12,10 @@ from recording_server import RecordedRequest, RecordingServer, Reply
 
 from veo import errors
 from veo.http import Response
-from veo.update import RemoteVideo, Stage
+from veo.update import RemoteVideo, Stage, Update
 from veo_gemini.error_table import ERROR_RULES, google_error
 from veo_gemini.interactions.errors import CHAIN_RULES, POLL_RULES, SUBMIT_RULES, UPLOADED_RULES
+from veo_gemini.interactions.wire import pace_polls
 
 VIDEO = RemoteVideo(FILE_URI, id=ID)
 PATH = f"/v1beta/interactions/{ID}"
@@ -122,6 +123,15 @@ def test_large_response() -> None:
     with RecordingServer(Reply(large)) as google:
         updates = asyncio.run(poll_twice(gemini(google.url)))
     assert [update.stage for update in updates] == [Stage.READY] * 2
+
+
+@pytest.mark.parametrize(("megabytes", "seconds"), [(1, None), (6, 3), (60, 10)])
+def test_large_polls_are_made_less_often(megabytes: int, seconds: float | None) -> None:
+    """A poll is as large as the request, and brings nothing new."""
+    running = Update(stage=Stage.RUNNING, task_id=ID)
+
+    assert pace_polls(running, megabytes << 20).poll_after == seconds
+    assert pace_polls(Update(stage=Stage.READY, task_id=ID), 60 << 20).poll_after is None
 
 
 def serve(state: str | None, status: int = 200) -> Callable[[RecordedRequest], Reply]:

@@ -11,7 +11,7 @@ from veo.errors import ProtocolError, RefusedError, ResponseLostError, TaskNotFo
 from veo.wire.values import parse_json
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions import body, read
-from veo_gemini.interactions.wire import Interactions, decode_video
+from veo_gemini.interactions.wire import Interactions, decode_video, pace_polls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,7 +91,7 @@ class PlatformInteractions(Interactions):
         """
         interaction, _, folder = task_id.partition("#")
         try:
-            found = await self._get_body(interaction)
+            found, size = await self._get_body(interaction)
             update = read.read_interaction(found, task_id, self._models)
         except _UNHELPFUL:
             part = await self._find_object(folder)
@@ -103,7 +103,7 @@ class PlatformInteractions(Interactions):
             if read.lacks_output(found):
                 part = await self._find_elsewhere(interaction, folder)
             if part is None:
-                return update
+                return pace_polls(update, size)
         steps = [*read.list_steps(found), _make_output(part)]
         return read.read_interaction({**found, "steps": steps}, task_id, self._models)
 

@@ -6,11 +6,13 @@ import asyncio
 import base64
 import binascii
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from veo.errors import GoneError, ProtocolError, ResponseLostError, TaskNotFoundError
 from veo.http.failures import before_sending
+from veo.update import Stage
 from veo.wire.values import parse_json
 from veo_gemini import files
 from veo_gemini.error_table import google_error
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 SUBMIT_S = 180.0  # as for the other wire: a service may ignore ``background``
 # A poll returns the images of the request, or the video itself, in base64.
 MAX_RESPONSE_BYTES = 512 << 20
+# A poll is as large as the request, whose images it repeats: such polls are made less often.
+_LARGE_POLL_BYTES = 4 << 20
+_POLL_BYTES_PER_S = 2 << 20
+_MAX_PACE_S = 10.0
 # Parsing more than this would delay the other polls of the event loop by milliseconds.
 _PARSE_IN_THREAD_BYTES = 1 << 18
 
@@ -79,7 +85,8 @@ class Interactions(ABC):
 
     async def poll(self, task_id: str) -> Update:
         """Query the interaction once."""
-        return read.read_interaction(await self._get_body(task_id), task_id, self._models)
+        body, size = await self._get_body(task_id)
+        return pace_polls(read.read_interaction(body, task_id, self._models), size)
 
     def open_inline(self, uri: str, offset: int) -> ByteStream:
         """Return the bytes of a video that is part of its interaction.
@@ -98,14 +105,16 @@ class Interactions(ABC):
             raise google_error(response, "open")
         return decode_video(_parse(response))
 
-    async def _get_body(self, interaction: str, query: str = "") -> Any:
+    async def _get_body(self, interaction: str) -> tuple[Any, int]:
+        """Return the interaction as JSON, and the bytes of the response."""
         http = await self._connect_async()
-        response = await http.get_async(self._interaction_path(interaction) + query)
+        response = await http.get_async(self._interaction_path(interaction))
         if not response.ok:
             raise google_error(response, "poll", first=errors.POLL_RULES)
-        if len(response.body) > _PARSE_IN_THREAD_BYTES:
-            return await asyncio.to_thread(_parse, response)
-        return _parse(response)
+        size = len(response.body)
+        if size > _PARSE_IN_THREAD_BYTES:
+            return await asyncio.to_thread(_parse, response), size
+        return _parse(response), size
 
     def _interaction_path(self, interaction: str) -> str:
         name = interaction.removeprefix(read.INLINE)
@@ -113,6 +122,13 @@ class Interactions(ABC):
         if not name.strip("."):
             raise TaskNotFoundError(f"{interaction!r} is not the id of an interaction")
         return f"{self._path}/{quote(name, safe='')}"
+
+
+def pace_polls(update: Update, size: int) -> Update:
+    """Return the update of a running task with a longer wait if its polls are large."""
+    if update.stage is not Stage.RUNNING or size < _LARGE_POLL_BYTES:
+        return update
+    return replace(update, poll_after=min(_MAX_PACE_S, size / _POLL_BYTES_PER_S))
 
 
 def decode_video(body: Any) -> bytes | None:
