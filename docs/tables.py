@@ -1,4 +1,4 @@
-"""Write the tables of providers and models (README.md) and of the keys of an item (batch.md).
+"""Write the tables of providers and models (README.md), item keys (batch.md), faults (sandbox.md).
 
 python docs/tables.py            # rewrite the sections between their markers
 python docs/tables.py --check    # exit 1 if a section is out of date
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from veo.provider import GROUP
 from veo.request import OPTIONS, REQUEST_FIELDS
+from veo_sandbox.faults import FAULTS
+from veo_sandbox.faults.registry import REQUEST_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 README = Path(__file__).parent.parent / "README.md"
 BATCH = Path(__file__).parent / "batch.md"
+SANDBOX = Path(__file__).parent / "sandbox.md"
 _OUTPUT = (
     "path below the output folder; the default is a name made of the prompt and a hash of the "
     "request, the same in every run"
@@ -54,6 +57,20 @@ def build_key_table() -> str:
     ]
     rows += [(", ".join(names[kind]), value) for kind, value in _VALUES.items() if names[kind]]
     return format_table(("key", "value"), rows)
+
+
+def build_fault_table() -> str:
+    """Return the table of what the sandbox can do wrong."""
+    rows = [
+        (
+            f"`{fault.name}`",
+            " ".join(fault.on) if fault.on != REQUEST_KINDS else "any",
+            " ".join(f"`{name}`" for name in fault.params),
+            " ".join(fault.doc.split()),
+        )
+        for fault in sorted(FAULTS.values(), key=lambda fault: fault.name)
+    ]
+    return format_table(("fault", "requests", "parameters", "what happens"), rows)
 
 
 def build_provider_tables(facts: Iterable[Facts]) -> str:
@@ -147,6 +164,7 @@ def main() -> int:
     sections = (
         (README, "providers", build_provider_tables(own_providers())),
         (BATCH, "keys", build_key_table()),
+        (SANDBOX, "faults", build_fault_table()),
     )
     is_outdated = False
     for path, name, section in sections:
