@@ -10,13 +10,16 @@ from cli_runner import Veo
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger_rows import find_untraced
+from recording_server import RecordingServer, Reply
 
 import veo_sandbox
 from veo.errors import UsageError
 from veo.files.mp4 import find_defect
 from veo.ledger import Ledger, Record, State
 from veo.paths import ledger_folder
-from veo.reconcile.charges import ChargeList, ProviderCharge, parse_charges
+from veo.reconcile import charges as charges_module
+from veo.reconcile.charge_rows import ProviderCharge
+from veo.reconcile.charges import ChargeList, load_charges, parse_charges
 from veo.reconcile.match import reconcile
 from veo.reconcile.result import Assumptions, Reconciliation
 
@@ -556,3 +559,156 @@ def test_ten_thousand_jobs_are_reconcile_all() -> None:
     charges = [make_charge(f"t{at}", at + 1) for at in reversed(times)]
 
     assert len(reconcile_all(records, charges).matched) == 10_000
+
+
+def export_log(*rows: dict[str, Any], total: int | None = None) -> str:
+    """Return the JSON of a gateway's log (new-api), as a console exports it."""
+    base = {"id": 812, "created_at": NOW, "type": 2, "model_name": "veo-3.1-fast", "quota": 75_000}
+    items = [{**base, "id": 812 + number, **row} for number, row in enumerate(rows)]
+    body = {"page": 1, "page_size": 100, "total": total or len(items), "items": items}
+    return json.dumps({"success": True, "message": "", "data": body})
+
+
+def read_list(text: str) -> list[tuple[str, int]]:
+    return [(charge.task, charge.amount) for charge in parse_charges(text, "list")]
+
+
+TASK_1, TASK_2 = ({"other": json.dumps({"task_id": f"task_{name}"})} for name in ("one", "two"))
+
+
+class TestGatewayLog:
+    """The log of new-api: row numbers, codes of types, and tasks inside of details."""
+
+    def test_a_log_is_read(self) -> None:
+        """Consumption is a charge, a refund is subtracted, everything else is left out."""
+        log = export_log(
+            TASK_1,
+            {**TASK_2, "quota": 125_000},
+            {**TASK_2, "quota": 125_000, "type": 6},
+            {"type": 1, "quota": 5_000_000, "content": "top-up", "other": ""},
+            *({"type": kind, "quota": 1, "other": ""} for kind in (3, 4, 5)),
+        )
+        assert read_list(log) == [("task_one", 150_000), ("task_two", 0)]
+
+    @pytest.mark.parametrize("other", ["", "{}", "no JSON", '{"task_id": 7}', "[" * 100_000])
+    def test_a_row_number_is_never_a_task(self, other: str) -> None:
+        """A row whose details name no task is about another use of the key."""
+        (charge,) = parse_charges(export_log({"other": other}), "list")
+        assert (charge.task, charge.has_task_id) == ("entry 1", False)
+
+    def test_numbers_alone_are_refused(self) -> None:
+        """A column of numbers without details is not one of tasks."""
+        with pytest.raises(UsageError, match="'812' is the number of a row, not a task"):
+            read_list("id,amount\n812,0.15\n")
+
+    def test_a_charge_without_a_task_settles_no_job_with_tasks(
+        self, veo: Veo, make_unknown: MakeUnknown
+    ) -> None:
+        """It may be that of another use of the key: the job stays open."""
+        job = make_unknown("paid one")
+        record = read_job(job)
+        row = {"model_name": record.model, "created_at": record.submitted_at}
+        row["quota"] = record.reserved * 500_000 // 1_000_000
+        Path("log.json").write_text(export_log({**row, "other": "{}"}))
+        ran = veo("cost", "--reconcile", "log.json", "--settle")
+        assert ran.code == 5
+        assert "names no task" in ran.out
+        assert (read_job(job).state, read_job(job).task_id) == (State.UNKNOWN, None)
+
+    def test_a_task_in_a_sentence(self) -> None:
+        """The gateway's own words for a refund."""
+        text = "task task_0123456789abcdef failed, refund $0.15"
+        assert read_list(export_log({"other": "", "content": text})) == [
+            ("task_0123456789abcdef", 150_000)
+        ]
+
+    def test_a_row_that_two_pages_have_counts_once(self) -> None:
+        """Pages overlap when rows are added meanwhile."""
+        assert read_list(export_log({**TASK_1, "id": 5}, {**TASK_1, "id": 5})) == [
+            ("task_one", 150_000)
+        ]
+
+    def test_a_part_of_a_log_is_refused(self) -> None:
+        """What is not on the page would count as unpaid."""
+        with pytest.raises(UsageError, match="holds 1 of 120 rows"):
+            read_list(export_log(TASK_1, total=120))
+
+    def test_a_chinese_export(self) -> None:
+        """The titles and words of the console."""
+        text = (
+            "\u65f6\u95f4,\u7c7b\u578b,\u6a21\u578b,\u82b1\u8d39,\u8be6\u60c5\n"
+            "2026-11-01 10:00:00,\u6d88\u8d39,veo-3.1-fast,\uff040.150000,task_0123456789abcdef\n"
+            "2026-11-01 09:00:00,\u5145\u503c,,\uff0410.000000,-\n"
+        )
+        assert read_list(text) == [("task_0123456789abcdef", 150_000)]
+
+
+@pytest.mark.parametrize("word", ["top-up", "Top Up", "topup", "recharge", "deposit"])
+@pytest.mark.parametrize("column", ["type", "kind", "state", "status"])
+def test_a_top_up_is_no_charge(column: str, word: str) -> None:
+    """Money that was paid in; also if another column says that it is completed."""
+    other = "status" if column != "status" else "type"
+    text = f"task,amount,{column},{other}\nt1,0.15,charged,\nt2,20,{word},completed\n"
+    assert read_list(text) == [("t1", 150_000)]
+
+
+def test_a_word_that_is_not_known_is_refused() -> None:
+    """A guess would settle jobs by it."""
+    with pytest.raises(UsageError, match="'transfer' does not say whether it is a charge"):
+        read_list("task,amount,type\nt1,0.15,transfer\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["task,amount\nt1,-0.15\n", "task,amount,state\nt1,-0.15,charged\n", "task,quota\nt1,-75000\n"],
+)
+def test_a_negative_amount_alone_is_refused(text: str) -> None:
+    """Some lists write charges as negative numbers; as a refund the job would count as unpaid."""
+    with pytest.raises(UsageError, match="negative"):
+        read_list(text)
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_refund_may_have_either_sign(sign: str) -> None:
+    """Its word says what it is."""
+    assert read_list(f"task,amount,state\nt1,0.15,charged\nt1,{sign}0.15,refunded\n") == [("t1", 0)]
+
+
+def test_a_negative_list_settles_nothing(veo: Veo, make_unknown: MakeUnknown) -> None:
+    """The job of unknown outcome stays unknown."""
+    job = make_unknown("paid one")
+    Path("charges.csv").write_text("task,amount,model\nt1,-0.15,veo-3.1-fast\n")
+    ran = veo("cost", "--reconcile", "charges.csv", "--settle")
+    assert ran.code == 2
+    assert read_job(job).state is State.UNKNOWN
+
+
+class TestListAtUrl:
+    """A list from a server."""
+
+    def test_no_credentials_of_netrc_are_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """They are for another program."""
+        Path(".netrc").write_text("machine 127.0.0.1 login me password secret\n")
+        monkeypatch.setenv("NETRC", str(Path(".netrc").absolute()))
+        with RecordingServer(Reply([])) as server:
+            load_charges(f"{server.url}/bills")
+        assert "authorization" not in server.only_request.headers
+
+    def test_a_long_list_is_cut_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is not read to its end."""
+        monkeypatch.setattr(charges_module, "MAX_BYTES", 1000)
+        with RecordingServer(Reply(b"x" * 100_000)) as server, pytest.raises(UsageError):
+            load_charges(f"{server.url}/bills")
+
+    @pytest.mark.parametrize("reply", [Reply(status=404), Reply(silent=True), Reply(b"<html>")])
+    def test_a_failure_is_told(self, reply: Reply) -> None:
+        """With the address."""
+        with RecordingServer(reply) as server, pytest.raises(UsageError) as caught:
+            load_charges(f"{server.url}/bills")
+        assert server.url in str(caught.value)
+
+    def test_it_leads_to_no_address_inside(self) -> None:
+        """A redirect of a public list is not followed into the network."""
+        moved = Reply(status=302, headers={"Location": "http://169.254.169.254/latest/"})
+        with RecordingServer(moved) as server, pytest.raises(UsageError, match="not public"):
+            load_charges(f"{server.url}/bills")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,11 @@ import platformdirs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_BAD_CHARACTERS = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029<>:"|?*\\]')
+_BIDI_CHARACTERS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_DEVICE = re.compile(
+    r"con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9\xb9\xb2\xb3]", re.IGNORECASE
+)
 # Characters of a file name that are kept when something is added to it. At four bytes each they
 # leave enough of the 255 bytes that most file systems allow.
 _KEPT_CHARACTERS = 50
@@ -37,6 +43,22 @@ def to_absolute(path: Path | str) -> Path:
     """Return an absolute path with ``~`` expanded; ``~name`` of an unknown user stays as it is."""
     # `Path.expanduser` raises a RuntimeError for an unknown user.
     return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
+
+
+def find_name_problem(name: str) -> str | None:
+    """Return why a file name is not one on every system, or None if it is.
+
+    On Windows some characters are not possible, a name may be that of a device, and a dot or a
+    space at the end disappears. Characters that change the direction of text make a name look like
+    another one.
+    """
+    if match := _BAD_CHARACTERS.search(name):
+        return f"it contains {match[0]!a}"
+    if _BIDI_CHARACTERS.search(name):
+        return "it contains a character that changes the direction of text"
+    if _DEVICE.fullmatch(name.partition(".")[0].strip()):
+        return "it is that of a device on Windows"
+    return "it ends with a dot or a space" if name != name.rstrip(" .") else None
 
 
 def part_path(output: Path, job: str) -> Path:

@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 
 # C0 controls except tab and newline, DEL, and C1 controls: all that can start an escape sequence.
-_CONTROL_CHARACTERS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
+# Then the characters that change the direction of text, which make it look like another one.
+_CONTROL_CODES = (*range(9), *range(11, 32), *range(127, 160))
+_BIDI_CODES = (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_CONTROL_CHARACTERS = dict.fromkeys((*_CONTROL_CODES, *_BIDI_CODES))
+# In JSON they stand as escapes; the encoder does that only for C0 controls.
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(127, 160), *_BIDI_CODES)}
 # For terminals whose encoding does not have them.
 _PLAIN_SIGNS = str.maketrans({"…": "...", "·": "|", "×": "x"})  # noqa: RUF001 - the sign itself
 _UNLIMITED_WIDTH = 10_000  # a file or pipe has no width, but rich needs a number
@@ -73,6 +78,7 @@ class Output:
         """Print ``body`` with ``--json``, else ``text``. None prints nothing."""
         if self.options.json:
             text = json.dumps(body, ensure_ascii=not _is_utf8(sys.stdout), default=str)
+            text = text.translate(_JSON_ESCAPES)
         if text is not None:
             typer.echo(text, color=_color_setting())
 

@@ -27,7 +27,7 @@ class OutputPaths:
     def __init__(self, folder: Path) -> None:
         # Symbolic links are resolved, so that a file has the same path in every run.
         self.folder = Path(os.path.realpath(to_absolute(folder)))
-        check_name(self.folder)
+        check_name(self.folder, 0)
         self._taken: dict[str, ItemLocation | None] = {_path_key(self.folder / RESULT_FILE): None}
         self._folders: set[str] = {_path_key(self.folder)}
         self._names: Counter[str] = Counter()
@@ -35,6 +35,7 @@ class OutputPaths:
     def claim_path(self, name: str, location: ItemLocation) -> Path:
         """Assign the path that an item asks for; raise an OutputError if it is outside or taken."""
         path = self._resolve_links(self._join_folder(name))
+        check_name(path, len(path.relative_to(self.folder).parts))
         files = [_path_key(path), _path_key(sidecar.sidecar_path(path))]
         depth = len(path.relative_to(self.folder).parts)
         parents = [_path_key(parent) for parent in path.parents[:depth]]  # up to the folder itself

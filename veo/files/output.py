@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from veo.errors import DownloadError, OutputError
 from veo.files.mp4 import inspect_video
 from veo.parsing import is_text
-from veo.paths import alternative_path, part_path, to_absolute
+from veo.paths import alternative_path, find_name_problem, part_path, to_absolute
 from veo.problems import Remedy
 
 if TYPE_CHECKING:
@@ -166,8 +166,19 @@ def prepare_output(output: Path, *, force: bool) -> None:
     prepare_folder(output.parent)
 
 
-def check_name(path: Path) -> None:
-    """Raise an OutputError if a path cannot be stored, because it is not UTF-8."""
+def check_name(path: Path, parts: int = 1) -> None:
+    """Raise an OutputError if a path cannot be stored, or its name means something else somewhere.
+
+    Args:
+        path: The path of an output.
+        parts: How many of its last parts are new names; a batch may come from anybody.
+    """
+    for part in path.parts[-parts:] if parts else ():
+        if problem := find_name_problem(part):
+            raise OutputError(
+                f"{ascii(part)[1:-1]} is not a valid file name: {problem}",
+                hint="Choose a name that works on every system.",
+            )
     if not is_text(str(path)):
         raise OutputError(
             f"{ascii(str(path))[1:-1]} contains bytes that are not UTF-8",

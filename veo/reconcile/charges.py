@@ -11,50 +11,37 @@ import csv
 import io
 import re
 import time
-from collections import defaultdict
+from contextlib import closing
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from veo.errors import UsageError
-from veo.money import to_micros
+from veo.errors import ConfigError, ProviderError, UsageError
 from veo.parsing import decode_text, parse_json, read_limited
-from veo.wire.values import parse_timestamp
+from veo.reconcile.charge_rows import ProviderCharge, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-# Gateways of the new-api family, as LaoZhang's, count in quota; 500000 of it are 1 USD.
-QUOTA_PER_USD = 500_000
+    from veo.reconcile.charge_rows import LocatedRow
+
 MAX_BYTES = 200_000_000
-_TIMEOUT_S = 30
-_MAX_NUMBER = 10**12  # USD or quota; the ledger stores millionths of a USD in 64 bits
-# For each field the names of columns that may hold it, the most specific first.
+# For each field the names of columns that may hold it, the most specific first. The Chinese names
+# are those of the gateway's console.
 _COLUMN_NAMES = {
     "task": ("task", "task_id", "taskid", "video_id", "id"),
-    "amount": ("amount", "amount_usd", "cost", "cost_usd", "usd", "price", "charge"),
+    "amount": ("amount", "amount_usd", "cost", "cost_usd", "usd", "price", "charge", "花费"),
     "quota": ("quota",),
-    "at": ("at", "time", "timestamp", "charged_at", "created_at", "created", "date"),
-    "model": ("model", "model_name"),
-    "label": ("route", "provider", "endpoint", "channel"),
-    "state": ("state", "status", "kind", "type"),
+    "at": ("at", "time", "timestamp", "charged_at", "created_at", "created", "date", "时间"),
+    "model": ("model", "model_name", "模型"),
+    "label": ("route", "provider", "endpoint", "channel", "渠道"),
 }
-_REFUND_STATES = {"refunded", "refund", "returned", "reversed"}
-_HOLD_STATES = {"held", "hold", "pending", "reserved"}
+# Any of these may say what a row is.
+_DETAIL_NAMES = ("other", "details", "content", "详情")  # any of these may name the task
+_KIND_NAMES = ("state", "status", "kind", "type", "类型")
+_PAGE_KEYS = {"page", "page_size", "limit", "offset"}  # beside the number of all rows
 _LIST_KEYS = ("data", "items", "bills", "logs")
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderCharge:
-    """The charge for one task, less its refunds."""
-
-    task: str  # the position in the list where the list names no task
-    amount: int  # millionths of a USD; 0 after a full refund
-    at: float | None = None  # Unix seconds
-    model: str | None = None
-    label: str | None = None  # what the list calls the provider's route
-    has_task_id: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,37 +76,38 @@ def parse_charges(text: str, source: str) -> list[ProviderCharge]:
     """Parse a list of charges; charges and refunds of the same task are added up."""
     is_json = text.lstrip()[:1] in {"[", "{"}
     rows = _parse_json(text, source) if is_json else _parse_csv(text, source)
-    return _merge_by_task(_parse_row(row, f"{source}, {line}", line) for line, row in rows)
+    return read_rows(rows, source)
 
 
 def _download_text(url: str) -> str:
-    import requests  # noqa: PLC0415 - takes 90 ms, which a file does not need
-
-    from veo.http.environment import (  # noqa: PLC0415 - as above
-        MissingCertificatesError,
-        find_certificates,
-    )
+    # Its clients send no credentials of ``.netrc``, and limit time and size.
+    from veo.http.client import ApiClient  # noqa: PLC0415 - takes 90 ms, which a file does not need
 
     try:
-        response = requests.get(url, timeout=_TIMEOUT_S, verify=str(find_certificates()))
-        response.raise_for_status()
-    except (requests.RequestException, MissingCertificatesError) as error:
-        raise UsageError(f"{url}: {error}") from None
-    return decode_text(response.content)
+        with closing(ApiClient(url).open(url, as_is=False)) as response:
+            if response.status != 200:
+                raise UsageError(f"{url}: HTTP {response.status}")
+            body = response.read(MAX_BYTES).body
+    except ConfigError:
+        raise UsageError(f"{url} is not a valid URL") from None
+    except ProviderError as error:
+        raise UsageError(f"{url}: {error.message}", hint=error.hint) from None
+    return _decode(body, url)
 
 
 def _read_text(path: Path) -> tuple[str, float]:
     try:
-        return decode_text(read_limited(path, MAX_BYTES)), path.stat().st_mtime
+        return _decode(read_limited(path, MAX_BYTES), str(path)), path.stat().st_mtime
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
+
+
+def _decode(data: bytes, source: str) -> str:
+    try:
+        return decode_text(data)
     except UnicodeDecodeError:
-        raise UsageError(
-            f"{path} is not a text file: save the list as CSV or JSON, in UTF-8"
-        ) from None
-
-
-LocatedRow = tuple[str, dict[str, Any]]
+        text = f"{source} is not a text file: save the list as CSV or JSON, in UTF-8"
+        raise UsageError(text) from None
 
 
 def _parse_json(text: str, source: str) -> list[LocatedRow]:
@@ -127,11 +115,19 @@ def _parse_json(text: str, source: str) -> list[LocatedRow]:
         body = parse_json(text, parse_float=Decimal)
     except ValueError as error:
         raise UsageError(f"{source} is not valid JSON: {error}") from None
-    # Some APIs wrap the list: {"data": {"items": [...]}}.
+    total: Any = None
+    # Some APIs wrap the list: {"data": {"items": [...], "total": 120}}.
     while isinstance(body, dict):
+        if _PAGE_KEYS & body.keys():
+            total = body.get("total")
         body = next((body[key] for key in _LIST_KEYS if key in body), None)
     if not isinstance(body, list):
         raise UsageError(f"{source}: the JSON is not a list of charges")
+    if isinstance(total, int) and total > len(body):
+        raise UsageError(
+            f"{source} holds {len(body)} of {total} rows: nothing can be concluded from a part",
+            hint="Export all rows, for example with a larger page size.",
+        )
     if not all(isinstance(row, dict) for row in body):
         raise UsageError(f"{source}: the JSON is not a list of objects")
     rows = [(f"entry {index + 1}", _select_columns(row)) for index, row in enumerate(body)]
@@ -163,8 +159,12 @@ def _fix_comma(value: Any) -> Any:
 
 
 def _select_columns(row: Mapping[Any, Any]) -> dict[str, Any]:
-    titles = {re.sub(r"[^a-z0-9]+", "_", str(key).lower()).strip("_"): key for key in row if key}
-    selected = {}
+    titles = {re.sub(r"\W+", "_", str(key).lower()).strip("_"): key for key in row if key}
+    kinds = [row[titles[name]] for name in _KIND_NAMES if name in titles]
+    details = [row[titles[name]] for name in _DETAIL_NAMES if name in titles]
+    number = row[titles["id"]] if "id" in titles else None
+    selected: dict[str, Any] = {"kinds": kinds, "number": number}
+    selected |= {"details": details} if details else {}
     for field, names in _COLUMN_NAMES.items():
         name = next((name for name in names if name in titles), None)
         if name:
@@ -175,7 +175,7 @@ def _select_columns(row: Mapping[Any, Any]) -> dict[str, Any]:
 def _check_columns(fields: set[str], titles: Sequence[str], source: str) -> None:
     if not titles:
         return  # an empty list is valid: nothing was charged
-    missing = ["task"] if "task" not in fields else []
+    missing = ["task"] if not fields & {"task", "details"} else []
     missing += ["amount"] if not fields & {"amount", "quota"} else []
     if missing:
         known = "; ".join(f"{name}: {', '.join(_COLUMN_NAMES[name])}" for name in missing)
@@ -185,65 +185,3 @@ def _check_columns(fields: set[str], titles: Sequence[str], source: str) -> None
             f"the columns are: {present}",
             hint=f"Rename a column to one of these. {known}{' or quota' * ('amount' in missing)}.",
         )
-
-
-def _parse_row(row: Mapping[str, Any], location: str, line: str) -> ProviderCharge | None:
-    task = str(row.get("task") or "").strip()
-    state = str(row.get("state") or "").strip().lower()
-    if state in _HOLD_STATES:
-        return None
-    amount = _parse_amount(row, location)
-    if state in _REFUND_STATES:
-        amount = -abs(amount)
-    return ProviderCharge(
-        task=task or line,
-        amount=amount,
-        at=_parse_time(row.get("at"), location),
-        model=str(row.get("model") or "").strip() or None,
-        label=str(row.get("label") or "").strip() or None,
-        has_task_id=bool(task),
-    )
-
-
-def _parse_amount(row: Mapping[str, Any], location: str) -> int:
-    name = "amount" if row.get("amount") not in {None, ""} else "quota"
-    value = row.get(name)
-    text = re.sub(r"[\s$]|usd", "", str(value if value is not None else ""), flags=re.IGNORECASE)
-    try:
-        number = Decimal(_normalize_number(text))
-    except InvalidOperation:
-        number = Decimal("nan")
-    if not number.is_finite() or abs(number) > _MAX_NUMBER:
-        raise UsageError(f"{location}: {value!r} is not a valid amount")
-    return to_micros(number / QUOTA_PER_USD if name == "quota" else number)
-
-
-def _normalize_number(number: str) -> str:
-    """Remove commas between thousands; replace a decimal comma by a point."""
-    if re.fullmatch(r"-?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", number):
-        return number.replace(",", "")
-    return number.replace(",", ".") if re.fullmatch(r"-?\d+,\d+", number) else number
-
-
-def _parse_time(value: Any, location: str) -> float | None:
-    """Return Unix seconds of seconds, milliseconds, or ISO text; without a zone it is local."""
-    text = str(value if value is not None else "").strip()
-    if not text:
-        return None
-    seconds = parse_timestamp(text, zone=None)
-    if seconds is None:
-        raise UsageError(f"{location}: {text!r} is not a valid time")
-    return seconds
-
-
-def _merge_by_task(rows: Iterable[ProviderCharge | None]) -> list[ProviderCharge]:
-    """Return one charge per task: the sum of its charges less its refunds, at least 0."""
-    by_task: dict[str, list[ProviderCharge]] = defaultdict(list)
-    for row in rows:
-        if row:
-            by_task[row.task].append(row)
-    # A list may begin between a charge and its refund, hence at least 0.
-    return [
-        replace(charges[0], amount=max(0, sum(each.amount for each in charges)))
-        for charges in by_task.values()
-    ]

@@ -25,7 +25,8 @@ from veo.reconcile.similar import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from veo.reconcile.charges import ChargeList, ProviderCharge
+    from veo.reconcile.charge_rows import ProviderCharge
+    from veo.reconcile.charges import ChargeList
 
 
 def reconcile(

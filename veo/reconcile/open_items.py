@@ -14,7 +14,8 @@ from veo.reconcile.similar import ChargeMatcher, sent_at
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from veo.reconcile.charges import ChargeList, ProviderCharge
+    from veo.reconcile.charge_rows import ProviderCharge
+    from veo.reconcile.charges import ChargeList
 
 MAX_CANDIDATES = 10
 
@@ -80,16 +81,19 @@ class _Evidence:
         if record.id in assumptions.unpaid or not (candidates or contested):
             verdict, why = self.rules.judge_missing_charge(record)
             return OpenItem(record, amount, verdict, why, is_earlier_send=earlier)
-        if len(candidates) == 1 and not contested and self.claims[candidates[0].task] == 1:
+        # A gateway's log also has rows of other uses of the key, which name no task.
+        lacks_task = has_tasks and not all(charge.has_task_id for charge in candidates)
+        is_only = len(candidates) == 1 and not contested and self.claims[candidates[0].task] == 1
+        if is_only and not lacks_task:
             verdict = "paid" if candidates[0].amount else "unpaid"
             why = "the only charge that can belong to it, and to no other job"
             return OpenItem(record, amount, verdict, why, candidates[0], is_earlier_send=earlier)
         charges = (*candidates, *contested)
-        why = (
-            f"{len(charges)} charges can belong to it"
-            if len(charges) > 1
-            else "the charge can belong to several jobs"
-        )
+        why = "the charge can belong to several jobs"
+        if len(charges) > 1:
+            why = f"{len(charges)} charges can belong to it"
+        elif lacks_task:
+            why = "the charge names no task, so that it may be that of something else"
         return OpenItem(
             record,
             amount,

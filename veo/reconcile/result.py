@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from veo.ledger import Record
-    from veo.reconcile.charges import ProviderCharge
+    from veo.reconcile.charge_rows import ProviderCharge
 
 DAY_S = 86_400.0
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from veo.ledger import Record
-    from veo.reconcile.charges import ProviderCharge
+    from veo.reconcile.charge_rows import ProviderCharge
 
 # The clocks of this machine and of the provider may differ by this much.
 CLOCK_SKEW_S = 300.0

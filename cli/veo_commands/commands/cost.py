@@ -35,6 +35,7 @@ _AMOUNTS = {
     "unknown": "in_doubt",
     "most": "most",
 }
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _TITLES = (">JOBS", ">VIDEOS", ">CHARGED", ">FOR NOTHING", ">RESERVED", ">UNKNOWN", "PER VIDEO")
 
 
@@ -118,7 +119,13 @@ def _print_csv(dimensions: Sequence[str], groups: Groups) -> None:
     table.writerow([*dimensions, "jobs", "videos", *(f"{name}_usd" for name in _AMOUNTS)])
     for key, spending in groups.items():
         amounts = [f"{to_usd(getattr(spending, name)):f}" for name in _AMOUNTS.values()]
-        table.writerow([*key, spending.jobs, spending.videos, *amounts])
+        table.writerow([*map(_make_cell, key), spending.jobs, spending.videos, *amounts])
+
+
+def _make_cell(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula, which it would run."""
+    is_formula = text.lstrip().startswith(_FORMULA_SIGNS) or text.startswith(("\t", "\r"))
+    return f"'{text}" if is_formula else text
 
 
 def _print_table(dimensions: Sequence[str], groups: Groups) -> None:

@@ -19,7 +19,7 @@ from veo.problems import Remedy
 from veo_commands import exit_codes
 from veo_commands.commands.providers import find_key_variable
 from veo_commands.options import ConfigOptions, flag
-from veo_commands.output import out, wrap_words
+from veo_commands.output import out, strip_control, wrap_words
 from veo_commands.remedies import describe_problem
 from veo_commands.session import load_config, open_client
 
@@ -52,7 +52,7 @@ def doctor(
 
 def _print_check(check: Check) -> Status:
     status = typer.style(f"{check.status:<{_STATUS_WIDTH}}", fg=_COLORS[check.status])
-    lines = check.message.splitlines() or [""]
+    lines = strip_control(check.message).splitlines() or [""]
     if check.hint and check.status in {"warn", "fail"}:
         lines.append(check.hint)
     indent = " " * (_STATUS_WIDTH + _NAME_WIDTH + 4)

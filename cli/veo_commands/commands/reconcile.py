@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from veo.client import Client
     from veo.ledger import Record
     from veo.ledger.spending import JobFilter
-    from veo.reconcile.charges import ChargeList, ProviderCharge
+    from veo.reconcile.charge_rows import ProviderCharge
+    from veo.reconcile.charges import ChargeList
     from veo.reconcile.result import Assumptions, Match, OpenItem, Reconciliation
 
 
