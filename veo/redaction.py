@@ -41,6 +41,8 @@ def redact_error(error: BaseException, key: Key) -> None:
         if cause is None:
             return
         cause.args = tuple(key.redact(arg) if isinstance(arg, str) else arg for arg in cause.args)
+        if notes := getattr(cause, "__notes__", None):  # a traceback shows them too
+            notes[:] = map(key.redact, notes)
         if isinstance(cause, VeoError):
             _redact_facts(cause, key)
         cause = cause.__cause__ or cause.__context__
