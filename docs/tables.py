@@ -19,7 +19,7 @@ from veo_sandbox.faults.registry import REQUEST_KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from veo.model import Facts, Model, Price
+    from veo.model import Model, Price, ProviderFacts
 
 README = Path(__file__).parent.parent / "README.md"
 BATCH = Path(__file__).parent / "batch.md"
@@ -73,7 +73,7 @@ def build_fault_table() -> str:
     return format_table(("fault", "requests", "parameters", "what happens"), rows)
 
 
-def build_provider_tables(facts: Iterable[Facts]) -> str:
+def build_provider_tables(facts: Iterable[ProviderFacts]) -> str:
     """Return a table of providers and one of their models."""
     known = list(facts)
     offers: dict[tuple[str, ...], list[str]] = {}
@@ -91,7 +91,7 @@ def build_provider_tables(facts: Iterable[Facts]) -> str:
     )
 
 
-def own_providers() -> list[Facts]:
+def own_providers() -> list[ProviderFacts]:
     """Return the facts of the providers of this distribution, without others installed."""
     points = distribution("veo-video").entry_points.select(group=GROUP)
     return [point.load().facts for point in sorted(points)]
@@ -110,7 +110,7 @@ def replace_section(document: str, name: str, section: str) -> str:
     return f"{head}{begin}{section}{end}{tail}"
 
 
-def _provider_row(facts: Facts) -> tuple[str, ...]:
+def _provider_row(facts: ProviderFacts) -> tuple[str, ...]:
     billed = sorted({_describe_billing(model.price) for model in facts.models.values()})
     keys = " or ".join(f"`{name}`" for name in facts.key_env)
     return (

@@ -11,7 +11,7 @@ from scripted import make_model
 
 from veo.config import Config, ProviderConfig, _merge_layer, find_key, merge_models, read_config
 from veo.errors import ConfigError, KeyMissingError
-from veo.model import Facts
+from veo.model import ProviderFacts
 from veo.paths import config_folder, ledger_folder, to_absolute
 
 SECRET = "sandbox-SECRET-0123456789"
@@ -29,7 +29,7 @@ def local_file(isolated: Path) -> Path:
     return isolated / "here" / "veo.toml"
 
 
-def make_facts(**changes: Any) -> Facts:
+def make_facts(**changes: Any) -> ProviderFacts:
     """Return the facts of a provider with one model."""
     row = {
         "name": "scripted",
@@ -41,7 +41,7 @@ def make_facts(**changes: Any) -> Facts:
         "submits_per_minute": 1,
         "models": {"m-1": make_model()},
     }
-    return Facts.model_validate(row | changes)
+    return ProviderFacts.model_validate(row | changes)
 
 
 class TestLayers:
@@ -311,7 +311,7 @@ class TestKeys:
         assert key not in f"{caught.value}{caught.value.hint}"
 
 
-def find_key_text(about: Facts, config: ProviderConfig, env: dict[str, str]) -> str:
+def find_key_text(about: ProviderFacts, config: ProviderConfig, env: dict[str, str]) -> str:
     key = find_key(about, config, env)
     assert key is not None
     return key.reveal()

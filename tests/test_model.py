@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scripted import make_model
 
-from veo.model import Facts, Model, Rule, load_facts
+from veo.model import Model, ProviderFacts, Rule, load_facts
 from veo.money import quote
 from veo.planning.check import check_request, find_errors
 from veo.provider import installed_providers
@@ -179,7 +179,7 @@ class TestSimilar:
         assert find_similar(typed, list(self.NAMES)) == meant
 
 
-FACTS: dict[str, Facts] = {name: cls.facts for name, cls in installed_providers().items()}
+FACTS: dict[str, ProviderFacts] = {name: cls.facts for name, cls in installed_providers().items()}
 REAL = [row for facts in FACTS.values() for row in facts.models.values()]
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from veo.image import Image
     from veo.job import Job, Status, Video, as_completed, completed
     from veo.ledger.record import Record, State
-    from veo.model import Facts, Model
+    from veo.model import Model, ProviderFacts
     from veo.money import Quote
     from veo.planning.plan import Plan
     from veo.problems import Problem
@@ -40,7 +40,7 @@ _NAMES_BY_MODULE = {
     "veo.image": ("Image",),
     "veo.job": ("Job", "Status", "Video", "as_completed", "completed"),
     "veo.ledger.record": ("Record", "State"),
-    "veo.model": ("Facts", "Model"),
+    "veo.model": ("Model", "ProviderFacts"),
     "veo.money": ("Quote",),
     "veo.planning.plan": ("Plan",),
     "veo.provider": ("ByteStream", "Connection", "Provider", "register_provider"),
@@ -56,13 +56,13 @@ __all__ = [
     "Config",
     "Connection",
     "Endpoint",
-    "Facts",
     "Image",
     "Job",
     "Model",
     "Plan",
     "Problem",
     "Provider",
+    "ProviderFacts",
     "Quote",
     "Record",
     "RemoteVideo",

@@ -26,7 +26,7 @@ from pydantic import (
 from veo.errors import ConfigError, KeyMissingError
 from veo.key import Key
 from veo.ledger_url import LedgerUrl
-from veo.model import Facts, FrozenModel, Model
+from veo.model import FrozenModel, Model, ProviderFacts
 from veo.parsing import decode_text, parse_toml, read_limited
 from veo.paths import config_folder
 from veo.problems import Remedy
@@ -354,7 +354,7 @@ _TABLES: Mapping[str, type[FrozenModel]] = {
 }
 
 
-def merge_models(facts: Facts, config: ProviderConfig) -> dict[str, Model]:
+def merge_models(facts: ProviderFacts, config: ProviderConfig) -> dict[str, Model]:
     """Return a provider's models with the user's rows merged into them.
 
     A new row can begin as a copy of another: ``like = "<model>"``.
@@ -388,7 +388,7 @@ def _update_row(row: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
 
 def find_key(
-    facts: Facts, config: ProviderConfig, env: Mapping[str, str] = os.environ
+    facts: ProviderFacts, config: ProviderConfig, env: Mapping[str, str] = os.environ
 ) -> Key | None:
     """Return a provider's key from the environment; None if it has other credentials.
 

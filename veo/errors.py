@@ -294,7 +294,10 @@ class BudgetError(VeoError):
 
 
 class WithdrawnError(VeoError):
-    """The job was planned, and withdrawn before it was sent."""
+    """A planned job was withdrawn: it was never sent, and its reservation is released.
+
+    ``veo cancel``, Ctrl-C, and a batch that stops or no longer has the item do this.
+    """
 
 
 class ProviderError(VeoError):

@@ -94,12 +94,24 @@ class Rule(FrozenModel):
 
 
 class Model(FrozenModel):
-    """One model at one provider.
+    """One model at one provider, as ``client.models(provider)`` lists it; a row of ``models.toml``.
 
-    In every tuple of allowed values the first is the provider's default.
+    Attributes:
+        name: The provider's own name of it, as ``model`` of a request takes it.
+        provider: The provider whose terms these are.
+        aspect_ratios: What it offers (``16:9``); the first value is the provider's default, as in
+            ``resolutions`` (``720p``) and ``durations`` (seconds).
+        features: The optional fields of a request that it accepts, such as ``end_frame``.
+        max_references: How many reference images it accepts.
+        price: What a video or a second costs, USD, and when it is charged.
+        retention_s: For how long the provider stores a finished video, seconds.
+        shutdown: Its reported end, if there is one.
+        as_of: The date of these facts.
+        source: Where they come from.
+        overridden: Whether the user's configuration changed some of them.
     """
 
-    name: str  # the provider's own
+    name: str
     provider: str = ""
     title: str = ""
     family: str = ""  # models that differ only in what the request decides (orientation, frames)
@@ -110,7 +122,7 @@ class Model(FrozenModel):
     aspect_ratios: tuple[str, ...] = Field(min_length=1)
     resolutions: tuple[str, ...] = Field(min_length=1)
     durations: tuple[Seconds, ...] = Field(min_length=1)
-    features: frozenset[Feature] = frozenset()  # optional request fields that it accepts
+    features: frozenset[Feature] = frozenset()
     needs: frozenset[Feature] = frozenset()  # request fields that it requires
     max_references: int = 0
     warn_references: int | None = None  # the most that all documents agree about
@@ -125,7 +137,6 @@ class Model(FrozenModel):
     # USD per million tokens by kind, for a provider that reports the tokens of a task.
     usage_prices: dict[Literal["input", "text", "video"], Usd] = Field(default_factory=dict)
     video_tokens: dict[str, int] = Field(default_factory=dict)  # a second has, by resolution
-    # the provider stores the finished file for this long
     retention_s: int = Field(ge=0, le=3650 * 86400)
     extend_s: int | None = None  # that one extension adds, if the request cannot choose
     extend_durations: tuple[int, ...] = ()  # seconds that one extension can add, if it can
@@ -165,20 +176,33 @@ class Model(FrozenModel):
         return [self.price.unit_price(size, s) for size in resolutions for s in durations]
 
 
-class Facts(FrozenModel):
-    """One provider: its address, its key, its limits and its models."""
+class ProviderFacts(FrozenModel):
+    """What is known of one provider, as ``provider.facts`` holds it; a table of ``models.toml``.
+
+    Attributes:
+        name: The provider, as ``-p`` and ``provider=`` take it.
+        base_url: The address of its API.
+        key_env: The environment variables of its key; the first that is set counts.
+        key_help: Where to get a key.
+        tasks: Whether it makes videos in tasks that are polled; False if the response to the paid
+            request is the video.
+        max_in_flight: How many jobs it accepts at a time, unless the configuration says otherwise.
+        submits_per_minute: How many paid requests, likewise.
+        median_s: How long a video usually takes, seconds; the ledger soon knows better.
+        models: Its models by name.
+    """
 
     name: str
     title: str
     base_url: str
-    key_env: tuple[str, ...]  # environment variables; the first that is set counts
+    key_env: tuple[str, ...]
     key_help: str
     key_optional: bool = False  # whether it can find credentials of its own
-    tasks: bool = True  # False if the response to the submit is the video
+    tasks: bool = True
     # Keys of its configuration table that only it understands, with their meaning.
     options: dict[str, str] = Field(default_factory=dict)
-    max_in_flight: int  # jobs that are accepted and not finished
-    submits_per_minute: int  # paid requests
+    max_in_flight: int
+    submits_per_minute: int
     settle_s: float = 0.0  # after a submit, in which the provider may not know the task yet
     # Defaults for a provider without measurements: the ledger soon replaces them.
     median_s: float = 180.0  # of the time to make a video; the poll schedule starts from it
@@ -187,10 +211,10 @@ class Facts(FrozenModel):
     models: dict[str, Model] = Field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"<Facts {self.name}, {len(self.models)} models>"
+        return f"<ProviderFacts {self.name}, {len(self.models)} models>"
 
 
-def load_facts(package: str, provider: str) -> Facts:
+def load_facts(package: str, provider: str) -> ProviderFacts:
     """Return the facts of one provider from its package's ``models.toml``.
 
     The file has ``[providers.<name>]`` tables and ``[[models]]`` rows. A row belongs to every
@@ -208,7 +232,7 @@ def load_facts(package: str, provider: str) -> Facts:
         for tables in layers
         if provider in ChainMap(*reversed(tables))["providers"]
     ]
-    return Facts(
+    return ProviderFacts(
         name=provider,
         models={model.name: model for model in models},
         **body["providers"][provider],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.key import Key
-    from veo.model import Facts, Model
+    from veo.model import Model, ProviderFacts
     from veo.request import Request
     from veo.update import RemoteVideo, Update, UpdateCallback, UploadCallback
 
@@ -169,7 +169,7 @@ class ProviderClass(Protocol):
     """The class that an entry point of the group ``veo.providers`` names."""
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> ProviderFacts:
         """What is known without a key. It must be cheap: no SDK is imported for it."""
 
     def __call__(self, connection: Connection) -> Provider:

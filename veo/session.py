@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.job import Job
-    from veo.model import Facts, Model
+    from veo.model import Model, ProviderFacts
     from veo.planning.plan import Plan
 
 
@@ -249,7 +249,7 @@ class Session:
         known = planning.Availability(today, self._offers.recent_names())
         return [model for model in self.catalogue if not known.has_ended(model)]
 
-    def providers(self) -> dict[str, Facts]:
+    def providers(self) -> dict[str, ProviderFacts]:
         """Return the facts of every installed provider by name."""
         return self._registry.providers()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from google.genai.types import Video
 
-    from veo.model import Facts, Model
+    from veo.model import Model, ProviderFacts
     from veo.provider import Connection
     from veo.request import Request
     from veo.update import Update, UpdateCallback
@@ -34,7 +34,7 @@ class GoogleProvider(ABC):
     times, and follow a redirect to another host with the key.
     """
 
-    facts: ClassVar[Facts]
+    facts: ClassVar[ProviderFacts]
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from veo.errors import KeyMissingError
-from veo.model import Facts, load_facts
+from veo.model import ProviderFacts, load_facts
 from veo_gemini import convert
 from veo_gemini.base import GoogleProvider
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Gemini(GoogleProvider):
     """The provider ``gemini``: models of the Developer API, charged per second of video."""
 
-    facts: ClassVar[Facts] = load_facts("veo_gemini", "gemini")
+    facts: ClassVar[ProviderFacts] = load_facts("veo_gemini", "gemini")
 
     def open(self, video: RemoteVideo, offset: int = 0) -> ByteStream:
         """Return the bytes of a finished video from an offset.

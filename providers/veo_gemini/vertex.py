@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, ValidationError
 
 from veo.errors import AuthError, ConfigError, KeyMissingError, RefusedError, VeoError
-from veo.model import Facts, FrozenModel, load_facts
+from veo.model import FrozenModel, ProviderFacts, load_facts
 from veo_gemini import convert
 from veo_gemini.base import GoogleProvider
 
@@ -49,7 +49,7 @@ class Vertex(GoogleProvider):
     ``key_is_access_token`` the key is an access token, and takes the place of credentials.
     """
 
-    facts: ClassVar[Facts] = load_facts("veo_gemini", "vertex")
+    facts: ClassVar[ProviderFacts] = load_facts("veo_gemini", "vertex")
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from veo.model import Facts, load_facts
+from veo.model import ProviderFacts, load_facts
 from veo_laozhang.base import LaoZhangProvider
 from veo_laozhang.request_bodies import (
     build_form_fields,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class LaoZhangAsync(LaoZhangProvider):
     """``POST /v1/videos``; charged when a task completes, according to the documents."""
 
-    facts: ClassVar[Facts] = load_facts("veo_laozhang", "laozhang-async")
+    facts: ClassVar[ProviderFacts] = load_facts("veo_laozhang", "laozhang-async")
 
     def submit(self, request: Request, report: UpdateCallback) -> Update:
         """Create a task; the error table decides whether a refusal was charged."""

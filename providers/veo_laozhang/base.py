@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from veo.key import Key
-    from veo.model import Facts, Model
+    from veo.model import Model, ProviderFacts
     from veo.provider import ByteStream, Connection
     from veo.update import RemoteVideo
 
@@ -29,7 +29,7 @@ class LaoZhangProvider:
     connection and for a response.
     """
 
-    facts: ClassVar[Facts]
+    facts: ClassVar[ProviderFacts]
 
     def __init__(self, connection: Connection) -> None:
         from veo.http import ApiClient  # noqa: PLC0415 - takes 90 ms, which facts about models do not need
@@ -79,7 +79,7 @@ def read_seconds(connection: Connection, option: str, default: float) -> float:
     return float(value)
 
 
-def _check_key(key: Key | None, facts: Facts) -> Key:
+def _check_key(key: Key | None, facts: ProviderFacts) -> Key:
     if key is None:
         raise KeyMissingError(
             f"no API key for {facts.name}: set {' or '.join(facts.key_env)}", hint=facts.key_help

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from veo.errors import ProtocolError, ResponseLostError, TaskNotFoundError
-from veo.model import Facts, load_facts
+from veo.model import ProviderFacts, load_facts
 from veo.update import RemoteVideo, Stage, Update
 from veo_laozhang import chat_text, request_bodies
 from veo_laozhang.base import LaoZhangProvider, read_seconds
@@ -50,7 +50,7 @@ class LaoZhangSync(LaoZhangProvider):
     seconds a stream may take as a whole, and ``silence_s``, the seconds it may pause.
     """
 
-    facts: ClassVar[Facts] = load_facts("veo_laozhang", "laozhang-sync")
+    facts: ClassVar[ProviderFacts] = load_facts("veo_laozhang", "laozhang-sync")
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from vcr.cassette import Cassette
 
-    from veo.model import Facts
+    from veo.model import ProviderFacts
     from veo.request import Request
 
 NO_NETWORK = pytest.mark.block_network(allowed_hosts=["(?!)"])
@@ -175,7 +175,7 @@ def _has_late_clip(sandbox: Any) -> bool:
     return any(task["state"] == "running" and task["done_at"] <= now for task in sandbox.tasks())
 
 
-def _origin_name(case: CassetteCase, facts: Facts) -> str:
+def _origin_name(case: CassetteCase, facts: ProviderFacts) -> str:
     """Return the API's origin in the cassette; for Veo with a project it is that of the region."""
     is_regional = case.options and not any(
         facts.models[str(request.model)].wire for request in case.requests

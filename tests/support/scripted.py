@@ -16,7 +16,7 @@ from veo.engine.step import step
 from veo.files.images import ImageStore
 from veo.ledger import Ledger, NewJob
 from veo.ledger.limits import Limits
-from veo.model import Facts, Model
+from veo.model import Model, ProviderFacts
 from veo.money import quote
 from veo.provider import ByteStream
 from veo.request import Request
@@ -114,7 +114,7 @@ class Bench:
         self.clock_error = 0.0  # by how much the wall clock was set
         self.ledger = Ledger(folder / "home", clock=lambda: self.now + self.clock_error)
         self.provider = ScriptedProvider(charged)
-        self.facts = Facts(
+        self.facts = ProviderFacts(
             name="scripted",
             title="Scripted",
             base_url="https://scripted.example",

@@ -15,7 +15,7 @@ from sample_videos import make_video
 
 from veo import provider
 from veo.errors import GoneError, VeoError
-from veo.model import Facts, Model
+from veo.model import Model, ProviderFacts
 from veo.provider import GROUP, ByteStream, Connection
 from veo.update import RemoteVideo, Stage, Update
 
@@ -66,7 +66,7 @@ _TALKING: dict[str, Any] = {
     "uploads": True,
     "upload_note": "Uploads are closed in some countries.",
 }
-FACTS = Facts(
+FACTS = ProviderFacts(
     name="studio",
     title="A studio",
     base_url="https://studio.example",

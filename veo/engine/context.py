@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from veo.files.images import ImageStore
     from veo.key import Key
     from veo.ledger import Ledger, Record
-    from veo.model import Facts
+    from veo.model import ProviderFacts
     from veo.provider import Provider
 
 WAIT_FOR_CAPACITY = float("inf")
@@ -78,7 +78,7 @@ class ProviderHandle:
     """A connected provider, with its facts, its limits and its key, if it has one."""
 
     provider: Provider
-    facts: Facts
+    facts: ProviderFacts
     limiter: RateLimiter
     key: Key | None = None
     has_accepted: bool = False  # whether it has accepted a request of this process

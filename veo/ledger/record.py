@@ -72,29 +72,50 @@ def split_reservation(state: State, reserved: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Record:
-    """One row of ``jobs``. Money is in millionths of a USD, times are Unix seconds."""
+    """What the ledger holds of one job, as ``job.record`` and ``client.ledger`` return it.
 
-    id: str  # ten letters and digits; any unambiguous beginning names the job
-    run: str  # the run or batch that planned it; a cap on a run counts its jobs
+    A record is one row of ``jobs``, and does not change: every change makes a new one. Money is in
+    millionths of a USD, times are Unix seconds.
+
+    Attributes:
+        id: Ten letters and digits; any unambiguous beginning of them names the job.
+        run: The run or batch that planned it.
+        request: JSON; see ``parse_request``.
+        quote: JSON; see ``parse_quote``.
+        output: The absolute path of the file.
+        task_id: The provider's id of the task, once it was accepted.
+        reserved: What is neither released nor charged; see ``held_amount`` and
+            ``in_doubt_amount``.
+        charged: What was charged, by the provider's rule.
+        doubtful: What may have been charged for earlier sends whose responses were lost.
+        certain: Whether ``charged`` is beyond doubt.
+        submits: How many paid requests were sent.
+        error: JSON of the error that ended it; see ``error_json``.
+        sha256: The hash of the finished file.
+        parent: The job whose video this one extends or edits.
+    """
+
+    id: str
+    run: str
     provider: str
     model: str
     state: State
     version: int  # counts every change; a change names the version that it was made from
     owner: str | None  # the worker that holds the lease
-    request: str  # JSON
+    request: str
     fingerprint: str  # hash of the request's content
-    output: str  # absolute path of the final file
+    output: str
     force: bool  # whether an existing output may be replaced
-    quote: str  # JSON
-    reserved: int  # neither released nor charged; see ``held_amount`` and ``in_doubt_amount``
+    quote: str
+    reserved: int
     created_at: float
     task_id: str | None = None
     video: str | None = None
     error: str | None = None
-    charged: int = 0  # by the provider's rule
-    doubtful: int = 0  # for earlier sends whose responses were lost
-    certain: bool = True  # whether ``charged`` is beyond doubt
-    submits: int = 0  # paid requests sent
+    charged: int = 0
+    doubtful: int = 0
+    certain: bool = True
+    submits: int = 0
     polls: int = 0
     not_before: float = 0.0  # earliest time of the next send
     submitted_at: float | None = None
@@ -104,7 +125,7 @@ class Record:
     sha256: str | None = None
     etag: str | None = None  # ETag of the remote file while a part of it is on disk
     key_hash: str | None = None  # ``Key.fingerprint`` of the key of the last paid request
-    parent: str | None = None  # the job whose video this one extends or edits
+    parent: str | None = None
     # JSON of the provider's copy of a local file that the request extends or edits
     upload: str | None = None
     video_s: float | None = None  # length of the file, seconds

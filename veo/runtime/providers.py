@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from veo.key import Key
-    from veo.model import Facts, Model
+    from veo.model import Model, ProviderFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class ProviderRegistry:
             return [endpoint.url]
         return [each.base_url for each in self._config.providers.values() if each.base_url]
 
-    def providers(self) -> dict[str, Facts]:
+    def providers(self) -> dict[str, ProviderFacts]:
         return {name: cls.facts for name, cls in installed_providers().items()}
 
     @cached_property
@@ -118,7 +118,7 @@ class ProviderRegistry:
         return self._endpoint() if callable(self._endpoint) else self._endpoint
 
 
-def check_options(name: str, settings: ProviderConfig, facts: Facts) -> None:
+def check_options(name: str, settings: ProviderConfig, facts: ProviderFacts) -> None:
     """Raise a ConfigError for a setting that neither all providers nor this one has."""
     unknown = sorted(set(settings.model_extra or {}) - set(facts.options))
     if unknown:

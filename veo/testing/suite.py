@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.job import Job, Video
-    from veo.model import Facts, Feature, Model
+    from veo.model import Feature, Model, ProviderFacts
 
 JOB_TIMEOUT_S = 60.0
 # Of a charge by usage from its quote: texts and thoughts are billed too, and cannot be quoted.
@@ -96,7 +96,7 @@ class Conformance:
         if "facts" in names:
             metafunc.parametrize("facts", facts, ids=self.providers)
 
-    def test_rows_are_complete(self, facts: Facts) -> None:
+    def test_rows_are_complete(self, facts: ProviderFacts) -> None:
         """Every shape has a price, every rule names request fields; no key is needed."""
         assert facts.models
         for row in facts.models.values():
@@ -198,7 +198,7 @@ class Conformance:
         assert all(job.record.upload and not job.record.parent for job in made[1:])
         assert service.charged() == sum(job.record.charged_usd for job in made)
 
-    def test_awaited(self, client: Client, facts: Facts) -> None:
+    def test_awaited(self, client: Client, facts: ProviderFacts) -> None:
         """A job can be awaited, and its video is complete."""
 
         async def make_video() -> Video:
@@ -208,7 +208,7 @@ class Conformance:
         with video.path.open("rb") as file:
             assert mp4.find_defect(file) is None
 
-    def test_busy(self, client: Client, service: Service, facts: Facts) -> None:
+    def test_busy(self, client: Client, service: Service, facts: ProviderFacts) -> None:
         """A request refused as overloaded is sent again; one video is made and charged."""
         trigger_trouble(service, "busy")
         job = submit_preferred(client, facts)
@@ -216,7 +216,7 @@ class Conformance:
         assert job.result(JOB_TIMEOUT_S).charged == service.charged()
         assert (job.record.submits, len(service.accepted())) == (2, 1)
 
-    def test_lost_answer(self, client: Client, service: Service, facts: Facts) -> None:
+    def test_lost_answer(self, client: Client, service: Service, facts: ProviderFacts) -> None:
         """A paid request without a response is not repeated; its money stays reserved."""
         trigger_trouble(service, "lost")
         job = submit_preferred(client, facts)
@@ -229,15 +229,15 @@ class Conformance:
         record = client.ledger.find_job(job.id)
         assert to_usd(record.reserved + record.charged) == record.parse_quote().amount
 
-    def test_failed(self, client: Client, service: Service, facts: Facts) -> None:
+    def test_failed(self, client: Client, service: Service, facts: ProviderFacts) -> None:
         """A failed generation is reported, and charged by the model's rule."""
         check_failure(client, service, facts, "failed", GenerationError)
 
-    def test_moderated(self, client: Client, service: Service, facts: Facts) -> None:
+    def test_moderated(self, client: Client, service: Service, facts: ProviderFacts) -> None:
         """A video refused by a content filter is reported as moderated, not as failed."""
         check_failure(client, service, facts, "moderated", ModeratedError)
 
-    def test_cut_download(self, client: Client, service: Service, facts: Facts) -> None:
+    def test_cut_download(self, client: Client, service: Service, facts: ProviderFacts) -> None:
         """An interrupted download is continued until the file is complete."""
         trigger_trouble(service, "cut")
         video = submit_preferred(client, facts).result(JOB_TIMEOUT_S)
@@ -246,7 +246,7 @@ class Conformance:
         assert service.charged() == video.charged
 
     def test_another_process(
-        self, start: Callable[..., Client], service: Service, facts: Facts
+        self, start: Callable[..., Client], service: Service, facts: ProviderFacts
     ) -> None:
         """Another client finishes a job by its stored task id, without a second charge."""
         job = leave_job_running(start, facts)
@@ -255,7 +255,9 @@ class Conformance:
         assert resumed.result(JOB_TIMEOUT_S).charged == service.charged()
         assert len(service.accepted()) == 1
 
-    def test_deleted(self, start: Callable[..., Client], service: Service, facts: Facts) -> None:
+    def test_deleted(
+        self, start: Callable[..., Client], service: Service, facts: ProviderFacts
+    ) -> None:
         """A video that was not downloaded within its retention is reported as gone."""
         job, client = leave_job_running(start, facts), start()
         retention_s = facts.models[client.ledger.find_job(job).model].retention_s
@@ -269,7 +271,9 @@ class Conformance:
             resumed.result(JOB_TIMEOUT_S)
         assert resumed.state is State.EXPIRED
 
-    def test_wrong_key(self, start: Callable[..., Client], service: Service, facts: Facts) -> None:
+    def test_wrong_key(
+        self, start: Callable[..., Client], service: Service, facts: ProviderFacts
+    ) -> None:
         """A refused key is reported, and nothing is charged or reserved."""
         job = submit_preferred(start(key="another-key"), facts)
         with pytest.raises(AuthError):
@@ -278,7 +282,7 @@ class Conformance:
         assert (job.state, job.record.charged, job.record.reserved) == (State.FAILED, 0, 0)
         assert service.accepted() == []
 
-    def test_poll_twice(self, start: Callable[..., Client], facts: Facts) -> None:
+    def test_poll_twice(self, start: Callable[..., Client], facts: ProviderFacts) -> None:
         """Polls are coroutines: two at the same time report the same task."""
         job, client = leave_job_running(start, facts), start()
         provider, task = client.connect(facts.name).provider, client.ledger.find_job(job).task_id
@@ -291,7 +295,9 @@ class Conformance:
         assert first.task_id == second.task_id
         assert {first.stage, second.stage} <= {Stage.SUBMITTED, Stage.RUNNING, Stage.READY}
 
-    def test_ping(self, start: Callable[..., Client], service: Service, facts: Facts) -> None:
+    def test_ping(
+        self, start: Callable[..., Client], service: Service, facts: ProviderFacts
+    ) -> None:
         """A provider that can check its key does so without a paid request."""
         valid, invalid = (
             start(key=key).connect(facts.name).provider for key in (service.key, "another")
@@ -308,7 +314,7 @@ class Conformance:
         self,
         client: Client,
         service: Service,
-        facts: Facts,
+        facts: ProviderFacts,
         caplog: pytest.LogCaptureFixture,
         tmp_path: Path,
     ) -> None:
@@ -350,11 +356,11 @@ def check_charge(video: Video, model: Model) -> None:
     assert abs(video.charged - quoted) <= tolerance
 
 
-def submit_preferred(client: Client, facts: Facts) -> Job:
+def submit_preferred(client: Client, facts: ProviderFacts) -> Job:
     return client.submit(build_request(next(iter(facts.models.values()))), provider=facts.name)
 
 
-def leave_job_running(start: Callable[..., Client], facts: Facts) -> str:
+def leave_job_running(start: Callable[..., Client], facts: ProviderFacts) -> str:
     """Return the id of a job that the provider has accepted and whose client has closed."""
     if not facts.tasks:
         pytest.skip("the provider makes the video within the call")
@@ -368,7 +374,7 @@ def leave_job_running(start: Callable[..., Client], facts: Facts) -> str:
 
 
 def check_failure(
-    client: Client, service: Service, facts: Facts, kind: Trouble, error: type[VeoError]
+    client: Client, service: Service, facts: ProviderFacts, kind: Trouble, error: type[VeoError]
 ) -> None:
     """Check that a job fails with the error, and is charged by the model's rule."""
     trigger_trouble(service, kind)

@@ -12,7 +12,7 @@ from veo_commands.session import load_config
 
 if TYPE_CHECKING:
     from veo.config import Config
-    from veo.model import Facts
+    from veo.model import ProviderFacts
 
 _TITLES = ("PROVIDER", "BILLED", "KEY", "ADDRESS", "DESCRIPTION")
 
@@ -34,19 +34,19 @@ def providers(*, config: ConfigOptions) -> None:
         out.info("* is the default provider. `veo models` shows what each one offers.", dim=True)
 
 
-def find_key_variable(facts: Facts, config: Config) -> str | None:
+def find_key_variable(facts: ProviderFacts, config: Config) -> str | None:
     """Return the environment variable that holds the provider's key, if one does."""
     names = _key_variables(facts, config)
     # An empty variable counts as not set, as it does when the key is read.
     return next((name for name in names if os.environ.get(name, "").strip()), None)
 
 
-def _key_variables(facts: Facts, config: Config) -> tuple[str, ...]:
+def _key_variables(facts: ProviderFacts, config: Config) -> tuple[str, ...]:
     override = config.for_provider(facts.name).api_key_env
     return (override,) if override else facts.key_env
 
 
-def _provider_json(facts: Facts, config: Config) -> dict[str, Any]:
+def _provider_json(facts: ProviderFacts, config: Config) -> dict[str, Any]:
     prices = [model.price for model in facts.models.values()]
     return {
         **facts.model_dump(mode="json", exclude={"models"}),
@@ -59,7 +59,7 @@ def _provider_json(facts: Facts, config: Config) -> dict[str, Any]:
     }
 
 
-def _provider_row(facts: Facts, body: dict[str, Any]) -> list[Any]:
+def _provider_row(facts: ProviderFacts, body: dict[str, Any]) -> list[Any]:
     from rich.text import Text
 
     variable = body["key_set"]

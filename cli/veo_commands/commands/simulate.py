@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from veo.compare.run import Candidate
     from veo.config import Config
     from veo.job import Job
-    from veo.model import Facts
+    from veo.model import ProviderFacts
     from veo_sandbox import Sandbox
 
 # Real seconds that a generation should take. Much faster, and the real time of polls and downloads
@@ -205,7 +205,9 @@ def _summarize(setup: SimulationSetup, runs: dict[str, CandidateRun]) -> "Simula
     )
 
 
-def _build_sandbox(setup: SimulationSetup, facts: "Facts", home: Path, speed: float) -> "Sandbox":
+def _build_sandbox(
+    setup: SimulationSetup, facts: "ProviderFacts", home: Path, speed: float
+) -> "Sandbox":
     from veo_sandbox import Sandbox
 
     return Sandbox(
