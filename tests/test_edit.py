@@ -151,6 +151,14 @@ def test_a_video_of_another_model_goes_as_a_file(client: Client, studio: Service
     [{"provider": "studio"}, {"model": TALK}, {"model": f"studio/{TALK}"}],
     ids=["provider", "model", "both"],
 )
+def test_a_file_at_a_provider_without_uploads(client: Client) -> None:
+    """The reason is that of the model that could edit it, if the provider had made it."""
+    problems = list_problems(client, make_clip(3), provider="vertex")
+
+    assert "and gemini-omni-1.2-flash can edit only videos of vertex" in problems["edit"]
+    assert f"studio/{TALK}" in problems["edit"]
+
+
 def test_a_video_of_another_provider_goes_as_a_file(
     client: Client, studio: Service, options: dict[str, Any]
 ) -> None:

@@ -140,7 +140,8 @@ def _default_model(session: Session, source: VideoSource, use: Use, provider: st
     ranked = sorted(
         rows or session.models(provider).values(),
         key=lambda row: (
-            not (use in row.features and source.can_go_to(row)),
+            use not in row.features,
+            not source.can_go_to(row),
             row.name not in preferred,
         ),
     )

@@ -159,7 +159,10 @@ def request_fields(request: Request, model: Model | None = None) -> list[tuple[s
         if name == "model" or value is None:
             continue
         values = value if isinstance(value, tuple) else (value,)
-        rows += [(row.label or name.replace("_", " "), _format_value(part)) for part in values]
+        label = row.label or name.replace("_", " ")
+        if request.extend and name == "duration":
+            label = "added seconds"
+        rows += [(label, _format_value(part)) for part in values]
     return rows
 
 

@@ -166,6 +166,8 @@ def _foreign_problem(
     if source.record:
         maker = source.model.name if source.model else "another model"
         message = f"{model.name} cannot {use} a video of {maker}"
+        if source.file:
+            message += f", and {model.provider} takes no uploads for it"
     else:
         reason = source.note or f"no job of this ledger made {source.name}"
         message = f"{reason}, and {model.name} can {use} only videos of {model.provider}"
