@@ -19,7 +19,7 @@ from omni import (
     text_part,
     video_part,
 )
-from sandbox_api import StartSandbox
+from sandbox_api import StartSandbox, make_image
 
 from veo_sandbox import Sandbox
 
@@ -49,6 +49,13 @@ def read_object(box: Sandbox, uri: str) -> requests.Response:
     bucket, _, name = uri.removeprefix("gs://").partition("/")
     url = f"{box.files_url}/storage/v1/b/{bucket}/o/{name.replace('/', '%2F')}?alt=media"
     return requests.get(url, headers={"Authorization": f"Bearer {box.key}"}, timeout=10)
+
+
+def put_object(box: Sandbox, name: str, data: bytes, mime_type: str) -> None:
+    """Put a file into the bucket `films`."""
+    url = f"{box.files_url}/upload/storage/v1/b/films/o?uploadType=media&name={name}"
+    headers = {"Authorization": f"Bearer {box.key}", "Content-Type": mime_type}
+    assert requests.post(url, data=data, headers=headers, timeout=10).json()["name"] == name
 
 
 class TestFaults:
@@ -323,15 +330,33 @@ class TestPlatform:
         """An address needs a folder."""
         assert message in find_message(platform.post(response_format=SMALL | members))
 
-    def test_images(self, platform: OmniApi) -> None:
-        """Inline ones only: the sandbox's storage has no images."""
+    def test_images(self, box: Sandbox, platform: OmniApi) -> None:
+        """Inline, or an object that was put into a bucket; its type is kept."""
         stored = {"type": "image", "mime_type": "image/png", "uri": "gs://films/a.png"}
-        responses = [
-            platform.post(input=[part, text_part("<FIRST_FRAME> x")], response_format=[SMALL])
-            for part in (image_part(), stored)
-        ]
+        wanted = {
+            "input": [stored, text_part("<FIRST_FRAME> x")],
+            "response_format": [SMALL],
+        }
+        missing = platform.post(**wanted)
+        put_object(box, "a.png", make_image(), "image/png")
+        inline = platform.post(**wanted | {"input": [image_part(), text_part("<FIRST_FRAME> x")]})
 
-        assert [response.status_code for response in responses] == [200, 404]
+        assert [r.status_code for r in (missing, platform.post(**wanted), inline)] == [
+            404,
+            200,
+            200,
+        ]
+        assert read_object(box, "gs://films/a.png").headers["content-type"] == "image/png"
+
+    def test_a_video_that_was_put_into_a_bucket(self, box: Sandbox, platform: OmniApi) -> None:
+        """It is edited like any other upload."""
+        made = platform.make(response_format=[SMALL])
+        put_object(box, "b.mp4", base64.b64decode(find_videos(made)[0]["data"]), "video/mp4")
+        part = {"type": "video", "mime_type": "video/mp4", "uri": "gs://films/b.mp4"}
+        edit = platform.post(input=[part, text_part("x")], response_format=[{"type": "video"}])
+
+        assert edit.status_code == 200
+        assert box.tasks()[1]["request"]["seconds"] == 3.0
 
     def test_models(self, box: Sandbox, platform: OmniApi) -> None:
         """Its ids differ from those of the Developer API; all are listed, or the offered ones."""

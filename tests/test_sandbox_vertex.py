@@ -273,6 +273,16 @@ class TestWire:
 
         assert post(box, CREATE, body).status_code == 200
 
+    def test_stored_images(self, box: Sandbox, project: genai.Client) -> None:
+        """A frame may be an object in a bucket."""
+        image = types.Image(gcs_uri="gs://films/a.png", mime_type="image/png")
+        with pytest.raises(errors.ClientError, match="No such object"):
+            start_video(project, PLATFORM_FAST, image=image)
+        url = f"{box.files_url}/upload/storage/v1/b/films/o?uploadType=media&name=a.png"
+        requests.post(url, data=make_image(), headers=bearer(box), timeout=10)
+
+        assert make_video(project, PLATFORM_FAST, image=image).video_bytes[4:8] == b"ftyp"
+
     def test_several_videos(self, box: Sandbox, project: genai.Client) -> None:
         """Up to four of one request, each paid, each with an object of its own."""
         begun = start_video(

@@ -40,6 +40,7 @@ On the files port, which a client must treat as another host:
     GET  /signed/{file}?...                 the same at a signed address without .mp4
     GET  /storage/v1/b/{bucket}/o/{object}?alt=media    gs:// results, only with a Bearer token
     GET  /storage/v1/b/{bucket}/o?prefix=...            their list
+    POST /upload/storage/v1/b/{bucket}/o?uploadType=media&name=...  an object of one's own
 
 The controls, which need no key and which faults do not affect:
 

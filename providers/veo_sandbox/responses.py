@@ -9,13 +9,15 @@ from veo_sandbox.exchange import Connection
 
 
 class VideoResponse(FileResponse):
-    """An MP4 with Range, ETag and Content-Length."""
+    """An MP4, or another file, with Range, ETag and Content-Length."""
 
     # Bytes. Starlette's 64 KiB would limit the downloads that benchmarks measure.
     chunk_size = 1024 * 1024
 
-    def __init__(self, path: Path, headers: dict[str, str] | None = None) -> None:
-        super().__init__(path, media_type="video/mp4", stat_result=path.stat(), headers=headers)
+    def __init__(
+        self, path: Path, headers: dict[str, str] | None = None, media_type: str = "video/mp4"
+    ) -> None:
+        super().__init__(path, media_type=media_type, stat_result=path.stat(), headers=headers)
 
 
 class DropConnection(Response):

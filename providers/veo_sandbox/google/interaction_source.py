@@ -72,13 +72,12 @@ def find_video(core: Core, api: OmniApi, part: InputPart) -> Source:
         path = Path(core.clips.save_input(part.data))
         return _read_source(api, path)
     if api.name == "vertex":
+        if stored := core.uploads.find_object(part.uri):
+            return _describe_upload(core, api, stored)
         return _describe_task(core, find_stored(core, part.uri), api)
     file = find_upload(core, api, part.uri)
     if isinstance(file, StoredFile):
-        if file.footage is None:
-            raise api.error("invalid_input", path="input")
-        width, height, seconds = file.footage
-        return Source(core.uploads.path(file), (width, height), seconds, is_own=False)
+        return _describe_upload(core, api, file)
     return _describe_task(core, file, api)
 
 
@@ -86,7 +85,11 @@ def find_image(core: Core, api: OmniApi, part: InputPart) -> Upload:
     """Return the bytes of an image part; one at an address is a file that was uploaded."""
     data = part.data
     if not data:
-        file = None if api.name == "vertex" else find_upload(core, api, part.uri)
+        file: StoredFile | Task | None = (
+            core.uploads.find_object(part.uri)
+            if api.name == "vertex"
+            else find_upload(core, api, part.uri)
+        )
         if not isinstance(file, StoredFile):
             raise api.error("not_found")
         data = core.uploads.path(file).read_bytes()
@@ -140,6 +143,13 @@ def _describe_task(core: Core, task: Task | None, api: OmniApi) -> Source:
         raise api.error("not_found")
     is_own, length = task.spec.profile == PROFILE, task.spec.extra["length"]
     return Source(core.clips.clip_path(task), task.spec.clip.size, length, is_own)
+
+
+def _describe_upload(core: Core, api: OmniApi, file: StoredFile) -> Source:
+    if file.footage is None:
+        raise api.error("invalid_input", path="input")
+    width, height, seconds = file.footage
+    return Source(core.uploads.path(file), (width, height), seconds, is_own=False)
 
 
 def _read_source(api: OmniApi, path: Path) -> Source:

@@ -2,15 +2,20 @@
 
 import base64
 import binascii
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
+from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange, Upload
 from veo_sandbox.google.errors import google_error
+from veo_sandbox.google.storage import find_object
 from veo_sandbox.profiles.images import ACCEPTED_FORMATS, image_format
 from veo_sandbox.state.price_list import Model
 from veo_sandbox.tables import load_table
+
+ImageParser = Callable[[str, object], Upload]
 
 MAX_BODY_BYTES = 20 * 1024 * 1024
 """Limit of a whole request (commonly reported)."""
@@ -34,6 +39,7 @@ class GoogleApi:
     top: Collection[str]
     parameters: Collection[str]
     video: Collection[str]
+    image: Collection[str]
     persons: Sequence[Collection[str]]
     no_credit: str
     max_samples: int
@@ -84,7 +90,7 @@ def parse_request(api: GoogleApi, model: Model, exchange: Exchange) -> VideoRequ
     _check_members(parameters, api.parameters, model)
     request = VideoRequest(str(instance.get("prompt") or ""), parameters=parameters)
     _read_parameters(request, api, model, parameters)
-    _read_images(request, instance)
+    _read_images(api, exchange.core, request, instance)
     if instance.get("video") is not None:
         request.video = _require_object("video", instance["video"], api.video)
     _check_combination(request)
@@ -159,36 +165,46 @@ def _parse_choice(members: Mapping[str, Any], name: str, allowed: tuple[str, ...
     return str(value)
 
 
-def _read_images(request: VideoRequest, instance: Mapping[str, Any]) -> None:
+def _read_images(
+    api: GoogleApi, core: Core, request: VideoRequest, instance: Mapping[str, Any]
+) -> None:
+    parse = partial(_parse_image, api, core)
     if "image" in instance:
-        request.start = _parse_image("image", instance["image"])
+        request.start = parse("image", instance["image"])
     if "lastFrame" in instance:
-        request.end = _parse_image("lastFrame", instance["lastFrame"])
+        request.end = parse("lastFrame", instance["lastFrame"])
     if "referenceImages" in instance:
-        request.references = _parse_references(instance["referenceImages"])
+        request.references = _parse_references(instance["referenceImages"], parse)
 
 
-def _parse_references(members: object) -> list[Upload]:
+def _parse_references(members: object, parse: ImageParser) -> list[Upload]:
     if not isinstance(members, list) or not 1 <= len(members) <= _MAX_REFERENCES:
         raise google_error("reference_count", most=_MAX_REFERENCES)
-    return [_parse_reference(each) for each in members]
+    return [_parse_reference(each, parse) for each in members]
 
 
-def _parse_reference(members: object) -> Upload:
+def _parse_reference(members: object, parse: ImageParser) -> Upload:
     if not isinstance(members, dict):
         raise google_error("reference_objects")
     _check_members(members, frozenset({"image", "referenceType"}))
     if str(members.get("referenceType")).lower() != "asset":
         raise google_error("use_case")
-    return _parse_image("referenceImages", members.get("image"))
+    return parse("referenceImages", members.get("image"))
 
 
-def _parse_image(name: str, members: object) -> Upload:
-    image = _require_object(name, members, {"bytesBase64Encoded", "mimeType"})
-    # Both members are known names here, so fewer than two means one is missing.
-    if len(image) < 2:
+def _parse_image(api: GoogleApi, core: Core, name: str, members: object) -> Upload:
+    image = _require_object(name, members, api.image)
+    # Of the known members, one holds the image and the other is its type.
+    if "mimeType" not in image or len(image) != 2:
         raise google_error("missing_image_members")
-    data = decode_base64(image["bytesBase64Encoded"], name)
+    if uri := image.get("gcsUri"):
+        stored = find_object(core, str(uri))
+        if stored is None:
+            bucket, _, name = str(uri).removeprefix("gs://").partition("/")
+            raise google_error("no_object", bucket=bucket, object=name)
+        data = stored.path.read_bytes()
+    else:
+        data = decode_base64(image["bytesBase64Encoded"], name)
     if image_format(data) not in ACCEPTED_FORMATS:
         raise google_error("bad_image")
     return Upload(name, "", str(image["mimeType"]), data)

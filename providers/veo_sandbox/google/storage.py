@@ -1,7 +1,18 @@
-"""The Cloud Storage of the Agent Platform: which video is at which `gs://` address."""
+"""The Cloud Storage of the Agent Platform: which file is at which `gs://` address."""
+
+from pathlib import Path
+from typing import NamedTuple
 
 from veo_sandbox.core import Core
 from veo_sandbox.state.tasks import Task
+
+
+class StoredObject(NamedTuple):
+    """An object in a bucket: a video that was made, or what a client has put there."""
+
+    uri: str
+    path: Path
+    mime_type: str
 
 
 def build_object_uri(folder: str, file: str) -> str:
@@ -22,10 +33,28 @@ def object_uris(task: Task) -> list[str]:
     return [first.replace("sample_0", f"sample_{number}") for number in numbers]
 
 
-def list_stored(core: Core, prefix: str) -> list[tuple[str, Task]]:
-    """Return address and task of every video below a prefix, in the order of their names."""
-    stored = ((uri, task) for task in core.tasks.list_tasks() for uri in object_uris(task))
-    return sorted(
-        ((uri, task) for uri, task in stored if uri.startswith(prefix) and core.has_file(task)),
-        key=lambda item: item[0],
-    )
+def find_object(core: Core, uri: str) -> StoredObject | None:
+    if file := core.uploads.find_object(uri):
+        return StoredObject(uri, core.uploads.path(file), file.mime_type)
+    task = find_stored(core, uri)
+    return _describe_video(core, uri, task) if task and core.has_file(task) else None
+
+
+def list_objects(core: Core, prefix: str) -> list[StoredObject]:
+    """Return every object whose address begins with a prefix, in the order of their names."""
+    made = [
+        _describe_video(core, uri, task)
+        for task in core.tasks.list_tasks()
+        for uri in object_uris(task)
+        if uri.startswith(prefix) and core.has_file(task)
+    ]
+    put = [
+        StoredObject(file.uri, core.uploads.path(file), file.mime_type)
+        for file in core.uploads.list_files()
+        if file.uri and file.uri.startswith(prefix)
+    ]
+    return sorted(made + put)
+
+
+def _describe_video(core: Core, uri: str, task: Task) -> StoredObject:
+    return StoredObject(uri, core.clips.clip_path(task), "video/mp4")

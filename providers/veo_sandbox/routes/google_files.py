@@ -78,7 +78,8 @@ async def list_files(core: Core, exchange: Exchange) -> Response:
     tasks = [task for task in core.tasks.list_tasks() if _has_address(core, task)]
     files = [_describe_task(core, task) for task in tasks]
     now = core.clock.now()
-    files += [_describe_upload(core, f) for f in core.uploads.list_files() if f.is_available(now)]
+    uploads = [file for file in core.uploads.list_files() if file.is_available(now)]
+    files += [_describe_upload(core, file) for file in uploads if not file.uri]
     # The newest comes first.
     files.sort(key=lambda file: file.created_at, reverse=True)
     page, rest = cut_page(exchange.query, files, default_size=10, max_size=100)

@@ -22,7 +22,14 @@ from veo_sandbox.google.request import (
     decode_base64,
     parse_request,
 )
-from veo_sandbox.google.storage import build_object_uri, find_stored, list_stored, object_uris
+from veo_sandbox.google.storage import (
+    StoredObject,
+    build_object_uri,
+    find_object,
+    find_stored,
+    object_uris,
+)
+from veo_sandbox.google.storage import list_objects as list_stored
 from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec
 from veo_sandbox.state.price_list import Model, load_models
@@ -72,19 +79,32 @@ async def list_objects(core: Core, exchange: Exchange) -> Response:
     _authorize_storage(core, exchange)
     bucket = exchange.params["bucket"]
     stored = list_stored(core, f"gs://{bucket}/{exchange.query.get('prefix', '')}")
-    items = [_object_metadata(core, uri, task) for uri, task in stored]
+    items = [_object_metadata(each) for each in stored]
     # Like Google's, the list has no `items` when nothing is found.
     return JSONResponse({"kind": "storage#objects"} | ({"items": items} if items else {}))
 
 
 async def get_object(core: Core, exchange: Exchange) -> Response:
     _authorize_storage(core, exchange)
-    if exchange.task is None or not core.has_file(exchange.task):
+    found = find_object(core, f"gs://{exchange.params['bucket']}/{exchange.params['object']}")
+    if found is None:
         raise google_error("no_object", **exchange.params)
     if exchange.query.get("alt") == "media":
-        return VideoResponse(core.clips.clip_path(exchange.task))
-    uri = f"gs://{exchange.params['bucket']}/{exchange.params['object']}"
-    return JSONResponse(_object_metadata(core, uri, exchange.task))
+        return VideoResponse(found.path, media_type=found.mime_type)
+    return JSONResponse(_object_metadata(found))
+
+
+async def put_object(core: Core, exchange: Exchange) -> Response:
+    """POST /upload/storage/...: put an object, an image for example, into a bucket."""
+    _authorize_storage(core, exchange)
+    name = exchange.query.get("name", "")
+    if exchange.query.get("uploadType") != "media" or not name:
+        raise google_error("bad_upload", reason="`uploadType=media` and `name` are needed")
+    uri = f"gs://{exchange.params['bucket']}/{name}"
+    mime_type = exchange.headers.get("content-type", "application/octet-stream")
+    file = core.uploads.put_object(uri, mime_type, exchange.body, core.clock.now())
+    stored = StoredObject(uri, core.uploads.path(file), mime_type)
+    return JSONResponse(_object_metadata(stored))
 
 
 def find_by_body(core: Core, exchange: Exchange) -> Task | None:
@@ -170,14 +190,14 @@ def _find_by_bytes(core: Core, data: bytes) -> Task | None:
     return None
 
 
-def _object_metadata(core: Core, uri: str, task: Task) -> dict[str, Any]:
-    bucket, _, name = uri.removeprefix("gs://").partition("/")
+def _object_metadata(stored: StoredObject) -> dict[str, Any]:
+    bucket, _, name = stored.uri.removeprefix("gs://").partition("/")
     return {
         "kind": "storage#object",
         "bucket": bucket,
         "name": name,
-        "size": str(core.clips.clip_path(task).stat().st_size),
-        "contentType": "video/mp4",
+        "size": str(stored.path.stat().st_size),
+        "contentType": stored.mime_type,
     }
 
 
@@ -211,4 +231,5 @@ ROUTES = (
 FILES = (
     RouteSpec("GET", "/storage/v1/b/{bucket}/o/{object:path}", "file", get_object, find_by_object),
     RouteSpec("GET", "/storage/v1/b/{bucket}/o", "other", list_objects),
+    RouteSpec("POST", "/upload/storage/v1/b/{bucket}/o", "upload", put_object),
 )

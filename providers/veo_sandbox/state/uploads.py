@@ -1,8 +1,10 @@
-"""Files that clients upload, in pieces that may be resumed."""
+"""Files that clients upload: to the Files API, in pieces that may be resumed, and to a bucket."""
 
 import json
+import math
 import secrets
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from veo_sandbox.clips import Footage
@@ -22,6 +24,7 @@ class StoredFile:
         finished_at: None until all bytes have arrived.
         footage: Width, height and seconds of a video; None for other files, and for a broken one.
         deleted: Whether a client has deleted it.
+        uri: The `gs://` address of an object in a bucket; "" for a file of the Files API.
     """
 
     id: str
@@ -33,10 +36,12 @@ class StoredFile:
     finished_at: float | None = None
     footage: tuple[int, int, float] | None = None
     deleted: bool = False
+    uri: str = ""
 
     @property
     def expires_at(self) -> float:
-        return self.created_at + _RETENTION_S
+        # Nothing but its owner deletes an object.
+        return math.inf if self.uri else self.created_at + _RETENTION_S
 
     @property
     def is_video(self) -> bool:
@@ -65,6 +70,17 @@ class UploadStore:
             "INSERT INTO uploads VALUES (?, ?, ?)", file.id, file.session, json.dumps(asdict(file))
         )
         return file
+
+    def put_object(self, uri: str, mime_type: str, data: bytes, now: float) -> StoredFile:
+        """Store an object in a bucket, in the place of an earlier one of its name."""
+        file_id = _object_id(uri)
+        self._store.execute("DELETE FROM uploads WHERE id = ?", file_id)
+        file = self.begin(file_id, mime_type, "", len(data), now)
+        self.path(file).write_bytes(data)
+        return self.finish(replace(file, uri=uri), now)
+
+    def find_object(self, uri: str) -> StoredFile | None:
+        return self.find(_object_id(uri))
 
     def find(self, file_id: str) -> StoredFile | None:
         return self._find("SELECT facts FROM uploads WHERE id = ?", file_id)
@@ -112,6 +128,11 @@ class UploadStore:
     def _find(self, sql: str, value: str) -> StoredFile | None:
         rows = self._store.fetch_rows(sql, value)
         return _from_json(rows[0][0]) if rows else None
+
+
+def _object_id(uri: str) -> str:
+    # No id of the Files API has capital letters.
+    return f"GS{sha256(uri.encode()).hexdigest()}"
 
 
 def _from_json(text: str) -> StoredFile:
