@@ -146,11 +146,6 @@ def test_a_video_of_another_model_goes_as_a_file(client: Client, studio: Service
     assert f"the file of job {lion.record.id} is not on disk" in problems["edit"]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"provider": "studio"}, {"model": TALK}, {"model": f"studio/{TALK}"}],
-    ids=["provider", "model", "both"],
-)
 def test_a_file_at_a_provider_without_uploads(client: Client) -> None:
     """The reason is that of the model that could edit it, if the provider had made it."""
     problems = list_problems(client, make_clip(3), provider="vertex")
@@ -159,6 +154,11 @@ def test_a_file_at_a_provider_without_uploads(client: Client) -> None:
     assert f"studio/{TALK}" in problems["edit"]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"provider": "studio"}, {"model": TALK}, {"model": f"studio/{TALK}"}],
+    ids=["provider", "model", "both"],
+)
 def test_a_video_of_another_provider_goes_as_a_file(
     client: Client, studio: Service, options: dict[str, Any]
 ) -> None:
