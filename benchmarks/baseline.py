@@ -85,9 +85,9 @@ class Baseline:
         self._files = self._files or self._connection(url)
         self._files.request("GET", urlsplit(url).path)
         part = Path(self._order.folder) / f"{number}.part"
-        answer, digest = self._files.getresponse(), hashlib.sha256()
+        response, digest = self._files.getresponse(), hashlib.sha256()
         with part.open("wb", buffering=0) as file:
-            while data := answer.read(1 << 18):
+            while data := response.read(1 << 18):
                 file.write(data)
                 digest.update(data)
             os.fsync(file.fileno())

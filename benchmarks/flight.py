@@ -1,4 +1,4 @@
-"""10,000 jobs in flight in one process, each polled every 5 s, answered after 150 ms."""
+"""10,000 jobs in flight in one process, each polled every 5 s, with a response after 150 ms."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def measure(repeat: int) -> Table:
     """One run of each: it is long, and its numbers are means over thousands of polls."""
     del repeat
     heads = ("of a core", "KB a job", "polls/s", "late, ms", "p99 late, ms")
-    title = "10,000 jobs in flight, each polled every 5 s, 150 ms to an answer"
+    title = "10,000 jobs in flight, each polled every 5 s, 150 ms to a response"
     table = Table(title, ("client", *heads))
     found = {name: load(client) for name, client in CLIENTS.items()}
     for name, it in found.items():

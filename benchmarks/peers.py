@@ -116,9 +116,9 @@ def make_with_requests(order: Order) -> Make:
             time.sleep(order.poll_s)
             task = http.get(f"{order.url}/v1/videos/{task['id']}", timeout=timeout_s).json()
         url = task["video_url"]
-        with requests.get(url, stream=True, timeout=timeout_s) as answer, path.open("wb") as file:
-            answer.raise_for_status()
-            for chunk in answer.iter_content(1 << 20):
+        with requests.get(url, stream=True, timeout=timeout_s) as response, path.open("wb") as file:
+            response.raise_for_status()
+            for chunk in response.iter_content(1 << 20):
                 file.write(chunk)
 
     return make

@@ -1,6 +1,6 @@
-"""A server that takes next to no CPU: it answers polls some time later, and serves files.
+"""A server that takes next to no CPU: it responds to polls some time later, and serves files.
 
-It notes how late each poll comes: every answer asks for the next one after so many seconds.
+It notes how late each poll comes: every response asks for the next one after so many seconds.
 The sandbox does far more than that, and would be what is measured. Not a sandbox: no money, no
 video, nothing ever finishes.
 """
@@ -27,8 +27,8 @@ class Pacer:
     """What all connections share.
 
     Args:
-        latency_s: Seconds from a request to its answer.
-        every_s: Seconds from an answer to the next poll of the same task, as the answer asks for.
+        latency_s: Seconds from a request to its response.
+        every_s: Seconds from a response to the next poll of the same task, which it asks for.
         files: The folder that files are served from.
     """
 
@@ -39,8 +39,8 @@ class Pacer:
         self.due: dict[str, float] = {}
         self.late: list[float] = []
 
-    def answer(self, method: str, path: str) -> Any:
-        """The body of an answer that is not a file."""
+    def build_response(self, method: str, path: str) -> Any:
+        """Return the body of a response that is not a file."""
         if method == "POST":
             name = f"task_{len(self.due):08}"
             self.due[name] = 0.0
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer every whole request."""
+        """Respond to every whole request."""
         self._buffer += data
         while _END in self._buffer:
             head, _, rest = self._buffer.partition(_END)
@@ -86,14 +86,14 @@ class Connection(asyncio.Protocol):
             path = path.removeprefix("/files/")
             self._sending = loop.create_task(self._send_file(self._pacer.files / path))
             return
-        body = json.dumps(self._pacer.answer(method, path)).encode()
+        body = json.dumps(self._pacer.build_response(method, path)).encode()
         wait = f"openai-poll-after-ms: {round(self._pacer.every_s * 1000)}\r\n"
-        answer = _head("application/json", len(body), wait) + body
+        response = _head("application/json", len(body), wait) + body
         latency = 0.0 if path == "/noted" else self._pacer.latency_s
         if latency:
-            loop.call_later(latency, self._transport.write, answer)
+            loop.call_later(latency, self._transport.write, response)
         else:
-            self._transport.write(answer)
+            self._transport.write(response)
 
     async def _send_file(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -128,8 +128,8 @@ def pacer(latency_s: float, every_s: float, files: Path) -> Iterator[str]:
 
 def noted(url: str) -> tuple[int, list[float]]:
     """How many tasks there are, and how late (seconds) each poll came since this was asked last."""
-    with urllib.request.urlopen(f"{url}/noted") as answer:
-        found = json.load(answer)
+    with urllib.request.urlopen(f"{url}/noted") as response:
+        found = json.load(response)
     return found["tasks"], found["late"]
 
 

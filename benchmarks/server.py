@@ -38,8 +38,8 @@ class Server:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/sandbox/{what}", data, headers)
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request) as response:
+            return json.load(response)
 
     def count_requests(self) -> Counter[str]:
         """Return the number of requests of each kind: create, poll, file."""
