@@ -19,7 +19,7 @@ from veo_sandbox.faults.registry import REQUEST_KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from veo.model import Model, Price, ProviderFacts
+    from veo.model import Model, ProviderFacts
 
 README = Path(__file__).parent.parent / "README.md"
 BATCH = Path(__file__).parent / "batch.md"
@@ -111,7 +111,7 @@ def replace_section(document: str, name: str, section: str) -> str:
 
 
 def _provider_row(facts: ProviderFacts) -> tuple[str, ...]:
-    billed = sorted({_describe_billing(model.price) for model in facts.models.values()})
+    billed = sorted({_describe_billing(model) for model in facts.models.values()})
     keys = " or ".join(f"`{name}`" for name in facts.key_env)
     return (
         f"`{facts.name}`",
@@ -121,8 +121,11 @@ def _provider_row(facts: ProviderFacts) -> tuple[str, ...]:
     )
 
 
-def _describe_billing(price: Price) -> str:
+def _describe_billing(model: Model) -> str:
+    price = model.price
     what = "video" if price.per == "call" else "second of video"
+    if model.usage_prices:
+        return f"by the tokens that it reports, quoted per {what}"
     when = "when it is made" if price.charged == "on_success" else "as soon as it is accepted"
     return f"per {what}, {when}"
 
