@@ -1,7 +1,7 @@
 """Google's own SDK drives the Interactions wire of the sandbox: an independent check of it.
 
-The installed google-genai 2.x is used, and 3.x, which cannot be installed beside it: it is put
-into a folder of its own, once for each checkout.
+The installed google-genai 2.x is used, and 3.x, which cannot be installed beside it: the variable
+GENAI_3_FOLDER names a folder that `pip install --no-deps --target` has filled.
 """
 
 import json
@@ -68,20 +68,12 @@ def run_script(box: Sandbox, **environment: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def version_3(request: pytest.FixtureRequest) -> str:
-    """Install google-genai 3.x into a folder of its own and return the folder, or skip."""
-    assert request.config.cache is not None
-    folder = request.config.cache.mkdir("google-genai-3")
-    if not (folder / "google" / "genai").is_dir():
-        # Its dependencies are those of 2.x, and httpx2, which the SDK of OpenAI brings.
-        options = ["--no-deps", "--retries", "0", "--timeout", "20", "--quiet"]
-        install = [sys.executable, "-m", "pip", "install", *options, "--target", str(folder)]
-        finished = subprocess.run(
-            [*install, "google-genai>=3,<4"], capture_output=True, text=True, check=False
-        )
-        if finished.returncode != 0:
-            pytest.skip("google-genai 3.x cannot be installed here: no package index is reached")
-    return str(folder)
+def version_3() -> str:
+    """Return the folder that holds google-genai 3.x, or skip: `.ci/run` installs it."""
+    folder = os.environ.get("GENAI_3_FOLDER")
+    if not folder:
+        pytest.skip("GENAI_3_FOLDER names no folder that holds google-genai 3.x")
+    return folder
 
 
 def check_calls(box: Sandbox, calls: dict[str, Any]) -> None:
