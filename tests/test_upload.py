@@ -20,6 +20,7 @@ from veo.errors import (
     RefusedError,
     ResponseLostError,
 )
+from veo.key import Key
 from veo.ledger import State
 from veo.provider import Uploader
 from veo.request import Request
@@ -222,3 +223,24 @@ def test_a_video_at_the_provider_is_not_uploaded(bench: Bench) -> None:
 
     assert bench.provider.count_calls("upload") == 0
     assert list_sent(bench)[0].extend == RemoteVideo("files/own", id="v1_abc")
+
+
+def test_the_key_is_removed_from_what_an_upload_returns(
+    bench: Bench, clip: RemoteVideo, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the address and the handle that are stored, and from an error of its code."""
+    bench.route.key = Key("a-key-that-leaks")
+    bench.provider.upload = lambda *_: RemoteVideo(  # type: ignore[attr-defined]
+        "files/1?key=a-key-that-leaks", id="a-key-that-leaks"
+    )
+    stored = bench.run_job(bench.plan_job(edit=clip)).record
+
+    def fail(*_: Any) -> RemoteVideo:
+        raise KeyError("a-key-that-leaks")
+
+    bench.provider.upload = fail  # type: ignore[attr-defined]
+    failed = bench.run_job(bench.plan_job(edit=clip)).record
+
+    assert stored.state is State.DONE
+    texts = [str(stored.upload), str(failed.error), caplog.text]
+    assert not [text for text in texts if "a-key-that-leaks" in text]

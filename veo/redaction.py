@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from veo.key import Key
     from veo.provider import ByteStream
-    from veo.update import Update
+    from veo.update import RemoteVideo, Update
 
 _MAX_CAUSES = 20  # of an error; a chain may be a circle
 
@@ -62,8 +62,16 @@ def redact_update(update: Update, key: Key | None) -> Update:
         update,
         task_id=task_id,
         message=message,
-        video=video and replace(video, uri=key.redact(video.uri), mime=key.redact(video.mime)),
+        video=video and redact_video(video, key),
     )
+
+
+def redact_video(video: RemoteVideo, key: Key | None) -> RemoteVideo:
+    """Return the description of a remote video without the key."""
+    if key is None:
+        return video
+    uri, mime = key.redact(video.uri), key.redact(video.mime)
+    return replace(video, uri=uri, mime=mime, id=_redact_text(video.id, key))
 
 
 def redact_stream(stream: ByteStream, key: Key | None) -> ByteStream:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from veo.errors import ConfigError, ProtocolError, UsageError, VeoError
 from veo.files.output import hash_file
 from veo.provider import Uploader
+from veo.redaction import format_traceback, redact_errors, redact_video
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,10 +91,12 @@ def _upload(job: ActiveJob, handle: ProviderHandle, path: Path) -> RemoteVideo:
         job.on_change(job)
 
     try:
-        return handle.provider.upload(path, report)
+        with redact_errors(handle.key):
+            return redact_video(handle.provider.upload(path, report), handle.key)
     except VeoError:
         raise
     except Exception as error:
-        _log.exception("provider %s failed while uploading", handle.provider.name)
+        trace = format_traceback(error, handle.key)
+        _log.error("provider %s failed while uploading\n%s", handle.provider.name, trace)
         text = f"the provider's code failed: {type(error).__name__}"
         raise ProtocolError(text, retryable=False) from error
