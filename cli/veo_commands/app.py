@@ -109,7 +109,7 @@ def veo(
         help="Print the version and exit.",
     ),
 ) -> None:
-    """Make Veo 3.1 videos with interchangeable providers: never pay twice, never lose a video."""
+    """Make videos with Veo 3.1 and Gemini Omni, over interchangeable providers."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(USAGE)

@@ -24,7 +24,7 @@ EXAMPLES = {
     "cost": ("veo cost", "veo cost --by month --since 30d", "veo cost --csv"),
     "compare": (
         'veo compare "A lion wakes up" --on laozhang-async,vertex/veo-3.1-lite-generate-001 --yes',
-        "veo compare --simulate --count 20",
+        "veo compare --simulate --on laozhang-async,laozhang-sync --count 20",
     ),
     "models": ("veo models", "veo models -p vertex --prices"),
     "providers": ("veo providers",),

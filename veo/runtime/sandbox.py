@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from veo.config import Config, SandboxConfig
 
+# A video that takes no time: 0 would stand for "not known", and the first poll come late.
+_MIN_LATENCY_S = 0.1
+
 
 @contextmanager
 def start_sandbox(config: Config, home: Path) -> Iterator[Endpoint]:
@@ -44,4 +47,4 @@ def _typical_latency_s(config: SandboxConfig) -> float:
     latency: Any = import_module("veo_sandbox.state.latency").Latency.parse(config.latency)
     # The middle of uniform:FROM,TO; the median of lognormal:MEDIAN,SIGMA; a constant itself.
     values = latency.values if latency.kind == "uniform" else latency.values[:1]
-    return float(sum(values) / len(values) / config.speed)
+    return max(_MIN_LATENCY_S, float(sum(values) / len(values) / config.speed))

@@ -1,0 +1,90 @@
+"""What the documents show runs as it is written, in the sandbox."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_runner import Veo
+
+from veo_commands.app import COMMANDS
+from veo_commands.examples import EXAMPLES
+
+pytest_plugins = ("veo_fixtures",)
+
+ROOT = Path(__file__).parent.parent
+# These run until Ctrl-C, or name a job that only the reader has.
+_NOT_RUN = ("veo sandbox", "veo cancel JOB")
+_SANDBOX = '[sandbox]\nlatency = "0"\nclip = "tiny"\n'
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `examples/`, in which commands use the sandbox."""
+    here = Path.cwd()
+    for file in (ROOT / "examples").iterdir():
+        if file.is_file():
+            shutil.copy(file, here)
+    Path("veo.toml").write_text(_SANDBOX)
+    monkeypatch.setenv("VEO_SANDBOX", "1")
+    return here
+
+
+def find_block(document: str, kind: str, after: str) -> str:
+    """Return the first block of a kind below a heading of a document."""
+    text = (ROOT / document).read_text("utf-8").partition(after)[2]
+    found = re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL)
+    assert found, (document, after)
+    return found[1]
+
+
+def list_commands(block: str) -> list[str]:
+    lines = [line.partition(" #")[0].strip() for line in block.splitlines()]
+    return [line for line in lines if line.startswith("veo ")]
+
+
+def run_all(veo: Veo, commands: list[str]) -> None:
+    for command in commands:
+        ran = veo(*shlex.split(command)[1:])
+        assert ran.code == 0, f"{command}\n{ran.err}"
+
+
+def test_the_first_page(veo: Veo, folder: Path) -> None:
+    """README's block runs from top to bottom, and so does its program."""
+    commands = list_commands(find_block("README.md", "sh", "## Use it"))
+    run_all(veo, commands)
+    exec(compile(find_block("README.md", "python", "## Use it"), "README.md", "exec"), {})
+
+    assert len(commands) == 11
+    assert (folder / "savannah.mp4").is_file()
+
+
+def test_every_command_has_examples() -> None:
+    """Each help page ends with examples."""
+    assert set(EXAMPLES) == set(COMMANDS)
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_help_pages(
+    veo: Veo, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every example runs, in the order of the pages."""
+    run_all(veo, ['veo generate "A lion" -p vertex -o vertex.mp4'])
+    Path("veo.toml").unlink()  # `veo config --init` writes one
+    monkeypatch.setenv("VEO_CONFIG_HOME", str(folder))
+    (folder / "config.toml").write_text(_SANDBOX)
+    commands = [command for lines in EXAMPLES.values() for command in lines]
+    # Simulated time passes fast, where a user wants it to be measured well.
+    fast = [each.replace("--simulate", "--simulate --speed 2000") for each in commands]
+    run_all(veo, [each for each in fast if not each.startswith(_NOT_RUN)])
+
+
+def test_the_reference_is_up_to_date() -> None:
+    """`docs/reference.md` is what the program itself says."""
+    command = [sys.executable, ROOT / "docs" / "reference.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, f"run: python docs/reference.py\n{done.stderr}"
