@@ -99,6 +99,8 @@ def test_the_handle_outlives_the_file(client: Client, studio: Service) -> None:
     """After two days the provider has deleted the file, and still knows the video."""
     job = make_lion(client).record.id
     make_older(client, job, 20)
+    planned = edit.plan_edit(client, find_source(client, job), Request(prompt="in the rain"))
+    assert ["has deleted its file" in warning.message for warning in planned.warnings] == [True]
     assert client.edit(job, "in the rain").result(30)
     assert studio.uploads == []
 

@@ -170,6 +170,7 @@ def _describe_job(session: Session, record: Record, path: Path | None = None) ->
         seconds=seconds,
         times=sum(link.parse_request().extend is not None for link in links),
         expires_at=_find_expiry(session.ledger, record, model),
+        file_expires_at=_find_file_expiry(record, model),
         file=RemoteVideo.of_file(file, str(record.sha256), seconds) if file else None,
         shape=shape_of(record.parse_request(), model) | {"aspect_ratio": next(ratios, None)},
     )
@@ -243,6 +244,14 @@ def _requested_s(request: Request, model: Model | None) -> int | None:
     return request.duration or (model.durations[0] if model else None)
 
 
+def _find_file_expiry(record: Record, model: Model | None) -> float | None:
+    """Return when the provider deletes the file of a video, Unix seconds; None if unknown."""
+    video = record.remote_video()
+    if video is None or record.ready_at is None or model is None:
+        return None
+    return video.expires_at or record.ready_at + model.retention_s
+
+
 def _find_expiry(ledger: Ledger, record: Record, model: Model | None) -> float | None:
     """Return when the provider forgets a video, Unix seconds; None if unknown.
 
@@ -252,9 +261,9 @@ def _find_expiry(ledger: Ledger, record: Record, model: Model | None) -> float |
     video = record.remote_video()
     if video is None or record.ready_at is None or model is None:
         return None
-    if video.id and model.handle_retention_s:  # longer than the file, which ``expires_at`` is of
+    if video.id and model.handle_retention_s:
         return record.ready_at + model.handle_retention_s
     children = lineage.find_children(ledger, [record.id])
     uses = [each.submitted_at for each in children if each.task_id]
-    first_expiry = video.expires_at or record.ready_at + model.retention_s
-    return max([first_expiry, *(at + model.retention_s for at in uses if at)])
+    renewals = [at + model.retention_s for at in uses if at]
+    return max([_find_file_expiry(record, model) or 0.0, *renewals])

@@ -35,7 +35,8 @@ class VideoSource:
         model: The model of that job; None if it no longer exists.
         seconds: Its length; None if unknown.
         times: How many extensions it contains.
-        expires_at: When its provider deletes it, Unix seconds; None if unknown.
+        expires_at: When its provider forgets it, Unix seconds; None if unknown.
+        file_expires_at: When its provider deletes the file, which can be earlier; None if unknown.
         file: Its unchanged file on disk, which can be uploaded; None without one.
         shape: Its aspect ratio and resolution by the names of the request fields.
         note: What else is known about a file that no job made, for a person.
@@ -46,6 +47,7 @@ class VideoSource:
     seconds: float | None = None
     times: int = 0
     expires_at: float | None = None
+    file_expires_at: float | None = None
     file: RemoteVideo | None = None
     shape: Mapping[str, str | None] = field(default_factory=dict)
     note: str = ""
@@ -89,8 +91,12 @@ def check_source(
     if use not in model.features:
         yield from reasons
         yield _unsupported_problem(source, model, use, catalogue)
-    elif choose_video(source, model, now) is None:
+    elif (video := choose_video(source, model, now)) is None:
         yield from reasons or (_foreign_problem(source, model, use, catalogue),)
+    elif model.handle_retention_s and video.id and now >= (source.file_expires_at or now + 1):
+        # A handle is documented to live longer than its file; nothing says whether it works alone.
+        message = f"{model.provider} has deleted its file, and may not {use} the video without it"
+        yield Problem(use, message, severity="warning")
 
 
 def list_takers(source: VideoSource, use: Use, catalogue: Iterable[Model]) -> list[str]:
