@@ -132,11 +132,11 @@ BODIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
     "edit of a file": (
-        {"edit": UPLOADED, "prompt": "Night; keep everything else the same", "resolution": "360p"},
+        {"edit": UPLOADED, "prompt": "Night; keep everything else", "resolution": "360p"},
         {
             "input": [
                 {"type": "video", "uri": UPLOADED.uri, "mime_type": "video/mp4"},
-                make_text("Night; keep everything else the same"),
+                make_text("Night; keep everything else"),
             ],
             "response_format": {"type": "video", "delivery": "uri", "resolution": "360p"},
             "generation_config": make_task("edit"),

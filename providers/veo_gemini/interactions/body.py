@@ -124,7 +124,7 @@ def _build_text(request: Request) -> str:
     the prompt contains already are its author's own.
     """
     if request.edit:
-        is_complete = KEEP_THE_REST.rstrip(".").lower() in request.prompt.lower()
+        is_complete = "keep everything else" in request.prompt.lower()
         return request.prompt if is_complete else f"{request.prompt} {KEEP_THE_REST}"
     sources = ("<FIRST_FRAME>", "<LAST_FRAME>")[: len(request.frames)]
     references = [f"<IMAGE_REF_{number}>" for number in range(len(request.reference))]
