@@ -159,6 +159,7 @@ def test_refusal_in_words() -> None:
 
     assert isinstance(update.error, ModeratedError)
     assert WORDS in update.error.message
+    assert update.error.charged is True
     assert update.charge == Decimal("0.000840")
 
 

@@ -1,6 +1,7 @@
 """Interactions of the Agent Platform: credentials, buckets, and polls that do not help."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -181,6 +182,16 @@ def test_video_is_found_in_the_folder(body: Any) -> None:
     assert update.video is not None
     assert update.video.uri.startswith("gs://bucket/videos/veo-")
     assert update.video.uri.endswith("/sample_0.mp4")
+
+
+def test_video_that_is_not_in_the_folder_yet() -> None:
+    """Completed a moment ago without any output: the task still runs."""
+    now = datetime.now(UTC).isoformat()
+
+    assert poll_once(Platform(EMPTY | {"updated": now})).stage is Stage.RUNNING
+    late = datetime.now(UTC) - timedelta(minutes=3)
+    update = poll_once(Platform(EMPTY | {"updated": late.isoformat()}))
+    assert isinstance(update.error, errors.ModeratedError)
 
 
 def test_video_of_another_job_is_not_taken() -> None:

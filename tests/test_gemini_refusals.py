@@ -57,6 +57,8 @@ REFUSALS = [
     ),
     (400, "`negativePrompt` isn't supported by this model.", errors.RefusedError, False),
     (400, "Your use case is currently not supported.", errors.RefusedError, False),
+    (400, "This model only supports Interactions API.", errors.RefusedError, False),
+    (400, "User location is not supported for the API use.", errors.RefusedError, False),
     (
         400,
         "The prompt violates Vertex AI's usage guidelines. Support codes: 29310472",

@@ -41,6 +41,7 @@ _MODERATION = "usage guidelines|responsible ai|support codes|violate our policie
 _BILLING = "Check the project's billing at https://aistudio.google.com."
 _KEY = "Check the key, and that its project may use the API and has billing."
 _NO_FREE_TIER = f"These models have no free tier. {_BILLING}"
+_OTHER_WIRE = 'Set wire = "interactions" in the row of the model.'
 _REGION = "Google does not offer this in the country from which the request came."
 _EXPIRED = "Google keeps a video for 2 days, and only the project that made it can fetch it."
 _NOT_EXTENDABLE = (
@@ -82,6 +83,7 @@ ERROR_RULES = (
     ErrorRule(TooLargeError, statuses=(413,)),
     ErrorRule(TooLargeError, "request payload size exceeds", (400,)),
     ErrorRule(ModeratedError, _MODERATION, (400,), ("submit",)),
+    ErrorRule(RefusedError, "only supports interactions", (400,), ("submit",), hint=_OTHER_WIRE),
     ErrorRule(RefusedError, "location is not supported", (400,), ("submit",), hint=_REGION),
     # The server gave up waiting for another one, which may have accepted the request.
     ErrorRule(ResponseLostError, statuses=(408, 499)),

@@ -44,6 +44,10 @@ CHAIN_RULES = (
 POLL_RULES = (
     ErrorRule(TaskNotFoundError, "invalid interaction name", (400,)),
     ErrorRule(ProtocolError, "multiple authentication credentials", (400,)),
-    ErrorRule(AuthError, "api[ _-]?key|are blocked|billing|scopes?\\b|on resource", (400, 403)),
+    ErrorRule(
+        AuthError,
+        "api[ _-]?key|are blocked|billing|scopes?\\b|on resource|not been used",
+        (400, 403),
+    ),
     ErrorRule(ProtocolError, statuses=(400, 403)),
 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from veo.errors import ProtocolError, RefusedError, ResponseLostError, TaskNotFoundError, VeoError
-from veo.wire.values import parse_json
+from veo.update import Stage, Update
+from veo.wire.values import parse_json, parse_timestamp
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions import body, read
 from veo_gemini.interactions.wire import Interactions, decode_video, pace_polls
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
     from veo.http import ApiClient
     from veo.model import Model
     from veo.request import Request
-    from veo.update import Update
 
+# A bucket may have the file a little later, and a refusal without words is not worth a paid video.
+FILE_GRACE_S = 120.0
 # A poll proves nothing if it ends like this: the video may be in the bucket all the same.
 _UNHELPFUL = (ProtocolError, ResponseLostError, TaskNotFoundError)
 
@@ -103,7 +106,7 @@ class PlatformInteractions(Interactions):
             if read.lacks_output(found):
                 part = await self._find_elsewhere(interaction, folder)
             if part is None:
-                return pace_polls(update, size)
+                return _wait_for_file(found, update) or pace_polls(update, size)
         steps = [*read.list_steps(found), _make_output(part)]
         return read.read_interaction({**found, "steps": steps}, task_id, self._models)
 
@@ -114,7 +117,7 @@ class PlatformInteractions(Interactions):
                 streamed = await self._get_stream(interaction)
             except VeoError:  # the poll itself has succeeded, and its response is what is known
                 return None
-            part = find_streamed_video(streamed)
+            part = await asyncio.to_thread(find_streamed_video, streamed)
         return part
 
     async def _find_object(self, folder: str) -> dict[str, Any] | None:
@@ -145,6 +148,15 @@ class PlatformInteractions(Interactions):
             part = find_streamed_video(response.text) if response.ok else None
             data = decode_video({"steps": [_make_output(part)]}) if part else None
         return data
+
+
+def _wait_for_file(found: Any, update: Update) -> Update | None:
+    """Return that a task still runs which was completed without any output a moment ago."""
+    ended_at = parse_timestamp(found.get("updated")) if read.lacks_output(found) else None
+    if ended_at is None or abs(time.time() - ended_at) > FILE_GRACE_S:
+        return None
+    text = "completed, but its video is not there yet"
+    return Update(stage=Stage.RUNNING, task_id=update.task_id, message=text)
 
 
 def make_folder_name() -> str:

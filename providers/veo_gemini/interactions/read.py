@@ -91,6 +91,8 @@ def read_interaction(body: Any, task_id: str, models: Mapping[str, Model]) -> Up
         error = _no_video_error(body, has_video_tokens=bool(usage and usage.video))
     else:
         error = _failure_error(body, word)
+    if charge:  # the tokens of a refusal, too, are paid for
+        error.charged = True
     return Update(stage=Stage.FAILED, task_id=task_id, error=error, charge=charge)
 
 
