@@ -130,6 +130,14 @@ def test_steps_in_any_order(steps: list[Any]) -> None:
     assert update.video.uri == FILE_URI
 
 
+def test_video_without_its_tokens() -> None:
+    """Usage that does not count the video is no charge: the quote stands."""
+    usage = {"total_input_tokens": 19, "total_output_tokens": 17_873}
+    update = read(make_completed(make_output(make_video(uri=FILE_URI)), usage=usage))
+
+    assert (update.stage, update.charge) == (Stage.READY, None)
+
+
 def test_inline_video() -> None:
     """The id of the interaction leads to a video that is part of it."""
     update = read(make_completed(make_output(INLINE_VIDEO)))

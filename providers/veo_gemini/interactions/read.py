@@ -83,6 +83,8 @@ def read_interaction(body: Any, task_id: str, models: Mapping[str, Model]) -> Up
     video = find_video(body)
     if video is not None:
         remote = _describe_video(video, task_id)
+        # A report without the tokens of the video is incomplete: the quote is nearer.
+        charge = charge if usage and usage.video else None
         return Update(stage=Stage.READY, task_id=task_id, video=remote, charge=charge)
     is_over = word == "completed" or word in _FAILED or _FAILURE_WORDS.search(word)
     if not is_over and not list(_list_errors(body)):
