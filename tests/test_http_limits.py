@@ -366,3 +366,15 @@ class TestDeadline:
                     break
                 time.sleep(0.01)
             assert (one.is_over, watch._thread) == (True, None)
+
+    def test_closed_ones_are_not_kept(self) -> None:
+        """Thousands of exchanges end long before their deadlines."""
+        for _ in range(10 * deadline.MAX_CLOSED):
+            Deadline(60.0, "never").close()
+        again = Deadline(60.0, "never")
+        again.close()
+        again.restart(0.0, "late")
+        while not again.is_over:
+            time.sleep(0.001)
+
+        assert len(deadline._watch._heap) <= 3 * deadline.MAX_CLOSED

@@ -20,6 +20,8 @@ from veo.errors import ResponseLostError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# So many deadlines may be closed and still be in the heap, where ten thousand take 5 MB.
+MAX_CLOSED = 100
 IDLE_S = 15.0  # the thread that watches ends when it had nothing to watch for so long
 _NEVER = float("inf")
 
@@ -81,8 +83,9 @@ class Deadline:
     def close(self) -> None:
         """Stop the watch: the exchange is over, and another one may use its connection."""
         with self._lock:
-            self.ends_at = _NEVER
+            self.ends_at = self._wakes_at = _NEVER
             self._sockets.clear()
+        _watch.forget_closed()
 
     @contextmanager
     def apply(self) -> Iterator[None]:
@@ -123,6 +126,7 @@ class _Watch:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Deadline]] = []
         self._numbers = itertools.count()  # deadlines have no order
+        self._closed_count = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -136,6 +140,15 @@ class _Watch:
                 self._thread.start()
             elif self._heap[0][2] is deadline:
                 self._changed.notify()
+
+    def forget_closed(self) -> None:
+        """Count one more closed deadline, and remove all of them when they are many."""
+        with self._changed:
+            self._closed_count += 1
+            if self._closed_count > max(MAX_CLOSED, len(self._heap) // 2):
+                self._closed_count = 0
+                self._heap = [each for each in self._heap if each[2].ends_at != _NEVER]
+                heapq.heapify(self._heap)
 
     def _run(self) -> None:
         while due := self._wait_for_due():
