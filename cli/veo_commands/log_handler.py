@@ -11,6 +11,8 @@ class StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if out.options.debug:
             out.notice(self.format(record))
+        elif record.levelno == logging.CRITICAL and record.name.startswith("veo"):
+            out.notice(record.getMessage(), fg="red")  # a task that must not get lost
         elif record.levelno == logging.WARNING and record.name.startswith("veo"):
             out.warn(record.getMessage())  # errors reach the user as exceptions
 

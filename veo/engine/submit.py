@@ -265,14 +265,28 @@ def _persist_acceptance(context: StepContext, job: ActiveJob, update: Update) ->
             raise
         except LedgerError as error:
             if number == MAX_WRITE_TRIES - 1:
-                raise LedgerError(
-                    f"{error.message}. Job {job.record.id} was accepted as task "
-                    f"{update.task_id}, which could not be stored",
-                    hint="Attach the task to the job later.",
-                    remedies=[Remedy("attach_task", job.record.id, update.task_id)],
-                    charged=None,
-                ) from error
+                raise _keep_task(context, job, update, error) from error
     return None
+
+
+def _keep_task(
+    context: StepContext, job: ActiveJob, update: Update, error: LedgerError
+) -> LedgerError:
+    """Keep a task that the ledger cannot store, tell it, and return the error that names it."""
+    job_id, task = job.record.id, update.task_id
+    place = context.ledger.keep_task(job_id, task, update.video)
+    kept = f"it is kept in {place}, and the next command takes it in" if place else "note it"
+    what = f"task {task}" if task else f"the video {update.video and update.video.uri}"
+    text = f"job {job_id} was accepted as {what}, which the ledger cannot store: {kept}"
+    # In any case on the screen: other errors of the same full disk may hide the error of this job.
+    _log.critical("%s", text)
+    remedy = Remedy("attach_task", job_id, task) if task else Remedy("attach_url", job_id)
+    return LedgerError(
+        f"{error.message}. {text[0].upper()}{text[1:]}",
+        hint=error.hint if place else "Attach it to the job later.",
+        remedies=[remedy],
+        charged=None,
+    )
 
 
 def _handle_submit_error(

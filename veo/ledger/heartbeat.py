@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 from sqlalchemy import delete, insert, select, update
 
+from veo.ledger import spill
 from veo.ledger.limits import LEASE_S
 from veo.ledger.record import IN_FLIGHT
 from veo.ledger.schema import jobs, workers
@@ -50,6 +51,7 @@ class WorkerLease:
         # Not thread-local: the thread that closes may be another one than the one that opened.
         self._lock = FileLock(_lock_path(ledger.folder, self.id), thread_local=False)
         self._lock.acquire()
+        spill.prepare(ledger.folder)
         row = {"host": socket.gethostname(), "pid": os.getpid(), "seen_at": self._clock()}
         with ledger.database.write() as connection:
             connection.execute(insert(workers).values(id=self.id, **row))

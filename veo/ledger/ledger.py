@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exists, insert, select, update
 
-from veo.errors import UnknownJobError, VeoError
-from veo.ledger import limits, reserve, rows
+from veo.errors import LedgerError, UnknownJobError, VeoError
+from veo.ledger import limits, reserve, rows, spill
 from veo.ledger.budget import Cap, count_spent
 from veo.ledger.database import Database
 from veo.ledger.locks import lock
-from veo.ledger.record import LIVE, Event, Record, State
+from veo.ledger.record import IN_FLIGHT, LIVE, Event, Record, State
 from veo.ledger.schema import events, jobs
 from veo.problems import Remedy
+from veo.update import RemoteVideo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -26,10 +28,11 @@ if TYPE_CHECKING:
     from veo.ledger.postgres import PostgresDatabase
     from veo.ledger.reserve import NewJob, PlanResult
     from veo.ledger_url import LedgerUrl
-    from veo.update import RemoteVideo
 
 # A key in the data of the event of a video that may have been ready long before.
 SEEN_LATE = "seen_late"
+# A paid request was sent, and its task may not have been stored.
+_SENT = IN_FLIGHT | {State.UNKNOWN}
 _ATTACHED_COLUMNS = ("state", "version", "task_id", "video", "error", "certain", *rows.AMOUNTS)
 
 
@@ -52,6 +55,9 @@ class Ledger:
         self.folder = folder
         self.database = open_database(folder, url)
         self._clock = clock
+        # If the disk is still full, or the file was edited, the tasks stay where they are.
+        with suppress(LedgerError, TypeError):
+            spill.take_in(folder, self._take_in_task)
 
     def clock(self) -> float:
         """Return the time, Unix seconds; all processes on the ledger agree on it."""
@@ -236,6 +242,32 @@ class Ledger:
                 event = rows.to_event_row(attached, note) | rows.amount_changes(record, attached)
                 connection.execute(insert(events), event)
         return is_attached
+
+    def keep_task(self, job: str, task_id: str | None, video: RemoteVideo | None) -> Path | None:
+        """Keep a task beside the ledger, which cannot be written; return where, or None."""
+        entry = {"job": job, "task_id": task_id, "video": video.to_json() if video else None}
+        try:
+            return spill.save(self.folder, entry)
+        except OSError:
+            return None
+
+    def _take_in_task(self, entry: dict[str, Any]) -> None:
+        """Attach a task that was kept beside the ledger, unless its job has one."""
+        video = RemoteVideo(**entry["video"]) if entry.get("video") else None
+        with self.database.write() as connection:
+            query = select(jobs).where(jobs.c.id == entry.get("job")).with_for_update()
+            for record in rows.fetch_records(connection, query):
+                if record.state not in _SENT or record.task_id:
+                    continue
+                # The process that sent it gave up, whatever state it could still store.
+                unknown = replace(record, state=State.UNKNOWN, owner=None)
+                attached = _attach_to_record(unknown, entry.get("task_id"), video)
+                changes = {name: getattr(attached, name) for name in (*_ATTACHED_COLUMNS, "owner")}
+                connection.execute(update(jobs).where(jobs.c.id == record.id).values(changes))
+                text = f"task {attached.task_id}, which was kept beside the ledger"
+                note = rows.EventNote(self.clock(), "task attached", text)
+                event = rows.to_event_row(attached, note) | rows.amount_changes(record, attached)
+                connection.execute(insert(events), event)
 
     def find_job(self, name: str) -> Record:
         """Return the job whose id is a name, or else the only one whose id begins with it.
