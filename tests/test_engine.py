@@ -115,7 +115,9 @@ def jobs(bench: Bench) -> list[ActiveJob]:
     for job in jobs:
         job.record = bench.ledger.move_job(job.record, State.SUBMITTING)
         task = f"task-{job.record.id}"
-        job.record = bench.ledger.move_job(job.record, State.RUNNING, task_id=task)
+        job.record = bench.ledger.move_job(
+            job.record, State.RUNNING, task_id=task, submitted_at=time.time()
+        )
     bench.set_script("poll", READY)
     use_real_clocks(bench)
     return jobs

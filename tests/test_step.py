@@ -20,6 +20,7 @@ from veo.errors import (
     GenerationError,
     GoneError,
     LeaseLostError,
+    LedgerError,
     NotReadyError,
     ProtocolError,
     RefusedError,
@@ -32,7 +33,7 @@ from veo.errors import (
 )
 from veo.files.sidecar import sidecar_path
 from veo.image import Image
-from veo.ledger import State
+from veo.ledger import Record, State
 from veo.provider import ByteStream
 from veo.update import RemoteVideo, Stage, Update
 from veo_commands.format import describe_outcome
@@ -657,3 +658,52 @@ def test_a_file_without_a_video_is_not_done(bench: Bench, data: bytes) -> None:
     assert job.record.state is State.DOWNLOADING
     assert isinstance(job.error, DownloadError)
     assert not Path(job.record.output).exists()
+
+
+def test_a_task_that_never_ends(bench: Bench) -> None:
+    """After the retention time its reservation is an amount in doubt, which can be settled."""
+    bench.set_script("submit", ACCEPTED)
+    bench.set_script("poll", RUNNING)
+    job = bench.plan_job()
+    job.wait_s = None
+    take_step(bench.context, job)
+    reserved = job.record.reserved
+    bench.now += 90_001.0
+    bench.run_job(job)
+    found = bench.ledger.find_job(job.record.id)
+
+    assert isinstance(job.error, UnknownOutcomeError)
+    assert (found.state, found.task_id) == (State.UNKNOWN, "task-1")
+    assert (found.held_amount, found.in_doubt_amount) == (0, reserved)
+
+    assert bench.ledger.attach_task(found.id, "task-1")
+    bench.set_script("poll", READY)
+    bench.set_script("open", MP4_DATA)
+    (taken,) = bench.ledger.take_leases([bench.ledger.find_job(found.id)], "other")
+    assert bench.run_job(ActiveJob(taken)).record.state is State.DONE
+
+
+def test_a_kill_around_the_last_commit_leaves_a_sidecar(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written before the job is done: a job that is done is not looked at again."""
+    bench.script_success()
+    job, move = bench.plan_job(), bench.ledger.move_job
+
+    def die(record: Record, state: State | None = None, **changes: Any) -> Record:
+        if state is State.DONE:
+            raise LedgerError("the process dies")
+        return move(record, state, **changes)
+
+    monkeypatch.setattr(bench.ledger, "move_job", die)
+    bench.run_job(job)
+    sidecar = Path(f"{job.record.output}.json")
+    written = json.loads(sidecar.read_text())
+    sidecar.unlink()
+    monkeypatch.undo()
+    (taken,) = bench.ledger.take_leases([bench.ledger.find_job(job.record.id)], "other")
+    done = bench.run_job(ActiveJob(taken)).record
+
+    assert written["state"] == "done"
+    assert done.state is State.DONE
+    assert json.loads(sidecar.read_text())["sha256"] == done.sha256 == written["sha256"]

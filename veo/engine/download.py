@@ -6,7 +6,7 @@ import json
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from veo.engine.context import not_downloaded_error, overdue_error
 from veo.engine.poll import MAX_MISSING_RETRIES, query_task
@@ -159,7 +159,14 @@ def _find_bought_s(context: StepContext, job: ActiveJob) -> float | None:
 
 def _persist_done(context: StepContext, job: ActiveJob, saved: SavedFile) -> None:
     part_path(Path(job.record.output), job.record.id).unlink(missing_ok=True)
-    changes = {"bytes": saved.bytes, "sha256": saved.sha256, "output": str(saved.path)}
+    changes: dict[str, Any] = {
+        "owner": None,
+        "ended_at": context.clock(),
+        "error": None,
+        "bytes": saved.bytes,
+        "sha256": saved.sha256,
+        "output": str(saved.path),
+    }
     if clip := measure_clip(saved.path):
         compared = replace(clip, differences=_list_differences(context, job, clip))
         changes["clip"] = json.dumps(compared.to_json())
@@ -168,16 +175,10 @@ def _persist_done(context: StepContext, job: ActiveJob, saved: SavedFile) -> Non
     record = job.record
     if record.has_other_length:
         job.message = f"the video is {record.video_s:.1f} s long instead of {record.bought_s:g} s"
-    context.move(
-        job,
-        State.DONE,
-        message=job.message,
-        owner=None,
-        ended_at=context.clock(),
-        error=None,
-        **changes,
-    )
-    sidecar.write_sidecar(job.record)
+    # Before the last commit: a job that is done is not looked at again, so that a sidecar which a
+    # crash prevents after it would never be written.
+    sidecar.write_sidecar(replace(record, state=State.DONE, **changes))
+    context.move(job, State.DONE, message=job.message, **changes)
 
 
 def _list_differences(context: StepContext, job: ActiveJob, clip: ClipInfo) -> tuple[str, ...]:

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 from veo.engine.context import MADE, overdue_error
 from veo.engine.poll_schedule import ProgressTracker
 from veo.engine.submit import apply_update, must_persist
-from veo.errors import GoneError, ProtocolError, TaskNotFoundError, VeoError
-from veo.ledger.record import State
+from veo.errors import (
+    GoneError,
+    ProtocolError,
+    TaskNotFoundError,
+    UnknownOutcomeError,
+    VeoError,
+)
+from veo.ledger.record import LONGEST_GENERATION_S, State
 from veo.redaction import format_traceback, redact_errors, redact_update
+from veo.update import Stage
 
 if TYPE_CHECKING:
     from veo.engine.context import ActiveJob, StepContext
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
 SETTLE_RETRY_S = 3.0  # between two polls of a task that is too new to be known
 # A gateway of several machines may not know a task on one of them: one response proves nothing.
 MAX_MISSING_RETRIES = 2
+_UNFINISHED = (Stage.SUBMITTED, Stage.RUNNING)
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +51,9 @@ async def _poll_once(context: StepContext, job: ActiveJob) -> float | None:
     except VeoError as error:
         return await _handle_poll_error(context, job, error)
     _track_progress(context, job, update)
+    if update.stage in _UNFINISHED and _is_endless(context, job):
+        await run_write(_end_endless, context, job)
+        return None
     # Only what changes the ledger goes to a thread: a commit takes milliseconds.
     if must_persist(job.record, update):
         return await run_write(apply_update, context, job, update)
@@ -96,6 +107,27 @@ def _is_too_new(context: StepContext, job: ActiveJob) -> bool:
     """Whether the provider may not know the task yet."""
     settle_s = context.find_provider(job.record.provider).facts.settle_s
     return context.elapsed_s(job) < settle_s
+
+
+def _is_endless(context: StepContext, job: ActiveJob) -> bool:
+    models = context.find_provider(job.record.provider).provider.models
+    model = models.get(job.record.model)  # a configuration may not have it any more
+    limit = LONGEST_GENERATION_S + model.retention_s if model else float("inf")
+    return context.elapsed_s(job) > limit
+
+
+def _end_endless(context: StepContext, job: ActiveJob) -> None:
+    """End the work on a task that runs for longer than the provider keeps a task.
+
+    Nobody knows whether it is charged: its reservation becomes an amount in doubt, which the
+    provider's list of charges settles.
+    """
+    error = UnknownOutcomeError(
+        job.record.id,
+        f"task {job.record.task_id} has not ended within the time for which the provider keeps "
+        "it; it may have been charged",
+    )
+    context.record_outcome(job, State.UNKNOWN, error, certain=False)
 
 
 def _end_missing(context: StepContext, job: ActiveJob, error: TaskNotFoundError) -> None:

@@ -352,7 +352,7 @@ def open_database(folder: Path, url: LedgerUrl | None) -> Database | PostgresDat
 
 
 def _attach_to_record(record: Record, task_id: str | None, video: RemoteVideo | None) -> Record:
-    if record.state is not State.UNKNOWN or record.task_id:
+    if record.state is not State.UNKNOWN:
         return record
     # A video means that the charge was made; for a task the engine decides when it ends.
     charge = {"charged": record.charged + record.reserved, "reserved": 0} if video else {}
