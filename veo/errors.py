@@ -9,7 +9,9 @@ where that is unknown). The number beside a branch is the exit code of the comma
     │   ├── InvalidRequestError  InvalidBatchError  ImageError  OutputError
     │   └── UnknownModelError  UnknownProviderError  UnknownJobError
     ├── SetupError 3
-    │   ├── ConfigError  KeyMissingError  AuthError  LedgerError
+    │   ├── ConfigError  KeyMissingError  AuthError
+    │   ├── LedgerError
+    │   │   └── DamagedLedgerError
     │   └── BalanceError  QuotaError
     ├── BudgetError 4
     ├── WithdrawnError 1
@@ -285,6 +287,12 @@ class QuotaError(SetupError):
 
 class LedgerError(SetupError):
     """The ledger cannot be opened, read, or written."""
+
+
+class DamagedLedgerError(LedgerError):
+    """The file of the ledger is damaged, or is no database at all."""
+
+    remedies = (Remedy("set_aside"),)
 
 
 class BudgetError(VeoError):

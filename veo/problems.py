@@ -12,6 +12,7 @@ RemedyKind = Literal[
     "list_jobs",
     "list_models",
     "show_settings",
+    "set_aside",  # rename the damaged ledger, so that a new one can begin
     "use_sandbox",
     "overwrite",  # replace the existing file
     "raise_max_cost",

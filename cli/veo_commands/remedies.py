@@ -14,6 +14,7 @@ _COMMANDS = {
     "extend": ("extend {job} PROMPT", "extends the video that the provider has"),
     "list_jobs": ("jobs", "lists all jobs"),
     "list_models": ("models", "lists the models of all providers"),
+    "set_aside": ("doctor --set-aside", "renames it, so that a new one can begin"),
     "show_settings": ("config", "shows every setting and where it comes from"),
 }
 _OPTIONS = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
+import time
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -12,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
-from veo.errors import LedgerError, UsageError
-from veo.ledger.migrations import apply_migrations
+from veo.errors import DamagedLedgerError, LedgerError, UsageError
+from veo.ledger import files
+from veo.ledger.migrations import apply_migrations, has_all_migrations
 from veo.problems import Remedy
 
 if TYPE_CHECKING:
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-BUSY_TIMEOUT_S = 30
+BUSY_TIMEOUT_S = 60.0  # a process that syncs a slow disk, or was stopped for a moment
+BUSY_NOTICE_S = 3.0  # until the user is told who holds the ledger
 # Negative sizes are KiB. Every thread that reads has a connection: with SQLite's default of 2 MB
 # each, their caches would take more memory than the jobs.
 READER_CACHE = "cache_size=-256"
@@ -29,6 +33,7 @@ WRITER_CACHE = "cache_size=-2000"
 PRIVATE_FILE_MODE = 0o600
 PRIVATE_FOLDER_MODE = 0o700
 _MAX_FAILURES = 9
+_log = logging.getLogger(__name__)
 
 
 class Database:
@@ -59,10 +64,11 @@ class Database:
         with _translate_errors(self.path):
             folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER_MODE)
             folder.chmod(PRIVATE_FOLDER_MODE)  # the folder may have existed with another mode
+            files.check_present(self.path)
             # SQLite gives its journal files the mode of the database file.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE_MODE))
         # The writer's connection is shared by threads, one at a time under _statement_lock.
-        settings = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
+        settings = {"timeout": BUSY_NOTICE_S, "check_same_thread": False}
         self._engine = create_engine(f"sqlite:///{self.path}", connect_args=settings)
         event.listen(self._engine, "connect", _configure_connection)
         event.listen(self._engine, "begin", _begin_read)
@@ -70,13 +76,21 @@ class Database:
             self._writer = self._engine.connect().execution_options(veo_writes=True)
             self._driver: Any = self._writer.connection.driver_connection
             _set_pragmas(self._driver, WRITER_CACHE)
-        with self.write() as connection:
-            apply_migrations(connection)
+            self._identity: tuple[int, int] | None = None
+        # Without the write lock, which a stopped process may hold: most ledgers are up to date.
+        with self.read() as connection:
+            is_current = has_all_migrations(connection)
+        if not is_current:
+            with self.write() as connection:
+                apply_migrations(connection)
+        files.mark_present(self.path)
+        self._identity = files.read_identity(self.path)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Run statements as one unit: durable on disk at the end, undone after an exception."""
         with _translate_errors(self.path):
+            self._check_file()
             with self._statement_lock:
                 try:
                     self._begin_statements()
@@ -105,8 +119,48 @@ class Database:
         if not self._driver.in_transaction:
             # IMMEDIATE takes the write lock now: a transaction that reads first and then writes
             # fails at once, without the busy timeout, if another process wrote in between.
-            self._driver.execute("BEGIN IMMEDIATE")
+            self._begin_immediate()
         self._driver.execute("SAVEPOINT statements")
+
+    def _begin_immediate(self) -> None:
+        """Wait for the write lock; after a few seconds tell the user who holds it."""
+        ends_at, is_told = time.monotonic() + BUSY_TIMEOUT_S, False
+        while True:
+            try:
+                self._driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                if time.monotonic() >= ends_at:
+                    raise
+                if not is_told:
+                    holder = files.describe_holder(self.path) or "another process"
+                    _log.warning("waiting for the ledger: %s holds it", holder)
+                is_told = True
+            else:
+                return
+
+    def _check_file(self) -> None:
+        """Raise a LedgerError if the file was deleted, emptied or replaced while it is open.
+
+        What is written into a deleted file is lost when the process ends.
+        """
+        if self._identity and files.read_identity(self.path) != self._identity:
+            raise LedgerError(
+                f"the ledger {self.path} was deleted or replaced while it was in use",
+                hint="Nothing more can be stored. Restore the file, then resume the jobs.",
+                remedies=[Remedy("resume")],
+            )
+
+    def find_damage(self) -> list[str]:
+        """Return what SQLite's own check of the whole file finds, at most ten lines."""
+        with self.read() as connection:
+            found = [*connection.exec_driver_sql("PRAGMA integrity_check(10)").scalars()]
+            found += [
+                f"a row of {row[0]} refers to a missing row of {row[2]}"
+                for row in connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+            ]
+        return [str(line) for line in found if line != "ok"][:10]
 
     def _ensure_committed(self, number: int) -> None:
         """Wait until a write is committed; commit all that were executed if nobody else did."""
@@ -228,14 +282,15 @@ _FOLDER_HINT = "Set VEO_HOME to a folder that can be written."
 def _ledger_error(path: Path, error: BaseException | None) -> LedgerError:
     text = str(error)
     if not isinstance(error, sqlite3.OperationalError):
-        return LedgerError(
-            f"the ledger {path} is damaged: {text}",
-            hint="Move it away, or set VEO_HOME to another folder.",
-        )
+        return DamagedLedgerError(f"the ledger {path} is damaged: {text}")
     remedies: tuple[Remedy, ...] = ()
     # SQLite's own texts: "database or disk is full", "database is locked".
     if "full" in text:
         hint, remedies = "Free some disk space, then resume the jobs.", (Remedy("resume"),)
     else:
-        hint = "Another program holds it; try again." if "locked" in text else _FOLDER_HINT
+        hint = _FOLDER_HINT
+        if "locked" in text:
+            holder = files.describe_holder(path) or "another program"
+            text = f"{text} by {holder}"
+            hint = "End that process, or let it continue, and try again. Reading needs no lock."
     return LedgerError(f"cannot use the ledger {path}: {text}", hint=hint, remedies=remedies)

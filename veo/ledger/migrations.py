@@ -130,6 +130,14 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
 )
 
 
+def has_all_migrations(connection: Connection) -> bool:
+    """Return whether a ledger has the steps of this version, and no others."""
+    if not inspect(connection).has_table("migrations"):
+        return False
+    names = connection.scalars(select(schema.migrations.c.name))
+    return set(names) == {step.__name__ for step in STEPS}
+
+
 def apply_migrations(connection: Connection) -> None:
     """Apply the steps that this ledger lacks; raise a LedgerError if a newer version wrote it."""
     # The names are stored in ledgers, so a released step is never renamed.

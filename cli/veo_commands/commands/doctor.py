@@ -6,6 +6,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,10 +14,18 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from veo.errors import ConfigError, LedgerError, OutputError, SetupError, UsageError, VeoError
+from veo.errors import (
+    ConfigError,
+    DamagedLedgerError,
+    LedgerError,
+    OutputError,
+    SetupError,
+    UsageError,
+    VeoError,
+)
 from veo.paths import ledger_dir, to_absolute
 from veo.problems import Remedy
-from veo_commands import exit_codes
+from veo_commands import exit_codes, health
 from veo_commands.commands.providers import find_key_variable
 from veo_commands.options import ConfigOptions, flag
 from veo_commands.output import out, strip_control, wrap_words
@@ -41,13 +50,36 @@ class Check:
 
 
 def doctor(
-    ping: bool = flag("Also ask the providers whether they accept the keys (free)."),
+    ping: bool = flag("Also ask the hosts, and the providers whether they accept the keys (free)."),
+    set_aside: bool = flag("Rename a damaged ledger, so that a new one can begin."),
     *,
     config: ConfigOptions,
 ) -> int:
-    """Check the configuration, ledger, sandbox and keys."""
+    """Check the configuration, ledger, disk, clock, jobs, sandbox and keys."""
+    if set_aside:
+        _set_aside_ledger(config)
     statuses = [_print_check(check) for check in _run_checks(config, ping=ping)]
     return exit_codes.SETUP if "fail" in statuses else exit_codes.DONE
+
+
+def _set_aside_ledger(options: ConfigOptions) -> None:
+    """Rename the ledger if it is damaged; a sound one is refused."""
+    from veo.ledger import Ledger, files
+
+    home = ledger_dir(sandbox=options.sandbox)
+    damage: list[str] = []
+    try:
+        with closing(Ledger(home)) as ledger:
+            damage = ledger.database.find_damage()
+    except DamagedLedgerError as error:
+        damage = [error.message]
+    except LedgerError as error:
+        raise UsageError(f"the ledger is not damaged: {error.message}", hint=error.hint) from None
+    if not damage:
+        raise UsageError(f"the ledger in {home} is not damaged")
+    path = files.set_aside(home / "ledger.db")
+    out.notice(f"the damaged ledger is now {path}", fg="yellow")
+    out.hint("Its jobs may have cost money: SQLite's `.recover` command can read what is left.")
 
 
 def _print_check(check: Check) -> Status:
@@ -76,7 +108,10 @@ def _run_checks(options: ConfigOptions, *, ping: bool) -> Iterator[Check]:
     yield _try_check("sandbox", lambda: _check_sandbox(config))
     if ledger.status != "fail":
         with open_client(options) as client:
-            yield from _check_jobs(client)
+            folders = (client.home, to_absolute(config.output_dir))
+            yield Check(*health.check_disk(folders))
+            yield Check(*health.check_clock(client))
+            yield from (Check(*finding) for finding in health.check_jobs(client))
             yield from _check_providers(client, ping=ping)
 
 
@@ -111,9 +146,12 @@ def _check_ledger(options: ConfigOptions) -> str:
     home = ledger_dir(sandbox=options.sandbox)
     # As far as it is valid: another check reports the rest.
     url = None if options.sandbox else inspect_config(options.config).config.ledger
-    Ledger(home, url=url).close()  # makes the folder, and applies migrations
+    with closing(Ledger(home, url=url)) as ledger:  # makes the folder, and applies migrations
+        damage = [] if url else ledger.database.find_damage()
     if url:
         return str(url)
+    if damage:
+        raise DamagedLedgerError(f"the ledger in {home} is damaged: {damage[0]}")
     # Opening an existing ledger may succeed without permission to write.
     if not os.access(home, os.W_OK):
         raise LedgerError(f"cannot write {home}", hint="Set VEO_HOME to another folder.")
@@ -136,17 +174,6 @@ def _check_sandbox(config: Config) -> str:
         return f"starts, profile {config.sandbox.profile}"
 
 
-def _check_jobs(client: Client) -> Iterator[Check]:
-    from veo.ledger import State
-
-    resume = out.command("resume")
-    if unknown := len(client.ledger.list_jobs(states=[State.UNKNOWN])):
-        message = f"{unknown} of unknown outcome, may have been charged"
-        yield Check("jobs", "warn", message, f"{resume} shows what you can do.")
-    if unfinished := len(client.ledger.list_unfinished()):
-        yield Check("jobs", "ok", f"{unfinished} unfinished; {resume} continues")
-
-
 def _check_providers(client: Client, *, ping: bool) -> Iterator[Check]:
     from veo.provider import find_provider
 
@@ -157,6 +184,9 @@ def _check_providers(client: Client, *, ping: bool) -> Iterator[Check]:
             facts = client.connect(name).facts
             # A provider that the user has not set up is not asked.
             if name == default or find_key_variable(facts, client.config):
+                if not out.sandbox:
+                    url = client.config.for_provider(name).base_url or facts.base_url
+                    yield from (Check(*finding) for finding in health.check_host(name, url))
                 yield _ping_provider(client, name)
     if default in names:
         yield from _check_model(client)

@@ -1,0 +1,123 @@
+"""Checks of ``veo doctor`` for what changes while jobs run: disk, clock, hosts, waiting jobs."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from veo.errors import VeoError
+from veo_commands.format import format_bytes, format_usd
+from veo_commands.output import out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from veo.client import Client
+    from veo.ledger import Record
+
+Status = Literal["ok", "warn", "fail", "off"]
+LOW_DISK_BYTES = 1_000_000_000  # room for a few hundred videos
+FULL_DISK_BYTES = 50_000_000  # a video can have 20 MB, and the ledger needs room as well
+MAX_SKEW_S = 120.0  # signed requests of Google are refused from five minutes on
+STUCK_S = 3600.0  # no model takes an hour
+EXPIRY_NOTICE_S = 6 * 3600.0
+
+
+class Finding(NamedTuple):
+    name: str
+    status: Status
+    message: str
+    hint: str | None = None
+
+
+def check_disk(folders: Iterable[Path]) -> Finding:
+    """Check the room where videos and the ledger are written."""
+    found = {}
+    for folder in folders:
+        # A folder is made when it is needed, inside the closest one that exists.
+        place = next(each for each in (folder, *folder.parents) if each.exists())
+        found[str(place)] = shutil.disk_usage(place).free
+    place_name, free = min(found.items(), key=lambda item: item[1])
+    message = f"{format_bytes(free)} free at {place_name}"
+    if free >= LOW_DISK_BYTES:
+        return Finding("disk", "ok", message)
+    status: Status = "fail" if free < FULL_DISK_BYTES else "warn"
+    return Finding("disk", status, message, "Free some space: a video that is paid for needs it.")
+
+
+def check_clock(client: Client) -> Finding:
+    """Check that the clock was not set back behind what the ledger holds."""
+    newest = max((record.created_at for record in client.ledger.list_jobs(limit=1)), default=0.0)
+    behind = newest - time.time()
+    if behind > MAX_SKEW_S:
+        message = f"{behind / 60:.0f} min behind the newest job of the ledger"
+        hint = "Set the clock: budgets count by day, and retention times by hour."
+        return Finding("clock", "warn", message, hint)
+    return Finding("clock", "ok", time.strftime("%Y-%m-%d %H:%M %Z"))
+
+
+def check_host(name: str, base_url: str) -> Iterator[Finding]:
+    """Ask a host for its base URL, without a key, and compare its clock with ours."""
+    from veo.http import ApiClient
+
+    try:
+        response = ApiClient(base_url).get("")
+    except VeoError as error:
+        yield Finding(f"{name} host", "fail", error.message, " ".join(out.advice(error)) or None)
+        return
+    yield Finding(f"{name} host", "ok", f"{base_url} responds")
+    try:
+        skew = time.time() - parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+    except ValueError:
+        return
+    if abs(skew) > MAX_SKEW_S:
+        message = f"{abs(skew) / 60:.0f} min {'ahead of' if skew > 0 else 'behind'} {base_url}"
+        yield Finding("clock", "warn", message, "Set the clock of this machine.")
+
+
+def check_jobs(client: Client) -> Iterator[Finding]:
+    """Find jobs that need the user: of unknown outcome, stuck, or about to expire."""
+    from veo.ledger import State
+
+    resume = out.command("resume")
+    unknown = client.ledger.list_jobs(states=[State.UNKNOWN])
+    if unknown:
+        amount = format_usd(sum(record.in_doubt_amount for record in unknown))
+        message = f"{len(unknown)} of unknown outcome, may have been charged: {amount}"
+        yield Finding("jobs", "warn", message, f"{resume} shows what you can do.")
+    unfinished = client.ledger.list_unfinished()
+    now = client.ledger.clock()
+    stuck = [record for record in unfinished if _is_stuck(record, now)]
+    if stuck:
+        held = format_usd(sum(record.held_amount for record in stuck))
+        message = f"{len(stuck)} unfinished for more than an hour; they reserve {held}"
+        hint = f"{resume} asks for them once more; the provider's console tells what they cost."
+        yield Finding("stuck jobs", "warn", message, hint)
+    expiring = [record for record in unfinished if _is_expiring(client, record, now)]
+    if expiring:
+        names = ", ".join(record.id for record in expiring[:3])
+        message = f"{len(expiring)} videos that the provider deletes within 6 h: {names}"
+        yield Finding("expiring jobs", "warn", message, f"{resume} downloads them now, free.")
+    if unfinished:
+        yield Finding("jobs", "ok", f"{len(unfinished)} unfinished; {resume} continues")
+
+
+def _is_stuck(record: Record, now: float) -> bool:
+    # Without an owner no process works on it.
+    return record.owner is None and now - (record.submitted_at or record.created_at) > STUCK_S
+
+
+def _is_expiring(client: Client, record: Record, now: float) -> bool:
+    if not record.submitted_at:
+        return False
+    try:
+        model = client.models(record.provider).get(record.model)
+    except VeoError:  # its provider is not installed, or its configuration is not valid
+        return False
+    if model is None:
+        return False
+    soon = record.is_retention_over(model.retention_s, now + EXPIRY_NOTICE_S)
+    return soon and not record.is_retention_over(model.retention_s, now)
