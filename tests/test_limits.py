@@ -16,7 +16,7 @@ from sqlalchemy import update
 
 from veo.ledger import Ledger, NewJob, Record, State
 from veo.ledger.heartbeat import WorkerLease, free_dead_slots
-from veo.ledger.limits import LEASE_S, WINDOW_S, AdaptiveCapacity, Admission, Limits
+from veo.ledger.limits import WINDOW_S, AdaptiveCapacity, Admission, Limits
 from veo.ledger.schema import workers as workers_table
 from veo.money import quote
 from veo.request import Request
@@ -169,7 +169,7 @@ def test_a_process_without_heartbeat_frees_its_slots(workers: Workers) -> None:
     second = workers.start()
     refused, admission = workers.submit(second, limits)
     assert admission.wait_s is None
-    workers.now += LEASE_S + 1
+    workers.now += workers.ledger.database.lease_s + 1
     workers.leases.append(WorkerLease(workers.ledger, lambda: workers.now, 3600.0))
     assert workers.ledger.begin_submit(refused, limits)[1].wait_s == 0.0
 
@@ -204,7 +204,7 @@ def test_a_busy_provider_is_slowed_for_all_processes(workers: Workers) -> None:
     assert workers.ledger.back_off("scripted", limits, 30.0, 0) == 2
     refused, admission = workers.submit(second, limits)
     assert admission == Admission(30.0, 2)
-    workers.now += 30.0
+    workers.pass_time(30.0)
     assert workers.ledger.begin_submit(refused, limits)[1] == Admission(None, 2)
 
 
@@ -221,7 +221,7 @@ def test_rows_of_old_requests_are_deleted(workers: Workers) -> None:
     owner = workers.start()
     for _ in range(10):
         workers.submit(owner, Limits(100, 1000))
-        workers.now += 30.0
+        workers.pass_time(30.0)
     with workers.ledger.database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM sends").scalar_one() <= 4
 
@@ -308,3 +308,16 @@ def test_many_threads_share_the_slots(workers: Workers, limit: int) -> None:
     for thread in threads:
         thread.join()
     assert 1 <= highest[0] <= limit
+
+
+def test_a_request_of_unknown_outcome_may_be_in_flight(workers: Workers) -> None:
+    """It keeps its slot as long as a task usually takes, because there may be one."""
+    limits = Limits(1, 1000, task_s=30.0)
+    first, second = workers.start(), workers.start()
+    record, _ = workers.submit(first, limits)
+    record = workers.ledger.move_job(record, submitted_at=workers.now)
+    workers.ledger.move_job(record, State.UNKNOWN, owner=None)
+    refused, admission = workers.submit(second, limits)
+    assert admission.wait_s is None
+    workers.pass_time(31.0)
+    assert workers.ledger.begin_submit(refused, limits)[1].wait_s == 0.0

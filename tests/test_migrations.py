@@ -65,13 +65,19 @@ def describe_tables(connection: Connection) -> dict[str, Any]:
                 {**column, "type": str(column["type"])} for column in inspector.get_columns(table)
             ],
             "primary key": inspector.get_pk_constraint(table),
-            "indexes": sorted(inspector.get_indexes(table), key=lambda index: str(index["name"])),
+            "indexes": sorted(map(_describe_index, inspector.get_indexes(table))),
             "foreign keys": inspector.get_foreign_keys(table),
             "unique": inspector.get_unique_constraints(table),
             "checks": inspector.get_check_constraints(table),
         }
         for table in inspector.get_table_names()
     }
+
+
+def _describe_index(index: Any) -> str:
+    # Conditions are expressions, which do not compare.
+    options = {name: str(value) for name, value in index["dialect_options"].items()}
+    return str({**index, "dialect_options": options})
 
 
 def describe_metadata(connection: Connection, metadata: MetaData) -> dict[str, Any]:

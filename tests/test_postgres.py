@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from worker_process import start_worker
 
 from veo.config import Config, read_config
 from veo.errors import ConfigError, LedgerError
@@ -192,7 +193,10 @@ def test_commands_share_a_ledger_across_machines(
 ) -> None:
     """What one machine makes, another lists and counts; no output has the password."""
     monkeypatch.setenv("VEO_LEDGER", url)
+    worker = start_worker()
     made = veo("generate", "a lion", "-o", "lion.mp4", "--json")
+    worker.kill()
+    worker.communicate()
     monkeypatch.setenv("VEO_HOME", str(tmp_path / "another machine"))
     listed = veo("jobs", "--json")
     cost = veo("cost", "--json")

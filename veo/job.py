@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.errors import StillRunningError, VeoError
 from veo.files import sidecar
-from veo.ledger.record import State
+from veo.ledger.record import QUEUE, State
 from veo.money import format_amount, to_usd
 from veo.problems import Remedy
 
@@ -115,6 +115,11 @@ class Job(Coroutine[Any, Any, "Video"]):
     @property
     def state(self) -> State:
         return self.work.record.state
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the job continues without this process."""
+        return self.record.task_id is not None or self.record.owner == QUEUE
 
     @property
     def status(self) -> Status:

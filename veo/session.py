@@ -28,6 +28,7 @@ from veo.provider import ModelLister, Uploader
 from veo.request import Request, RequestKwargs
 from veo.runtime.offers import Offer, OfferStore
 from veo.runtime.providers import Endpoint, ProviderRegistry
+from veo.runtime.queue_runner import QueueRunner
 from veo.runtime.runner import JobRunner
 
 if TYPE_CHECKING:
@@ -82,7 +83,10 @@ class Session:
         self.images = ImageStore(self.home / "images", trusted_urls=self._list_base_urls)
         # The wall clock, because the times in the ledger must be valid after a restart.
         context = StepContext(self.ledger, self.images, self.connect, self.ledger.clock)
-        self.runner = JobRunner(context, self.config.timeout)
+        # Whether workers do the work. An endpoint is known to this process only.
+        self.has_workers = self.config.ledger is not None and endpoint is None
+        runner = QueueRunner if self.has_workers else JobRunner
+        self.runner = runner(context, self.config.timeout)
         self._is_sandbox = endpoint is not None
         self._offers = OfferStore(self.home / "offers.json")
         key = Key(api_key) if isinstance(api_key, str) else api_key

@@ -27,6 +27,8 @@ COMMANDS = {
     "providers": "List providers, how they bill, and whether a key is set.",
     "doctor": "Check the configuration, ledger, sandbox and keys.",
     "config": "Show the settings in effect, and where each one comes from.",
+    "worker": "Work on the jobs of a ledger on Postgres, with others.",
+    "workers": "Show the workers of a ledger on Postgres, and the backlog.",
     "sandbox": "Run a local server that imitates the providers, until Ctrl-C.",
 }
 

@@ -68,9 +68,9 @@ class Batch:
 
     @property
     def is_accepted(self) -> bool:
-        """Whether each item has ended or was accepted by its provider."""
+        """Whether each item has ended, was accepted by its provider, or waits for a worker."""
         jobs = [entry.job for entry in self.in_flight if entry.job]
-        all_sent = all(job.record.task_id is not None for job in jobs)
+        all_sent = all(job.is_accepted for job in jobs)
         return self._is_started and all_sent and not (self.waiting or self._ended)
 
     @cached_property

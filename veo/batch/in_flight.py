@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Planned jobs hold money and a row of the ledger. Planning all of a large batch at once would
 # reserve the money of every item, and an interrupted run would leave all those jobs behind.
 PLANNED_AHEAD = 64
+MAX_PLANNED = 1000  # in one transaction, for workers
 
 
 class WaitingQueue:
@@ -74,7 +75,12 @@ class InFlight:
         return iter(list(self._entries.values()))
 
     def free_capacity(self, provider: str) -> int:
-        """Return how many more jobs a provider accepts; negative if more are planned."""
+        """Return how many more jobs a provider accepts; negative if more are planned.
+
+        Workers continue planned jobs after this process, so that all can be planned.
+        """
+        if self._session.has_workers:
+            return MAX_PLANNED
         return self._session.connect(provider).limiter.limits.max_in_flight - self._counts[provider]
 
     def work_on(self, entries: Iterable[Entry], records: Iterable[Record]) -> None:

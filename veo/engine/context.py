@@ -6,7 +6,7 @@ import contextlib
 import json
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from veo.engine.backoff import retry_delay_s
@@ -23,7 +23,7 @@ from veo.errors import (
     TaskNotFoundError,
     VeoError,
 )
-from veo.ledger.record import State
+from veo.ledger.record import QUEUE, State
 from veo.problems import Remedy
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 WAIT_FOR_CAPACITY = float("inf")
 MADE = frozenset({State.READY, State.DOWNLOADING})  # the video is made, but not on disk yet
+_EVENT_ARGUMENTS = frozenset({"kind", "message", "data"})  # of ``Ledger.move_job``
 # What a service says when the key of another account asks, among other reasons.
 _MAY_BE_OTHER_KEY = (AuthError, GoneError, NotReadyError, TaskNotFoundError)
 
@@ -97,11 +98,16 @@ class StepContext:
     timer: Callable[[], float] = time.monotonic
     threads: ThreadPools = field(default_factory=ThreadPools)  # where steps block
     stopped_at: float | None = None  # when the end of all work was requested, by the timer
+    # The worker of a queue: it owns a job only while it sends it; see ``ledger.queue``.
+    queue_worker: str | None = None
     _durations: dict[tuple[str, str], Durations] = field(default_factory=dict)
     _learning: threading.Lock = field(default_factory=threading.Lock)
 
     def move(self, job: ActiveJob, state: State | None = None, **changes: Any) -> None:
         """Write a change of the job to the ledger, then call its watcher."""
+        if self.queue_worker and job.record.owner == self.queue_worker:
+            after = replace(job.record, state=state or job.record.state, **_columns(changes))
+            changes = ({} if after.is_being_sent else {"owner": QUEUE}) | changes
         job.record = self.ledger.move_job(job.record, state, **changes)
         job.on_change(job)
 
@@ -220,6 +226,10 @@ class StepContext:
                 prior = Durations(facts.median_s, facts.spread)
                 self._durations[key] = prior.learn(self.ledger.read_durations(*key))
             return self._durations[key]
+
+
+def _columns(changes: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in changes.items() if name not in _EVENT_ARGUMENTS}
 
 
 def overdue_error(job: ActiveJob) -> StillRunningError | DownloadError:

@@ -221,6 +221,7 @@ def _persist_intent(context: StepContext, job: ActiveJob, handle: ProviderHandle
             submitted_at=context.clock(),
             submits=submits,
             key_hash=key_hash,
+            owner=context.queue_worker or job.record.owner,
         )
         if admission.wait_s != 0.0:
             return _await_slot(context, job, handle, admission)

@@ -51,6 +51,7 @@ class Database:
     """
 
     clock_offset_s = 0.0  # all processes on it have the clock of this machine
+    lease_s = 60.0  # a process whose last heartbeat is older does not count as alive
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "ledger.db"

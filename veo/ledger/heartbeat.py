@@ -17,7 +17,6 @@ from filelock import FileLock, Timeout
 from sqlalchemy import delete, insert, select, update
 
 from veo.ledger import spill
-from veo.ledger.limits import LEASE_S
 from veo.ledger.record import IN_FLIGHT
 from veo.ledger.schema import jobs, workers
 
@@ -27,21 +26,21 @@ if TYPE_CHECKING:
 
     from veo.ledger.ledger import Ledger
 
-HEARTBEAT_INTERVAL_S = 15.0  # a quarter of the lease, so that three heartbeats may fail
+HEARTBEATS_PER_LEASE = 4  # so that three may fail
 
 
 class WorkerLease:
     """The identity under which this process holds the leases of jobs.
 
-    The process counts as alive while its last heartbeat is younger than ``LEASE_S``. On the same
-    machine a lock file tells sooner, because the system frees it when the process dies.
+    The process counts as alive while its last heartbeat is younger than ``Database.lease_s``. On
+    the same machine a lock file tells sooner, because the system frees it when the process dies.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         clock: Callable[[], float] | None = None,
-        interval_s: float = HEARTBEAT_INTERVAL_S,
+        interval_s: float | None = None,
     ) -> None:
         # The random part tells apart clients of one process, and processes with a reused pid.
         self.id = f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -55,6 +54,7 @@ class WorkerLease:
         row = {"host": socket.gethostname(), "pid": os.getpid(), "seen_at": self._clock()}
         with ledger.database.write() as connection:
             connection.execute(insert(workers).values(id=self.id, **row))
+        interval_s = interval_s or ledger.database.lease_s / HEARTBEATS_PER_LEASE
         self._thread = threading.Thread(
             target=self._run_heartbeat, args=(interval_s,), daemon=True, name="veo-heartbeat"
         )
@@ -84,7 +84,7 @@ def find_dead_workers(ledger: Ledger, owners: Collection[str], now: float) -> se
         return set()
     with ledger.database.read() as connection:
         rows = connection.execute(select(workers)).all()
-    hosts = {row.id: row.host for row in rows if row.seen_at > now - LEASE_S}
+    hosts = {row.id: row.host for row in rows if row.seen_at > now - ledger.database.lease_s}
     this_host = socket.gethostname()
     dead = {
         owner

@@ -63,6 +63,11 @@ class Ledger:
         """Return the time, Unix seconds; all processes on the ledger agree on it."""
         return self._clock() if self._clock else time.time() + self.database.clock_offset_s
 
+    def moment(self) -> limits.Moment:
+        """Return the time, and since when a heartbeat shows that a process is alive."""
+        now = self.clock()
+        return limits.Moment(now, now - self.database.lease_s)
+
     def plan_jobs(
         self,
         new: Iterable[NewJob],
@@ -148,7 +153,9 @@ class Ledger:
         """
         now = self.clock()
         with self.database.write() as connection:
-            admission = limits.admit(connection, record.provider, record.owner, bounds, now)
+            admission = limits.admit(
+                connection, record.provider, record.owner, bounds, self.moment()
+            )
             if admission.wait_s == 0.0:
                 note = rows.EventNote(now)
                 record = rows.change_job(connection, record, State.SUBMITTING, note, **changes)
@@ -157,7 +164,7 @@ class Ledger:
     def back_off(self, provider: str, bounds: Limits, wait_s: float, in_flight: int) -> int:
         """Slow a provider down for all processes, because it is busy; return the capacity."""
         with self.database.write() as connection:
-            return limits.back_off(connection, provider, bounds, self.clock(), wait_s, in_flight)
+            return limits.back_off(connection, provider, bounds, self.moment(), wait_s, in_flight)
 
     def recover(self, provider: str, bounds: Limits) -> int:
         """Raise a provider's capacity after an accepted request; return the capacity."""

@@ -29,14 +29,13 @@ from sqlalchemy import (
 
 from veo.ledger.database import execute_prepared, query_prepared
 from veo.ledger.locks import lock
-from veo.ledger.record import IN_FLIGHT, State
+from veo.ledger.record import IN_FLIGHT, QUEUE, State
 from veo.ledger.schema import jobs, sends, throttles, workers
 from veo.wire.values import MAX_RETRY_AFTER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-LEASE_S = 60.0  # a process whose last heartbeat is older does not count as alive
 PERIOD_S = 0.5
 # A minute, and the time that may pass between the count of a request and its arrival.
 WINDOW_S = 60.5
@@ -50,6 +49,13 @@ class Limits:
 
     max_in_flight: int  # jobs accepted and not finished, at most
     per_minute: int  # paid requests in any 60 seconds, at most
+    # Seconds after a submit of unknown outcome for which there may be a task in flight.
+    task_s: float = 0.0
+
+
+class Moment(NamedTuple):
+    now: float  # Unix seconds
+    alive_since: float  # the oldest heartbeat of a process that counts as alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +99,10 @@ class AdaptiveCapacity:
 
 
 def admit(
-    connection: Connection, provider: str, owner: str | None, limits: Limits, now: float
+    connection: Connection, provider: str, owner: str | None, limits: Limits, moment: Moment
 ) -> Admission:
     """Count one more paid request of a worker, if the limits allow it."""
+    now, alive_since = moment
     _lock_provider(connection, provider)
     first = _first_period(now)
     # Later times were written before the clock was set back. They would stop the work until then.
@@ -105,7 +112,7 @@ def admit(
         "is_owner": owner or "",
         "first_period": first,
         "last_period": last,
-        "alive_since": now - LEASE_S,
+        "alive_since": alive_since,
     }
     row = query_prepared(connection, _STATE, names)
     closed_until, value, sent, oldest, has_others = row
@@ -116,17 +123,36 @@ def admit(
     if sent >= limits.per_minute:
         return Admission((oldest + 1) * PERIOD_S + WINDOW_S - now, capacity)
     # A process that is alone knows how many jobs it has in flight, and need not count rows.
-    if has_others and not _has_slot(connection, provider, owner, capacity, now):
-        return Admission(None, capacity)
+    if has_others:
+        demand = _read_demand(connection, provider, owner, moment)
+        lost = _count_lost(connection, provider, limits, moment)
+        if not _has_slot(demand, owner, capacity - lost):
+            return Admission(None, capacity)
     _count_send(connection, provider, int(now // PERIOD_S), first)
     return Admission(0.0, capacity)
+
+
+def count_room(connection: Connection, provider: str, limits: Limits, moment: Moment) -> int:
+    """Return how many more requests the limits allow now."""
+    now = moment.now
+    adaptive = _read_adaptive(connection, provider, limits)
+    if now < adaptive.closed_until <= now + MAX_RETRY_AFTER_S:
+        return 0
+    demand = _read_demand(connection, provider, QUEUE, moment)
+    recent = select(func.coalesce(func.sum(sends.c.count), 0)).where(
+        sends.c.provider == provider, sends.c.period >= _first_period(now)
+    )
+    sent = int(connection.execute(recent).scalar_one())
+    in_flight = sum(each.in_flight for each in demand)
+    in_flight += _count_lost(connection, provider, limits, moment)
+    return max(0, min(adaptive.capacity - in_flight, limits.per_minute - sent))
 
 
 def back_off(
     connection: Connection,
     provider: str,
     limits: Limits,
-    now: float,
+    moment: Moment,
     wait_s: float,
     in_flight: int,
 ) -> int:
@@ -135,9 +161,10 @@ def back_off(
     ``in_flight`` is how many jobs are in flight at least, as far as the caller knows.
     """
     _lock_provider(connection, provider)
-    counted = sum(each.in_flight for each in _read_demand(connection, provider, now))
+    demand = _read_demand(connection, provider, QUEUE, moment)
+    counted = sum(each.in_flight for each in demand)
     adaptive = _read_adaptive(connection, provider, limits)
-    adaptive.back_off(now, wait_s, max(counted, in_flight))
+    adaptive.back_off(moment.now, wait_s, max(counted, in_flight))
     return _write_adaptive(connection, provider, adaptive)
 
 
@@ -166,11 +193,8 @@ class _Demand(NamedTuple):
     waiting: int  # that could be sent now
 
 
-def _has_slot(
-    connection: Connection, provider: str, owner: str | None, capacity: int, now: float
-) -> bool:
+def _has_slot(demand: Sequence[_Demand], owner: str | None, capacity: int) -> bool:
     """Whether a slot is free, apart from those that other processes lack for a fair share."""
-    demand = _read_demand(connection, provider, now)
     free = capacity - sum(each.in_flight for each in demand)
     share = max(1, capacity // max(1, len(demand)))
     if sum(each.in_flight for each in demand if each.owner == owner) >= share:
@@ -182,17 +206,41 @@ def _has_slot(
     return free > 0
 
 
-def _read_demand(connection: Connection, provider: str, now: float) -> list[_Demand]:
+def _count_lost(connection: Connection, provider: str, limits: Limits, moment: Moment) -> int:
+    """Return how many requests may have become tasks without anybody knowing.
+
+    Their processes died while they sent them, or their responses were lost.
+    """
+    alive = select(workers.c.id).where(workers.c.seen_at > moment.alive_since)
+    query = (
+        select(func.count())
+        .where(jobs.c.provider == provider)
+        .where(jobs.c.state.in_([State.SUBMITTING, State.UNKNOWN]))
+        .where(jobs.c.submitted_at > moment.now - limits.task_s)
+        .where(jobs.c.owner.is_(None) | jobs.c.owner.not_in(alive))
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def _read_demand(
+    connection: Connection, provider: str, owner: str | None, moment: Moment
+) -> list[_Demand]:
+    """Return the demand of each live process.
+
+    Jobs that wait do not count for the queue: it may have a hundred thousand, and its workers do
+    not compete.
+    """
+    states = IN_FLIGHT if owner == QUEUE else IN_FLIGHT | {State.PLANNED}
     is_in_flight = jobs.c.state.in_(IN_FLIGHT)
     query = (
         select(
             jobs.c.owner,
             func.sum(case((is_in_flight, 1), else_=0)),
-            func.sum(case((is_in_flight, 0), (jobs.c.not_before <= now, 1), else_=0)),
+            func.sum(case((is_in_flight, 0), (jobs.c.not_before <= moment.now, 1), else_=0)),
         )
         .select_from(jobs.join(workers, workers.c.id == jobs.c.owner))
-        .where(jobs.c.provider == provider, jobs.c.state.in_(IN_FLIGHT | {State.PLANNED}))
-        .where(workers.c.seen_at > now - LEASE_S)
+        .where(jobs.c.provider == provider, jobs.c.state.in_(states))
+        .where(workers.c.seen_at > moment.alive_since)
         .group_by(jobs.c.owner)
     )
     return [_Demand(*row) for row in connection.execute(query)]

@@ -118,6 +118,15 @@ def m008_clip(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN clip TEXT")
 
 
+def m009_queue(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE INDEX jobs_planned ON jobs (provider, created_at) WHERE state = 'planned'"
+    )
+    if connection.dialect.name != "sqlite":  # one machine needs no queue
+        # The queue owns jobs like a process that never dies.
+        connection.exec_driver_sql("INSERT INTO workers VALUES ('queue', '', 0, 1e15)")
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     m001_initial,
     m002_key_hash,
@@ -127,6 +136,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     m006_limits,
     m007_length,
     m008_clip,
+    m009_queue,
 )
 
 

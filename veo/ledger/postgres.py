@@ -27,6 +27,7 @@ CONNECT_TIMEOUT_S = 10
 # A restart of the server takes seconds, and a task id that cannot be stored is a lost video.
 PATIENCE_S = 30.0
 RETRY_S = 0.5
+MAX_IDLE_MS = 10_000  # inside a transaction; well under the time in which a job is taken over
 _EXTRA_HINT = 'Install it with: pip install "veo-video[cluster]"'
 
 
@@ -38,9 +39,12 @@ class PostgresDatabase:
             a newer version of veo wrote the ledger.
     """
 
+    lease_s = 20.0  # the jobs of a worker that dies must continue within half a minute
+
     def __init__(self, url: LedgerUrl) -> None:
         self.url = url
         self._engine = _create_engine(url)
+        event.listen(self._engine, "connect", _limit_idle_time)
         event.listen(self._engine, "checkout", _check_connection)
         # Queries of one transaction see one moment; writers lock what they read.
         self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
@@ -130,6 +134,15 @@ def _check_version(url: LedgerUrl, connection: Connection) -> None:
 def _read_clock(connection: Connection) -> float:
     seconds = text("SELECT extract(epoch FROM clock_timestamp())")
     return float(connection.execute(seconds).scalar_one())
+
+
+def _limit_idle_time(connection: Any, _: Any) -> None:
+    """Have the server end a transaction whose process was frozen: its locks would stop all others.
+
+    No transaction waits for anything but the database.
+    """
+    connection.execute(f"SET idle_in_transaction_session_timeout = {MAX_IDLE_MS}")
+    connection.commit()
 
 
 def _check_connection(connection: Any, _: Any, __: Any) -> None:

@@ -30,6 +30,8 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
+# Owner of the jobs that any worker of a queue may take; see ``ledger.queue``.
+QUEUE = "queue"
 ENDED = frozenset({State.DONE, State.FAILED, State.EXPIRED})
 IN_FLIGHT = frozenset({State.SUBMITTING, State.SUBMITTED, State.RUNNING})
 LIVE = frozenset(State) - ENDED - {State.UNKNOWN}
@@ -163,6 +165,11 @@ class Record:
     @property
     def has_ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def is_being_sent(self) -> bool:
+        """Whether the response to the paid request has not come, as far as the ledger knows."""
+        return self.state in IN_FLIGHT and self.task_id is None
 
     @property
     def covers_request(self) -> bool:

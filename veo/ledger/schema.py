@@ -49,6 +49,14 @@ jobs = sa.Table(
     sa.Index("jobs_state", "state"),
     sa.Index("jobs_created", "created_at"),
     sa.Index("jobs_fingerprint", "fingerprint"),
+    # The oldest jobs of a queue, which may have a hundred thousand.
+    sa.Index(
+        "jobs_planned",
+        "provider",
+        "created_at",
+        sqlite_where=sa.text("state = 'planned'"),
+        postgresql_where=sa.text("state = 'planned'"),
+    ),
     sa.Index("jobs_parent", "parent"),
 )
 

@@ -22,7 +22,8 @@ _log = logging.getLogger(__name__)
 class Follower:
     """Read the rows of followed jobs; never change a job, but take over those that are released.
 
-    ``on_finished`` is called once for each job, when there is nothing more to follow.
+    ``on_finished`` is called once for each job, when there is nothing more to follow;
+    ``find_stop_error`` says of a live job why that is so.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class Follower:
         lease: Callable[[Sequence[Record]], list[Record]],
         on_leased: Callable[[ActiveJob], None],
         on_finished: Callable[[ActiveJob], None],
+        find_stop_error: Callable[[Record], VeoError | None] = lambda _: None,
         interval_s: float = INTERVAL_S,
     ) -> None:
+        self._find_stop_error = find_stop_error
         self._ledger = ledger
         self._lease, self._on_leased, self._on_finished = lease, on_leased, on_finished
         self._jobs: dict[str, ActiveJob] = {}
@@ -80,7 +83,7 @@ class Follower:
         if record.state is State.UNKNOWN:
             job.error = UnknownOutcomeError(record.id)
         elif record.state in LIVE:
-            job.error = self._overdue_error(job)
+            job.error = self._find_stop_error(record) or self._overdue_error(job)
         if record.state in LIVE and not job.error:
             return True
         self._forget(job)

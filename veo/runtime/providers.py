@@ -36,6 +36,10 @@ class Endpoint:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+# A task has probably ended after so many times the usual duration.
+TASK_MEDIANS = 3.0
+
+
 class ProviderRegistry:
     """The configured providers, each connected when it is first used.
 
@@ -103,14 +107,15 @@ class ProviderRegistry:
         # An option may lead to credentials of another kind; a sandbox must not see any of them.
         options = endpoint.options if endpoint else settings.model_extra or {}
         provider = cls(Connection(url, key, self.models(name), options))
+        median = (endpoint and endpoint.median_s) or settings.median_s or facts.median_s
         limiter = RateLimiter(
             Limits(
                 settings.max_in_flight or facts.max_in_flight,
                 settings.submits_per_minute or facts.submits_per_minute,
+                TASK_MEDIANS * median,
             ),
             on_capacity=lambda: self._on_capacity(name),
         )
-        median = (endpoint and endpoint.median_s) or settings.median_s or facts.median_s
         facts = facts.model_copy(update={"median_s": median})
         return ProviderHandle(provider, facts, limiter, key)
 

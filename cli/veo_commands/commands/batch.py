@@ -23,7 +23,7 @@ from veo_commands.options import (
     parse_usd,
 )
 from veo_commands.output import out
-from veo_commands.progress.follow import stop_sending
+from veo_commands.progress.follow import announce_workers, stop_sending
 from veo_commands.session import open_client
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def batch(
         if submit.dry_run:
             return batch_output.print_plan(loaded)
         if submit.detach:
-            check_detachable({entry.new_job.provider for entry in loaded.entries})
+            check_detachable(client, {entry.new_job.provider for entry in loaded.entries})
         batch_output.announce_batch(loaded)
         confirm_cost(to_usd(sum_quotes(loaded)), client.config, submit)
         return _run_batch(client, loaded, finish, detach=submit.detach)
@@ -118,6 +118,7 @@ def _run_batch(client: "Client", batch: "Batch", finish: FinishOptions, *, detac
     from veo_commands.progress.batch_view import open_view
 
     began = time.monotonic()
+    announce_workers(client)
     try:
         batch.start()
         with open_view(batch) as view:

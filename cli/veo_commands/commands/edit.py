@@ -50,7 +50,7 @@ def edit(
         if submit.dry_run:
             return _print_edit(source, plan)
         if submit.detach:
-            check_detachable([plan.model.provider])
+            check_detachable(client, [plan.model.provider])
         announce_plan(plan)
         confirm_cost(plan.quote.amount, client.config, submit)
         job = client.submit_plan(plan, output=output, force=submit.force)

@@ -26,6 +26,7 @@ from veo_commands.progress.follow import follow_jobs
 from veo_commands.session import open_client
 
 if TYPE_CHECKING:
+    from veo.client import Client
     from veo.ledger import Record
 
 
@@ -59,7 +60,7 @@ def generate(
         if submit.dry_run:
             return print_plan(plan)
         if submit.detach:
-            check_detachable([plan.model.provider])
+            check_detachable(client, [plan.model.provider])
         announce_plan(plan)
         total = takes * plan.quote.amount
         if takes > 1:
@@ -88,8 +89,10 @@ def _write_sheet(records: Sequence[Record]) -> None:
         out.info(f"all takes: {shorten_path(str(sheet))}", dim=True)
 
 
-def check_detachable(providers: Iterable[str]) -> None:
+def check_detachable(client: Client, providers: Iterable[str]) -> None:
     """Check that jobs of these providers continue without this process."""
+    if client.has_workers:
+        return
     from veo.provider import installed_providers
 
     detachable = [name for name, each in installed_providers().items() if each.facts.tasks]

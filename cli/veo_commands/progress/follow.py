@@ -47,6 +47,7 @@ def follow_jobs(
     With ``detach``, wait only until the provider has accepted them. Return the highest exit code
     that ``report`` returned, or 130 after Ctrl-C.
     """
+    announce_workers(client)
     remaining = {job.id: job for job in jobs}  # for Ctrl-C
     codes = [exit_codes.DONE]
     try:
@@ -56,6 +57,15 @@ def follow_jobs(
     except KeyboardInterrupt:
         return handle_interrupt(client, list(remaining.values()))
     return max(codes)
+
+
+def announce_workers(client: Client) -> None:
+    """Say so if nobody works on the jobs of a ledger on Postgres."""
+    if client.has_workers:
+        from veo.ledger.queue import list_workers
+
+        if not list_workers(client.ledger):
+            out.notice("no worker is running: start one with `veo worker`", fg="yellow")
 
 
 def watch_jobs(
@@ -159,11 +169,15 @@ def _job_json(job: Job) -> dict[str, Any]:
 
 
 def _is_accepted(job: Job) -> bool:
-    return job.done() or job.record.task_id is not None
+    return job.done() or job.is_accepted
 
 
 def _report_accepted(job: Job) -> int:
     out.print_result(_job_json(job), job.id)
-    out.info(f"{job.id} accepted as {job.record.task_id}", dim=True)
-    out.info(f"  {out.command('resume', job.id)} downloads the video.", dim=True)
+    if job.record.task_id:
+        out.info(f"{job.id} accepted as {job.record.task_id}", dim=True)
+        out.info(f"  {out.command('resume', job.id)} downloads the video.", dim=True)
+    else:
+        out.info(f"{job.id} waits for a worker", dim=True)
+        out.info(f"  {out.command('resume', job.id)} waits for the video.", dim=True)
     return exit_codes.DONE

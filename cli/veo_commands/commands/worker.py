@@ -1,0 +1,44 @@
+"""``veo worker``: work on the jobs of a ledger on Postgres."""
+
+from __future__ import annotations
+
+import time
+
+from veo.errors import UsageError
+from veo_commands import exit_codes
+from veo_commands.options import ConfigOptions, flag, option
+from veo_commands.output import out
+from veo_commands.session import open_client
+
+_DEFAULT_SLOTS = 16
+_MAX_SLOTS = 1000
+
+
+def worker(
+    slots: int = option(
+        "Steps (requests, polls, downloads) at the same time; a waiting job takes none.",
+        "N",
+        default=_DEFAULT_SLOTS,
+    ),
+    until_idle: bool = flag("Exit when no job is left."),
+    metrics: int | None = option("Serve metrics for Prometheus on this port of 127.0.0.1.", "PORT"),
+    *,
+    config: ConfigOptions,
+) -> int:
+    """Work on the jobs of a ledger on Postgres, with others."""
+    if not 1 <= slots <= _MAX_SLOTS:
+        raise UsageError(f"--slots must be from 1 to {_MAX_SLOTS}")
+    if config.sandbox:
+        raise UsageError("--sandbox: play money is in a file, which needs no worker")
+    from veo.worker.metrics import serve_metrics
+    from veo.worker.worker import Worker, run_until_stopped
+
+    with open_client(config) as client:
+        running = Worker(client, slots, until_idle=until_idle)
+        out.notice(f"worker {running.lease.id} on {client.config.ledger}, {slots} slots")
+        began = time.monotonic()
+        with serve_metrics(running, client.ledger, metrics):
+            run_until_stopped(running)
+        seconds = time.monotonic() - began
+        out.notice(f"worker stopped after {running.stats.steps} steps in {seconds:.0f} s")
+    return exit_codes.DONE

@@ -1,0 +1,224 @@
+"""Workers on one ledger: each job is done once, whatever happens to them or to the database."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+import urllib.request
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from batch_inputs import (
+    find_videos,
+    limit_in_flight,
+    make_items,
+    sum_charges,
+    wait_until,
+    write_batch,
+)
+from worker_process import LEASE_S, start_worker
+
+from veo.config import read_config
+from veo.errors import AuthError
+from veo.ledger import Ledger, Record, State
+from veo.ledger.queue import list_workers, parked_error
+from veo.ledger.record import QUEUE
+from veo.paths import ledger_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cli_runner import Veo
+    from fork_server import ForkedProcess
+    from postgres_server import PostgresServer
+
+    import veo_sandbox
+
+pytest_plugins = ("ledger_databases", "veo_fixtures")
+
+
+@pytest.fixture
+def ledger(
+    postgres: PostgresServer,
+    service: veo_sandbox.Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Ledger]:
+    """An empty ledger on Postgres, which all commands use, and a sandbox as the live service."""
+    monkeypatch.setenv("VEO_LEDGER", postgres.schema_url(f"w{abs(hash(tmp_path))}"))
+    ledger = Ledger(ledger_folder(), url=read_config().config.ledger)
+    yield ledger
+    ledger.close()
+
+
+def count_states(ledger: Ledger) -> Counter[str]:
+    return Counter(str(job.state) for job in ledger.list_jobs())
+
+
+def finish(*workers: ForkedProcess) -> list[int]:
+    """Wait for workers to end, and return their exit codes."""
+    for worker in workers:
+        worker.communicate()
+    return [worker.wait() for worker in workers]
+
+
+def most_in_flight(tasks: list[dict[str, Any]]) -> int:
+    """Return how many tasks the sandbox had at the same moment, at most."""
+    changes = [(task["created_at"], 1) for task in tasks]
+    changes += [(task["done_at"], -1) for task in tasks]
+    highest = count = 0
+    for _, change in sorted(changes):
+        count += change
+        highest = max(highest, count)
+    return highest
+
+
+def test_a_detached_batch_is_made_by_workers(
+    veo: Veo, service: veo_sandbox.Sandbox, ledger: Ledger
+) -> None:
+    """The command leaves at once with all jobs planned; a worker makes them, then ends."""
+    limit_in_flight(3)
+    service.change(latency="0.2")
+    left = veo("batch", write_batch(*make_items(8)), "--detach")
+    planned = count_states(ledger)
+    codes = finish(start_worker("--until-idle"))
+
+    assert left.code == 0, left.err
+    assert "no worker is running" in left.err
+    assert planned == {"planned": 8}
+    assert codes == [0]
+    assert count_states(ledger) == {"done": 8}
+    assert len(find_videos()) == 8
+    assert most_in_flight(service.tasks()) <= 3
+    assert sum_charges(service) == sum(job.charged for job in ledger.list_jobs())
+
+
+def test_a_command_follows_its_job(veo: Veo, ledger: Ledger) -> None:
+    """`generate` waits for the video that a worker makes, and prints its path."""
+    worker = start_worker("--slots", "2")
+    wait_until(lambda: list_workers(ledger))
+    made = veo("generate", "a lion", "-o", "lion.mp4")
+    shown = veo("workers", "--json")
+    worker.send_signal(signal.SIGTERM)
+
+    assert made.code == 0, made.err
+    assert made.out.strip().endswith("lion.mp4")
+    assert "no worker is running" not in made.err
+    assert len(shown.objects) == 2
+    assert shown.objects[1]["backlog"]["planned"] == 0
+    assert finish(worker) == [0]
+    assert list_workers(ledger) == []
+
+
+def test_a_job_that_cannot_continue_is_parked(
+    veo: Veo, service: veo_sandbox.Sandbox, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No worker tries it again; `resume` says why, and continues it."""
+    service.change(latency="3600")
+    assert veo("generate", "a lion", "-o", "lion.mp4", "--detach").code == 0
+    worker = start_worker()
+    wait_until(lambda: count_states(ledger)["planned"] == 0)
+    worker.send_signal(signal.SIGTERM)
+    assert finish(worker) == [0]
+    with monkeypatch.context() as wrong:
+        wrong.setenv("VEO_API_KEY", "another-key")
+        assert finish(start_worker("--until-idle")) == [0]
+    (parked,) = ledger.list_jobs()
+    error = parked_error(ledger.read_history(parked.id))
+    service.advance(3600)
+    worker = start_worker()
+    wait_until(lambda: list_workers(ledger))
+    resumed = veo("resume")
+    worker.send_signal(signal.SIGTERM)
+
+    assert (parked.owner, parked.has_ended) == (None, False)
+    assert isinstance(error, AuthError)
+    assert resumed.code == 0, resumed.err
+    assert finish(worker) == [0]
+    assert count_states(ledger) == {"done": 1}
+
+
+def test_cancel_withdraws_a_job_that_no_worker_has_sent(veo: Veo, ledger: Ledger) -> None:
+    """Its money is released, and no worker sends it."""
+    veo("generate", "a lion", "-o", "lion.mp4", "--detach")
+    (job,) = ledger.list_jobs()
+    assert (job.state, job.owner) == (State.PLANNED, QUEUE)
+    assert veo("cancel", job.id).code == 0
+    assert finish(start_worker("--until-idle")) == [0]
+    (job,) = ledger.list_jobs()
+    assert (job.state, job.reserved, job.submits) == (State.FAILED, 0, 0)
+
+
+def test_metrics_are_served(veo: Veo, ledger: Ledger) -> None:
+    """Steps, lateness and the backlog, in the format of Prometheus."""
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    worker = start_worker("--metrics", str(port))
+    veo("generate", "a lion", "-o", "lion.mp4")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
+        text = response.read().decode()
+    worker.send_signal(signal.SIGTERM)
+
+    assert finish(worker) == [0]
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
+    assert int(values["veo_steps_total"]) >= 3
+    assert values["veo_workers"] == "1"
+    assert values['veo_jobs{state="planned"}'] == "0"
+
+
+@pytest.mark.slow
+def test_kills_freezes_and_a_restart(
+    veo: Veo, service: veo_sandbox.Sandbox, ledger: Ledger, postgres: PostgresServer
+) -> None:
+    """Workers are killed, frozen until others take over, and lose the database: no job is lost.
+
+    No job is paid twice, and neither the limit of jobs in flight nor any sum is wrong.
+    """
+    limit_in_flight(6)
+    service.change(latency="uniform:0.1,0.6", delay=0.05)
+    veo("batch", write_batch(*make_items(40)), "--detach")
+    chance = random.Random(13)
+    workers = [start_worker() for _ in range(3)]
+    for number in range(4):
+        wait_until(lambda: len(service.tasks()) >= 6 * (number + 1))  # noqa: B023
+        victim = workers.pop(chance.randrange(3))
+        victim.kill()
+        victim.communicate()
+        workers.append(start_worker())
+    frozen = workers[0]
+    frozen.send_signal(signal.SIGSTOP)
+    wait_until(lambda: len(service.tasks()) >= 30)
+    postgres.stop()
+    postgres.start()
+    time.sleep(LEASE_S)  # a worker is taken for dead when nothing is heard of it for so long
+    frozen.send_signal(signal.SIGCONT)
+    wait_until(lambda: set(count_states(ledger)) <= {"done", "unknown"}, 60)
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+
+    assert finish(*workers) == [0, 0, 0]
+    check_books(service, ledger.list_jobs())
+    assert most_in_flight(service.tasks()) <= 6
+
+
+def check_books(service: veo_sandbox.Sandbox, jobs: list[Record]) -> None:
+    """Check that no job was sent twice, and that every charge is in the ledger."""
+    tasks = {task["task"] for task in service.tasks()}
+    known = {job.task_id for job in jobs if job.task_id}
+    unknown = [job for job in jobs if job.state is State.UNKNOWN]
+    assert {job.state for job in jobs} <= {State.DONE, State.UNKNOWN}
+    assert all(job.submits <= 1 for job in jobs)
+    assert known <= tasks
+    assert len(tasks - known) <= len(unknown)
+    done = [job for job in jobs if job.state is State.DONE]
+    assert len(find_videos()) == len(done)
+    bills = {bill["task"]: bill["amount"] for bill in service.bills() if bill["state"] == "charged"}
+    assert {job.task_id: job.charged / 1e6 for job in done} == {
+        task: amount for task, amount in bills.items() if task in known
+    }
