@@ -9,13 +9,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from scripted import READY, Bench, ScriptedProvider, make_model, take_step
+from scripted import ACCEPTED, READY, Bench, ScriptedProvider, make_model, take_step
 
 from veo.engine.context import ActiveJob
 from veo.errors import (
     AuthError,
     BusyError,
     GenerationError,
+    GoneError,
     LeaseLostError,
     RefusedError,
     ResponseLostError,
@@ -223,6 +224,20 @@ def test_a_video_at_the_provider_is_not_uploaded(bench: Bench) -> None:
 
     assert bench.provider.count_calls("upload") == 0
     assert list_sent(bench)[0].extend == RemoteVideo("files/own", id="v1_abc")
+
+
+def test_an_upload_that_is_gone_is_repeated_once(bench: Bench, clip: RemoteVideo) -> None:
+    """It was deleted before its time: the paid request was not sent, so the file is sent again."""
+    gone = GoneError("deleted in the console", retryable=False, charged=False)
+    bench.set_script("submit", gone, ACCEPTED)
+    job = bench.run_job(bench.plan_job(edit=clip))
+    bench.set_script("submit", gone)
+    failed = bench.run_job(bench.plan_job(edit=clip))
+
+    assert (job.record.state, failed.record.state) == (State.DONE, State.FAILED)
+    uris = [request.edit and request.edit.uri for request in list_sent(bench)]
+    assert uris == ["files/1", "files/2", "files/3", "files/4"]
+    assert (failed.record.charged, failed.record.reserved) == (0, 0)
 
 
 def test_the_key_is_removed_from_what_an_upload_returns(

@@ -69,6 +69,7 @@ class ActiveJob:
     retry_at: float = 0.0  # when the next one is due, Unix seconds
     polls: int = 0  # polls that the ledger does not count yet
     shrink_count: int = 0  # how often images were made smaller after a 413
+    is_upload_repeated: bool = False  # whether its upload was gone, and is made again
     is_url_refreshed: bool = False  # whether the provider was asked again for the URL of the video
     is_stopped: bool = False  # whether this process gave the job up before its end
     has_waited: bool = False  # whether it has waited for capacity at its provider

@@ -14,6 +14,7 @@ from veo.engine.poll_schedule import HINT_FACTOR
 from veo.engine.upload import add_upload_note, upload_source, use_upload
 from veo.errors import (
     BusyError,
+    GoneError,
     HostNotFoundError,
     LeaseLostError,
     LedgerError,
@@ -344,7 +345,10 @@ def _retry_submit_at(
         and job.shrink_count == 0
         and job.record.parse_request().images
     )
-    may_retry = must_shrink or (error.retryable and job.failures < MAX_RETRIES)
+    # The copy of a local video was deleted before its time, or belongs to another account.
+    is_gone = isinstance(error, GoneError) and job.record.upload is not None
+    is_upload_gone = is_gone and not job.is_upload_repeated
+    may_retry = must_shrink or is_upload_gone or (error.retryable and job.failures < MAX_RETRIES)
     # A name that has never led to a server is probably wrong; later on the network is away.
     is_wrong_name = isinstance(error, HostNotFoundError) and not handle.has_accepted
     if error.charged or is_wrong_name or not may_retry:
@@ -353,18 +357,26 @@ def _retry_submit_at(
         job.shrink_count, when = 1, context.timer()  # smaller images need no wait
     else:
         when = context.retry_at(job, error)
-    return _plan_again(context, job, handle, error, when)
+    changes: dict[str, Any] = {"upload": None} if is_upload_gone else {}
+    job.is_upload_repeated |= is_upload_gone
+    return _plan_again(context, job, handle, error, when, **changes)
 
 
 def _plan_again(
-    context: StepContext, job: ActiveJob, handle: ProviderHandle, error: VeoError, when: float
+    context: StepContext,
+    job: ActiveJob,
+    handle: ProviderHandle,
+    error: VeoError,
+    when: float,
+    **changes: Any,
 ) -> float:
     """Leave a job planned until it is tried again, and its place at the provider to others."""
     job.not_before, delay_s = when, max(0.0, when - context.timer())
     if isinstance(error, BusyError):
         _slow_down(context, job, handle, delay_s)
     not_before = context.clock() + delay_s  # for another process
-    context.move(job, State.PLANNED, kind="refused", message=error.message, not_before=not_before)
+    changes |= {"message": error.message, "not_before": not_before}
+    context.move(job, State.PLANNED, kind="refused", **changes)
     handle.limiter.release(job.record.id)
     return when
 
