@@ -123,6 +123,8 @@ def isolated(monkeypatch: pytest.MonkeyPatch, unused_folders: Iterator[Path]) ->
         (folder / name).mkdir(parents=True)
     for name in filter(_OUTSIDE.fullmatch, list(os.environ)):
         monkeypatch.delenv(name)
+    # Keys that the user has stored are keys, too.
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     monkeypatch.setenv("VEO_HOME", str(folder / "home"))
     monkeypatch.setenv("VEO_CONFIG_HOME", str(folder / "config"))
     monkeypatch.chdir(folder / "here")

@@ -16,8 +16,8 @@ from veo_commands.examples import EXAMPLES
 pytest_plugins = ("veo_fixtures",)
 
 ROOT = Path(__file__).parent.parent
-# These run until Ctrl-C, or name a job that only the reader has.
-_NOT_RUN = ("veo sandbox", "veo cancel JOB")
+# These run until Ctrl-C, name a job that only the reader has, or need a database server.
+_NOT_RUN = ("veo sandbox", "veo cancel JOB", "veo worker")
 _SANDBOX = '[sandbox]\nlatency = "0"\nclip = "tiny"\n'
 
 

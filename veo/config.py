@@ -25,6 +25,7 @@ from pydantic import (
 
 from veo.errors import ConfigError, KeyMissingError
 from veo.key import Key
+from veo.keystore import read_key
 from veo.ledger_url import LedgerUrl
 from veo.model import FrozenModel, Model, ProviderFacts
 from veo.parsing import decode_text, parse_toml, read_limited
@@ -407,6 +408,9 @@ def find_key(
             )
         if key:
             return Key(key)
+    for name in names if env is os.environ else ():
+        if stored := read_key(name):
+            return Key(stored)
     if facts.key_optional and not config.api_key_env:
         return None
     raise KeyMissingError(

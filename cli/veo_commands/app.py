@@ -26,9 +26,11 @@ COMMANDS = {
     "models": "List models with their limits and prices.",
     "providers": "List providers, how they bill, and whether a key is set.",
     "doctor": "Check the configuration, ledger, sandbox and keys.",
+    "setup": "Choose a provider, check its key, and write a veo.toml.",
     "config": "Show the settings in effect, and where each one comes from.",
     "worker": "Work on the jobs of a ledger on Postgres, with others.",
     "workers": "Show the workers of a ledger on Postgres, and the backlog.",
+    "schema": "Print the JSON Schema of a file, for editors and programs.",
     "sandbox": "Run a local server that imitates the providers, until Ctrl-C.",
 }
 

@@ -29,6 +29,10 @@ EXAMPLES = {
     "models": ("veo models", "veo models -p vertex --prices"),
     "providers": ("veo providers",),
     "doctor": ("veo doctor", "veo doctor --ping"),
+    "schema": ("veo schema config", "veo schema job"),
     "config": ("veo config", "veo config --init"),
+    "setup": ("veo setup -p gemini",),
+    "worker": ("veo worker",),
+    "workers": ("veo workers",),
     "sandbox": ("veo sandbox", "veo sandbox --port 8000 --latency 1 --clip tiny"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def config(
 ) -> int:
     """Show the settings in effect, and where each one comes from."""
     if init:
-        _write_template(options.config or Path("veo.toml"), force=force)
+        write_template(options.config or Path("veo.toml"), force=force)
     elif path:
         _print_paths(options)
     else:
@@ -77,11 +78,14 @@ def _print_paths(options: ConfigOptions) -> None:
         out.print_result({"file": str(file.absolute()), "found": found}, text)
 
 
-def _write_template(file: Path, *, force: bool) -> None:
+def write_template(file: Path, *, force: bool, provider: str | None = None) -> None:
+    """Write a file in which every setting is explained, with the provider set if one is given."""
     from importlib import resources
 
     text = resources.files("veo_commands").joinpath("template.toml").read_text("utf-8")
     try:
+        if provider:
+            text = re.sub(r"(?m)^# provider = \S+", f'provider = "{provider}"', text)
         # Mode "x" also fails if another process has made the file in the meantime.
         with file.open("w" if force else "x", encoding="utf-8") as stream:
             stream.write(text)

@@ -36,12 +36,12 @@ def providers(*, config: ConfigOptions) -> None:
 
 def find_key_variable(facts: ProviderFacts, config: Config) -> str | None:
     """Return the environment variable that holds the provider's key, if one does."""
-    names = _key_variables(facts, config)
+    names = key_variables(facts, config)
     # An empty variable counts as not set, as it does when the key is read.
     return next((name for name in names if os.environ.get(name, "").strip()), None)
 
 
-def _key_variables(facts: ProviderFacts, config: Config) -> tuple[str, ...]:
+def key_variables(facts: ProviderFacts, config: Config) -> tuple[str, ...]:
     override = config.for_provider(facts.name).api_key_env
     return (override,) if override else facts.key_env
 
@@ -52,7 +52,7 @@ def _provider_json(facts: ProviderFacts, config: Config) -> dict[str, Any]:
         **facts.model_dump(mode="json", exclude={"models"}),
         "base_url": config.for_provider(facts.name).base_url or facts.base_url,
         "billed": sorted({f"per {price.per}, {CHARGE_TIMES[price.charged]}" for price in prices}),
-        "key_variables": list(_key_variables(facts, config)),
+        "key_variables": list(key_variables(facts, config)),
         "key_set": find_key_variable(facts, config),
         "configured": facts.name == config.provider,
         "models": list(facts.models),
