@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from veo.engine.context import MADE, overdue_error
 from veo.engine.poll_schedule import ProgressTracker
-from veo.engine.submit import apply_update, must_persist
+from veo.engine.update import apply_update, must_persist
 from veo.errors import (
     GoneError,
     ProtocolError,
