@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from batch_inputs import find_videos, list_jobs, make_items, write_batch
+from batch_inputs import find_videos, list_jobs, make_items, wait_until, write_batch
 from scripted import ACCEPTED, VIDEO, Bench, take_step
+from sqlalchemy import insert
 
 from veo.errors import LedgerError
 from veo.ledger import Ledger, Record, State, spill
+from veo.ledger.database import Database
+from veo.ledger.schema import workers
 from veo.update import Stage, Update
 
 if TYPE_CHECKING:
@@ -145,6 +150,36 @@ class TestSpill:
         entries = [{"job": "x"}, {"job": 5, "video": {"odd": 1}}, {"video": 7}, {}]
         (tmp_path / "accepted.jsonl").write_text("\n".join(map(json.dumps, entries)))
         assert Ledger(tmp_path).list_jobs() == []
+
+
+def test_no_lost_write_passes_for_a_committed_one(tmp_path: Path) -> None:
+    """However many others fail before its thread looks; a request would be sent twice."""
+    database = Database(tmp_path)
+    outcome: list[BaseException | None] = []
+
+    def write() -> None:
+        try:
+            with database.write() as connection:
+                connection.execute(insert(workers).values(id="a", host="h", pid=1, seen_at=0.0))
+            outcome.append(None)
+        except LedgerError as error:
+            outcome.append(error)
+
+    with database._commit_lock:
+        thread = threading.Thread(target=write)
+        thread.start()
+        wait_until(lambda: database._executed > database._committed)
+        with database._statement_lock:
+            for _ in range(50):
+                database._record_failure(sqlite3.OperationalError("database or disk is full"))
+            database._driver.rollback()
+            database._committed = database._executed
+            for _ in range(50):
+                database._record_failure(sqlite3.OperationalError("disk I/O error"))
+    thread.join(10)
+
+    assert "full" in str(outcome[0])
+    assert database._lost == {}
 
 
 def test_a_batch_on_a_full_disk(

@@ -32,7 +32,6 @@ READER_CACHE = "cache_size=-256"
 WRITER_CACHE = "cache_size=-2000"
 PRIVATE_FILE_MODE = 0o600
 PRIVATE_FOLDER_MODE = 0o700
-_MAX_FAILURES = 9
 _log = logging.getLogger(__name__)
 
 
@@ -61,7 +60,8 @@ class Database:
         # Writes are numbered from 1; these are the last numbers that were executed and committed.
         self._executed = 0
         self._committed = 0
-        self._failures: list[tuple[range, BaseException]] = []
+        # Why a write was lost, by its number, until its thread has read it.
+        self._lost: dict[int, BaseException] = {}
         with _translate_errors(self.path):
             folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER_MODE)
             folder.chmod(PRIVATE_FOLDER_MODE)  # the folder may have existed with another mode
@@ -170,9 +170,8 @@ class Database:
             if self._committed < number:
                 with self._statement_lock:
                     self._commit_executed()
-        for numbers, error in self._failures:
-            if number in numbers:
-                raise error
+        if error := self._lost.pop(number, None):
+            raise error
 
     def _commit_executed(self) -> None:
         try:
@@ -197,9 +196,10 @@ class Database:
         self._committed = self._executed
 
     def _record_failure(self, error: BaseException) -> None:
-        lost = range(self._committed + 1, self._executed + 1)
-        # The threads that wait for these writes read this at once, so a few entries are enough.
-        self._failures = [*self._failures, (lost, error)][-_MAX_FAILURES:]
+        # Each number has one thread that waits for it. None may be forgotten before that thread has
+        # read it: it would send a paid request whose intent is not on disk.
+        for number in range(self._committed + 1, self._executed + 1):
+            self._lost[number] = error
 
 
 _Statement = Insert | Update | Delete | Select[Any]

@@ -1,0 +1,62 @@
+"""The command line with short pauses, and with what the chaos run makes go wrong inside it.
+
+The environment says what: ``CHAOS_DISK=N`` fills the disk under the ledger after the N-th paid
+request, for this process; ``CHAOS_CLOCK=S`` sets the wall clock by so many seconds after a second.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import count
+from typing import Any
+
+import veo_laozhang.error_table
+import veo_laozhang.files
+from veo.engine import backoff, poll, response_wait
+from veo.ledger import Ledger
+from veo_commands.entry_point import main
+
+_real_time = time.time
+
+
+def shorten_pauses() -> None:
+    """Have a run take minutes in place of hours: pauses after errors are a hundredth."""
+    backoff.RETRY_DELAYS_S = (0.02, 0.05, 0.1, 0.2)
+    poll.SETTLE_RETRY_S = 0.05
+    response_wait.GRACE_S = 2.0
+    veo_laozhang.files.NOT_READY_S = 0.05
+    veo_laozhang.error_table.BUSY_S = 0.1
+
+
+def set_clock(shift: float) -> None:
+    """Set the wall clock of this process after a second."""
+    start = time.monotonic() + 1.0
+
+    def read_clock() -> float:
+        return _real_time() + (shift if time.monotonic() > start else 0.0)
+
+    time.time = read_clock
+
+
+def fill_disk(after: int) -> None:
+    """Let the ledger not grow any more after so many paid requests."""
+    begin, numbers = Ledger.begin_submit, count(1)
+
+    def begin_submit(self: Ledger, *args: Any, **options: Any) -> Any:
+        result = begin(self, *args, **options)
+        if next(numbers) == after:
+            driver = self.database._driver  # type: ignore[union-attr]  # noqa: SLF001 - a full disk
+            driver.execute("PRAGMA max_page_count = 1")
+        return result
+
+    Ledger.begin_submit = begin_submit  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    shorten_pauses()
+    if shift := os.environ.get("CHAOS_CLOCK"):
+        set_clock(float(shift))
+    if after := os.environ.get("CHAOS_DISK"):
+        fill_disk(int(after))
+    main()

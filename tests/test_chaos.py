@@ -1,0 +1,41 @@
+"""The chaos run in its short form: random jobs, faults and kills break no promise."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")
+
+
+@pytest.fixture
+def chaos(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module, which is a script among the benchmarks."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import chaos
+
+    return chaos
+
+
+@pytest.mark.parametrize("seed", [3, 5])
+def test_short_form(chaos: Any, seed: int, tmp_path: Path) -> None:
+    """Nothing is paid twice, lost, left in pieces or unaccounted for."""
+    report = chaos.run_chaos(seed, jobs=20, kills=3, keep=tmp_path)
+    assert report.details == []
+    assert report.jobs >= 20
+    assert report.kills.total() >= 1
+
+
+def test_a_seed_gives_the_same_rounds(chaos: Any) -> None:
+    """A run with violations can be repeated."""
+    assert list(chaos.plan_rounds(1, 2000, 200)) == list(chaos.plan_rounds(1, 2000, 200))
+    rounds = list(chaos.plan_rounds(1, 2000, 200))
+    assert sum(each.jobs for each in rounds) == 2000
+    assert sum(each.kills for each in rounds) == 200
+    assert {rule["fault"] for each in rounds for rule in each.rules} == set(chaos.FAULTS)
+    assert {each.provider for each in rounds} == set(chaos.PROVIDERS)
+    assert sys.path[0] == BENCHMARKS
