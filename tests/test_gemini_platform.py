@@ -273,6 +273,20 @@ def test_lost_response_names_the_folder() -> None:
     assert caught.value.charged is None
 
 
+def test_folder_alone_is_a_task_id() -> None:
+    """A job whose response was lost continues with the folder that its error names."""
+    with RecordingServer(Reply(silent=True)) as google:
+        vertex = with_token(google.url, storage_uri="gs://bucket/videos")
+        with pytest.raises(errors.ResponseLostError) as caught:
+            submit(vertex, model=OMNI)
+    task = caught.value.message.rpartition("as task ")[2].strip("'")
+    name = f"{task.removeprefix('#gs://bucket/')}/sample_0.mp4"
+
+    with RecordingServer(Platform(EMPTY, objects=(name,))) as google:
+        update = poll(with_token(google.url, storage_base_url=google.url), task)
+    assert update.video == RemoteVideo(f"gs://bucket/{name}")
+
+
 def test_extension_by_object() -> None:
     """An object in a bucket is a part of the input; other addresses are refused."""
     with RecordingServer(Platform(EMPTY)) as google:

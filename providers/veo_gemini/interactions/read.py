@@ -141,7 +141,7 @@ def _describe_video(video: dict[str, Any], task_id: str) -> RemoteVideo:
     return RemoteVideo(
         _address(video) or f"{INLINE}{interaction}",
         mime if isinstance(mime, str) and mime else "video/mp4",
-        id=interaction,
+        id=interaction or None,  # a task that only its folder names has no handle
     )
 
 

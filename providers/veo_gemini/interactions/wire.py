@@ -78,8 +78,8 @@ class Interactions(ABC):
         except ResponseLostError as error:
             if not suffix:
                 raise
-            # Without the id, only the folder leads to the video.
-            text = f"{error.message}; a video would be in {suffix.removeprefix('#')}"
+            # Without the id, only the folder leads to the video, and is a task id by itself.
+            text = f"{error.message}; a video would be in {suffix[1:]}, as task {suffix!r}"
             raise ResponseLostError(text, request_id=error.request_id) from error
         return read.read_created(_parse(response), self._models, suffix)
 
