@@ -134,7 +134,7 @@ def test_another_key_asks_google(
     config = Path("veo.toml")
     config.write_text(f'{config.read_text()}\n[providers.gemini]\nbase_url = "{service.url}"\n')
     monkeypatch.setenv("GEMINI_API_KEY", service.key)
-    service.change(latency="60")
+    service.change(latency="60", processing_lag=0)
     assert veo("generate", "lion", "-p", "gemini", "-o", "lion.mp4", "--detach").code == 0
     age_jobs(1000)
     service.fault("other_account")

@@ -1,6 +1,7 @@
-"""Veo 3.1 on Google's own APIs, through google-genai: the Developer API and the Agent Platform.
+"""Gemini Omni and Veo 3.1 on Google's own APIs: the Developer API and the Agent Platform.
 
-The SDK is imported on the first request, not for the facts about models.
+Veo goes through google-genai. HTTP libraries are imported on the first request, not for the facts
+about models.
 """
 
 from veo_gemini.developer_api import Gemini
