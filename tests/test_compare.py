@@ -242,3 +242,17 @@ def test_the_help_does_not_offer_an_option_that_is_refused(veo: Veo) -> None:
     assert "--on PROVIDERS" in ran.out
     assert "--provider" not in ran.out
     assert ran.out.startswith("Usage: veo compare [OPTIONS] [PROMPT]")
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_every_provider_at_every_width(
+    veo: Veo, service: veo_sandbox.Sandbox, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """Providers that do not fit beside each other get a table of their own; zeros are left out."""
+    monkeypatch.setattr("veo_commands.output.Output.stdout_width", lambda *_: width)
+    ran = veo("compare", "a lion", "--on", BOTH, "--yes")
+
+    assert all(name in ran.out for name in BOTH.split(","))
+    assert max(map(len, ran.out.splitlines())) <= width
+    assert "charged for failed jobs" not in ran.out
+    assert "after a timeout: " in ran.err

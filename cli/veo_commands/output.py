@@ -117,6 +117,27 @@ class Output:
                 rest = zip(titles[count:], cells[number - 1][count:], strict=True)
                 typer.echo(_format_rest(rest, width), nl=False)
 
+    def print_comparison(self, titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Print a table whose columns are alike, as several tables where they do not fit.
+
+        Each of them begins with the first column, which names the rows.
+        """
+        columns = zip(titles, *rows, strict=True)
+        widths = [max(len(str(cell)) for cell in column) + _COLUMN_GAP for column in columns]
+        room = self.stdout_width() - widths[0] + _COLUMN_GAP
+        begin = 1
+        while begin < len(titles):
+            end = begin + 1
+            while end < len(titles) and sum(widths[begin : end + 1]) <= room:
+                end += 1
+            chosen = [0, *range(begin, end)]
+            if begin > 1:
+                typer.echo()
+            self.print_table(
+                [titles[n] for n in chosen], [[row[n] for n in chosen] for row in rows]
+            )
+            begin = end
+
     @staticmethod
     def key_values(rows: Iterable[tuple[str, str]]) -> str:
         """Return names and values as text, one pair per line, with the values aligned."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from veo.compare.run import Candidate
     from veo.job import Job
 
+_NOTHING = {"$0.00", "0", "-"}  # a row of nothing else says nothing
 _DEFAULT_PROMPT = "A lion walks through tall grass"
 
 
@@ -189,10 +190,15 @@ def _print_json(result: "ComparisonResult") -> None:
 def _print_text(result: "ComparisonResult") -> None:
     from veo.compare import text
 
-    rows = [[name, *cells] for name, cells in text.metric_rows(result)]
-    out.print_table(["", *result.metrics], rows)
+    *numbers, (_, after_timeout) = text.metric_rows(
+        result
+    )  # the last row is prose, which no column holds
+    rows = [[name, *cells] for name, cells in numbers if set(cells) - _NOTHING]
+    out.print_comparison(["", *result.metrics], rows)
     for sentence in text.describe_result(result):
         out.info(sentence)
+    for name, sentence in zip(result.metrics, after_timeout, strict=True):
+        out.info(f"{name}, after a timeout: {sentence}", dim=True)
     for sentence in text.describe_break_evens(result):
         out.info(sentence, dim=True)
     for name, cost in result.simulation.measured.items() if result.simulation else ():

@@ -36,7 +36,7 @@ _AMOUNTS = {
     "most": "most",
 }
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_TITLES = (">JOBS", ">VIDEOS", ">CHARGED", ">FOR NOTHING", ">RESERVED", ">UNKNOWN", "PER VIDEO")
+_TITLES = (">JOBS", ">VIDEOS", ">CHARGED", ">WITHOUT VIDEO", ">RESERVED", ">UNKNOWN", "PER VIDEO")
 
 
 def cost(

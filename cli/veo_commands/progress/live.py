@@ -49,6 +49,8 @@ class LiveView:
         self._jobs = list(jobs)
         self._session = session
         self._spinner = Spinner("dots" if out.is_utf8 else "line", style="cyan")
+        # Which of several providers a line is about says more than its prompt.
+        self._has_providers = len({job.record.provider for job in self._jobs}) > 1
         self._printed_notes: set[tuple[str, str]] = set()
         self._console = Console(stderr=True, highlight=False)
         self._live: RichLive | None = None
@@ -118,6 +120,8 @@ class LiveView:
         is_downloading = status.state == "downloading"
         prompt = shorten_line(record.parse_request().prompt, _PROMPT_WIDTH)
         details = format_bytes(status.received) if is_downloading else prompt
+        if self._has_providers:
+            details = f"{record.provider}  {details}"
         return [
             Text(" ") if status.state == "planned" else self._spinner,
             Text(str(status.state), style="cyan"),
