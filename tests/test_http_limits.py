@@ -27,6 +27,10 @@ from veo.http import ApiClient, client, deadline, environment, response, to_byte
 from veo.http.deadline import Deadline
 from veo.http.decoding import Decoder
 from veo.http.response import MAX_RESPONSE_BYTES
+from veo.key import Key
+from veo.provider import Connection
+from veo.request import Request
+from veo_gemini import Gemini, sdk_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -292,6 +296,44 @@ def test_an_encoding_that_was_not_requested(encoding: str) -> None:
         pytest.raises(ProtocolError, match="has the encoding"),
     ):
         asyncio.run(make_client(server.url).get_async("models"))
+
+
+class TestGemini:
+    """The paid request of Google's SDK, which has an HTTP client of its own."""
+
+    @pytest.fixture(autouse=True)
+    def short_limits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A response has 0.5 s and one megabyte."""
+        monkeypatch.setattr(sdk_client, "TOTAL_S", 0.5)
+        monkeypatch.setattr(sdk_client, "MAX_BYTES", 1 << 20)
+
+    def submit(self, url: str) -> VeoError:
+        """Return the error of a paid request."""
+        provider = Gemini(Connection(url, Key("sandbox-key"), Gemini.facts.models))
+        request = Request(prompt="a lion", model="veo-3.1-generate-preview")
+        with pytest.raises(VeoError) as caught:
+            provider.submit(request, lambda _: None)
+        return caught.value
+
+    @pytest.mark.parametrize(("first", "drops"), DRIPS.values(), ids=DRIPS)
+    def test_a_total_limit(self, first: bytes, drops: bytes) -> None:
+        """Wherever the bytes come slowly."""
+        with drip(first, drops) as server:
+            error = self.submit(server.url)
+        assert isinstance(error, ResponseLostError)
+        assert error.charged is None
+
+    @pytest.mark.parametrize("status", [b"200 OK", b"500 Oops"])
+    def test_an_endless_response(self, status: bytes) -> None:
+        """It is cut off at the limit."""
+        with send_endlessly(b"HTTP/1.1 " + status + b"\r\n\r\n", MEGABYTE) as server:
+            assert isinstance(self.submit(server.url), ResponseTooLongError)
+
+    def test_a_compressed_response(self, bomb: bytes) -> None:
+        """It is measured unpacked."""
+        head = f"Content-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
+        with serve_responses(HEAD + head + bomb) as server:
+            assert isinstance(self.submit(server.url), ResponseTooLongError)
 
 
 class TestDecoder:

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import zlib
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
@@ -32,8 +33,15 @@ from veo.errors import (
 )
 from veo.http import Response
 from veo.http.addresses import AddressGuard
+from veo.http.deadline import Deadline
+from veo.http.decoding import Decoder
 from veo.http.environment import find_proxy, tls_context, user_agent
-from veo.http.failures import innermost_cause, unreachable_error
+from veo.http.failures import (
+    innermost_cause,
+    lost_response_error,
+    too_long_error,
+    unreachable_error,
+)
 from veo.http.poll_session import PollSession
 from veo.http.urls import get_origin, map_to_base
 from veo.key import Key
@@ -49,6 +57,7 @@ if TYPE_CHECKING:
 CONNECT_S = 10.0
 POLL_MS = 60_000
 SUBMIT_MS = 180_000
+TOTAL_S = 300.0  # of a paid request, its upload included
 # The Agent Platform sends a finished video within the response to a poll, in base64.
 MAX_BYTES = 512 << 20
 SECRET_HEADERS = ("x-goog-api-key", "authorization")
@@ -161,6 +170,53 @@ class _Refusal(Exception):  # noqa: N818 - carries a response out of the SDK
         self.response = response
 
 
+class _PaidTransport(httpx.HTTPTransport):
+    """Limits the size of a response, and the time of an exchange as a whole.
+
+    The limits of httpx are those of single pauses; it unpacks a body at once, however long.
+    """
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        deadline = Deadline(TOTAL_S, f"the response took longer than {TOTAL_S:.0f} s")
+        inner = request.extensions.get("trace", lambda *_: None)
+
+        def trace(name: str, info: dict[str, Any]) -> None:
+            inner(name, info)
+            if name.endswith(("connect_tcp.complete", "start_tls.complete")):
+                deadline.add_socket(info["return_value"].get_extra_info("socket"))
+
+        request.extensions["trace"] = trace
+        try:
+            response = super().handle_request(request)
+            body = _read_body(response)
+            deadline.check()
+        finally:
+            deadline.close()
+        headers = [
+            pair for pair in response.headers.items() if pair[0].lower() not in _BODY_HEADERS
+        ]
+        return httpx.Response(response.status_code, headers=headers, content=body)
+
+
+def _read_body(response: httpx.Response) -> bytes:
+    decoder, body = Decoder(response.headers.get("Content-Encoding", "")), bytearray()
+    try:
+        for chunk in response.stream:  # type: ignore[union-attr]
+            for piece in decoder.decode(chunk):
+                body += piece
+                if len(body) > MAX_BYTES:
+                    raise too_long_error(MAX_BYTES)
+    except zlib.error as error:
+        raise lost_response_error(error) from error
+    except httpx.HTTPError:
+        if response.status_code == httpx.codes.OK:
+            raise
+        # The status alone is enough for the error table.
+    finally:
+        response.close()
+    return bytes(body)
+
+
 class _PollTransport(httpx.AsyncBaseTransport):
     """Sends the requests of the SDK's asynchronous client through a ``PollSession``.
 
@@ -204,11 +260,15 @@ def _check_base_url(base_url: str) -> str:
 def _build_client(base_url: str, home_url: str, credentials: dict[str, Any]) -> genai.Client:
     tls = tls_context()
     proxy = find_proxy(get_origin(base_url))
-    paid = httpx.Client(
+    transport = _PaidTransport(
         verify=tls,
-        proxy=proxy,
+        proxy=httpx.Proxy(proxy) if proxy else None,
         trust_env=False,  # ``veo.http.environment`` resolves proxies
         limits=httpx.Limits(max_keepalive_connections=0),
+    )
+    paid = httpx.Client(
+        transport=transport,
+        trust_env=False,
         event_hooks={"request": [_on_request], "response": [_on_response]},
     )
     polls = httpx.AsyncClient(
