@@ -7,6 +7,7 @@ import signal
 import time
 import urllib.request
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from batch_inputs import (
     wait_until,
     write_batch,
 )
+from PIL import Image
 from worker_process import LEASE_S, start_worker
 
 from veo.config import read_config
@@ -29,7 +31,6 @@ from veo.paths import ledger_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from cli_runner import Veo
     from fork_server import ForkedProcess
@@ -222,3 +223,18 @@ def check_books(service: veo_sandbox.Sandbox, jobs: list[Record]) -> None:
     assert {job.task_id: job.charged / 1e6 for job in done} == {
         task: amount for task, amount in bills.items() if task in known
     }
+
+
+def test_a_frame_reaches_a_worker_without_the_file(
+    veo: Veo, service: veo_sandbox.Sandbox, ledger: Ledger
+) -> None:
+    """A worker on another machine has the images of a request from the ledger."""
+    frame = Path("frame.png")
+    Image.new("RGB", (720, 1280), "teal").save(frame)
+    left = veo("generate", "a lion", "-o", "lion.mp4", "--start-frame", str(frame), "--detach")
+    frame.unlink()
+
+    assert left.code == 0, left.err
+    assert finish(start_worker("--until-idle")) == [0]
+    assert count_states(ledger) == {"done": 1}
+    assert len(service.tasks()) == 1

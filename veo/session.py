@@ -17,6 +17,7 @@ from veo.files.images import ImageStore, read_frame_sizes
 from veo.files.output import choose_output, prepare_output
 from veo.key import Key
 from veo.ledger import Cap, Ledger, NewJob, budget, lineage
+from veo.ledger.images import LedgerImages
 from veo.ledger.reserve import make_job_id
 from veo.money import Usd, to_micros
 from veo.paths import ledger_dir, to_absolute
@@ -80,11 +81,15 @@ class Session:
             self.config = self.config.model_copy(update={"ledger": None})
             endpoint = cache(partial(self._servers.enter_context, self._sandbox()))
         self.ledger = Ledger(self.home, url=self.config.ledger)
-        self.images = ImageStore(self.home / "images", trusted_urls=self._list_base_urls)
-        # The wall clock, because the times in the ledger must be valid after a restart.
-        context = StepContext(self.ledger, self.images, self.connect, self.ledger.clock)
         # Whether workers do the work. An endpoint is known to this process only.
         self.has_workers = self.config.ledger is not None and endpoint is None
+        self.images = ImageStore(
+            self.home / "images",
+            trusted_urls=self._list_base_urls,
+            shared=LedgerImages(self.ledger) if self.has_workers else None,
+        )
+        # The wall clock, because the times in the ledger must be valid after a restart.
+        context = StepContext(self.ledger, self.images, self.connect, self.ledger.clock)
         runner = QueueRunner if self.has_workers else JobRunner
         self.runner = runner(context, self.config.timeout)
         self._is_sandbox = endpoint is not None

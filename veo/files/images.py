@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from veo.errors import ConfigError, ImageError, LedgerError, ProviderError
 from veo.files.atomic import open_atomic
@@ -51,6 +51,14 @@ class PreparedImage:
     note: str | None = None
 
 
+class SharedImages(Protocol):
+    """Images by their sha256, for all machines."""
+
+    def save(self, sha256: str, data: bytes) -> None: ...
+
+    def read(self, sha256: str) -> bytes | None: ...
+
+
 class ImageStore:
     """The images of all jobs. Each image is checked once and prepared once for each limit.
 
@@ -60,6 +68,7 @@ class ImageStore:
         folder: Where images are kept.
         cache_bytes: Size of the prepared images that stay in memory.
         trusted_urls: See ``ApiClient``. By default images come from public addresses only.
+        shared: Where the workers of other machines find the images.
     """
 
     def __init__(
@@ -67,7 +76,9 @@ class ImageStore:
         folder: Path,
         cache_bytes: int = 64_000_000,
         trusted_urls: Callable[[], Iterable[str]] = tuple,
+        shared: SharedImages | None = None,
     ) -> None:
+        self._shared = shared
         self._folder = folder
         self._trusted_urls = trusted_urls
         self._cache_bytes = cache_bytes
@@ -95,6 +106,8 @@ class ImageStore:
         data = download_image(source, self._trusted_urls) if is_url else image.read()
         verify_image(image.source, data)
         digest = hashlib.sha256(data).hexdigest()
+        if self._shared:
+            self._shared.save(digest, data)
         # A name that is not UTF-8 cannot be stored, so the image itself is.
         by_value = image.is_url or image.data is not None or not is_text(image.source)
         source = self._write_file(data, digest) if by_value else str(to_absolute(source))
@@ -134,6 +147,8 @@ class ImageStore:
         return prepared
 
     def _read_unchanged(self, image: Image) -> bytes:
+        if self._shared and image.sha256 and (shared := self._shared.read(image.sha256)):
+            return shared
         data = image.read()
         if image.sha256 and hashlib.sha256(data).hexdigest() != image.sha256:
             raise ImageError(f"{image.source} has changed since the job was planned")

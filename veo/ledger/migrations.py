@@ -127,6 +127,14 @@ def m009_queue(connection: Connection) -> None:
         connection.exec_driver_sql("INSERT INTO workers VALUES ('queue', '', 0, 1e15)")
 
 
+def m010_images(connection: Connection) -> None:
+    kind = "BLOB" if connection.dialect.name == "sqlite" else "BYTEA"
+    connection.exec_driver_sql(
+        "CREATE TABLE images (sha256 VARCHAR(64) NOT NULL, data " + kind + " NOT NULL, "
+        "PRIMARY KEY (sha256))"
+    )
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     m001_initial,
     m002_key_hash,
@@ -137,6 +145,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     m007_length,
     m008_clip,
     m009_queue,
+    m010_images,
 )
 
 

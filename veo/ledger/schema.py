@@ -111,6 +111,14 @@ sends = sa.Table(
     sa.Column("count", sa.Integer, nullable=False),
 )
 
+# Images of requests, for workers on other machines; a ledger in a file has them beside it.
+images = sa.Table(
+    "images",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
 migrations = sa.Table(
     "migrations",
     metadata,
