@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -244,3 +245,11 @@ def test_any_operation_of_the_platform(platform: MemoryApi, body: Any) -> None:
 def test_any_bytes(developer: MemoryApi, body: Any) -> None:
     """Any bytes give an update or a VeoError."""
     check_poll(developer, body)
+
+
+@pytest.mark.parametrize("code", [{}, [], {"message": {}}, None, "14", 1.5, True, 10**400])
+def test_odd_code_of_a_failure(developer: MemoryApi, code: Any) -> None:
+    """The failure is a failure, whatever its code is."""
+    body = {"name": NAME, "done": True, "error": {"code": code, "message": "no"}}
+    with suppress(VeoError):
+        assert developer.poll(body).stage is Stage.FAILED

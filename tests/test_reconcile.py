@@ -683,6 +683,20 @@ def test_a_negative_list_settles_nothing(veo: Veo, make_unknown: MakeUnknown) ->
     assert read_job(job).state is State.UNKNOWN
 
 
+@pytest.mark.parametrize("text", ["task,amount\nt1,0,15\n", "task;amount\nt1;0,15;x\n"])
+def test_a_row_with_more_cells_than_titles_is_refused(text: str) -> None:
+    """A decimal comma without quotation marks would be read as 0."""
+    with pytest.raises(UsageError, match="line 2 has more cells"):
+        read_list(text)
+
+
+@pytest.mark.parametrize("amount", ["{}", "[]", "true", "null", "1e999999999999999999999"])
+def test_an_amount_that_is_no_number_is_refused(amount: str) -> None:
+    """The error names the row."""
+    with pytest.raises(UsageError, match="entry 1"):
+        read_list(f'[{{"task": "t1", "amount": {amount}}}]')
+
+
 class TestListAtUrl:
     """A list from a server."""
 

@@ -136,7 +136,8 @@ def _operation_error(error: dict[str, Any]) -> VeoError:
     code, text = error.get("code"), str(error.get("message") or "no reason given")
     if is_moderation(text):
         return ModeratedError(text)
-    return GenerationError(f"{text} (code {code})", retryable=code in _TRANSIENT_CODES)
+    is_transient = isinstance(code, int) and code in _TRANSIENT_CODES
+    return GenerationError(f"{text} (code {code})", retryable=is_transient)
 
 
 def _no_video_error(response: GenerateVideosResponse | None) -> VeoError:

@@ -162,7 +162,7 @@ def _find_task(details: str) -> str:
 
 
 def _parse_amount(row: Mapping[str, Any], location: str) -> int:
-    name = "amount" if row.get("amount") not in {None, ""} else "quota"
+    name = "quota" if row.get("amount") in (None, "") else "amount"
     value = row.get(name)
     text = re.sub(
         r"[\s$\uff04]|usd", "", str(value if value is not None else ""), flags=re.IGNORECASE

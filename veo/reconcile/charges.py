@@ -13,7 +13,7 @@ import re
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +112,7 @@ def _decode(data: bytes, source: str) -> str:
 
 def _parse_json(text: str, source: str) -> list[LocatedRow]:
     try:
-        body = parse_json(text, parse_float=Decimal)
+        body = parse_json(text, parse_float=_parse_decimal)
     except ValueError as error:
         raise UsageError(f"{source} is not valid JSON: {error}") from None
     total: Any = None
@@ -136,6 +136,13 @@ def _parse_json(text: str, source: str) -> list[LocatedRow]:
     return rows
 
 
+def _parse_decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # its exponent is longer than any number needs
+        return Decimal("nan")
+
+
 def _parse_csv(text: str, source: str) -> list[LocatedRow]:
     try:
         head = text.split("\n", 1)[0]
@@ -146,7 +153,15 @@ def _parse_csv(text: str, source: str) -> list[LocatedRow]:
         _check_columns(set(_select_columns(dict.fromkeys(titles))), titles, source)
         rows = []
         for row in reader:
-            values = row if delimiter == "," else {key: _fix_comma(row[key]) for key in row}
+            beyond: Any = row.get(None)  # the reader's key for cells beyond the titles
+            if any(beyond or ()):
+                raise UsageError(
+                    f"{source}, line {reader.line_num} has more cells than there are titles",
+                    hint="A comma within a cell needs quotation marks around the cell.",
+                )
+            values = {title: row[title] for title in titles}
+            if delimiter != ",":
+                values = {title: _fix_comma(value) for title, value in values.items()}
             rows.append((f"line {reader.line_num}", _select_columns(values)))
     except csv.Error as error:
         raise UsageError(f"{source} is not valid CSV: {error}") from None

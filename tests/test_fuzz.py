@@ -1,0 +1,84 @@
+"""Every reader of text that others write: only our own errors come out, whatever goes in.
+
+The long form, a million inputs for each reader, is ``benchmarks/fuzz/run.py``.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks" / "fuzz"))
+from mutate import mutate
+from readers import READERS, check
+
+MUTATIONS = 150
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner),
+    max_leaves=12,
+)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Unknown words are logged, once for each input."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_inputs_that_are_almost_sound(name: str) -> None:
+    """Sound inputs with a few changes, the same in every run."""
+    random = Random(11)
+    for _ in range(MUTATIONS):
+        check(READERS[name], mutate(READERS[name].seeds, random))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_any_bytes(name: str) -> None:
+    """Bytes that have nothing to do with the reader."""
+
+    @given(st.binary(max_size=300))
+    @settings(max_examples=25)
+    def read(data: bytes) -> None:
+        check(READERS[name], data)
+
+    read()
+
+
+@pytest.mark.parametrize(
+    "name", ["status", "create", "content", "errors", "operation", "batch", "sidecar", "bills"]
+)
+def test_any_json(name: str) -> None:
+    """Values of any type in any place."""
+
+    @given(JSON)
+    @settings(max_examples=40)
+    def read(value: object) -> None:
+        import json
+
+        check(READERS[name], json.dumps(value).encode())
+
+    read()
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize(
+    "piece", [b"[", b'{"a":', b"<", b"](", b"\\", b" ", b"0", b'"', b"data: {}\n\n", b"a = [\n"]
+)
+def test_long_inputs_take_time_in_proportion(name: str, piece: bytes) -> None:
+    """Four times the input takes about four times the time, not sixteen times."""
+    seconds = []
+    for size in (10_000, 40_000):
+        start = time.process_time()
+        check(READERS[name], piece * (size // len(piece)))
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < max(seconds[0], 0.02) * 12
