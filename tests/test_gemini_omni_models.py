@@ -72,6 +72,19 @@ def test_forbidden(case: str) -> None:
     assert {problem.field for problem in problems} == fields
 
 
+def test_both_limits_are_named() -> None:
+    """Twelve seconds between two frames break the limit of 1.1, and that of end frames."""
+    shape = {"resolution": "1080p", "aspect_ratio": "9:16", "duration": 12}
+    request = make_request(BOTH_FRAMES | {"reference": (IMAGE,) * 3} | shape)
+    texts = [problem.message for problem in check_request(request, OLD)]
+
+    assert texts == [
+        "gemini-omni-1.1-flash has no 12",
+        "with an end frame a video is at most 10 seconds long",
+    ]
+    assert find_errors(check_request(request, NEW)) == ()
+
+
 @pytest.mark.parametrize("case", DOUBTFUL)
 def test_doubtful(case: str) -> None:
     """Sources contradict each other, or are second-hand: a warning."""

@@ -261,10 +261,12 @@ def _allowed_value(name: str, allowed: Any) -> Any:
 def _forbidden_value(name: str, allowed: Any, row: Model) -> Any:
     if isinstance(allowed, bool):
         return _allowed_value(name, not allowed)
-    offered = getattr(row, f"{name}s", _PERSONS)
+    # A rule may also be about lengths that only other models of its family offer.
+    offered = [*getattr(row, f"{name}s", _PERSONS), *_LONG.get(name, ())]
     return next(value for value in offered if value not in allowed)
 
 
+_LONG = {"duration": (12,)}
 _PERSONS = ("allow_all", "allow_adult", "dont_allow")
 _UNSET_VALUES: dict[str, Any] = {"reference": ()}
 _SET_VALUES: dict[str, Any] = {

@@ -151,7 +151,8 @@ def _choose_value(
     offered = {
         "aspect_ratio": model.aspect_ratios,
         "resolution": model.resolutions,
-        "duration": model.durations,
+        # A rule may also be about lengths that only other models of its family offer.
+        "duration": (*model.durations, 12),
         "person_generation": ("allow_all", "allow_adult", "dont_allow"),
     }[name]
     return next((value for value in offered if (value in allowed) is not unlike), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import google.auth
@@ -27,6 +28,7 @@ class OwnTransport(Credentials):
     def __init__(self, inner: Credentials) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._inner = inner
+        self._lock = threading.Lock()
         self._quota_project_id = inner.quota_project_id
         self.token, self.expiry = inner.token, inner.expiry
 
@@ -34,8 +36,9 @@ class OwnTransport(Credentials):
         """Fetch a new token; the request object of the caller is not used."""
         session = requests.Session()
         session.verify = str(find_certificates())
-        self._inner.refresh(Request(session))  # type: ignore[no-untyped-call]
-        self.token, self.expiry = self._inner.token, self._inner.expiry
+        with self._lock:  # the SDK and our own clients share these credentials
+            self._inner.refresh(Request(session))  # type: ignore[no-untyped-call]
+            self.token, self.expiry = self._inner.token, self._inner.expiry
 
 
 def make_credentials(token: str) -> Credentials:
