@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from batch_inputs import (
     find_videos,
     limit_in_flight,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import veo_sandbox
 
 pytest_plugins = ("ledger_databases", "veo_fixtures")
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -238,3 +240,42 @@ def test_a_frame_reaches_a_worker_without_the_file(
     assert finish(start_worker("--until-idle")) == [0]
     assert count_states(ledger) == {"done": 1}
     assert len(service.tasks()) == 1
+
+
+def read_quick_start() -> list[list[str]]:
+    """Return the `veo` commands of the quick start, as arguments."""
+    text = (ROOT / "docs" / "many-machines.md").read_text()
+    block = text.split("## Quick start")[1].split("```sh\n")[1].split("```")[0]
+    return [line.split()[1:] for line in block.splitlines() if line.startswith("veo ")]
+
+
+def test_the_quick_start(veo: Veo, ledger: Ledger) -> None:
+    """The commands of docs/many-machines.md, as they are written there."""
+    write_batch(*make_items(3), name="clips.json")
+    for command in read_quick_start():
+        if command[0] == "worker":
+            assert finish(start_worker(*command[1:])) == [0]
+        else:
+            assert veo(*command).code == 0
+    assert count_states(ledger) == {"done": 3}
+
+
+def test_the_deployment_starts_workers(veo: Veo, ledger: Ledger) -> None:
+    """Compose file, image and systemd unit name commands and settings that exist."""
+    compose = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+    service = compose["services"]["worker"]
+    unit = (ROOT / "deploy" / "veo-worker.service").read_text()
+    started = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
+    name, *options = service["command"]
+    worker = start_worker(*options)
+    made = veo("generate", "a lion", "-o", "lion.mp4")
+    worker.send_signal(signal.SIGTERM)
+
+    assert service["deploy"]["replicas"] == 2
+    assert set(service["environment"]) == {"VEO_LEDGER", "VEO_API_KEY"}
+    assert name == "worker"
+    assert started.split()[1:] == service["command"]
+    assert "USER veo" in (ROOT / "deploy" / "Dockerfile").read_text()
+    assert made.code == 0, made.err
+    assert finish(worker) == [0]
+    assert count_states(ledger) == {"done": 1}
