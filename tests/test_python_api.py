@@ -137,11 +137,11 @@ def test_texts_are_short(client: veo.Client) -> None:
 
 def test_a_notebook_shows_the_video(client: veo.Client, tmp_path: Path) -> None:
     """The HTML holds the clip itself, and escapes its name."""
-    video = client.submit("a lion", output=tmp_path / "<b>.mp4").result()
+    video = client.submit("a lion", output=tmp_path / "a&b.mp4").result()
     page = video._repr_html_()
 
     assert 'src="data:video/mp4;base64,' in page
-    assert "&lt;b&gt;.mp4" in page
+    assert "a&amp;b.mp4" in page
 
 
 def test_the_version() -> None:
