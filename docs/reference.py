@@ -50,6 +50,7 @@ _JSON_KEYS = (
             "the request"
         ),
     ),
+    ("`tags`", "the words that the user gave the job"),
     ("`seconds`", "`queued`, `generating`, `downloading`; null for a phase that has not ended"),
     ("`polls`", "how often the task was queried"),
     ("`cost`", "`quoted` and `charged` in `currency`; `certain` is false if more may be charged"),

@@ -55,6 +55,7 @@ def build_key_table() -> str:
             "names; the defaults are those of the command line, then those of the configuration",
         ),
     ]
+    rows.append(("`tags`", "a word, or a list of words, to find the job again (`veo jobs --tag`)"))
     rows += [(", ".join(names[kind]), value) for kind, value in _VALUES.items() if names[kind]]
     return format_table(("key", "value"), rows)
 

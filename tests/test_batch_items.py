@@ -31,6 +31,7 @@ FULL = {
     "prompt": "a lion",
     "provider": "gemini",
     "output": "lion.mp4",
+    "tags": ["night"],
     **{name: SAMPLES[row.kind] for name, row in OPTIONS.items()},
 }
 
@@ -56,7 +57,7 @@ def test_every_option_of_a_request_is_a_key() -> None:
     assert problems == []
     assert (item.provider, item.output) == ("gemini", "lion.mp4")
     assert body == {key: FULL[key] for key in body}
-    assert set(body) == set(ItemSchema.model_fields) - {*images, "provider", "output"}
+    assert set(body) == set(ItemSchema.model_fields) - {*images, "provider", "output", "tags"}
     assert images["start_frame"]["source"] == "https://example.com/a.png"
     assert [image["source"] for image in images["reference"]] == ["c.png", "d.png"]
 

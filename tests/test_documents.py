@@ -88,3 +88,10 @@ def test_the_reference_is_up_to_date() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, f"run: python docs/reference.py\n{done.stderr}"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """The site leads to every page of `docs/`."""
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2]
+
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if page.name not in navigation] == []

@@ -94,4 +94,12 @@ def test_jobs_are_found_again(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert find("--model", "veo-3.1") == []
     assert len(find("--since", "yesterday")) == 2
     assert find("--search", "100%") == []
+    veo("generate", "a tiger", "-o", "tiger.mp4", "--tag", "trip", "--tag", "Größe")
+    Path("items.csv").write_text("prompt,output,tags\na bear,bear.mp4,trip; night\n")
+    veo("batch", "items.csv", "--tag", "all")
+    assert find("--tag", "trip") == ["bear.mp4", "tiger.mp4"]
+    assert find("--tag", "trip", "--tag", "all") == ["bear.mp4"]
+    assert find("--tag", "Größe") == ["tiger.mp4"]
+    assert find("--tag", "tri") == []
+    assert "tags" in veo("show", "tiger.mp4").out
     assert veo("show", "veo.toml").code == 2

@@ -33,7 +33,7 @@ from veo.runtime.queue_runner import QueueRunner
 from veo.runtime.runner import JobRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -54,12 +54,13 @@ class Session:
         api_key: The key for that provider, in place of the one in its environment variable.
         sandbox: Use a local sandbox with a ledger of its own: no key, no network, play money. By
             default it is used if ``VEO_SANDBOX`` is set to 1.
+        tags: Words that every job of this session gets, to find it again.
         home: The ledger's folder; ``$VEO_HOME`` or the platform's data folder by default.
         endpoint: A sandbox that replaces the live services, or a function that starts one. The
             function is called on the first connection to a provider.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a session works with, and where
         self,
         config: Config | None = None,
         *,
@@ -67,6 +68,7 @@ class Session:
         api_key: str | Key | None = None,
         sandbox: bool | None = None,
         home: Path | str | None = None,
+        tags: Iterable[str] = (),
         endpoint: Endpoint | Callable[[], Endpoint] | None = None,
     ) -> None:
         self.config = config or read_config().config
@@ -75,6 +77,7 @@ class Session:
         if sandbox is None:
             sandbox = endpoint is None and os.environ.get("VEO_SANDBOX", "0") not in {"", "0"}
         self.home = to_absolute(home) if home else ledger_dir(sandbox=sandbox)
+        self.tags: tuple[str, ...] = tuple(tags)
         self._servers = ExitStack()
         if sandbox:
             # Play money must not get into the ledger of an organisation.
@@ -209,6 +212,7 @@ class Session:
             quote=plan.quote,
             force=force,
             parent=maker.id if maker else plan.parent,
+            tags=self.tags,
         )
 
     def start_jobs(

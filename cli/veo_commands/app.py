@@ -25,7 +25,7 @@ COMMANDS = {
     "compare": "Send one request to several providers, and compare the results.",
     "models": "List models with their limits and prices.",
     "providers": "List providers, how they bill, and whether a key is set.",
-    "doctor": "Check configuration, ledger, disk, clock, jobs, sandbox and keys.",
+    "doctor": "Check configuration, ledger, disk, clock, sandbox and keys.",
     "setup": "Choose a provider, check its key, and write a veo.toml.",
     "config": "Show the settings in effect, and where each one comes from.",
     "worker": "Work on the jobs of a ledger on Postgres, with others.",

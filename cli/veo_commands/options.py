@@ -187,6 +187,9 @@ class SpendOptions(PayOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class SubmitOptions(SpendOptions):
+    tag: list[str] | None = option(
+        "Word to find the job again (`veo jobs --tag`); can be repeated.", "WORD"
+    )
     detach: bool = flag("Exit once accepted; `veo resume` downloads the video.")
     force: bool = flag("Overwrite an existing file.")
 

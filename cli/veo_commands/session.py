@@ -61,7 +61,8 @@ def open_client(
     from veo.client import Client
 
     config = load_config(config_options, *overrides).config
-    with Client(config, sandbox=config_options.sandbox) as client:
+    tags = [tag for group in overrides for tag in getattr(group, "tag", None) or ()]
+    with Client(config, sandbox=config_options.sandbox, tags=tags) as client:
         try:
             yield client
         except KeyboardInterrupt:

@@ -43,6 +43,7 @@ class Item:
     request: Request  # its images were not read yet
     provider: str | None = None  # None for that of the batch
     output: str | None = None  # below the output folder; None for a generated name
+    tags: tuple[str, ...] = ()  # words to find its job again
 
 
 # JSON escapes can spell a NUL, which no path may hold, and half of a surrogate pair, which cannot
@@ -90,6 +91,7 @@ class _ItemKeys(BaseModel):
     prompt: Text
     provider: Name | None = None
     output: Name | None = None
+    tags: Annotated[list[Name], BeforeValidator(_wrap_single)] | None = None
 
 
 # Numbers are checked strictly, so that "8s" has to become 8 before.
@@ -155,13 +157,14 @@ def take_output(output: str, number: int) -> str:
 def _build_item(location: ItemLocation, keys: _ItemKeys) -> tuple[Item | None, list[ItemProblem]]:
     values = {name: value for name, value in keys if value is not None}
     provider, output = values.pop("provider", None), values.pop("output", None)
+    tags = tuple(values.pop("tags", ()))
     problems: list[ItemProblem] = []
     for name, row in OPTIONS.items():
         if row.kind in {"image", "images"} and name in values:
             problems += _find_image_problems(location, name, values[name])
     if problems:
         return None, problems
-    return Item(location, Request(**values), provider, output), []
+    return Item(location, Request(**values), provider, output, tags), []
 
 
 def _find_image_problems(

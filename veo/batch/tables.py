@@ -149,7 +149,7 @@ def _convert_cell(name: str, text: str) -> Any:
     kind = OPTIONS[name].kind if name in OPTIONS else "text"
     if kind == "integer" and _WHOLE_NUMBER.fullmatch(text):
         return int(text)
-    if kind == "images":
+    if kind == "images" or name == "tags":
         return [part.strip() for part in text.split(_LIST_SEPARATOR) if part.strip()]
     return text
 

@@ -56,7 +56,7 @@ class Validator:
         plans = [self._plan_item(item) for item in self._items]
         outputs = self._choose_outputs(plans)
         new_jobs = [
-            (item.location, self._build_job(plan, output))
+            (item.location, self._build_job(item, plan, output))
             for item, plan, output in zip(self._items, plans, outputs, strict=True)
             if plan and output
         ]
@@ -108,7 +108,7 @@ class Validator:
             self._problems += error.to_item_problems(item.location, "output")
             return None
 
-    def _build_job(self, plan: Plan, output: Path) -> NewJob:
+    def _build_job(self, item: Item, plan: Plan, output: Path) -> NewJob:
         return NewJob(
             run=self._context.run,
             provider=plan.model.provider,
@@ -118,6 +118,7 @@ class Validator:
             quote=plan.quote,
             force=self._options.force,
             skip_if_exists=True,
+            tags=(*self._session.tags, *item.tags),
         )
 
     def _reject_foreign_files(self, entries: Sequence[Entry]) -> Iterator[Entry]:

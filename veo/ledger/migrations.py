@@ -135,6 +135,10 @@ def m010_images(connection: Connection) -> None:
     )
 
 
+def m011_tags(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN tags TEXT")
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     m001_initial,
     m002_key_hash,
@@ -146,6 +150,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     m008_clip,
     m009_queue,
     m010_images,
+    m011_tags,
 )
 
 

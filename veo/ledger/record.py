@@ -134,6 +134,7 @@ class Record:
     bought_s: float | None = None  # length that was bought, as far as it is known
     # JSON of what was measured in the finished file, with how it differs from the request
     clip: str | None = None
+    tags: str | None = None  # JSON list of the words that the user gave the job
 
     def __repr__(self) -> str:
         return f"<Record {self.id} {self.state}, {self.provider}/{self.model}>"
@@ -144,6 +145,9 @@ class Record:
 
     def parse_quote(self) -> Quote:
         return Quote.from_json(json.loads(self.quote))
+
+    def list_tags(self) -> list[str]:
+        return list(json.loads(self.tags)) if self.tags else []
 
     def clip_json(self) -> dict[str, Any] | None:
         """Return the size, length and sound of the finished file, as measured; None before that."""

@@ -58,6 +58,7 @@ class NewJob:
     # id of an existing job that this one replaces; it does not make this one unnecessary
     replaced_id: str | None = None
     parent: str | None = None  # the job whose video this one extends or edits
+    tags: tuple[str, ...] = ()  # words to find it again
     id: str = field(default_factory=make_job_id)
     fingerprint: str = field(init=False)  # hash of the request's content
 
@@ -82,6 +83,7 @@ class NewJob:
             reserved=amount,
             created_at=at,
             parent=self.parent,
+            tags=json.dumps(self.tags, ensure_ascii=False) if self.tags else None,
         )
 
 

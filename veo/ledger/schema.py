@@ -45,6 +45,7 @@ jobs = sa.Table(
     sa.Column("video_s", sa.Float),
     sa.Column("bought_s", sa.Float),
     sa.Column("clip", sa.Text),
+    sa.Column("tags", sa.Text),
     sa.Index("jobs_run", "run"),
     sa.Index("jobs_state", "state"),
     sa.Index("jobs_created", "created_at"),

@@ -5,6 +5,7 @@ A job counts on the local day on which it was planned, as in the daily and month
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
@@ -40,6 +41,7 @@ class JobFilter:
     run: str | None = None  # a run or a batch
     states: Collection[State] | None = None
     models: Collection[str] = ()  # all if empty
+    tags: Collection[str] = ()  # the job must have each of them
     search: str | None = None  # part of the request, the output, the task or the id
 
     def apply_to(self, query: Select[Any]) -> Select[Any]:
@@ -51,6 +53,9 @@ class JobFilter:
             query = query.where(jobs.c.provider.in_(self.providers))
         if self.models:
             query = query.where(jobs.c.model.in_(self.models))
+        for tag in self.tags:
+            text = json.dumps(tag, ensure_ascii=False)
+            query = query.where(jobs.c.tags.contains(text, autoescape=True))
         if self.search is not None:
             columns = (jobs.c.request, jobs.c.output, jobs.c.task_id, jobs.c.id)
             query = query.where(or_(*(c.icontains(self.search, autoescape=True) for c in columns)))

@@ -55,7 +55,7 @@ def doctor(
     *,
     config: ConfigOptions,
 ) -> int:
-    """Check configuration, ledger, disk, clock, jobs, sandbox and keys."""
+    """Check configuration, ledger, disk, clock, sandbox and keys."""
     if set_aside:
         _set_aside_ledger(config)
     statuses = [_print_check(check) for check in _run_checks(config, ping=ping)]

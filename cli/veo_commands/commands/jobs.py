@@ -42,6 +42,7 @@ def jobs(
         "-m",
         autocompletion=complete_models,
     ),
+    tag: list[str] | None = option("Only jobs with this word; can be repeated.", "WORD"),
     since: float | None = option(
         "Only jobs created since then: 2026-11-01, yesterday, or 7d, 12h (ago).",
         "WHEN",
@@ -60,6 +61,7 @@ def jobs(
         providers=provider or (),
         states=_parse_states(state),
         models=model or (),
+        tags=tag or (),
         search=search,
     )
     with open_ledger(config) as (settings, ledger):

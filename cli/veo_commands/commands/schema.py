@@ -58,6 +58,7 @@ def _job_schema() -> dict[str, Any]:
         "bytes": {"type": [_INTEGER, "null"]},
         "sha256": _OPTIONAL_TEXT,
         "clip": {"type": ["object", "null"]},
+        "tags": {"type": "array", "items": {"type": _TEXT}},
         "seconds": {"type": "object", "additionalProperties": {"type": [_NUMBER, "null"]}},
         "polls": {"type": _INTEGER},
         "cost": {
