@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial, wraps
 from typing import Any
 
 from starlette.responses import Response
@@ -12,6 +13,21 @@ from veo_sandbox.faults.registry import Proceed, fault, register
 from veo_sandbox.tables import load_table
 
 
+def change_stream(
+    change: Callable[[EventStream, Any], None],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a fault of an async generator; it is called with the exchange, and what it changes."""
+
+    def add(transform: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(transform)
+        async def act(exchange: Exchange, proceed: Proceed, **params: Any) -> Response:
+            return _change(await proceed(), change, partial(transform, exchange, **params))
+
+        return fault("stream")(act)
+
+    return add
+
+
 @fault("stream")
 async def ignore_stream(exchange: Exchange, proceed: Proceed) -> Response:
     """Respond with plain JSON although a stream was requested."""
@@ -20,16 +36,12 @@ async def ignore_stream(exchange: Exchange, proceed: Proceed) -> Response:
     return await proceed()
 
 
-@fault("stream")
-async def no_done(_exchange: Exchange, proceed: Proceed) -> Response:
+@change_stream(EventStream.map_payloads)
+async def no_done(_exchange: Exchange, payloads: Payloads) -> Payloads:
     """The last event, `[DONE]`, is missing."""
-
-    async def transform(payloads: Payloads) -> Payloads:
-        async for payload in payloads:
-            if payload != "[DONE]":
-                yield payload
-
-    return _change(await proceed(), EventStream.map_payloads, transform)
+    async for payload in payloads:
+        if payload != "[DONE]":
+            yield payload
 
 
 @fault("stream")
@@ -50,91 +62,68 @@ async def content_parts(_exchange: Exchange, proceed: Proceed) -> Response:
     return _map_deltas(await proceed(), parted)
 
 
-@fault("stream")
+@change_stream(EventStream.map_payloads)
 async def stream_error(
     _exchange: Exchange,
-    proceed: Proceed,
+    payloads: Payloads,
     *,
     events: int = 3,
     message: str = "We're under heavy load, please try again later",
     code: str = "server_error",
-) -> Response:
+) -> Payloads:
     """After some events comes an error object, and nothing more."""
     error = {"message": message, "type": "new_api_error", "param": "", "code": code}
-
-    async def transform(payloads: Payloads) -> Payloads:
-        number = 0
-        async for payload in payloads:
-            if number == events:
-                break
-            yield payload
-            number += 1
-        yield json.dumps({"error": error}, ensure_ascii=False)
-
-    return _change(await proceed(), EventStream.map_payloads, transform)
+    async for payload in payloads:
+        if events == 0:
+            break
+        yield payload
+        events -= 1
+    yield json.dumps({"error": error}, ensure_ascii=False)
 
 
-@fault("stream")
+@change_stream(EventStream.map_payloads)
 async def silent_stream(
-    exchange: Exchange, proceed: Proceed, *, events: int = 3, seconds: float | None = None
-) -> Response:
+    exchange: Exchange, payloads: Payloads, *, events: int = 3, seconds: float | None = None
+) -> Payloads:
     """After some events comes nothing for real seconds, or until the client disconnects."""
-
-    async def transform(payloads: Payloads) -> Payloads:
-        number = 0
-        async for payload in payloads:
-            if number == events:
-                await exchange.wait_seconds(seconds)
-            # `wait_seconds` also returns when the client has disconnected.
-            if exchange.is_abandoned:
-                return
-            yield payload
-            number += 1
-
-    return _change(await proceed(), EventStream.map_payloads, transform)
-
-
-@fault("stream")
-async def slow_stream(exchange: Exchange, proceed: Proceed, *, seconds: float = 0.2) -> Response:
-    """Real seconds pass before every event."""
-
-    async def transform(payloads: Payloads) -> Payloads:
-        async for payload in payloads:
+    async for payload in payloads:
+        if events == 0:
             await exchange.wait_seconds(seconds)
-            if exchange.is_abandoned:
-                return
-            yield payload
+        # `wait_seconds` also returns when the client has disconnected.
+        if exchange.is_abandoned:
+            return
+        yield payload
+        events -= 1
 
-    return _change(await proceed(), EventStream.map_payloads, transform)
+
+@change_stream(EventStream.map_payloads)
+async def slow_stream(exchange: Exchange, payloads: Payloads, *, seconds: float = 0.2) -> Payloads:
+    """Real seconds pass before every event."""
+    async for payload in payloads:
+        await exchange.wait_seconds(seconds)
+        if exchange.is_abandoned:
+            return
+        yield payload
 
 
-@fault("stream")
-async def split_stream(_exchange: Exchange, proceed: Proceed, *, size: int = 1) -> Response:
+@change_stream(EventStream.map_bytes)
+async def split_stream(_exchange: Exchange, chunks: ByteChunks, *, size: int = 1) -> ByteChunks:
     """The bytes come in chunks of `size`, split anywhere, also inside a UTF-8 character."""
-
-    async def transform(chunks: ByteChunks) -> ByteChunks:
-        async for chunk in chunks:
-            for start in range(0, len(chunk), size):
-                yield chunk[start : start + size]
-
-    return _change(await proceed(), EventStream.map_bytes, transform)
+    async for chunk in chunks:
+        for start in range(0, len(chunk), size):
+            yield chunk[start : start + size]
 
 
-@fault("stream")
+@change_stream(EventStream.map_bytes)
 async def cut_stream(
-    _exchange: Exchange, proceed: Proceed, *, at: int = 400, reset: bool = False
-) -> Response:
+    _exchange: Exchange, chunks: ByteChunks, *, at: int = 400, reset: bool = False
+) -> ByteChunks:
     """The connection is closed after `at` bytes, or reset."""
-
-    async def transform(chunks: ByteChunks) -> ByteChunks:
-        rest = at
-        async for chunk in chunks:
-            yield chunk[:rest]
-            rest -= len(chunk)
-            if rest <= 0:
-                raise StreamBroken(reset=reset)
-
-    return _change(await proceed(), EventStream.map_bytes, transform)
+    async for chunk in chunks:
+        yield chunk[:at]
+        at -= len(chunk)
+        if at <= 0:
+            raise StreamBroken(reset=reset)
 
 
 async def table_stream(exchange: Exchange, proceed: Proceed, *, row: dict[str, Any]) -> Response:
