@@ -55,7 +55,18 @@ def test_any_bytes(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["status", "create", "content", "errors", "operation", "batch", "sidecar", "bills"]
+    "name",
+    [
+        "status",
+        "create",
+        "content",
+        "errors",
+        "operation",
+        "interaction",
+        "batch",
+        "sidecar",
+        "bills",
+    ],
 )
 def test_any_json(name: str) -> None:
     """Values of any type in any place."""

@@ -21,6 +21,10 @@ from veo.problems import ItemLocation
 from veo.request import Request
 from veo.spelling import find_similar
 from veo.wire.values import parse_json, parse_retry_after, parse_timestamp
+from veo_gemini.error_table import google_error
+from veo_gemini.interactions.errors import POLL_RULES
+from veo_gemini.interactions.platform import find_streamed_video
+from veo_gemini.interactions.read import read_interaction
 from veo_laozhang import chat_text
 from veo_laozhang.chat_stream import ChatStreamParser
 from veo_laozhang.error_body import parse_error, read_error
@@ -114,6 +118,36 @@ def test_bodies(body: bytes, status: int) -> None:
     for read in (read_submit_response, lambda each: read_poll(each, "t")):
         with suppress(VeoError):
             read(response)
+
+
+PARTS = [{"type": "video", "text": "x" * 90, "uri": ""}] * N
+INTERACTIONS: dict[str, Any] = {
+    "words": {"status": "completed", "steps": [{"content": PARTS}]},
+    "steps": {"status": "completed", "steps": [{"type": "model_output", "content": []}] * N},
+    "errors": {"status": "failed", "errors": [{"code": "x" * 90, "message": "y " * 90}] * N},
+    "other errors": {"status": "failed", "errors": [{"code": n, "message": n} for n in range(N)]},
+    "a long word": {"status": "x" * N, "error": {"message": "safety" * N}},
+    "tokens": {
+        "status": "completed",
+        "usage": {"output_tokens_by_modality": [{"modality": "video", "tokens": 1}] * N},
+    },
+    "blanks": {"error": {"code": " " * N, "message": " " * N + "x"}},
+}
+
+
+@pytest.mark.parametrize("body", INTERACTIONS.values(), ids=INTERACTIONS)
+def test_interactions(body: dict[str, Any]) -> None:
+    """Their reasons are short, however long the response is."""
+    with suppress(VeoError):
+        update = read_interaction(body, "v1_a", {})
+        assert len(f"{update.message} {update.error}") < 1200
+    google_error(make_response(json.dumps(body).encode(), 400), "poll", first=POLL_RULES)
+
+
+@pytest.mark.parametrize("text", ["\n" * N, "data:" * N, "data: {}\n\n" * N, "data: [\n" * N])
+def test_streamed_interactions(text: str) -> None:
+    """Many events, and one of many lines."""
+    assert find_streamed_video(text) is None
 
 
 def test_values() -> None:

@@ -24,8 +24,13 @@ from veo.http import Response
 from veo.key import Key
 from veo.parsing import decode_text, parse_toml
 from veo.reconcile.charges import parse_charges
-from veo_gemini import convert
+from veo.wire.values import parse_json
+from veo_gemini import Gemini, convert
 from veo_gemini.error_table import google_error
+from veo_gemini.interactions import read as interactions
+from veo_gemini.interactions.developer import read_file
+from veo_gemini.interactions.errors import CHAIN_RULES, POLL_RULES
+from veo_gemini.interactions.platform import find_streamed_video
 from veo_laozhang import LaoZhangAsync, chat_text
 from veo_laozhang.chat_stream import ChatStreamParser
 from veo_laozhang.error_table import get_error, submit_error
@@ -33,7 +38,9 @@ from veo_laozhang.files import file_error, read_file_url
 from veo_laozhang.responses import read_poll, read_submit_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from veo.model import Model
 
 KEY = Key("sk-0123456789abcdef")
 NAME = "models/veo-3.1-fast-generate-preview/operations/abc"
@@ -84,7 +91,8 @@ def read_errors(data: bytes) -> None:
         submit_error(response, MODEL)
         get_error(response)
         file_error(response, is_own=False)
-        google_error(response, "submit")
+        google_error(response, "submit", first=CHAIN_RULES)
+        google_error(response, "poll", first=POLL_RULES)
 
 
 def read_operation(data: bytes) -> None:
@@ -98,6 +106,25 @@ def read_operation(data: bytes) -> None:
         operation = types.GenerateVideosOperation().from_api_response(body)
     if operation is not None:
         convert.read_operation(operation, NAME)
+
+
+def read_interaction(data: bytes) -> None:
+    """Read an interaction of Google as the response to a paid request, a poll and an upload."""
+    response = Response(200, {}, data, KEY)
+    body = parse_json(response.text)
+    for read in (interactions.read_created, read_polled_interaction):
+        with suppress(VeoError):
+            read(body, Gemini.facts.models)
+    read_file(response)
+
+
+def read_polled_interaction(body: object, models: Mapping[str, Model]) -> None:
+    interactions.read_interaction(body, "v1_abc", models)
+
+
+def read_interaction_stream(data: bytes) -> None:
+    """Read the streamed poll of an interaction."""
+    find_streamed_video(Response(200, {}, data, KEY).text)
 
 
 def read_batch(data: bytes) -> None:
@@ -195,6 +222,25 @@ _LOG = {
     }
 }
 
+_INTERACTION = {
+    "id": "v1_abc",
+    "status": "completed",
+    "model": "gemini-omni-1.2-flash",
+    "usage": {
+        "total_input_tokens": 19,
+        "total_output_tokens": 17873,
+        "output_tokens_by_modality": [{"modality": "video", "tokens": 17376}],
+    },
+    "steps": [
+        {"type": "user_input", "content": [{"type": "text", "text": "a"}]},
+        {
+            "type": "model_output",
+            "content": [{"type": "video", "mime_type": "video/mp4", "uri": "https://a/b"}],
+        },
+    ],
+}
+_DELTA = {"index": 1, "delta": {"type": "video", "mime_type": "video/mp4", "data": "AAAA"}}
+
 READERS: dict[str, Reader] = {
     "status": Reader(
         read_status,
@@ -230,6 +276,19 @@ READERS: dict[str, Reader] = {
     "operation": Reader(
         read_operation,
         _to_json(_OPERATION, {"name": NAME, "done": True, "error": {"code": 3, "message": "no"}}),
+    ),
+    "interaction": Reader(
+        read_interaction,
+        _to_json(
+            _INTERACTION,
+            {"id": "v1_a", "status": "failed", "errors": [{"code": "safety", "message": "no"}]},
+            {"error": {"code": "too_many_requests", "message": "Please retry in 23.397s."}},
+            {"file": {"uri": "https://a/v1beta/files/b", "state": "PROCESSING"}},
+        ),
+    ),
+    "interaction stream": Reader(
+        read_interaction_stream,
+        (f"event: step.delta\r\ndata: {json.dumps(_DELTA)}\r\n\r\ndata: [DONE]\n\n".encode(),),
     ),
     "batch": Reader(
         read_batch,

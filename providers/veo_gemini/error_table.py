@@ -94,6 +94,7 @@ ERROR_RULES = (
     ErrorRule(ResponseLostError, statuses=range(500, 600)),
 )
 _UNKNOWN = ErrorRule(ProtocolError)
+MAX_MESSAGE_CHARS = 1000  # longer than any text that was published
 _DAILY_QUOTA = ErrorRule(
     QuotaError,
     hint="Google's daily quotas begin anew at midnight Pacific time; see https://ai.dev/rate-limit.",
@@ -162,7 +163,7 @@ def _read_error(response: Response) -> dict[str, Any]:
 def _read_message(response: Response, error: dict[str, Any]) -> str:
     message = error.get("message")
     if isinstance(message, str) and message.strip():
-        return message.strip()
+        return message.strip()[:MAX_MESSAGE_CHARS]
     location = response.headers.get("Location")
     if location and 300 <= response.status < 400:
         return f"a redirect to {location}"

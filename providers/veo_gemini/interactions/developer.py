@@ -108,7 +108,7 @@ def upload_file(http: ApiClient, path: Path, report: UploadCallback) -> RemoteVi
     if size > MAX_FILE_BYTES:
         raise TooLargeError(f"{path} has {size} bytes, of which Google takes {MAX_FILE_BYTES}")
     try:
-        return _read_file(_send_chunks(http, _start_upload(http, size), path, size, report))
+        return read_file(_send_chunks(http, _start_upload(http, size), path, size, report))
     except VeoError as error:
         error.charged = False
         raise
@@ -183,7 +183,7 @@ def _check(response: Response) -> Response:
     return response
 
 
-def _read_file(response: Response) -> RemoteVideo:
+def read_file(response: Response) -> RemoteVideo:
     """Return the uploaded file that a response describes, in ``file``; that of a GET is bare."""
     described = parse_json(response.text)
     row = described.get("file") if isinstance(described, dict) else None

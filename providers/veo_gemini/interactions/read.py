@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from veo.model import Model
 
+_MAX_WORD_CHARS = 60  # of a status or a code
+MAX_TEXT_CHARS = 500  # of a reason, which goes into the ledger and to the screen
 INLINE = "interactions/"  # the address of a video that is part of its interaction, with the id
 _RUNNING = {"in_progress", "queued", "requires_continuation"}
 # ``completed`` is captured; the others are in the SDK's types, and were not seen for video.
@@ -77,7 +79,7 @@ def read_interaction(body: Any, task_id: str, models: Mapping[str, Model]) -> Up
     model = models.get(str(body.get("model")))
     usage = read_usage(body)
     charge = usage.charge(model) if usage and model else None
-    word = status.lower()
+    word = status.lower()[:_MAX_WORD_CHARS]
     if word in _RUNNING:
         return Update(stage=Stage.RUNNING, task_id=task_id)
     video = find_video(body)
@@ -88,7 +90,7 @@ def read_interaction(body: Any, task_id: str, models: Mapping[str, Model]) -> Up
         return Update(stage=Stage.READY, task_id=task_id, video=remote, charge=charge)
     is_over = word == "completed" or word in _FAILED or _FAILURE_WORDS.search(word)
     if not is_over and not list(_list_errors(body)):
-        return Update(stage=Stage.RUNNING, task_id=task_id, message=f"status {status!r}")
+        return Update(stage=Stage.RUNNING, task_id=task_id, message=f"status {word!r}")
     if word == "completed" or (usage and usage.video):
         error = _no_video_error(body, has_video_tokens=bool(usage and usage.video))
     else:
@@ -147,7 +149,7 @@ def _describe_video(video: dict[str, Any], task_id: str) -> RemoteVideo:
 
 def _no_video_error(body: dict[str, Any], *, has_video_tokens: bool) -> VeoError:
     """Return the error for a completed interaction without a video: a refusal, or a lost video."""
-    words = _words(body) or "; ".join(text for _, text in _list_errors(body))
+    words = _words(body) or "; ".join(text for _, text in _list_errors(body))[:MAX_TEXT_CHARS]
     if has_video_tokens:
         return GenerationError(
             f"Google made and charged a video, but its response holds none: {words or 'no reason'}",
@@ -164,8 +166,9 @@ def _no_video_error(body: dict[str, Any], *, has_video_tokens: bool) -> VeoError
 
 def _failure_error(body: dict[str, Any], word: str) -> VeoError:
     reports = list(_list_errors(body))
-    text = "; ".join(dict.fromkeys(text for _, text in reports)) or _words(body)
-    codes = " ".join(code for code, _ in reports)
+    texts = "; ".join(dict.fromkeys(text for _, text in reports))
+    text = texts[:MAX_TEXT_CHARS] or _words(body)
+    codes = " ".join(dict.fromkeys(code for code, _ in reports))[:MAX_TEXT_CHARS]
     if _is_filter(f"{codes} {text}"):
         return ModeratedError(text or f"the interaction ended as {word}: {codes}")
     # These are failures of the service, so that a new job may succeed.
@@ -196,7 +199,8 @@ def _output_parts(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _words(body: dict[str, Any]) -> str:
     """Return what the model says in text."""
     texts = (part.get("text") for part in _output_parts(body))
-    return " ".join(text.strip() for text in texts if isinstance(text, str) and text.strip())
+    words = " ".join(text.strip() for text in texts if isinstance(text, str) and text.strip())
+    return words[:MAX_TEXT_CHARS]
 
 
 def _list_errors(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -210,11 +214,12 @@ def _list_errors(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _read_error(error: Any) -> tuple[str, str]:
     if isinstance(error, str):
-        return "", error
+        return "", error[:MAX_TEXT_CHARS]
     if not isinstance(error, dict):
         return "", ""
     code, text = error.get("code"), error.get("message")
-    return "" if code is None else str(code), str(text or code or "")
+    reason = str(text or code or "")
+    return "" if code is None else str(code)[:_MAX_WORD_CHARS], reason[:MAX_TEXT_CHARS]
 
 
 def _is_filter(text: str) -> bool:
