@@ -80,6 +80,11 @@ def test_only_the_called_command_is_imported(args: str, expected: set[str]) -> N
     assert imported & set(COMMANDS) == expected
 
 
+def test_the_usage_of_several_arguments() -> None:
+    """An argument that can be repeated is shown without braces."""
+    assert "Usage: veo cancel [OPTIONS] JOB..." in run_process("cancel", "--help").out
+
+
 def test_groups_are_spread_out(example_app: typer.Typer) -> None:
     """Options of a group are options of the command, and arrive as the group."""
     ran = CliRunner().invoke(example_app, ["lion", "--level", "3"])

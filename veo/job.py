@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+import sys
 import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 # One lock for all handles: it is held for microseconds, and one per handle would cost memory.
 _lock = threading.Lock()
+_SLICE_S = 0.5 if sys.platform == "win32" else 3600.0
 _MAX_INLINE_BYTES = 20_000_000  # in the page of a notebook
 _log = logging.getLogger(__name__)
 
@@ -152,7 +154,7 @@ class Job(Coroutine[Any, Any, "Video"]):
         """
         with _lock:
             event = self._finished_event = self._finished_event or threading.Event()
-        if not self._finished and not event.wait(_clamp_timeout(timeout)):
+        if not self._finished and not _wait(event, _clamp_timeout(timeout)):
             raise StillRunningError(
                 f"job {self.id} is still {self.state} after {timeout} s",
                 hint="The job continues.",
@@ -331,6 +333,17 @@ def _call_in_loop(
 ) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed, so no task waits in it
         loop.call_soon_threadsafe(function, *args)
+
+
+def _wait(event: threading.Event, timeout: float | None) -> bool:
+    """Wait in slices: on Windows a wait without them does not hear Ctrl-C."""
+    deadline = None if timeout is None else monotonic() + timeout
+    while True:
+        left = _SLICE_S if deadline is None else min(_SLICE_S, deadline - monotonic())
+        if event.wait(max(0.0, left)):
+            return True
+        if deadline is not None and monotonic() >= deadline:
+            return False
 
 
 def _clamp_timeout(timeout: float | None) -> float | None:

@@ -66,11 +66,13 @@ def generate(
         if takes > 1:
             out.info(f"{takes} takes, {format_amount(total)} in total", dim=True)
         confirm_cost(total, client.config, submit)
-        requests = [take_request(request, number) for number in range(1, takes + 1)]
-        outputs = [output] if output else None
-        if output and takes > 1:
-            outputs = [take_output(output, number) for number in range(1, takes + 1)]
-        jobs = client.submit_all(requests, outputs=outputs, force=submit.force)
+        if takes == 1:
+            jobs = [client.submit(request, output=output, force=submit.force)]
+        else:
+            numbers = range(1, takes + 1)
+            requests = [take_request(request, number) for number in numbers]
+            outputs = [take_output(output, number) for number in numbers] if output else None
+            jobs = client.submit_all(requests, outputs=outputs, force=submit.force)
         code = follow_jobs(client, jobs, detach=submit.detach)
     if takes > 1:
         _write_sheet([job.record for job in jobs])
