@@ -361,8 +361,10 @@ class TestMetadata:
 class TestBombs:
     """Too many pixels are refused before they are decoded."""
 
-    @pytest.mark.parametrize("side", [13_000, 16_383])
-    @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+    @pytest.mark.parametrize(
+        ("kind", "side"),
+        [("PNG", 8_000), ("WEBP", 8_000), ("PNG", 13_000), ("JPEG", 13_000), ("WEBP", 13_000)],
+    )
     def test_the_header_is_enough(
         self, monkeypatch: pytest.MonkeyPatch, kind: str, side: int
     ) -> None:
@@ -377,8 +379,10 @@ class TestBombs:
         else:
             data = data.replace(b"\0\x40\0\x40", side.to_bytes(2, "big") * 2, 1)
         monkeypatch.setattr(Pil.Image, "load", Mock(side_effect=AssertionError))
-        with pytest.raises(ImageError, match="too many pixels"):
-            verify_image("a", data)
+        with warnings.catch_warnings():  # Pillow's own limit only warns below 180 million pixels
+            warnings.simplefilter("ignore", Pil.DecompressionBombWarning)
+            with pytest.raises(ImageError, match=f"too many pixels: {side}x{side}"):
+                verify_image("a", data)
 
     def test_the_largest_photos_are_accepted(self) -> None:
         """A camera of almost 90 million pixels, as JPEG."""

@@ -711,7 +711,9 @@ class TestListAtUrl:
     def test_a_long_list_is_cut_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is not read to its end."""
         monkeypatch.setattr(charges_module, "MAX_BYTES", 1000)
-        with RecordingServer(Reply(b"x" * 100_000)) as server, pytest.raises(UsageError):
+        rows = b"task,amount\n" + b"t1,0.15\n" * 1000
+        too_long = pytest.raises(UsageError, match="longer than")
+        with RecordingServer(Reply(rows)) as server, too_long:
             load_charges(f"{server.url}/bills")
 
     @pytest.mark.parametrize("reply", [Reply(status=404), Reply(silent=True), Reply(b"<html>")])
