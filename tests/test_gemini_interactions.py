@@ -253,7 +253,15 @@ def test_unknown_model_has_no_prices() -> None:
 
 
 @pytest.mark.parametrize(
-    "usage", [7, {}, {"total_output_tokens": "9"}, {"output_tokens_by_modality": 7}]
+    "usage",
+    [
+        7,
+        {},
+        {"total_output_tokens": "9"},
+        {"output_tokens_by_modality": 7},
+        {"total_input_tokens": -1, "total_output_tokens": 10**90},
+        {"output_tokens_by_modality": [{"modality": "video", "tokens": 10**90}]},
+    ],
 )
 def test_odd_usage(usage: Any) -> None:
     """What is not a number of tokens counts as none."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from veo.model import Model
 
 _PRICED_TOKENS = 1_000_000  # prices are per million
+_MAX_TOKENS = 10**9  # hours of video in 4k; more is no count
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +64,5 @@ def _count_video(usage: dict[str, Any]) -> int:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and 0 < value <= _MAX_TOKENS else 0
