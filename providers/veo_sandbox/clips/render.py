@@ -35,6 +35,7 @@ _TINT_SHARE = 0.6
 """Of the colour, as much as shows without losing what it lies on."""
 
 _TINY_FPS = 2
+_TINY_PIXELS = 160  # of the longer side, as it is encoded
 _TINY_BIT_RATE = 8_000
 
 
@@ -45,7 +46,7 @@ class StoppedError(Exception):
 def render(spec: ClipSpec, path: Path, should_stop: Callable[[], bool] = lambda: False) -> None:
     """Make the clip at `path`; `should_stop` is called before every image.
 
-    A tiny clip has the same length and sound format, an image an eighth as wide that players show
+    A tiny clip has the same length and sound format, a very small image that players show
     at the full size, two frames per second, and costs nothing after the first of its kind.
 
     Raises:
@@ -214,14 +215,19 @@ def _tint(scene: Scene, tint: Colour) -> Scene:
     return draw
 
 
-@cache
 def _tiny_clip(size: tuple[int, int], seconds: float) -> bytes:
-    width, height = (max(round(side / 16) * 2, 16) for side in size)
+    # The encoded size depends on the shape alone: each encoding takes a tenth of a second.
+    longest = max(size)
+    width, height = (max(round(side * _TINY_PIXELS / longest / 2) * 2, 16) for side in size)
+    return mp4.set_shown_size(_encode_tiny((width, height), seconds), (width, height), size)
+
+
+@cache
+def _encode_tiny(size: tuple[int, int], seconds: float) -> bytes:
     # One image for the whole clip: all other frames repeat it.
     encoding = mp4.Encoding(_TINY_FPS, round(seconds * _TINY_FPS), _TINY_BIT_RATE)
-    image = Planes.from_image(Image.new("RGB", (width, height), "#3f6f8c")).to_frame()
+    image = Planes.from_image(Image.new("RGB", size, "#3f6f8c")).to_frame()
     with TemporaryDirectory(prefix="veo-sandbox-") as folder:
         path = Path(folder) / "tiny.mp4"
-        sound = chord_frames((220,), seconds)
-        mp4.encode(path, [image], (width, height), seconds, sound, encoding)
-        return mp4.set_shown_size(path.read_bytes(), (width, height), size)
+        mp4.encode(path, [image], size, seconds, chord_frames((220,), seconds), encoding)
+        return path.read_bytes()
