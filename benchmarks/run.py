@@ -25,6 +25,7 @@ NAMES = (
     "polls",
     "downloads",
     "faults",
+    "shutdown",
     "startup",
     "ledger",
     "clips",

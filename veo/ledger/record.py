@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from veo.money import Quote, to_usd
@@ -144,7 +145,7 @@ class Record:
         return Request.from_json(json.loads(self.request))
 
     def parse_quote(self) -> Quote:
-        return Quote.from_json(json.loads(self.quote))
+        return _parse_quote(self.quote)
 
     def list_tags(self) -> list[str]:
         return list(json.loads(self.tags)) if self.tags else []
@@ -248,3 +249,8 @@ class Event:
     charged: int
     doubtful: int
     data: dict[str, Any]
+
+
+@lru_cache(maxsize=64)  # the jobs of a batch have a few different quotes
+def _parse_quote(text: str) -> Quote:
+    return Quote.from_json(json.loads(text))
