@@ -158,6 +158,25 @@ def test_ctrl_c_stops_a_batch(service: veo_sandbox.Sandbox) -> None:
     assert len(find_videos()) == ITEMS
 
 
+def test_sigterm_with_all_jobs_in_flight(service: veo_sandbox.Sandbox) -> None:
+    """The process waits for none; all are resumed, all are done, none is paid for twice."""
+    service.change(latency="3600")
+    file = write_batch(*make_items(20))
+    running = fork_command("batch", file, "--json")
+    wait_until(lambda: all_accepted(20))
+    running.send_signal(signal.SIGTERM)
+    running.communicate(timeout=30)
+    stopped = list_jobs()
+    service.advance(3600)
+    second = run_forked("batch", file)
+
+    assert running.returncode == 130
+    assert {job.state for job in stopped} <= {State.SUBMITTED, State.RUNNING}
+    assert {job.owner for job in stopped} == {None}
+    assert second.code == 0, second.err
+    assert len(service.tasks()) == len(find_videos()) == 20
+
+
 def test_ctrl_c_while_another_process_follows(service: veo_sandbox.Sandbox) -> None:
     """Jobs that one process withdraws unsent are sent by another that follows them."""
     limit_in_flight(8)
