@@ -78,7 +78,9 @@ def _follow_steps(
     code, remaining = exit_codes.DONE, extension.times
     latest: Record | None = None
     try:
-        for job in jobs:
+        for number, job in enumerate(jobs, 1):
+            if extension.times > 1:
+                out.info(f"step {number} of {extension.times}", dim=True)
             report = _report_step if remaining > 1 else report_job
             code = follow_jobs(client, [job], detach=detach, report=report)
             # A step that still runs counts as made: to send it again would pay twice.
