@@ -559,7 +559,7 @@ class TestFitting:
 
         monkeypatch.setattr(images, "prepare_image", slow)
         with ThreadPoolExecutor(12) as pool:
-            list(pool.map(lambda image: store.prepare(image, ImageLimits(max_side=10)), stored))
+            list(pool.map(lambda image: store.prepare(image, ImageLimits(max_side=16)), stored))
         assert 1 <= max(worst) <= images._MAX_DECODERS
 
     def test_the_cache_is_limited(self, tmp_path: Path, fits: Mock) -> None:
