@@ -28,6 +28,7 @@ NAMES = (
     "shutdown",
     "startup",
     "ledger",
+    "workers",
     "clips",
     "structure",
 )

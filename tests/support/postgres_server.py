@@ -45,6 +45,10 @@ class PostgresServer:
         self.start()
 
     @property
+    def data_folder(self) -> Path:
+        return self._data
+
+    @property
     def url(self) -> str:
         return f"postgresql://{_ACCOUNT}@127.0.0.1:{self.port}/postgres"
 

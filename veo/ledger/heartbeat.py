@@ -60,11 +60,15 @@ class WorkerLease:
         )
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop the heartbeat and release every lease."""
+    def close(self, *, release: bool = True) -> None:
+        """Stop the heartbeat, and release every lease.
+
+        Without ``release`` the leases remain those of a process that is not alive.
+        """
         self._stopped.set()
         self._thread.join()
-        self._ledger.release_leases(self.id)
+        if release:
+            self._ledger.release_leases(self.id)
         _delete_workers(self._ledger, [self.id])
         self._lock.release()
         _lock_path(self._ledger.folder, self.id).unlink(missing_ok=True)
