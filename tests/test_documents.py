@@ -95,3 +95,10 @@ def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2]
 
     assert [page.name for page in (ROOT / "docs").glob("*.md") if page.name not in navigation] == []
+
+
+def test_no_page_links_out_of_the_site() -> None:
+    """A link to a file outside `docs/` would be broken on the site, and stop its build."""
+    pages = (ROOT / "docs").glob("*.md")
+
+    assert [page.name for page in pages if "](../" in page.read_text("utf-8")] == []
