@@ -90,6 +90,7 @@ class TestErrors:
         assert SECRET not in f"{caught.value.message} {caught.value.hint}"
         return caught.value
 
+    @pytest.mark.usefixtures("postgres")  # skipped without the extra
     def test_no_server(self, tmp_path: Path) -> None:
         """Where it was expected, and that jobs are not lost."""
         error = self.open(f"postgresql://me:{SECRET}@127.0.0.1:1/veo", tmp_path)
