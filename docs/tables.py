@@ -1,4 +1,4 @@
-"""Write the tables of providers and models (README.md), item keys (batch.md), faults (sandbox.md).
+"""Write the tables of providers and models (README.md, models.md), item keys, and faults.
 
 python docs/tables.py            # rewrite the sections between their markers
 python docs/tables.py --check    # exit 1 if a section is out of date
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from veo.model import Model, ProviderFacts
 
 README = Path(__file__).parent.parent / "README.md"
+MODELS = Path(__file__).parent / "models.md"
 BATCH = Path(__file__).parent / "batch.md"
 SANDBOX = Path(__file__).parent / "sandbox.md"
 _OUTPUT = (
@@ -74,22 +75,20 @@ def build_fault_table() -> str:
     return format_table(("fault", "requests", "parameters", "what happens"), rows)
 
 
-def build_provider_tables(facts: Iterable[ProviderFacts]) -> str:
-    """Return a table of providers and one of their models."""
-    known = list(facts)
+def build_provider_table(facts: Iterable[ProviderFacts]) -> str:
+    return format_table(("provider", "route", "billed", "key"), map(_provider_row, facts))
+
+
+def build_model_table(facts: Iterable[ProviderFacts], *, with_ended: bool) -> str:
+    """Return the table of models, with or without those whose end is known."""
     offers: dict[tuple[str, ...], list[str]] = {}
-    for provider in known:
+    for provider in facts:
         for model in provider.models.values():
-            offers.setdefault(_model_row(model), []).append(f"`{provider.name}`")
+            if with_ended or model.shutdown is None or model.shutdown.earliest:
+                offers.setdefault(_model_row(model), []).append(f"`{provider.name}`")
     models = [(row[0], "<br>".join(names), *row[1:]) for row, names in offers.items()]
-    return "\n".join(
-        (
-            format_table(("provider", "route", "billed", "key"), map(_provider_row, known)),
-            format_table(
-                ("model", "provider", "ratio", "size", "s", "takes", "USD", "reported end"), models
-            ),
-        )
-    )
+    titles = ("model", "provider", "ratio", "size", "s", "takes", "USD", "reported end")
+    return format_table(titles, models)
 
 
 def own_providers() -> list[ProviderFacts]:
@@ -136,11 +135,17 @@ def _model_row(model: Model) -> tuple[str, ...]:
         f"`{model.name}`",
         " ".join(model.aspect_ratios),
         " ".join(model.resolutions),
-        " ".join(map(str, sorted(model.durations))),
+        _describe_durations(sorted(model.durations)),
         ", ".join(_feature_names(model)) or "text",
         _describe_price(model),
         _describe_end(model),
     )
+
+
+def _describe_durations(durations: Sequence[int]) -> str:
+    first, last = durations[0], durations[-1]
+    is_range = last - first == len(durations) - 1 and len(durations) > 2
+    return f"{first} to {last}" if is_range else " ".join(map(str, durations))
 
 
 def _describe_end(model: Model) -> str:
@@ -165,8 +170,11 @@ def _describe_price(model: Model) -> str:
 
 def main() -> int:
     """Write the sections, or only check them; return the exit code."""
+    facts = own_providers()
+    living = build_model_table(facts, with_ended=False)
     sections = (
-        (README, "providers", build_provider_tables(own_providers())),
+        (README, "providers", f"{build_provider_table(facts)}\n{living}"),
+        (MODELS, "models", build_model_table(facts, with_ended=True)),
         (BATCH, "keys", build_key_table()),
         (SANDBOX, "faults", build_fault_table()),
     )
