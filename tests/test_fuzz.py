@@ -3,6 +3,7 @@
 The long form, a million inputs for each reader, is ``benchmarks/fuzz/run.py``.
 """
 
+import json
 import logging
 import sys
 import time
@@ -42,6 +43,29 @@ def test_inputs_that_are_almost_sound(name: str) -> None:
         check(READERS[name], mutate(READERS[name].seeds, random))
 
 
+FOUND = [
+    ("operation", {"name": "a/operations/b", "done": True, "error": {"code": {}, "message": "x"}}),
+    ("operation", {"name": "a/operations/b", "done": True, "error": {"code": [], "message": "x"}}),
+    ("bills", [{"task": "t", "amount": {}}]),
+    ("bills", [{"task": "t", "amount": []}]),
+    (
+        "interaction",
+        {
+            "id": "v1_a",
+            "status": "completed",
+            "model": "gemini-omni-1.2-flash",
+            "usage": {"total_input_tokens": 10**400},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "body"), FOUND)
+def test_what_was_found_stays_found(name: str, body: object) -> None:
+    """Inputs that once raised something else."""
+    check(READERS[name], json.dumps(body).encode())
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_any_bytes(name: str) -> None:
     """Bytes that have nothing to do with the reader."""
@@ -74,8 +98,6 @@ def test_any_json(name: str) -> None:
     @given(JSON)
     @settings(max_examples=40)
     def read(value: object) -> None:
-        import json
-
         check(READERS[name], json.dumps(value).encode())
 
     read()
