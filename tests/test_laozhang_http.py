@@ -146,7 +146,7 @@ CREATE = {
     "drop_answer": (ResponseLostError, None),
     "garbage_json": (ProtocolError, None),
     "garbage_bytes": (ProtocolError, None),
-    "html_200": (ProtocolError, None),
+    "html_200": (ConfigError, False),  # a web page: base_url is not that of the API
 }
 
 
