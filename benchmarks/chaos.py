@@ -50,9 +50,7 @@ _FILES = ("content", "file")
 # wrong key or an empty balance stop a run, and the next one continues.
 FAULTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("http_408", "http_500", "http_502_html", "http_504_html"), _GET + _POST),
-    **dict.fromkeys(("http_429", "http_503_overload", "reset"), _GET + _POST),
-    # Not on a paid request: the sandbox accepts it behind the page, where no service would.
-    "html_200": _GET,
+    **dict.fromkeys(("http_429", "http_503_overload", "reset", "html_200"), _GET + _POST),
     **dict.fromkeys(("http_401", "http_404", "http_400", "garbage_bytes"), ("poll", "content")),
     **dict.fromkeys(("garbage_json", "unknown_status", "task_not_exist", "google_500"), ("poll",)),
     **dict.fromkeys(("drop_answer", "http_402", "http_413_html", "garbage_json"), ("create",)),

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, Operat
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from veo.errors import LedgerError
+from veo.ledger import schema
 from veo.ledger.locks import lock
 from veo.ledger.migrations import apply_migrations
 
@@ -28,6 +29,10 @@ CONNECT_TIMEOUT_S = 10
 PATIENCE_S = 30.0
 RETRY_S = 0.5
 MAX_IDLE_MS = 10_000  # inside a transaction; well under the time in which a job is taken over
+for _index in schema.jobs.indexes:  # partial indexes are partial here too
+    if _index.dialect_options["sqlite"]["where"] is not None:
+        _index.dialect_kwargs["postgresql_where"] = _index.dialect_options["sqlite"]["where"]
+
 _EXTRA_HINT = 'Install it with: pip install "veo-video[cluster]"'
 
 

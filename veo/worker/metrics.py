@@ -51,7 +51,7 @@ def serve_metrics(worker: Worker, ledger: Ledger, port: int | None) -> Iterator[
     try:
         server = ThreadingHTTPServer((HOST, port), Handler)
     except (OSError, OverflowError) as error:
-        raise UsageError(f"--metrics: cannot listen on port {port}: {error}") from error
+        raise UsageError(f"the metrics cannot be served on port {port}: {error}") from error
     thread = threading.Thread(target=server.serve_forever, name="veo-metrics", daemon=True)
     thread.start()
     try:

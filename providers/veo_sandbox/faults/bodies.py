@@ -71,9 +71,10 @@ async def garbage_bytes(_exchange: Exchange, proceed: Proceed) -> Response:
 
 
 @fault()
-async def html_200(_exchange: Exchange, proceed: Proceed) -> Response:
-    """A maintenance page with status 200, after the request was carried out."""
-    await proceed()
+async def html_200(exchange: Exchange, proceed: Proceed) -> Response:
+    """A maintenance page with status 200; a paid request does not reach the service behind it."""
+    if "create" not in exchange.kinds:
+        await proceed()
     return proxy_page(200, "Scheduled maintenance")
 
 
