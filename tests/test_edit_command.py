@@ -42,6 +42,14 @@ def test_an_edit_prints_its_path(veo: Veo, lion: str) -> None:
     assert ran.err.index("$0.80 on success (8 s at $0.10)") < ran.err.index("done in")
 
 
+def test_the_plan_of_an_edit_names_the_length_of_its_video(veo: Veo, studio: Service) -> None:
+    """Neither the default length nor the default aspect ratio of the model is what is bought."""
+    Path("clip.mp4").write_bytes(make_video(frames=72))
+    ran = veo("edit", "clip.mp4", "in the rain", "-o", "rain.mp4")
+
+    assert "(studio), 720p, 3.0 s: $0.30 on success" in ran.err
+
+
 def test_an_edit_as_json(veo: Veo, lion: str) -> None:
     """What was charged by the provider's report stands beside the quote."""
     (edited,) = veo("edit", "lion.mp4", "in the rain", "--json").objects

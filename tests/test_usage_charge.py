@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from scripted import ACCEPTED, READY, VIDEO, Bench
 
+from veo.batch.match import Action, choose_action
 from veo.engine.context import ActiveJob
-from veo.errors import ModeratedError
+from veo.errors import BusyError, ModeratedError
 from veo.files import sidecar
 from veo.ledger import Cap, NewJob, State
 from veo.ledger.statement import list_movements
@@ -59,6 +60,18 @@ def test_a_refusal_costs_what_the_provider_reports(bench: Bench) -> None:
 
     assert job.record.state is State.FAILED
     assert (job.record.reserved, job.record.charged, job.record.certain) == (0, 1000, True)
+
+
+def test_a_failure_that_may_have_been_charged_leaves_its_amount_in_doubt(bench: Bench) -> None:
+    """The ledger agrees with the error, and the request is not made again without a question."""
+    limited = BusyError("the rate limit struck after it was accepted", charged=None)
+    bench.set_script("poll", Update(stage=Stage.FAILED, error=limited))
+    record = bench.run_job(bench.plan_job()).record
+
+    assert (record.state, record.charged, record.certain) == (State.FAILED, 0, False)
+    assert (record.held_amount, record.in_doubt_amount) == (0, 150_000)
+    assert bench.ledger.count_spent(Cap("max_cost", 1_000_000, run="run")) == 150_000
+    assert choose_action(record) is Action.PAID
 
 
 def test_the_statement_names_both_amounts(bench: Bench) -> None:

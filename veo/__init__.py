@@ -1,4 +1,4 @@
-"""Google's Veo 3.1 video models over several providers.
+"""Google's video models (Veo 3.1, Gemini Omni) over several providers.
 
     import veo
 

@@ -34,7 +34,8 @@ class _EditTask:
         # A model that cannot edit is reported once, by the check.
         is_able = "edit" in model.features
         video = choose_video(self.source, model, self.now) if is_able else None
-        shape: dict[str, Any] = keep_shape(self.source, self.request, model, ("resolution",))
+        fields = ("resolution",) if is_able else ()
+        shape: dict[str, Any] = keep_shape(self.source, self.request, model, fields)
         return replace(self.request, model=model.name, edit=video, **shape)
 
     def adapt_problems(

@@ -80,12 +80,18 @@ def format_price(row: Price) -> str:
 
 
 def describe_plan(plan: Plan) -> str:
-    """Return ``MODEL (PROVIDER), 16:9, 720p, 8 s: $0.15 on success``."""
+    """Return ``MODEL (PROVIDER), 16:9, 720p, 8 s: $0.15 on success``.
+
+    An edit or an extension has the shape of its video, so only what the request states is shown.
+    """
     request, model = plan.request, plan.model
-    shape = [request.aspect_ratio or model.aspect_ratios[0]]
-    shape.append(request.resolution or model.resolutions[0])
-    if not request.extend:  # the provider decides how long an extension is
-        shape.append(f"{request.duration or model.durations[0]} s")
+    ratio, seconds = request.aspect_ratio, None
+    if request.source is None:
+        ratio = ratio or model.aspect_ratios[0]
+        seconds = f"{request.duration or model.durations[0]} s"
+    elif request.edit and request.edit.seconds:
+        seconds = f"{request.edit.seconds:.1f} s"
+    shape = filter(None, (ratio, request.resolution or model.resolutions[0], seconds))
     made = ", ".join((f"{model.name} ({model.provider})", *shape))
     return f"{made}: {describe_quote(plan.quote)}"
 

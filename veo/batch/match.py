@@ -21,7 +21,7 @@ class Action(StrEnum):
     CHANGED = "changed"  # the video was made, but its file has other content now
     FETCH = "fetch"  # the file is gone, but the provider may still have the video
     GONE = "gone"  # the provider did not have the video when it was last asked
-    PAID = "paid"  # the job failed after it was charged
+    PAID = "paid"  # the job failed after it was, or may have been, charged
     JOIN = "join"  # a job is in progress
     ASK = "ask"  # the paid request was sent, and its outcome is unknown
 

@@ -45,16 +45,17 @@ def on_submit_error(record: Record, error: VeoError) -> dict[str, Any]:
     return {**_charge(record), "certain": False} if error.charged else _release()
 
 
-def on_failed(record: Record, usage: Decimal | None = None) -> dict[str, Any]:
+def on_failed(record: Record, error: VeoError, usage: Decimal | None = None) -> dict[str, Any]:
     """Release the reservation when an accepted request failed, if only success is charged.
 
+    If the error does not know whether it was charged, the reservation stays, as an amount in doubt.
     If acceptance is charged, the quote counts as charged. It is not certain, because the
     documents contradict each other. A report of the provider, ``usage`` in USD, decides instead.
     """
     if usage is not None:
         return _charge_usage(record, usage)
     if record.parse_quote().charged == "on_success":
-        return _release()
+        return {"certain": False} if error.charged is None else _release()
     return {**_charge(record), "certain": False}
 
 

@@ -31,7 +31,7 @@ def apply_update(
     if update.stage is Stage.FAILED:
         error = update.error or VeoError("the provider reported a failure without a reason")
         add_upload_note(context, job, error)
-        money = charging.on_failed(job.record, update.charge)
+        money = charging.on_failed(job.record, error, update.charge)
         context.record_outcome(job, State.FAILED, error, data=_usage_data(update), **money)
         return None
     # The task is known, so an earlier "not found" does not hold any more.

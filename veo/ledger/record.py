@@ -180,11 +180,11 @@ class Record:
     def covers_request(self) -> bool:
         """Whether a second job for the same request would be a second payment.
 
-        False after a failure that was not charged, and after a video expired that nobody can have
-        been charged for.
+        False after a failure that cannot have been charged, and after a video expired that nobody
+        can have been charged for.
         """
         if self.state is State.FAILED:
-            return bool(self.charged)
+            return bool(self.charged or self.reserved)
         has_cost = self.reserved or self.charged or self.doubtful or self.sha256 is not None
         return self.state is not State.EXPIRED or bool(has_cost)
 

@@ -49,7 +49,7 @@ _ACTION_TEXTS = {
     "changed": "made already, file changed since",
     "fetch": "made already, to be downloaded again",
     "gone": "sent before, video missing",
-    "paid": "failed before, and charged",
+    "paid": "failed before, charged or in doubt",
     "join": "in progress",
     "ask": "of unknown outcome",
 }
