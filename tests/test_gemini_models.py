@@ -103,6 +103,7 @@ ALLOWED = {
     "short 720p": (LITE, {"duration": 4, "resolution": "720p"}),
     "frames": (FAST, {"start_frame": IMAGE, "end_frame": IMAGE}),
     "lite frames": (LITE, {"start_frame": IMAGE, "end_frame": IMAGE}),
+    "vertex lite extension": (VERTEX_LITE, {"extend": OLD}),
     "three references": (FAST, {"reference": (IMAGE,) * 3}),
     "extension": (FAST, {"extend": OLD, "resolution": "720p", "duration": 8}),
     "portrait extension": (STANDARD, {"extend": OLD, "aspect_ratio": "9:16"}),
