@@ -138,7 +138,8 @@ def test_no_other_text_is_touched() -> None:
 
 
 def test_logs_and_tracebacks_lose_every_key_of_the_process() -> None:
-    """Those of other libraries, too."""
+    """Those of other libraries, too; also when another key is a part of this one."""
+    Key(VALUE[-12:])
     assert redact_known(f"GET /v1?key={VALUE}") == "GET /v1?key=[key]"
 
 

@@ -88,7 +88,8 @@ class Key:
 
 def redact_known(text: str) -> str:
     """Return a log or a traceback without any key that this process has used."""
-    for value in tuple(_known):
+    # The longest first: a key may be a part of another one.
+    for value in sorted(tuple(_known), key=len, reverse=True):
         text = Key(value).redact(text)
     return text
 

@@ -106,6 +106,8 @@ def check_cost(
 def record_cases(chosen: Sequence[CassetteCase], recording: Recording) -> int:
     """Record the cassettes, then write the README of each folder."""
     options = ["--record-mode=rewrite", "-n0", "-q", "-p", "no:cacheprovider"]
+    # veo has a plugin for pytest, and this script imports veo before pytest starts.
+    options += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
     code = int(pytest.main([str(TESTS), *options], plugins=[Recorder(chosen, recording)]))
     if code:
         return code
