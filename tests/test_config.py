@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted import make_model
 
-from veo.config import Config, ProviderConfig, _merge_layer, find_key, merge_models, read_config
+from veo.config import Config, ProviderConfig, find_key, merge_models, read_config
+from veo.config.config import _merge_layer
 from veo.errors import ConfigError, KeyMissingError
 from veo.model import ProviderFacts
 from veo.paths import config_folder, ledger_folder, to_absolute

@@ -11,15 +11,16 @@ from sample_videos import make_video
 from sqlalchemy import update
 from studio import OLDER, SHORT, TALK, Service, install_studio
 
-from veo import edit, extend, provider
+from veo import provider
 from veo.client import Client
 from veo.config import Config
+from veo.continuation import edit, extend
+from veo.continuation.sources import find_source
 from veo.errors import BudgetError, InvalidRequestError, RefusedError
 from veo.files.mp4 import read_duration_s
 from veo.ledger import State, lineage
 from veo.ledger.schema import jobs
 from veo.request import Request
-from veo.sources import find_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,10 @@ import pytest
 from sample_videos import make_video
 from sqlalchemy import update
 
-from veo import extend
 from veo.client import Client, Endpoint
 from veo.config import Config
+from veo.continuation import extend
+from veo.continuation.sources import find_source
 from veo.errors import (
     BudgetError,
     GenerationError,
@@ -27,7 +28,6 @@ from veo.ledger import State
 from veo.ledger.schema import jobs
 from veo.problems import Remedy
 from veo.request import Request
-from veo.sources import find_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

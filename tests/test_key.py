@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from veo.engine.redaction import redact_errors
 from veo.errors import ProtocolError
 from veo.key import Key, redact_known
-from veo.redaction import redact_errors
 
 KEY = Key("sandbox-key")
 

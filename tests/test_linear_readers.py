@@ -19,7 +19,7 @@ from veo.batch.paths import OutputPaths
 from veo.errors import VeoError
 from veo.problems import ItemLocation
 from veo.request import Request
-from veo.spelling import find_similar
+from veo.text.spelling import find_similar
 from veo.wire.values import parse_json, parse_retry_after, parse_timestamp
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions.errors import POLL_RULES

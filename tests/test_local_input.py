@@ -8,7 +8,7 @@ import pytest
 from cli_runner import CommandResult, Veo
 from PIL import Image as Pil
 
-from veo.parsing import MAX_DEPTH, decode_text, parse_json, parse_toml
+from veo.text.parsing import MAX_DEPTH, decode_text, parse_json, parse_toml
 
 pytest_plugins = ("veo_fixtures",)
 

@@ -17,7 +17,7 @@ from veo.money import quote
 from veo.planning.check import check_request, find_errors
 from veo.provider import installed_providers
 from veo.request import FEATURES, Request
-from veo.spelling import find_similar
+from veo.text.spelling import find_similar
 from veo.update import RemoteVideo
 
 ROWS = """

@@ -11,10 +11,10 @@ import pytest
 from worker_process import start_worker
 
 from veo.config import Config, read_config
+from veo.config.ledger_url import LedgerUrl
 from veo.errors import ConfigError, LedgerError
 from veo.ledger import Ledger, postgres
 from veo.ledger.heartbeat import WorkerLease, find_dead_workers
-from veo.ledger_url import LedgerUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

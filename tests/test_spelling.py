@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from veo.request import Request
-from veo.spelling import find_similar
+from veo.text.spelling import find_similar
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 from urllib.parse import urlsplit
 
-from veo import edit, extend
 from veo.batch.load import load_batch
 from veo.batch.options import BatchKwargs, BatchOptions
+from veo.continuation import edit, extend
+from veo.continuation.sources import find_source
 from veo.engine.context import MADE
 from veo.errors import (
     InvalidBatchError,
@@ -29,7 +30,6 @@ from veo.problems import ItemLocation, ItemProblem
 from veo.request import Request, RequestKwargs
 from veo.runtime.providers import Endpoint
 from veo.session import Session
-from veo.sources import find_source
 from veo.update import RemoteVideo
 
 if TYPE_CHECKING:
@@ -191,9 +191,9 @@ class Client(Session):
         The video is named by its job or its file, and ``request`` says what comes next; its
         ``duration`` is the seconds that a step adds, where the model lets it choose. Some models
         also take a file that no job made. ``output`` is the file of the last step, which holds the
-        whole video; see ``veo.extend.run_steps``. ``max_cost`` limits the cost of all steps
-        together, USD. The other arguments are those of ``submit``; provider and model are those of
-        the video unless they are named.
+        whole video; see ``run_steps`` in ``veo.continuation.extend``. ``max_cost`` limits the cost
+        of all steps together, USD. The other arguments are those of ``submit``; provider and model
+        are those of the video unless they are named.
 
         Raises:
             UnknownJobError: There is no such job or file.

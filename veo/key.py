@@ -89,7 +89,7 @@ class Key:
 def redact_known(text: str) -> str:
     """Return a log or a traceback without any key that this process has used."""
     # The longest first: a key may be a part of another one.
-    for value in sorted(tuple(_known), key=len, reverse=True):
+    for value in sorted(_known, key=len, reverse=True):
         text = Key(value).redact(text)
     return text
 

@@ -9,7 +9,7 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from veo.errors import UnknownProviderError
-from veo.spelling import find_similar
+from veo.text.spelling import find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Unpack, get_type_hints
 
 from veo.image import Image
-from veo.spelling import NORMALIZERS
+from veo.text.spelling import NORMALIZERS
 from veo.update import RemoteVideo
 
 if TYPE_CHECKING:

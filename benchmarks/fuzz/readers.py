@@ -22,8 +22,8 @@ from veo.errors import VeoError
 from veo.files import mp4, sidecar
 from veo.http import Response
 from veo.key import Key
-from veo.parsing import decode_text, parse_toml
 from veo.reconcile.charges import parse_charges
+from veo.text.parsing import decode_text, parse_toml
 from veo.wire.values import parse_json
 from veo_gemini import Gemini, convert
 from veo_gemini.error_table import google_error

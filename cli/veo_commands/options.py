@@ -16,7 +16,7 @@ import typer
 from veo import money
 from veo.errors import UsageError
 from veo.request import OPTIONS, Request
-from veo.spelling import normalize_seconds
+from veo.text.spelling import normalize_seconds
 from veo_commands.completion import complete_models, complete_providers
 
 Group = TypeVar("Group")

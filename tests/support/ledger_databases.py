@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from postgres_server import PostgresServer, start_server
 
+from veo.config.ledger_url import LedgerUrl
 from veo.ledger import ledger
 from veo.ledger.postgres import PostgresDatabase
-from veo.ledger_url import LedgerUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

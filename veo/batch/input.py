@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from veo.parsing import decode_text, is_text, parse_json
 from veo.problems import ItemLocation, ItemProblem
+from veo.text.parsing import decode_text, is_text, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

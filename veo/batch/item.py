@@ -29,7 +29,7 @@ from veo.batch.input import (
 from veo.errors import ImageError
 from veo.image import Image
 from veo.request import OPTIONS, Request
-from veo.spelling import NORMALIZERS, find_similar
+from veo.text.spelling import NORMALIZERS, find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

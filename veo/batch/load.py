@@ -15,10 +15,10 @@ from veo.batch.options import BatchContext, BatchOptions
 from veo.batch.tables import PARSERS
 from veo.batch.validate import Validator
 from veo.errors import InvalidBatchError, UsageError
-from veo.parsing import read_limited
 from veo.paths import to_absolute
 from veo.problems import ItemLocation, ItemProblem, Remedy
 from veo.request import Request
+from veo.text.parsing import read_limited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

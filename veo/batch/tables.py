@@ -12,7 +12,7 @@ from veo.batch.input import RawItem
 from veo.batch.item import ItemSchema
 from veo.problems import ItemLocation, ItemProblem
 from veo.request import OPTIONS
-from veo.spelling import find_similar
+from veo.text.spelling import find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.engine.context import not_downloaded_error, overdue_error
 from veo.engine.poll import MAX_MISSING_RETRIES, query_task
+from veo.engine.redaction import format_traceback, redact_errors, redact_stream
 from veo.errors import (
     GoneError,
     NotReadyError,
@@ -31,7 +32,6 @@ from veo.files.output import (
 from veo.ledger.record import State
 from veo.money import expected_seconds
 from veo.paths import part_path
-from veo.redaction import format_traceback, redact_errors, redact_stream
 from veo.update import Stage
 
 if TYPE_CHECKING:

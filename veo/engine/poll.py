@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from veo.engine.context import MADE, overdue_error
 from veo.engine.poll_schedule import ProgressTracker
+from veo.engine.redaction import format_traceback, redact_errors, redact_update
 from veo.engine.update import apply_update, must_persist
 from veo.errors import (
     GoneError,
@@ -16,7 +17,6 @@ from veo.errors import (
     VeoError,
 )
 from veo.ledger.record import LONGEST_GENERATION_S, State
-from veo.redaction import format_traceback, redact_errors, redact_update
 from veo.update import Stage
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.engine import charging
 from veo.engine.context import WAIT_FOR_CAPACITY, overdue_error
+from veo.engine.redaction import format_traceback, redact_errors, redact_update
 from veo.engine.update import apply_update
 from veo.engine.upload import add_upload_note, upload_source, use_upload
 from veo.errors import (
@@ -26,7 +27,6 @@ from veo.files.images import FrameFit
 from veo.ledger.heartbeat import free_dead_slots
 from veo.ledger.record import State
 from veo.problems import Remedy
-from veo.redaction import format_traceback, redact_errors, redact_update
 from veo.wire.values import MAX_RETRY_AFTER_S
 
 if TYPE_CHECKING:

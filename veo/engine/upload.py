@@ -7,10 +7,10 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from veo.engine.redaction import format_traceback, redact_errors, redact_video
 from veo.errors import ConfigError, ProtocolError, UsageError, VeoError
 from veo.files.output import hash_file
 from veo.provider import Uploader
-from veo.redaction import format_traceback, redact_errors, redact_video
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,8 +20,8 @@ from veo.files.decode import (
     open_image,
 )
 from veo.image import MAX_BYTES, Image, detect_mime
-from veo.parsing import is_text
 from veo.paths import to_absolute
+from veo.text.parsing import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

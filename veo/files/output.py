@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from veo.errors import DownloadError, OutputError
 from veo.files.mp4 import inspect_video
-from veo.parsing import is_text
 from veo.paths import alternative_path, find_name_problem, part_path, to_absolute
 from veo.problems import Remedy
+from veo.text.parsing import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from veo.errors import PUBLIC_KEYS
 from veo.files.atomic import open_atomic
 from veo.ledger.record import State
 from veo.money import to_usd
-from veo.parsing import parse_json, read_limited
+from veo.text.parsing import parse_json, read_limited
 
 if TYPE_CHECKING:
     from veo.ledger import Record

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
+    from veo.config.ledger_url import LedgerUrl
     from veo.ledger.limits import Admission, Limits
     from veo.ledger.postgres import PostgresDatabase
     from veo.ledger.reserve import NewJob, PlanResult
-    from veo.ledger_url import LedgerUrl
 
 # A key in the data of the event of a video that may have been ready long before.
 SEEN_LATE = "seen_late"

@@ -20,7 +20,7 @@ from veo.ledger.migrations import apply_migrations
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from veo.ledger_url import LedgerUrl
+    from veo.config.ledger_url import LedgerUrl
 
 OLDEST_VERSION = 13  # the oldest that PGQueuer supports
 POOL_SIZE = 16  # connections of a process at most; Postgres allows 100 by default

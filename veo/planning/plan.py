@@ -14,7 +14,7 @@ from veo.money import CLIP_RESOLUTION, CLIP_S, Quote, format_amount, quote
 from veo.planning.check import check_request, find_errors
 from veo.problems import Problem
 from veo.request import MODEL_VALUES, REQUEST_FIELDS, Request, is_given
-from veo.spelling import find_similar
+from veo.text.spelling import find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

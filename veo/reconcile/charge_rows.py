@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.errors import UsageError
 from veo.money import to_micros
-from veo.parsing import parse_json
+from veo.text.parsing import parse_json
 from veo.wire.values import parse_timestamp
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import ConfigError, ProviderError, UsageError
-from veo.parsing import decode_text, parse_json, read_limited
 from veo.reconcile.charge_rows import ProviderCharge, read_rows
+from veo.text.parsing import decode_text, parse_json, read_limited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from veo.config import ENVIRONMENT_KEYS, Config, LoadedConfig, merge_models
 from veo.errors import VeoError
 from veo.provider import find_provider, installed_providers
 from veo.runtime.providers import check_options
-from veo.spelling import find_similar
+from veo.text.spelling import find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from veo.files.atomic import open_atomic
-from veo.parsing import parse_json
+from veo.text.parsing import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

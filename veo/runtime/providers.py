@@ -15,7 +15,7 @@ from veo.engine.rate_limit import RateLimiter
 from veo.errors import ConfigError
 from veo.ledger.limits import Limits
 from veo.provider import Connection, ProviderClass, find_provider, installed_providers
-from veo.spelling import find_similar
+from veo.text.spelling import find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 from sqlalchemy import update
 
-from veo import extend
 from veo.client import Client, Endpoint
 from veo.config import Config
+from veo.continuation import extend
+from veo.continuation.sources import find_source
 from veo.errors import (
     AuthError,
     GenerationError,
@@ -32,7 +33,6 @@ from veo.money import to_usd
 from veo.planning.check import effective_values
 from veo.provider import Pingable, find_provider
 from veo.request import FEATURES, Request
-from veo.sources import find_source
 from veo.testing.sample_requests import (
     WIRE_SAMPLES,
     build_feature_request,

@@ -41,8 +41,8 @@ def edit(
     Provider, model, length and aspect ratio are those of the video. Some models also take a file
     that no job made. The changed video is a job of its own, which can be edited again.
     """
-    from veo.edit import plan_edit
-    from veo.sources import find_source
+    from veo.continuation.edit import plan_edit
+    from veo.continuation.sources import find_source
 
     with open_client(config, submit) as client:
         source, request = find_source(client, video), request_options.build_request(prompt)

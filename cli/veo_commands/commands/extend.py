@@ -26,7 +26,7 @@ from veo_commands.session import open_client
 
 if TYPE_CHECKING:
     from veo.client import Client
-    from veo.extend import Extension
+    from veo.continuation.extend import Extension
     from veo.job import Job
     from veo.ledger import Record
 
@@ -50,8 +50,8 @@ def extend(
     Provider, model and aspect ratio are those of the video. --duration is the length of an
     extension, where the model lets you choose. Some models also take a file that no job made.
     """
-    from veo.extend import plan_extension, run_steps
-    from veo.sources import find_source
+    from veo.continuation.extend import plan_extension, run_steps
+    from veo.continuation.sources import find_source
 
     with open_client(config, submit) as client:
         source, request = find_source(client, video), request_options.build_request(prompt)

@@ -51,7 +51,7 @@ def resume(
     config: ConfigOptions,
 ) -> int:
     """Continue unfinished jobs of earlier commands."""
-    from veo.sources import find_job
+    from veo.continuation.sources import find_job
 
     names = list(dict.fromkeys(jobs or ()))
     _check_options(names, resubmit=resubmit, task_id=task_id, url=url)

@@ -65,7 +65,7 @@ def _choose_provider(name: str | None, settings: Config) -> ProviderFacts:
 
 def _ask_key(facts: ProviderFacts, settings: Config) -> str | None:
     """Return a key that the user types; None if one is set already, or none is needed."""
-    from veo.keystore import store_key
+    from veo.config.keystore import store_key
 
     if variable := find_key_variable(facts, settings):
         out.notice(f"{variable} is set")

@@ -44,8 +44,8 @@ def show(
     config: ConfigOptions,
 ) -> None:
     """Show a job with its history and charges."""
+    from veo.continuation.sources import find_job
     from veo.ledger.lineage import find_chain
-    from veo.sources import find_job
 
     with open_ledger(config) as (_, ledger):
         record = find_job(ledger, job)

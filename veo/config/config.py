@@ -23,15 +23,15 @@ from pydantic import (
     ValidationError,
 )
 
+from veo.config.keystore import read_key
+from veo.config.ledger_url import LedgerUrl
 from veo.errors import ConfigError, KeyMissingError
 from veo.key import Key
-from veo.keystore import read_key
-from veo.ledger_url import LedgerUrl
 from veo.model import FrozenModel, Model, ProviderFacts
-from veo.parsing import decode_text, parse_toml, read_limited
 from veo.paths import config_folder
 from veo.problems import Remedy
-from veo.spelling import find_similar
+from veo.text.parsing import decode_text, parse_toml, read_limited
+from veo.text.spelling import find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

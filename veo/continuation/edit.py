@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from veo.continuation.sources import plan_with_video
 from veo.planning.source import check_source, choose_video, keep_shape
-from veo.sources import plan_with_video
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from veo.continuation.sources import plan_with_video
 from veo.files import output as download
 from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
@@ -16,7 +17,6 @@ from veo.money import to_micros
 from veo.paths import to_absolute
 from veo.planning.extension import adapt_problems, check_extension, extension_request
 from veo.planning.plan import make_slug
-from veo.sources import plan_with_video
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
