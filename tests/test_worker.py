@@ -62,9 +62,9 @@ def count_states(ledger: Ledger) -> Counter[str]:
 
 
 def finish(*workers: ForkedProcess) -> list[int]:
-    """Wait for workers to end, and return their exit codes."""
+    """Wait for workers to end, and return their exit codes; what they wrote is in the report."""
     for worker in workers:
-        worker.communicate()
+        print(worker.pid, *worker.communicate(), sep="\n")  # noqa: T201 - shown if the test fails
     return [worker.wait() for worker in workers]
 
 
@@ -197,6 +197,9 @@ def test_kills_freezes_and_a_restart(
     frozen = workers[0]
     frozen.send_signal(signal.SIGSTOP)
     wait_until(lambda: len(service.tasks()) >= 30, 60)
+    # A worker that cannot reach the database when it starts says so and ends.
+    pids = {worker.pid for worker in workers[1:]}
+    wait_until(lambda: pids <= {worker["pid"] for worker in list_workers(ledger)})
     postgres.stop()
     postgres.start()
     time.sleep(LEASE_S)  # a worker is taken for dead when nothing is heard of it for so long

@@ -143,7 +143,9 @@ class StepContext:
         """Stop working on a job and leave it as it is, so that it can be resumed."""
         job.error, job.is_stopped = error, True
         self.release_capacity(job)
-        if not isinstance(error, LeaseLostError):  # else the lease belongs to another process
+        # After a lost lease the job belongs to another process. A worker of a queue releases a job
+        # with the reason in its history, or not at all: one without an owner is in no queue.
+        if not isinstance(error, LeaseLostError) and self.queue_worker is None:
             self.ledger.release_leases(str(job.record.owner), [job.record.id])
         job.on_change(job)
 
