@@ -78,20 +78,17 @@ def test_an_existing_job_is_not_planned_again(ledger: Ledger, path: tuple[State,
     assert {wanted.id: first} == again.existing
 
 
-NOT_COVERING: dict[str, tuple[State, ...]] = {
-    "failed": (State.SUBMITTING, State.FAILED),
-}
-
-
-@pytest.mark.parametrize("path", NOT_COVERING.values(), ids=NOT_COVERING)
-def test_a_failed_job_covers_nothing(ledger: Ledger, path: tuple[State, ...]) -> None:
-    """After a failure the request is planned again."""
-    move_through(ledger, plan_job(ledger), *path)
+@pytest.mark.parametrize(("reserved", "planned"), [(0, 1), (150_000, 0)])
+def test_a_failed_job_covers_nothing_if_it_cost_nothing(
+    ledger: Ledger, reserved: int, planned: int
+) -> None:
+    """After a failure the request is planned again, unless the failure may have been charged."""
+    job = move_through(ledger, plan_job(ledger), State.SUBMITTING)
+    ledger.move_job(job, State.FAILED, reserved=reserved)
 
     again = ledger.plan_jobs([make_new_job()])
 
-    assert len(again.records) == 1
-    assert again.existing == {}
+    assert (len(again.records), len(again.existing)) == (planned, 1 - planned)
 
 
 @pytest.mark.parametrize(
