@@ -144,6 +144,10 @@ class VeoError(Exception):
         # Restored from its attributes, because the constructors of some classes differ.
         return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
+    def add_hint(self, text: str) -> None:
+        """Add a sentence to what the user can do."""
+        self.hint = f"{self.hint or ''} {text}".strip()
+
     def to_item_problems(self, location: ItemLocation, key: str = "") -> list[ItemProblem]:
         """Return the error as problems of an item of a batch, under the given key of the item."""
         text = f"{self.message} {self.hint or ''}".strip()

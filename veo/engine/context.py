@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from veo.files.images import ImageStore
     from veo.key import Key
     from veo.ledger import Ledger, Record
-    from veo.model import ProviderFacts
+    from veo.model import Model, ProviderFacts
     from veo.provider import Provider
 
 WAIT_FOR_CAPACITY = float("inf")
@@ -164,10 +164,13 @@ class StepContext:
         self.move(job, kind="missing", message=missing.message, error=text)
         self.stop_work(job, missing)
 
+    def find_model(self, job: ActiveJob) -> Model | None:
+        """Return the model of a job; None if the configuration does not have it any more."""
+        return self.find_provider(job.record.provider).provider.models.get(job.record.model)
+
     def is_retention_over(self, job: ActiveJob) -> bool:
         """Whether the provider has probably deleted the video of a job."""
-        models = self.find_provider(job.record.provider).provider.models
-        model = models.get(job.record.model)  # a configuration may not have it any more
+        model = self.find_model(job)
         return model is not None and job.record.is_retention_over(model.retention_s, self.clock())
 
     def name_other_key(self, job: ActiveJob, error: VeoError) -> None:

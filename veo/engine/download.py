@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from veo.engine.context import not_downloaded_error, overdue_error
 from veo.engine.poll import MAX_MISSING_RETRIES, query_task
-from veo.engine.redaction import format_traceback, redact_errors, redact_stream
+from veo.engine.redaction import guard_call, redact_stream
 from veo.errors import (
     GoneError,
     NotReadyError,
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 MAX_RETRIES = 6
 MAX_NOT_READY_RETRIES = 30  # storage may be minutes behind the task
 LATE_BYTES, LATE_S = 1 << 18, 5.0  # at least that many bytes in every so many seconds
-_log = logging.getLogger(__name__)
 
 
 async def download(context: StepContext, job: ActiveJob) -> float | None:
@@ -126,18 +124,11 @@ def _open_stream(context: StepContext, job: ActiveJob, part_bytes: int) -> ByteS
         raise GoneError("the provider returned no link to the video")
     # Bytes of an earlier try can be used only if the ETag proves that the file is still the same.
     offset = part_bytes if job.record.etag else 0
-    try:
-        with redact_errors(handle.key):
-            stream = redact_stream(_open_at(handle.provider, video, offset), handle.key)
-            if stream.offset and stream.etag != job.record.etag:
-                stream.close()
-                stream = redact_stream(handle.provider.open(video, 0), handle.key)
-    except VeoError:
-        raise
-    except Exception as error:
-        trace = format_traceback(error, handle.key)
-        _log.error("provider %s failed while opening a video\n%s", job.record.provider, trace)
-        raise ProtocolError(f"the provider's code failed: {type(error).__name__}") from error
+    with guard_call(handle, "opening a video"):
+        stream = redact_stream(_open_at(handle.provider, video, offset), handle.key)
+        if stream.offset and stream.etag != job.record.etag:
+            stream.close()
+            stream = redact_stream(handle.provider.open(video, 0), handle.key)
     return stream
 
 
@@ -152,8 +143,7 @@ def _open_at(provider: Provider, video: RemoteVideo, offset: int) -> ByteStream:
 
 
 def _find_bought_s(context: StepContext, job: ActiveJob) -> float | None:
-    models = context.find_provider(job.record.provider).provider.models
-    model = models.get(job.record.model)  # a configuration may not have it any more
+    model = context.find_model(job)
     return expected_seconds(job.record.parse_request(), model) if model else None
 
 
@@ -182,8 +172,7 @@ def _persist_done(context: StepContext, job: ActiveJob, saved: SavedFile) -> Non
 
 
 def _list_differences(context: StepContext, job: ActiveJob, clip: ClipInfo) -> tuple[str, ...]:
-    models = context.find_provider(job.record.provider).provider.models
-    model = models.get(job.record.model)  # a configuration may not have it any more
+    model = context.find_model(job)
     return tuple(list_differences(clip, job.record.parse_request(), model)) if model else ()
 
 

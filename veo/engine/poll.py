@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from veo.engine.context import MADE, overdue_error
 from veo.engine.poll_schedule import ProgressTracker
-from veo.engine.redaction import format_traceback, redact_errors, redact_update
+from veo.engine.redaction import guard_call, redact_update
 from veo.engine.update import apply_update, must_persist
 from veo.errors import (
     GoneError,
-    ProtocolError,
     TaskNotFoundError,
     UnknownOutcomeError,
     VeoError,
@@ -27,7 +25,6 @@ SETTLE_RETRY_S = 3.0  # between two polls of a task that is too new to be known
 # A gateway of several machines may not know a task on one of them: one response proves nothing.
 MAX_MISSING_RETRIES = 2
 _UNFINISHED = (Stage.SUBMITTED, Stage.RUNNING)
-_log = logging.getLogger(__name__)
 
 
 async def poll(context: StepContext, job: ActiveJob) -> float | None:
@@ -68,16 +65,9 @@ async def query_task(context: StepContext, job: ActiveJob) -> Update:
     """
     job.polls += 1
     handle = context.find_provider(job.record.provider)
-    try:
-        with redact_errors(handle.key):
-            update = await handle.provider.poll(str(job.record.task_id))
-            return redact_update(update, handle.key)
-    except VeoError:
-        raise
-    except Exception as error:
-        trace = format_traceback(error, handle.key)
-        _log.error("provider %s failed while polling\n%s", job.record.provider, trace)
-        raise ProtocolError(f"the provider's code failed: {type(error).__name__}") from error
+    with guard_call(handle, "polling"):
+        update = await handle.provider.poll(str(job.record.task_id))
+        return redact_update(update, handle.key)
 
 
 def _track_progress(context: StepContext, job: ActiveJob, update: Update) -> None:
@@ -110,8 +100,7 @@ def _is_too_new(context: StepContext, job: ActiveJob) -> bool:
 
 
 def _is_endless(context: StepContext, job: ActiveJob) -> bool:
-    models = context.find_provider(job.record.provider).provider.models
-    model = models.get(job.record.model)  # a configuration may not have it any more
+    model = context.find_model(job)
     limit = LONGEST_GENERATION_S + model.retention_s if model else float("inf")
     return context.elapsed_s(job) > limit
 

@@ -6,32 +6,47 @@ sends is stored, printed and logged later, so it is cleaned here, where provider
 
 from __future__ import annotations
 
+import logging
 import traceback
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from veo.errors import VeoError
+from veo.errors import ProtocolError, VeoError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from veo.engine.context import ProviderHandle
     from veo.key import Key
     from veo.provider import ByteStream
     from veo.update import RemoteVideo, Update
 
 _MAX_CAUSES = 20  # of an error; a chain may be a circle
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
-def redact_errors(key: Key | None) -> Iterator[None]:
-    """Remove the key from an error that is raised, and from its causes."""
+def guard_call(
+    handle: ProviderHandle, doing: str, *, retryable: bool | None = None
+) -> Iterator[None]:
+    """Remove the key from an error that a provider raises, and from its causes.
+
+    A bug in its code becomes a ``ProtocolError``, which does not know whether money was charged: a
+    bug must not end in a second payment. ``doing`` is for the log.
+    """
     try:
         yield
     except Exception as error:
-        if key:
-            redact_error(error, key)
-        raise
+        if handle.key:
+            redact_error(error, handle.key)
+        if isinstance(error, VeoError):
+            raise
+        trace = "".join(traceback.format_exception(error))
+        trace = handle.key.redact(trace) if handle.key else trace
+        _log.error("provider %s failed while %s\n%s", handle.facts.name, doing, trace)
+        text = f"the provider's code failed: {type(error).__name__}"
+        raise ProtocolError(text, retryable=retryable) from error
 
 
 def redact_error(error: BaseException, key: Key) -> None:
@@ -79,12 +94,6 @@ def redact_stream(stream: ByteStream, key: Key | None) -> ByteStream:
     if key is not None:
         stream.etag = _redact_text(stream.etag, key)
     return stream
-
-
-def format_traceback(error: BaseException, key: Key | None) -> str:
-    """Return the traceback of an error for a log."""
-    text = "".join(traceback.format_exception(error))
-    return key.redact(text) if key else text
 
 
 def _redact_facts(error: VeoError, key: Key) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.engine import charging
 from veo.engine.context import WAIT_FOR_CAPACITY, overdue_error
-from veo.engine.redaction import format_traceback, redact_errors, redact_update
+from veo.engine.redaction import guard_call, redact_update
 from veo.engine.update import apply_update
 from veo.engine.upload import add_upload_note, upload_source, use_upload
 from veo.errors import (
@@ -112,14 +112,10 @@ def _send(
             apply_update(context, job, update, **_acceptance_charge(job))
 
     try:
-        with redact_errors(handle.key):
+        with guard_call(handle, "submitting"):
             update = redact_update(handle.provider.submit(request, report), handle.key)
     except VeoError as error:
         return _handle_submit_error(context, job, handle, error)
-    except Exception as error:  # noqa: BLE001 - a provider's bug must not end in a second payment
-        trace = format_traceback(error, handle.key)
-        _log.error("provider %s failed while submitting\n%s", job.record.provider, trace)
-        return _handle_submit_error(context, job, handle, _provider_bug_error(error))
     if handle.limiter.is_slowed:
         capacity = context.ledger.recover(job.record.provider, handle.limiter.limits)
         handle.limiter.set_capacity(capacity)
@@ -255,7 +251,7 @@ def _name_addresses(job: ActiveJob, error: VeoError) -> None:
     """Add the addresses in a response that was not understood to the advice."""
     remedy = Remedy("attach_url", job.record.id)
     if error.urls and remedy not in error.remedies:
-        error.hint = f"{error.hint or ''} The response names {' and '.join(error.urls)}.".strip()
+        error.add_hint(f"The response names {' and '.join(error.urls)}.")
         error.remedies = (*error.remedies, remedy)
 
 
@@ -310,7 +306,3 @@ def _slow_down(context: StepContext, job: ActiveJob, handle: ProviderHandle, wai
         job.record.provider, limiter.limits, wait_s, limiter.in_flight
     )
     limiter.set_capacity(capacity)
-
-
-def _provider_bug_error(error: Exception) -> VeoError:
-    return VeoError(f"the provider's code failed: {type(error).__name__}", charged=None)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from veo.engine.redaction import format_traceback, redact_errors, redact_video
-from veo.errors import ConfigError, ProtocolError, UsageError, VeoError
+from veo.engine.redaction import guard_call, redact_video
+from veo.errors import ConfigError, UsageError, VeoError
 from veo.files.output import hash_file
 from veo.provider import Uploader
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 # The provider must have the file until it has read it, which follows the paid request.
 EXPIRY_MARGIN_S = 900.0
-_log = logging.getLogger(__name__)
 
 
 def upload_source(context: StepContext, job: ActiveJob, handle: ProviderHandle) -> None:
@@ -59,10 +57,9 @@ def add_upload_note(context: StepContext, job: ActiveJob, error: VeoError) -> No
     source = job.record.parse_request().source
     if source is None or source.local_path is None:
         return
-    models = context.find_provider(job.record.provider).provider.models
-    model = models.get(job.record.model)
+    model = context.find_model(job)
     if model and model.upload_note:
-        error.hint = f"{error.hint or ''} {model.upload_note}".strip()
+        error.add_hint(model.upload_note)
 
 
 def _is_stored(context: StepContext, record: Record) -> bool:
@@ -90,13 +87,5 @@ def _upload(job: ActiveJob, handle: ProviderHandle, path: Path) -> RemoteVideo:
         job.message = f"{sent / max(total, 1):.0%} of {path.name} is uploaded"
         job.on_change(job)
 
-    try:
-        with redact_errors(handle.key):
-            return redact_video(handle.provider.upload(path, report), handle.key)
-    except VeoError:
-        raise
-    except Exception as error:
-        trace = format_traceback(error, handle.key)
-        _log.error("provider %s failed while uploading\n%s", handle.provider.name, trace)
-        text = f"the provider's code failed: {type(error).__name__}"
-        raise ProtocolError(text, retryable=False) from error
+    with guard_call(handle, "uploading", retryable=False):
+        return redact_video(handle.provider.upload(path, report), handle.key)
