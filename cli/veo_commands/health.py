@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from veo.errors import VeoError
 from veo_commands.format import format_bytes, format_usd
@@ -26,59 +27,68 @@ STUCK_S = 3600.0  # no model takes an hour
 EXPIRY_NOTICE_S = 6 * 3600.0
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True)
+class Check:
     name: str
     status: Status
     message: str
     hint: str | None = None
 
 
-def check_disk(folders: Iterable[Path]) -> Finding:
+def failed_check(name: str, error: VeoError) -> Check:
+    return Check(name, "fail", error.message, " ".join(out.advice(error)) or None)
+
+
+def closest_folder(path: Path) -> Path:
+    """Return the folder, or the closest one above it that exists: it is made when it is needed."""
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def check_disk(folders: Iterable[Path]) -> Check:
     """Check the room where videos and the ledger are written."""
     found = {}
     for folder in folders:
-        # A folder is made when it is needed, inside the closest one that exists.
-        place = next(each for each in (folder, *folder.parents) if each.exists())
+        place = closest_folder(folder)
         found[str(place)] = shutil.disk_usage(place).free
     place_name, free = min(found.items(), key=lambda item: item[1])
     message = f"{format_bytes(free)} free at {place_name}"
     if free >= LOW_DISK_BYTES:
-        return Finding("disk", "ok", message)
+        return Check("disk", "ok", message)
     status: Status = "fail" if free < FULL_DISK_BYTES else "warn"
-    return Finding("disk", status, message, "Free some space: a video that is paid for needs it.")
+    return Check("disk", status, message, "Free some space: a video that is paid for needs it.")
 
 
-def check_clock(client: Client) -> Finding:
+def check_clock(client: Client) -> Check:
     """Check that the clock was not set back behind what the ledger holds."""
     newest = max((record.created_at for record in client.ledger.list_jobs(limit=1)), default=0.0)
     behind = newest - time.time()
     if behind > MAX_SKEW_S:
         message = f"{behind / 60:.0f} min behind the newest job of the ledger"
         hint = "Set the clock: budgets count by day, and retention times by hour."
-        return Finding("clock", "warn", message, hint)
-    return Finding("clock", "ok", time.strftime("%Y-%m-%d %H:%M %Z"))
+        return Check("clock", "warn", message, hint)
+    return Check("clock", "ok", time.strftime("%Y-%m-%d %H:%M %Z"))
 
 
-def check_host(name: str, base_url: str) -> Iterator[Finding]:
+def check_host(name: str, base_url: str) -> Iterator[Check]:
     """Ask a host for its base URL, without a key, and compare its clock with ours."""
     from veo.http import ApiClient
 
     try:
         response = ApiClient(base_url).get("")
     except VeoError as error:
-        yield Finding(f"{name} host", "fail", error.message, " ".join(out.advice(error)) or None)
+        yield failed_check(f"{name} host", error)
         return
-    yield Finding(f"{name} host", "ok", f"{base_url} responds")
+    yield Check(f"{name} host", "ok", f"{base_url} responds")
     try:
         skew = time.time() - parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
     except ValueError:
         return
     if abs(skew) > MAX_SKEW_S:
         message = f"{abs(skew) / 60:.0f} min {'ahead of' if skew > 0 else 'behind'} {base_url}"
-        yield Finding("clock", "warn", message, "Set the clock of this machine.")
+        yield Check("clock", "warn", message, "Set the clock of this machine.")
 
 
-def check_jobs(client: Client) -> Iterator[Finding]:
+def check_jobs(client: Client) -> Iterator[Check]:
     """Find jobs that need the user: of unknown outcome, stuck, or about to expire."""
     from veo.ledger import State
 
@@ -87,7 +97,7 @@ def check_jobs(client: Client) -> Iterator[Finding]:
     if unknown:
         amount = format_usd(sum(record.in_doubt_amount for record in unknown))
         message = f"{len(unknown)} of unknown outcome, may have been charged: {amount}"
-        yield Finding("jobs", "warn", message, f"{resume} shows what you can do.")
+        yield Check("jobs", "warn", message, f"{resume} shows what you can do.")
     unfinished = client.ledger.list_unfinished()
     now = client.ledger.clock()
     stuck = [record for record in unfinished if _is_stuck(record, now)]
@@ -95,14 +105,14 @@ def check_jobs(client: Client) -> Iterator[Finding]:
         held = format_usd(sum(record.held_amount for record in stuck))
         message = f"{len(stuck)} unfinished for more than an hour; they reserve {held}"
         hint = f"{resume} asks for them once more; the provider's console tells what they cost."
-        yield Finding("stuck jobs", "warn", message, hint)
+        yield Check("stuck jobs", "warn", message, hint)
     expiring = [record for record in unfinished if _is_expiring(client, record, now)]
     if expiring:
         names = ", ".join(record.id for record in expiring[:3])
         message = f"{len(expiring)} videos that the provider deletes within 6 h: {names}"
-        yield Finding("expiring jobs", "warn", message, f"{resume} downloads them now, free.")
+        yield Check("expiring jobs", "warn", message, f"{resume} downloads them now, free.")
     if unfinished:
-        yield Finding("jobs", "ok", f"{len(unfinished)} unfinished; {resume} continues")
+        yield Check("jobs", "ok", f"{len(unfinished)} unfinished; {resume} continues")
 
 
 def _is_stuck(record: Record, now: float) -> bool:

@@ -7,10 +7,10 @@ import platform
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -27,6 +27,7 @@ from veo.paths import ledger_dir, to_absolute
 from veo.problems import Remedy
 from veo_commands import exit_codes, health
 from veo_commands.commands.providers import find_key_variable
+from veo_commands.health import Check, Status, closest_folder, failed_check
 from veo_commands.options import ConfigOptions, flag
 from veo_commands.output import out, strip_control, wrap_words
 from veo_commands.remedies import describe_problem
@@ -36,17 +37,8 @@ if TYPE_CHECKING:
     from veo.client import Client
     from veo.config import Config
 
-Status = Literal["ok", "warn", "fail", "off"]
 _COLORS = {"ok": "green", "warn": "yellow", "fail": "red", "off": "bright_black"}
 _STATUS_WIDTH, _NAME_WIDTH = 4, 14
-
-
-@dataclass(frozen=True)
-class Check:
-    name: str
-    status: Status
-    message: str
-    hint: str | None = None
 
 
 def doctor(
@@ -109,9 +101,9 @@ def _run_checks(options: ConfigOptions, *, ping: bool) -> Iterator[Check]:
     if ledger.status != "fail":
         with open_client(options) as client:
             folders = (client.home, to_absolute(config.output_dir))
-            yield Check(*health.check_disk(folders))
-            yield Check(*health.check_clock(client))
-            yield from (Check(*finding) for finding in health.check_jobs(client))
+            yield health.check_disk(folders)
+            yield health.check_clock(client)
+            yield from health.check_jobs(client)
             yield from _check_providers(client, ping=ping)
 
 
@@ -119,11 +111,7 @@ def _try_check(name: str, check: Callable[[], str]) -> Check:
     try:
         return Check(name, "ok", check())
     except VeoError as error:
-        return _failed_check(name, error)
-
-
-def _failed_check(name: str, error: VeoError) -> Check:
-    return Check(name, "fail", error.message, " ".join(out.advice(error)) or None)
+        return failed_check(name, error)
 
 
 def _check_files(options: ConfigOptions) -> str:
@@ -160,8 +148,7 @@ def _check_ledger(options: ConfigOptions) -> str:
 
 def _check_output_dir(folder: Path) -> str:
     path = to_absolute(folder)
-    # The folder is made when it is needed, inside the closest one that exists.
-    parent = next(each for each in (path, *path.parents) if each.exists())
+    parent = closest_folder(path)
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise OutputError(f"cannot write {parent}", hint="Set output_dir to another folder.")
     return str(path)
@@ -186,7 +173,7 @@ def _check_providers(client: Client, *, ping: bool) -> Iterator[Check]:
             if name == default or find_key_variable(facts, client.config):
                 if not out.sandbox:
                     url = client.config.for_provider(name).base_url or facts.base_url
-                    yield from (Check(*finding) for finding in health.check_host(name, url))
+                    yield from health.check_host(name, url)
                 yield _ping_provider(client, name)
     if default in names:
         yield from _check_model(client)
@@ -208,7 +195,7 @@ def _check_provider(client: Client, name: str) -> Check:
         ):
             handle.provider.check_credentials()
     except VeoError as error:
-        check = _failed_check(name, error)
+        check = failed_check(name, error)
         message = check.message.removeprefix(f"{name} ")  # the name has a column of its own
         return replace(check, status="fail" if is_default else "off", message=message)
     variable = find_key_variable(facts, client.config)
@@ -235,7 +222,7 @@ def _check_model(client: Client) -> Iterator[Check]:
     try:
         plan = client.plan("a lion")  # any prompt: a plan sends nothing
     except (UsageError, SetupError) as error:
-        yield _failed_check("model", error)
+        yield failed_check("model", error)
         return
     for warning in plan.warnings:
         yield Check("model", "warn", describe_problem(warning))
