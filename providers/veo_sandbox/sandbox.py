@@ -3,7 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
@@ -146,8 +146,18 @@ class Sandbox:
         self._core.change_settings(settings)
 
 
-def serve(home: Path | str, **options: Any) -> None:
-    """Serve until SIGINT or SIGTERM; takes the arguments of `Sandbox`."""
+def _print_address(sandbox: Sandbox) -> None:
+    sys.stdout.write(f"listening on {sandbox.url}\n")
+    sys.stdout.flush()
+
+
+def serve(
+    home: Path | str, *, on_start: Callable[[Sandbox], None] = _print_address, **options: Any
+) -> None:
+    """Serve until SIGINT or SIGTERM; takes the arguments of `Sandbox`.
+
+    `on_start` is called when requests are served.
+    """
     stop = threading.Event()
     previous = {
         number: signal.signal(number, lambda *_: stop.set())
@@ -157,8 +167,7 @@ def serve(home: Path | str, **options: Any) -> None:
     }
     try:
         with Sandbox(home, **options) as sandbox:
-            sys.stdout.write(f"listening on {sandbox.url}\n")
-            sys.stdout.flush()
+            on_start(sandbox)
             stop.wait()
     finally:
         for number, handler in previous.items():

@@ -83,11 +83,11 @@ def compare(
         from veo.report.html import check_report_file
 
         check_report_file(options.report)
-    setup = simulation.to_setup(count)
     names = on.split(",") if on else []
-    if setup:
+    if simulation.is_requested:
         request = request_options.build_request(prompt or _DEFAULT_PROMPT)
-        with simulate(setup, load_config(config).config, request, names) as (result, clips):
+        settings = load_config(config).config
+        with simulate(simulation, settings, request, names, count or 500) as (result, clips):
             _show_result(result, clips, options.report)
         return exit_codes.DONE if result.matches_bills else exit_codes.FAILED
     if not names:

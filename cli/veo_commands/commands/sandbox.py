@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import errno
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urljoin, urlsplit
 
 from veo.errors import UsageError
@@ -20,79 +17,56 @@ from veo_commands.output import out
 if TYPE_CHECKING:
     from veo_sandbox import Sandbox
 
+_PROFILES = ("capture-2025-11", "docs", "official", "openai", "resold", "seed")
 _EXAMPLE = 'veo generate "A lion wakes up"'
 
 
-def sandbox(
-    *,
-    port: int = option("Port; 0 picks a free one.", "PORT", default=0, min=0, max=65535),
+@dataclass(frozen=True, kw_only=True)
+class SandboxOptions:
+    """The arguments of ``veo_sandbox.serve``, which has the defaults of those that are None."""
+
+    panel: ClassVar[str] = "Options"
+
+    port: int = option("Port; 0 picks a free one.", "PORT", default=0, min=0, max=65535)
     profile: str = option(
-        "Dialect of /v1/videos: capture-2025-11, docs, official, openai, resold or seed.",
+        f"Dialect of /v1/videos: {', '.join(_PROFILES[:-1])} or {_PROFILES[-1]}.",
         "NAME",
-        default="capture-2025-11",
-        autocompletion=lambda: ["capture-2025-11", "docs", "official", "openai", "resold", "seed"],
-    ),
+        default=_PROFILES[0],
+        autocompletion=lambda: list(_PROFILES),
+    )
     latency: str | None = option(
         "Seconds per video: a number, uniform:FROM,TO or lognormal:MEDIAN,SIGMA.", "TIME"
-    ),
-    speed: float | None = option("Speed of the sandbox's clock relative to real time.", "FACTOR"),
-    clip: str = option("full: video with sound; tiny: a few kilobytes.", "KIND", default="full"),
+    )
+    speed: float | None = option("Speed of the sandbox's clock relative to real time.", "FACTOR")
+    clip: str = option("full: video with sound; tiny: a few kilobytes.", "KIND", default="full")
     home: Path | None = option(
         "Folder for tasks, files and charges; by default that of --sandbox.", "FOLDER"
-    ),
-    seed: int | None = option("Seed for random outcomes and latencies.", "NUMBER"),
-    fail_rate: float | None = option("Share of tasks that fail.", "SHARE", min=0, max=1),
-    timeout_rate: float | None = option("Share of tasks that never finish.", "SHARE", min=0, max=1),
-    balance: float | None = option("Balance of the account, USD.", "USD", min=0),
+    )
+    seed: int | None = option("Seed for random outcomes and latencies.", "NUMBER")
+    fail_rate: float | None = option("Share of tasks that fail.", "SHARE", min=0, max=1)
+    timeout_rate: float | None = option("Share of tasks that never finish.", "SHARE", min=0, max=1)
+    balance: float | None = option("Balance of the account, USD.", "USD", min=0)
     offered: str | None = option(
         "Models that the providers list and accept, separated by commas; all by default.", "NAMES"
-    ),
+    )
     file_host: str | None = option(
         "Base URL in the addresses of Gemini's files: Google's own by default; self for its own.",
         "URL",
-    ),
-) -> None:
+    )
+
+
+def sandbox(*, options: SandboxOptions) -> None:
     """Run a local server that imitates the providers, until Ctrl-C."""
-    from veo_sandbox import Sandbox
+    from veo_sandbox import serve
 
-    options: dict[str, Any] = {
-        "profile": profile,
-        "clip": clip,
-        "latency": latency,
-        "speed": speed,
-        "seed": seed,
-        "fail_rate": fail_rate,
-        "timeout_rate": timeout_rate,
-        "balance": balance,
-        "offered": offered,
-        "file_host": file_host,
-    }
-    # The sandbox itself has the defaults of options that are not given.
-    settings = {name: value for name, value in options.items() if value is not None}
-    folder = home or ledger_dir(sandbox=True) / "server"
-    stop = threading.Event()
-    with _stop_on_signals(stop):
-        try:
-            server = Sandbox(folder, port=port, **settings)
-            with server:
-                _print_address(server)
-                stop.wait()
-        except OSError as error:
-            raise _start_error(error, port) from error
-        except ValueError as error:
-            raise UsageError(f"cannot start the sandbox: {error}") from error
-
-
-@contextmanager
-def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Set an event on Ctrl-C; closing takes locks, which a signal handler may not wait for."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    settings = {name: value for name, value in vars(options).items() if value is not None}
+    home = settings.pop("home", None) or ledger_dir(sandbox=True) / "server"
     try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        serve(home, on_start=_print_address, **settings)
+    except OSError as error:
+        raise _start_error(error, options.port) from error
+    except ValueError as error:
+        raise UsageError(f"cannot start the sandbox: {error}") from error
 
 
 def _print_address(server: Sandbox) -> None:

@@ -15,7 +15,6 @@ from veo_commands.options import check_dependent_options, flag, option, parse_se
 from veo_commands.output import out
 
 if TYPE_CHECKING:
-    from veo.client import Client
     from veo.compare.metrics import ProviderMetrics
     from veo.compare.result import ComparisonResult, Simulation
     from veo.compare.run import Candidate
@@ -33,6 +32,7 @@ _MAX_IN_FLIGHT = 80
 _REFUND_DELAY_S = 90_000
 # Tasks that are still running then never finish, so the client need not wait for them.
 _LATE_TIMEOUT_S = 1.5
+_DEADLINE_S = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,46 +40,33 @@ class SimulationOptions:
     panel: ClassVar[str] = "Simulation"
 
     simulate: bool = flag("Use the sandbox, with a temporary ledger.")
-    fail_rate: float | None = option(
-        "Share of requests that fail (default 0.2).", "SHARE", min=0, max=1
-    )
-    timeout_rate: float | None = option(
-        "Share of requests that are accepted but never finish (default 0).", "SHARE", min=0, max=1
+    fail_rate: float = option("Share of requests that fail.", "SHARE", default=0.2, min=0, max=1)
+    timeout_rate: float = option(
+        "Share of requests that are accepted but never finish.", "SHARE", default=0.0, min=0, max=1
     )
     deadline: float | None = option(
         "Client timeout in simulated time (default 600 s).", "SECONDS", parser=parse_seconds
     )
-    luck: int | None = option("Seed of random failures and durations (default 0).", "NUMBER", min=0)
+    luck: int = option("Seed of random failures and durations.", "NUMBER", default=0, min=0)
     speed: float | None = option(
         "Simulated seconds per real second; chosen by default.", "FACTOR", min=0.001
     )
 
-    def to_setup(self, count: int | None) -> "SimulationSetup | None":
-        """Return the parameters with their defaults; None without ``--simulate``."""
+    @property
+    def is_requested(self) -> bool:
+        """Whether to simulate, with options that fit together."""
         check_dependent_options(self, "simulate")
-        if not self.simulate:
-            return None
-        values = {name: value for name, value in vars(self).items() if value is not None}
-        del values["simulate"]
-        setup = SimulationSetup(**values, count=count or 500)
-        if setup.fail_rate + setup.timeout_rate > 1:
+        if self.fail_rate + self.timeout_rate > 1:
             raise UsageError(
-                f"--fail-rate {setup.fail_rate:g} and --timeout-rate {setup.timeout_rate:g} "
+                f"--fail-rate {self.fail_rate:g} and --timeout-rate {self.timeout_rate:g} "
                 "exceed 1 together"
             )
-        return setup
+        return self.simulate
 
-
-@dataclass(frozen=True)
-class SimulationSetup:
-    """The parameters of a simulation; times are in simulated seconds."""
-
-    count: int
-    fail_rate: float = 0.2
-    timeout_rate: float = 0.0
-    deadline: float = 600.0
-    luck: int = 0
-    speed: float | None = None
+    @property
+    def deadline_s(self) -> float:
+        """The client timeout, simulated seconds."""
+        return self.deadline or _DEADLINE_S
 
 
 @dataclass(frozen=True)
@@ -92,9 +79,13 @@ class CandidateRun:
 
 @contextmanager
 def simulate(
-    setup: SimulationSetup, config: "Config", request: "Request", names: Sequence[str]
+    setup: SimulationOptions,
+    config: "Config",
+    request: "Request",
+    names: Sequence[str],
+    count: int = 500,
 ) -> "Iterator[tuple[ComparisonResult, dict[str, Path | None]]]":
-    """Send a request to several sandboxes, and compare the results.
+    """Send a request to several sandboxes, ``count`` times each, and compare the results.
 
     ``names`` are the candidates, see ``plan_candidates``; all installed providers if empty. Only
     the models and prices of the configuration are used.
@@ -114,7 +105,9 @@ def simulate(
         folder = Path(name)
         with Client(_keep_models(config), home=folder / "plan") as client:
             candidates = plan_candidates(client, request, names or list(installed_providers()))
-        runs = {each.name: _run_candidate(setup, config, each, folder) for each in candidates}
+        runs = {
+            each.name: _run_candidate(setup, config, each, count, folder) for each in candidates
+        }
         metrics = {name: run.metrics for name, run in runs.items()}
         simulation = _summarize(setup, runs)
         result = ComparisonResult(request.prompt, metrics, simulation, is_play_money=True)
@@ -122,25 +115,30 @@ def simulate(
 
 
 def _run_candidate(
-    setup: SimulationSetup, config: "Config", candidate: "Candidate", folder: Path
+    setup: SimulationOptions, config: "Config", candidate: "Candidate", count: int, folder: Path
 ) -> CandidateRun:
     from veo.client import Client, Endpoint
-    from veo.compare.run import collect_metrics
+    from veo.compare.run import collect_metrics, start_jobs
     from veo.key import Key
     from veo.provider import find_provider
 
     facts = find_provider(candidate.provider).facts
     speed = setup.speed or round(facts.median_s / _MEDIAN_REAL_S, 1)
     stem = candidate.name.replace(":", "-")
-    out.info(f"{candidate.name}: {setup.count} requests, time {speed:g} times as fast")
+    out.info(f"{candidate.name}: {count} requests, time {speed:g} times as fast")
     with _build_sandbox(setup, facts, folder / f"sandbox-{stem}", speed) as sandbox:
-        deadline_s = setup.deadline / speed
+        deadline_s = setup.deadline_s / speed
         settings = {"deadline_s": deadline_s, "key_is_access_token": True, "project": "sandbox"}
         options = {name: value for name, value in settings.items() if name in facts.options}
         endpoint = Endpoint(sandbox.url, Key(sandbox.key), facts.median_s / speed, options)
         config = _lift_limits(config, candidate.provider, deadline_s)
         with Client(config, home=folder / "home", endpoint=endpoint) as client:
-            jobs = _run_jobs(client, sandbox, setup, candidate, folder / stem)
+            (jobs,) = start_jobs(client, [candidate], count, folder / stem).values()
+            _wait_for_jobs(jobs)
+            if any(job.record.task_id and not job.record.has_ended for job in jobs):
+                # Long enough for every task that ever finishes.
+                sandbox.advance(4 * setup.deadline_s)
+                _wait_for_jobs(client.resume(timeout=_LATE_TIMEOUT_S))
             metrics = collect_metrics(client, [job.id for job in jobs], speed=speed)
         sandbox.advance(_REFUND_DELAY_S)
         charged = [charge["amount"] for charge in sandbox.bills() if charge["state"] == "charged"]
@@ -150,24 +148,6 @@ def _run_candidate(
 
 def find_first_video(jobs: "Sequence[Job]") -> Path | None:
     return next((Path(job.record.output) for job in jobs if job.state == "done"), None)
-
-
-def _run_jobs(
-    client: "Client",
-    sandbox: "Sandbox",
-    setup: SimulationSetup,
-    candidate: "Candidate",
-    folder: Path,
-) -> "list[Job]":
-    from veo.compare.run import start_jobs
-
-    (jobs,) = start_jobs(client, [candidate], setup.count, folder).values()
-    _wait_for_jobs(jobs)
-    if any(job.record.task_id and not job.record.has_ended for job in jobs):
-        # Long enough for every task that ever finishes.
-        sandbox.advance(4 * setup.deadline)
-        _wait_for_jobs(client.resume(timeout=_LATE_TIMEOUT_S))
-    return jobs
 
 
 def _wait_for_jobs(jobs: "Sequence[Job]") -> None:
@@ -184,20 +164,20 @@ def _wait_for_jobs(jobs: "Sequence[Job]") -> None:
         pass
 
 
-def _summarize(setup: SimulationSetup, runs: dict[str, CandidateRun]) -> "Simulation":
+def _summarize(setup: SimulationOptions, runs: dict[str, CandidateRun]) -> "Simulation":
     from veo.compare.cost_model import measure_cost
     from veo.compare.result import Simulation, pricing_terms
 
     measured = {}
     for name, run in runs.items():
         terms, metrics = pricing_terms(name, run.metrics), run.metrics
-        expected = terms.cost_per_video(setup.fail_rate + setup.timeout_rate, setup.deadline)
+        expected = terms.cost_per_video(setup.fail_rate + setup.timeout_rate, setup.deadline_s)
         charged = float(to_usd(metrics.charged))
         measured[name] = measure_cost(terms, metrics.requests, metrics.made, charged, expected)
     return Simulation(
         fail_rate=setup.fail_rate,
         timeout_rate=setup.timeout_rate,
-        deadline=setup.deadline,
+        deadline=setup.deadline_s,
         seed=setup.luck,
         speed={name: run.speed for name, run in runs.items()},
         measured=measured,
@@ -206,7 +186,7 @@ def _summarize(setup: SimulationSetup, runs: dict[str, CandidateRun]) -> "Simula
 
 
 def _build_sandbox(
-    setup: SimulationSetup, facts: "ProviderFacts", home: Path, speed: float
+    setup: SimulationOptions, facts: "ProviderFacts", home: Path, speed: float
 ) -> "Sandbox":
     from veo_sandbox import Sandbox
 
