@@ -36,30 +36,61 @@ if TYPE_CHECKING:
 
 KEY = "sandbox-key-of-the-chaos-run"
 CLIENT = Path(__file__).with_name("chaos_client.py")
-PROVIDERS = ("laozhang-async", "laozhang-sync", "gemini")
+# Providers with a model each; Google's have another wire for Omni than for Veo.
+ROUTES = (
+    ("laozhang-async", "veo-3.1-fast"),
+    ("laozhang-async", "veo-3.1-fast"),  # twice as often: the default
+    ("laozhang-sync", "veo-3.1-fast"),
+    ("gemini", "gemini-omni-1.2-flash"),
+    ("gemini", "veo-3.1-fast-generate-preview"),
+    ("vertex", "gemini-omni-1.2-flash"),
+    ("vertex", "veo-3.1-fast-generate-001"),
+)
 MAX_RATE = 0.3
 MAX_RUNS = 8  # of the same command after the faults, until nothing is left to do
 MAX_ESTIMATE = 1.01  # the bill as a multiple of an estimate, at most
+MAX_COMMAND_S = 120.0  # with ``--timeout 30``, on a busy machine
 DAY_S = 86_400
 
 _SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)
-_GET = ("poll", "content", "file")
-_POST = ("create", "stream")
 _FILES = ("content", "file")
-# Faults by the kinds of request that they may affect; those that the client cannot tell from a
-# wrong key or an empty balance stop a run, and the next one continues.
-FAULTS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("http_408", "http_500", "http_502_html", "http_504_html"), _GET + _POST),
-    **dict.fromkeys(("http_429", "http_503_overload", "reset", "html_200"), _GET + _POST),
-    **dict.fromkeys(("http_401", "http_404", "http_400", "garbage_bytes"), ("poll", "content")),
-    **dict.fromkeys(("garbage_json", "unknown_status", "task_not_exist", "google_500"), ("poll",)),
-    **dict.fromkeys(("drop_answer", "http_402", "http_413_html", "garbage_json"), ("create",)),
-    **dict.fromkeys(("failed", "failed_object", "failed_silent", "moderated"), ("create",)),
-    **dict.fromkeys(("cut_stream", "silent_stream", "stream_error", "broken_chunk"), ("stream",)),
-    **dict.fromkeys(("no_done", "crlf", "split_stream", "reseller"), ("stream",)),
-    **dict.fromkeys(("cut", "cut_unframed", "short_file", "no_length", "slow_drip"), _FILES),
-    **dict.fromkeys(("ignore_range", "redirect", "file_404", "mislabelled"), _FILES),
-}
+_GET = ("poll", *_FILES)
+_POST = ("create", "stream")
+
+
+def _on(kinds: Sequence[str], names: str, **params: Any) -> tuple[dict[str, Any], ...]:
+    """Return rules for some faults and the kinds of requests that they may affect."""
+    return tuple({"fault": name, "on": list(kinds)} | params for name in names.split())
+
+
+# Faults that the client cannot tell from a wrong key or an empty balance stop a run, and the next
+# one continues. Those with ``accept`` bill the request and then fail, where the services do so.
+FAULTS: tuple[dict[str, Any], ...] = (
+    *_on(_GET + _POST, "http_408 http_500 http_502_html http_504_html reset html_200 stuck"),
+    *_on(_GET + _POST, "http_429 http_503_overload google_429 interaction_429", retry_after=0),
+    *_on(_GET + _POST, "google_503 interaction_503"),
+    *_on(_POST, "reset http_408 http_500 http_502_html http_504_html", accept=True),
+    *_on(_POST, "http_402 http_403 http_403_model http_413_html http_429_quota http_503_model"),
+    *_on(("create",), "google_504 interaction_500", accept=True),
+    *_on(("create",), "drop_answer garbage_json failed failed_object failed_silent moderated"),
+    *_on(("create",), "filtered empty refused_late limited_late get_task_failed"),
+    *_on(("create",), "slow_answer", seconds=4.0),
+    *_on(("poll", "content"), "http_401 http_404 http_400 garbage_bytes"),
+    *_on(("poll",), "garbage_json unknown_status task_not_exist google_500 google_404 google_403"),
+    *_on(("poll",), "interaction_400 interaction_403 http_500_task"),
+    # Statuses out of order: not begun after it ran or ended, completed while it runs.
+    *_on(("poll",), "status_word", word="queued"),
+    *_on(("poll",), "status_word", word="completed", when="running"),
+    *_on(("poll",), "merge", body={"done": False}, drop=["response"]),
+    *_on(("poll",), "output_first several_outputs no_output inline_output"),
+    *_on(("stream",), "cut_stream silent_stream stream_error broken_chunk ignore_stream"),
+    *_on(("stream",), "no_done crlf split_stream reseller pings event_lines no_space no_choices"),
+    *_on(("stream",), "null_content english flow2api message_content content_parts"),
+    *_on(_FILES, "short_file no_length slow_drip ignore_range redirect file_404 mislabelled"),
+    # The connection breaks before a range, within it, and behind its last byte.
+    *(rule for share in (0.0, 0.3, 0.99, 1.0) for rule in _on(_FILES, "cut", share=share)),
+    *(rule for share in (0.0, 0.5) for rule in _on(_FILES, "cut_unframed", share=share)),
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +99,7 @@ class Round:
 
     number: int
     provider: str
+    model: str
     jobs: int
     is_batch: bool
     processes: int
@@ -76,6 +108,7 @@ class Round:
     clock_s: float  # by how much the wall clock of the processes is set
     disk_after: int  # paid requests until the disk is full; 0 for never
     latency_s: float
+    storage: str  # the option of ``vertex`` for videos that are stored, not returned
 
     def prompt(self, index: int) -> str:
         return f"round {self.number} clip {index}."
@@ -102,31 +135,36 @@ class Report:
 def plan_rounds(seed: int, jobs: int, kills: int) -> Iterator[Round]:
     """Yield rounds until so many jobs are planned; the kills are spread over them."""
     chance, number, left, jobs_left = random.Random(seed), 0, kills, jobs
+    deck = chance.sample(FAULTS, len(FAULTS))  # each fault has its turn
     while jobs_left > 0:
         number += 1
+        provider, model = chance.choice(ROUTES)
         is_batch = chance.random() < 0.8
         count = min(jobs_left, chance.randint(10, 40) if is_batch else chance.randint(1, 3))
         share = round(left * count / jobs_left)
-        names = chance.sample(sorted(FAULTS), chance.randint(1, 5))
-        rates = [chance.uniform(0.02, MAX_RATE / len(names)) for _ in names]
+        rules = [rule for rule in deck if _is_possible(rule, provider)][: chance.randint(1, 5)]
+        deck = [rule for rule in deck if rule not in rules] + rules
+        rates = [round(chance.uniform(0.02, MAX_RATE / len(rules)), 3) for _ in rules]
         yield Round(
             number=number,
-            provider=chance.choice(PROVIDERS),
+            provider=provider,
+            model=model,
             jobs=count,
             is_batch=is_batch,
             processes=chance.choice((1, 1, 2, 3)) if is_batch else count,
-            rules=tuple(map(_make_rule, names, rates)),
+            rules=tuple(rule | {"rate": rate} for rule, rate in zip(rules, rates, strict=True)),
             kills=share,
             clock_s=chance.choice((0.0, 0.0, 0.0, -DAY_S, DAY_S, 3600.0)),
             disk_after=chance.choice((0, 0, 0, 0, 0, 0, chance.randint(1, 5))),
             latency_s=chance.uniform(0.05, 1.5),
+            storage=chance.choice(("", 'storage_uri = "gs://bucket/videos"\n')),
         )
         jobs_left, left = jobs_left - count, left - share
 
 
-def _make_rule(name: str, rate: float) -> dict[str, Any]:
-    extra = {"retry_after": 0} if name in {"http_429", "http_503_overload"} else {}
-    return {"fault": name, "on": list(FAULTS[name]), "rate": round(rate, 3)} | extra
+def _is_possible(rule: dict[str, Any], provider: str) -> bool:
+    kinds = {"stream", *_FILES} if provider == "laozhang-sync" else {"create", *_GET}
+    return not kinds.isdisjoint(rule["on"])
 
 
 class Runner:
@@ -164,14 +202,17 @@ class Runner:
     def _write_files(self) -> None:
         for name in ("home", "config", "videos"):
             (self.folder / name).mkdir()
-        url, model = self.service.url, "" if self.plan.provider == "gemini" else "veo-3.1-fast"
-        path = "" if self.plan.provider == "gemini" else "/v1"
-        waits = "" if self.plan.provider == "gemini" else "connect_s = 3\nread_s = 3\n"
+        url, files, provider = self.service.url, self.service.files_url, self.plan.provider
+        options = {
+            "gemini": f'base_url = "{url}"\n',
+            "vertex": f'base_url = "{url}"\nstorage_base_url = "{files}"\nproject = "chaos"\n'
+            f"key_is_access_token = true\n{self.plan.storage}",
+        }
+        laozhang = f'base_url = "{url}/v1"\nconnect_s = 3\nread_s = 3\n'
         (self.folder / "veo.toml").write_text(
-            f'provider = "{self.plan.provider}"\nretired = "ignore"\nconfirm_above = 100000\n'
-            f'[providers.{self.plan.provider}]\nbase_url = "{url}{path}"\nmedian_s = 0.5\n'
-            f"submits_per_minute = 100000\nmax_in_flight = 30\n{waits}"
-            + (f'model = "{model}"\n' if model else "")
+            f'provider = "{provider}"\nretired = "ignore"\nconfirm_above = 100000\n'
+            f'[providers.{provider}]\nmodel = "{self.plan.model}"\nmedian_s = 0.5\n'
+            f"submits_per_minute = 100000\nmax_in_flight = 30\n{options.get(provider, laozhang)}"
         )
         items = [self._make_item(index) for index in range(self.plan.jobs)]
         (self.folder / "batch.json").write_text(json.dumps(items))
@@ -197,6 +238,8 @@ class Runner:
             "VEO_CONFIG_HOME": str(self.folder / "config"),
             "VEO_API_KEY": KEY,
             "GEMINI_API_KEY": KEY,
+            "GOOGLE_API_KEY": KEY,
+            "CHAOS_PROVIDER": self.plan.provider,
         }
         if self.plan.clock_s and not is_calm:
             env["CHAOS_CLOCK"] = str(self.plan.clock_s)
@@ -220,28 +263,34 @@ class Runner:
                 again = commands[index] if self.plan.is_batch else ["resume", "--timeout", "30"]
                 running[index] = self.start(again)
         for process in running:
-            process.wait(120)
+            self._wait_for(process)
 
     def _hurt(self, process: subprocess.Popen[bytes]) -> None:
         """Kill, terminate, or stop a process for a while."""
-        number = self.chance.choice(
-            (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)
-        )
+        number = self.chance.choice(_SIGNALS)
         self.report.kills[number.name] += 1
         process.send_signal(number)
         if number is signal.SIGSTOP:
             time.sleep(self.chance.uniform(0.1, 1.5))
             process.send_signal(signal.SIGCONT)
         else:
-            process.wait(60)
+            self._wait_for(process)
+
+    def _wait_for(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            process.wait(MAX_COMMAND_S)
+        except subprocess.TimeoutExpired:
+            self.report.add_violation("hangs", f"{self.plan.number}: {process.args}")
+            process.kill()
+            process.wait()
 
     def _run_to_the_end(self) -> None:
         """Run the commands again until nothing is left to do."""
         batch = ["batch", "batch.json", "--output-dir", "videos", "--timeout", "30"]
         for _ in range(MAX_RUNS):
             if self.plan.is_batch:
-                self.start(batch, is_calm=True).wait(180)
-            self.start(["resume", "--timeout", "30"], is_calm=True).wait(180)
+                self._wait_for(self.start(batch, is_calm=True))
+            self._wait_for(self.start(["resume", "--timeout", "30"], is_calm=True))
             jobs = self.read_jobs()
             is_complete = not self.plan.is_batch or len({job.fingerprint for job in jobs}) >= (
                 self.plan.jobs
@@ -275,6 +324,8 @@ def check_round(runner: Runner) -> None:
     for job in jobs:
         if job.state in LIVE:
             report.add_violation("never ends", f"{plan.number}: {job.id} is {job.state}")
+    for leak in runner.service.leaks():
+        report.add_violation("key sent elsewhere", f"{plan.number}: {leak}")
     _check_files(runner, jobs)
     _check_texts(runner)
 
@@ -289,7 +340,8 @@ def _check_money(
     paid = [round(bills[each["task"]]["amount"] * 1e6) for each in tasks if each["task"] in bills]
     if len(paid) > 1:
         report.add_violation("paid twice", f"{name} {paid}")
-    known = {job.task_id for job in jobs}
+    # The task of Omni at the Agent Platform is followed by the folder of its video.
+    known = {(job.task_id or "").partition("#")[0] for job in jobs}
     is_open = any(job.state is State.UNKNOWN for job in jobs)
     has_tasks = not name.startswith("laozhang-sync")
     for task in tasks:
@@ -336,13 +388,14 @@ def run_chaos(seed: int, jobs: int, kills: int, *, keep: Path | None = None) -> 
     report = Report()
     for plan in plan_rounds(seed, jobs, kills):
         folder = Path(tempfile.mkdtemp(prefix="veo-chaos-"))
-        before = report.violations.total()
+        before, begun = report.violations.total(), time.monotonic()
         Runner(plan, folder, random.Random(f"{seed} {plan.number}"), report).run()
         if keep and report.violations.total() > before:
             shutil.copytree(folder, keep / f"round-{plan.number}", dirs_exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         print(
-            f"round {plan.number}: {plan.provider}, {plan.jobs} jobs, {plan.kills} kills;"
+            f"round {plan.number}: {plan.provider}, {plan.model}, {plan.jobs} jobs,"
+            f" {plan.kills} kills, {time.monotonic() - begun:.0f} s;"
             f" {report.violations.total()} violations so far",
             file=sys.stderr,
         )

@@ -1,18 +1,22 @@
 """The command line with short pauses, and with what the chaos run makes go wrong inside it.
 
-The environment says what: ``CHAOS_DISK=N`` fills the disk under the ledger after the N-th paid
-request, for this process; ``CHAOS_CLOCK=S`` sets the wall clock by so many seconds after a second.
+The environment says what: ``CHAOS_PROVIDER`` is the provider of the round; ``CHAOS_DISK=N`` fills
+the disk under the ledger after the N-th paid request, for this process; ``CHAOS_CLOCK=S`` sets the
+wall clock by so many seconds after a second.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
+import veo_gemini.error_table
 import veo_laozhang.error_table
 import veo_laozhang.files
+import veo_laozhang.sync_route
 from veo.engine import backoff, poll, response_wait
 from veo.ledger import Ledger
 from veo_commands.entry_point import main
@@ -26,7 +30,22 @@ def shorten_pauses() -> None:
     poll.SETTLE_RETRY_S = 0.05
     response_wait.GRACE_S = 2.0
     veo_laozhang.files.NOT_READY_S = 0.05
-    veo_laozhang.error_table.BUSY_S = 0.1
+    veo_laozhang.sync_route.MAX_SILENCE_S = 3.0
+    for table in (veo_laozhang.error_table, veo_gemini.error_table):
+        table.ERROR_RULES = tuple(
+            replace(rule, retry_after=rule.retry_after and 0.1) for rule in table.ERROR_RULES
+        )
+
+
+def shorten_timeouts_of_google() -> None:
+    """Give up after 3 s what is given up after a minute or three; LaoZhang has options for it."""
+    from veo.http import ApiClient
+    from veo_gemini import sdk_client
+    from veo_gemini.interactions import wire
+
+    ApiClient.__init__.__kwdefaults__.update(connect_s=3.0, read_s=3.0)
+    wire.SUBMIT_S, sdk_client.TOTAL_S = 3.0, 3.0
+    sdk_client.POLL_MS = sdk_client.SUBMIT_MS = 3_000
 
 
 def set_clock(shift: float) -> None:
@@ -55,6 +74,8 @@ def fill_disk(after: int) -> None:
 
 if __name__ == "__main__":
     shorten_pauses()
+    if os.environ["CHAOS_PROVIDER"] in {"gemini", "vertex"}:
+        shorten_timeouts_of_google()
     if shift := os.environ.get("CHAOS_CLOCK"):
         set_clock(float(shift))
     if after := os.environ.get("CHAOS_DISK"):
