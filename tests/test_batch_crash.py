@@ -165,12 +165,14 @@ def test_sigterm_with_all_jobs_in_flight(service: veo_sandbox.Sandbox) -> None:
     running = fork_command("batch", file, "--json")
     wait_until(lambda: all_accepted(20))
     running.send_signal(signal.SIGTERM)
-    running.communicate(timeout=30)
+    lines, _ = running.communicate(timeout=30)
     stopped = list_jobs()
     service.advance(3600)
     second = run_forked("batch", file)
 
     assert running.returncode == 130
+    messages = [json.loads(line)["error"]["message"] for line in lines.splitlines()]
+    assert [text.partition(": ")[2] for text in messages] == ["the batch was interrupted"] * 20
     assert {job.state for job in stopped} <= {State.SUBMITTED, State.RUNNING}
     assert {job.owner for job in stopped} == {None}
     assert second.code == 0, second.err

@@ -1,6 +1,6 @@
 """What is wrong and what the user can do about it, as values that errors carry."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 RemedyKind = Literal[
@@ -35,7 +35,9 @@ class Remedy:
     task_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        # Not ``asdict``, which copies: an interrupted batch has a remedy for each of its jobs.
+        values = {"kind": self.kind, "job": self.job, "task_id": self.task_id}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

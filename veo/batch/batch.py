@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from veo.job import Job
 
 
+_INTERRUPTED = "the batch was interrupted"
+
+
 class Batch:
     """Many items. Each is made once, however often and in however many processes they are run.
 
@@ -127,7 +130,7 @@ class Batch:
         """
         for entry in self.in_flight.forget_all():
             if entry.job:
-                error = None if is_intended else overdue_error(entry.job.work)
+                error = None if is_intended else overdue_error(entry.job.work, _INTERRUPTED)
                 self._end_entry(entry, str(entry.job.state), error)
 
     def _plan_waiting(self) -> None:

@@ -238,12 +238,16 @@ def _columns(changes: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in changes.items() if name not in _EVENT_ARGUMENTS}
 
 
-def overdue_error(job: ActiveJob) -> StillRunningError | DownloadError:
-    """Return the error for the end of the wait for a job, which itself continues."""
+def overdue_error(job: ActiveJob, reason: str = "") -> StillRunningError | DownloadError:
+    """Return the error for the end of the wait for a job, which itself continues.
+
+    Without a reason the wait has ended by its timeout.
+    """
+    seconds = f"{job.wait_s or 0:.0f} s"
     if job.record.state in MADE:
-        return not_downloaded_error(job, f"not within {job.wait_s or 0:.0f} s")
+        return not_downloaded_error(job, reason or f"not within {seconds}")
     return StillRunningError(
-        f"still {job.record.state} after {job.wait_s or 0:.0f} s",
+        f"still {job.record.state}" + (f": {reason}" if reason else f" after {seconds}"),
         hint="The job continues.",
         remedies=[Remedy("resume", job.record.id)],
     )
