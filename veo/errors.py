@@ -36,13 +36,11 @@ where that is unknown). The number beside a branch is the exit code of the comma
 from __future__ import annotations
 
 import copyreg
+from collections.abc import Iterable, Mapping
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from veo.problems import ItemLocation, ItemProblem, Problem, Remedy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 # The keys that JSON output and sidecars show; the ledger stores all of ``to_json``.
 PUBLIC_KEYS = ("type", "message", "hint", "retryable", "charged", "request_id")

@@ -6,15 +6,12 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from veo.errors import ImageError
 from veo.paths import to_absolute
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # By magic bytes. Types that no model accepts are here too, so that errors can name them.
 _SIGNATURES = (

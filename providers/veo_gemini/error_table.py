@@ -24,6 +24,7 @@ from veo.errors import (
     ResponseLostError,
     TaskNotFoundError,
     TooLargeError,
+    VeoError,
 )
 from veo.wire.error_rules import ErrorRule, find_rule, front_error, response_error
 from veo.wire.values import parse_json, parse_retry_after
@@ -31,7 +32,6 @@ from veo.wire.values import parse_json, parse_retry_after
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from veo.errors import VeoError
     from veo.http.response import Response
     from veo.model import Model
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 from urllib.parse import quote
 
 from veo.errors import GoneError, ProtocolError
 from veo.http import CHUNK_BYTES, ApiClient, to_byte_stream
 from veo.http.urls import map_to_base
 from veo.provider import ByteStream
-from veo_gemini.error_table import google_error
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from veo_gemini.error_table import Verb
+from veo_gemini.error_table import Verb, google_error
 
 
 def open_url(http: ApiClient, url: str, offset: int, verb: Verb = "open") -> ByteStream:

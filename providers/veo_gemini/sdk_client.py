@@ -46,13 +46,12 @@ from veo.http.poll_session import PollSession
 from veo.http.urls import get_origin, map_to_base
 from veo.key import Key
 from veo_gemini.credentials import access_token_error
-from veo_gemini.error_table import google_error
+from veo_gemini.error_table import Verb, google_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from veo.model import Model
-    from veo_gemini.error_table import Verb
 
 CONNECT_S = 10.0
 POLL_MS = 60_000

@@ -13,16 +13,14 @@ at once, and the last one also without its blank line. The work is linear in the
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from veo.wire.values import parse_json
 from veo_laozhang.error_body import MESSAGE_KEYS
 from veo_laozhang.lenient_json import find_video_urls, get_path, get_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 # Fields of an event stream without content; "" is a comment.
 _IGNORED_FIELDS = ("", "event", "id", "retry")

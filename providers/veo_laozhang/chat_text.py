@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from collections.abc import Iterable
 
 # The echo of the prompt, also while its closing fence has not arrived.
 _ECHO = re.compile(r"```json[^\S\n]*\n.*?(?:\n```|\Z)", re.DOTALL)

@@ -25,18 +25,17 @@ from veo.errors import (
     SetupError,
     TaskNotFoundError,
     TooLargeError,
+    VeoError,
 )
 from veo.wire.error_rules import ErrorRule, find_rule, front_error, response_error
 from veo.wire.values import parse_json, parse_retry_after
-from veo_laozhang.error_body import read_error
+from veo_laozhang.error_body import ErrorBody, read_error
 from veo_laozhang.lenient_json import get_path, get_text
 
 if TYPE_CHECKING:
-    from veo.errors import VeoError
     from veo.http.response import Response
     from veo.key import Key
     from veo.model import Model
-    from veo_laozhang.error_body import ErrorBody
 
 BUSY_S = 30.0  # the wait that the vendor's pages advise after an overload
 # Failures of a task that users saw succeed on a second attempt.

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from veo.errors import GoneError, NotReadyError, ProtocolError, SetupError, VeoError
-from veo.http import Response, to_byte_stream
+from veo.http import ApiClient, Response, StreamingResponse, to_byte_stream
 from veo.provider import ByteStream
 from veo.update import Stage
 from veo.wire.error_rules import response_error
@@ -21,11 +21,6 @@ from veo_laozhang.error_body import read_error
 from veo_laozhang.error_table import get_error
 from veo_laozhang.request_bodies import task_path
 from veo_laozhang.responses import INLINE, read_inline_video, read_task
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from veo.http import ApiClient, StreamingResponse
 
 NOT_READY_S = 4.0  # the wait that a sister reseller advises after `completed`
 _NOT_READY_STATUSES = (400, 404, 409, 425)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from math import isnan
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any
 
 _PERCENT = re.compile(r"(-?\d{1,9}(?:\.\d{1,9})?)\s{0,9}%?")
 # Where chats were seen to hold the address of a video, outside their text.

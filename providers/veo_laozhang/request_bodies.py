@@ -8,14 +8,13 @@ from urllib.parse import quote
 
 from veo.image import Image
 from veo.planning.check import effective_values
-from veo.request import is_given
+from veo.request import Request, is_given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from veo.http import Upload
     from veo.model import Model
-    from veo.request import Request
 
 _FRAMES = ("start_frame", "end_frame")
 _FRAME_KEY = "input_reference"  # of models whose rows name no other key

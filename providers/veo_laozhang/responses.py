@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from veo.errors import ProtocolError
+from veo.errors import ProtocolError, VeoError
 from veo.update import RemoteVideo, Stage, Update
 from veo.wire.values import parse_json, parse_timestamp
 from veo_laozhang.error_body import parse_error, read_error
@@ -27,7 +27,6 @@ from veo_laozhang.request_bodies import content_path
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from veo.errors import VeoError
     from veo.http import Response
     from veo.model import Model
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from veo.problems import ItemLocation, ItemProblem
 from veo.text.parsing import decode_text, is_text, parse_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 _WHOLE_FILE = ItemLocation(None)
 _MAX_SHOWN_CHARS = 40

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 # A track whose peak is below this, dB relative to full scale, is inaudible.
 SILENCE_DB = -60.0

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from veo.continuation.sources import plan_with_video
-from veo.planning.source import check_source, choose_video, keep_shape
+from veo.planning.source import Use, VideoSource, check_source, choose_video, keep_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from veo.model import Model
     from veo.planning.plan import Plan
-    from veo.planning.source import Use, VideoSource
     from veo.problems import Problem
     from veo.request import Request
     from veo.session import Session

@@ -13,10 +13,10 @@ from veo.continuation.sources import plan_with_video
 from veo.files import output as download
 from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
-from veo.money import to_micros
+from veo.money import Usd, to_micros
 from veo.paths import to_absolute
 from veo.planning.extension import adapt_problems, check_extension, extension_request
-from veo.planning.plan import make_slug
+from veo.planning.plan import Plan, make_slug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from veo.job import Job
     from veo.model import Model
-    from veo.money import Usd
-    from veo.planning.plan import Plan
     from veo.planning.source import Use, VideoSource
     from veo.problems import Problem
     from veo.request import Request

@@ -13,7 +13,7 @@ from veo.files import output as download
 from veo.ledger import Ledger, Record, lineage
 from veo.paths import to_absolute
 from veo.planning.check import find_errors
-from veo.planning.source import VideoSource, list_takers, shape_of
+from veo.planning.source import Use, VideoSource, list_takers, shape_of
 from veo.problems import Problem, Remedy
 from veo.update import RemoteVideo
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from veo.model import Model
     from veo.planning.plan import Plan
-    from veo.planning.source import Use
     from veo.request import Request
     from veo.session import Session
 

@@ -12,19 +12,14 @@ import heapq
 import itertools
 import threading
 from collections import defaultdict, deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from veo.engine.context import MADE, WAIT_FOR_CAPACITY
+from veo.engine.context import MADE, WAIT_FOR_CAPACITY, ActiveJob, StepContext
 from veo.engine.step import step
 from veo.engine.threads import MAX_DOWNLOADS, MAX_SUBMITS
 from veo.ledger.record import State
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from veo.engine.context import ActiveJob, StepContext
 
 MAX_POLLS = 640  # at a time; 2,000 polls a second of 150 ms each need 300
 MAX_SLEEP_S = 1.0  # the event loop has another clock than the jobs, at least in tests

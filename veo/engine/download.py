@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from veo.engine.context import not_downloaded_error, overdue_error
+from veo.engine.context import ActiveJob, StepContext, not_downloaded_error, overdue_error
 from veo.engine.poll import MAX_MISSING_RETRIES, query_task
 from veo.engine.redaction import guard_call, redact_stream
 from veo.errors import (
@@ -31,12 +31,10 @@ from veo.files.output import (
 from veo.ledger.record import State
 from veo.money import expected_seconds
 from veo.paths import part_path
-from veo.update import Stage
+from veo.update import RemoteVideo, Stage
 
 if TYPE_CHECKING:
-    from veo.engine.context import ActiveJob, StepContext
     from veo.provider import ByteStream, Provider
-    from veo.update import RemoteVideo
 
 MAX_RETRIES = 6
 MAX_NOT_READY_RETRIES = 30  # storage may be minutes behind the task

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from veo.engine.context import MADE, overdue_error
+from veo.engine.context import MADE, ActiveJob, StepContext, overdue_error
 from veo.engine.poll_schedule import ProgressTracker
 from veo.engine.redaction import guard_call, redact_update
 from veo.engine.update import apply_update, must_persist
@@ -15,11 +13,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.ledger.record import LONGEST_GENERATION_S, State
-from veo.update import Stage
-
-if TYPE_CHECKING:
-    from veo.engine.context import ActiveJob, StepContext
-    from veo.update import Update
+from veo.update import Stage, Update
 
 SETTLE_RETRY_S = 3.0  # between two polls of a task that is too new to be known
 # A gateway of several machines may not know a task on one of them: one response proves nothing.

@@ -16,12 +16,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # Intervals are fractions of the median, so that they fit a model of 2 s and one of 5 minutes.
 # For a median of three minutes they are 0.75 s, 20 s and 10 s.

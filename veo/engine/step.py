@@ -7,17 +7,13 @@ clock: the dispatcher of this process, or a worker with a queue of its own.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
-from veo.engine.context import MADE
+from veo.engine.context import MADE, ActiveJob, StepContext
 from veo.engine.download import download
 from veo.engine.poll import poll
 from veo.engine.response_wait import submit_in_time
 from veo.errors import LeaseLostError, UnknownOutcomeError, VeoError
 from veo.ledger.record import State
-
-if TYPE_CHECKING:
-    from veo.engine.context import ActiveJob, StepContext
 
 _POLLED = frozenset({State.SUBMITTED, State.RUNNING})
 _log = logging.getLogger(__name__)

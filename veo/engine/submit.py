@@ -8,7 +8,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from veo.engine import charging
-from veo.engine.context import WAIT_FOR_CAPACITY, overdue_error
+from veo.engine.context import (
+    WAIT_FOR_CAPACITY,
+    ActiveJob,
+    ProviderHandle,
+    StepContext,
+    overdue_error,
+)
 from veo.engine.redaction import guard_call, redact_update
 from veo.engine.update import apply_update
 from veo.engine.upload import add_upload_note, upload_source, use_upload
@@ -30,7 +36,6 @@ from veo.problems import Remedy
 from veo.wire.values import MAX_RETRY_AFTER_S
 
 if TYPE_CHECKING:
-    from veo.engine.context import ActiveJob, ProviderHandle, StepContext
     from veo.ledger.limits import Admission
     from veo.request import Request
     from veo.update import Update

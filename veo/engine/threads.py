@@ -6,14 +6,11 @@ import asyncio
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
+from typing import Any, TypeVar
 
 MAX_SUBMITS = 256  # a route that makes the video within the call holds a thread for minutes
 MAX_DOWNLOADS = 8

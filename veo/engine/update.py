@@ -10,13 +10,12 @@ from veo.engine.poll_schedule import HINT_FACTOR
 from veo.engine.upload import add_upload_note
 from veo.errors import VeoError
 from veo.ledger.ledger import SEEN_LATE
-from veo.ledger.record import State
+from veo.ledger.record import Record, State
 from veo.ledger.statement import USAGE_CHARGE
 from veo.update import Stage, Update
 
 if TYPE_CHECKING:
     from veo.engine.context import ActiveJob, StepContext
-    from veo.ledger.record import Record
 
 MAX_CLOCK_ERROR_S = 5.0  # the wall clock may be corrected by so much while a video is made
 _STATES = {stage: State(stage) for stage in Stage}

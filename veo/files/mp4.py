@@ -12,14 +12,12 @@ import struct
 import sys
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from operator import attrgetter
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 _HEADER_BYTES = 8  # length (4 bytes) and kind (4 bytes)
 _LARGE_HEADER_BYTES = 16  # length 1, kind, and the real length in 8 bytes

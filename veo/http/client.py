@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urljoin
 
 import requests
@@ -37,9 +38,6 @@ from veo.http.urls import (
     too_many_redirects_error,
 )
 from veo.key import Key
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 CONNECT_S = 10.0
 READ_S = 60.0

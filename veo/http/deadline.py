@@ -12,13 +12,11 @@ import itertools
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from veo.errors import ResponseLostError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # So many deadlines may be closed and still be in the heap, where ten thousand take 5 MB.
 MAX_CLOSED = 100

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from veo.errors import ProtocolError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ACCEPTED_ENCODING = "gzip"  # what polls ask for; files are asked for as they are
 _PIECE_BYTES = 1 << 18

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from veo.errors import (
     ConfigError,
@@ -19,9 +19,6 @@ from veo.errors import (
 )
 from veo.http.addresses import InsideAddressError
 from veo.http.environment import CA_VARIABLES, MissingCertificatesError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextmanager

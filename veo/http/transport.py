@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 import zlib
 from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL, InvalidSchema, InvalidURL, RequestException
-from urllib3 import Retry, Timeout
+from urllib3 import BaseHTTPResponse, Retry, Timeout
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -34,11 +35,6 @@ from veo.http.environment import (
 )
 from veo.http.failures import innermost_cause, lost_response_error, unreachable_error
 from veo.http.urls import DEFAULT_PORTS, get_origin
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from urllib3 import BaseHTTPResponse
 
 _NEVER_TRIED = (InvalidURL, LocationValueError, MissingCertificatesError, InsideAddressError)
 _TRANSPORT_ERRORS = (RequestException, HTTPError, HTTPException, OSError, ValueError, zlib.error)

@@ -7,9 +7,11 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update, create_engine, event
 from sqlalchemy.exc import DatabaseError
@@ -18,11 +20,6 @@ from veo.errors import DamagedLedgerError, LedgerError, UsageError
 from veo.ledger import files
 from veo.ledger.migrations import apply_migrations, has_all_migrations
 from veo.problems import Remedy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
 
 BUSY_TIMEOUT_S = 60.0  # a process that syncs a slow disk, or was stopped for a moment
 BUSY_NOTICE_S = 3.0  # until the user is told who holds the ledger

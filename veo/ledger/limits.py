@@ -11,8 +11,9 @@ Everything happens inside the caller's transaction, under a lock for each provid
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import (
     BindParameter,
@@ -32,9 +33,6 @@ from veo.ledger.locks import lock
 from veo.ledger.record import IN_FLIGHT, QUEUE, State
 from veo.ledger.schema import jobs, sends, throttles, workers
 from veo.wire.values import MAX_RETRY_AFTER_S
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 PERIOD_S = 0.5
 # A minute, and the time that may pass between the count of a request and its arrival.

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import Connection, insert, inspect, select, text
 
 from veo.errors import LedgerError
 from veo.ledger import schema
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def m001_initial(connection: Connection) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, bindparam, func, insert, select, text
+from sqlalchemy import Connection, Integer, Select, bindparam, func, insert, select, text
 
 from veo.errors import VeoError
 from veo.ledger import rows
@@ -21,8 +21,6 @@ from veo.ledger.schema import events, jobs, workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from sqlalchemy import Connection, Select
 
     from veo.ledger.ledger import Ledger
 

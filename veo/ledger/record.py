@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from veo.money import Quote, to_usd
 from veo.request import Request
 from veo.update import RemoteVideo
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 
 class State(StrEnum):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Select, Update, bindparam, insert, update
 
@@ -16,10 +17,6 @@ from veo.errors import LeaseLostError
 from veo.ledger.database import execute_prepared
 from veo.ledger.record import TRANSITIONS, Event, Record, State
 from veo.ledger.schema import events, jobs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
 
 T = TypeVar("T")
 

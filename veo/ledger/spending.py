@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from operator import add, attrgetter
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from sqlalchemy import BigInteger, ColumnElement, Row, Select, case, cast, func, or_, select
 
@@ -19,11 +21,6 @@ from veo.ledger import Ledger, Record, rows
 from veo.ledger.record import ENDED, LIVE, State, split_reservation
 from veo.ledger.schema import jobs
 from veo.money import to_usd
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-    from decimal import Decimal
-
 
 Dimension = Literal["day", "week", "month", "provider", "model", "batch", "outcome"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from veo.planning.source import check_source, choose_video, keep_shape
+from veo.planning.source import VideoSource, check_source, choose_video, keep_shape
 from veo.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from veo.model import Model
-    from veo.planning.source import VideoSource
     from veo.request import Request
 
 _TOLERANCE_S = 0.5  # the last frame or the sound may last longer than the paid seconds

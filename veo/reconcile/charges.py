@@ -11,20 +11,16 @@ import csv
 import io
 import re
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from veo.errors import ConfigError, ProviderError, UsageError
-from veo.reconcile.charge_rows import ProviderCharge, read_rows
+from veo.reconcile.charge_rows import LocatedRow, ProviderCharge, read_rows
 from veo.text.parsing import decode_text, parse_json, read_limited
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from veo.reconcile.charge_rows import LocatedRow
 
 MAX_BYTES = 200_000_000
 # For each field the names of columns that may hold it, the most specific first. The Chinese names

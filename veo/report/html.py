@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
 from importlib import resources
+from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
 
 from veo.errors import OutputError
 from veo.files.atomic import open_atomic
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 PLAY_ALL_SCRIPT = """
 document.getElementById("together").addEventListener("click", () => {

@@ -5,14 +5,12 @@ from __future__ import annotations
 import io
 import itertools
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from veo.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 INK, SOFT, LINE = "#16202e", "#5b6778", "#dfe4ea"
 # These colors differ in lightness too, for color-blind readers and for print.

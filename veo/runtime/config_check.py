@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 from veo.config import ENVIRONMENT_KEYS, Config, LoadedConfig, merge_models
 from veo.errors import VeoError
 from veo.provider import find_provider, installed_providers
 from veo.runtime.providers import check_options
 from veo.text.spelling import find_similar
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 # Variables that are no settings: folders, the switch of the command line, the key of LaoZhang.
 OTHER_VARIABLES = ("VEO_HOME", "VEO_CONFIG_HOME", "VEO_SANDBOX", "VEO_API_KEY")

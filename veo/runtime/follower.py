@@ -5,15 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from veo.engine.context import ActiveJob, overdue_error
 from veo.errors import UnknownOutcomeError, VeoError
 from veo.ledger import LIVE, Ledger, Record, State
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
 
 INTERVAL_S = 0.5
 _log = logging.getLogger(__name__)

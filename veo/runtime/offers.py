@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from veo.files.atomic import open_atomic
 from veo.text.parsing import parse_json
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from pathlib import Path
 
 MAX_AGE_S = 86_400.0  # models appear and end over weeks, and a list is free
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from veo.engine.context import ActiveJob, StepContext
 from veo.engine.dispatcher import Engine
@@ -12,9 +12,6 @@ from veo.job import Job
 from veo.ledger import IN_FLIGHT, Record, State
 from veo.ledger.heartbeat import WorkerLease, find_dead_workers
 from veo.runtime.follower import Follower
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 
 class JobRunner:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Literal, Protocol
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from decimal import Decimal
 
 Trouble = Literal["busy", "lost", "failed", "moderated", "cut"]
 

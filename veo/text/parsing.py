@@ -11,12 +11,10 @@ import errno
 import json
 import re
 import tomllib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 # What reads the values later calls itself for each level; real files have five.
 MAX_DEPTH = 50

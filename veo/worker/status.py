@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Connection, func, select, text
 
 from veo.engine.context import MADE
 from veo.ledger.queue import list_workers
@@ -15,8 +15,6 @@ from veo.ledger.schema import jobs
 from veo.worker.worker import manager_id
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from veo.ledger import Ledger
 
 _PICKED = "SELECT queue_manager_id, count(*) FROM pgqueuer WHERE status = 'picked' GROUP BY 1"

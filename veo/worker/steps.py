@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from veo.engine.context import WAIT_FOR_CAPACITY, ActiveJob, StepContext
+from veo.engine.context import WAIT_FOR_CAPACITY, ActiveJob, ProviderHandle, StepContext
 from veo.engine.rate_limit import SLOT_RETRY_S, RateLimiter
 from veo.engine.step import step
 from veo.errors import LeaseLostError, LedgerError, VeoError
@@ -16,7 +16,6 @@ from veo.ledger.record import LIVE, QUEUE
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from veo.engine.context import ProviderHandle
     from veo.ledger import Record
     from veo.ledger.limits import Admission
     from veo.session import Session

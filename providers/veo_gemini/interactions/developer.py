@@ -18,7 +18,7 @@ from veo.errors import (
     UnreachableError,
     VeoError,
 )
-from veo.update import RemoteVideo
+from veo.update import RemoteVideo, UploadCallback
 from veo.wire.values import parse_json, parse_timestamp
 from veo_gemini import files
 from veo_gemini.error_table import google_error
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from veo.model import Model
     from veo.provider import ByteStream
     from veo.request import Request
-    from veo.update import UploadCallback
 
 VERSION = "v1beta"  # of all captures; the documents of some models lag behind in v1
 MAX_FILE_BYTES = 2 << 30  # documented

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from veo.errors import GoneError, ProtocolError, ResponseLostError, TaskNotFoundError
 from veo.http.failures import before_sending
-from veo.update import Stage
+from veo.update import Stage, Update
 from veo.wire.values import parse_json
 from veo_gemini import files
 from veo_gemini.error_table import google_error
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from veo.model import Model
     from veo.provider import ByteStream
     from veo.request import Request
-    from veo.update import Update
     from veo.wire.error_rules import ErrorRule
 
 SUBMIT_S = 180.0  # as for the other wire: a service may ignore ``background``
