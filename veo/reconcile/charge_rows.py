@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from veo.errors import UsageError
 from veo.money import to_micros
 from veo.text.parsing import parse_json
 from veo.wire.values import parse_timestamp
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    # Where a row is in the list, and its fields.
-    LocatedRow = tuple[str, dict[str, Any]]
+# Where a row is in the list, and its fields.
+LocatedRow = tuple[str, dict[str, Any]]
 
 # Gateways of the new-api family, as LaoZhang's, count in quota; 500000 of it are 1 USD.
 QUOTA_PER_USD = 500_000
