@@ -200,6 +200,40 @@ def test_a_proxy_inside_is_used_and_leads_to_no_address_inside(
     environment.reset()
 
 
+def test_a_name_behind_a_proxy_that_leads_inside_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As far as this machine can look it up; the configured host is not looked up at all."""
+    real, names = socket.getaddrinfo, list[str]()
+
+    def getaddrinfo(host: str, port: Any, *args: Any, **options: Any) -> Any:
+        if host == "127.0.0.1":  # the proxy
+            return real(host, port, *args, **options)
+        names.append(host)
+        if host != "files.test" or options.get("flags"):
+            raise socket.gaierror(socket.EAI_NONAME, "unknown here")
+        return real("10.0.0.5", port, *args, **options)
+
+    with RecordingServer() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+        environment.reset()
+        api = ApiClient(
+            "http://api.test/v1", trusted_urls=lambda: ["http://api.test/v1", "x://[::"]
+        )
+        for _ in range(2):
+            with pytest.raises(ProtocolError, match="not public"):
+                api.open("http://files.test/a.mp4")
+            with pytest.raises(ProtocolError, match="not public"):
+                asyncio.run(api.get_async("http://files.test/a"))
+        assert proxy.requests == []
+        assert api.open("http://cdn.test/a.mp4").read().ok
+        assert asyncio.run(api.get_async("http://cdn.test/a")).status == 200
+        assert names.count("cdn.test") == 1
+        assert api.get("models").ok
+    environment.reset()
+
+
 @pytest.mark.parametrize(
     "url",
     ["file:///etc/passwd", "FTP://host/a", "gopher://host/", "data:video/mp4,a", "javascript:a"],

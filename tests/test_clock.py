@@ -132,6 +132,22 @@ def test_the_requests_of_the_last_minute(tmp_path: Path) -> None:
     assert bench.now - began < 600.0
 
 
+@pytest.mark.parametrize("ahead", [3000.0, DAY_S], ids=["an hour", "a day"])
+def test_the_pauses_after_a_429(bench: Bench, ahead: float) -> None:
+    """The clock was ahead when they were stored, for the provider and for the job."""
+    bench.set_script("submit", BusyError("slow down", retry_after=30.0), ACCEPTED)
+    bench.clock_error = ahead
+    job = bench.plan_job()
+    take_step(bench.context, job)
+    bench.clock_error, began = 0.0, bench.now
+    for each in (
+        bench.plan_job("lion 2"),
+        ActiveJob(bench.ledger.find_job(job.record.id), wait_s=600.0),
+    ):
+        assert bench.run_job(each).record.state is State.DONE
+    assert bench.now - began < 120.0
+
+
 def test_a_download_after_the_end_of_the_wait(bench: Bench) -> None:
     """It continues while it is fast; a slow one ends, and can be resumed."""
     bench.set_script("poll", READY)

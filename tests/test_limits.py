@@ -310,14 +310,21 @@ def test_many_threads_share_the_slots(workers: Workers, limit: int) -> None:
     assert 1 <= highest[0] <= limit
 
 
-def test_a_request_of_unknown_outcome_may_be_in_flight(workers: Workers) -> None:
-    """It keeps its slot as long as a task usually takes, because there may be one."""
+@pytest.mark.parametrize("ahead", [0.0, 5000.0])
+def test_a_request_of_unknown_outcome_may_be_in_flight(workers: Workers, ahead: float) -> None:
+    """It keeps its slot as long as a task usually takes, because there may be one.
+
+    A submit in the future was stored before the clock was set back, and holds nothing.
+    """
     limits = Limits(1, 1000, task_s=30.0)
     first, second = workers.start(), workers.start()
     record, _ = workers.submit(first, limits)
-    record = workers.ledger.move_job(record, submitted_at=workers.now)
+    record = workers.ledger.move_job(record, submitted_at=workers.now + ahead)
     workers.ledger.move_job(record, State.UNKNOWN, owner=None)
     refused, admission = workers.submit(second, limits)
+    if ahead:
+        assert admission.wait_s == 0.0
+        return
     assert admission.wait_s is None
     workers.pass_time(31.0)
     assert workers.ledger.begin_submit(refused, limits)[1].wait_s == 0.0

@@ -7,10 +7,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 import pytest
 from cli_runner import Veo
+from google_routes import PLATFORM_FAST, PLATFORM_NAME
+from platform_server import service_account
 from recording_server import RecordedRequest, RecordingServer, Reply
 from sample_videos import make_video
 
@@ -19,6 +21,7 @@ from veo.key import Key
 
 pytest_plugins = ("veo_fixtures",)
 
+OMNI = "gemini-omni-1.2-flash"
 FAST = "veo-3.1-fast-generate-preview"
 KEY = "sk-PlantedKey0123456789abcdef"
 ESCAPED = "".join(f"\\u{ord(c):04x}" for c in KEY)
@@ -139,6 +142,76 @@ def test_an_operation_of_google_that_echoes_the_key(
     texts = [ran.out, ran.err, shown.out, shown.err]
     texts += [each.read_bytes().decode("latin-1") for each in isolated.rglob("*") if each.is_file()]
     assert [find_traces(text) for text in texts if find_traces(text)] == []
+
+
+@pytest.mark.parametrize("model", [PLATFORM_FAST, OMNI])
+@pytest.mark.parametrize("last", ["ready", "failed", "refused"])
+def test_a_service_that_echoes_the_access_token(
+    veo: Veo, isolated: Path, monkeypatch: pytest.MonkeyPatch, model: str, last: str
+) -> None:
+    """It is no key of the configuration, and changes; no response to a request shows it."""
+
+    def serve(request: RecordedRequest) -> Reply:
+        if request.path.endswith("/token"):
+            return Reply({"access_token": KEY, "expires_in": 3600, "scope": KEY})
+        assert request.headers["authorization"] == f"Bearer {KEY}"
+        if not request.path.endswith((":predictLongRunning", "/interactions")):
+            return _end_platform_task(last)
+        name = f"{PLATFORM_NAME}{KEY}"
+        return send_escaped({"name": name, "id": f"v1_{KEY}", "status": "in_progress"})
+
+    with RecordingServer(serve) as api:
+        account = service_account(isolated, api.url)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+        config = f'[providers.vertex]\nbase_url = "{api.url}"\nmedian_s = 0.2\n'
+        Path("veo.toml").write_text(config)
+        ran = veo(*f"generate lion -p vertex -m {model} -o a.mp4 --debug --yes --timeout 3".split())
+        shown = [veo("show", "--json"), veo("jobs", "--json"), veo("show")]
+    assert (ran.code == 0) is (last == "ready"), ran.err
+    texts = [text for result in (ran, *shown) for text in (result.out, result.err)]
+    texts += [each.read_bytes().decode("latin-1") for each in isolated.rglob("*") if each.is_file()]
+    assert [find_traces(text) for text in texts if find_traces(text)] == []
+
+
+def test_a_token_service_that_echoes_what_it_was_sent(
+    veo: Veo, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signed request for an access token is a secret, too."""
+    sent: list[str] = []
+
+    def refuse_token(request: RecordedRequest) -> Reply:
+        sent.extend(parse_qs(request.body.decode())["assertion"])
+        return Reply({"error": "invalid_grant", "error_description": f"no: {sent[0]}"}, status=400)
+
+    with RecordingServer(refuse_token) as api:
+        account = service_account(isolated, api.url)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+        Path("veo.toml").write_text(f'[providers.vertex]\nbase_url = "{api.url}"\n')
+        ran = veo(*f"generate lion -p vertex -m {PLATFORM_FAST} -o a.mp4 --debug --yes".split())
+    texts = [ran.out, ran.err]
+    texts += [each.read_bytes().decode("latin-1") for each in isolated.rglob("*") if each.is_file()]
+    assert "invalid_grant" in ran.err
+    assert not any(token in text for token in sent for text in texts)
+    assert sent
+
+
+def _end_platform_task(end: str) -> Reply:
+    """Return the response to a poll of an operation or of an interaction; each has its own part."""
+    refusal = {"message": f"no: {KEY} {ENCODED}", "code": 3, "status": KEY}
+    if end == "refused":
+        return send_escaped({"error": refusal}, 403)
+    if end == "failed":
+        return send_escaped({"done": True, "status": "failed", "error": refusal})
+    data = base64.b64encode(make_video(frames=192)).decode()
+    video = {"type": "video", "mime_type": "video/mp4", "data": data}
+    return send_escaped(
+        {
+            "done": True,
+            "response": {"videos": [{"bytesBase64Encoded": data}], "a": KEY},
+            "status": "completed",
+            "steps": [{"type": "model_output", "content": [video]}],
+        }
+    )
 
 
 def test_only_the_own_origin_gets_the_key_back_in_a_url() -> None:

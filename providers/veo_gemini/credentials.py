@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
@@ -14,7 +15,10 @@ from google.oauth2.credentials import Credentials as TokenCredentials
 
 from veo.errors import AuthError, ConfigError, KeyMissingError, UnreachableError
 from veo.http.environment import MissingCertificatesError, find_certificates
+from veo.key import KEY_MARK
 
+# What is sent for a token: a signed JWT, or a refresh token with the secret of a client.
+_SECRET = re.compile(r"(?:\beyJ|\b1//|\bGOCSPX-|\bya29\.)[\w.~/-]{8,}", re.ASCII)
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -80,7 +84,8 @@ def get_access_token(credentials: Credentials) -> str:
 
 
 def access_token_error(error: exceptions.GoogleAuthError) -> AuthError | UnreachableError:
-    """Return the error for a missing access token."""
+    """Return the error for a missing access token, without a secret that the server echoes."""
+    error.args = (_SECRET.sub(KEY_MARK, str(error)),)  # a traceback shows it too
     if isinstance(error, exceptions.TransportError):
         return UnreachableError(f"no connection to Google for an access token: {error}")
     return AuthError(f"Google refuses an access token: {error}")

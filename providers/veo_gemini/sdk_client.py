@@ -191,10 +191,9 @@ class _PaidTransport(httpx.HTTPTransport):
             deadline.check()
         finally:
             deadline.close()
-        headers = [
-            pair for pair in response.headers.items() if pair[0].lower() not in _BODY_HEADERS
-        ]
-        return httpx.Response(response.status_code, headers=headers, content=body)
+        return _strip_key(
+            Response(response.status_code, response.headers, body, _read_key(request))
+        )
 
 
 def _read_body(response: httpx.Response) -> bytes:
@@ -240,12 +239,17 @@ class _PollTransport(httpx.AsyncBaseTransport):
             response = await self._session.get(url, headers)
         else:  # the Agent Platform polls with a POST, which is free as well
             response = await self._session.request(request.method, url, headers, body)
-        # Without the key, which the SDK's objects would carry on; the body is already decoded.
         response = Response(response.status, response.headers, response.body, _read_key(request))
-        headers_left = [
-            pair for pair in response.headers.items() if pair[0].lower() not in _BODY_HEADERS
-        ]
-        return httpx.Response(response.status, headers=headers_left, content=response.body)
+        return _strip_key(response)
+
+
+def _strip_key(response: Response) -> httpx.Response:
+    """Return a decoded response for the SDK, whose objects would carry an echoed key on.
+
+    The key is that of the request: also an access token, which the engine does not know.
+    """
+    headers = [pair for pair in response.headers.items() if pair[0].lower() not in _BODY_HEADERS]
+    return httpx.Response(response.status, headers=headers, content=response.body)
 
 
 def _check_base_url(base_url: str) -> str:

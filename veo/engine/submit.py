@@ -16,7 +16,7 @@ from veo.engine.context import (
     overdue_error,
 )
 from veo.engine.redaction import guard_call, redact_update
-from veo.engine.update import apply_update
+from veo.engine.update import MAX_CLOCK_ERROR_S, apply_update
 from veo.engine.upload import add_upload_note, upload_source, use_upload
 from veo.errors import (
     BusyError,
@@ -77,9 +77,11 @@ def _send_delay_s(context: StepContext, job: ActiveJob) -> float:
     """Return the seconds until a request may be sent that was refused before."""
     if job.not_before is not None:
         return job.not_before - context.timer()
-    # Another process stored the time. Longer than any wait: the clock was set back since.
-    delay_s = job.record.not_before - context.clock()
-    return delay_s if delay_s <= MAX_RETRY_AFTER_S else 0.0
+    # Another process stored the time. If the clock was set back since, it may be far away.
+    record, now = job.record, context.clock()
+    is_set_back = max(record.created_at, record.submitted_at or 0.0) > now + MAX_CLOCK_ERROR_S
+    delay_s = record.not_before - now
+    return 0.0 if is_set_back or delay_s > MAX_RETRY_AFTER_S else delay_s
 
 
 def _prepare_images(context: StepContext, job: ActiveJob, handle: ProviderHandle) -> Request:

@@ -4,7 +4,8 @@ A provider's response names URLs, and so do redirects. None of them may lead a r
 network of the user: the guard lets a connection through to a public address, and to another
 address only if a URL that the user configured is at an address of the same kind. It checks the
 address of each connection, not the name, so that a name whose address changes does not help.
-Behind a proxy the proxy connects; there only hosts written as addresses can be checked.
+Behind a proxy the proxy connects, to an address that it looks up itself; there a name is refused
+that leads inside as far as this machine knows.
 """
 
 from __future__ import annotations
@@ -52,12 +53,13 @@ class AddressGuard:
 
     Args:
         trusted_urls: Returns the URLs that the user configured, the provider's base URL first of
-            all. It is called only for a connection to an address that is not public.
+            all. It is called only for an address that is not public, and behind a proxy.
     """
 
     def __init__(self, trusted_urls: Callable[[], Iterable[str]] = tuple) -> None:
         self._trusted_urls = trusted_urls
         self._kinds: frozenset[Kind] = frozenset({"public"})
+        self._proxied_origins: set[str] = set()  # that were checked
         self._classes: dict[type[HTTPConnection], type[HTTPConnection]] = {}
 
     def check_address(self, address: str) -> None:
@@ -71,13 +73,23 @@ class AddressGuard:
         if kind not in self._kinds:
             raise InsideAddressError(f"its address {address} is not public ({kind})")
 
-    def check_literal(self, origin: str) -> None:
-        """Check an origin whose host is written as an address; a name passes."""
-        host = urlsplit(origin).hostname or ""
+    def needs_lookup(self, origin: str) -> bool:
+        """Whether ``check_proxied`` has not passed an origin yet, and may block."""
+        return origin not in self._proxied_origins
+
+    def check_proxied(self, origin: str) -> None:
+        """Check an origin that a proxy connects to; blocks while its name is looked up.
+
+        A configured host is not looked up, and a name passes that only the proxy can resolve: in
+        many networks with a proxy the machines themselves resolve no public names.
+        """
+        host = _read_host(origin)
         if host == "localhost" or host.endswith(".localhost"):  # RFC 6761
             self.check_address("127.0.0.1")
-        for address in _resolve(host, socket.AI_NUMERICHOST):
+        is_configured = host in map(_read_host, self._trusted_urls())
+        for address in _resolve(host, socket.AI_NUMERICHOST if is_configured else 0):
             self.check_address(address)
+        self._proxied_origins.add(origin)
 
     def open_socket(self, info: tuple[Any, ...]) -> socket.socket:
         """Return a socket for an entry of ``getaddrinfo`` that may be connected to."""
@@ -147,11 +159,14 @@ def _unwrap(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 def _url_kinds(url: str) -> set[Kind]:
+    return {classify_address(address) for address in _resolve(_read_host(url))}
+
+
+def _read_host(url: str) -> str:
     try:
-        parts = urlsplit(url)
-        return {classify_address(address) for address in _resolve(parts.hostname or "")}
+        return urlsplit(url).hostname or ""
     except ValueError:
-        return set()
+        return ""
 
 
 def _resolve(host: str, flags: int = 0) -> list[str]:

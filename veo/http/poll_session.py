@@ -122,8 +122,8 @@ class PollSession:
         origin = get_origin(url)
         loop, proxy = asyncio.get_running_loop(), find_proxy(origin)
         try:
-            if proxy:
-                self._guard.check_literal(origin)
+            if proxy and self._guard.needs_lookup(origin):
+                await asyncio.to_thread(self._guard.check_proxied, origin)
             key = (loop, proxy is None)
             session, _ = self._sessions.get(key) or await self._open_session(*key)
             async with session.request(

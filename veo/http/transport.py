@@ -122,7 +122,7 @@ class Transport:
             root, verify=True, proxies=proxies
         )
         if find_proxy(origin):
-            self._guard.check_literal(origin)
+            self._guard.check_proxied(origin)
         else:
             connections.ConnectionCls = self._guard.guard_class(connections.ConnectionCls)
         connections.ConnectionCls = _watched(connections.ConnectionCls)

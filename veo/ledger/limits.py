@@ -103,17 +103,18 @@ def admit(
     now, alive_since = moment
     _lock_provider(connection, provider)
     first = _first_period(now)
-    # Later times were written before the clock was set back. They would stop the work until then.
-    last = int((now + WINDOW_S) // PERIOD_S)
     names = {
         "is_provider": provider,
         "is_owner": owner or "",
         "first_period": first,
-        "last_period": last,
+        "last_period": _last_period(now),
         "alive_since": alive_since,
     }
     row = query_prepared(connection, _STATE, names)
-    closed_until, value, sent, oldest, has_others = row
+    closed_until, value, sent, oldest, has_others, is_set_back = row
+    if is_set_back:
+        _forget_future(connection, provider, now)
+        closed_until = 0.0
     adaptive = AdaptiveCapacity(limits.max_in_flight, closed_until or 0.0, value)
     capacity = adaptive.capacity
     if now < adaptive.closed_until <= now + MAX_RETRY_AFTER_S:
@@ -133,6 +134,7 @@ def admit(
 def count_room(connection: Connection, provider: str, limits: Limits, moment: Moment) -> int:
     """Return how many more requests the limits allow now."""
     now = moment.now
+    _forget_future(connection, provider, now)
     adaptive = _read_adaptive(connection, provider, limits)
     if now < adaptive.closed_until <= now + MAX_RETRY_AFTER_S:
         return 0
@@ -183,6 +185,25 @@ def _first_period(now: float) -> int:
     return int((now - WINDOW_S) // PERIOD_S)
 
 
+def _last_period(now: float) -> int:
+    """Return the last period that can have requests.
+
+    Later ones were counted before the clock was set back.
+    """
+    return int((now + WINDOW_S) // PERIOD_S)
+
+
+def _forget_future(connection: Connection, provider: str, now: float) -> None:
+    """Forget requests that were counted before the clock was set back, and the pause with them.
+
+    That pause is a time of the same clock, and would stop the work until then.
+    """
+    future = (sends.c.provider == provider) & (sends.c.period > _last_period(now))
+    if connection.execute(delete(sends).where(future)).rowcount:
+        row = update(throttles).where(throttles.c.provider == provider)
+        connection.execute(row.values(closed_until=0.0))
+
+
 class _Demand(NamedTuple):
     """What a live process has of one provider's jobs."""
 
@@ -214,7 +235,8 @@ def _count_lost(connection: Connection, provider: str, limits: Limits, moment: M
         select(func.count())
         .where(jobs.c.provider == provider)
         .where(jobs.c.state.in_([State.SUBMITTING, State.UNKNOWN]))
-        .where(jobs.c.submitted_at > moment.now - limits.task_s)
+        # A later time was written before the clock was set back.
+        .where(jobs.c.submitted_at.between(moment.now - limits.task_s, moment.now + WINDOW_S))
         .where(jobs.c.owner.is_(None) | jobs.c.owner.not_in(alive))
     )
     return int(connection.execute(query).scalar_one())
@@ -277,12 +299,16 @@ _THROTTLE = throttles.c.provider == _PROVIDER
 _HAS_OTHERS = exists().where(
     workers.c.id != bindparam("is_owner"), workers.c.seen_at > bindparam("alive_since")
 )
+_HAS_FUTURE = exists().where(
+    sends.c.provider == _PROVIDER, sends.c.period > bindparam("last_period")
+)
 _STATE = select(
     select(throttles.c.closed_until).where(_THROTTLE).scalar_subquery(),
     select(throttles.c.capacity).where(_THROTTLE).scalar_subquery(),
     select(func.coalesce(func.sum(sends.c.count), 0)).where(_IS_RECENT).scalar_subquery(),
     select(func.min(sends.c.period)).where(_IS_RECENT).scalar_subquery(),
     select(_HAS_OTHERS).scalar_subquery(),
+    select(_HAS_FUTURE).scalar_subquery(),
 )
 _ADD_SEND = (
     update(sends)
