@@ -67,6 +67,10 @@ class Core:
         url = {"": _GOOGLE_URL, "self": self.url}.get(host, host.rstrip("/"))
         return f"{url}/v1beta"
 
+    def file_url(self, task: Task) -> str:
+        """Return the unsigned address of a task's video (path captured 2025-11-27)."""
+        return f"{self.files_url}/flow/{task.file}.mp4"
+
     def refresh(self) -> None:
         """Read what another process of this home has set; cheap when it has set nothing."""
         version = self.store.data_version()

@@ -82,7 +82,7 @@ class Dialect:
         return self._words["failed"].format(message=fill_failure_text(task.outcome).message)
 
     def _video_url(self, task: Task) -> str:
-        return f"{self._core.files_url}/flow/{task.file}.mp4"
+        return self._core.file_url(task)
 
     def _token_usage(self) -> dict[str, int]:
         prompt_tokens = len(self._task.spec.prompt) // 4 + 1

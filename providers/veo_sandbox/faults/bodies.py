@@ -118,7 +118,7 @@ def _placeholders(exchange: Exchange) -> dict[str, str]:
     path = f"/v1/videos/{task.id}/content"
     return {
         "id": task.id,
-        "file_url": f"{exchange.core.files_url}/flow/{task.file}.mp4",
+        "file_url": exchange.core.file_url(task),
         "content_path": path,
         "content_url": exchange.core.url + path,
         "model": task.spec.model,

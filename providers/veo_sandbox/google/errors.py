@@ -1,13 +1,12 @@
 """Google's error bodies; their texts are in `errors.toml`."""
 
 import html
-from functools import cache
 from typing import Any
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from veo_sandbox.exchange import Refusal
-from veo_sandbox.tables import load_table
+from veo_sandbox.tables import load_texts
 
 STATUS_WORDS = {
     400: "INVALID_ARGUMENT",
@@ -21,12 +20,10 @@ STATUS_WORDS = {
 
 def google_error(name: str, /, *details: dict[str, Any], **facts: object) -> Refusal:
     """Make an error of `errors.toml`; `facts` fill its text."""
-    code, text = _load_texts()[name]
-    body: dict[str, Any] = {
-        "code": code,
-        "message": text.format(**facts),
-        "status": STATUS_WORDS[code],
-    }
+    status, text = load_texts("google/errors.toml")[name]
+    code = int(status)
+    message = text.format(**facts)
+    body: dict[str, Any] = {"code": code, "message": message, "status": STATUS_WORDS[code]}
     return Refusal(JSONResponse({"error": body | ({"details": details} if details else {})}, code))
 
 
@@ -49,12 +46,3 @@ def unknown_url_page(path: str) -> Response:
         "<ins>That's all we know.</ins>\n",
         404,
     )
-
-
-@cache
-def _load_texts() -> dict[str, tuple[int, str]]:
-    return {
-        name: (int(code), text)
-        for code, texts in load_table("google/errors.toml").items()
-        for name, text in texts.items()
-    }

@@ -3,13 +3,13 @@
 import base64
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from veo_sandbox.core import Core
 from veo_sandbox.google.omni import Usage
+from veo_sandbox.state.clock import format_time
 from veo_sandbox.state.tasks import Task, TaskState
 
 _SIGNATURE_BYTES = 768
@@ -25,7 +25,7 @@ _QUOTA = (
 
 def created_body(task: Task) -> dict[str, Any]:
     """Return the response to a create in the background: no steps (captured)."""
-    moment = format_time(task.created_at)
+    moment = format_time(int(task.created_at))
     return {
         "id": task.id,
         "status": "in_progress",
@@ -46,7 +46,7 @@ def interaction_body(core: Core, task: Task, state: TaskState) -> dict[str, Any]
     if not state.has_ended or state.name == "cancelled":
         return body
     # The time of creation is rewritten, too (captured).
-    body["created"] = body["updated"] = format_time(task.done_at)
+    body["created"] = body["updated"] = format_time(int(task.done_at))
     body["service_tier"] = "standard"
     if body["status"] == "failed":
         return body | {"errors": [_failure(task)]}
@@ -96,7 +96,7 @@ def stream_events(core: Core, task: Task, state: TaskState) -> Iterator[dict[str
         for delta in _deltas(step):
             yield {"event_type": "step.delta", "index": index, "delta": delta}
         yield {"event_type": "step.stop", "index": index}
-    body = created_body(task) | {"status": word, "updated": format_time(task.done_at)}
+    body = created_body(task) | {"status": word, "updated": format_time(int(task.done_at))}
     if word == "completed":
         body["usage"] = count_tokens(task, state).to_json()
     yield {"event_type": "interaction.completed", "interaction": body}
@@ -119,14 +119,9 @@ def inline_video(core: Core, task: Task) -> dict[str, str]:
     return {"data": base64.b64encode(data).decode()}
 
 
-def format_time(moment: float) -> str:
-    """Return a time as this wire writes it: whole seconds."""
-    return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")
-
-
 def _running_body(task: Task, status: str) -> dict[str, Any]:
     content = [_echo_part(part) for part in task.spec.extra["input"]]
-    moment = format_time(task.created_at)
+    moment = format_time(int(task.created_at))
     body = {
         "id": task.id,
         "status": status,

@@ -198,15 +198,12 @@ def _read_format(api: OmniApi, model: OmniModel, request: InteractionRequest, me
             raise api.error("unsupported", path=f"{_FORMAT}.{name}", task=request.task)
     request.delivery = values.get("delivery", "inline")
     request.ratio = values.get("aspect_ratio", "16:9")
-    request.resolution = _choose_resolution(model, values.get("resolution", "720p"))
+    resolution = values.get("resolution", "720p")
+    # The first preview ignores what is asked for (tried live by users).
+    request.resolution = resolution if resolution in model.video_tokens else "720p"
     most = _MAX_ADDED_SECONDS if request.task == "extend" else model.max_seconds
     request.seconds = _parse_duration(api, members.get("duration", f"{_DEFAULT_SECONDS:g}s"), most)
     request.folder = _parse_folder(api, request, members.get("gcs_uri"))
-
-
-def _choose_resolution(model: OmniModel, resolution: str) -> str:
-    # The first preview ignores what is asked for (tried live by users).
-    return resolution if resolution in model.video_tokens else "720p"
 
 
 def _parse_duration(api: OmniApi, text: object, most: int) -> float:

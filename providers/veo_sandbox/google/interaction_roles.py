@@ -37,7 +37,7 @@ def assign_roles(api: OmniApi, parts: Sequence[InputPart]) -> Roles:
     tags = dict.fromkeys(_TAG.findall(text))
     if "LAST_FRAME" in tags and "FIRST_FRAME" not in tags:
         raise api.error("last_without_first")
-    roles = Roles(_strip_tags(text))
+    roles = Roles(" ".join(_TAG.sub("", _HEADER.sub("", text)).split()))
     rest = list(images)
     for tag in ("FIRST_FRAME", "LAST_FRAME"):
         if tag in tags and (frame := (bound.get(tag) or rest)[:1]):
@@ -48,10 +48,6 @@ def assign_roles(api: OmniApi, parts: Sequence[InputPart]) -> Roles:
         roles.video_references = [part for part in media if part.kind == "video"]
     _check_counts(api, roles)
     return roles
-
-
-def _strip_tags(text: str) -> str:
-    return " ".join(_TAG.sub("", _HEADER.sub("", text)).split())
 
 
 def _check_counts(api: OmniApi, roles: Roles) -> None:

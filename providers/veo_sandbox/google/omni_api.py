@@ -6,7 +6,6 @@ import re
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Self
 
 from starlette.responses import JSONResponse
@@ -16,7 +15,7 @@ from veo_sandbox.exchange import Refusal
 from veo_sandbox.google.errors import STATUS_WORDS, google_error
 from veo_sandbox.google.omni import OmniModel, load_omni_models
 from veo_sandbox.state.price_list import load_models
-from veo_sandbox.tables import load_table
+from veo_sandbox.tables import load_table, load_texts
 
 _HTTP_STATUS = {"invalid_request": 400, "not_found": 404}
 REPLACEMENT = "gemini-omni-1.2-flash"
@@ -39,7 +38,7 @@ class OmniApi:
 
     def error(self, name: str, /, **facts: object) -> Refusal:
         """Make an error of `interaction_errors.toml`; `facts` fill its text."""
-        code, text = _load_texts()[name]
+        code, text = load_texts("google/interaction_errors.toml")[name]
         return Refusal(self.error_response(_HTTP_STATUS[code], code, text.format(**facts)))
 
     def error_response(self, status: int, code: str, message: str) -> JSONResponse:
@@ -93,15 +92,6 @@ class OmniApi:
             like = difflib.get_close_matches(name, sorted(known, reverse=True), n=1, cutoff=0.0)
             raise self.error("unknown_model", model=name, like=like[0])
         return model
-
-
-@cache
-def _load_texts() -> dict[str, tuple[str, str]]:
-    return {
-        name: (code, text)
-        for code, texts in load_table("google/interaction_errors.toml").items()
-        for name, text in texts.items()
-    }
 
 
 def _random_text(length: int) -> bytes:

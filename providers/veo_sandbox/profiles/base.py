@@ -12,8 +12,9 @@ from starlette.responses import JSONResponse, Response
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange, Refusal, Upload
 from veo_sandbox.responses import proxy_page
+from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.price_list import Model, load_models
-from veo_sandbox.state.tasks import Outcome, Task, TaskState
+from veo_sandbox.state.tasks import Outcome, Task, TaskSpec, TaskState
 from veo_sandbox.tables import load_table
 
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
@@ -80,6 +81,14 @@ class Profile:
 
     def new_id(self) -> str:
         return f"video_{uuid4()}"
+
+    def accept_task(self, exchange: Exchange, spec: TaskSpec) -> Response:
+        """Return the response to a create, or raise a Refusal if the balance is too low."""
+        try:
+            exchange.accepted_task = task = self.core.accept_task(spec)
+        except BalanceError as error:
+            raise Refusal(self.known_error("balance", balance=error.balance)) from None
+        return JSONResponse(self.created_body(task))
 
     def created_body(self, task: Task) -> dict[str, Any]:
         return self.task_body(task, TaskState("queued", 0.0))

@@ -1,6 +1,5 @@
 """The legacy `veo-3.1*` route: as captured on 2025-11-27, and as documents describe it."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -8,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 from veo_sandbox.exchange import Exchange, Upload
 from veo_sandbox.profiles.base import NO_FRAME_TEXT, Profile, VideoRequest, random_token
 from veo_sandbox.profiles.images import check_images
+from veo_sandbox.state.clock import format_time
 from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import Outcome, Task, TaskState
 
@@ -50,7 +50,7 @@ class Capture(Legacy):
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
         """As captured when completed: wrong model, wrong seconds, three addresses."""
-        url = f"{self.core.files_url}/flow/{task.file}.mp4"
+        url = self.core.file_url(task)
         done = state.name == "completed"
         size = task.spec.clip
         body = {
@@ -90,7 +90,7 @@ class Docs(Legacy):
     def content_response(self, task: Task, state: TaskState) -> Response | None:
         clip = task.spec.clip
         body = self.task_body(task, state) | {
-            "url": f"{self.core.files_url}/flow/{task.file}.mp4",
+            "url": self.core.file_url(task),
             "duration": int(clip.seconds),
             "resolution": f"{clip.width}x{clip.height}",
         }
@@ -116,8 +116,7 @@ class Seed(Legacy):
 
     def created_body(self, task: Task) -> dict[str, Any]:
         """The time is a text here."""
-        moment = datetime.fromtimestamp(int(task.created_at), UTC).isoformat()
-        created_at = moment.replace("+00:00", "Z")
+        created_at = format_time(int(task.created_at))
         return {"id": task.id, "status": "queued", "created_at": created_at}
 
     def task_body(self, task: Task, state: TaskState) -> dict[str, Any]:
@@ -128,13 +127,10 @@ class Seed(Legacy):
         if state.name != "completed":
             return body
         clip = task.spec.clip
-        url = self._file_url(task)
+        url = self.core.file_url(task)
         output = {"url": url, "duration": int(clip.seconds), "resolution": f"{min(clip.size)}p"}
         return body | {"output": output, "url": url}
 
     def content_response(self, task: Task, state: TaskState) -> Response | None:
-        body = {"id": task.id, "status": state.name, "url": self._file_url(task)}
+        body = {"id": task.id, "status": state.name, "url": self.core.file_url(task)}
         return JSONResponse(body)
-
-    def _file_url(self, task: Task) -> str:
-        return f"{self.core.files_url}/flow/{task.file}.mp4"

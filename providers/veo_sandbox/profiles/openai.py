@@ -41,10 +41,10 @@ class OpenAI(Profile):
         # A size is offered only if the model has a price for its resolution.
         sizes = [each for each in _RESOLUTION_OF_SIZE if model.has_price(_RESOLUTION_OF_SIZE[each])]
         if size not in sizes:
-            raise self._value_error("size", size, sizes)
+            raise self.value_error("size", size, sizes)
         seconds = fields.get("seconds") or ("8" if model.family == "legacy" else "4")
         if seconds not in _SECONDS:
-            raise self._value_error("seconds", seconds, _SECONDS)
+            raise self.value_error("seconds", seconds, _SECONDS)
         images = check_images(self, self._read_images(exchange), maximum=2)
         return VideoRequest(size, float(seconds), _RESOLUTION_OF_SIZE[size], images)
 
@@ -85,7 +85,7 @@ class OpenAI(Profile):
             return Response(draw_thumbnail(path), media_type="image/webp")
         if variant == "spritesheet":
             return Response(draw_spritesheet(path), media_type="image/jpeg")
-        raise self._value_error("variant", variant, ("video", "thumbnail", "spritesheet"))
+        raise self.value_error("variant", variant, ("video", "thumbnail", "spritesheet"))
 
     def task_error_response(
         self, status: int, code: str, message: str, param: str | None = None
@@ -104,7 +104,7 @@ class OpenAI(Profile):
             images.append(parse_data_uri(self, "input_reference", address))
         return images
 
-    def _value_error(self, param: str, value: object, known: Any) -> Refusal:
+    def value_error(self, param: str, value: object, known: Any) -> Refusal:
         names = ", ".join(f"'{name}'" for name in known)
         text = f"Invalid value: '{value}'. Supported values are: {names}."
         return self.invalid_request("invalid_value", text, param)

@@ -66,7 +66,7 @@ class Resold(Profile):
         }
         if state.name == "completed":
             body["completed_at"] = int(task.done_at)
-            body["video_url"] = f"{self.core.files_url}/flow/{task.file}.mp4"
+            body["video_url"] = self.core.file_url(task)
         return body
 
     def _choose_shape(self, fields: Mapping[str, Any], model: Model) -> tuple[str, str]:

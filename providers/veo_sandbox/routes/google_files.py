@@ -3,7 +3,6 @@
 import base64
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from veo_sandbox.google.paging import cut_page
 from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec
 from veo_sandbox.routes.gemini import authorize, is_processing
+from veo_sandbox.state.clock import format_time
 from veo_sandbox.state.tasks import Task
 from veo_sandbox.state.uploads import StoredFile
 
@@ -51,9 +51,9 @@ class ListedFile:
             "name": name,
             "mimeType": self.mime_type,
             "sizeBytes": str(len(data)),
-            "createTime": _format_time(self.created_at),
-            "updateTime": _format_time(self.updated_at),
-            "expirationTime": _format_time(self.expires_at),
+            "createTime": format_time(self.created_at),
+            "updateTime": format_time(self.updated_at),
+            "expirationTime": format_time(self.expires_at),
             "sha256Hash": base64.b64encode(sha256(data).hexdigest().encode()).decode(),
             "uri": f"{self.url}/{name}",
             "state": self.state,
@@ -241,10 +241,6 @@ def _describe_upload(core: Core, file: StoredFile) -> ListedFile:
         seconds=file.footage[2] if file.footage else None,
         title=file.title,
     )
-
-
-def _format_time(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _build_routes(version: str) -> tuple[RouteSpec, ...]:

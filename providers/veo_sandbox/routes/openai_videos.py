@@ -5,11 +5,10 @@ These routes exist in the profile `openai` only. To every other profile they are
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
@@ -20,7 +19,6 @@ from veo_sandbox.profiles import OpenAI
 from veo_sandbox.profiles.base import random_token
 from veo_sandbox.routes import Handler, RouteSpec
 from veo_sandbox.routes.videos import unknown_url
-from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.price_list import load_models
 from veo_sandbox.state.tasks import Task, TaskSpec
 
@@ -41,7 +39,7 @@ class _Source:
 
 
 def _require_profile(
-    handler: Callable[[Core, Exchange, OpenAI], Any],
+    handler: Callable[[Exchange, OpenAI], Awaitable[Response]],
 ) -> Handler:
     """Serve a handler in this profile, to callers with the key."""
 
@@ -52,15 +50,15 @@ def _require_profile(
         profile = OpenAI(core)
         if exchange.bearer_key != core.key:
             raise Refusal(profile.known_error("unauthorized"))
-        response: Response = await handler(core, exchange, profile)
-        return response
+        return await handler(exchange, profile)
 
     return serve
 
 
 @_require_profile
-async def list_videos(core: Core, exchange: Exchange, profile: OpenAI) -> Response:
+async def list_videos(exchange: Exchange, profile: OpenAI) -> Response:
     """List the videos of the account: the newest first, or the oldest with `order=asc`."""
+    core = profile.core
     query = exchange.query
     limit = query.get("limit", str(_DEFAULT_LIMIT))
     if not limit.isdecimal() or not 1 <= int(limit) <= _MAX_LIMIT:
@@ -84,8 +82,9 @@ async def list_videos(core: Core, exchange: Exchange, profile: OpenAI) -> Respon
 
 
 @_require_profile
-async def delete_video(core: Core, exchange: Exchange, profile: OpenAI) -> Response:
-    task = _find_task(core, profile, exchange.params["task"])
+async def delete_video(exchange: Exchange, profile: OpenAI) -> Response:
+    core = profile.core
+    task = _find_task(profile, exchange.params["task"])
     if not core.task_state(task).has_ended:
         text = "Only completed or failed videos can be deleted."
         raise profile.invalid_request("invalid_value", text, "video_id")
@@ -94,37 +93,36 @@ async def delete_video(core: Core, exchange: Exchange, profile: OpenAI) -> Respo
 
 
 @_require_profile
-async def remix_video(core: Core, exchange: Exchange, profile: OpenAI) -> Response:
-    source = _describe_task(core, profile, exchange.params["task"])
-    return _change_video(core, exchange, profile, source, remixed=exchange.params["task"])
+async def remix_video(exchange: Exchange, profile: OpenAI) -> Response:
+    source = _describe_task(profile, exchange.params["task"])
+    return _change_video(exchange, profile, source, remixed=exchange.params["task"])
 
 
 @_require_profile
-async def edit_video(core: Core, exchange: Exchange, profile: OpenAI) -> Response:
-    source = await _find_source(core, exchange, profile)
-    return _change_video(core, exchange, profile, source)
+async def edit_video(exchange: Exchange, profile: OpenAI) -> Response:
+    source = await _find_source(exchange, profile)
+    return _change_video(exchange, profile, source)
 
 
 @_require_profile
-async def extend_video(core: Core, exchange: Exchange, profile: OpenAI) -> Response:
+async def extend_video(exchange: Exchange, profile: OpenAI) -> Response:
     seconds = exchange.fields.get("seconds")
     if seconds not in _ADDED_SECONDS:
-        known = ", ".join(f"'{value}'" for value in _ADDED_SECONDS)
-        text = f"Invalid value: '{seconds}'. Supported values are: {known}."
-        raise profile.invalid_request("invalid_value", text, "seconds")
-    source = await _find_source(core, exchange, profile)
+        raise profile.value_error("seconds", seconds, _ADDED_SECONDS)
+    source = await _find_source(exchange, profile)
     spec = ClipSpec(_read_prompt(exchange, profile), *source.size, float(seconds))
     length = source.seconds + spec.seconds
-    clip = core.clips.plan_extension(source.path, spec, length)
-    return _accept(core, exchange, profile, source, clip, made_s=spec.seconds, length=length)
+    clip = profile.core.clips.plan_extension(source.path, spec, length)
+    return _accept(exchange, profile, source, clip, made_s=spec.seconds, length=length)
 
 
 @_require_profile
-async def create_character(core: Core, exchange: Exchange, profile: OpenAI) -> Response:
+async def create_character(exchange: Exchange, profile: OpenAI) -> Response:
+    core = profile.core
     name, videos = exchange.fields.get("name"), exchange.files
     if not name or len(videos) != 1:
         raise profile.invalid_request("invalid_value", "name and one video are required", "video")
-    await asyncio.to_thread(_read_upload, core, profile, videos[0].data)
+    await asyncio.to_thread(_read_upload, profile, videos[0].data)
     character = {
         "id": f"char_{random_token(24).lower()}",
         "object": "character",
@@ -136,8 +134,8 @@ async def create_character(core: Core, exchange: Exchange, profile: OpenAI) -> R
 
 
 @_require_profile
-async def get_character(core: Core, exchange: Exchange, profile: OpenAI) -> Response:
-    character = core.store.get_setting(_character_key(exchange.params["character"]), None)
+async def get_character(exchange: Exchange, profile: OpenAI) -> Response:
+    character = profile.core.store.get_setting(_character_key(exchange.params["character"]), None)
     if character is None:
         raise Refusal(profile.known_error("missing"))
     return JSONResponse(character)
@@ -150,15 +148,15 @@ def _is_listed(core: Core, task: Task) -> bool:
     )
 
 
-def _find_task(core: Core, profile: OpenAI, task_id: str) -> Task:
-    task = core.tasks.find(task_id)
-    if task is None or not _is_listed(core, task):
+def _find_task(profile: OpenAI, task_id: str) -> Task:
+    task = profile.core.tasks.find(task_id)
+    if task is None or not _is_listed(profile.core, task):
         raise Refusal(profile.known_error("missing"))
     return task
 
 
-def _describe_task(core: Core, profile: OpenAI, task_id: str) -> _Source:
-    task = _find_task(core, profile, task_id)
+def _describe_task(profile: OpenAI, task_id: str) -> _Source:
+    core, task = profile.core, _find_task(profile, task_id)
     if core.task_state(task).name != "completed":
         raise profile.invalid_request("invalid_value", "The video is not completed.", "video")
     clip = task.spec.clip
@@ -166,19 +164,19 @@ def _describe_task(core: Core, profile: OpenAI, task_id: str) -> _Source:
     return _Source(core.clips.clip_path(task), clip.size, seconds, task.spec.model)
 
 
-async def _find_source(core: Core, exchange: Exchange, profile: OpenAI) -> _Source:
+async def _find_source(exchange: Exchange, profile: OpenAI) -> _Source:
     """Return the video that `video` names, in JSON or a form, or the one that it is."""
     if exchange.files:
-        return await asyncio.to_thread(_read_upload, core, profile, exchange.files[0].data)
+        return await asyncio.to_thread(_read_upload, profile, exchange.files[0].data)
     video = exchange.fields.get("video")
     named = exchange.fields.get("video[id]") or (isinstance(video, dict) and video.get("id"))
     if not isinstance(named, str):
         raise profile.invalid_request("invalid_value", "video: an id or a file", "video")
-    return _describe_task(core, profile, named)
+    return _describe_task(profile, named)
 
 
-def _read_upload(core: Core, profile: OpenAI, data: bytes) -> _Source:
-    path = Path(core.clips.save_input(data))
+def _read_upload(profile: OpenAI, data: bytes) -> _Source:
+    path = Path(profile.core.clips.save_input(data))
     try:
         footage = Footage.read(path)
     except ValueError:
@@ -195,24 +193,15 @@ def _read_prompt(exchange: Exchange, profile: OpenAI) -> str:
 
 
 def _change_video(
-    core: Core, exchange: Exchange, profile: OpenAI, source: _Source, remixed: str | None = None
+    exchange: Exchange, profile: OpenAI, source: _Source, remixed: str | None = None
 ) -> Response:
-    spec = ClipSpec(_read_prompt(exchange, profile), *source.size, source.seconds)
-    clip = core.clips.plan_change(source.path, spec)
-    return _accept(
-        core,
-        exchange,
-        profile,
-        source,
-        clip,
-        made_s=source.seconds,
-        length=source.seconds,
-        remixed=remixed,
-    )
+    length = source.seconds
+    spec = ClipSpec(_read_prompt(exchange, profile), *source.size, length)
+    clip = profile.core.clips.plan_change(source.path, spec)
+    return _accept(exchange, profile, source, clip, made_s=length, length=length, remixed=remixed)
 
 
 def _accept(  # noqa: PLR0913 - the facts of one new video
-    core: Core,
     exchange: Exchange,
     profile: OpenAI,
     source: _Source,
@@ -237,11 +226,7 @@ def _accept(  # noqa: PLR0913 - the facts of one new video
         request={"prompt": clip.prompt, "seconds": length, "remixed": remixed},
         extra={"length": length, "remixed": remixed},
     )
-    try:
-        exchange.accepted_task = core.accept_task(spec)
-    except BalanceError as error:
-        raise Refusal(profile.known_error("balance", balance=error.balance)) from None
-    return JSONResponse(profile.created_body(exchange.accepted_task))
+    return profile.accept_task(exchange, spec)
 
 
 def _character_key(character: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
@@ -11,7 +11,6 @@ from veo_sandbox.profiles import PROFILES, Profile, VideoRequest
 from veo_sandbox.profiles.official import generation_response
 from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec
-from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import TaskSpec
 
@@ -28,13 +27,8 @@ async def create_video(core: Core, exchange: Exchange) -> Response:
     prompt = str(exchange.fields.get("prompt", ""))
     if not prompt.strip():
         raise profile.invalid_request("invalid_request", "prompt is required", "prompt")
-    try:
-        exchange.accepted_task = core.accept_task(
-            _build_spec(profile, exchange, model, request, prompt)
-        )
-    except BalanceError as error:
-        raise Refusal(profile.known_error("balance", balance=error.balance)) from None
-    return JSONResponse(profile.created_body(exchange.accepted_task))
+    spec = _build_spec(profile, exchange, model, request, prompt)
+    return profile.accept_task(exchange, spec)
 
 
 async def poll_video(core: Core, exchange: Exchange) -> Response:

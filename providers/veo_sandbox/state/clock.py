@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 from veo_sandbox.state.store import Store
 
@@ -76,3 +77,8 @@ class Clock:
 
     def _save_reading(self, reading: ClockReading) -> None:
         self._store.put_setting("clock", asdict(reading))
+
+
+def format_time(moment: float) -> str:
+    """Write a time as services do: in UTC, with a Z; a whole second has no fraction."""
+    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
