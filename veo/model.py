@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 else:  # derived from the request's fields, which a type checker cannot follow
     Feature = Literal[FEATURES]
     Subject = Literal[(*FEATURES, *MODEL_VALUES)]
+SHORT_SIDES = {"360p": 360, "720p": 720, "1080p": 1080, "4k": 2160}
+"""Pixels of the shorter side of a video, by its resolution."""
+
 Usd = Annotated[Decimal, Field(ge=0, le=100_000)]
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
 

@@ -46,11 +46,14 @@ def find_source(session: Session, name: str) -> VideoSource:
     record = _find_job_of_file(session.ledger, path, sha256)
     if record:
         return _describe_job(session, record, path)
-    seconds, job = _check_clip(path), sidecar.read_job_id(path)
+    with path.open("rb") as video:
+        footage = mp4.inspect_video(video)
+    if footage.defect:
+        raise UsageError(f"{path} is not a complete MP4 file: {footage.defect}")
+    job = sidecar.read_job_id(path)
     note = f"it was made by job {job}, which this ledger does not know" if job else ""
-    shape = dict(zip(("aspect_ratio", "resolution"), mp4.read_shape(path), strict=True))
-    file = RemoteVideo.of_file(path, sha256, seconds)
-    return VideoSource(seconds=seconds, file=file, shape=shape, note=note)
+    file = RemoteVideo.of_file(path, sha256, footage.seconds)
+    return VideoSource(seconds=footage.seconds, file=file, shape=footage.shape, note=note)
 
 
 def find_job(ledger: Ledger, name: str) -> Record:
@@ -202,15 +205,6 @@ def _find_job_of_file(ledger: Ledger, path: Path, sha256: str) -> Record | None:
             remedies=[Remedy("extend", job)],
         )
     return None
-
-
-def _check_clip(path: Path) -> float | None:
-    """Return the length of a file that no job made, seconds; None if it does not tell it."""
-    with path.open("rb") as file:
-        footage = mp4.inspect_video(file)
-    if footage.defect:
-        raise UsageError(f"{path} is not a complete MP4 file: {footage.defect}")
-    return footage.seconds
 
 
 def _unchanged_file(record: Record) -> Path | None:

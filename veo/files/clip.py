@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from veo.files.mp4 import inspect_video
+from veo.model import SHORT_SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _MAX_RATIO_ERROR = 0.02  # 1920x1088 is 16:9
 _MIN_SIDE_SHARE = 0.95
-_SHORT_SIDES = {"360p": 360, "720p": 720, "1080p": 1080, "4k": 2160}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,6 @@ def list_differences(clip: ClipInfo, request: Request, model: Model) -> list[str
     if abs(math.log(clip.width * height / (clip.height * width))) > _MAX_RATIO_ERROR:
         found.append(f"it is {clip.width}x{clip.height} instead of {ratio}")
     resolution = request.resolution or model.resolutions[0]
-    if min(clip.width, clip.height) < _SHORT_SIDES.get(resolution, 0) * _MIN_SIDE_SHARE:
+    if min(clip.width, clip.height) < SHORT_SIDES.get(resolution, 0) * _MIN_SIDE_SHARE:
         found.append(f"it is {clip.width}x{clip.height} instead of {resolution}")
     return found

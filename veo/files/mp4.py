@@ -19,6 +19,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from veo.model import SHORT_SIDES
+
 _HEADER_BYTES = 8  # length (4 bytes) and kind (4 bytes)
 _LARGE_HEADER_BYTES = 16  # length 1, kind, and the real length in 8 bytes
 # The index of an hour of video has one or two megabytes, and an hour in fragments 7,000 boxes.
@@ -27,7 +29,7 @@ _MAX_BOXES = 50_000
 # A line break or the end of a multipart body that a server leaves behind a complete file.
 _MAX_STRAY_BYTES = 64
 _RATIOS = {1.78: "16:9", 0.56: "9:16"}
-_RESOLUTIONS = {360: "360p", 720: "720p", 1080: "1080p", 2160: "4k"}  # by the shorter side
+_RESOLUTIONS = {side: name for name, side in SHORT_SIDES.items()}
 _REQUIRED = (b"ftyp", b"moov", b"mdat")
 
 
@@ -38,6 +40,14 @@ class Footage(NamedTuple):
     seconds: float | None = None  # length of the video track, if the file tells it
     size: tuple[int, int] = (0, 0)  # width and height in pixels, if the file tells them
     has_sound: bool = False
+
+    @property
+    def shape(self) -> dict[str, str | None]:
+        """The aspect ratio and the resolution, None where they are not usual ones."""
+        width, height = self.size
+        ratio = round(width / height, 2) if height else 0.0
+        resolution = _RESOLUTIONS.get(min(self.size))
+        return {"aspect_ratio": _RATIOS.get(ratio), "resolution": resolution}
 
 
 class _Box(NamedTuple):
@@ -63,7 +73,8 @@ def inspect_video(file: BinaryIO) -> Footage:
         boxes = _list_boxes(file)
         moov = next(box for box in boxes if box.kind == b"moov")
         index = _read_content(file, moov)
-        tracks, has_sound = _read_tracks(index), bool(_list_tracks(index, b"soun"))
+        tracks = [_read_track(content) for content in _list_tracks(index, b"vide")]
+        has_sound = bool(_list_tracks(index, b"soun"))
     except _DefectError as error:
         return Footage(str(error))
     except (struct.error, LookupError, ValueError):
@@ -94,15 +105,6 @@ def read_duration_s(path: Path) -> float | None:
     with suppress(OSError), path.open("rb") as file:
         return inspect_video(file).seconds
     return None
-
-
-def read_shape(path: Path) -> tuple[str | None, str | None]:
-    """Return the aspect ratio and the resolution of a file, None where they are not usual ones."""
-    width = height = 0
-    with suppress(OSError), path.open("rb") as file:
-        width, height = inspect_video(file).size
-    ratio = round(width / height, 2) if height else 0.0
-    return _RATIOS.get(ratio), _RESOLUTIONS.get(min(width, height))
 
 
 def _list_boxes(file: BinaryIO) -> list[_Box]:
@@ -178,11 +180,6 @@ def _find_box(data: memoryview, *path: bytes) -> memoryview:
             raise KeyError(wanted)
         data = found
     return data
-
-
-def _read_tracks(moov: memoryview) -> list[_Track]:
-    """Return the video tracks of an index."""
-    return list(map(_read_track, _list_tracks(moov, b"vide")))
 
 
 def _list_tracks(moov: memoryview, kind: bytes) -> list[memoryview]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import Connection, exists, insert, select, update
 
 from veo.errors import LedgerError, UnknownJobError, VeoError
 from veo.ledger import limits, reserve, rows, spill
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 SEEN_LATE = "seen_late"
 # A paid request was sent, and its task may not have been stored.
 _SENT = IN_FLIGHT | {State.UNKNOWN}
-_ATTACHED_COLUMNS = ("state", "version", "task_id", "video", "error", "certain", *rows.AMOUNTS)
+_ATTACHED_COLUMNS = (
+    *("state", "version", "owner", "task_id", "video", "error", "certain"),
+    *rows.AMOUNTS,
+)
 
 
 class Ledger:
@@ -236,18 +239,14 @@ class Ledger:
         """
         with self.database.write() as connection:
             query = select(jobs).where(jobs.c.id == job).with_for_update()
-            record = rows.fetch_record(connection, query)
+            record = rows.to_record(connection.execute(query).one()._asdict())
             attached = _attach_to_record(record, task_id, video)
-            changes = {name: getattr(attached, name) for name in _ATTACHED_COLUMNS}
             is_attached = attached != record
-            if is_attached:
-                connection.execute(update(jobs).where(jobs.c.id == job).values(changes))
             if is_attached or is_late_response:
                 kind = "late response" if is_late_response else "task attached"
                 text = f"{kind}: {f'task {task_id}' if task_id else 'video'}"
                 note = rows.EventNote(self.clock(), kind, text, {"task_id": task_id})
-                event = rows.to_event_row(attached, note) | rows.amount_changes(record, attached)
-                connection.execute(insert(events), event)
+                _write_attached(connection, record, attached, note)
         return is_attached
 
     def keep_task(self, job: str, task_id: str | None, video: RemoteVideo | None) -> Path | None:
@@ -269,12 +268,9 @@ class Ledger:
                 # The process that sent it gave up, whatever state it could still store.
                 unknown = replace(record, state=State.UNKNOWN, owner=None)
                 attached = _attach_to_record(unknown, entry.get("task_id"), video)
-                changes = {name: getattr(attached, name) for name in (*_ATTACHED_COLUMNS, "owner")}
-                connection.execute(update(jobs).where(jobs.c.id == record.id).values(changes))
                 text = f"task {attached.task_id}, which was kept beside the ledger"
                 note = rows.EventNote(self.clock(), "task attached", text)
-                event = rows.to_event_row(attached, note) | rows.amount_changes(record, attached)
-                connection.execute(insert(events), event)
+                _write_attached(connection, record, attached, note)
 
     def find_job(self, name: str) -> Record:
         """Return the job whose id is a name, or else the only one whose id begins with it.
@@ -356,6 +352,14 @@ def open_database(folder: Path, url: LedgerUrl | None) -> Database | PostgresDat
     from veo.ledger.postgres import PostgresDatabase  # noqa: PLC0415 - of an extra
 
     return PostgresDatabase(url)
+
+
+def _write_attached(
+    connection: Connection, before: Record, attached: Record, note: rows.EventNote
+) -> None:
+    changes = {name: getattr(attached, name) for name in _ATTACHED_COLUMNS}
+    connection.execute(update(jobs).where(jobs.c.id == attached.id).values(changes))
+    connection.execute(insert(events), rows.to_event_row(before, attached, note))
 
 
 def _attach_to_record(record: Record, task_id: str | None, video: RemoteVideo | None) -> Record:

@@ -78,7 +78,7 @@ def park_job(ledger: Ledger, record: Record, error: VeoError) -> None:
         if record.owner is not None:
             connection.execute(release.values(values))
         note = rows.EventNote(ledger.clock(), PARKED, error.message, {"error": error.to_json()})
-        connection.execute(insert(events).values(rows.to_event_row(record, note)))
+        connection.execute(insert(events).values(rows.to_event_row(record, record, note)))
 
 
 def parked_error(history: Iterable[Event]) -> VeoError | None:

@@ -230,4 +230,4 @@ def _insert_jobs(connection: Connection, records: Sequence[Record]) -> None:
 
 def _planned_event(record: Record) -> dict[str, Any]:
     note = rows.EventNote(record.created_at, data={"quote": json.loads(record.quote)})
-    return rows.to_event_row(record, note) | {"reserved": record.reserved}
+    return rows.to_event_row(None, record, note)

@@ -60,8 +60,7 @@ def change_job(
     fence = {"is_id": record.id, "is_version": record.version, "is_owner": record.owner}
     if execute_prepared(connection, _fenced_update(frozenset(columns)), columns | fence) != 1:
         raise LeaseLostError(f"another process works on job {record.id}")
-    event = to_event_row(changed, note) | amount_changes(record, changed)
-    execute_prepared(connection, _INSERT_EVENT, event)
+    execute_prepared(connection, _INSERT_EVENT, to_event_row(record, changed, note))
     return changed
 
 
@@ -81,8 +80,12 @@ def to_row(record: Record) -> dict[str, Any]:
     return dict(zip(_COLUMNS, _get_values(record), strict=True))
 
 
-def to_event_row(record: Record, note: EventNote) -> dict[str, Any]:
-    """Return the event of a change that moves no money; callers add the amounts that it moves."""
+def to_event_row(before: Record | None, record: Record, note: EventNote) -> dict[str, Any]:
+    """Return the event of a change, with the money that it moves; ``before`` is None for a new job.
+
+    The amounts are differences, so that the events of a job add up to its amounts.
+    """
+    moved = {name: getattr(record, name) - getattr(before, name, 0) for name in AMOUNTS}
     return {
         "job": record.id,
         "at": note.at,
@@ -90,13 +93,9 @@ def to_event_row(record: Record, note: EventNote) -> dict[str, Any]:
         "kind": note.kind or str(record.state),
         "state": record.state,
         "message": note.message,
-        **dict.fromkeys(AMOUNTS, 0),
+        **moved,
         "data": json.dumps(note.data, ensure_ascii=False, default=str) if note.data else "{}",
     }
-
-
-def amount_changes(before: Record, after: Record) -> dict[str, int]:
-    return {name: getattr(after, name) - getattr(before, name) for name in AMOUNTS}
 
 
 def fetch_records(connection: Connection, query: Select[Any]) -> list[Record]:
@@ -129,10 +128,6 @@ def _find_problem(row: Mapping[str, Any]) -> str | None:
         if row[name] is not None and not isinstance(json.loads(row[name]), dict):
             return f"{name} is not an object"
     return None
-
-
-def fetch_record(connection: Connection, query: Select[Any]) -> Record:
-    return to_record(connection.execute(query).one()._asdict())
 
 
 def to_record(row: dict[str, Any]) -> Record:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from veo.update import RemoteVideo
 
 _CHARS_PER_TOKEN = 4  # of English text, as Google's documentation estimates
-_MAX_OFFERS = 4
+MAX_OFFERS = 4  # models that a problem names
 _TOLERANCE_S = 0.5  # the last frame or the sound may last longer than the video
 _SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are not UTF-8
 _TEXTS = tuple(name for name, row in REQUEST_FIELDS.items() if row.kind == "text")
@@ -171,7 +171,7 @@ def _holds(value: Any, condition: bool | list[str | int]) -> bool:
 def _add_offers(problem: Problem, refused: Mapping[str, set[str]]) -> Problem:
     offers = [name for name, fields in refused.items() if problem.field not in fields]
     # A prompt is better shortened than sent to another model.
-    shown = tuple(offers[:_MAX_OFFERS]) if problem.field != "prompt" else ()
+    shown = tuple(offers[:MAX_OFFERS]) if problem.field != "prompt" else ()
     return Problem(problem.field, problem.message, problem.allowed, shown, problem.severity)
 
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from veo.model import SHORT_SIDES, Model
 from veo.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from veo.model import Model
     from veo.request import Request
 
     Sizes = Mapping[str, tuple[int, int]]  # width and height in pixels, by the field of the frame
 
 # A photograph of 3:2 or 4:3 is another shape than 16:9; 1920x1088 for 1080p is the same.
 _MAX_DEVIATION = 0.04
-_SHORT_SIDES = {"360p": 360, "720p": 720, "1080p": 1080, "4k": 2160}
 
 
 def follow_frame(request: Request, size: tuple[int, int] | None, models: list[Model]) -> Request:
@@ -47,7 +46,7 @@ def check_frames(request: Request, model: Model, sizes: Sizes) -> Iterator[Probl
         elif request.fit is None and abs(shape - 1) > _MAX_DEVIATION:
             message = f"{name}, and the video is {ratio}: the service decides what is cut or added"
             yield Problem(field, message, severity="warning")
-        side = _SHORT_SIDES.get(request.resolution or model.resolutions[0], 0)
+        side = SHORT_SIDES.get(request.resolution or model.resolutions[0], 0)
         if min(frame_width, frame_height) < side * (1 - _MAX_DEVIATION):
             message = f"{name}, smaller than the video, which will look blurred"
             yield Problem(field, message, severity="warning")

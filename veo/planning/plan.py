@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
 from veo.money import CLIP_RESOLUTION, CLIP_S, Quote, format_amount, quote
-from veo.planning.check import check_request, find_errors
+from veo.planning.check import MAX_OFFERS, check_request, find_errors
 from veo.problems import Problem
 from veo.request import MODEL_VALUES, REQUEST_FIELDS, Request, is_given
 from veo.text.spelling import find_similar
@@ -34,7 +34,6 @@ DEFAULT_SHAPE: Mapping[str, Any] = {
 }
 _VIDEO_FIELDS = tuple(name for name, row in REQUEST_FIELDS.items() if row.kind == "video")
 _MAX_SIBLINGS = 2  # models of the same provider that are named first
-_MAX_OFFERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +267,7 @@ def _add_values(
 
 def _add_siblings(problem: Problem, siblings: Sequence[str]) -> Problem:
     offers = dict.fromkeys([*siblings[:_MAX_SIBLINGS], *problem.offered_by])
-    return replace(problem, offered_by=tuple(offers)[:_MAX_OFFERS])
+    return replace(problem, offered_by=tuple(offers)[:MAX_OFFERS])
 
 
 def _shutdown_notice(

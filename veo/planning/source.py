@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from veo.ledger.record import Record, State
+from veo.planning.check import MAX_OFFERS
 from veo.problems import Problem
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 Use = Literal["extend", "edit"]  # the field of a request that holds the video
 SHAPE_FIELDS = {"aspect_ratio": "aspect_ratios", "resolution": "resolutions"}
-_MAX_OFFERS = 4
 _WITHOUT_VIDEO = frozenset({State.FAILED, State.EXPIRED, State.UNKNOWN})
 
 
@@ -155,13 +155,13 @@ def _unsupported_problem(
         if not takers:
             message += f", and others {use} only their own"
     capable = [f"{row.provider}/{row.name}" for row in catalogue if use in row.features]
-    return Problem(use, message, offered_by=tuple((takers or capable)[:_MAX_OFFERS]))
+    return Problem(use, message, offered_by=tuple((takers or capable)[:MAX_OFFERS]))
 
 
 def _foreign_problem(
     source: VideoSource, model: Model, use: Use, catalogue: Collection[Model]
 ) -> Problem:
-    takers = tuple(list_takers(source, use, catalogue)[:_MAX_OFFERS])
+    takers = tuple(list_takers(source, use, catalogue)[:MAX_OFFERS])
     if model.uploads:
         message = f"the file of {source.name} is not on disk, and {model.name} needs it"
         return Problem(use, message, offered_by=takers)
