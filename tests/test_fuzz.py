@@ -48,6 +48,8 @@ FOUND = [
     ("operation", {"name": "a/operations/b", "done": True, "error": {"code": [], "message": "x"}}),
     ("bills", [{"task": "t", "amount": {}}]),
     ("bills", [{"task": "t", "amount": []}]),
+    ("bills", [{"task": "t", "amount": "1e+3080808"}]),
+    ("bills", [{"task": "t", "amount": "-1e-3080808"}]),
     (
         "interaction",
         {

@@ -48,6 +48,23 @@ class TestOfficial:
         )
         assert body["data"]["result_url"].endswith(f"/v1/videos/{task}/content")
 
+    def test_a_remix_is_a_new_video_of_the_model(self, sandbox: StartSandbox) -> None:
+        """Google's channel has no remix: the prompt alone counts. Each is paid."""
+        box = sandbox(profile="official")
+        api = Api(box)
+        task = api.create_from_text(OFFICIAL)
+        remix = api.remix(task, prompt="at night").json()
+        missing = api.remix("task_x", prompt="at night")
+
+        assert (remix["model"], remix["status"]) == (OFFICIAL, "queued")
+        assert len(box.bills()) == 2
+        expected = {"code": "task_not_exist", "message": "task_origin_not_exist", "data": None}
+        assert (missing.status_code, missing.json()) == (400, expected)
+        assert api.remix(task).json()["code"] == "invalid_request"
+        legacy = Api(sandbox())
+        legacy_id = legacy.create_from_text()
+        assert legacy.remix(legacy_id, prompt="x").status_code == 404
+
     def test_a_number_of_seconds_is_refused_with_the_go_text(self, sandbox: StartSandbox) -> None:
         """The gateway's struct takes a string."""
         response = Api(sandbox(profile="official")).post(

@@ -148,7 +148,7 @@ class VeoError(Exception):
 
     def to_item_problems(self, location: ItemLocation, key: str = "") -> list[ItemProblem]:
         """Return the error as problems of an item of a batch, under the given key of the item."""
-        text = f"{self.message} {self.hint or ''}".strip()
+        text = f"{self.message}. {self.hint}" if self.hint else self.message
         return [ItemProblem(location, f"{key}: {text}" if key else text, self.remedies)]
 
     def to_json(self) -> dict[str, Any]:

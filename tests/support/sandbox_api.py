@@ -32,6 +32,11 @@ class Api:
         url = f"{self.base}/v1/videos"
         return requests.post(url, json=body, headers=self.headers, timeout=10, **options)
 
+    def remix(self, task: str, **body: Any) -> requests.Response:
+        """POST a remix of a video."""
+        url = f"{self.base}/v1/videos/{task}/remix"
+        return requests.post(url, json=body, headers=self.headers, timeout=10)
+
     def create_from_text(
         self, model: str = "veo-3.1-fast", prompt: str = "lion", **more: Any
     ) -> str:

@@ -176,6 +176,12 @@ class ImageStore:
         return str(path)
 
 
+# What a telephone makes, and few programs write as something else by themselves.
+_CONVERSIONS = {
+    "image/heic": ": `heif-convert FILE FILE.jpg` does so, and on macOS the program Preview"
+}
+
+
 def verify_image(source: str, data: bytes) -> None:
     """Decode an image to its end; raise an ImageError if it is broken or of no accepted type."""
     mime = detect_mime(data)
@@ -183,9 +189,8 @@ def verify_image(source: str, data: bytes) -> None:
         raise ImageError(f"{source} is not an image", hint="Use a JPEG, PNG or WebP file.")
     if mime not in ACCEPTED_TYPES:
         kind = mime.removeprefix("image/").upper()
-        raise ImageError(
-            f"{source} is a {kind}, which no model accepts", hint="Save it as JPEG, PNG or WebP."
-        )
+        hint = f"Save it as JPEG, PNG or WebP{_CONVERSIONS.get(mime, '')}."
+        raise ImageError(f"{source} is a {kind}, which no model accepts", hint=hint)
     with decode_errors(source):
         decoded = open_image(source, data)
         decoded.draft(None, (1, 1))  # saves memory: a JPEG is still read to its end

@@ -169,7 +169,8 @@ def _parse_amount(row: Mapping[str, Any], location: str) -> int:
         number = Decimal(_normalize_number(text))
     except InvalidOperation:
         number = Decimal("nan")
-    if not number.is_finite() or abs(number) > _MAX_NUMBER:
+    # Not ``abs``, which rounds, and overflows with an exponent of a million.
+    if not number.is_finite() or number.copy_abs() > _MAX_NUMBER:
         raise UsageError(f"{location}: {value!r} is not a valid amount")
     return to_micros(number / QUOTA_PER_USD if name == "quota" else number)
 

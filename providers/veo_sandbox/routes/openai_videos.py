@@ -1,6 +1,7 @@
 """What OpenAI's video endpoint has beyond `/v1/videos`: lists, remixes, edits, characters.
 
-These routes exist in the profile `openai` only. To every other profile they are unknown addresses.
+These routes exist in the profile `openai` only, a remix also at new-api for Google's models. To
+every other profile they are unknown addresses.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from veo_sandbox.exchange import Exchange, Refusal
 from veo_sandbox.profiles import OpenAI
 from veo_sandbox.profiles.base import random_token
 from veo_sandbox.routes import Handler, RouteSpec
-from veo_sandbox.routes.videos import unknown_url
+from veo_sandbox.routes.videos import remix_task, unknown_url
 from veo_sandbox.state.price_list import load_models
 from veo_sandbox.state.tasks import Task, TaskSpec
 
@@ -90,6 +91,12 @@ async def delete_video(exchange: Exchange, profile: OpenAI) -> Response:
         raise profile.invalid_request("invalid_value", text, "video_id")
     core.tasks.add_mark(task, "deleted", core.clock.now())
     return JSONResponse({"id": task.id, "object": "video.deleted", "deleted": True})
+
+
+async def remix(core: Core, exchange: Exchange) -> Response:
+    """Remix a video as OpenAI does, or as new-api."""
+    handler = remix_video if core.profile == OpenAI.name else remix_task
+    return await handler(core, exchange)
 
 
 @_require_profile
@@ -236,7 +243,7 @@ def _character_key(character: str) -> str:
 ROUTES: Sequence[RouteSpec] = (
     RouteSpec("GET", "/v1/videos", "other", list_videos),
     RouteSpec("DELETE", "/v1/videos/{task}", "other", delete_video),
-    RouteSpec("POST", "/v1/videos/{task}/remix", "create", remix_video),
+    RouteSpec("POST", "/v1/videos/{task}/remix", "create", remix),
     RouteSpec("POST", "/v1/videos/edits", "create", edit_video),
     RouteSpec("POST", "/v1/videos/extensions", "create", extend_video),
     RouteSpec("POST", "/v1/videos/characters", "other", create_character),

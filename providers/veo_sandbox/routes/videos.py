@@ -64,6 +64,21 @@ async def poll_generation(core: Core, exchange: Exchange) -> Response:
     return generation_response(core, exchange.task, exchange.state)
 
 
+async def remix_task(core: Core, exchange: Exchange) -> Response:
+    """Make a new video of a task's model, from the prompt alone.
+
+    So new-api does it for Google's models, whose channel has no remix; other routes have none.
+    """
+    profile = _authorize(core, exchange)
+    source = exchange.task
+    if source is None and profile.name == "official":
+        return profile.known_error("no_source")
+    if source is None or source.spec.profile != "official":
+        return await unknown_url(core, exchange)
+    exchange.fields["model"] = source.spec.model
+    return await create_video(core, exchange)
+
+
 async def unknown_url(core: Core, exchange: Exchange) -> Response:
     text = f"Invalid URL ({exchange.method} {exchange.path})"
     return PROFILES[core.profile](core).error_response(404, text, "invalid_request_error")
