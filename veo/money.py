@@ -52,12 +52,18 @@ def to_usd(amount: int) -> Decimal:
 
 def format_amount(amount: Decimal) -> str:
     """Format an amount with cents, and with more digits only if they are not zero: ``$0.15``."""
-    cents = amount.quantize(Decimal("0.01"))
-    return f"${cents if cents == amount else amount:f}"
+    sign, size = "-" if amount < 0 else "", abs(amount)
+    cents = size.quantize(Decimal("0.01"))
+    return f"{sign}${cents if cents == size else size:f}"
 
 
 def format_micros(amount: int) -> str:
+    """Format millionths of a USD as ``$0.15``."""
     return format_amount(to_usd(amount))
+
+
+CHARGE_TIMES = {"on_success": "on success", "on_accept": "on acceptance"}
+"""When a price is charged, in words, by ``Quote.charged``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from veo.image import Image
-from veo.money import Quote, format_amount, to_usd
+from veo.money import CHARGE_TIMES, Quote, format_amount, format_micros, to_usd
 from veo.request import REQUEST_FIELDS, Request
 from veo.update import RemoteVideo
 from veo_commands.output import shorten_line
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from veo.planning.plan import Plan
 
 STATE_STYLES = {"done": "green", "failed": "red", "expired": "red", "unknown": "yellow"}
-CHARGE_TIMES = {"on_success": "on success", "on_accept": "on acceptance"}
 _MAX_VALUE_CHARS = 200
 _AGE_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -51,12 +50,6 @@ def format_bytes(count: int) -> str:
     if count < 1_000_000:
         return f"{count / 1000:.0f} kB"
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
-
-
-def format_usd(micros: int) -> str:
-    """Return millionths of a USD as ``$0.15``."""
-    amount = to_usd(abs(micros))  # the sign goes before the currency: -$0.15
-    return f"{'-' if micros < 0 else ''}{format_amount(amount)}"
 
 
 def to_json_usd(micros: int) -> float:
@@ -101,22 +94,22 @@ def describe_charge(record: Record) -> str:
     probably = "" if record.certain else "probably "
     parts = []
     if record.charged:
-        parts.append(f"{probably}charged {format_usd(record.charged)}")
+        parts.append(f"{probably}charged {format_micros(record.charged)}")
     if record.in_doubt_amount:
-        amount = format_usd(record.in_doubt_amount)
+        amount = format_micros(record.in_doubt_amount)
         parts.append(f"possibly {amount} more" if parts else f"possibly charged {amount}")
     if record.held_amount:
-        parts.append(f"quoted {format_usd(record.held_amount)}")
+        parts.append(f"quoted {format_micros(record.held_amount)}")
     return ", ".join(parts) or f"{probably}not charged"
 
 
 def format_cost(record: Record) -> str:
     """Return ``$0.15``, or ``$0.15 ?`` if it is not certain, or ``($0.15)`` if it is reserved."""
     if record.in_doubt_amount or not record.certain:
-        return f"{format_usd(record.charged + record.in_doubt_amount)} ?"
+        return f"{format_micros(record.charged + record.in_doubt_amount)} ?"
     if record.charged:
-        return format_usd(record.charged)
-    return f"({format_usd(record.held_amount)})" if record.held_amount else "-"
+        return format_micros(record.charged)
+    return f"({format_micros(record.held_amount)})" if record.held_amount else "-"
 
 
 def describe_clip(record: Record) -> str | None:

@@ -9,7 +9,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 
 from veo.errors import VeoError
-from veo_commands.format import format_bytes, format_usd
+from veo.money import format_micros
+from veo_commands.format import format_bytes
 from veo_commands.output import out
 
 if TYPE_CHECKING:
@@ -95,14 +96,14 @@ def check_jobs(client: Client) -> Iterator[Check]:
     resume = out.command("resume")
     unknown = client.ledger.list_jobs(states=[State.UNKNOWN])
     if unknown:
-        amount = format_usd(sum(record.in_doubt_amount for record in unknown))
+        amount = format_micros(sum(record.in_doubt_amount for record in unknown))
         message = f"{len(unknown)} of unknown outcome, may have been charged: {amount}"
         yield Check("jobs", "warn", message, f"{resume} shows what you can do.")
     unfinished = client.ledger.list_unfinished()
     now = client.ledger.clock()
     stuck = [record for record in unfinished if _is_stuck(record, now)]
     if stuck:
-        held = format_usd(sum(record.held_amount for record in stuck))
+        held = format_micros(sum(record.held_amount for record in stuck))
         message = f"{len(stuck)} unfinished for more than an hour; they reserve {held}"
         hint = f"{resume} asks for them once more; the provider's console tells what they cost."
         yield Check("stuck jobs", "warn", message, hint)

@@ -57,10 +57,6 @@ def _check_characters(text: str) -> str:
     return text
 
 
-def _keep(value: Any) -> Any:
-    return value
-
-
 def _wrap_single(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -97,7 +93,9 @@ class _ItemKeys(BaseModel):
 # Numbers are checked strictly, so that "8s" has to become 8 before.
 _OPTION_KEYS: dict[str, Any] = {
     name: (
-        Annotated[_TYPES[row.kind] | None, BeforeValidator(NORMALIZERS.get(name, _keep))],
+        Annotated[
+            _TYPES[row.kind] | None, BeforeValidator(NORMALIZERS.get(name, lambda value: value))
+        ],
         None,
     )
     for name, row in OPTIONS.items()

@@ -114,7 +114,8 @@ def _parse_table(text: str) -> Parsed:
             problems.append(ItemProblem(location, text))
             continue
         cells = {name: cell.strip() for name, cell in zip(titles, row, strict=False)}
-        missing = {n for text in cells.values() for n in _variables(text)} - set(cells)
+        variables = [name for text in cells.values() for name in _VARIABLE.findall(text)]
+        missing = set(map(_field_name, variables)) - set(cells)
         problems += [
             ItemProblem(location, f"{{{{{name}}}}}: there is no such column") for name in missing
         ]
@@ -152,10 +153,6 @@ def _convert_cell(name: str, text: str) -> Any:
     if kind == "images" or name == "tags":
         return [part.strip() for part in text.split(_LIST_SEPARATOR) if part.strip()]
     return text
-
-
-def _variables(text: str) -> list[str]:
-    return [_field_name(name) for name in _VARIABLE.findall(text)]
 
 
 def _field_name(title: str) -> str:

@@ -25,7 +25,6 @@ MAX_EMBEDDED_BYTES = 24_000_000
 TITLE = "What a video really costs"
 # Up to 90 %: towards 100 % the cost goes to infinity.
 _LOSS_RATES = [percent / 100 for percent in range(91)]
-_FOOT = "Every amount can be traced to the events of its job in the ledger."
 
 
 def render_page(
@@ -56,7 +55,7 @@ def render_page(
         _render_method(result),
     ]
     script = html.PLAY_ALL_SCRIPT if has_player else ""
-    return html.build_page(TITLE, filter(None, parts), _FOOT, script=script)
+    return html.build_page(TITLE, filter(None, parts), script=script)
 
 
 def _render_head(result: ComparisonResult) -> str:

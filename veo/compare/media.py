@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from veo.files.contact_sheet import read_still
 
 # A track whose peak is below this, dB relative to full scale, is inaudible.
 SILENCE_DB = -60.0
@@ -77,17 +80,10 @@ def read_media(file: Path) -> MediaInfo | None:
 
 def render_poster(file: Path, width: int = 480) -> bytes | None:
     """Return a video's first frame as JPEG, at most ``width`` pixels wide; None without one."""
-    import io  # noqa: PLC0415
-
-    import av  # noqa: PLC0415 - as above
-
-    try:
-        with av.open(str(file)) as container:
-            image = next(container.decode(video=0)).to_image()  # type: ignore[no-untyped-call]
-    except (OSError, IndexError, StopIteration, av.FFmpegError):
-        return None
     # Only the width limits the size: portrait videos are up to 16:9 high.
-    image.thumbnail((width, 4 * width))
+    image = read_still(file, (width, 4 * width))
+    if image is None:
+        return None
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     return buffer.getvalue()

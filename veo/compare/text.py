@@ -6,14 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 from veo.compare.metrics import STEPS, ProviderMetrics
-from veo.money import format_amount, format_micros
+from veo.money import CHARGE_TIMES, format_amount, format_micros
 
 if TYPE_CHECKING:
     from veo.compare.cost_model import BreakEven, MeasuredCost
     from veo.compare.result import ComparisonResult, Simulation
 
 Row = tuple[str, list[str]]
-_CHARGED = {"on_success": "on success", "on_accept": "on acceptance"}
 
 # From this ratio on a factor ("4.2 times as much") reads better than a percentage.
 MIN_RATIO_AS_FACTOR = 3
@@ -24,7 +23,7 @@ def metric_rows(result: ComparisonResult) -> list[Row]:
     quotes = [metrics.quote for metrics in columns]
     rows: list[Row] = [
         ("model", [m.model for m in columns]),
-        ("price", [f"{format_amount(q.amount)} {_CHARGED[q.charged]}" for q in quotes]),
+        ("price", [f"{format_amount(q.amount)} {CHARGE_TIMES[q.charged]}" for q in quotes]),
         ("made / failed / open", [f"{m.made} / {m.failed} / {m.open}" for m in columns]),
         ("charged for videos", [format_micros(m.charged_for_made) for m in columns]),
         ("charged for failed jobs", [format_micros(m.charged_for_failed) for m in columns]),
@@ -76,23 +75,20 @@ def describe_break_even(point: BreakEven, loss_rate: float) -> list[str]:
     share = f"{loss_rate:.0%} of requests lost"
     first, second = point.pays_on_accept, point.pays_on_success
     if point.loss_rate <= 0:
-        sentences = [
-            (
-                f"{second} never costs more than {first}: its price per request is not higher, "
-                "and failures are free."
-            )
-        ]
+        comparison = (
+            f"{second} never costs more than {first}: its price per request is not higher, "
+            "and failures are free."
+        )
     else:
-        sentences = [
-            (
-                f"{first} is cheaper than {second} while less than {point.loss_rate:.1%} "
-                "of its requests are lost, and more expensive above that."
-            )
-        ]
-    sentences.append(
+        comparison = (
+            f"{first} is cheaper than {second} while less than {point.loss_rate:.1%} "
+            "of its requests are lost, and more expensive above that."
+        )
+    limit = (
         f"With {share}, {first} is cheaper only than a provider that charges more than "
         f"{format_usd(point.price)} per video."
     )
+    sentences = [comparison, limit]
     if point.deadline is not None:
         sentences.append(
             f"With {share}, the client must wait at least {point.deadline:.0f} s for {first} "

@@ -29,11 +29,6 @@ def on_ready(record: Record, usage: Decimal | None = None) -> dict[str, Any]:
     return _charge(record) if usage is None else _charge_usage(record, usage)
 
 
-def on_unsent() -> dict[str, Any]:
-    """Release the reservation of a job whose paid request was never sent."""
-    return _release()
-
-
 def on_submit_error(record: Record, error: VeoError) -> dict[str, Any]:
     """Release the reservation if the request was certainly not accepted.
 
@@ -42,7 +37,7 @@ def on_submit_error(record: Record, error: VeoError) -> dict[str, Any]:
     """
     if error.charged is None:
         return {"certain": False}
-    return {**_charge(record), "certain": False} if error.charged else _release()
+    return {**_charge(record), "certain": False} if error.charged else release_reservation()
 
 
 def on_failed(record: Record, error: VeoError, usage: Decimal | None = None) -> dict[str, Any]:
@@ -55,7 +50,7 @@ def on_failed(record: Record, error: VeoError, usage: Decimal | None = None) -> 
     if usage is not None:
         return _charge_usage(record, usage)
     if record.parse_quote().charged == "on_success":
-        return {"certain": False} if error.charged is None else _release()
+        return {"certain": False} if error.charged is None else release_reservation()
     return {**_charge(record), "certain": False}
 
 
@@ -69,5 +64,5 @@ def _charge_usage(record: Record, usage: Decimal) -> dict[str, Any]:
     return {"reserved": 0, "charged": earlier + to_micros(usage), "certain": True}
 
 
-def _release() -> dict[str, Any]:
+def release_reservation() -> dict[str, Any]:
     return {"reserved": 0, "certain": True}

@@ -107,7 +107,8 @@ class StepContext:
     def move(self, job: ActiveJob, state: State | None = None, **changes: Any) -> None:
         """Write a change of the job to the ledger, then call its watcher."""
         if self.queue_worker and job.record.owner == self.queue_worker:
-            after = replace(job.record, state=state or job.record.state, **_columns(changes))
+            columns = {name: changes[name] for name in changes.keys() - _EVENT_ARGUMENTS}
+            after = replace(job.record, state=state or job.record.state, **columns)
             changes = ({} if after.is_being_sent else {"owner": QUEUE}) | changes
         job.record = self.ledger.move_job(job.record, state, **changes)
         job.on_change(job)
@@ -232,10 +233,6 @@ class StepContext:
                 prior = Durations(facts.median_s, facts.spread)
                 self._durations[key] = prior.learn(self.ledger.read_durations(*key))
             return self._durations[key]
-
-
-def _columns(changes: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in changes.items() if name not in _EVENT_ARGUMENTS}
 
 
 def overdue_error(job: ActiveJob, reason: str = "") -> StillRunningError | DownloadError:

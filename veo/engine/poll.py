@@ -6,12 +6,7 @@ from veo.engine.context import MADE, ActiveJob, StepContext, overdue_error
 from veo.engine.poll_schedule import ProgressTracker
 from veo.engine.redaction import guard_call, redact_update
 from veo.engine.update import apply_update, must_persist
-from veo.errors import (
-    GoneError,
-    TaskNotFoundError,
-    UnknownOutcomeError,
-    VeoError,
-)
+from veo.errors import GoneError, TaskNotFoundError, UnknownOutcomeError, VeoError
 from veo.ledger.record import LONGEST_GENERATION_S, State
 from veo.update import Stage, Update
 
@@ -41,7 +36,9 @@ async def _poll_once(context: StepContext, job: ActiveJob) -> float | None:
         update = await query_task(context, job)
     except VeoError as error:
         return await _handle_poll_error(context, job, error)
-    _track_progress(context, job, update)
+    if update.progress:
+        job.tracker = job.tracker or ProgressTracker()
+        job.tracker.record(update.progress, context.elapsed_s(job))
     if update.stage in _UNFINISHED and _is_endless(context, job):
         await run_write(_end_endless, context, job)
         return None
@@ -62,12 +59,6 @@ async def query_task(context: StepContext, job: ActiveJob) -> Update:
     with guard_call(handle, "polling"):
         update = await handle.provider.poll(str(job.record.task_id))
         return redact_update(update, handle.key)
-
-
-def _track_progress(context: StepContext, job: ActiveJob, update: Update) -> None:
-    if update.progress:
-        job.tracker = job.tracker or ProgressTracker()
-        job.tracker.record(update.progress, context.elapsed_s(job))
 
 
 async def _handle_poll_error(context: StepContext, job: ActiveJob, error: VeoError) -> float | None:

@@ -249,7 +249,7 @@ def _handle_preparation_error(
     error.charged = False
     if not error.retryable or job.failures >= MAX_RETRIES:
         add_upload_note(context, job, error)
-        context.record_outcome(job, State.FAILED, error, **charging.on_unsent())
+        context.record_outcome(job, State.FAILED, error, **charging.release_reservation())
         return None
     return _plan_again(context, job, handle, error, context.retry_at(job, error))
 

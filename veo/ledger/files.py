@@ -24,7 +24,7 @@ def marker_path(path: Path) -> Path:
 def check_present(path: Path) -> None:
     """Raise a LedgerError if a ledger was deleted or emptied: a new one would hide its jobs."""
     marker = marker_path(path)
-    if marker.exists() and _size_of(path) == 0:
+    if marker.exists() and read_identity(path) is None:
         raise LedgerError(
             f"the ledger {path} is {'empty' if path.exists() else 'gone'}, though it was there "
             "before: its jobs may have cost money",
@@ -92,10 +92,3 @@ def _describe_process(pid: int) -> str:
     state = ", stopped" if rest.split()[0] in {"T", "t"} else ""
     own = ", this one" if pid == os.getpid() else ""
     return f"process {pid} ({name}{state}{own})"
-
-
-def _size_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -29,6 +29,12 @@ _QUEUED = "id IN (SELECT dedupe_key FROM pgqueuer)"
 _UNQUEUED = "NOT EXISTS (SELECT 1 FROM pgqueuer WHERE dedupe_key = jobs.id)"
 
 
+def is_installed(connection: Connection) -> bool:
+    """Whether PGQueuer has its tables, which the first worker makes."""
+    query = text("SELECT to_regclass('pgqueuer') IS NOT NULL")
+    return bool(connection.execute(query).scalar_one())
+
+
 def list_unqueued(
     connection: Connection, ledger: Ledger, limits: Mapping[str, Limits]
 ) -> list[str]:

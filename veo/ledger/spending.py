@@ -173,10 +173,6 @@ def _to_local_week(quarter_hour: int) -> str:
     return (day - timedelta(days=day.weekday())).isoformat()
 
 
-def _to_local_month(quarter_hour: int) -> str:
-    return _to_local_day(quarter_hour)[:7]
-
-
 def _to_outcome(state: str) -> str:
     return UNDER_WAY if State(state) in LIVE else state
 
@@ -196,7 +192,7 @@ _KEYS: dict[Dimension, ColumnElement[Any]] = {
 _LABELS: dict[Dimension, Any] = {
     "day": _to_local_day,
     "week": _to_local_week,
-    "month": _to_local_month,
+    "month": lambda quarter_hour: _to_local_day(quarter_hour)[:7],
     "outcome": _to_outcome,
 }
 _SUMS = (

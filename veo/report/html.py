@@ -17,6 +17,7 @@ from string import Template
 from veo.errors import OutputError
 from veo.files.atomic import open_atomic
 
+_FOOT = "Every amount can be traced to the events of its job in the ledger."
 PLAY_ALL_SCRIPT = """
 document.getElementById("together").addEventListener("click", () => {
   for (const video of document.querySelectorAll("video")) {
@@ -27,14 +28,14 @@ document.getElementById("together").addEventListener("click", () => {
 """
 
 
-def build_page(title: str, parts: Iterable[str], foot: str, *, script: str = "") -> str:
+def build_page(title: str, parts: Iterable[str], *, script: str = "") -> str:
     """Return a complete page from HTML parts; ``script`` is the only one that the page may run."""
     date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     return Template(_read_resource("page.html")).substitute(
         title=escape(title),
         style=_read_resource("page.css"),
         body="\n".join(parts),
-        foot=escape(f"{foot} Created by veo on {date}."),
+        foot=escape(f"{_FOOT} Created by veo on {date}."),
         script=f"<script>{script}</script>\n" if script else "",
         scripts=_script_hash(script) if script else "'none'",
     )

@@ -11,7 +11,6 @@ from veo.report import html, plots
 if TYPE_CHECKING:
     from veo.ledger import Ledger
 
-_FOOT = "Every amount can be traced to the events of its job in the ledger."
 _TITLES = ("jobs", "videos", "charged", "without video", "reserved", "possibly more", "per video")
 _MAX_DAYS = 31
 _MAX_ROWS = 40
@@ -33,7 +32,7 @@ def render_page(ledger: Ledger, scope: JobFilter) -> str:
         _render_table(ledger, scope, "By day", ["day"], whole),
         _render_table(ledger, scope, "By batch", ["batch"], whole),
     ]
-    return html.build_page("What the videos cost", filter(None, parts), _FOOT)
+    return html.build_page("What the videos cost", filter(None, parts))
 
 
 def _summary_values(whole: Spending) -> list[tuple[str, str]]:

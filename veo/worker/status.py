@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, func, select, text
 
 from veo.engine.context import MADE
-from veo.ledger.queue import list_workers
+from veo.ledger.queue import is_installed, list_workers
 from veo.ledger.record import IN_FLIGHT, LIVE, State
 from veo.ledger.schema import jobs
 from veo.worker.worker import manager_id
@@ -22,7 +22,6 @@ _LATE = """
     SELECT coalesce(extract(epoch FROM now() - min(execute_after)), 0)
     FROM pgqueuer WHERE status = 'queued' AND execute_after < now()
 """
-_IS_INSTALLED = "SELECT to_regclass('pgqueuer') IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def read_status(ledger: Ledger) -> QueueStatus:
 
 def _read_queue(connection: Connection) -> tuple[dict[Any, int], float]:
     """Return the steps that each PGQueuer process takes, and how late the oldest due step is."""
-    if not connection.execute(text(_IS_INSTALLED)).scalar_one():
+    if not is_installed(connection):
         return {}, 0.0
     steps = {manager: int(count) for manager, count in connection.execute(text(_PICKED))}
     return steps, float(connection.execute(text(_LATE)).scalar_one())

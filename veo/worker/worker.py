@@ -22,7 +22,7 @@ from veo.engine.dispatcher import new_event_loop
 from veo.errors import LedgerError, VeoError
 from veo.ledger.heartbeat import WorkerLease
 from veo.ledger.locks import lock
-from veo.ledger.queue import is_idle, list_unqueued
+from veo.ledger.queue import is_idle, is_installed, list_unqueued
 from veo.worker.steps import StepTaker, describe_error
 
 if TYPE_CHECKING:
@@ -175,9 +175,9 @@ class Worker:
         )
         from psycopg import RawCursor  # noqa: PLC0415 - of an extra
 
-        if not self._is_installed():
-            return
         with self._ledger.database.write() as connection:
+            if not is_installed(connection):
+                return
             lock(connection, "queue")  # else several workers find the same jobs
             ids = list_unqueued(connection, self._ledger, limits)
             if not ids:
@@ -189,17 +189,11 @@ class Worker:
             driver: Any = connection.connection.driver_connection
             RawCursor(driver).execute(statement, (*columns, delays, ids, ["{}"] * len(ids)))
 
-    def _is_installed(self) -> bool:
-        with self._ledger.database.read() as connection:
-            query = text("SELECT to_regclass('pgqueuer') IS NOT NULL")
-            return bool(connection.execute(query).scalar_one())
-
     def _clean_log(self) -> None:
-        if not self._is_installed():
-            return
         with self._ledger.database.write() as connection:
-            condition = f"created < now() - interval '{LOG_AGE}'"
-            connection.execute(text(f"DELETE FROM pgqueuer_log WHERE {condition}"))  # noqa: S608 - constants
+            if is_installed(connection):
+                condition = f"created < now() - interval '{LOG_AGE}'"
+                connection.execute(text(f"DELETE FROM pgqueuer_log WHERE {condition}"))  # noqa: S608 - constants
 
     def _read_limits(self) -> dict[str, Limits]:
         """Return the limits of the providers that this worker has keys for."""

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import UsageError
-from veo.money import format_amount, to_usd
+from veo.money import format_amount, format_micros, to_usd
 from veo_commands import exit_codes
 from veo_commands.commands.reconcile import ReconcileOptions, reconcile_charges
-from veo_commands.format import format_usd, shorten_path, to_json_usd
+from veo_commands.format import shorten_path, to_json_usd
 from veo_commands.options import ConfigOptions, flag, option, parse_moment, provider_option
 from veo_commands.output import out
 from veo_commands.session import open_client, open_ledger
@@ -150,13 +150,13 @@ def _sum_up(groups: Groups) -> Spending:
 def _explain_doubt(total: Spending) -> list[str]:
     lines = []
     if total.uncertain:
-        amount = format_usd(total.uncertain)
+        amount = format_micros(total.uncertain)
         lines.append(f"{amount} is not certain: the provider's documents contradict each other.")
     if total.in_doubt:
         lines.append(
-            f"In doubt: charged {format_usd(total.charged)}, at most "
-            f"{format_usd(total.most)}; {out.command('cost', '--reconcile', 'FILE')} compares it "
-            "with the provider's list."
+            f"In doubt: charged {format_micros(total.charged)}, at most "
+            f"{format_micros(total.most)}; {out.command('cost', '--reconcile', 'FILE')} compares "
+            "it with the provider's list."
         )
     return lines
 
@@ -167,7 +167,8 @@ def _spending_cells(spending: Spending) -> list[Any]:
         spending.jobs,
         spending.videos,
         *map(
-            format_usd, (spending.charged, spending.for_nothing, spending.held, spending.in_doubt)
+            format_micros,
+            (spending.charged, spending.for_nothing, spending.held, spending.in_doubt),
         ),
         format_amount(per_video.quantize(_PER_VIDEO_DIGITS)) if per_video is not None else "-",
     ]

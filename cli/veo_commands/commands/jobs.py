@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import UsageError
+from veo.money import format_micros
 from veo_commands.completion import complete_models, complete_states
 from veo_commands.format import (
     STATE_STYLES,
     format_age,
     format_cost,
-    format_usd,
     shorten_path,
     to_json_usd,
 )
@@ -135,17 +135,18 @@ def _print_totals(config: Config, ledger: Ledger, job_filter: JobFilter) -> None
         },
     }
     rows = [
-        (cap.name, f"{format_usd(left)} of {format_usd(cap.limit)} left") for cap, left in budgets
+        (cap.name, f"{format_micros(left)} of {format_micros(cap.limit)} left")
+        for cap, left in budgets
     ]
     out.print_result(body, out.key_values([*_describe_totals(counts, total), *rows]))
 
 
 def _describe_totals(counts: Mapping[str, int], total: Spending) -> list[tuple[str, str]]:
     jobs = ", ".join(f"{count} {state}" for state, count in counts.items())
-    uncertain = f", of which {format_usd(total.uncertain)} probably" if total.uncertain else ""
+    uncertain = f", of which {format_micros(total.uncertain)} probably" if total.uncertain else ""
     return [
         ("jobs", jobs or "none"),
-        ("charged", f"{format_usd(total.charged)}{uncertain}"),
-        ("reserved", f"{format_usd(total.held)} for jobs in progress"),
-        ("in doubt", f"{format_usd(total.in_doubt)} possibly charged, outcome unknown"),
+        ("charged", f"{format_micros(total.charged)}{uncertain}"),
+        ("reserved", f"{format_micros(total.held)} for jobs in progress"),
+        ("in doubt", f"{format_micros(total.in_doubt)} possibly charged, outcome unknown"),
     ]

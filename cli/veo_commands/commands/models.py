@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import VeoError
-from veo.money import CLIP_S, clip_price
-from veo_commands.format import CHARGE_TIMES, format_price
+from veo.money import CHARGE_TIMES, CLIP_S, clip_price
+from veo_commands.format import format_price
 from veo_commands.options import ConfigOptions, flag, provider_option
 from veo_commands.output import out
 from veo_commands.session import load_config, open_client

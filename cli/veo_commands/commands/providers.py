@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from veo_commands.format import CHARGE_TIMES
+from veo.money import CHARGE_TIMES
 from veo_commands.options import ConfigOptions
 from veo_commands.output import out
 from veo_commands.session import load_config

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from veo.errors import UsageError
+from veo.money import format_micros
 from veo_commands import exit_codes
-from veo_commands.format import describe_outcome, format_usd, to_json_usd
+from veo_commands.format import describe_outcome, to_json_usd
 from veo_commands.options import check_dependent_options, flag, option, parse_seconds
 from veo_commands.output import out
 
@@ -185,11 +186,11 @@ def _print_text(result: "Reconciliation", settled: "Sequence[Record]") -> None:
     rows = [
         *(("differing", *_match_cells(match)) for match in result.differing),
         *(
-            ("ledger only", record.id, format_usd(record.charged), "-", _describe_job(record))
+            ("ledger only", record.id, format_micros(record.charged), "-", _describe_job(record))
             for record in result.ledger_only
         ),
         *(
-            ("provider only", "-", "-", format_usd(charge.amount), charge.task)
+            ("provider only", "-", "-", format_micros(charge.amount), charge.task)
             for charge in result.provider_only
         ),
         *(("not ended", *_match_cells(match)) for match in result.not_ended),
@@ -208,7 +209,7 @@ def _print_text(result: "Reconciliation", settled: "Sequence[Record]") -> None:
 def _summarize(result: "Reconciliation") -> list[tuple[str, str]]:
     by_time = sum(not match.by_task for match in result.matched)
     note = f", {by_time} of them by model, amount and time" if by_time else ""
-    amount = format_usd(sum(match.charge.amount for match in result.matched))
+    amount = format_micros(sum(match.charge.amount for match in result.matched))
     values = [
         ("matched", f"{len(result.matched)}, {amount} on both sides{note}"),
         ("differing", str(len(result.differing))),
@@ -221,7 +222,7 @@ def _summarize(result: "Reconciliation") -> list[tuple[str, str]]:
 
 
 def _match_cells(match: "Match") -> tuple[str, str, str, str]:
-    ours, theirs = format_usd(match.record.charged), format_usd(match.charge.amount)
+    ours, theirs = format_micros(match.record.charged), format_micros(match.charge.amount)
     return match.record.id, ours, theirs, _describe_job(match.record)
 
 
@@ -236,7 +237,7 @@ def _open_item_cells(item: "OpenItem") -> tuple[str, str, str, str, str]:
     if item.is_earlier_send:
         why += " (an earlier send)"
     task = item.charge.task if item.charge else "-"
-    return item.record.id, format_usd(item.amount), item.verdict, task, why
+    return item.record.id, format_micros(item.amount), item.verdict, task, why
 
 
 def _print_next_steps(result: "Reconciliation", *, settled: bool) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import VeoError
+from veo.money import format_micros
 from veo_commands.completion import complete_jobs
 from veo_commands.format import (
     clip_differences,
@@ -16,7 +17,6 @@ from veo_commands.format import (
     describe_quote,
     format_bytes,
     format_duration,
-    format_usd,
     request_fields,
     shorten_path,
     to_json_usd,
@@ -176,7 +176,7 @@ def _movement_lines(record: Record, history: Sequence[Event]) -> list[str]:
     lines = []
     for movement in list_movements(history, record.parse_quote()):
         amounts = ", ".join(
-            f"{name} {'+' if amount > 0 else ''}{format_usd(amount)}"
+            f"{name} {'+' if amount > 0 else ''}{format_micros(amount)}"
             for name, amount in movement.changes.items()
         )
         reason = shorten_line(movement.reason, _MAX_LINE_CHARS)

@@ -20,7 +20,7 @@ from veo.batch.result import (
     write_result,
 )
 from veo.errors import InvalidBatchError, MissingVideoError
-from veo.money import format_amount
+from veo.money import format_amount, format_micros
 from veo_commands import exit_codes
 from veo_commands.format import (
     STATE_STYLES,
@@ -28,7 +28,6 @@ from veo_commands.format import (
     describe_outcome,
     format_cost,
     format_duration,
-    format_usd,
     shorten_path,
 )
 from veo_commands.output import out, shorten_line
@@ -160,11 +159,11 @@ def _print_table(entries: Sequence[Entry]) -> None:
 def _print_totals(batch: Batch, took_s: float) -> None:
     spending = read_spending(batch)
     new_charges = sum_new_charges(batch)
-    money = [f"charged {format_usd(new_charges) if new_charges else 'nothing'}"]
+    money = [f"charged {format_micros(new_charges) if new_charges else 'nothing'}"]
     if spending.charged != new_charges:
-        money.append(f"{format_usd(spending.charged)} in all runs")
-    money += [f"{format_usd(spending.held)} reserved"] if spending.held else []
-    money += [f"{format_usd(spending.in_doubt)} in doubt"] if spending.in_doubt else []
+        money.append(f"{format_micros(spending.charged)} in all runs")
+    money += [f"{format_micros(spending.held)} reserved"] if spending.held else []
+    money += [f"{format_micros(spending.in_doubt)} in doubt"] if spending.in_doubt else []
     path = write_result(batch)
     counts = ", ".join(format_counts(count_states(batch)))
     out.info(f"{counts} in {format_duration(took_s)}; {', '.join(money)}")
@@ -215,7 +214,7 @@ def _summarize_actions(batch: Batch) -> str:
     counts = Counter(action.value for _, action in batch.planned_actions)
     parts = [f"{counts[action]} {text}" for action, text in _ACTION_TEXTS.items() if counts[action]]
     price = sum_quotes(batch)
-    return ", ".join(parts) + (f"; {format_usd(price)} to pay" if price else "")
+    return ", ".join(parts) + (f"; {format_micros(price)} to pay" if price else "")
 
 
 def _outcome_line(entry: Entry) -> str:

@@ -14,7 +14,8 @@ from veo.batch.batch import Batch
 from veo.batch.entry import Entry
 from veo.batch.progress import Snapshot, take_snapshot
 from veo.job import Job
-from veo_commands.format import format_clock, format_usd
+from veo.money import format_micros
+from veo_commands.format import format_clock
 from veo_commands.output import out
 from veo_commands.progress.batch_output import (
     format_counts,
@@ -133,11 +134,11 @@ def _render_head(snapshot: Snapshot) -> RenderableType:
 
 def _format_money(snapshot: Snapshot) -> str:
     spending = snapshot.spending
-    money = f"charged {format_usd(spending.charged)}, reserved {format_usd(spending.held)}"
+    money = f"charged {format_micros(spending.charged)}, reserved {format_micros(spending.held)}"
     if spending.in_doubt:
-        money += f", in doubt {format_usd(spending.in_doubt)}"
+        money += f", in doubt {format_micros(spending.in_doubt)}"
     if snapshot.cap is not None:
-        money += f" of {format_usd(snapshot.cap)}"
+        money += f" of {format_micros(snapshot.cap)}"
     return money
 
 

@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from veo.job import Job
-from veo_commands.format import describe_charge, format_bytes, format_clock, format_usd
+from veo.money import format_micros
+from veo_commands.format import describe_charge, format_bytes, format_clock
 from veo_commands.output import out, shorten_line
 from veo_commands.progress.view import job_note, progress_share, remaining_text
 
@@ -149,6 +150,8 @@ class LiveView:
             Text(f"{ended}/{len(self._jobs)}", style="bold"),
             make_bar(ended, len(self._jobs), _BAR_WIDTH),
             Text(counts),
-            Text(f"charged {format_usd(charged)}, reserved {format_usd(reserved)}", style="dim"),
+            Text(
+                f"charged {format_micros(charged)}, reserved {format_micros(reserved)}", style="dim"
+            ),
         )
         return line
