@@ -62,6 +62,31 @@ def test_the_first_page(veo: Veo, folder: Path) -> None:
     assert (folder / "savannah.mp4").is_file()
 
 
+@pytest.mark.parametrize("provider", ["laozhang-async", "gemini", "vertex"])
+def test_a_model_that_no_row_knows(veo: Veo, folder: Path, provider: str) -> None:
+    """The provider lists it; with the cookbook's row for it, it makes a video."""
+    new, heading = "gemini-omni-1.3-flash", "## What lives now"
+    row = find_block("docs/cookbook.md", "toml", heading).replace("laozhang-async", provider)
+    ask = find_block("docs/cookbook.md", "sh", heading).partition(" #")[0]
+    (generate,) = list_commands(find_block("docs/cookbook.md", "sh", row.splitlines()[-1]))
+    config = f'{_SANDBOX}offered = "gemini-omni-1.2-flash, {new}"\n'
+    (folder / "veo.toml").write_text(config)
+
+    def list_status() -> str:
+        ran = veo(*shlex.split(ask.replace("laozhang-async", provider))[1:], "--json")
+        return next(each["status"] for each in ran.objects if each["model"] == new)
+
+    before = list_status()
+    (folder / "veo.toml").write_text(config + row)
+    after = list_status()
+    ran = veo(*shlex.split(generate.replace("laozhang-async", provider))[1:], "--json")
+
+    assert (before, after) == ("offered, without a row", "offered")
+    assert (ran.code, "warning" in ran.err) == (0, False), ran.err
+    assert ran.objects[0]["model"] == new
+    assert Path(ran.objects[0]["output"]).is_file()
+
+
 def test_every_command_has_examples() -> None:
     """Each help page ends with examples."""
     assert set(EXAMPLES) == set(COMMANDS)

@@ -17,6 +17,18 @@ pytest_plugins = ("veo_fixtures",)
 
 OMNI = "gemini-omni-1.2-flash"
 
+GOOGLE = """
+[providers.gemini]
+base_url = "{url}"
+median_s = 0.2
+[providers.vertex]
+base_url = "{url}"
+project = "p"
+key_is_access_token = true
+[providers.gemini.models."gemini-omni-1.3-flash"]
+like = "gemini-omni-1.2-flash"
+"""
+
 
 @pytest.fixture
 def gateway(serve_as_live: Callable[..., veo_sandbox.Sandbox]) -> veo_sandbox.Sandbox:
@@ -75,16 +87,19 @@ def test_a_named_model_that_is_not_offered(veo: Veo, gateway: veo_sandbox.Sandbo
     assert gateway.bills() == []
 
 
-def test_an_unknown_name_can_be_used_by_a_row_in_the_configuration(
-    veo: Veo, gateway: veo_sandbox.Sandbox
+def test_a_new_model_of_veo(
+    veo: Veo, serve_as_live: Callable[..., veo_sandbox.Sandbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It begins as a copy of another row."""
+    """A row for it makes a video at the wire of the row that it begins as, at that row's price."""
+    google = serve_as_live(GOOGLE, offered="veo-4.0-generate-001")
+    monkeypatch.setenv("GOOGLE_API_KEY", google.key)
     with Path("veo.toml").open("a") as file:
-        file.write('[providers.laozhang-async.models."veo-9"]\nlike = "muse-video"\n')
+        file.write('[providers.vertex.models."veo-4.0-generate-001"]\n')
+        file.write('like = "veo-3.1-fast-generate-001"\n')
+    ran = veo("generate", "a lion", "-p", "vertex", "-m", "veo-4.0-generate-001", "--json")
 
-    assert ask(veo)["veo-9"] == "offered"
-    ran = veo("generate", "a lion", "-m", "veo-9", "--dry-run")
-    assert (ran.code, "warning" in ran.err) == (0, False), ran.err
+    assert (ran.code, ran.objects[0]["cost"]["charged"]) == (0, 0.8), ran.err
+    assert [bill["model"] for bill in google.bills()] == ["veo-4.0-generate-001"]
 
 
 def test_providers_without_a_list(veo: Veo, gateway: veo_sandbox.Sandbox) -> None:
@@ -94,19 +109,6 @@ def test_providers_without_a_list(veo: Veo, gateway: veo_sandbox.Sandbox) -> Non
     assert ("laozhang-async", "offered") in statuses
     assert ("laozhang-sync", "not offered to this key") in statuses
     assert ("vertex", "not known") in statuses
-
-
-GOOGLE = """
-[providers.gemini]
-base_url = "{url}"
-median_s = 0.2
-[providers.vertex]
-base_url = "{url}"
-project = "p"
-key_is_access_token = true
-[providers.gemini.models."gemini-omni-1.3-flash"]
-like = "gemini-omni-1.2-flash"
-"""
 
 
 def test_lists_of_google(

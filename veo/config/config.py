@@ -104,6 +104,7 @@ class SandboxConfig(FrozenModel):
     latency: str = "uniform:3,6"
     speed: float = Field(default=1.0, gt=0, le=1_000_000)
     clip: Literal["full", "tiny"] = "full"
+    offered: str = ""  # names of models, separated by commas; all by default
 
 
 class Config(FrozenModel):

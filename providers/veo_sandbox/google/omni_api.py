@@ -14,7 +14,7 @@ from veo_sandbox.core import Core
 from veo_sandbox.exchange import Refusal
 from veo_sandbox.google.errors import STATUS_WORDS, google_error
 from veo_sandbox.google.omni import OmniModel, load_omni_models
-from veo_sandbox.state.price_list import load_models
+from veo_sandbox.state.price_list import find_row, load_models
 from veo_sandbox.tables import load_table, load_texts
 
 _HTTP_STATUS = {"invalid_request": 400, "not_found": 404}
@@ -84,8 +84,10 @@ class OmniApi:
             raise self.error("invalid_input", path="model")
         name = name.removeprefix("models/")
         known = load_omni_models(self.name)
-        model = known.get(name)
-        is_veo = load_models("google").get(name, None) is not None
+        living = {key: row for key, row in known.items() if self.name not in row.retired}
+        is_veo = name in load_models("google")
+        offered = () if is_veo else core.settings.offered_names
+        model = known.get(name) or find_row(name, living, offered)
         if (self.name == "gemini" and is_veo) or (model and self.name in model.retired):
             raise google_error("retired_model", model=name, replacement=REPLACEMENT)
         if model is None or not core.settings.offers_model(name):

@@ -13,7 +13,7 @@ from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange, Refusal, Upload
 from veo_sandbox.responses import proxy_page
 from veo_sandbox.state.billing import BalanceError
-from veo_sandbox.state.price_list import Model, load_models
+from veo_sandbox.state.price_list import Model, find_row, load_models
 from veo_sandbox.state.tasks import Outcome, Task, TaskSpec, TaskState
 from veo_sandbox.tables import load_table
 
@@ -49,6 +49,7 @@ class Profile:
 
     name = ""
     families: tuple[str, ...] = ()
+    """The models that it sells; new ones belong to the last family."""
     content_lag = False
     default_model = ""
     no_code: str | None = ""
@@ -61,6 +62,13 @@ class Profile:
     def sells_model(self, model: Model) -> bool:
         return model.family in self.families
 
+    def find_row(self, name: str) -> Model | None:
+        """Return a model by its name, also one that only the setting `offered` names."""
+        new = {
+            key: model for key, model in load_models().items() if model.family == self.families[-1]
+        }
+        return load_models().get(name) or find_row(name, new, self.core.settings.offered_names)
+
     def find_model(self, exchange: Exchange) -> Model:
         """Return the requested model, or raise a Refusal if it is not sold here."""
         if exchange.malformed:
@@ -69,7 +77,7 @@ class Profile:
         name = exchange.fields.get("model") or self.default_model
         if not isinstance(name, str) or not name:
             raise self.invalid_request("missing_model", "model field is required", "model")
-        model = load_models().get(name)
+        model = self.find_row(name)
         is_offered = self.core.settings.offers_model(name)
         if model is None or not is_offered or not self.sells_model(model):
             raise Refusal(self.known_error("unknown_model", model=name))

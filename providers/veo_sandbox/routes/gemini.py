@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange, Refusal
-from veo_sandbox.google.catalogue import find_listed, list_names
+from veo_sandbox.google.catalogue import find_listed, find_veo, list_names
 from veo_sandbox.google.errors import google_error, wrong_key_error
 from veo_sandbox.google.omni import load_omni_models
 from veo_sandbox.google.omni_api import REPLACEMENT
@@ -15,7 +15,7 @@ from veo_sandbox.google.operations import accept_video, check_source, operation_
 from veo_sandbox.google.paging import cut_page
 from veo_sandbox.google.request import GoogleApi, VideoRequest, parse_request
 from veo_sandbox.routes import RouteSpec, account
-from veo_sandbox.state.price_list import Model, load_models
+from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import Task
 
 _API = GoogleApi.load("gemini")
@@ -91,8 +91,8 @@ def authorize(core: Core, exchange: Exchange) -> None:
 
 def _find_model(core: Core, exchange: Exchange) -> Model:
     name = exchange.params["model"]
-    model = load_models("google").get(name)
-    if model is None or model.family != "gemini" or not core.settings.offers_model(name):
+    model = find_veo(core, "gemini", name)
+    if model is None:
         raise _unknown_model_error(exchange, "predictLongRunning")
     if core.settings.retired:
         raise google_error("retired_model", model=name, replacement=REPLACEMENT)

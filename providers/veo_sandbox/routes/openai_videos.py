@@ -218,7 +218,8 @@ def _accept(  # noqa: PLR0913 - the facts of one new video
     length: float,
     remixed: str | None = None,
 ) -> Response:
-    model = load_models()[source.model]
+    # A model that only the setting `offered` knew may be gone.
+    model = profile.find_row(source.model) or load_models()[profile.default_model]
     is_large = max(source.size) > _LARGE_SIDE and model.has_price("1080p")
     spec = TaskSpec(
         route="videos",

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange
-from veo_sandbox.google.catalogue import list_names
+from veo_sandbox.google.catalogue import find_veo, list_names
 from veo_sandbox.google.errors import google_error, wrong_key_error
 from veo_sandbox.google.operations import accept_video, check_source, operation_body
 from veo_sandbox.google.paging import cut_page
@@ -32,7 +32,7 @@ from veo_sandbox.google.storage import (
 from veo_sandbox.google.storage import list_objects as list_stored
 from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec
-from veo_sandbox.state.price_list import Model, load_models
+from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import Task
 
 _DEFAULT_LOCATION = "projects/sandbox/locations/us-central1"
@@ -134,8 +134,8 @@ def _authorize_storage(core: Core, exchange: Exchange) -> None:
 
 def _find_model(core: Core, exchange: Exchange) -> Model:
     name = exchange.params["model"]
-    model = load_models("google").get(name)
-    if model is None or model.family != "vertex" or not core.settings.offers_model(name):
+    model = find_veo(core, "vertex", name)
+    if model is None:
         raise google_error("unknown_publisher_model", model=_model_name(exchange))
     return model
 

@@ -1,11 +1,18 @@
 """The models that the sandbox sells, and their prices: `models.toml`, read once."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
 from veo_sandbox.tables import load_table
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_Row = TypeVar("_Row", bound="DataclassInstance")
 
 MICROS_PER_USD = 1_000_000
 """Money is kept in whole millionths of a US dollar."""
@@ -66,3 +73,16 @@ def to_usd(amount: int) -> float:
 def load_models(seller: str = "gateway") -> Mapping[str, Model]:
     """Return every model of a seller, "gateway" or "google", by its id."""
     return {row["id"]: Model(**row) for row in load_table("models.toml")[seller]}
+
+
+def find_row(name: str, rows: Mapping[str, _Row], offered: Collection[str]) -> _Row | None:
+    """Return the row of a model; None if there is none.
+
+    A name of the setting `offered` that has no row is a new model: the row with the most similar
+    id under that name, or the first row if none is similar.
+    """
+    if name in rows or name not in offered:
+        return rows.get(name)
+    # Of equally similar ids the later version comes first.
+    similar = difflib.get_close_matches(name, sorted(rows, reverse=True), n=1)
+    return replace(rows[similar[0] if similar else next(iter(rows))], id=name)

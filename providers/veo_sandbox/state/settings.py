@@ -44,7 +44,8 @@ class Settings:
             API still reads PROCESSING and cannot be extended (about 15 were reported).
         retired: Whether that API has shut its Veo models down, as reported since 2026-10-22.
         offered: The names that every API lists and accepts, separated by commas; all that it
-            knows if empty. A name without a price is only listed.
+            knows if empty. A name that no model has is a new one, which is made and billed as the
+            living model with the most similar name.
         file_host: The base URL in addresses of the Gemini Developer API's files: Google's own if
             empty, which google-genai rewrites; "self" for the sandbox's.
     """
