@@ -183,8 +183,13 @@ class Output:
             yield
             return
         from rich.console import Console
+        from rich.spinner import Spinner
 
-        with Console(stderr=True, highlight=False).status(strip_control(text)):
+        from veo_commands.screen import ReflowingLive
+
+        spinner = Spinner("dots" if self.is_utf8 else "line", strip_control(text), style="cyan")
+        console = Console(stderr=True, highlight=False)
+        with ReflowingLive(spinner, console=console, transient=True):
             yield
 
     def warn(self, text: str) -> None:

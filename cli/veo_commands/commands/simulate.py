@@ -1,6 +1,5 @@
 """``veo compare --simulate``: run a comparison against sandboxes with faults, in fast time."""
 
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -151,17 +150,15 @@ def find_first_video(jobs: "Sequence[Job]") -> Path | None:
 
 
 def _wait_for_jobs(jobs: "Sequence[Job]") -> None:
-    from rich.console import Console
-    from rich.progress import track
-
     from veo.job import as_completed
 
-    hidden = out.options.quiet or not sys.stderr.isatty()
-    console = Console(stderr=True)
-    for _ in track(
-        as_completed(jobs), "", len(jobs), console=console, transient=True, disable=hidden
-    ):
-        pass
+    if out.options.quiet or not out.can_redraw:
+        for _ in as_completed(jobs):
+            pass
+    else:
+        from veo_commands.progress.live import track_jobs
+
+        track_jobs(jobs)
 
 
 def _summarize(setup: SimulationOptions, runs: dict[str, CandidateRun]) -> "Simulation":

@@ -29,7 +29,6 @@ from veo_commands.progress.live import MAX_ROWS, LiveView, make_bar
 _SNAPSHOT_INTERVAL_S = 1.0
 _LOG_INTERVAL_S = 30.0
 _BAR_WIDTH = 40
-_PRICE_COLUMN = 6  # of `LiveView._job_cells`
 
 
 @contextmanager
@@ -112,20 +111,19 @@ class BatchLiveView(LiveView):
         rest = [Text(f"  and {hidden} more", style="dim")] if hidden > 0 else []
         counts = Text(" · ".join(format_counts(self._snapshot.counts)))
         money = Text(_format_money(self._snapshot), style="dim")
-        head = _render_head(self._snapshot)
+        head = _render_head(self._snapshot, min(_BAR_WIDTH, self.width // 3))
         return Group(head, counts, money, self.job_table(running), *rest)
 
-    def _job_cells(self, job: Job) -> list[RenderableType]:
+    def _job_cells(self, job: Job) -> dict[str, RenderableType]:
         cells = super()._job_cells(job)
-        # The prices of the items are alike; which item it is says more.
-        cells[_PRICE_COLUMN] = Text(f"#{self._item_numbers.get(job.id, '')}")
-        return cells
+        del cells["price"]  # those of the items are alike; which item it is says more
+        return {"item": Text(f"#{self._item_numbers.get(job.id, '')}"), **cells}
 
 
-def _render_head(snapshot: Snapshot) -> RenderableType:
+def _render_head(snapshot: Snapshot, bar_width: int) -> RenderableType:
     line = Table.grid(padding=(0, 1))
     line.add_row(
-        make_bar(snapshot.ended, max(1, snapshot.total), _BAR_WIDTH),
+        make_bar(snapshot.ended, max(1, snapshot.total), bar_width),
         Text(f"{snapshot.ended}/{snapshot.total}", style="bold"),
         Text(_format_remaining(snapshot), style="cyan"),
     )

@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live as RichLive
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from veo.job import Job
+from veo.job import Job, as_completed
 from veo.money import format_micros
 from veo_commands.format import describe_charge, format_bytes, format_clock
 from veo_commands.output import out, shorten_line
 from veo_commands.progress.view import job_note, progress_share, remaining_text
+from veo_commands.screen import ReflowingLive
 
 if TYPE_CHECKING:
     from veo.session import Session
@@ -28,6 +28,8 @@ MAX_ROWS = 12  # fits a terminal of 24 lines beside what was printed before
 _ROW_ORDER = ("downloading", "ready", "running", "submitted", "submitting", "planned")
 _BAR_WIDTH = 24
 _PROMPT_WIDTH = 60
+# Columns of the terminal below which a cell is left out, so that a job stays one line.
+_LEAST_WIDTHS = {"price": 90, "bar": 70, "left": 48}
 _FRAMES_PER_SECOND = 8
 _FRAMES_PER_SECOND_OF_MANY = 2  # reading many jobs takes CPU from the engine
 
@@ -54,7 +56,7 @@ class LiveView:
         self._has_providers = len({job.record.provider for job in self._jobs}) > 1
         self._printed_notes: set[tuple[str, str]] = set()
         self._console = Console(stderr=True, highlight=False)
-        self._live: RichLive | None = None
+        self._live: ReflowingLive | None = None
 
     def __enter__(self) -> Self:
         self._start()
@@ -86,7 +88,7 @@ class LiveView:
         # A stopped view cannot start again: it would erase lines that were printed since.
         is_small = len(self._jobs) <= MAX_ROWS
         rate = _FRAMES_PER_SECOND if is_small else _FRAMES_PER_SECOND_OF_MANY
-        self._live = RichLive(
+        self._live = ReflowingLive(
             get_renderable=self.render,
             console=self._console,
             refresh_per_second=rate,
@@ -109,12 +111,22 @@ class LiveView:
         """Return lines for the jobs that are closest to their end."""
         ranks = {state: rank for rank, state in enumerate(_ROW_ORDER)}
         jobs.sort(key=lambda job: ranks.get(job.state, len(ranks)))
+        hidden = {name for name, least in _LEAST_WIDTHS.items() if self.width < least}
+        cells = [self._job_cells(job) for job in jobs[:MAX_ROWS]]
+        names = [name for name in (cells[0] if cells else ()) if name not in hidden]
         rows = Table.grid(padding=(0, 1))
-        for job in jobs[:MAX_ROWS]:
-            rows.add_row(*self._job_cells(job))
+        for name in names:
+            rows.add_column(no_wrap=name != "details")  # which is what becomes shorter
+        for row in cells:
+            rows.add_row(*(row[name] for name in names))
         return rows
 
-    def _job_cells(self, job: Job) -> list[RenderableType]:
+    @property
+    def width(self) -> int:
+        """Columns of the terminal, as it is now."""
+        return self._console.width
+
+    def _job_cells(self, job: Job) -> dict[str, RenderableType]:
         share = progress_share(job)
         record, status = job.record, job.status
         since = record.submitted_at or record.created_at
@@ -123,21 +135,21 @@ class LiveView:
         details = format_bytes(status.received) if is_downloading else prompt
         if self._has_providers:
             details = f"{record.provider}  {details}"
-        return [
-            Text(" ") if status.state == "planned" else self._spinner,
-            Text(str(status.state), style="cyan"),
-            make_bar(share, 1.0, _BAR_WIDTH) if share is not None else Text(""),
-            Text(f"{share:4.0%}" if share is not None else ""),
-            Text(format_clock(time.time() - since), style="bold"),
-            Text(remaining_text(job, self._session), style="cyan"),
-            Text(describe_charge(record)),
-            Text(
+        return {
+            "spinner": Text(" ") if status.state == "planned" else self._spinner,
+            "state": Text(str(status.state), style="cyan"),
+            "bar": make_bar(share, 1.0, _BAR_WIDTH) if share is not None else Text(""),
+            "share": Text(f"{share:4.0%}" if share is not None else ""),
+            "time": Text(format_clock(time.time() - since), style="bold"),
+            "left": Text(remaining_text(job, self._session), style="cyan"),
+            "price": Text(describe_charge(record)),
+            "details": Text(
                 out.fit_encoding(details),
                 style="dim",
                 no_wrap=True,
                 overflow="ellipsis" if out.is_utf8 else "crop",
             ),
-        ]
+        }
 
     def _summary_line(self) -> RenderableType:
         states = Counter(str(job.state) for job in self._jobs)
@@ -148,10 +160,23 @@ class LiveView:
         line = Table.grid(padding=(0, 1))
         line.add_row(
             Text(f"{ended}/{len(self._jobs)}", style="bold"),
-            make_bar(ended, len(self._jobs), _BAR_WIDTH),
+            make_bar(ended, len(self._jobs), min(_BAR_WIDTH, self.width // 4)),
             Text(counts),
-            Text(
-                f"charged {format_micros(charged)}, reserved {format_micros(reserved)}", style="dim"
-            ),
         )
+        money = f"charged {format_micros(charged)}, reserved {format_micros(reserved)}"
+        return Group(line, Text(money, style="dim"))
+
+
+def track_jobs(jobs: Sequence[Job]) -> None:
+    """Wait for jobs with one bar for all of them; it has no use for a job's own line."""
+    ended = 0
+
+    def render_bar() -> RenderableType:
+        line = Table.grid(padding=(0, 1))
+        line.add_row(make_bar(ended, len(jobs), _BAR_WIDTH), Text(f"{ended}/{len(jobs)}"))
         return line
+
+    console = Console(stderr=True, highlight=False)
+    with ReflowingLive(get_renderable=render_bar, console=console, transient=True):
+        for _ in as_completed(jobs):
+            ended += 1
