@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from google.genai.types import Video
 
     from veo.model import Model, ProviderFacts
-    from veo.provider import Connection
+    from veo.provider import ByteStream, Connection
     from veo.request import Request
     from veo.update import Update, UpdateCallback
     from veo_gemini.interactions.wire import Interactions
@@ -98,6 +98,11 @@ class GoogleProvider(ABC):
     @abstractmethod
     def _build_config(self, request: Request) -> dict[str, Any]:
         """Return the options of a request, for the SDK."""
+
+    def _open_inline_video(self, operation: str, offset: int) -> ByteStream:
+        from veo.http import open_bytes  # noqa: PLC0415 - imports an HTTP library
+
+        return open_bytes(self._fetch_inline_video(operation).video_bytes or b"", offset)
 
     def _fetch_inline_video(self, operation: str) -> Video:
         """Return the video that is part of an operation's response, with its bytes.

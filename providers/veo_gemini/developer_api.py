@@ -40,7 +40,7 @@ class Gemini(GoogleProvider):
         if video.uri.startswith(read.INLINE):
             return self._interactions.open_inline(video.uri, offset)
         if convert.is_operation_name(video.uri):
-            return files.open_bytes(self._fetch_inline_video(video.uri).video_bytes or b"", offset)
+            return self._open_inline_video(video.uri, offset)
         url = files.resolve_file_url(video.uri, self.facts.base_url, self._connection.base_url)
         if video.id:  # an interaction may be completed before its file can be read
             return developer.open_file(self._http, url, offset)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from veo.errors import GoneError, ProtocolError
-from veo.http import CHUNK_BYTES, ApiClient, to_byte_stream
+from veo.errors import ProtocolError
+from veo.http import ApiClient, to_byte_stream
 from veo.http.urls import map_to_base
-from veo.provider import ByteStream
 from veo_gemini.error_table import Verb, google_error
+
+if TYPE_CHECKING:
+    from veo.provider import ByteStream
 
 
 def open_url(http: ApiClient, url: str, offset: int, verb: Verb = "open") -> ByteStream:
@@ -19,19 +20,6 @@ def open_url(http: ApiClient, url: str, offset: int, verb: Verb = "open") -> Byt
     if response.status not in {200, 206, 416}:
         raise google_error(response.read(), verb)
     return to_byte_stream(response, offset)
-
-
-def open_bytes(data: bytes, offset: int) -> ByteStream:
-    """Return bytes in memory as a file from an offset.
-
-    Raises:
-        GoneError: The offset is behind the end.
-    """
-    if offset and offset >= len(data):
-        raise GoneError(f"the file ends before byte {offset}", retryable=True)
-    # The hash takes the place of an ETag: a resumed download must continue the same bytes.
-    validator = hashlib.sha256(data).hexdigest()
-    return ByteStream(_split_chunks(data, offset), offset, len(data), validator)
 
 
 def resolve_file_url(uri: str, home: str, base_url: str) -> str:
@@ -61,10 +49,3 @@ def build_object_path(uri: str) -> str:
     """Return the path of ``gs://bucket/object`` in the JSON API of Cloud Storage."""
     bucket, _, name = uri.removeprefix("gs://").partition("/")
     return f"storage/v1/b/{quote(bucket, safe='')}/o/{quote(name, safe='')}?alt=media"
-
-
-def _split_chunks(data: bytes, offset: int) -> Iterator[bytes]:
-    view = memoryview(data)
-    return (
-        bytes(view[start : start + CHUNK_BYTES]) for start in range(offset, len(data), CHUNK_BYTES)
-    )

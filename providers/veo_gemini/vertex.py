@@ -70,7 +70,7 @@ class Vertex(GoogleProvider):
         if video.uri.startswith(read.INLINE):
             return self._interactions.open_inline(video.uri, offset)
         if not video.uri.startswith("gs://"):
-            return files.open_bytes(self._fetch_inline_video(video.uri).video_bytes or b"", offset)
+            return self._open_inline_video(video.uri, offset)
         if self._express_key:
             raise AuthError(
                 f"{video.uri} is in Cloud Storage, to which an express key gives no access",

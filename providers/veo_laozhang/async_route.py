@@ -47,6 +47,4 @@ class LaoZhangAsync(LaoZhangProvider):
 
 if TYPE_CHECKING:
     _class: ProviderClass = LaoZhangAsync
-
-    def _pings(route: LaoZhangAsync) -> Pingable:
-        return route
+    _pingable: type[Pingable] = LaoZhangAsync

@@ -6,14 +6,13 @@ The content decides which it is, not its declared type, and a web page is never 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from veo.errors import GoneError, NotReadyError, ProtocolError, SetupError, VeoError
-from veo.http import ApiClient, Response, StreamingResponse, to_byte_stream
-from veo.provider import ByteStream
+from veo.http import ApiClient, Response, StreamingResponse, open_bytes, to_byte_stream
 from veo.update import Stage
 from veo.wire.error_rules import response_error
 from veo.wire.values import parse_json
@@ -21,6 +20,9 @@ from veo_laozhang.error_body import read_error
 from veo_laozhang.error_table import get_error
 from veo_laozhang.request_bodies import task_path
 from veo_laozhang.responses import INLINE, read_inline_video, read_task
+
+if TYPE_CHECKING:
+    from veo.provider import ByteStream
 
 NOT_READY_S = 4.0  # the wait that a sister reseller advises after `completed`
 _NOT_READY_STATUSES = (400, 404, 409, 425)
@@ -63,11 +65,7 @@ def _open_inline(http: ApiClient, task_id: str, offset: int) -> ByteStream:
     data = read_inline_video(parse_json(response.body))
     if data is None:
         raise GoneError("the response no longer holds the video")
-    if offset and offset >= len(data):
-        raise GoneError(f"the file ends before byte {offset}", retryable=True)
-    # The hash takes the place of an ETag: a resumed download must continue the same bytes.
-    validator = hashlib.sha256(data).hexdigest()
-    return ByteStream(iter([data[offset:]]), offset, len(data), validator)
+    return open_bytes(data, offset)
 
 
 def file_error(response: Response, *, is_own: bool) -> VeoError:

@@ -219,6 +219,4 @@ def _stream_error(
 
 if TYPE_CHECKING:
     _class: ProviderClass = LaoZhangSync
-
-    def _pings(route: LaoZhangSync) -> Pingable:
-        return route
+    _pingable: type[Pingable] = LaoZhangSync

@@ -168,9 +168,26 @@ class Exchange:
         return self.task.id if self.task else self.params.get("task", "")
 
     async def read_request(self) -> None:
-        # Servers ignore the body of a GET.
-        if self.method not in {"GET", "HEAD", "DELETE"}:
-            await self._read_body()
+        """Read the body; what is wrong with it is only noted, because each API words it."""
+        if self.method in {"GET", "HEAD", "DELETE"}:  # servers ignore the body of a GET
+            return
+        request = Request(self.scope, self._receive_part)
+        try:
+            if "multipart/form-data" in self.headers.get("content-type", ""):
+                await self._read_form(request)
+            else:
+                async for part in request.stream():
+                    self._parts.append(part)
+                self.body = b"".join(self._parts)
+                self._read_json()
+        except _BodyTooLargeError:
+            self.is_too_large = True
+        except (MultiPartException, HTTPException) as error:
+            self.malformed = f"multipart: {getattr(error, 'message', error)}"
+        except ClientDisconnect:
+            self.malformed = "the client disconnected"
+            # A resumable upload keeps what has arrived.
+            self.body = b"".join(self._parts)
 
     def set_task(self, task: Task | None) -> None:
         self.task = task
@@ -220,26 +237,6 @@ class Exchange:
             entry["body"] = summarize_json(self.fields)
             entry["files"] = [upload.to_json() for upload in self.files]
         return entry
-
-    async def _read_body(self) -> None:
-        request = Request(self.scope, self._receive_part)
-        try:
-            if "multipart/form-data" in self.headers.get("content-type", ""):
-                await self._read_form(request)
-            else:
-                async for part in request.stream():
-                    self._parts.append(part)
-                self.body = b"".join(self._parts)
-                self._read_json()
-        except _BodyTooLargeError:
-            self.is_too_large = True
-        # The profile words the error, so it is only remembered here.
-        except (MultiPartException, HTTPException) as error:
-            self.malformed = f"multipart: {getattr(error, 'message', error)}"
-        except ClientDisconnect:
-            self.malformed = "the client disconnected"
-            # A resumable upload keeps what has arrived.
-            self.body = b"".join(self._parts)
 
     async def _receive_part(self) -> Message:
         """Receive a part of the body; count its bytes, so that no client can fill the memory."""

@@ -254,13 +254,9 @@ def _list_layers(
     ]
     for variable, key in ENVIRONMENT_KEYS.items():
         if env.get(variable):  # an empty variable is how a shell unsets one for a command
-            layers.append((variable, partial(_read_variable, key, env[variable])))
+            layers.append((variable, partial(dict, {key: env[variable]})))
     given = {key: value for key, value in flags.items() if value is not None}
     return [*layers, ("command line", lambda: given)]
-
-
-def _read_variable(key: str, value: str) -> dict[str, Any]:
-    return {key: value}
 
 
 def _read_local(path: Path, *, needed: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -176,6 +177,25 @@ def to_byte_stream(response: StreamingResponse, offset: int = 0) -> ByteStream:
     return ByteStream(chunks, start, total, response.headers.get("ETag"), response.close)
 
 
+def open_bytes(data: bytes, offset: int) -> ByteStream:
+    """Return bytes in memory as a file from an offset.
+
+    Raises:
+        GoneError: The offset is behind the end.
+    """
+    if offset and offset >= len(data):
+        raise _too_short_error(offset)
+    # The hash takes the place of an ETag: a resumed download must continue the same bytes.
+    validator = hashlib.sha256(data).hexdigest()
+    starts = range(offset, len(data), CHUNK_BYTES)
+    chunks = (data[start : start + CHUNK_BYTES] for start in starts)
+    return ByteStream(chunks, offset, len(data), validator)
+
+
+def _too_short_error(offset: int) -> GoneError:
+    return GoneError(f"the file ends before byte {offset}", retryable=True)
+
+
 def _read_extent(response: StreamingResponse, offset: int) -> tuple[int, int | None]:
     """Return the position of the first byte, and the length of the whole file if it is known."""
     content_range = response.headers.get("Content-Range", "")
@@ -185,7 +205,7 @@ def _read_extent(response: StreamingResponse, offset: int) -> tuple[int, int | N
     if response.status == 416 and content_range.strip() == f"bytes */{offset}":
         return offset, offset
     if response.status == 416:
-        raise GoneError(f"the file ends before byte {offset}", retryable=True)
+        raise _too_short_error(offset)
     if response.status == 206 and offset:
         raise ProtocolError("HTTP 206 without a valid Content-Range")
     return 0, _read_length(response)

@@ -125,7 +125,7 @@ class Transport:
             self._guard.check_proxied(origin)
         else:
             connections.ConnectionCls = self._guard.guard_class(connections.ConnectionCls)
-        connections.ConnectionCls = _watched(connections.ConnectionCls)
+        connections.ConnectionCls = _watch_class(connections.ConnectionCls)
         return _Pool(connections, adapter.request_url(root, proxies).removesuffix("/"))
 
     def _send(
@@ -184,7 +184,7 @@ class _ThreadConnections(threading.local):
 
 
 @lru_cache(maxsize=16)
-def _watched(connection: type) -> type:
+def _watch_class(connection: type) -> type:
     """Return a class of connections whose sockets deadlines can shut down."""
     if issubclass(connection, WatchedConnection):
         return connection

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from veo.image import Image
     from veo.model import Model
     from veo.request import Request
-    from veo.update import RemoteVideo
 
 WITHOUT_TASK = "chained_without_task"  # a quirk: no task beside ``previous_interaction_id``
 # Without it an edit tends to change the rest of the video too (documented advice).
@@ -26,18 +25,9 @@ def build_developer_body(request: Request, model: Model) -> dict[str, Any]:
     ``background`` returns the id at once: without it a lost response loses a paid video.
     """
     parts = _build_parts(request)
-    return _drop_empty(
-        {
-            "model": model.name,
-            # A text alone is sent as documented for it; parts are needed for media only.
-            "input": parts[0]["text"] if len(parts) == 1 else parts,
-            "background": True,
-            "store": True,
-            "response_format": _build_format(request, model, {"delivery": "uri"}),
-            "generation_config": _build_config(request, model),
-            "previous_interaction_id": _previous_id(request),
-        }
-    )
+    # A text alone is sent as documented for it; parts are needed for media only.
+    content = parts[0]["text"] if len(parts) == 1 else parts
+    return _build_body(request, model, content, _build_format(request, model, {"delivery": "uri"}))
 
 
 def build_platform_body(request: Request, model: Model, folder: str | None) -> dict[str, Any]:
@@ -49,17 +39,21 @@ def build_platform_body(request: Request, model: Model, folder: str | None) -> d
         folder: The ``gs://`` folder for the video; without one it is part of the response.
     """
     delivery = {"delivery": "uri", "gcs_uri": folder} if folder else {}
-    return _drop_empty(
-        {
-            "model": model.name,
-            "input": _build_parts(request),
-            "background": True,
-            "store": True,
-            "response_format": [_build_format(request, model, delivery)],
-            "generation_config": _build_config(request, model),
-            "previous_interaction_id": _previous_id(request),
-        }
-    )
+    form = [_build_format(request, model, delivery)]
+    return _build_body(request, model, _build_parts(request), form)
+
+
+def _build_body(request: Request, model: Model, content: Any, form: Any) -> dict[str, Any]:
+    members = {
+        "model": model.name,
+        "input": content,
+        "background": True,
+        "store": True,
+        "response_format": form,
+        "generation_config": _build_config(request, model),
+        "previous_interaction_id": _previous_id(request),
+    }
+    return {name: value for name, value in members.items() if value not in (None, {})}
 
 
 def _build_format(request: Request, model: Model, delivery: dict[str, str]) -> dict[str, Any]:
@@ -112,9 +106,10 @@ def _previous_id(request: Request) -> str | None:
 def _build_parts(request: Request) -> list[dict[str, Any]]:
     """Return media first and the text last, the order of all captured requests."""
     source = request.source
-    video = [_build_video(source)] if source and not source.id else []
-    images = [_build_image(image) for image in (*request.frames, *request.reference)]
-    return [*video, *images, {"type": "text", "text": _build_text(request)}]
+    parts = [_build_image(image) for image in (*request.frames, *request.reference)]
+    if source and not source.id:
+        parts.insert(0, {"type": "video", "uri": source.uri, "mime_type": source.mime})
+    return [*parts, {"type": "text", "text": _build_text(request)}]
 
 
 def _build_text(request: Request) -> str:
@@ -144,11 +139,3 @@ def _bind(tags: tuple[str, ...] | list[str], first: int) -> str:
 def _build_image(image: Image) -> dict[str, Any]:
     data = base64.b64encode(image.data or b"").decode()
     return {"type": "image", "data": data, "mime_type": image.mime}
-
-
-def _build_video(video: RemoteVideo) -> dict[str, Any]:
-    return {"type": "video", "uri": video.uri, "mime_type": video.mime}
-
-
-def _drop_empty(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value not in (None, {})}

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from veo.errors import GoneError, ProtocolError, ResponseLostError, TaskNotFoundError
+from veo.http import ApiClient, Response, open_bytes
 from veo.http.failures import before_sending
 from veo.update import Stage, Update
 from veo.wire.values import parse_json
-from veo_gemini import files
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions import errors, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from veo.http import ApiClient, Response
     from veo.model import Model
     from veo.provider import ByteStream
     from veo.request import Request
@@ -96,7 +95,7 @@ class Interactions(ABC):
         data = self._find_data(uri.removeprefix(read.INLINE))
         if data is None:
             raise GoneError(f"{uri} no longer contains its video")
-        return files.open_bytes(data, offset)
+        return open_bytes(data, offset)
 
     def _find_data(self, interaction: str) -> bytes | None:
         response = self._connect().get(self._interaction_path(interaction))

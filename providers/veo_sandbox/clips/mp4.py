@@ -70,12 +70,12 @@ def encode(
             out.mux(audio.encode(samples))
         out.mux(audio.encode(None))
         frames = round(seconds * encoding.fps)
-        held = _held(_encoded(video, images, size), size, encoding.hold)
+        held = _repeat_images(_encode_images(video, images, size), size, encoding.hold)
         for number, data in enumerate(islice(held, frames)):
             out.mux(_packet(video, data, number))
 
 
-def _encoded(
+def _encode_images(
     video: av.VideoStream, images: Iterable[av.VideoFrame], size: tuple[int, int]
 ) -> Iterator[bytes]:
     for number, image in enumerate(images):
@@ -85,7 +85,7 @@ def _encoded(
     yield from map(bytes, video.encode(None))
 
 
-def _held(encoded: Iterable[bytes], size: tuple[int, int], hold: int) -> Iterator[bytes]:
+def _repeat_images(encoded: Iterable[bytes], size: tuple[int, int], hold: int) -> Iterator[bytes]:
     """Yield each encoded image and then repeats of it, `hold` frames in all."""
     numbers = count()
     for data in encoded:

@@ -108,7 +108,8 @@ def _change(spec: ClipSpec, path: Path, should_stop: Callable[[], bool]) -> None
     )
     scene = _play(images)
     if spec.prompt:
-        scene = add_strip(_tint(scene, _choose_tint(spec)), spec, canvas)
+        colour = parse_colour(Random(spec.prompt).choice(_TINTS))  # noqa: S311 - repeatable
+        scene = add_strip(_tint(scene, colour), spec, canvas)
     _encode_scene(spec, scene, path, should_stop, file_frames(source, spec.seconds))
 
 
@@ -196,10 +197,6 @@ def _play(images: Iterator[Planes]) -> Scene:
         return last[0].copy()
 
     return draw
-
-
-def _choose_tint(spec: ClipSpec) -> Colour:
-    return parse_colour(Random(spec.prompt).choice(_TINTS))  # noqa: S311 - repeatable colours
 
 
 def _tint(scene: Scene, tint: Colour) -> Scene:

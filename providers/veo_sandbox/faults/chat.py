@@ -54,12 +54,12 @@ async def message_content(_exchange: Exchange, proceed: Proceed) -> Response:
 async def content_parts(_exchange: Exchange, proceed: Proceed) -> Response:
     """The content of a chunk is a list of parts."""
 
-    def parted(delta: dict[str, Any]) -> dict[str, Any]:
+    def split_content(delta: dict[str, Any]) -> dict[str, Any]:
         text = delta.get("content")
         parts = {"content": [{"type": "text", "text": text}]} if text else {}
         return {"delta": delta | parts}
 
-    return _map_deltas(await proceed(), parted)
+    return _map_deltas(await proceed(), split_content)
 
 
 @change_stream(EventStream.map_payloads)

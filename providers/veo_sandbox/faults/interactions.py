@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -16,45 +17,41 @@ from veo_sandbox.state.tasks import Outcome
 Steps = list[dict[str, Any]]
 
 
-@fault("poll")
-async def output_first(_exchange: Exchange, proceed: Proceed) -> Response:
+def change_steps(change: Callable[[Steps], Steps]) -> Callable[..., Any]:
+    """Make a fault of a function that returns other steps for those of a polled interaction."""
+
+    @wraps(change)
+    async def act(_exchange: Exchange, proceed: Proceed) -> Response:
+        return _change_steps(await proceed(), change)
+
+    return fault("poll")(act)
+
+
+@change_steps
+def output_first(steps: Steps) -> Steps:
     """Omni: the video comes before the thought."""
-
-    def change(steps: Steps) -> Steps:
-        return sorted(steps, key=lambda step: step["type"] == "thought")
-
-    return _change_steps(await proceed(), change)
+    return sorted(steps, key=lambda step: step["type"] == "thought")
 
 
-@fault("poll")
-async def several_outputs(_exchange: Exchange, proceed: Proceed) -> Response:
+@change_steps
+def several_outputs(steps: Steps) -> Steps:
     """Omni: words, an empty output and the video are in outputs of their own."""
     words = {"type": "model_output", "content": [{"type": "text", "text": "Here is the video."}]}
-
-    def change(steps: Steps) -> Steps:
-        others = [step for step in steps if step["type"] != "model_output"]
-        outputs = [step for step in steps if step["type"] == "model_output"]
-        return [*others, words, {"type": "model_output"}, *outputs] if outputs else steps
-
-    return _change_steps(await proceed(), change)
+    others = [step for step in steps if step["type"] != "model_output"]
+    outputs = [step for step in steps if step["type"] == "model_output"]
+    return [*others, words, {"type": "model_output"}, *outputs] if outputs else steps
 
 
-@fault("poll")
-async def video_without_place(_exchange: Exchange, proceed: Proceed) -> Response:
+@change_steps
+def video_without_place(steps: Steps) -> Steps:
     """Omni: the video has neither an address nor data, though its tokens are billed."""
-
-    def change(steps: Steps) -> Steps:
-        return _replace_videos(steps, lambda _: {"type": "video", "mime_type": "video/mp4"})
-
-    return _change_steps(await proceed(), change)
+    return _replace_videos(steps, {"type": "video", "mime_type": "video/mp4"})
 
 
-@fault("poll")
-async def no_output(_exchange: Exchange, proceed: Proceed) -> Response:
+@change_steps
+def no_output(steps: Steps) -> Steps:
     """Omni at the Agent Platform: completed without output, while the file is in the bucket."""
-    return _change_steps(
-        await proceed(), lambda steps: [step for step in steps if step["type"] == "user_input"]
-    )
+    return [step for step in steps if step["type"] == "user_input"]
 
 
 @fault("poll")
@@ -66,7 +63,7 @@ async def inline_output(exchange: Exchange, proceed: Proceed) -> Response:
         return response
     video = {"type": "video", "mime_type": "video/mp4"}
     video |= await asyncio.to_thread(inline_video, exchange.core, task)
-    return _change_steps(response, lambda steps: _replace_videos(steps, lambda _: video))
+    return _change_steps(response, lambda steps: _replace_videos(steps, video))
 
 
 @fault("poll")
@@ -120,9 +117,9 @@ def _change_steps(response: Response, change: Callable[[Steps], Steps]) -> Respo
     return JSONResponse(body | {"steps": change(body["steps"])})
 
 
-def _replace_videos(steps: Steps, replace: Callable[[dict[str, Any]], dict[str, Any]]) -> Steps:
+def _replace_videos(steps: Steps, video: dict[str, Any]) -> Steps:
     return [
-        step | {"content": [replace(p) if p["type"] == "video" else p for p in step["content"]]}
+        step | {"content": [video if p["type"] == "video" else p for p in step["content"]]}
         if step["type"] == "model_output"
         else step
         for step in steps

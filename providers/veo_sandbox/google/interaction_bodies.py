@@ -67,7 +67,7 @@ def count_tokens(task: Task, state: TaskState) -> Usage:
     usage = Usage(**task.spec.extra["usage"])
     if state.name == "completed":
         return usage
-    return usage.without_output() if task.outcome.shape == "empty" else usage.refused()
+    return usage.without_output() if task.outcome.shape == "empty" else usage.as_refusal()
 
 
 def output_steps(core: Core, task: Task, state: TaskState) -> list[dict[str, Any]]:

@@ -86,7 +86,7 @@ def build_spec(
 
 def _count_refusal(exchange: Exchange, usage: Usage) -> Usage:
     forced = exchange.forced_outcome
-    return usage.without_output() if forced and forced.shape == "empty" else usage.refused()
+    return usage.without_output() if forced and forced.shape == "empty" else usage.as_refusal()
 
 
 def _plan_clip(

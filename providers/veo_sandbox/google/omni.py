@@ -80,7 +80,7 @@ class Usage:
             body["output_tokens_by_modality"] = [{"modality": "video", "tokens": self.video}]
         return body | {"total_tool_use_tokens": 0, "total_thought_tokens": self.thought}
 
-    def refused(self) -> "Usage":
+    def as_refusal(self) -> "Usage":
         """Return what it is when the model answers with words instead of a video."""
         return Usage(
             self.prompt, self.images, self.source, text=_REFUSAL_TEXT, thought=_REFUSAL_THOUGHT
