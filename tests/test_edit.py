@@ -49,9 +49,9 @@ def make_lion(client: Client, output: str = "lion.mp4", **options: Any) -> Video
     return client.submit("a lion", output=output, **options).result(30)
 
 
-def make_clip(seconds: int, path: str = "clip.mp4") -> str:
+def make_clip(seconds: float, path: str = "clip.mp4") -> str:
     """Write a video that no job made, and return its path."""
-    Path(path).write_bytes(make_video(frames=24 * seconds))
+    Path(path).write_bytes(make_video(frames=round(24 * seconds)))
     return path
 
 
@@ -126,11 +126,17 @@ def test_a_file_that_no_job_made(client: Client, studio: Service) -> None:
     assert client.edit(clip, "in the rain").result(30).record.parse_quote().quantity == 3
 
 
-def test_an_unsuitable_upload_is_refused(client: Client, studio: Service) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "reason"),
+    [(3, "at most 2 s of a video that it did not make"), (0.5, "videos of at least 1 s")],
+)
+def test_an_unsuitable_upload_is_refused(
+    client: Client, studio: Service, seconds: float, reason: str
+) -> None:
     """Its length is checked before anything is sent, and a model that takes it is named."""
-    problems = list_problems(client, make_clip(3), model=SHORT)
+    problems = list_problems(client, make_clip(seconds), model=SHORT)
 
-    assert "the file is 3.0 s long" in problems["edit"]
+    assert f"the file is {seconds:.1f} s long, and {SHORT} edits {reason}" in problems["edit"]
     assert f"Possible with: studio/{TALK}" in problems["edit"]
     assert (studio.uploads, client.ledger.list_jobs()) == ([], [])
 

@@ -152,3 +152,16 @@ def test_the_list_of_jobs_has_parents(veo: Veo, lion: str) -> None:
     edited, first = veo("jobs", "--json").objects
 
     assert (edited["parent"], first["parent"]) == (lion, None)
+
+
+def test_the_help_pages_offer_what_a_video_leaves_open(veo: Veo) -> None:
+    """No option that is always refused; those that some model takes stay."""
+    edit, extend = veo("edit", "--help").out, veo("extend", "--help").out
+
+    refused = ("--start-frame", "--end-frame", "--reference", "--fit", "--aspect-ratio")
+    assert [name for name in refused if name in edit + extend] == []
+    assert [name for name in ("--duration", "--resolution", "--seed") if name in edit] == [
+        "--resolution",
+        "--seed",
+    ]
+    assert "--duration" in extend

@@ -1,6 +1,8 @@
 """The rows of Gemini Omni: what is refused before paying, what is doubtful, and what it costs."""
 
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,12 @@ from veo_gemini import Gemini, Vertex
 
 IMAGE = Image("a.png")
 OWN = RemoteVideo("https://storage.example/x", id="v1_x", seconds=8)
+
+
+def make_upload(seconds: float) -> RemoteVideo:
+    return RemoteVideo.of_file(Path("/clip.mp4"), "0" * 64, seconds)
+
+
 NEW, OLD, ENDED = (row for row in Gemini.facts.models.values() if row.wire)
 PLATFORM_NEW, PLATFORM_OLD, PLATFORM_ENDING = (
     row for row in Vertex.facts.models.values() if row.wire
@@ -35,6 +43,10 @@ FORBIDDEN: dict[str, tuple[Model, dict[str, Any], set[str]]] = {
     "edit, ratio": (NEW, {"edit": OWN, "aspect_ratio": "9:16"}, {"aspect_ratio"}),
     "edit, frame": (NEW, {"edit": OWN, "start_frame": IMAGE}, {"start_frame"}),
     "edit, references": (NEW, {"edit": OWN, "reference": (IMAGE,)}, {"reference"}),
+    "edit of 2 s": (NEW, {"edit": replace(OWN, seconds=2)}, {"edit"}),
+    "edit of an upload of 2 s": (OLD, {"edit": make_upload(2)}, {"edit"}),
+    "edit of an upload of 11 s with 1.1": (OLD, {"edit": make_upload(11)}, {"edit"}),
+    "edit of an upload of 16 s": (NEW, {"edit": make_upload(16)}, {"edit"}),
     "extension, too long": (NEW, {"extend": OWN, "duration": 12}, {"duration"}),
     "extension, frame": (NEW, {"extend": OWN, "start_frame": IMAGE}, {"start_frame"}),
     "extension of the preview": (PLATFORM_ENDING, {"extend": OWN}, {"extend"}),
@@ -43,6 +55,7 @@ FORBIDDEN: dict[str, tuple[Model, dict[str, Any], set[str]]] = {
 DOUBTFUL: dict[str, tuple[Model, dict[str, Any], set[str]]] = {
     "both frames, 12 s": (NEW, BOTH_FRAMES | {"duration": 12}, {"duration"}),
     "seed": (NEW, {"seed": 7}, {"seed"}),
+    "edit of 22 s": (NEW, {"edit": replace(OWN, seconds=22)}, {"edit"}),
     "seven references": (NEW, {"reference": (IMAGE,) * 7}, {"reference"}),
     "eleven references of 1.1": (OLD, {"reference": (IMAGE,) * 11}, {"reference"}),
 }
@@ -55,6 +68,9 @@ ALLOWED: dict[str, tuple[Model, dict[str, Any]]] = {
     "ten references of 1.1": (OLD, {"reference": (IMAGE,) * 10}),
     "seed of the platform": (PLATFORM_NEW, {"seed": 7}),
     "edit in another resolution": (NEW, {"edit": OWN, "resolution": "1080p"}),
+    "edit of an upload of 15 s": (NEW, {"edit": make_upload(15.04)}),
+    "edit of an upload of 3 s": (OLD, {"edit": make_upload(2.96)}),
+    "edit of 22 s with 1.1": (OLD, {"edit": replace(OWN, seconds=22)}),
     "extension by 10 s": (PLATFORM_OLD, {"extend": OWN, "duration": 10}),
 }
 

@@ -26,6 +26,7 @@ from omni import (
     video_part,
 )
 from PIL import Image, ImageChops, ImageStat
+from sample_videos import make_video
 from sandbox_api import DAY, StartSandbox, make_image
 
 from veo_sandbox import Sandbox
@@ -548,6 +549,16 @@ class TestChains:
         responses = [api.post(model=name, input=parts) for name in (OMNI_11, OMNI)]
 
         assert [response.status_code for response in responses] == [400, 200]
+
+    def test_an_upload_that_is_too_short(self, api: OmniApi) -> None:
+        """Both edit 3 s and more, as documented for 1.2."""
+        part = video_part(api.upload(make_video(frames=48)))
+        response = api.post(input=[part, text_part("at night")])
+
+        assert (response.status_code, find_message(response)) == (
+            400,
+            "Videos shorter than 3s are not supported for editing.",
+        )
 
     def test_an_inline_video(self, api: OmniApi) -> None:
         """The bytes may be in the request."""

@@ -153,7 +153,9 @@ class Model(FrozenModel):
     handle_retention_s: int | None = None
     uploads: bool = False  # whether it extends or edits an uploaded video, which it did not make
     upload_note: str = ""  # what to know about uploads when one is refused
+    edit_min_s: int | None = None  # the shortest video that can be edited
     edit_max_upload_s: int | None = None  # the longest uploaded video that can be edited
+    edit_warn_s: int | None = None  # the longest one that documents name, whoever made it
     shutdown: Shutdown | None = None
     as_of: date
     source: str

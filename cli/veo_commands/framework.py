@@ -123,10 +123,13 @@ def _unquoted_prompt_error(args: Sequence[str]) -> UsageError:
 def _group_parameters(group: type) -> list[Parameter]:
     hints = get_type_hints(group)
     panel = group.panel  # type: ignore[attr-defined]
-    return [
+    parameters = [
         _make_parameter(field.name, hints[field.name], field.default, panel)
         for field in fields(group)
     ]
+    for parameter in parameters:
+        parameter.default.hidden |= parameter.name in getattr(group, "hidden", ())
+    return parameters
 
 
 def _make_parameter(name: str, kind: Any, option: Any, panel: str | None = None) -> Parameter:

@@ -158,6 +158,24 @@ class RequestOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExtendOptions(RequestOptions):
+    """Without what no model combines with a video; it is refused with the reason."""
+
+    hidden: ClassVar[frozenset[str]] = frozenset(
+        {"start_frame", "end_frame", "reference", "fit", "aspect_ratio"}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditOptions(RequestOptions):
+    hidden: ClassVar[frozenset[str]] = ExtendOptions.hidden | {
+        "duration",
+        "negative_prompt",
+        "person_generation",
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
 class WaitOptions:
     panel: ClassVar[str] = "Run"
 

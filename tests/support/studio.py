@@ -80,7 +80,7 @@ FACTS = ProviderFacts(
         for row in (
             make_row(TALK, **_TALKING),
             make_row(OLDER, features={"extend"}, extend_s=7, extend_max_times=20),
-            make_row(SHORT, **_TALKING | {"edit_max_upload_s": 2, "auto": False}),
+            make_row(SHORT, **_TALKING | {"edit_min_s": 1, "edit_max_upload_s": 2, "auto": False}),
         )
     },
 )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _CHARS_PER_TOKEN = 4  # of English text, as Google's documentation estimates
 MAX_OFFERS = 4  # models that a problem names
+_FRAME_S = 0.05  # a video of 24 frames per second may lack one
 _TOLERANCE_S = 0.5  # the last frame or the sound may last longer than the video
 _SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are not UTF-8
 _TEXTS = tuple(name for name, row in REQUEST_FIELDS.items() if row.kind == "text")
@@ -139,10 +140,21 @@ def _check_edit(request: Request, video: RemoteVideo, model: Model) -> Iterable[
         if getattr(request, name) is not None:
             label = name.replace("_", " ")
             yield Problem(name, f"an edit has the {label} of its video, so it accepts none")
-    limit, seconds = model.edit_max_upload_s, video.seconds
-    if video.local_path and limit and seconds and seconds > limit + _TOLERANCE_S:
-        message = f"the file is {seconds:.1f} s long, and {model.name} edits at most {limit} s of"
-        yield Problem("edit", f"{message} a video that it did not make")
+    if video.seconds is not None:
+        yield from _check_edit_length(video.seconds, model, is_upload=video.local_path is not None)
+
+
+def _check_edit_length(seconds: float, model: Model, *, is_upload: bool) -> Iterable[Problem]:
+    name = "file" if is_upload else "video"
+    text = f"the {name} is {seconds:.1f} s long, and {model.name} edits"
+    if (shortest := model.edit_min_s) and seconds < shortest - _FRAME_S:
+        yield Problem("edit", f"{text} videos of at least {shortest} s")
+    longest, longest_documented = model.edit_max_upload_s, model.edit_warn_s
+    if is_upload and longest and seconds > longest + _TOLERANCE_S:
+        yield Problem("edit", f"{text} at most {longest} s of a video that it did not make")
+    elif longest_documented and seconds > longest_documented + _TOLERANCE_S:
+        message = f"{text} videos of at most {longest_documented} s according to its documents"
+        yield Problem("edit", message, severity="warning")
 
 
 def _check_needs(request: Request, model: Model) -> Iterable[Problem]:

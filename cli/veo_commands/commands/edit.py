@@ -10,7 +10,7 @@ from veo_commands.completion import complete_jobs
 from veo_commands.confirm import confirm_cost
 from veo_commands.options import (
     ConfigOptions,
-    RequestOptions,
+    EditOptions,
     SubmitOptions,
     argument,
     output_option,
@@ -32,7 +32,7 @@ def edit(
         "File, or a folder with a / at the end; {date}, {prompt:.30}, {job} are filled in."
     ),
     *,
-    request_options: RequestOptions,
+    request_options: EditOptions,
     submit: SubmitOptions,
     config: ConfigOptions,
 ) -> int:

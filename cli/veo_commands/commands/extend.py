@@ -14,7 +14,7 @@ from veo_commands.confirm import confirm_cost
 from veo_commands.format import describe_outcome, shorten_path
 from veo_commands.options import (
     ConfigOptions,
-    RequestOptions,
+    ExtendOptions,
     SubmitOptions,
     argument,
     option,
@@ -41,7 +41,7 @@ def extend(
         "File to write; earlier extensions add .step1, .step2 to its name."
     ),
     *,
-    request_options: RequestOptions,
+    request_options: ExtendOptions,
     submit: SubmitOptions,
     config: ConfigOptions,
 ) -> int:

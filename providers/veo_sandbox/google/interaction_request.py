@@ -21,7 +21,7 @@ _RATIOS = {"16:9": 16 / 9, "9:16": 9 / 16}
 _SOURCE_TASKS = ("edit", "extend", "upscale")
 _IMAGE_TASKS = ("image_to_video", "reference_to_video")
 _DEFAULT_SECONDS = 10.0
-_MIN_SECONDS, _MAX_ADDED_SECONDS = 3, 10
+MIN_SECONDS, _MAX_ADDED_SECONDS = 3, 10
 _DURATION = re.compile(r"(\d{1,4}(?:\.\d{1,9})?)s")
 _CONFIG = ("video_config", "thinking_level", "seed")
 _THINKING_LEVELS = ("low", "high")
@@ -214,8 +214,8 @@ def _parse_duration(api: OmniApi, text: object, most: int) -> float:
     seconds = float(match[1])
     if seconds > most:
         raise api.error("bad_duration_high", got=_describe(seconds), limit=_describe(most))
-    if seconds < _MIN_SECONDS:
-        raise api.error("bad_duration_low", got=_describe(seconds), limit=_describe(_MIN_SECONDS))
+    if seconds < MIN_SECONDS:
+        raise api.error("bad_duration_low", got=_describe(seconds), limit=_describe(MIN_SECONDS))
     return seconds
 
 

@@ -8,7 +8,7 @@ from veo_sandbox.clips import Footage
 from veo_sandbox.core import Core
 from veo_sandbox.exchange import Upload
 from veo_sandbox.google.interaction_input import InputPart
-from veo_sandbox.google.interaction_request import InteractionRequest
+from veo_sandbox.google.interaction_request import MIN_SECONDS, InteractionRequest
 from veo_sandbox.google.omni import OmniModel
 from veo_sandbox.google.omni_api import OmniApi
 from veo_sandbox.google.storage import find_stored
@@ -23,6 +23,7 @@ _MAX_EXTENDED_S = 30.0
 """Of a source, at both models (tried live on 1.1): with 10 s more the longest video has 40 s."""
 
 _MAX_REFERENCE_S = 3.0
+_FRAME_S = 0.05  # a video of 24 frames per second may lack one
 _FILE_URI = re.compile(r"(?:https?://[^/]+/v1(?:beta)?/)?files/([a-z0-9-]+)(?::download)?(?:\?.*)?")
 
 
@@ -62,8 +63,11 @@ def find_source(
         raise api.error("missing_video", task=request.task)
     if request.task == "extend" and source.seconds > _MAX_EXTENDED_S:
         raise api.error("extend_too_long", seconds=_MAX_EXTENDED_S)
-    if request.task == "edit" and not source.is_own and source.seconds > model.max_edit_seconds:
-        raise api.error("edit_too_long", seconds=model.max_edit_seconds)
+    if request.task == "edit" and not source.is_own:
+        if source.seconds > model.max_edit_seconds:
+            raise api.error("edit_too_long", seconds=model.max_edit_seconds)
+        if source.seconds < MIN_SECONDS - _FRAME_S:
+            raise api.error("edit_too_short", seconds=MIN_SECONDS)
     return source
 
 
