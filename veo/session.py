@@ -280,10 +280,10 @@ class Session:
 
         Returns None if the provider has no such list.
         """
-        route = self.connect(provider).provider
-        if not isinstance(route, ModelLister):
+        lister = self.connect(provider).provider
+        if not isinstance(lister, ModelLister):
             return None
-        return self._offers.save(provider, route.list_models())
+        return self._offers.save(provider, lister.list_models())
 
     def stop(self, *, wait: bool = True) -> None:
         """Stop all work and release the leases.
@@ -314,8 +314,8 @@ class Session:
         await asyncio.to_thread(self.close)  # it waits for paid requests under way
 
     def __repr__(self) -> str:
-        place = "sandbox" if self._is_sandbox else str(self.home)
-        return f"<{type(self).__name__} {self.config.provider}, {place}>"
+        ledger = "sandbox" if self._is_sandbox else str(self.home)
+        return f"<{type(self).__name__} {self.config.provider}, {ledger}>"
 
 
 def _choose_shape(start_frame: tuple[int, int] | None) -> dict[str, Any]:

@@ -60,8 +60,8 @@ def to_json_usd(micros: int) -> float:
 def describe_quote(quote: Quote) -> str:
     """Return ``$0.15 on success`` or ``$1.20 on acceptance (8 s at $0.15)``."""
     units = f" ({quote.quantity} s at {format_amount(quote.unit)})" if quote.per == "second" else ""
-    about = "about " if quote.by_usage else ""
-    return f"{about}{format_amount(quote.amount)} {CHARGE_TIMES[quote.charged]}{units}"
+    prefix = "about " if quote.by_usage else ""
+    return f"{prefix}{format_amount(quote.amount)} {CHARGE_TIMES[quote.charged]}{units}"
 
 
 def format_price(row: Price) -> str:
@@ -85,8 +85,8 @@ def describe_plan(plan: Plan) -> str:
     elif request.edit and request.edit.seconds:
         seconds = f"{request.edit.seconds:.1f} s"
     shape = filter(None, (ratio, request.resolution or model.resolutions[0], seconds))
-    made = ", ".join((f"{model.name} ({model.provider})", *shape))
-    return f"{made}: {describe_quote(plan.quote)}"
+    video = ", ".join((f"{model.name} ({model.provider})", *shape))
+    return f"{video}: {describe_quote(plan.quote)}"
 
 
 def describe_charge(record: Record) -> str:

@@ -73,14 +73,14 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; an error names the command, whose help page explains it."""
-        given = list(args)  # the parser consumes the list
+        words = list(args)  # the parser consumes the list
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
             if getattr(error, "ctx", ctx) is None:
                 error.ctx = ctx  # type: ignore[attr-defined]
             if "unexpected extra argument" in str(error) and self._takes_prompt():
-                raise _unquoted_prompt_error(given) from None
+                raise _unquoted_prompt_error(words) from None
             raise
 
     def _takes_prompt(self) -> bool:

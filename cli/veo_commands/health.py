@@ -47,12 +47,9 @@ def closest_folder(path: Path) -> Path:
 
 def check_disk(folders: Iterable[Path]) -> Check:
     """Check the room where videos and the ledger are written."""
-    found = {}
-    for folder in folders:
-        place = closest_folder(folder)
-        found[str(place)] = shutil.disk_usage(place).free
-    place_name, free = min(found.items(), key=lambda item: item[1])
-    message = f"{format_bytes(free)} free at {place_name}"
+    closest = {closest_folder(folder) for folder in folders}
+    free, folder = min((shutil.disk_usage(folder).free, folder) for folder in closest)
+    message = f"{format_bytes(free)} free at {folder}"
     if free >= LOW_DISK_BYTES:
         return Check("disk", "ok", message)
     status: Status = "fail" if free < FULL_DISK_BYTES else "warn"

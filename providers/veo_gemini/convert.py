@@ -13,7 +13,7 @@ from veo.update import RemoteVideo, Stage, Update
 from veo_gemini.error_table import is_moderation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from google.genai.types import GenerateVideosOperation, GenerateVideosResponse, Video
 
@@ -119,11 +119,10 @@ def is_operation_name(uri: str) -> bool:
     return "://" not in uri and "operations/" in uri
 
 
-def describe_offer(listed: Collection[str], names: Iterable[str]) -> str:
+def describe_offer(listed: Collection[str], names: Collection[str]) -> str:
     """Return a line that says which of some models a list of models contains."""
-    wanted = list(names)
-    present = [name for name in wanted if name in listed]
-    missing = [name for name in wanted if name not in listed]
+    present = [name for name in names if name in listed]
+    missing = [name for name in names if name not in listed]
     parts = (("offered: ", present), ("not offered: ", missing))
     return "the key is valid; " + "; ".join(text + ", ".join(each) for text, each in parts if each)
 

@@ -255,8 +255,8 @@ def _list_layers(
     for variable, key in ENVIRONMENT_KEYS.items():
         if env.get(variable):  # an empty variable is how a shell unsets one for a command
             layers.append((variable, partial(dict, {key: env[variable]})))
-    given = {key: value for key, value in flags.items() if value is not None}
-    return [*layers, ("command line", lambda: given)]
+    values = {key: value for key, value in flags.items() if value is not None}
+    return [*layers, ("command line", lambda: values)]
 
 
 def _read_local(path: Path, *, needed: bool) -> dict[str, Any]:
@@ -286,9 +286,9 @@ def _read_toml(path: Path, *, needed: bool) -> dict[str, Any]:
 
 def _explain_toml(error: ValueError, text: str) -> str:
     """Return what is wrong with a file, by the most frequent mistake or the parser's words."""
-    if not (place := re.search(r"at line (\d+)", str(error))):
+    if not (position := re.search(r"at line (\d+)", str(error))):
         return str(error)
-    number = int(place[1])
+    number = int(position[1])
     unquoted = re.match(r"\s*([\w.-]+)\s*=\s*[A-Za-z/~.$]", text.split("\n")[number - 1])
     if unquoted:  # the value is not repeated: it may be a key
         return f'line {number}: a text needs quotation marks: {unquoted[1]} = "..."'

@@ -120,8 +120,8 @@ class StepContext:
         """
         job.error = error
         if error.response_end is not None:
-            kept = {"response_end": error.response_end, "urls": list(error.urls)}
-            changes["data"] = (changes.get("data") or {}) | kept
+            evidence = {"response_end": error.response_end, "urls": list(error.urls)}
+            changes["data"] = (changes.get("data") or {}) | evidence
         self.move(
             job,
             state,

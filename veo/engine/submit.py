@@ -200,18 +200,18 @@ def _persist_acceptance(context: StepContext, job: ActiveJob, update: Update) ->
 def _keep_task(
     context: StepContext, job: ActiveJob, update: Update, error: LedgerError
 ) -> LedgerError:
-    """Keep a task that the ledger cannot store, tell it, and return the error that names it."""
+    """Keep a task that the ledger cannot store, log it, and return the error that names it."""
     job_id, task = job.record.id, update.task_id
-    place = context.ledger.keep_task(job_id, task, update.video)
-    kept = f"it is kept in {place}, and the next command takes it in" if place else "note it"
-    what = f"task {task}" if task else f"the video {update.video and update.video.uri}"
-    text = f"job {job_id} was accepted as {what}, which the ledger cannot store: {kept}"
+    path = context.ledger.keep_task(job_id, task, update.video)
+    advice = f"it is kept in {path}, and the next command takes it in" if path else "note it"
+    subject = f"task {task}" if task else f"the video {update.video and update.video.uri}"
+    text = f"job {job_id} was accepted as {subject}, which the ledger cannot store: {advice}"
     # In any case on the screen: other errors of the same full disk may hide the error of this job.
     _log.critical("%s", text)
     remedy = Remedy("attach_task", job_id, task) if task else Remedy("attach_url", job_id)
     return LedgerError(
         f"{error.message}. {text[0].upper()}{text[1:]}",
-        hint=error.hint if place else "Attach it to the job later.",
+        hint=error.hint if path else "Attach it to the job later.",
         remedies=[remedy],
         charged=None,
     )

@@ -174,10 +174,10 @@ def _split_boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
 
 def _find_box(data: memoryview, *path: bytes) -> memoryview:
     """Return the content of the first box at a path; raise a ``KeyError`` if there is none."""
-    for wanted in path:
-        found = next((content for kind, content in _split_boxes(data) if kind == wanted), None)
+    for part in path:
+        found = next((content for kind, content in _split_boxes(data) if kind == part), None)
         if found is None:
-            raise KeyError(wanted)
+            raise KeyError(part)
         data = found
     return data
 

@@ -89,8 +89,8 @@ def park_job(ledger: Ledger, record: Record, error: VeoError) -> None:
 
 def parked_error(history: Iterable[Event]) -> VeoError | None:
     """Return why no worker continues a job, from its history."""
-    parked = [event for event in history if event.kind == PARKED]
-    return VeoError.from_json(parked[-1].data["error"]) if parked else None
+    errors = [event.data["error"] for event in history if event.kind == PARKED]
+    return VeoError.from_json(errors[-1]) if errors else None
 
 
 def list_workers(ledger: Ledger) -> list[dict[str, Any]]:

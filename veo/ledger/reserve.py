@@ -146,8 +146,8 @@ def find_existing(connection: Connection, new: Iterable[NewJob]) -> dict[str, Re
     existing = {}
     for job in new_jobs:
         key = f"{job.provider} {job.fingerprint}"
-        others = [each for each in renamed[key] if _is_alternative(each, job.output)]
-        records = by_file.get((key, job.output), []) + others
+        alternatives = [each for each in renamed[key] if _is_alternative(each, job.output)]
+        records = by_file.get((key, job.output), []) + alternatives
         if records:
             records.sort(key=attrgetter("created_at"))
             live = [record for record in records if record.state in LIVE]

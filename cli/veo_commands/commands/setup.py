@@ -57,10 +57,10 @@ def _choose_provider(name: str | None, settings: Config) -> ProviderFacts:
         out.notice(f"{number}  {facts.name:<16}{facts.title}")
     names = [facts.name for facts in providers]
     default = names.index(settings.provider) + 1 if settings.provider in names else 1
-    answer = typer.prompt("Provider", default=str(default), err=True)
-    if answer.isdecimal() and 1 <= int(answer) <= len(providers):
-        return providers[int(answer) - 1]
-    return find_provider(answer).facts
+    choice = typer.prompt("Provider", default=str(default), err=True)
+    if choice.isdecimal() and 1 <= int(choice) <= len(providers):
+        return providers[int(choice) - 1]
+    return find_provider(choice).facts
 
 
 def _ask_key(facts: ProviderFacts, settings: Config) -> str | None:
@@ -94,9 +94,9 @@ def _check_key(facts: ProviderFacts, settings: Config, key: str | None) -> int:
 
     try:
         with Client(settings, provider=facts.name, api_key=key, sandbox=out.sandbox) as client:
-            route = client.connect(facts.name).provider
-            if isinstance(route, Pingable):
-                out.notice(f"{facts.name}: {route.ping()}", fg="green")
+            connected = client.connect(facts.name).provider
+            if isinstance(connected, Pingable):
+                out.notice(f"{facts.name}: {connected.ping()}", fg="green")
     except UsageError:
         raise
     except VeoError as error:

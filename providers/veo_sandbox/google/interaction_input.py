@@ -49,8 +49,8 @@ def _list_parts(api: OmniApi, value: Any) -> Iterator[tuple[Any, str]]:
             contents = item.get("content")
             if not isinstance(contents, list):
                 raise api.error("invalid_input", path="input")
-            for place, part in enumerate(contents):
-                yield part, f"{path}.content[{place}]"
+            for index, part in enumerate(contents):
+                yield part, f"{path}.content[{index}]"
         else:
             yield item, path
 
