@@ -54,7 +54,9 @@ def test_the_folder_may_be_a_symbolic_link(tmp_path: Path) -> None:
     assert name == tmp_path / "real/a.mp4"
 
 
-@pytest.mark.parametrize("second", ["a.mp4", "./a.mp4", "a.mp4.json", RESULT_FILE, "a.mp4/b.mp4"])
+@pytest.mark.parametrize(
+    "second", ["a.mp4", "./a.mp4", "A.MP4", "a.mp4.json", RESULT_FILE, "a.mp4/b"]
+)
 def test_no_two_items_share_a_file(tmp_path: Path, second: str) -> None:
     """An item cannot take the video or sidecar of another, or the result file of the batch."""
     outputs = OutputPaths(tmp_path)
@@ -147,3 +149,13 @@ def test_a_shared_image_is_checked_once(tmp_path: Path) -> None:
 
     assert sorted(stored) == ["a.png", "broken.png"]
     assert [type(checked[Image(name)]) for name in names[:3]] == [Image, ImageError, ImageError]
+
+
+def test_names_that_are_one_file_on_some_systems(tmp_path: Path) -> None:
+    """Case, and how an accent is written, tell no two outputs apart; folders are shared."""
+    outputs = OutputPaths(tmp_path)
+    outputs.claim_path("Löwe/b.mp4", ItemLocation(0))
+
+    outputs.claim_path("lo\u0308we/c.mp4", ItemLocation(1))
+    with pytest.raises(OutputError, match="collides with the output of item 1"):
+        outputs.claim_path("LO\u0308WE/b.mp4", ItemLocation(2))

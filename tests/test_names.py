@@ -29,6 +29,7 @@ BAD_NAMES = [
     "a.",
     "a.mp4 ",
     "a:b.mp4",
+    "a.mp4:stream",
     "a*.mp4",
     "what?.mp4",
     "a\\b.mp4",

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import logging
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from veo.engine.waiting import take_next, time_slices
 from veo.errors import StillRunningError, VeoError
 from veo.files import sidecar
 from veo.ledger.record import QUEUE, State
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 # One lock for all handles: it is held for microseconds, and one per handle would cost memory.
 _lock = threading.Lock()
-_SLICE_S = 0.5 if sys.platform == "win32" else 3600.0
 _MAX_INLINE_BYTES = 20_000_000  # in the page of a notebook
 _log = logging.getLogger(__name__)
 
@@ -278,7 +277,7 @@ class Updates:
         if self._statuses is None:
             self._statuses = SimpleQueue()
             self._job.watch(self._statuses.put)
-        status = self._statuses.get()
+        status = take_next(self._statuses, None)
         if status is None:
             self._statuses.put(None)  # an iterator that has ended stays so
             raise StopIteration
@@ -310,7 +309,7 @@ def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[
     deadline = None if seconds is None else monotonic() + seconds
     for left in range(len(jobs), 0, -1):
         try:
-            yield finished.get(timeout=deadline and max(0.0, deadline - monotonic()))
+            yield take_next(finished, deadline and max(0.0, deadline - monotonic()))
         except Empty:
             text = f"{left} of {len(jobs)} jobs are still running"
             raise StillRunningError(text) from None
@@ -335,14 +334,7 @@ def _call_in_loop(
 
 
 def _wait(event: threading.Event, timeout: float | None) -> bool:
-    """Wait in slices: on Windows a wait without them does not hear Ctrl-C."""
-    deadline = None if timeout is None else monotonic() + timeout
-    while True:
-        left = _SLICE_S if deadline is None else min(_SLICE_S, deadline - monotonic())
-        if event.wait(max(0.0, left)):
-            return True
-        if deadline is not None and monotonic() >= deadline:
-            return False
+    return any(event.wait(seconds) for seconds in time_slices(timeout))
 
 
 def _clamp_timeout(timeout: float | None) -> float | None:

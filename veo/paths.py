@@ -1,11 +1,14 @@
-"""Where files are on this machine, and their names. Nothing is read or written."""
+"""Where files are on this machine, their names, and when they are on the disk."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -17,6 +20,8 @@ _DEVICE = re.compile(
 # Characters of a file name that are kept when something is added to it. At four bytes each they
 # leave enough of the 255 bytes that most file systems allow.
 _KEPT_CHARACTERS = 50
+# Windows has no such module, and only macOS the command.
+_fcntl: Any = import_module("fcntl") if os.name == "posix" else None
 
 
 def ledger_folder(env: Mapping[str, str] = os.environ) -> Path:
@@ -66,3 +71,16 @@ def part_path(output: Path, job: str) -> Path:
 def alternative_path(output: Path, job: str) -> Path:
     """Return the name of a job's video if another file has the name ``output``."""
     return output.with_name(f"{output.stem[:_KEPT_CHARACTERS]}.{job}{output.suffix}")
+
+
+def sync_to_disk(handle: int) -> None:
+    """Return when the bytes of a file survive a power failure.
+
+    On macOS ``fsync`` leaves them in the cache of the drive (``man 2 fsync``).
+    """
+    command = getattr(_fcntl, "F_FULLFSYNC", None)
+    if command is not None:
+        with suppress(OSError):  # network drives and others do not have it
+            _fcntl.fcntl(handle, command)
+            return
+    os.fsync(handle)

@@ -151,6 +151,9 @@ def _print_address(sandbox: Sandbox) -> None:
     sys.stdout.flush()
 
 
+_SIGNAL_CHECK_S = 0.5  # Windows delivers Ctrl-C between two waits only
+
+
 def serve(
     home: Path | str, *, on_start: Callable[[Sandbox], None] = _print_address, **options: Any
 ) -> None:
@@ -168,7 +171,8 @@ def serve(
     try:
         with Sandbox(home, **options) as sandbox:
             on_start(sandbox)
-            stop.wait()
+            while not stop.wait(_SIGNAL_CHECK_S):
+                pass
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,5 +88,6 @@ class OutputPaths:
 
 
 def _path_key(path: Path) -> str:
-    # Two spellings of one file are one key on systems that ignore case.
-    return os.path.normcase(path)
+    # macOS and Windows ignore case, macOS also how an accent is written: a batch that is valid on
+    # one system must not lose a video on another.
+    return unicodedata.normalize("NFC", os.path.normcase(path).casefold())

@@ -13,12 +13,14 @@ import itertools
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
+from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from veo.engine.context import MADE, WAIT_FOR_CAPACITY, ActiveJob, StepContext
 from veo.engine.step import step
 from veo.engine.threads import MAX_DOWNLOADS, MAX_SUBMITS
+from veo.engine.waiting import time_slices
 from veo.ledger.record import State
 
 MAX_POLLS = 640  # at a time; 2,000 polls a second of 150 ms each need 300
@@ -85,7 +87,10 @@ class Engine:
         A request without the head of a response is awaited for ``response_wait.GRACE_S``. Polls and
         downloads under way are abandoned: they are free of charge and can be repeated.
         """
-        asyncio.run_coroutine_threadsafe(self._finish_submits(), self._loop).result()
+        finished = asyncio.run_coroutine_threadsafe(self._finish_submits(), self._loop)
+        # A second Ctrl-C ends this wait.
+        any(wait({finished}, seconds).done for seconds in time_slices(None))
+        finished.result()
         self._post(self._loop.stop)
         self._thread.join()
         self._context.threads.close()

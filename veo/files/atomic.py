@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from veo.paths import part_path
+from veo.paths import part_path, sync_to_disk
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def open_atomic(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
             yield file
             if durable:
                 file.flush()
-                os.fsync(file.fileno())
+                sync_to_disk(file.fileno())
         part.replace(path)
     except BaseException:
         with suppress(OSError):

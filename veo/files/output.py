@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from veo.errors import DownloadError, OutputError
 from veo.files.mp4 import inspect_video
-from veo.paths import alternative_path, find_name_problem, part_path, to_absolute
+from veo.paths import alternative_path, find_name_problem, part_path, sync_to_disk, to_absolute
 from veo.problems import Remedy
 from veo.text.parsing import is_text
 
@@ -82,12 +82,11 @@ def write_stream(
                 on_progress(count, stream.total)
                 if count > limit:  # an endless stream must not fill the disk
                     break
+        if count > limit:
+            part.unlink()
     if stream.total is None and count > limit:
-        part.unlink()
         raise _too_large_error(count)
     if stream.total is not None and count != stream.total:
-        if count > stream.total:
-            part.unlink()
         raise DownloadError(f"{count} of {stream.total} bytes were received")
 
 
@@ -106,7 +105,7 @@ def verify_part(part: Path) -> SavedFile:
     with _disk_errors(part):
         with part.open("r+b") as file:
             footage = inspect_video(file)
-            os.fsync(file.fileno())
+            sync_to_disk(file.fileno())
         if footage.defect:
             part.unlink()
             text = f"the downloaded file is not a complete MP4: {footage.defect}"
@@ -215,7 +214,8 @@ def _move_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
         free = alternative_path(output, job) if os.path.lexists(output) else output
         part.replace(free)
         return free
-    part.unlink()
+    with contextlib.suppress(OSError):  # on Windows, while a virus scanner reads it
+        part.unlink()
     return output
 
 

@@ -71,7 +71,8 @@ class WorkerLease:
             self._ledger.release_leases(self.id)
         _delete_workers(self._ledger, [self.id])
         self._lock.release()
-        _lock_path(self._ledger.folder, self.id).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # on Windows, while another process looks at it
+            _lock_path(self._ledger.folder, self.id).unlink(missing_ok=True)
 
     def _run_heartbeat(self, interval_s: float) -> None:
         row = update(workers).where(workers.c.id == self.id)

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from veo.paths import sync_to_disk
+
 _NAME = "accepted.jsonl"
 _BYTES = 1 << 16  # some three hundred tasks
 _PRIVATE_FILE_MODE = 0o600
@@ -41,7 +43,7 @@ def save(folder: Path, entry: dict[str, Any]) -> Path:
         line = json.dumps(entry).encode()
         file.write(_BLANK + line + _BLANK)
         file.flush()
-        os.fsync(file.fileno())
+        sync_to_disk(file.fileno())
     return folder / _NAME
 
 

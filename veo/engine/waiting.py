@@ -1,0 +1,31 @@
+"""Waits of any length that hear Ctrl-C: on Windows it ends no wait, and counts only between two."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import TypeVar
+
+T = TypeVar("T")
+SLICE_S = 0.5 if sys.platform == "win32" else 3600.0
+
+
+def time_slices(timeout: float | None) -> Iterator[float]:
+    """Yield how long to wait next, in seconds, until the timeout is over; at least once."""
+    deadline = None if timeout is None else monotonic() + timeout
+    while True:
+        left = SLICE_S if deadline is None else min(SLICE_S, deadline - monotonic())
+        yield max(0.0, left)
+        if deadline is not None and monotonic() >= deadline:
+            return
+
+
+def take_next(queue: SimpleQueue[T], timeout: float | None) -> T:
+    """Return the next value of a queue; raise ``Empty`` if there is none in time."""
+    for seconds in time_slices(timeout):
+        with suppress(Empty):
+            return queue.get(timeout=seconds)
+    raise Empty
