@@ -46,6 +46,19 @@ def test_help_is_cheap(args: list[str]) -> None:
     assert ran.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_paid_request_waits_for_no_import_of_polls() -> None:
+    """A provider is connected, and can send, without the library of the polls."""
+    program = (
+        "import sys; from veo_laozhang import LaoZhangAsync; from veo.http import ApiClient;"
+        "ApiClient('https://example.com'); print('aiohttp' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout == "False\n"
+
+
 def test_help_documents_the_exit_codes() -> None:
     """`veo --help` lists every exit code."""
     ran = run_process("--help")

@@ -13,8 +13,8 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import requests
@@ -25,7 +25,6 @@ from veo.errors import ConfigError, ProtocolError, RefusedError
 from veo.http.addresses import AddressGuard
 from veo.http.deadline import Deadline
 from veo.http.environment import user_agent
-from veo.http.poll_session import PollSession
 from veo.http.response import MAX_RESPONSE_BYTES, Response, StreamingResponse
 from veo.http.transport import TrackedBody, Transport
 from veo.http.urls import (
@@ -38,6 +37,9 @@ from veo.http.urls import (
     too_many_redirects_error,
 )
 from veo.key import Key
+
+if TYPE_CHECKING:
+    from veo.http.poll_session import PollSession
 
 CONNECT_S = 10.0
 READ_S = 60.0
@@ -88,24 +90,14 @@ class ApiClient:
         self._auth = dict(auth or {})
         self._plain_headers = {"Accept": "*/*", "User-Agent": user_agent()}
         self._headers = self._plain_headers | self._auth
-        self._read_s = read_s
-        self._max_bytes = max_bytes
-        guard = AddressGuard(trusted_urls or (lambda: (base_url,)))
+        self._connect_s, self._read_s, self._max_bytes = connect_s, read_s, max_bytes
+        self._guard = AddressGuard(trusted_urls or (lambda: (base_url,)))
         self._total_s = connect_s + read_s
-        self._transport = Transport(connect_s, guard)
+        self._transport = Transport(connect_s, self._guard)
         self._origin = _check_base_url(base_url, self._auth)
         # Not a method: in a circle of references the polls could not close their connections.
         self._map_url = partial(
             _map_url, home_url=home_url, base_url=self.base_url, own=self._origin, key=self.key
-        )
-        self._polls = PollSession(
-            connect_s,
-            read_s,
-            self._auth,
-            self.key,
-            max_bytes=max_bytes,
-            map_url=self._map_url,
-            guard=guard,
         )
         self._quoted_base = requote_uri(f"{self.base_url}/")
         self._base_target = split_url(self._quoted_base)[1]
@@ -145,6 +137,22 @@ class ApiClient:
         if not self._polls.can_reach(origin):
             return await asyncio.to_thread(self.get, path)
         return await self._polls.get(url, self._headers_for(origin))
+
+    @cached_property
+    def _polls(self) -> PollSession:
+        # aiohttp takes as long to import as all else that a request needs, and the paid request,
+        # whose outcome a user waits for, needs no poll.
+        from veo.http.poll_session import PollSession  # noqa: PLC0415
+
+        return PollSession(
+            self._connect_s,
+            self._read_s,
+            self._auth,
+            self.key,
+            max_bytes=self._max_bytes,
+            map_url=self._map_url,
+            guard=self._guard,
+        )
 
     def post_json(self, path: str, body: Any) -> Response:
         """Send a POST of JSON, on a connection of its own; never repeated or redirected."""
