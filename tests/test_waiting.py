@@ -3,6 +3,7 @@
 import json
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Never
 
@@ -86,6 +87,48 @@ def test_a_retry_says_why_and_until_when(veo: Veo, service: veo_sandbox.Sandbox)
 
     assert ran.code == 0, ran.err
     assert "planned: the provider is busy (" in line
+
+
+GOOGLE = """
+[providers.gemini]
+base_url = "{url}"
+median_s = 0.2
+[providers.vertex]
+base_url = "{url}"
+project = "p"
+key_is_access_token = true
+median_s = 0.2
+"""
+
+
+@pytest.mark.parametrize(
+    ("provider", "fault", "reason"),
+    [
+        ("gemini", "interaction_400", "Request contains an invalid argument"),
+        ("vertex", "redirect_away", "a redirect to http://127.0.0.1"),
+    ],
+)
+def test_a_poll_that_is_refused_for_good(
+    veo: Veo,
+    serve_as_live: Callable[..., veo_sandbox.Sandbox],
+    monkeypatch: pytest.MonkeyPatch,
+    provider: str,
+    fault: str,
+    reason: str,
+) -> None:
+    """The reason is in the line of progress, in the error at the end, and in the history, once."""
+    google = serve_as_live(GOOGLE)
+    monkeypatch.setenv("GOOGLE_API_KEY", google.key)
+    google.fault(fault, on="poll")
+    ran = veo("generate", "a lion", "-p", provider, "--timeout", "2")
+    (job,) = veo("jobs", "--json").objects
+    history = veo("show", job["job"], "--json").objects[0]["history"]
+    failed = [event["message"] for event in history if event["kind"] == "poll failed"]
+
+    assert ran.code == 6
+    assert any(reason in line and "next attempt at" in line for line in ran.err.splitlines())
+    assert reason in ran.errors[0]
+    assert [reason in message for message in failed] == [True]
 
 
 def test_a_terminal_without_movements(service: veo_sandbox.Sandbox) -> None:

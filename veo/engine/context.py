@@ -65,8 +65,9 @@ class ActiveJob:
     total: int | None = None  # bytes of the whole file, if known
     error: VeoError | None = None  # why the work stopped; also set when the job itself failed
     failures: int = 0  # attempts in a row that failed in the current state
-    retry_reason: str | None = None  # why the latest of them failed
+    retry_reason: str | None = None  # why the latest attempt failed; None once one succeeds
     retry_at: float = 0.0  # when the next one is due, Unix seconds
+    poll_error: type[VeoError] | None = None  # the kind of error that the history has last
     polls: int = 0  # polls that the ledger does not count yet
     shrink_count: int = 0  # how often images were made smaller after a 413
     is_upload_repeated: bool = False  # whether its upload was gone, and is made again
@@ -192,9 +193,14 @@ class StepContext:
         """Return when to try again: when the server says, else later after each failure."""
         delay = error.retry_after or retry_delay_s(job.record.id, job.failures)
         job.failures += 1
-        job.retry_reason, job.retry_at = error.reason, self.capped_at_deadline(job, delay)
+        return self.retry_in(job, error, delay)
+
+    def retry_in(self, job: ActiveJob, error: VeoError, delay_s: float) -> float:
+        """Return when to try again, and note for watchers why and when."""
+        when = self.capped_at_deadline(job, delay_s)
+        job.retry_reason, job.retry_at = error.reason, self.clock() + when - self.timer()
         job.on_change(job)
-        return job.retry_at
+        return when
 
     def is_overdue(self, job: ActiveJob) -> bool:
         """Whether the wait for a job has ended."""
@@ -243,6 +249,8 @@ def overdue_error(job: ActiveJob, reason: str = "") -> StillRunningError | Downl
     seconds = f"{job.wait_s or 0:.0f} s"
     if job.record.state in MADE:
         return not_downloaded_error(job, reason or f"not within {seconds}")
+    if not reason and job.retry_reason:
+        seconds += f"; the latest attempt failed: {job.retry_reason}"
     return StillRunningError(
         f"still {job.record.state}" + (f": {reason}" if reason else f" after {seconds}"),
         hint="The job continues.",

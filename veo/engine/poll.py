@@ -67,15 +67,24 @@ async def _handle_poll_error(context: StepContext, job: ActiveJob, error: VeoErr
     # Databases of providers lag: a task may be unknown for a moment after its submit.
     if isinstance(error, TaskNotFoundError):
         if _is_too_new(context, job):
-            return context.capped_at_deadline(job, error.retry_after or SETTLE_RETRY_S)
+            return context.retry_in(job, error, error.retry_after or SETTLE_RETRY_S)
         if job.failures < MAX_MISSING_RETRIES and not context.is_retention_over(job):
             return context.retry_at(job, error)
         await run_write(_end_missing, context, job, error)
         return None
+    await run_write(_keep_reason, context, job, error)
     if error.retryable:
         return context.retry_at(job, error)
     await run_write(context.stop_work, job, error)
     return None
+
+
+def _keep_reason(context: StepContext, job: ActiveJob, error: VeoError) -> None:
+    """Add why a poll failed to the history, unless the latest one there is of the same kind."""
+    if job.poll_error is not type(error):
+        polls = job.record.polls + job.polls
+        context.move(job, kind="poll failed", message=error.reason, polls=polls)
+        job.poll_error, job.polls = type(error), 0
 
 
 def _is_too_new(context: StepContext, job: ActiveJob) -> bool:

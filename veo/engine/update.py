@@ -25,7 +25,7 @@ def apply_update(
     context: StepContext, job: ActiveJob, update: Update, **changes: Any
 ) -> float | None:
     """Apply a provider's report on an accepted job. Return when to step again."""
-    job.failures = 0
+    job.failures, job.retry_reason, job.retry_at = 0, None, 0.0
     job.progress, job.message = update.progress, update.message or job.message
     if update.stage is Stage.FAILED:
         error = update.error or VeoError("the provider reported a failure without a reason")

@@ -46,7 +46,8 @@ def job_note(job: Job) -> str | None:
     """
     status, work = job.status, job.work
     next_attempt = max(work.retry_at, job.record.not_before if status.state == "planned" else 0)
-    if next_attempt > time.time():
+    # A request that was refused is `submitting` until the refusal is stored.
+    if next_attempt > time.time() and status.state != "submitting":
         local = time.strftime("%X", time.localtime(next_attempt))
         reason = shorten_line(work.retry_reason or "not accepted yet", _MAX_NOTE_CHARS)
         return f"{reason}; next attempt at {local}"
