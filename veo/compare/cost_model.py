@@ -87,12 +87,12 @@ def measure_cost(
     return MeasuredCost(cost, terms.price / high, terms.price / low, expected)
 
 
-def wilson_interval(hits: int, tries: int, z: float = Z95) -> tuple[float, float]:
-    """Return the Wilson score interval of a share; ``z`` defaults to 95 %."""
-    share, square = hits / tries, z * z
+def wilson_interval(hits: int, tries: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a share."""
+    share, square = hits / tries, Z95 * Z95
     centre = (share + square / (2 * tries)) / (1 + square / tries)
     spread = math.sqrt(share * (1 - share) / tries + square / (4 * tries * tries))
-    half = z * spread / (1 + square / tries)
+    half = Z95 * spread / (1 + square / tries)
     # The lower bound stays above 0 because callers divide by it.
     return max(1e-12, centre - half), min(1.0, centre + half)
 

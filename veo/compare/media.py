@@ -78,10 +78,10 @@ def read_media(file: Path) -> MediaInfo | None:
         return None
 
 
-def render_poster(file: Path, width: int = 480) -> bytes | None:
-    """Return a video's first frame as JPEG, at most ``width`` pixels wide; None without one."""
+def render_poster(file: Path) -> bytes | None:
+    """Return a video's first frame as JPEG, at most 480 pixels wide; None without one."""
     # Only the width limits the size: portrait videos are up to 16:9 high.
-    image = read_still(file, (width, 4 * width))
+    image = read_still(file, (480, 4 * 480))
     if image is None:
         return None
     buffer = io.BytesIO()

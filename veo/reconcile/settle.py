@@ -11,7 +11,7 @@ from veo.ledger.record import State
 from veo.money import format_micros, to_usd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Collection, Iterable
 
     from veo.ledger import Ledger, Record
     from veo.reconcile.result import Match, OpenItem
@@ -22,7 +22,6 @@ def settle_open_items(
     items: Iterable[OpenItem],
     source: str,
     taskless: Collection[str] = (),
-    clock: Callable[[], float] = time.time,
 ) -> list[Record]:
     """Record the verdicts of open items; items whose verdict is open stay as they are.
 
@@ -36,7 +35,7 @@ def settle_open_items(
     settled = []
     for item in items:
         if item.verdict != "open" and not item.record.owner:
-            state, changes = _settled_state(item, taskless, clock())
+            state, changes = _settled_state(item, taskless, time.time())
             event = _settled_event(item, source)
             settled += _move_job(ledger, item.record, state, event, changes)
     return settled

@@ -26,8 +26,6 @@ from veo.ledger.queue import is_idle, is_installed, list_unqueued
 from veo.worker.steps import StepTaker, describe_error
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from veo.ledger.limits import Limits
     from veo.session import Session
 
@@ -261,7 +259,7 @@ async def _install(connection: Any, queries: Any) -> None:
         await connection.execute("SELECT pg_advisory_unlock(hashtext('veo install'))")
 
 
-def run_until_stopped(worker: Worker, on_start: Coroutine[Any, Any, None] | None = None) -> None:
+def run_until_stopped(worker: Worker) -> None:
     """Run a worker on an event loop of its own; SIGTERM and SIGINT stop it."""
     import signal  # noqa: PLC0415 - only a process that is a worker handles signals
 
@@ -270,8 +268,6 @@ def run_until_stopped(worker: Worker, on_start: Coroutine[Any, Any, None] | None
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(NotImplementedError):  # Windows
                 loop.add_signal_handler(number, worker.stop)
-        if on_start:
-            await on_start
         await worker.run()
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:

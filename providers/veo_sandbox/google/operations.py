@@ -24,9 +24,9 @@ _INTERNAL = (
 _LETTERS = string.ascii_lowercase + string.digits
 
 
-def random_id(length: int = 12) -> str:
+def random_id() -> str:
     """Return an id like Google's: letters and digits, which its SDK does not truncate."""
-    return "".join(secrets.choice(_LETTERS) for _ in range(length))
+    return "".join(secrets.choice(_LETTERS) for _ in range(12))
 
 
 def accept_video(
