@@ -36,7 +36,8 @@ where that is unknown). The number beside a branch is the exit code of the comma
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import EllipsisType
 from typing import Any, ClassVar
 
@@ -455,3 +456,12 @@ class MissingVideoError(DownloadError):
 
     The retention time is not over, so the job does not end: a resumed job asks again.
     """
+
+
+@contextmanager
+def os_errors(error: type[VeoError], subject: object) -> Iterator[None]:
+    """Turn an error of the system into one that names what it is about, a file for example."""
+    try:
+        yield
+    except OSError as cause:
+        raise error(f"{subject}: {cause.strerror or cause}") from cause

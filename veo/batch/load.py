@@ -14,7 +14,7 @@ from veo.batch.item import Item, expand_takes, read_item, read_items
 from veo.batch.options import BatchContext, BatchOptions
 from veo.batch.tables import PARSERS
 from veo.batch.validate import Validator
-from veo.errors import InvalidBatchError, UsageError
+from veo.errors import InvalidBatchError, UsageError, os_errors
 from veo.paths import to_absolute
 from veo.problems import ItemLocation, ItemProblem, Remedy
 from veo.request import Request
@@ -73,7 +73,9 @@ def _read_source(source: Source, defaults: Mapping[str, Any]) -> _ReadItems:
         identity = os.fsencode(os.path.realpath(path))
         parse = PARSERS.get(path.suffix.lower(), parse_items)
         folders = (path.parent, Path.cwd())
-        return _read_text(_read_file(path), identity, folders, defaults, parse)
+        with os_errors(UsageError, path):
+            data = read_limited(path, MAX_FILE_BYTES)
+        return _read_text(data, identity, folders, defaults, parse)
     results = [_read_value(ItemLocation(i), value, defaults) for i, value in enumerate(source)]
     items = [item for item, _ in results if item]
     problems = [problem for _, item_problems in results for problem in item_problems]
@@ -101,10 +103,3 @@ def _read_text(
     raw_items, parse_problems = parse(data)
     items, item_problems = read_items(raw_items, defaults)
     return _ReadItems(items, parse_problems + item_problems, identity, image_dirs)
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        return read_limited(path, MAX_FILE_BYTES)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error

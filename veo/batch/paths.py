@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from veo.errors import OutputError
+from veo.errors import OutputError, os_errors
 from veo.files import sidecar
 from veo.files.output import check_name
 from veo.paths import to_absolute
@@ -74,12 +74,10 @@ class OutputPaths:
         return self.folder / path
 
     def _resolve_links(self, path: Path) -> Path:
-        try:
+        with os_errors(OutputError, path):
             # The last part stays: a link in the place of the output is replaced, not followed.
             resolved = Path(os.path.realpath(path.parent)) / path.name
             is_folder = path.is_dir()
-        except OSError as error:
-            raise OutputError(f"{path}: {error.strerror or error}") from error
         if not resolved.is_relative_to(self.folder):
             raise OutputError(f"{path} leads out of the output folder, to {resolved}")
         if is_folder:

@@ -7,7 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from veo.errors import InvalidRequestError, UnknownJobError, UnknownProviderError, UsageError
+from veo.errors import (
+    InvalidRequestError,
+    UnknownJobError,
+    UnknownProviderError,
+    UsageError,
+    os_errors,
+)
 from veo.files import mp4, sidecar
 from veo.files import output as download
 from veo.ledger import Ledger, Record, lineage
@@ -42,7 +48,7 @@ def find_source(session: Session, name: str) -> VideoSource:
         raise UnknownJobError(f"{path}: no such file")
     if not path.is_file():
         return _describe_job(session, session.ledger.find_job(name))
-    sha256 = _hash(path)
+    sha256 = _hash_file(path)
     record = _find_job_of_file(session.ledger, path, sha256)
     if record:
         return _describe_job(session, record, path)
@@ -66,7 +72,7 @@ def find_job(ledger: Ledger, name: str) -> Record:
     path = to_absolute(name)
     if not path.is_file():
         return ledger.find_job(name)
-    if record := _find_job_of_file(ledger, path, _hash(path)):
+    if record := _find_job_of_file(ledger, path, _hash_file(path)):
         return record
     raise UnknownJobError(f"no job of this ledger made {name}", remedies=[Remedy("list_jobs")])
 
@@ -184,11 +190,9 @@ def _find_model(session: Session, record: Record) -> Model | None:
     return None
 
 
-def _hash(path: Path) -> str:
-    try:
+def _hash_file(path: Path) -> str:
+    with os_errors(UsageError, path):
         return download.hash_file(path)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
 
 
 def _find_job_of_file(ledger: Ledger, path: Path, sha256: str) -> Record | None:

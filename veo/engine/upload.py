@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from veo.engine.redaction import guard_call, redact_video
-from veo.errors import ConfigError, UsageError, VeoError
+from veo.errors import ConfigError, UsageError, VeoError, os_errors
 from veo.files.output import hash_file
 from veo.provider import Uploader
 
@@ -71,10 +71,8 @@ def _is_stored(context: StepContext, record: Record) -> bool:
 
 
 def _check_unchanged(path: Path, sha256: str | None) -> None:
-    try:
+    with os_errors(UsageError, path):
         is_changed = sha256 is not None and hash_file(path) != sha256
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
     if is_changed:
         raise UsageError(f"{path} has changed since the job was planned")
 

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from veo.errors import DownloadError, OutputError
+from veo.errors import DownloadError, OutputError, os_errors
 from veo.files.mp4 import inspect_video
 from veo.paths import alternative_path, find_name_problem, part_path, sync_to_disk, to_absolute
 from veo.problems import Remedy
@@ -152,7 +152,7 @@ def choose_output(output: Path | str | None, folder: Path, name: str) -> Path:
 def prepare_output(output: Path, *, force: bool) -> None:
     """Raise an OutputError, before anything is paid, if a file cannot be written."""
     check_name(output)
-    with _output_errors(output.parent):
+    with os_errors(OutputError, f"cannot write to {output.parent}"):
         if output.is_dir():
             raise OutputError(f"{output} is a folder", hint="Give the name of a file.")
         if output.suffix.lower() in _OTHER_SUFFIXES:
@@ -189,18 +189,10 @@ def prepare_folder(folder: Path) -> None:
     """Create a folder if necessary; raise an OutputError if files cannot be written to it."""
     # Only a real write shows it: permissions, quotas and read-only mounts all matter.
     probe = part_path(folder / "veo", str(os.getpid()))
-    with _output_errors(folder):
+    with os_errors(OutputError, f"cannot write to {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _output_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
 def _move_part(part: Path, output: Path, job: str, *, force: bool) -> Path:

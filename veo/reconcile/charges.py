@@ -18,7 +18,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from veo.errors import ConfigError, ProviderError, UsageError
+from veo.errors import ConfigError, ProviderError, UsageError, os_errors
 from veo.reconcile.charge_rows import LocatedRow, ProviderCharge, read_rows
 from veo.text.parsing import decode_text, parse_json, read_limited
 
@@ -92,10 +92,8 @@ def _download_text(url: str) -> str:
 
 
 def _read_text(path: Path) -> tuple[str, float]:
-    try:
+    with os_errors(UsageError, path):
         return _decode(read_limited(path, MAX_BYTES), str(path)), path.stat().st_mtime
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
 
 
 def _decode(data: bytes, source: str) -> str:

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from veo.errors import OutputError
+from veo.errors import OutputError, os_errors
 from veo.files.atomic import open_atomic
 
 _FOOT = "Every amount can be traced to the events of its job in the ledger."
@@ -43,11 +43,8 @@ def build_page(title: str, parts: Iterable[str], *, script: str = "") -> str:
 
 def write_page(file: Path, text: str) -> None:
     """Write a page; a file that exists is replaced only if the write succeeds."""
-    try:
-        with open_atomic(file) as page:
-            page.write(text.encode())
-    except OSError as error:
-        raise OutputError(f"{file}: {error.strerror or error}") from error
+    with os_errors(OutputError, file), open_atomic(file) as page:
+        page.write(text.encode())
 
 
 def check_report_file(file: Path) -> None:

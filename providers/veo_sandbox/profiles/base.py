@@ -69,6 +69,11 @@ class Profile:
         }
         return load_models().get(name) or find_row(name, new, self.core.settings.offered_names)
 
+    def check_key(self, exchange: Exchange) -> None:
+        """Raise a Refusal unless the request has the sandbox's key."""
+        if exchange.bearer_key != self.core.key:
+            raise Refusal(self.known_error("unauthorized"))
+
     def find_model(self, exchange: Exchange) -> Model:
         """Return the requested model, or raise a Refusal if it is not sold here."""
         if exchange.malformed:

@@ -6,7 +6,7 @@ import json
 from starlette.responses import JSONResponse, Response
 
 from veo_sandbox.core import Core
-from veo_sandbox.exchange import Exchange, Refusal
+from veo_sandbox.exchange import Exchange
 from veo_sandbox.profiles import PROFILES
 from veo_sandbox.routes import RouteSpec
 from veo_sandbox.state.price_list import load_models
@@ -16,8 +16,7 @@ _QUOTA_PER_USD = 500_000
 
 async def list_models(core: Core, exchange: Exchange) -> Response:
     profile = PROFILES[core.profile](core)
-    if exchange.bearer_key != core.key:
-        raise Refusal(profile.known_error("unauthorized"))
+    profile.check_key(exchange)
     sold = [model.id for model in load_models().values() if profile.sells_model(model)]
     names = core.settings.offered_names or sold
     rows = [

@@ -24,8 +24,7 @@ _SECONDS = 8.0
 
 async def create_chat(core: Core, exchange: Exchange) -> Response:
     gateway = Gateway(core)
-    if exchange.bearer_key != core.key:
-        raise Refusal(gateway.known_error("unauthorized"))
+    gateway.check_key(exchange)
     model = gateway.find_model(exchange)
     chat = gateway.parse_chat(exchange, model)
     try:

@@ -49,8 +49,7 @@ def _require_profile(
         if core.profile != OpenAI.name:
             return await unknown_url(core, exchange)
         profile = OpenAI(core)
-        if exchange.bearer_key != core.key:
-            raise Refusal(profile.known_error("unauthorized"))
+        profile.check_key(exchange)
         return await handler(exchange, profile)
 
     return serve

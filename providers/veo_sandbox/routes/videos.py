@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.core import Core
-from veo_sandbox.exchange import Exchange, Refusal
+from veo_sandbox.exchange import Exchange
 from veo_sandbox.profiles import PROFILES, Profile, VideoRequest
 from veo_sandbox.profiles.official import generation_response
 from veo_sandbox.responses import VideoResponse
@@ -86,8 +86,7 @@ async def unknown_url(core: Core, exchange: Exchange) -> Response:
 
 def _authorize(core: Core, exchange: Exchange) -> Profile:
     profile = PROFILES[core.profile](core)
-    if exchange.bearer_key != core.key:
-        raise Refusal(profile.known_error("unauthorized"))
+    profile.check_key(exchange)
     return profile
 
 
