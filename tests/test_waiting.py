@@ -89,14 +89,12 @@ def test_a_retry_says_why_and_until_when(veo: Veo, service: veo_sandbox.Sandbox)
     assert "planned: the provider is busy (" in line
 
 
-GOOGLE = """
+BOTH = """
 [providers.gemini]
 base_url = "{url}"
 median_s = 0.2
-[providers.vertex]
-base_url = "{url}"
-project = "p"
-key_is_access_token = true
+[providers.laozhang-async]
+base_url = "{url}/v1"
 median_s = 0.2
 """
 
@@ -105,7 +103,7 @@ median_s = 0.2
     ("provider", "fault", "reason"),
     [
         ("gemini", "interaction_400", "Request contains an invalid argument"),
-        ("vertex", "redirect_away", "a redirect to http://127.0.0.1"),
+        ("laozhang-async", "redirect_away", "NoSuchKey (HTTP 404)"),
     ],
 )
 def test_a_poll_that_is_refused_for_good(
@@ -117,9 +115,9 @@ def test_a_poll_that_is_refused_for_good(
     reason: str,
 ) -> None:
     """The reason is in the line of progress, in the error at the end, and in the history, once."""
-    google = serve_as_live(GOOGLE)
-    monkeypatch.setenv("GOOGLE_API_KEY", google.key)
-    google.fault(fault, on="poll")
+    service = serve_as_live(BOTH)
+    monkeypatch.setenv("GEMINI_API_KEY", service.key)
+    service.fault(fault, on="poll")
     ran = veo("generate", "a lion", "-p", provider, "--timeout", "2")
     (job,) = veo("jobs", "--json").objects
     history = veo("show", job["job"], "--json").objects[0]["history"]
