@@ -341,9 +341,18 @@ class TestWhatAFailureProves:
 class TestPosts:
     """A paid request is sent once, on a connection of its own, to one place."""
 
-    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_a_redirect_to_the_result(self) -> None:
+        """HTTP 303 says that the request was carried out: it may have been charged."""
+        with RecordingServer() as other, RecordingServer() as server:
+            server.reply = Reply(status=303, headers={"Location": f"{other.url}/v1"})
+            with pytest.raises(ResponseLostError, match="as the result of the request") as caught:
+                api(server.url).post_json("videos", {})
+        assert caught.value.charged is None
+        assert (len(server.requests), other.requests) == (1, [])
+
+    @pytest.mark.parametrize("status", [301, 302, 307, 308])
     def test_a_redirect_is_refused(self, status: int) -> None:
-        """Following it could pay twice; the error says where it leads."""
+        """It was not carried out, by the standard; the error says where it leads."""
         with RecordingServer() as other, RecordingServer() as server:
             server.reply = Reply(status=status, headers={"Location": f"{other.url}/v1"})
             with pytest.raises(RefusedError, match=f"{other.url}/v1") as caught:

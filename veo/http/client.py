@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -21,7 +22,7 @@ import requests
 from requests.utils import requote_uri
 from urllib3 import encode_multipart_formdata
 
-from veo.errors import ConfigError, ProtocolError, RefusedError
+from veo.errors import ConfigError, ProtocolError, RefusedError, ResponseLostError
 from veo.http.addresses import AddressGuard
 from veo.http.deadline import Deadline
 from veo.http.environment import user_agent
@@ -237,9 +238,7 @@ class ApiClient:
         if 300 <= response.status < 400:
             response.close()
             target = response.headers.get("Location", "nowhere")
-            raise RefusedError(
-                f"{self._origin} redirects to {target}", hint="Set base_url to that address."
-            )
+            raise _redirect_error(response.status, self._origin, target)
         return response
 
     def _locate(self, path: str) -> tuple[str, str]:
@@ -259,6 +258,18 @@ def _map_url(url: str, *, home_url: str, base_url: str, own: str, key: Key) -> s
     """
     url = map_to_base(url, home_url, base_url)
     return key.restore(url) if get_origin(url) == own else url
+
+
+def _redirect_error(status: int, origin: str, target: str) -> RefusedError | ResponseLostError:
+    """Return what the redirect of a POST says about it, by RFC 9110.
+
+    With 303 the request was carried out, and its result is elsewhere. With every other status the
+    request itself belongs elsewhere: this server did not carry it out, so nothing was charged.
+    """
+    text = f"{origin} redirects to {target} (HTTP {status})"
+    if status == HTTPStatus.SEE_OTHER:
+        return ResponseLostError(f"{text}, as the result of the request")
+    return RefusedError(text, hint="Set base_url to that address: the request was not sent there.")
 
 
 def _describe_late(seconds: float) -> str:
