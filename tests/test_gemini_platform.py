@@ -241,6 +241,30 @@ def test_inline_video_that_is_gone() -> None:
         with_token(google.url).open(RemoteVideo(f"interactions/{ID}", id=ID))
 
 
+TEXT_USAGE = {"total_input_tokens": 9, "total_output_tokens": 0}
+VIDEO_ROW = {"modality": "video", "tokens": 17376}
+
+
+@pytest.mark.parametrize(
+    ("end", "stage"),
+    [
+        ({"usage": TEXT_USAGE}, Stage.FAILED),
+        ({"usage": TEXT_USAGE | {"output_tokens_by_modality": [VIDEO_ROW]}}, Stage.RUNNING),
+        ({}, Stage.RUNNING),
+        (None, Stage.RUNNING),
+    ],
+    ids=["no video", "video tokens", "no usage", "no end"],
+)
+def test_an_empty_end_of_the_stream(end: dict[str, Any] | None, stage: Stage) -> None:
+    """It is waited for a video unless the stream, too, has ended, with tokens of none."""
+    name = "interaction.completed"
+    event = make_event(event_type=name, interaction=end) if end is not None else ""
+    now = datetime.now(UTC).isoformat()
+    update = poll_once(Platform(make_completed(updated=now), make_event(x=1) + event))
+
+    assert update.stage is stage
+
+
 def test_refusal_in_words_is_final() -> None:
     """The model's words are an answer: nothing else is asked."""
     platform = Platform(make_completed(make_output(make_text("No."))))

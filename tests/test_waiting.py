@@ -13,6 +13,8 @@ from scripted import ACCEPTED, Bench
 from terminal import run_on_terminal
 
 import veo_sandbox
+from veo.client import Client
+from veo.config import Config
 from veo.errors import HostNotFoundError, QuotaError
 from veo.http import Response
 from veo.runtime.remaining import estimate_job_s
@@ -127,6 +129,16 @@ def test_a_poll_that_is_refused_for_good(
     assert any(reason in line and "next attempt at" in line for line in ran.err.splitlines())
     assert reason in ran.errors[0]
     assert [reason in message for message in failed] == [True]
+
+
+def test_usual_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the model's row, else of its provider; one that is configured is for all models."""
+    monkeypatch.setenv("VEO_API_KEY", "a-key")
+    own, models = {"laozhang-async": {"median_s": 5}}, ("gemini-omni-1.2-flash", "veo-3.1-fast")
+    for providers, medians in (({}, [45.0, 210.0]), (own, [5.0, 5.0])):
+        with Client(Config.model_validate({"providers": providers})) as client:
+            found = [client.runner.median_s("laozhang-async", model) for model in models]
+            assert found == medians
 
 
 def test_a_terminal_without_movements(service: veo_sandbox.Sandbox) -> None:

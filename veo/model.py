@@ -141,6 +141,7 @@ class Model(FrozenModel):
     usage_prices: dict[Literal["input", "text", "video"], Usd] = Field(default_factory=dict)
     video_tokens: dict[str, int] = Field(default_factory=dict)  # a second has, by resolution
     retention_s: int = Field(ge=0, le=3650 * 86400)
+    median_s: float | None = None  # of the time to make a video, if not that of its provider
     extend_s: int | None = None  # that one extension adds, if the request cannot choose
     extend_durations: tuple[int, ...] = ()  # seconds that one extension can add, if it can
     extend_max_input_s: int | None = None  # the longest video that can be extended
@@ -214,6 +215,11 @@ class ProviderFacts(FrozenModel):
     spread: float = 0.35  # sigma of the logarithm of that time
     progress: bool = True  # whether its tasks may report progress; otherwise no poll asks for it
     models: dict[str, Model] = Field(default_factory=dict)
+
+    def median_of(self, model: str) -> float:
+        """Return how long a model usually takes, seconds."""
+        row = self.models.get(model)
+        return (row and row.median_s) or self.median_s
 
     def __repr__(self) -> str:
         return f"<ProviderFacts {self.name}, {len(self.models)} models>"

@@ -111,7 +111,7 @@ def pricing_terms(name: str, metrics: ProviderMetrics) -> PricingTerms:
         name=name,
         price=float(metrics.quote.amount),
         on_accept=metrics.quote.charged == "on_accept",
-        median_s=facts.median_s,
+        median_s=facts.median_of(metrics.model),
         spread=facts.spread,
         has_tasks=facts.tasks,
         by_usage=metrics.quote.by_usage,

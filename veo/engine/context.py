@@ -84,6 +84,7 @@ class ProviderHandle:
     facts: ProviderFacts
     limiter: RateLimiter
     key: Key | None = None
+    is_median_set: bool = False  # whether ``facts.median_s`` is configured, for all models
     has_accepted: bool = False  # whether it has accepted a request of this process
 
 
@@ -235,8 +236,10 @@ class StepContext:
             return found
         with self._learning:
             if key not in self._durations:
-                facts = self.find_provider(provider).facts
-                prior = Durations(facts.median_s, facts.spread)
+                handle = self.find_provider(provider)
+                row = None if handle.is_median_set else handle.provider.models.get(model)
+                median = (row and row.median_s) or handle.facts.median_s
+                prior = Durations(median, handle.facts.spread)
                 self._durations[key] = prior.learn(self.ledger.read_durations(*key))
             return self._durations[key]
 

@@ -107,7 +107,8 @@ class ProviderRegistry:
         # An option may lead to credentials of another kind; a sandbox must not see any of them.
         options = endpoint.options if endpoint else settings.model_extra or {}
         provider = cls(Connection(url, key, self.models(name), options))
-        median = (endpoint and endpoint.median_s) or settings.median_s or facts.median_s
+        configured = (endpoint and endpoint.median_s) or settings.median_s
+        median = configured or facts.median_s
         limiter = RateLimiter(
             Limits(
                 settings.max_in_flight or facts.max_in_flight,
@@ -117,7 +118,7 @@ class ProviderRegistry:
             on_capacity=lambda: self._on_capacity(name),
         )
         facts = facts.model_copy(update={"median_s": median})
-        return ProviderHandle(provider, facts, limiter, key)
+        return ProviderHandle(provider, facts, limiter, key, is_median_set=configured is not None)
 
     def _find_endpoint(self) -> Endpoint | None:
         return self._endpoint() if callable(self._endpoint) else self._endpoint

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from veo.compare.run import Candidate
     from veo.config import Config
     from veo.job import Job
-    from veo.model import ProviderFacts
     from veo_sandbox import Sandbox
 
 # Real seconds that a generation should take. Much faster, and the real time of polls and downloads
@@ -122,14 +121,17 @@ def _run_candidate(
     from veo.provider import find_provider
 
     facts = find_provider(candidate.provider).facts
-    speed = setup.speed or round(facts.median_s / _MEDIAN_REAL_S, 1)
+    median_s = facts.median_of(candidate.plan.model.name)
+    speed = setup.speed or round(median_s / _MEDIAN_REAL_S, 1)
     stem = candidate.name.replace(":", "-")
     out.info(f"{candidate.name}: {count} requests, time {speed:g} times as fast")
-    with _build_sandbox(setup, facts, folder / f"sandbox-{stem}", speed) as sandbox:
+    with _build_sandbox(
+        setup, median_s, facts.spread, folder / f"sandbox-{stem}", speed
+    ) as sandbox:
         deadline_s = setup.deadline_s / speed
         settings = {"deadline_s": deadline_s, "key_is_access_token": True, "project": "sandbox"}
         options = {name: value for name, value in settings.items() if name in facts.options}
-        endpoint = Endpoint(sandbox.url, Key(sandbox.key), facts.median_s / speed, options)
+        endpoint = Endpoint(sandbox.url, Key(sandbox.key), median_s / speed, options)
         config = _lift_limits(config, candidate.provider, deadline_s)
         with Client(config, home=folder / "home", endpoint=endpoint) as client:
             (jobs,) = start_jobs(client, [candidate], count, folder / stem).values()
@@ -183,14 +185,14 @@ def _summarize(setup: SimulationOptions, runs: dict[str, CandidateRun]) -> "Simu
 
 
 def _build_sandbox(
-    setup: SimulationOptions, facts: "ProviderFacts", home: Path, speed: float
+    setup: SimulationOptions, median_s: float, spread: float, home: Path, speed: float
 ) -> "Sandbox":
     from veo_sandbox import Sandbox
 
     return Sandbox(
         home,
         clip="tiny",
-        latency=f"lognormal:{facts.median_s},{facts.spread}",
+        latency=f"lognormal:{median_s},{spread}",
         speed=speed,
         seed=setup.luck,
         fail_rate=setup.fail_rate,

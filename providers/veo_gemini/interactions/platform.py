@@ -13,6 +13,7 @@ from veo.update import Stage, Update
 from veo.wire.values import parse_json, parse_timestamp
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions import body, read
+from veo_gemini.interactions.usage import read_usage
 from veo_gemini.interactions.wire import Interactions, decode_video, pace_polls
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 # A bucket may have the file a little later, and a refusal without words is not worth a paid video.
 FILE_GRACE_S = 120.0
+STREAM_END = "interaction.completed"
 # A poll proves nothing if it ends like this: the video may be in the bucket all the same.
 _UNHELPFUL = (ProtocolError, ResponseLostError, TaskNotFoundError)
 
@@ -102,23 +104,27 @@ class PlatformInteractions(Interactions):
                 raise
             found = {"status": "completed"}
         else:
-            part = None
+            part, is_empty = None, False
             if read.lacks_output(found):
-                part = await self._find_elsewhere(interaction, folder)
+                part, is_empty = await self._find_elsewhere(interaction, folder)
             if part is None:
-                return _wait_for_file(found, update) or pace_polls(update, size)
+                waiting = None if is_empty else _wait_for_file(found, update)
+                return waiting or pace_polls(update, size)
         steps = [*read.list_steps(found), _make_output(part)]
         return read.read_interaction({**found, "steps": steps}, task_id, self._models)
 
-    async def _find_elsewhere(self, interaction: str, folder: str) -> dict[str, Any] | None:
-        part = await self._find_object(folder)
-        if part is None:
-            try:
-                streamed = await self._get_stream(interaction)
-            except VeoError:  # the poll itself has succeeded, and its response is what is known
-                return None
-            part = await asyncio.to_thread(find_streamed_video, streamed)
-        return part
+    async def _find_elsewhere(
+        self, interaction: str, folder: str
+    ) -> tuple[dict[str, Any] | None, bool]:
+        """Return the video as a part, if there is one, and whether it is certain that none is."""
+        if part := await self._find_object(folder):
+            return part, False
+        try:
+            streamed = await self._get_stream(interaction)
+        except VeoError:  # the poll itself has succeeded, and its response is what is known
+            return None, False
+        part = await asyncio.to_thread(find_streamed_video, streamed)
+        return part, part is None and reports_no_video(streamed)
 
     async def _find_object(self, folder: str) -> dict[str, Any] | None:
         """Return the video in a job's folder as a part of an interaction; None if there is none."""
@@ -173,6 +179,14 @@ def find_streamed_video(text: str) -> dict[str, Any] | None:
         steps += read.list_steps(whole) if isinstance(whole, dict) else []
         found = read.find_video({"steps": steps}) or found
     return found
+
+
+def reports_no_video(text: str) -> bool:
+    """Whether an event stream has ended with the tokens of the interaction, and none of a video."""
+    ends = [each for each in _read_events(text) if each.get("event_type") == STREAM_END]
+    whole = ends[-1].get("interaction") if ends else None
+    usage = read_usage(whole) if isinstance(whole, dict) else None
+    return usage is not None and usage.input > 0 and usage.video == 0
 
 
 def _read_events(text: str) -> Iterator[dict[str, Any]]:
