@@ -19,7 +19,17 @@ from veo.paths import ledger_folder
 pytest_plugins = ("veo_fixtures",)
 pytestmark = pytest.mark.slow
 
-HEAVY = ("requests", "sqlalchemy", "google.genai", "PIL", "av", "rich", "uvicorn", "veo.model")
+HEAVY = (
+    "pydantic",
+    "requests",
+    "sqlalchemy",
+    "google.genai",
+    "PIL",
+    "av",
+    "rich",
+    "uvicorn",
+    "veo.model",
+)
 
 
 def list_jobs() -> list[Record]:

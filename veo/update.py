@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -56,6 +55,8 @@ class RemoteVideo:
     @property
     def local_path(self) -> Path | None:
         """The file of a video that must be uploaded first; None for one at the provider."""
+        from urllib.request import url2pathname  # noqa: PLC0415 - imports the whole of HTTP
+
         parts = urlsplit(self.uri)
         return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
 

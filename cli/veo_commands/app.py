@@ -7,7 +7,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from veo_commands.environment import VARIABLES
 from veo_commands.exit_codes import MEANINGS, USAGE
-from veo_commands.framework import load_command
+from veo_commands.framework import LightParameters, load_command
 
 # To add a command, add a line here and commands/NAME.py with a function NAME. The line repeats
 # the first line of its docstring, so that `veo --help` imports no command; a test compares them.
@@ -57,7 +57,7 @@ Exit codes (for several jobs, the highest one):
 """
 
 
-class Commands(TyperGroup):
+class Commands(LightParameters, TyperGroup):
     """A group that imports a command when it is called."""
 
     def __init__(self, **settings: Any) -> None:

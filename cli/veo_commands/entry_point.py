@@ -18,14 +18,10 @@ from veo_commands.output import OutputOptions, out
 # These end a command as Ctrl-C does: jobs stay resumable. Windows has no SIGHUP, and only Windows
 # has SIGBREAK, which a closing window sends.
 _STOP_SIGNALS = ("SIGTERM", "SIGHUP", "SIGBREAK")
-# The imports of a command make a hundred thousand objects that stay: to look through them again
-# and again takes a tenth of the time of `veo jobs`.
-_COLLECT_AFTER = 100_000
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, and exit with one of the codes that ``veo --help`` lists."""
-    gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
     _handle_stop_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import fields, is_dataclass
-from functools import wraps
+from functools import partial, wraps
 from importlib import import_module
 from inspect import Parameter, Signature
 from typing import Any, get_type_hints
@@ -68,7 +68,29 @@ def build_callback(function: Callable[..., int | None]) -> Callable[..., int | N
     return call
 
 
-class Command(TyperCommand):
+class LightParameters:
+    """A mixin for commands, whose parameters keep their defaults without a conversion.
+
+    Typer would import pydantic and build an adapter for each option, even for one that is not
+    given: as much work as all the rest of ``veo jobs``.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for parameter in parameters:
+            parameter.process_value = partial(_convert_given, parameter)
+        return parameters
+
+
+def _convert_given(parameter: Any, context: Any, value: Any) -> Any:
+    if value is not parameter.default or parameter.required:
+        return type(parameter).process_value(parameter, context, value)
+    is_list = parameter.multiple or parameter.nargs == -1
+    value = () if value is None and is_list else value
+    return parameter.callback(context, parameter, value) if parameter.callback else value
+
+
+class Command(LightParameters, TyperCommand):
     """A command whose help page has one section for each panel."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
