@@ -23,7 +23,7 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class OwnTransport(Credentials):
-    """Credentials that are refreshed over our proxies and certificates, whoever refreshes them.
+    """Credentials that are always refreshed over our proxies and certificates, also by the SDK.
 
     The SDK refreshes them by itself, with a session that ignores some variables of the
     environment: a paid request could pass where an access token could not be fetched.

@@ -99,7 +99,7 @@ class Vertex(GoogleProvider):
 
     @property
     def has_token(self) -> bool:
-        """Whether a valid access token is at hand, so that connecting does not block."""
+        """Whether there is a valid access token, so that connecting does not block."""
         return "_adc" in vars(self) and bool(self._adc[0].valid)
 
     @property

@@ -22,7 +22,7 @@ from veo.ledger.migrations import apply_migrations, has_all_migrations
 from veo.problems import Remedy
 
 BUSY_TIMEOUT_S = 60.0  # a process that syncs a slow disk, or was stopped for a moment
-BUSY_NOTICE_S = 3.0  # until the user is told who holds the ledger
+BUSY_NOTICE_S = 3.0  # until a warning names the process that holds the ledger
 # Negative sizes are KiB. Every thread that reads has a connection: with SQLite's default of 2 MB
 # each, their caches would take more memory than the jobs.
 READER_CACHE = "cache_size=-256"
@@ -122,7 +122,7 @@ class Database:
 
     def _begin_immediate(self) -> None:
         """Wait for the write lock; after a few seconds tell the user who holds it."""
-        ends_at, is_told = time.monotonic() + BUSY_TIMEOUT_S, False
+        ends_at, is_reported = time.monotonic() + BUSY_TIMEOUT_S, False
         while True:
             try:
                 self._driver.execute("BEGIN IMMEDIATE")
@@ -131,10 +131,10 @@ class Database:
                     raise
                 if time.monotonic() >= ends_at:
                     raise
-                if not is_told:
+                if not is_reported:
                     holder = files.describe_holder(self.path) or "another process"
                     _log.warning("waiting for the ledger: %s holds it", holder)
-                is_told = True
+                is_reported = True
             else:
                 return
 

@@ -33,7 +33,7 @@ class WorkerLease:
     """The identity under which this process holds the leases of jobs.
 
     The process counts as alive while its last heartbeat is younger than ``Database.lease_s``. On
-    the same machine a lock file tells sooner, because the system frees it when the process dies.
+    the same machine a lock file shows it sooner, because the system frees it when the process dies.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """``veo worker``: PGQueuer says which job is due, ``engine.step`` what happens to it.
 
-PGQueuer is never believed: a job that it hands out twice, or forgets, or hands out while its worker
-is frozen, is decided by the ledger; see ``ledger.queue``.
+PGQueuer may hand a job out twice, forget it, or hand it out while its worker is frozen. What counts
+is in the ledger; see ``ledger.queue``.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ class WorkerStats:
 
 @cache
 def _make_reschedule() -> Any:
-    """Return the exception by which PGQueuer is told when the next step is due."""
+    """Return the exception that tells PGQueuer when the next step is due."""
     from pgqueuer.errors import RetryRequested  # noqa: PLC0415 - of an extra
 
     # PGQueuer formats and stores the traceback of each, which takes a quarter of a worker's time.

@@ -115,8 +115,8 @@ def _build_parts(request: Request) -> list[dict[str, Any]]:
 def _build_text(request: Request) -> str:
     """Return the prompt with the tags that give each image its role.
 
-    An image without a tag is used as the model pleases, or not at all (live reports). Tags that
-    the prompt contains already are its author's own.
+    The model decides how it uses an image without a tag, and may ignore it (live reports). Tags
+    that the prompt contains already stay as they are.
     """
     if request.edit:
         is_complete = "keep everything else" in request.prompt.lower()

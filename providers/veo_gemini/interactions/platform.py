@@ -35,7 +35,7 @@ class PlatformAccess(Protocol):
 
     @property
     def has_token(self) -> bool:
-        """Whether a valid access token is at hand, so that connecting does not block."""
+        """Whether there is a valid access token, so that connecting does not block."""
 
     @property
     def project(self) -> str:

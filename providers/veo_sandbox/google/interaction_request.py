@@ -199,7 +199,7 @@ def _read_format(api: OmniApi, model: OmniModel, request: InteractionRequest, me
     request.delivery = values.get("delivery", "inline")
     request.ratio = values.get("aspect_ratio", "16:9")
     resolution = values.get("resolution", "720p")
-    # The first preview ignores what is asked for (tried live by users).
+    # The first preview ignores the requested resolution (tried live by users).
     request.resolution = resolution if resolution in model.video_tokens else "720p"
     most = _MAX_ADDED_SECONDS if request.task == "extend" else model.max_seconds
     request.seconds = _parse_duration(api, members.get("duration", f"{_DEFAULT_SECONDS:g}s"), most)

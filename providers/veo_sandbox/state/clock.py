@@ -69,7 +69,7 @@ class Clock:
             # Shown and real time are written together: the speed holds from this moment only.
             real = self._real()
             shown = self._reading.time_at(real) + seconds
-            # It never goes back, so a time that cannot be printed would ruin the home for good.
+            # It never goes back: a home whose time cannot be printed could not be used again.
             if not shown < _MAX_TIME:
                 raise ValueError(f"advance {seconds}: the clock ends in the year 2286")
             self._save_reading(ClockReading(real, shown, speed or self._reading.speed))
