@@ -182,3 +182,14 @@ def test_compare_takes_the_model_that_one_route_names(veo: Veo) -> None:
     for on in ("laozhang-async:veo-3.1,laozhang-sync", "laozhang-async,laozhang-sync:veo-3.1"):
         ran = veo("compare", "a lion", "--on", on, "--sandbox", "--dry-run")
         assert ran.err.count("veo-3.1 (") == 2, ran.err
+
+
+def test_compare_with_the_default_of_the_same_provider(veo: Veo) -> None:
+    """A model that is named for a provider is compared with the one that it would choose itself."""
+    on = ("--on", f"vertex,vertex/{OMNI}", "--sandbox", "--dry-run")
+    ran = veo("compare", "a lion", *on)
+    twice = veo("compare", "a lion", "--on", "gemini,gemini/gemini-omni-1.2-flash", *on[2:])
+
+    assert ran.code == 0, ran.err
+    assert (f"{OMNI} (" in ran.err, "veo-3.1-fast-generate-001 (" in ran.err) == (True, True)
+    assert (twice.code, "gemini-omni-1.2-flash is named twice" in twice.err) == (2, True)

@@ -46,7 +46,7 @@ def plan_candidates(session: Session, request: Request, names: Sequence[str]) ->
     Aspect ratio, resolution and duration that the request does not set are taken from the first
     candidate's model, so that all candidates receive the same request.
 
-    A provider without a model takes one that another candidate names, if it has it.
+    A provider without a model takes one that is named for another provider, if it has it.
 
     Raises:
         UnknownProviderError: No provider of that name is installed.
@@ -63,19 +63,21 @@ def plan_candidates(session: Session, request: Request, names: Sequence[str]) ->
             hint="Name providers such as laozhang-async,gemini, or PROVIDER/MODEL.",
         )
     counts = Counter(provider for provider, _, _ in named)
-    models = [model for _, _, model in named if model]
     candidates: list[Candidate] = []
     problems: list[str] = []
     for provider, _, model in named:
         # A model named for one of LaoZhang's routes is compared on the other one, too.
-        shared = (name for name in models if name in session.models(provider))
-        chosen = model or request.model or next(shared, None)
+        shared = (other for owner, _, other in named if owner != provider and other)
+        own = session.models(provider)
+        chosen = model or request.model or next((each for each in shared if each in own), None)
         try:
             plan = session.plan(replace(request, model=chosen), provider)
         except UsageError as error:
             problems += [f"{provider}: {line}" for line in str(error).splitlines()]
             continue
         name = f"{provider}:{plan.model.name}" if counts[provider] > 1 else provider
+        if any(name == each.name for each in candidates):
+            problems.append(f"{name} is named twice: {provider} alone stands for it, too")
         candidates.append(Candidate(name, provider, plan))
         request = _fill_defaults(request, plan)
     if problems:
