@@ -51,6 +51,7 @@ _JSON_KEYS = (
         ),
     ),
     ("`tags`", "the words that the user gave the job"),
+    ("`columns`", "the free keys of its batch item, with their values"),
     ("`seconds`", "`queued`, `generating`, `downloading`; null for a phase that has not ended"),
     ("`polls`", "how often the task was queried"),
     ("`cost`", "`quoted` and `charged` in `currency`; `certain` is false if more may be charged"),

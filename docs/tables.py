@@ -58,6 +58,7 @@ def build_key_table() -> str:
     ]
     rows.append(("`tags`", "a word, or a list of words, to find the job again (`veo jobs --tag`)"))
     rows += [(", ".join(names[kind]), value) for kind, value in _VALUES.items() if names[kind]]
+    rows.append(("any other", "a column: a text or a number, see below"))
     return format_table(("key", "value"), rows)
 
 

@@ -105,7 +105,7 @@ def test_a_problem_names_item_and_key(value: dict[str, Any], message: str) -> No
 
 def test_all_problems_of_an_item_are_reported() -> None:
     """Each invalid or missing key of one item is a problem of its own."""
-    _, problems = read_all(json_list({"duration": "long", "seed": "1", "x": 1}))
+    _, problems = read_all(json_list({"duration": "long", "seed": "1", "sed": 1}))
 
     assert len(problems) == 4
     assert "item 1: prompt: is missing" in problems
@@ -281,6 +281,46 @@ def test_a_problem_of_a_table(name: str, text: str, problem: str) -> None:
     _, problems = read_file(name, text)
 
     assert any(problem in each for each in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "prompt,seed,shot,animal\n{{animal}} {{ shot }},{{shot}},12,lion\n"),
+        (
+            "a.yaml",
+            "- {prompt: '{{animal}} {{shot}}', seed: '{{shot}}', shot: 12, animal: lion}",
+        ),
+    ],
+)
+def test_any_other_key_is_a_column(name: str, text: str) -> None:
+    """Columns fill in the variables of every key, and stay with the item, in every kind of file."""
+    (item,), problems = read_file(name, text)
+
+    assert problems == []
+    assert (item.request.prompt, item.request.seed) == ("lion 12", 12)
+    assert {key: str(value) for key, value in item.columns.items()} == {
+        "shot": "12",
+        "animal": "lion",
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ({"prompt": "a {{animal}}"}, "{{animal}}: there is no such column"),
+        ({"prompt": "a", "ratio": "9:16"}, "ratio: is not a known key; did you mean aspect_ratio?"),
+        ({"prompt": "a", "mood": "\ud800"}, 'mood: must be a text or a number, not "\\ud800"'),
+        ({"prompt": "a", "mood": ["x"]}, "mood: must be a text or a number, not a list"),
+        ({"prompt": "a {{x}}", "x": None, "output": ""}, "output: must not be empty"),
+    ],
+)
+def test_a_problem_of_a_column(keys: dict[str, Any], problem: str) -> None:
+    """What looks like a mistake is refused; a column that is null is an empty text."""
+    items, problems = read_all(json_list(keys))
+
+    assert items == []
+    assert [str(each) for each in problems] == [f"item 1: {problem}"]
 
 
 def test_prompts_and_yaml() -> None:

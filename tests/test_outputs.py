@@ -1,5 +1,6 @@
 """Names of outputs: `-o` means the same everywhere, templates are filled in, takes are numbered."""
 
+import json
 import re
 from pathlib import Path
 
@@ -102,4 +103,13 @@ def test_jobs_are_found_again(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert find("--tag", "Größe") == ["tiger.mp4"]
     assert find("--tag", "tri") == []
     assert "tags" in veo("show", "tiger.mp4").out
+    Path("items.json").write_text(
+        '[{"prompt": "a {{pet}}", "output": "{{pet}}.mp4", "pet": "cat", "shot": 12}]'
+    )
+    ran = veo("batch", "items.json", "--json")
+    assert "columns: pet, shot" in ran.err
+    assert ran.objects[0]["columns"] == {"pet": "cat", "shot": 12}
+    assert json.loads(Path("cat.mp4.json").read_text())["columns"] == {"pet": "cat", "shot": 12}
+    assert "shot: 12" in veo("show", "cat.mp4").out
+    assert find("--search", '"shot": 12') == ["cat.mp4"]
     assert veo("show", "veo.toml").code == 2

@@ -98,7 +98,7 @@ def _find_problems(location: ItemLocation, value: Any) -> Iterator[ItemProblem]:
         text = f'must be an object like {{"prompt": ...}}, not {describe_value(value)}'
         yield ItemProblem(location, text)
     else:
-        counts = Counter(_field_name(key) for key, _ in value)
+        counts = Counter(to_field_name(key) for key, _ in value)
         texts = [f"{shorten_key(key)}: is set twice" for key in sorted(counts) if counts[key] > 1]
         yield from make_problems(location, texts)
         if not all(map(is_text, counts)):
@@ -125,13 +125,15 @@ def _reject_constant(name: str) -> None:
 def _to_plain(value: Any) -> Any:
     """Return the value with each ``JsonObject`` as a ``dict``, keys spelled like fields."""
     if isinstance(value, JsonObject):
-        return {_field_name(key): _to_plain(inner) for key, inner in value}
+        return {to_field_name(key): _to_plain(inner) for key, inner in value}
     return [_to_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _field_name(key: str) -> str:
-    # People copy keys from the command line, where the option is `--negative-prompt`.
-    return key.replace("-", "_")
+def to_field_name(key: str) -> str:
+    """Return the name of a key or a column as a field is spelled."""
+    # People copy keys from the command line, where the option is `--negative-prompt`, and columns
+    # of a spreadsheet have spaces.
+    return key.replace("-", "_").replace(" ", "_")
 
 
 def _describe_error(error: Exception) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from veo.batch.columns import fill_columns, find_meant_key
 from veo.batch.input import (
     MAX_PROBLEMS,
     RawItem,
@@ -29,7 +29,7 @@ from veo.batch.input import (
 from veo.errors import ImageError
 from veo.image import Image
 from veo.request import OPTIONS, Request
-from veo.text.spelling import NORMALIZERS, find_similar
+from veo.text.spelling import NORMALIZERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -44,6 +44,7 @@ class Item:
     provider: str | None = None  # None for that of the batch
     output: str | None = None  # below the output folder; None for a generated name
     tags: tuple[str, ...] = ()  # words to find its job again
+    columns: Mapping[str, Any] = field(default_factory=dict)  # its free keys, kept with its job
 
 
 # JSON escapes can spell a NUL, which no path may hold, and half of a surrogate pair, which cannot
@@ -101,17 +102,22 @@ _OPTION_KEYS: dict[str, Any] = {
     for name, row in OPTIONS.items()
 }
 ItemSchema = create_model("ItemSchema", __base__=_ItemKeys, **_OPTION_KEYS)
+_KNOWN_KEYS = tuple(ItemSchema.model_fields)
 
 
 def read_item(raw: RawItem, defaults: Mapping[str, Any]) -> tuple[Item | None, list[ItemProblem]]:
     """Return the item, or every problem of its keys; a key that is null is not set."""
     # A prompt has no default, so that its null stays, and is reported as such.
     values = {key: value for key, value in raw.body.items() if value is not None or key == "prompt"}
+    body = {**raw.body, **defaults, **values}
+    body, columns, problems = fill_columns(raw.location, body, _KNOWN_KEYS)
+    if problems:
+        return None, problems
     try:
-        keys = ItemSchema.model_validate({**defaults, **values})
+        keys = ItemSchema.model_validate(body)
     except ValidationError as error:
         return None, list(_convert_problems(raw.location, error))
-    return _build_item(raw.location, keys)
+    return _build_item(raw.location, keys, columns)
 
 
 def read_items(
@@ -152,7 +158,9 @@ def take_output(output: str, number: int) -> str:
     return str(path.with_name(f"{path.stem}-{number}{path.suffix}"))
 
 
-def _build_item(location: ItemLocation, keys: _ItemKeys) -> tuple[Item | None, list[ItemProblem]]:
+def _build_item(
+    location: ItemLocation, keys: _ItemKeys, columns: Mapping[str, Any]
+) -> tuple[Item | None, list[ItemProblem]]:
     values = {name: value for name, value in keys if value is not None}
     provider, output = values.pop("provider", None), values.pop("output", None)
     tags = tuple(values.pop("tags", ()))
@@ -162,7 +170,7 @@ def _build_item(location: ItemLocation, keys: _ItemKeys) -> tuple[Item | None, l
             problems += _find_image_problems(location, name, values[name])
     if problems:
         return None, problems
-    return Item(location, Request(**values), provider, output, tags), []
+    return Item(location, Request(**values), provider, output, tags, columns), []
 
 
 def _find_image_problems(
@@ -189,16 +197,11 @@ def _describe_details(details: Mapping[str, Any]) -> str:
     return f"{name}: {_describe_problem(str(key), details)}"
 
 
-@lru_cache(maxsize=1024)  # in a file of thousands of items, all have the same mistake
-def _find_similar_key(key: str) -> str | None:
-    return find_similar(key, list(ItemSchema.model_fields))
-
-
 def _describe_problem(key: str, details: Mapping[str, Any]) -> str:
     if text := _TEXTS.get(details["type"]):
         return text
     if details["type"] == "extra_forbidden":
-        similar = _find_similar_key(key)
+        similar = find_meant_key(key, _KNOWN_KEYS)
         return "is not a known key" + (f"; did you mean {similar}?" if similar else "")
     if type_name := _TYPE_NAMES.get(details["type"]):
         return f"must be {type_name}, not {describe_value(details['input'])}"

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from veo.batch.input import RawItem
+from veo.batch.columns import convert_cell, find_meant_key
+from veo.batch.input import RawItem, to_field_name
 from veo.batch.item import ItemSchema
 from veo.problems import ItemLocation, ItemProblem
-from veo.request import OPTIONS
-from veo.text.spelling import find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,9 +18,6 @@ if TYPE_CHECKING:
     Parsed = tuple[list[RawItem], list[ItemProblem]]
 
 _WHOLE_FILE = ItemLocation(None)
-_VARIABLE = re.compile(r"\{\{\s*([\w -]+?)\s*\}\}")
-_WHOLE_NUMBER = re.compile(r"[+-]?\d+")
-_LIST_SEPARATOR = ";"
 
 
 def parse_prompts(data: bytes) -> Parsed:
@@ -31,10 +26,9 @@ def parse_prompts(data: bytes) -> Parsed:
 
 
 def parse_csv(data: bytes) -> Parsed:
-    """Parse a table whose first row names the columns: keys of an item, and variables.
+    """Parse a table whose first row names the keys of its items, free ones included.
 
-    A column that is no key is a variable: ``{{name}}`` in the prompt or the output stands for its
-    value. Empty cells are not set, and ``;`` separates several references.
+    Empty cells are not set, and ``;`` separates several references.
     """
     return _read_text(data, _parse_table)
 
@@ -58,7 +52,7 @@ def parse_yaml(data: bytes) -> Parsed:
         if isinstance(value, str):
             items.append(RawItem(location, {"prompt": value}))
         elif isinstance(value, dict):
-            items.append(RawItem(location, {_field_name(str(k)): v for k, v in value.items()}))
+            items.append(RawItem(location, {to_field_name(str(k)): v for k, v in value.items()}))
         else:
             problems.append(ItemProblem(location, "must be a prompt, or keys with their values"))
     return items, problems
@@ -100,7 +94,7 @@ def _parse_table(text: str) -> Parsed:
     separator = max(",;\t", key=first.count)
     table = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        titles = [_field_name(title.strip()) for title in next(table, [])]
+        titles = [to_field_name(title.strip()) for title in next(table, [])]
         rows = [(table.line_num, row) for row in table if any(cell.strip() for cell in row)]
     except csv.Error as error:
         return [], [ItemProblem(ItemLocation(None, table.line_num), f"is not CSV: {error}")]
@@ -114,46 +108,22 @@ def _parse_table(text: str) -> Parsed:
             problems.append(ItemProblem(location, text))
             continue
         cells = {name: cell.strip() for name, cell in zip(titles, row, strict=False)}
-        variables = [name for text in cells.values() for name in _VARIABLE.findall(text)]
-        missing = set(map(_field_name, variables)) - set(cells)
-        problems += [
-            ItemProblem(location, f"{{{{{name}}}}}: there is no such column") for name in missing
-        ]
-        if not missing:
-            items.append(RawItem(location, _row_to_body(cells)))
+        items.append(RawItem(location, _row_to_body(cells)))
     return items, problems
 
 
 def _check_titles(titles: list[str]) -> list[ItemProblem]:
     problems = []
-    known = list(ItemSchema.model_fields)
+    known = tuple(ItemSchema.model_fields)
     if "prompt" not in titles:
         problems.append("the first row must name the columns, one of them prompt")
     for title in titles:
-        similar = find_similar(title, known)
-        if title not in known and similar and similar not in titles:
+        similar = None if title in known else find_meant_key(title, known)
+        if similar:
             problems.append(f"column {title}: did you mean {similar}?")
     problems += [f"column {title}: is there twice" for title in titles if titles.count(title) > 1]
     return [ItemProblem(_WHOLE_FILE, text) for text in dict.fromkeys(problems)]
 
 
 def _row_to_body(cells: Mapping[str, str]) -> dict[str, Any]:
-    body: dict[str, Any] = {}
-    for name, cell in cells.items():
-        if name in ItemSchema.model_fields and cell:
-            text = _VARIABLE.sub(lambda match: cells[_field_name(match[1])], cell)
-            body[name] = _convert_cell(name, text)
-    return body
-
-
-def _convert_cell(name: str, text: str) -> Any:
-    kind = OPTIONS[name].kind if name in OPTIONS else "text"
-    if kind == "integer" and _WHOLE_NUMBER.fullmatch(text):
-        return int(text)
-    if kind == "images" or name == "tags":
-        return [part.strip() for part in text.split(_LIST_SEPARATOR) if part.strip()]
-    return text
-
-
-def _field_name(title: str) -> str:
-    return re.sub("[- ]", "_", title)
+    return {name: convert_cell(name, cell) if cell else None for name, cell in cells.items()}

@@ -119,6 +119,7 @@ class Validator:
             force=self._options.force,
             skip_if_exists=True,
             tags=(*self._session.tags, *item.tags),
+            columns=item.columns,
         )
 
     def _reject_foreign_files(self, entries: Sequence[Entry]) -> Iterator[Entry]:

@@ -35,6 +35,7 @@ def job_to_json(record: Record) -> dict[str, Any]:
         "sha256": record.sha256,
         "clip": record.clip_json(),
         "tags": record.list_tags(),
+        "columns": record.columns_json(),
         "seconds": _durations_to_json(record),
         "polls": record.polls,
         "cost": cost_to_json(record),

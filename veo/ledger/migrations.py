@@ -137,6 +137,10 @@ def m011_tags(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN tags TEXT")
 
 
+def m012_columns(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN columns TEXT")
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     m001_initial,
     m002_key_hash,
@@ -149,6 +153,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     m009_queue,
     m010_images,
     m011_tags,
+    m012_columns,
 )
 
 

@@ -134,6 +134,7 @@ class Record:
     # JSON of what was measured in the finished file, with how it differs from the request
     clip: str | None = None
     tags: str | None = None  # JSON list of the words that the user gave the job
+    columns: str | None = None  # JSON object of the free columns of its batch item
 
     def __repr__(self) -> str:
         return f"<Record {self.id} {self.state}, {self.provider}/{self.model}>"
@@ -147,6 +148,10 @@ class Record:
 
     def list_tags(self) -> list[str]:
         return list(json.loads(self.tags)) if self.tags else []
+
+    def columns_json(self) -> dict[str, Any]:
+        """Return the free columns of the batch item that the job belongs to."""
+        return dict(json.loads(self.columns)) if self.columns else {}
 
     def clip_json(self) -> dict[str, Any] | None:
         """Return the size, length and sound of the finished file, as measured; None before that."""

@@ -59,6 +59,7 @@ class NewJob:
     replaced_id: str | None = None
     parent: str | None = None  # the job whose video this one extends or edits
     tags: tuple[str, ...] = ()  # words to find it again
+    columns: Mapping[str, Any] = field(default_factory=dict)  # free values of the user, by name
     id: str = field(default_factory=make_job_id)
     fingerprint: str = field(init=False)  # hash of the request's content
 
@@ -84,6 +85,7 @@ class NewJob:
             created_at=at,
             parent=self.parent,
             tags=json.dumps(self.tags, ensure_ascii=False) if self.tags else None,
+            columns=json.dumps(self.columns, ensure_ascii=False) if self.columns else None,
         )
 
 

@@ -46,6 +46,7 @@ jobs = sa.Table(
     sa.Column("bought_s", sa.Float),
     sa.Column("clip", sa.Text),
     sa.Column("tags", sa.Text),
+    sa.Column("columns", sa.Text),
     sa.Index("jobs_run", "run"),
     sa.Index("jobs_state", "state"),
     sa.Index("jobs_created", "created_at"),

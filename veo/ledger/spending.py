@@ -39,7 +39,7 @@ class JobFilter:
     states: Collection[State] | None = None
     models: Collection[str] = ()  # all if empty
     tags: Collection[str] = ()  # the job must have each of them
-    search: str | None = None  # part of the request, the output, the task or the id
+    search: str | None = None  # part of the request, output, columns, task or id
 
     def apply_to(self, query: Select[Any]) -> Select[Any]:
         if self.since is not None:
@@ -54,7 +54,7 @@ class JobFilter:
             text = json.dumps(tag, ensure_ascii=False)
             query = query.where(jobs.c.tags.contains(text, autoescape=True))
         if self.search is not None:
-            columns = (jobs.c.request, jobs.c.output, jobs.c.task_id, jobs.c.id)
+            columns = (jobs.c.request, jobs.c.output, jobs.c.columns, jobs.c.task_id, jobs.c.id)
             query = query.where(or_(*(c.icontains(self.search, autoescape=True) for c in columns)))
         if self.run is not None:
             query = query.where(jobs.c.run == self.run)

@@ -86,9 +86,10 @@ def batch(
     """Make a video of every item of a file; run it again to continue.
 
     An item has a prompt and, if wanted, an output (a file name or a path relative to
-    --output-dir) and options of a request under their long names, such as negative_prompt. In a
-    CSV, {{name}} in a prompt or an output stands for the column of that name. Request options of
-    the command line are the defaults of all items. Videos that exist already cost nothing.
+    --output-dir) and options of a request under their long names, such as negative_prompt. Any
+    other key is a column: {{name}} stands for its value, and it is kept with the job. Request
+    options of the command line are the defaults of all items. Videos that exist already cost
+    nothing.
     """
     from veo.batch.result import sum_quotes
     from veo.money import to_usd

@@ -39,7 +39,8 @@ def _config_schema() -> dict[str, Any]:
 def _batch_schema() -> dict[str, Any]:
     from veo.batch.item import ItemSchema
 
-    item = ItemSchema.model_json_schema()
+    # Any other key is a column of the user.
+    item = ItemSchema.model_json_schema() | {"additionalProperties": {"type": [_TEXT, _NUMBER]}}
     definitions = item.pop("$defs", {})
     return {"title": "A batch file", "type": "array", "items": item, "$defs": definitions}
 
@@ -59,6 +60,7 @@ def _job_schema() -> dict[str, Any]:
         "sha256": _OPTIONAL_TEXT,
         "clip": {"type": ["object", "null"]},
         "tags": {"type": "array", "items": {"type": _TEXT}},
+        "columns": {"type": "object"},
         "seconds": {"type": "object", "additionalProperties": {"type": [_NUMBER, "null"]}},
         "polls": {"type": _INTEGER},
         "cost": {

@@ -145,6 +145,7 @@ def _job_rows(record: Record) -> list[tuple[str, str]]:
         ("video", f"{record.output}{video}"),
         *(("clip", text) for text in (describe_clip(record), *clip_differences(record)) if text),
         *([("tags", ", ".join(tags))] if (tags := record.list_tags()) else []),
+        *(("columns", f"{name}: {value}") for name, value in record.columns_json().items()),
         ("time", _describe_times(record)),
         ("cost", describe_charge(record)),
         ("price", f"{describe_quote(quote)}; {describe_price(quote)}"),
