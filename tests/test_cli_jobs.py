@@ -1,13 +1,16 @@
 """``veo jobs``, ``show`` and ``resume``: the states of jobs, their costs, and how they continue."""
 
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from cli_runner import Veo
 
 import veo_sandbox
-from veo.ledger import Ledger, State
+from veo.ledger import Ledger, State, listing, spill
+from veo.ledger.spending import JobFilter, list_newest
 from veo.paths import ledger_folder
 
 pytest_plugins = ("veo_fixtures",)
@@ -47,6 +50,32 @@ def test_jobs_are_filtered(veo: Veo, mixed: dict[str, str]) -> None:
     assert ids == [mixed["failed"], mixed["unknown"], mixed["done"]]
     assert len(veo("jobs", "--limit", "2", "--json").objects) == 2
     assert len(veo("jobs", "--limit", "2", "--all", "--json").objects) == 3
+
+
+def test_the_light_listing_is_that_of_the_ledger(veo: Veo, mixed: dict[str, str]) -> None:
+    """Read without SQLAlchemy, the newest jobs are the same records in the same order."""
+    with closing(Ledger(ledger_folder())) as ledger:
+        for limit in (None, 2):
+            expected = list_newest(ledger, JobFilter(), limit)
+            assert repr(listing.list_newest(ledger_folder(), limit)) == repr(expected)
+
+
+@pytest.mark.parametrize("change", ["absent", "newer", "task beside it", "damaged"])
+def test_the_light_listing_leaves_the_rest_to_the_ledger(veo: Veo, change: str) -> None:
+    """It reads no ledger that must be made, changed or reported when it is opened."""
+    folder = ledger_folder()
+    if change != "absent":
+        Ledger(folder).close()
+        assert listing.list_newest(folder) == []
+    if change == "newer":
+        with closing(sqlite3.connect(folder / "ledger.db")) as connection, connection:
+            connection.execute("INSERT INTO migrations VALUES ('m999_later', 0)")
+    elif change == "task beside it":
+        spill.save(folder, {"job": "lion", "task_id": "task"})
+    elif change == "damaged":
+        (folder / "ledger.db").write_bytes(b"not a database" * 100)
+
+    assert listing.list_newest(folder) is None
 
 
 def test_no_jobs(veo: Veo) -> None:

@@ -69,6 +69,21 @@ def test_a_paid_request_waits_for_no_import_of_polls() -> None:
     assert ran.stdout == "False\n"
 
 
+def test_jobs_are_listed_without_sqlalchemy() -> None:
+    """`veo jobs` imports no SQLAlchemy, no HTTP library and no provider, once a ledger exists."""
+    run_process("jobs")
+    program = (
+        "import sys; from veo_commands.entry_point import run; run(['jobs']);"
+        "heavy = ('sqlalchemy', 'requests', 'asyncio', 'veo_laozhang', 'veo_gemini', 'veo.engine');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
 def test_help_documents_the_exit_codes() -> None:
     """`veo --help` lists every exit code."""
     ran = run_process("--help")

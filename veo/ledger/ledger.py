@@ -15,6 +15,7 @@ from veo.ledger import limits, reserve, rows, spill
 from veo.ledger.budget import Cap, count_spent
 from veo.ledger.database import Database
 from veo.ledger.locks import lock
+from veo.ledger.parse import to_record
 from veo.ledger.record import IN_FLIGHT, LIVE, Event, Record, State
 from veo.ledger.schema import events, jobs
 from veo.problems import Remedy
@@ -239,7 +240,7 @@ class Ledger:
         """
         with self.database.write() as connection:
             query = select(jobs).where(jobs.c.id == job).with_for_update()
-            record = rows.to_record(connection.execute(query).one()._asdict())
+            record = to_record(connection.execute(query).one()._asdict())
             attached = _attach_to_record(record, task_id, video)
             is_attached = attached != record
             if is_attached or is_late_response:

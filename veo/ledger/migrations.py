@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any
-
-from sqlalchemy import Connection, insert, inspect, select, text
+from typing import TYPE_CHECKING, Any
 
 from veo.errors import LedgerError
-from veo.ledger import schema
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+# SQLAlchemy and ``schema`` are imported where a ledger is opened: ``listing`` needs only names.
 
 
 def m001_initial(connection: Connection) -> None:
@@ -64,6 +66,8 @@ def m003_etag(connection: Connection) -> None:
 
 
 def m004_parent(connection: Connection) -> None:
+    from sqlalchemy import text  # noqa: PLC0415 - see above
+
     connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN parent VARCHAR(32)")
     connection.exec_driver_sql("CREATE INDEX jobs_parent ON jobs (parent)")
     # Jobs that extend a video name only its address, so their parents are found by it.
@@ -83,6 +87,8 @@ _M004_CHANGE = "UPDATE jobs SET parent = :parent WHERE id = :job"
 
 def _read_json(connection: Connection, query: str) -> dict[str, Any]:
     """Return the JSON in the second column of a query, by the first."""
+    from sqlalchemy import text  # noqa: PLC0415 - see above
+
     return {job: json.loads(body) for job, body in connection.execute(text(query))}
 
 
@@ -157,22 +163,33 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
 )
 
 
+def step_names() -> set[str]:
+    """Return the names of the steps. Ledgers store them, so a released step is never renamed."""
+    return {step.__name__ for step in STEPS}
+
+
 def has_all_migrations(connection: Connection) -> bool:
     """Return whether a ledger has the steps of this version, and no others."""
+    from sqlalchemy import inspect, select  # noqa: PLC0415 - see above
+
+    from veo.ledger import schema  # noqa: PLC0415
+
     if not inspect(connection).has_table("migrations"):
         return False
     names = connection.scalars(select(schema.migrations.c.name))
-    return set(names) == {step.__name__ for step in STEPS}
+    return set(names) == step_names()
 
 
 def apply_migrations(connection: Connection) -> None:
     """Apply the steps that this ledger lacks; raise a LedgerError if a newer version wrote it."""
-    # The names are stored in ledgers, so a released step is never renamed.
-    names = [step.__name__ for step in STEPS]
+    from sqlalchemy import insert, inspect, select  # noqa: PLC0415 - see above
+
+    from veo.ledger import schema  # noqa: PLC0415
+
     if not inspect(connection).has_table("migrations"):
         schema.migrations.create(connection)
     applied = set(connection.scalars(select(schema.migrations.c.name)))
-    if applied - set(names):
+    if applied - step_names():
         raise LedgerError(
             "the ledger was written by a newer version of veo",
             hint="Upgrade veo-video.",

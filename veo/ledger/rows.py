@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
@@ -15,22 +13,13 @@ from sqlalchemy import Connection, Select, Update, bindparam, insert, update
 
 from veo.errors import LeaseLostError
 from veo.ledger.database import execute_prepared
+from veo.ledger.parse import read_row
 from veo.ledger.record import TRANSITIONS, Event, Record, State
 from veo.ledger.schema import events, jobs
 
 T = TypeVar("T")
 
 AMOUNTS = ("reserved", "charged", "doubtful")
-# What a row must hold; SQLite itself stores any value in any column.
-_TEXTS = ("id", "run", "provider", "model", "state", "request", "fingerprint", "output", "quote")
-_NUMBERS = ("not_before", "created_at")
-_COUNTS = ("version", "reserved", "charged", "doubtful", "submits", "polls")
-_KINDS: dict[str, Any] = {
-    **dict.fromkeys(_TEXTS, str),
-    **dict.fromkeys(_COUNTS, int),
-    **dict.fromkeys(_NUMBERS, float | int),
-}
-_log = logging.getLogger(__name__)
 _CHUNK_SIZE = 500  # well under the number of parameters that any database takes in a statement
 _INSERT_EVENT = insert(events)
 _COLUMNS = tuple(column.name for column in fields(Record))
@@ -100,38 +89,8 @@ def to_event_row(before: Record | None, record: Record, note: EventNote) -> dict
 
 def fetch_records(connection: Connection, query: Select[Any]) -> list[Record]:
     """Return the jobs of a query, without rows that are damaged: those must not hide the others."""
-    found = (_read_row(row._asdict()) for row in connection.execute(query))
+    found = (read_row(row._asdict()) for row in connection.execute(query))
     return [record for record in found if record]
-
-
-def _read_row(row: dict[str, Any]) -> Record | None:
-    try:
-        problem = _find_problem(row)
-        record = None if problem else to_record(row)
-    except (ValueError, TypeError, KeyError, ArithmeticError) as error:
-        problem, record = f"{type(error).__name__}: {error}", None
-    if problem:
-        text = "the row of job %.20s in the ledger is damaged and left out: %.200s"
-        _log.warning(text, row["id"], problem)
-    return record
-
-
-def _find_problem(row: Mapping[str, Any]) -> str | None:
-    """Return which column holds a value that it cannot hold; may raise what parsers raise."""
-    for name, kinds in _KINDS.items():
-        if not isinstance(row[name], kinds):
-            return f"{name} is {type(row[name]).__name__}"
-    if not isinstance(json.loads(row["request"]), dict):
-        return "the request is not an object"
-    Decimal(json.loads(row["quote"])["amount"])
-    for name in ("video", "error", "upload"):
-        if row[name] is not None and not isinstance(json.loads(row[name]), dict):
-            return f"{name} is not an object"
-    return None
-
-
-def to_record(row: dict[str, Any]) -> Record:
-    return Record(**{**row, "state": State(row["state"])})
 
 
 def to_event(row: dict[str, Any]) -> Event:

@@ -47,18 +47,24 @@ def save(folder: Path, entry: dict[str, Any]) -> Path:
     return folder / _NAME
 
 
+def has_entries(folder: Path) -> bool:
+    """Return whether a task is kept."""
+    with suppress(OSError):
+        return bool(_read_entries((folder / _NAME).read_bytes()))
+    return False
+
+
 def take_in(folder: Path, store: Callable[[dict[str, Any]], object]) -> None:
     """Call ``store`` for each task that is kept, and forget them; an error keeps all of them."""
     # Without the lock first: nearly always there is nothing, and every command opens the ledger.
-    with suppress(OSError):
-        if not _read_entries((folder / _NAME).read_bytes()):
-            return
-        with _open_locked(folder) as file:
-            data = file.read()
-            for entry in _read_entries(data):
-                store(entry)
-            file.seek(0)
-            file.write(_BLANK * max(len(data), _BYTES))
+    if not has_entries(folder):
+        return
+    with suppress(OSError), _open_locked(folder) as file:
+        data = file.read()
+        for entry in _read_entries(data):
+            store(entry)
+        file.seek(0)
+        file.write(_BLANK * max(len(data), _BYTES))
 
 
 def _read_entries(data: bytes) -> list[dict[str, Any]]:

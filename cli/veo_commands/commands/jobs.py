@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.errors import UsageError
 from veo.money import format_micros
+from veo.paths import ledger_dir
 from veo_commands.completion import complete_models, complete_states
 from veo_commands.format import (
     STATE_STYLES,
@@ -17,7 +18,7 @@ from veo_commands.format import (
 )
 from veo_commands.options import ConfigOptions, flag, option, parse_moment, provider_option
 from veo_commands.output import out, shorten_line
-from veo_commands.session import open_ledger
+from veo_commands.session import load_config, open_ledger
 
 if TYPE_CHECKING:
     from veo.config import Config
@@ -54,24 +55,36 @@ def jobs(
     config: ConfigOptions,
 ) -> None:
     """List jobs, newest first."""
-    from veo.ledger.spending import JobFilter, list_newest
+    conditions: dict[str, Any] = {
+        "since": since,
+        "providers": provider or (),
+        "states": _parse_states(state),
+        "models": model or (),
+        "tags": tag or (),
+        "search": search,
+    }
+    count = None if list_all else limit
+    records = None if cost or any(conditions.values()) else _list_newest(config, count)
+    if records is None:
+        from veo.ledger.spending import JobFilter, list_newest
 
-    job_filter = JobFilter(
-        since=since,
-        providers=provider or (),
-        states=_parse_states(state),
-        models=model or (),
-        tags=tag or (),
-        search=search,
-    )
-    with open_ledger(config) as (settings, ledger):
-        if cost:
-            _print_totals(settings, ledger, job_filter)
-            return
-        records = list_newest(ledger, job_filter, None if list_all else limit)
+        with open_ledger(config) as (settings, ledger):
+            if cost:
+                _print_totals(settings, ledger, JobFilter(**conditions))
+                return
+            records = list_newest(ledger, JobFilter(**conditions), count)
     _print_jobs(records)
     if not list_all and len(records) == limit:  # probably more; counting them costs a query
         out.info(f"Only the newest {limit} are listed; --all lists all.", dim=True)
+
+
+def _list_newest(config: ConfigOptions, limit: int | None) -> list[Record] | None:
+    """Return the newest of all jobs without opening the ledger; None if it has to be opened."""
+    from veo.ledger import listing
+
+    if load_config(config).config.ledger:
+        return None
+    return listing.list_newest(ledger_dir(sandbox=config.sandbox), limit)
 
 
 def _parse_states(names: Sequence[str] | None) -> list[State] | None:
@@ -86,9 +99,9 @@ def _parse_states(names: Sequence[str] | None) -> list[State] | None:
 
 
 def _print_jobs(records: Sequence[Record]) -> None:
-    from veo.files.sidecar import job_to_json
-
     if out.options.json or out.options.quiet:
+        from veo.files.sidecar import job_to_json
+
         for record in records:
             out.print_result(job_to_json(record), record.id)
     elif records:
