@@ -401,6 +401,17 @@ def test_interchangeable_jobs_are_counted() -> None:
     assert (len(result.matched), len(result.ledger_only), result.provider_only) == (2, 1, [])
 
 
+def test_a_note_behind_a_task() -> None:
+    """The list of a provider has the id of the task, and nothing that its client added."""
+    task = "ChAz#gs://bucket/veo-1"
+    result = reconcile_all(
+        [make_record("a", provider="vertex", task_id=task)], [make_charge("ChAz")]
+    )
+
+    assert [pair.record.id for pair in result.matched] == ["a"]
+    assert (result.ledger_only, result.provider_only) == ([], [])
+
+
 def test_time_and_model_must_match() -> None:
     """A charge of another time or model stays with the provider."""
     result = reconcile_all(

@@ -75,7 +75,8 @@ class Update:
     """One report about one task.
 
     Attributes:
-        task_id: The provider's id of the task, if it has tasks.
+        task_id: The provider's id of the task, if it has tasks. What follows a ``#`` is a note of
+            the client, which a list of charges does not have.
         progress: 0..1, or None if the provider does not report it.
         message: A line for the user, if there is one.
         video: The finished video; set when ``stage`` is ready.

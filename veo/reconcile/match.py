@@ -55,8 +55,9 @@ def _match_by_task(
     result: Reconciliation,
     assumptions: Assumptions,
 ) -> bool:
-    task = assumptions.tasks.get(record.id) or record.task_id
-    charge = unmatched.pop(task, None) if task else None
+    task = assumptions.tasks.get(record.id) or record.task_id or ""
+    name = task if task in unmatched else task.partition("#")[0]
+    charge = unmatched.pop(name, None) if name else None
     if charge is None:
         return False
     amount = amount_in_doubt(record)
