@@ -33,7 +33,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ["NO_GCE_CHECK"] = "true"
 
 settings.load_profile("ci")  # the same examples every time, no deadline, no folder of examples
-_OUTSIDE = re.compile(r"VEO_.*|GEMINI_.*|GOOGLE_.*|(HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
+_OUTSIDE = re.compile(r"VEO_.*|GEMINI_.*|GOOGLE_.*|AWS_.*|(HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -463,5 +463,7 @@ def os_errors(error: type[VeoError], subject: object) -> Iterator[None]:
     """Turn an error of the system into one that names what it is about, a file for example."""
     try:
         yield
+    except VeoError:  # which can be an error of the system, too
+        raise
     except OSError as cause:
         raise error(f"{subject}: {cause.strerror or cause}") from cause

@@ -252,7 +252,7 @@ class Job(Coroutine[Any, Any, "Video"]):
         if record.state is not State.DONE:
             raise self.error or VeoError(f"job {record.id} is {record.state}")
         return Video(
-            Path(record.output),
+            record.path,
             record.bytes or 0,
             record.sha256 or "",
             to_usd(record.charged),

@@ -12,6 +12,8 @@ from typing import Any
 
 import platformdirs
 
+from veo.bucket import find_bucket_path
+
 _BAD_CHARACTERS = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029<>:"|?*\\]')
 _BIDI_CHARACTERS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _DEVICE = re.compile(
@@ -42,7 +44,12 @@ def config_folder(env: Mapping[str, str] = os.environ) -> Path:
 
 
 def to_absolute(path: Path | str) -> Path:
-    """Return an absolute path with ``~`` expanded; ``~name`` of an unknown user stays as it is."""
+    """Return an absolute path with ``~`` expanded; ``~name`` of an unknown user stays as it is.
+
+    An address in a bucket, such as ``s3://bucket/lion.mp4``, becomes a ``BucketPath``.
+    """
+    if found := find_bucket_path(path):
+        return found
     # `Path.expanduser` raises a RuntimeError for an unknown user.
     return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
 

@@ -91,7 +91,13 @@ class Session:
             shared=LedgerImages(self.ledger) if self.has_workers else None,
         )
         # The wall clock, because the times in the ledger must be valid after a restart.
-        context = StepContext(self.ledger, self.images, self.connect, self.ledger.clock)
+        context = StepContext(
+            self.ledger,
+            self.images,
+            self.connect,
+            self.ledger.clock,
+            parts_folder=self.home / "parts",
+        )
         runner = QueueRunner if self.has_workers else JobRunner
         self.runner = runner(context, self.config.timeout)
         self._is_sandbox = endpoint is not None

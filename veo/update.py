@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from veo.bucket import find_bucket_path
+
 if TYPE_CHECKING:
     from decimal import Decimal
 
@@ -58,7 +60,9 @@ class RemoteVideo:
         from urllib.request import url2pathname  # noqa: PLC0415 - imports the whole of HTTP
 
         parts = urlsplit(self.uri)
-        return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+        if parts.scheme == "file":
+            return Path(url2pathname(parts.path))
+        return find_bucket_path(self.uri) if self.sha256 else None
 
     def to_json(self) -> dict[str, Any]:
         values = asdict(self)

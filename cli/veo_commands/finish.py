@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from veo.errors import UsageError
@@ -61,7 +60,7 @@ def _run_command(template: str, record: Record) -> None:
 
     values = {
         "path": record.output,
-        "sidecar": str(sidecar_path(Path(record.output))),
+        "sidecar": str(sidecar_path(record.path)),
         "job": record.id,
         "provider": record.provider,
         "model": record.model,

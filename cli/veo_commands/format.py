@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from veo.bucket import parse_path
 from veo.image import Image
 from veo.money import CHARGE_TIMES, Quote, format_amount, format_micros, to_usd
 from veo.request import REQUEST_FIELDS, Request
@@ -143,7 +144,7 @@ def describe_outcome(record: Record) -> str:
 
 def shorten_path(output: str) -> str:
     """Return a path relative to the current folder if it is inside."""
-    path, folder = Path(output), Path.cwd()
+    path, folder = parse_path(output), Path.cwd()
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 
+from veo.bucket import BucketPath
 from veo.errors import VeoError
 from veo.money import format_micros
 from veo_commands.format import format_bytes
@@ -47,7 +48,7 @@ def closest_folder(path: Path) -> Path:
 
 def check_disk(folders: Iterable[Path]) -> Check:
     """Check the room where videos and the ledger are written."""
-    closest = {closest_folder(folder) for folder in folders}
+    closest = {closest_folder(folder) for folder in folders if not isinstance(folder, BucketPath)}
     free, folder = min((shutil.disk_usage(folder).free, folder) for folder in closest)
     message = f"{format_bytes(free)} free at {folder}"
     if free >= LOW_DISK_BYTES:

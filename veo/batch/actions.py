@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from veo.batch.entry import SKIPPED, Entry
 from veo.batch.match import Action, choose_action, paying_actions
+from veo.bucket import parse_path
 from veo.errors import (
     GoneError,
     LeaseLostError,
@@ -52,7 +52,7 @@ class EntryActions:
         # Only where work is to do: a batch that is finished needs no key and no network.
         for provider in {job.provider for job in new_jobs}:
             self._session.connect(provider)
-        for folder in {Path(job.output).parent for job in new_jobs}:
+        for folder in {parse_path(job.output).parent for job in new_jobs}:
             prepare_folder(folder)
 
     def join_all(self, entries: list[Entry]) -> None:

@@ -50,7 +50,7 @@ def load_batch(session: Session, source: Source, options: BatchOptions | None = 
         read = read._replace(items=expand_takes(read.items, options.takes))
     # 64 bits of the hash tell all batches of a ledger apart.
     run = f"batch-{hashlib.sha256(read.identity).hexdigest()[:16]}"
-    output_dir = Path(options.output_dir or session.config.output_dir)
+    output_dir = to_absolute(options.output_dir or session.config.output_dir)
     context = BatchContext(session, run, output_dir, read.image_dirs, options)
     validation = Validator(context, read.items).run()
     validation.problems = sorted(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veo.files.output import hash_file
@@ -35,7 +34,7 @@ def choose_action(record: Record | None) -> Action:
         return Action.GONE if record.is_missing else Action.JOIN
     if record.state is State.FAILED:
         return Action.PAID
-    if Path(record.output).is_file():
+    if record.path.is_file():
         return Action.KEEP if is_own_file(record) else Action.CHANGED
     return Action.FETCH if record.state is State.DONE else Action.GONE
 
@@ -51,7 +50,7 @@ def paying_actions(options: BatchOptions) -> set[Action]:
 
 def is_own_file(record: Record) -> bool:
     """Return whether the output file of a job still holds what the job downloaded."""
-    path = Path(record.output)
+    path = record.path
     try:
         stat = path.stat()
         if stat.st_size != record.bytes:

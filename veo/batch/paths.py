@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from veo.bucket import BucketPath
 from veo.errors import OutputError, os_errors
 from veo.files import sidecar
 from veo.files.output import check_name
@@ -27,7 +28,7 @@ class OutputPaths:
 
     def __init__(self, folder: Path) -> None:
         # Symbolic links are resolved, so that a file has the same path in every run.
-        self.folder = Path(os.path.realpath(to_absolute(folder)))
+        self.folder = _resolve(to_absolute(folder))
         check_name(self.folder, 0)
         self._taken: dict[str, ItemLocation | None] = {_path_key(self.folder / RESULT_FILE): None}
         self._folders: set[str] = {_path_key(self.folder)}
@@ -76,13 +77,17 @@ class OutputPaths:
     def _resolve_links(self, path: Path) -> Path:
         with os_errors(OutputError, path):
             # The last part stays: a link in the place of the output is replaced, not followed.
-            resolved = Path(os.path.realpath(path.parent)) / path.name
+            resolved = _resolve(path.parent) / path.name
             is_folder = path.is_dir()
         if not resolved.is_relative_to(self.folder):
             raise OutputError(f"{path} leads out of the output folder, to {resolved}")
         if is_folder:
             raise OutputError(f"{path} is a folder")
         return resolved
+
+
+def _resolve(folder: Path) -> Path:
+    return folder if isinstance(folder, BucketPath) else Path(os.path.realpath(folder))
 
 
 def _path_key(path: Path) -> str:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from veo.batch.entry import Entry
 from veo.batch.match import is_own_file
 from veo.batch.paths import OutputPaths
+from veo.bucket import find_bucket_path, parse_path
 from veo.errors import ImageError, OutputError, SetupError, VeoError
+from veo.files.output import is_taken
 from veo.ledger import NewJob, Record, State
 from veo.paths import to_absolute
 from veo.problems import ItemProblem, Remedy
@@ -127,7 +129,7 @@ class Validator:
         taken = [
             entry
             for entry in entries
-            if not entry.existing and os.path.lexists(entry.new_job.output)
+            if not entry.existing and is_taken(parse_path(entry.new_job.output))
         ]
         same_requests = self._session.ledger.find_same_request(entry.new_job for entry in taken)
         for entry in entries:
@@ -167,7 +169,7 @@ def check_images(
 
 def find_image(image: Image, folders: Sequence[Path]) -> Image:
     """Return an image with the path under which a folder has it; URLs and data stay as they are."""
-    if image.data is not None or image.is_url:
+    if image.data is not None or image.is_url or find_bucket_path(image.source):
         return image
     for folder in folders:
         path = to_absolute(folder / os.path.expanduser(image.source))  # noqa: PTH111 - see `absolute`

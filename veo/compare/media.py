@@ -59,7 +59,7 @@ def read_media(file: Path) -> MediaInfo | None:
     import av  # noqa: PLC0415 - takes 0.25 s, and other commands do not need it
 
     try:
-        with av.open(str(file)) as container:
+        with file.open("rb") as opened, av.open(opened) as container:
             video = container.streams.video[0]
             # Some containers state no duration for the stream.
             length = video.duration * video.time_base if video.duration and video.time_base else 0

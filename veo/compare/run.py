@@ -136,7 +136,7 @@ def collect_metrics(
 
 def measure_videos(records: Sequence[Record]) -> list[MediaInfo]:
     done = [record for record in records if record.state is State.DONE][:MAX_MEASURED_VIDEOS]
-    found = (read_media(Path(record.output)) for record in done)
+    found = (read_media(record.path) for record in done)
     return [media for media in found if media]
 
 

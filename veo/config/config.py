@@ -23,6 +23,7 @@ from pydantic import (
     ValidationError,
 )
 
+from veo.bucket import find_bucket_path
 from veo.config.keystore import read_key
 from veo.config.ledger_url import LedgerUrl
 from veo.errors import ConfigError, KeyMissingError
@@ -62,7 +63,7 @@ def _validate_variable(name: str) -> str:
 def _validate_path(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError("contains a character that no path can have")
-    return path
+    return find_bucket_path(path) or path
 
 
 def _validate_ledger(value: Any) -> LedgerUrl:
@@ -262,8 +263,9 @@ def _list_layers(
 def _read_local(path: Path, *, needed: bool) -> dict[str, Any]:
     values = _read_toml(path, needed=needed)
     # A file of a folder above means its own folder, whichever one the command is run in.
-    if path.parts[:1] == ("..",) and isinstance(values.get("output_dir"), str):
-        values["output_dir"] = str(path.parent / Path(values["output_dir"]).expanduser())
+    folder = values.get("output_dir")
+    if path.parts[:1] == ("..",) and isinstance(folder, str) and not find_bucket_path(folder):
+        values["output_dir"] = str(path.parent / Path(folder).expanduser())
     return values
 
 

@@ -213,7 +213,7 @@ def _find_job_of_file(ledger: Ledger, path: Path, sha256: str) -> Record | None:
 
 def _unchanged_file(record: Record) -> Path | None:
     """Return the file of a job; None if it is missing or was replaced."""
-    path = Path(record.output)
+    path = record.path
     if record.bytes is None or download.size_on_disk(path) != record.bytes:
         return None
     return path

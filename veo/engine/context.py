@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from veo.bucket import BucketPath, staging_name
 from veo.engine.backoff import retry_delay_s
 from veo.engine.poll_schedule import Durations, ProgressTracker, poll_delay
 from veo.engine.threads import ThreadPools
@@ -24,10 +25,12 @@ from veo.errors import (
     VeoError,
 )
 from veo.ledger.record import QUEUE, State
+from veo.paths import ledger_folder, part_path
 from veo.problems import Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from veo.engine.rate_limit import RateLimiter
     from veo.files.images import ImageStore
@@ -103,8 +106,17 @@ class StepContext:
     stopped_at: float | None = None  # when the end of all work was requested, by the timer
     # The worker of a queue: it owns a job only while it sends it; see ``ledger.queue``.
     queue_worker: str | None = None
+    # Where the bytes of a video are whose output is in a bucket, until they are complete.
+    parts_folder: Path = field(default_factory=lambda: ledger_folder() / "parts")
     _durations: dict[tuple[str, str], Durations] = field(default_factory=dict)
     _learning: threading.Lock = field(default_factory=threading.Lock)
+
+    def part_path(self, job: ActiveJob) -> Path:
+        """Return the local file that holds a job's bytes until they are complete."""
+        output = job.record.path
+        if isinstance(output, BucketPath):
+            output = self.parts_folder / staging_name(output)
+        return part_path(output, job.record.id)
 
     def move(self, job: ActiveJob, state: State | None = None, **changes: Any) -> None:
         """Write a change of the job to the ledger, then call its watcher."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from veo.engine.context import ActiveJob, StepContext, not_downloaded_error, overdue_error
@@ -30,7 +29,6 @@ from veo.files.output import (
 )
 from veo.ledger.record import State
 from veo.money import expected_seconds
-from veo.paths import part_path
 from veo.update import RemoteVideo, Stage
 
 if TYPE_CHECKING:
@@ -66,12 +64,11 @@ def fetch_file(context: StepContext, job: ActiveJob) -> None:
 
 
 def _receive(context: StepContext, job: ActiveJob) -> SavedFile:
-    output = Path(job.record.output)
-    part = part_path(output, job.record.id)
+    output, part = job.record.path, context.part_path(job)
     stream = _open_stream(context, job, size_on_disk(part))
     if job.record.state is State.READY or stream.etag != job.record.etag:
         context.move(job, State.DOWNLOADING, etag=stream.etag)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    part.parent.mkdir(parents=True, exist_ok=True)
 
     pace = _LatePace(context, job)
 
@@ -146,7 +143,7 @@ def _find_bought_s(context: StepContext, job: ActiveJob) -> float | None:
 
 
 def _persist_done(context: StepContext, job: ActiveJob, saved: SavedFile) -> None:
-    part_path(Path(job.record.output), job.record.id).unlink(missing_ok=True)
+    context.part_path(job).unlink(missing_ok=True)
     changes: dict[str, Any] = {
         "owner": None,
         "ended_at": context.clock(),
@@ -176,7 +173,7 @@ def _list_differences(context: StepContext, job: ActiveJob, clip: ClipInfo) -> t
 
 def _is_saved_already(context: StepContext, job: ActiveJob) -> bool:
     """Complete a job whose process died after it named the file; return whether that was so."""
-    output = Path(job.record.output)
+    output = job.record.path
     digest = job.record.sha256
     if digest is None or not output.is_file() or hash_file(output) != digest:
         return False

@@ -6,6 +6,8 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from veo.files.atomic import open_atomic
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -41,7 +43,8 @@ def write_sheet(videos: Sequence[Path]) -> Path | None:
         draw.text((left + 8, top + 6), name.encode("ascii", "replace").decode(), _TEXT)
     target = videos[0].with_name(f"{videos[0].stem.rpartition('-')[0] or 'video'}-takes.jpg")
     with suppress(OSError):
-        sheet.save(target, quality=85)
+        with open_atomic(target) as file:
+            sheet.save(file, "JPEG", quality=85)
         return target
     return None
 
@@ -53,10 +56,11 @@ def read_still(path: Path, size: tuple[int, int], share: float = 0.0) -> Pil.Ima
     """
     import av  # noqa: PLC0415 - takes 0.25 s, and other commands do not need it
 
-    with suppress(OSError, IndexError, StopIteration, av.FFmpegError), av.open(str(path)) as file:
-        if file.duration and share:
-            file.seek(int(file.duration * share))
-        image: Pil.Image = next(file.decode(video=0)).to_image()  # type: ignore[no-untyped-call]
+    failures = (OSError, IndexError, StopIteration, av.FFmpegError)
+    with suppress(*failures), path.open("rb") as file, av.open(file, "r") as video:
+        if video.duration and share:
+            video.seek(int(video.duration * share))
+        image: Pil.Image = next(video.decode(video=0)).to_image()  # type: ignore[no-untyped-call]
         image.thumbnail(size)
         return image
     return None

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from veo.bucket import BucketError, BucketPath
 from veo.errors import DownloadError, OutputError, os_errors
 from veo.files.mp4 import inspect_video
 from veo.paths import alternative_path, find_name_problem, part_path, sync_to_disk, to_absolute
@@ -116,18 +117,29 @@ def verify_part(part: Path) -> SavedFile:
 def publish_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
     """Rename a checked part file to its output in one step, and return its path.
 
+    A part file of an output in a bucket is uploaded, and stays.
+
     Without ``force`` a file that has appeared under that name is not replaced. The video is then
     saved under a name with the job's id, because it has been paid for.
     """
-    with _disk_errors(part):
+    with _disk_errors(output):
+        if isinstance(output, BucketPath):
+            return _upload_part(part, output, job, force=force)
         path = _move_part(part, output, job, force=force)
         _sync_folder(path.parent)
     return path
 
 
 def hash_file(path: Path) -> str:
+    if isinstance(path, BucketPath) and (digest := path.read_sha256()):
+        return digest
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_taken(path: Path) -> bool:
+    """Return whether a name is in use, also by a link that leads nowhere."""
+    return path.exists() if isinstance(path, BucketPath) else os.path.lexists(path)
 
 
 def choose_output(output: Path | str | None, folder: Path, name: str) -> Path:
@@ -152,6 +164,8 @@ def choose_output(output: Path | str | None, folder: Path, name: str) -> Path:
 def prepare_output(output: Path, *, force: bool) -> None:
     """Raise an OutputError, before anything is paid, if a file cannot be written."""
     check_name(output)
+    if isinstance(output, BucketPath):  # a write tells why it is refused, a question does not
+        prepare_folder(output.parent)
     with os_errors(OutputError, f"cannot write to {output.parent}"):
         if output.is_dir():
             raise OutputError(f"{output} is a folder", hint="Give the name of a file.")
@@ -187,6 +201,9 @@ def check_name(path: Path, parts: int = 1) -> None:
 
 def prepare_folder(folder: Path) -> None:
     """Create a folder if necessary; raise an OutputError if files cannot be written to it."""
+    if isinstance(folder, BucketPath):
+        folder.check_writable()
+        return
     # Only a real write shows it: permissions, quotas and read-only mounts all matter.
     probe = part_path(folder / "veo", str(os.getpid()))
     with os_errors(OutputError, f"cannot write to {folder}"):
@@ -211,6 +228,17 @@ def _move_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
     return output
 
 
+def _upload_part(part: Path, output: BucketPath, job: str, *, force: bool) -> Path:
+    sha256 = hash_file(part)
+    try:
+        output.upload(part, sha256, overwrite=force)
+    except FileExistsError:
+        free = output.with_name(alternative_path(output, job).name)
+        free.upload(part, sha256, overwrite=False)
+        return free
+    return output
+
+
 def _sync_folder(folder: Path) -> None:
     with contextlib.suppress(OSError):  # not every system can flush a folder
         handle = os.open(folder, os.O_RDONLY)
@@ -228,6 +256,10 @@ def _disk_errors(path: Path) -> Iterator[None]:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         raise DownloadError(
             f"cannot write {path.parent}: {error.strerror or error}",
-            hint="Free some space there, then resume the job." if full else None,
+            hint="Free some space there, then resume the job." if full else _find_hint(error),
             retryable=False,
         ) from error
+
+
+def _find_hint(error: OSError) -> str | None:
+    return error.hint if isinstance(error, BucketError) else None

@@ -70,7 +70,7 @@ def write_sidecar(record: Record) -> None:
         "quote": json.loads(record.quote),
         "video": {"seconds": record.video_s, "bought": record.bought_s},
     }
-    output = Path(record.output)
+    output = record.path
     target = sidecar_path(output)
     if target.exists() and read_job_id(output) is None:
         return

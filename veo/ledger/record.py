@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from veo.bucket import parse_path
 from veo.money import Quote, to_usd
 from veo.request import Request
 from veo.update import RemoteVideo
@@ -157,6 +159,11 @@ class Record:
         """Return the size, length and sound of the finished file, as measured; None before that."""
         found: dict[str, Any] | None = json.loads(self.clip) if self.clip else None
         return found
+
+    @property
+    def path(self) -> Path:
+        """The path of the output; a ``BucketPath`` for a file in a bucket."""
+        return parse_path(self.output)
 
     def remote_video(self) -> RemoteVideo | None:
         """Return the address of the finished video, or None while it is not known."""

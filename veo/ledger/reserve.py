@@ -12,11 +12,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, insert, select
 
+from veo.bucket import parse_path
 from veo.errors import LeaseLostError
 from veo.ledger import rows
 from veo.ledger.budget import Cap, count_spent
@@ -143,7 +143,7 @@ def find_existing(connection: Connection, new: Iterable[NewJob]) -> dict[str, Re
     for record in _find_by_fingerprint(connection, new_jobs):
         key = f"{record.provider} {record.fingerprint}"
         by_file[key, record.output].append(record)
-        if record.id in Path(record.output).name:
+        if record.id in record.path.name:
             renamed[key].append(record)
     existing = {}
     for job in new_jobs:
@@ -214,7 +214,7 @@ def _find_exceeded(spent: Mapping[Cap, int], amount: int) -> Cap | None:
 
 def _is_alternative(record: Record, output: str) -> bool:
     """Whether a job's video is beside a file because another file had its name."""
-    return record.output == str(alternative_path(Path(output), record.id))
+    return record.output == str(alternative_path(parse_path(output), record.id))
 
 
 @lru_cache(maxsize=64)

@@ -60,7 +60,12 @@ class StepTaker:
         self._ledger = session.ledger
         self.worker = worker
         self.context = StepContext(
-            session.ledger, session.images, self._connect, session.ledger.clock, queue_worker=worker
+            session.ledger,
+            session.images,
+            self._connect,
+            session.ledger.clock,
+            queue_worker=worker,
+            parts_folder=session.home / "parts",
         )
         self._jobs: dict[str, ActiveJob] = {}
         self._running: set[str] = set()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from veo.bucket import BucketPath
 from veo.errors import (
     ConfigError,
     DamagedLedgerError,
@@ -148,6 +149,9 @@ def _check_ledger(options: ConfigOptions) -> str:
 
 def _check_output_dir(folder: Path) -> str:
     path = to_absolute(folder)
+    if isinstance(path, BucketPath):
+        path.check_writable()
+        return str(path)
     parent = closest_folder(path)
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise OutputError(f"cannot write {parent}", hint="Set output_dir to another folder.")

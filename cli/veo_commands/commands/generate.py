@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veo.errors import UsageError
@@ -86,7 +85,7 @@ def _write_sheet(records: Sequence[Record]) -> None:
     """Write a picture with a numbered image of each take, beside the first of them."""
     from veo.files.contact_sheet import write_sheet
 
-    videos = [Path(record.output) for record in records if record.state == "done"]
+    videos = [record.path for record in records if record.state == "done"]
     if len(videos) > 1 and (sheet := write_sheet(videos)):
         out.info(f"all takes: {shorten_path(str(sheet))}", dim=True)
 

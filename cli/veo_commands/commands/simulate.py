@@ -148,7 +148,7 @@ def _run_candidate(
 
 
 def find_first_video(jobs: "Sequence[Job]") -> Path | None:
-    return next((Path(job.record.output) for job in jobs if job.state == "done"), None)
+    return next((job.record.path for job in jobs if job.state == "done"), None)
 
 
 def _wait_for_jobs(jobs: "Sequence[Job]") -> None:

@@ -1,0 +1,304 @@
+"""Files in buckets, `s3://bucket/name` and `gs://bucket/name`, in the places that take a path.
+
+The credentials are those of the vendors' own tools, from the environment: `AWS_ACCESS_KEY_ID`,
+`AWS_PROFILE`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, the role of the machine. They
+are never stored, and no error contains them.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from pathlib import Path, PurePath
+from stat import S_IFREG
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
+
+from veo.errors import OutputError
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+    _LocalPath = Path
+else:
+    # Only the class of this platform can be derived from on Python 3.11.
+    _LocalPath = type(Path())
+
+# `Path` turns the two slashes of an address into one, so that one is accepted as well.
+_ADDRESS = re.compile(r"(s3|gs):[/\\]{1,2}([a-z0-9][\w.-]{1,220})(?:[/\\].*)?", re.DOTALL)
+_PROBE = ".veo-write-test"
+# Above it an object is sent in parts, which takes less memory. Incomplete parts are not visible.
+_MAX_SINGLE_BYTES = 100_000_000
+_BLOCK_BYTES = 1 << 20
+_CONNECT_S, _TRANSFER_S, _RETRY_S = 10, 600, 120
+_XML_ERROR = re.compile(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
+_STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+)")
+_MAX_REASON_CHARS = 200
+
+
+class BucketError(OutputError, OSError):
+    """A bucket cannot be read or written."""
+
+
+class BucketPath(_LocalPath):
+    """An object in a bucket, used like a `Path`; its text is its address.
+
+    It has the operations that this package uses. An object appears under its name when it is
+    whole, so that no name ever belongs to a part of a file.
+
+    Raises:
+        BucketError: The bucket does not exist, is not available, or refuses the credentials.
+        FileNotFoundError: There is no such object.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        scheme, _, rest = self.as_posix().partition(":")
+        return f"{scheme}://{rest.lstrip('/')}"
+
+    def as_posix(self) -> str:
+        return super().__str__().replace("\\", "/")
+
+    def __fspath__(self) -> str:
+        return str(self)
+
+    def as_uri(self) -> str:
+        return str(self)
+
+    @property
+    def bucket(self) -> str:
+        """The address of the bucket, such as `s3://bucket`."""
+        return "/".join(str(self).split("/")[:3])
+
+    @property
+    def key(self) -> str:
+        """The name of the object in the bucket."""
+        return "/".join(str(self).split("/")[3:])
+
+    def stat(self, **_: bool) -> os.stat_result:
+        """Return size and time of the object; it is a plain file."""
+        with self._errors() as store:
+            meta = _obstore().head(store, self.key)
+        at = int(meta["last_modified"].timestamp())
+        return os.stat_result((S_IFREG | 0o600, 0, 0, 1, 0, 0, meta["size"], at, at, at))
+
+    def exists(self, **_: bool) -> bool:
+        try:
+            self.stat()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def is_file(self, **_: bool) -> bool:
+        return self.exists()
+
+    def is_dir(self, **_: bool) -> bool:
+        return False  # buckets have no folders, only names with slashes
+
+    def mkdir(self, *_: Any, **__: Any) -> None:
+        """Do nothing: a name with slashes needs no folder."""
+
+    def open(self, mode: str = "rb", **_: Any) -> BinaryIO:  # type: ignore[override]
+        """Open the object for reading; a read gets a range of it."""
+        if mode != "rb":
+            raise io.UnsupportedOperation(f"{self} cannot be opened with mode {mode!r}")
+        return cast("BinaryIO", io.BufferedReader(_ObjectReader(self), _BLOCK_BYTES))
+
+    def read_bytes(self) -> bytes:
+        with self._errors() as store:
+            return bytes(_obstore().get(store, self.key).bytes())
+
+    def read_range(self, start: int, length: int) -> bytes:
+        with self._errors() as store:
+            return bytes(_obstore().get_range(store, self.key, start=start, length=length))
+
+    def write_bytes(self, data: Any) -> int:
+        with self._errors() as store:
+            _obstore().put(store, self.key, bytes(data))
+        return len(data)
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        try:
+            with self._errors() as store:
+                _obstore().delete(store, self.key)
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def read_sha256(self) -> str | None:
+        """Return the hash with which the object was uploaded; None without one."""
+        with self._errors() as store:
+            found = _obstore().get(store, self.key, options={"head": True}).attributes
+        return cast("str | None", found.get("sha256"))
+
+    def upload(self, file: Path, sha256: str, *, overwrite: bool) -> None:
+        """Make a complete local file the object, with its hash.
+
+        Raises:
+            FileExistsError: There is an object of this name with another content.
+        """
+        mode: Literal["create", "overwrite"] = "overwrite" if overwrite else "create"
+        if not overwrite and file.stat().st_size > _MAX_SINGLE_BYTES:
+            # An upload in parts cannot be conditional.
+            self._check_free(sha256)
+            mode = "overwrite"
+        about: Any = {"Content-Type": "video/mp4", "sha256": sha256}
+        try:
+            with self._errors() as store:
+                _obstore().put(store, self.key, Path(file), mode=mode, attributes=about)
+        except FileExistsError:
+            # An upload whose response was lost, or that a kill interrupted after its end.
+            self._check_free(sha256)
+
+    def check_writable(self) -> None:
+        """Write and delete a small object under this prefix; raise a BucketError if that fails."""
+        probe = self / f"{_PROBE}-{os.getpid()}"
+        try:
+            probe.write_bytes(b"")
+            probe.unlink()
+        except FileNotFoundError:
+            raise BucketError(f"there is no bucket {self.bucket}") from None
+
+    def _check_free(self, sha256: str) -> None:
+        if self.exists() and self.read_sha256() != sha256:
+            raise FileExistsError(errno.EEXIST, "the object exists", str(self))
+
+    @contextmanager
+    def _errors(self) -> Iterator[ObjectStore]:
+        """Give the bucket's store, and raise its errors as this module's."""
+        store = _open_store(self.bucket)
+        from obstore import exceptions as found  # noqa: PLC0415 - an extra
+
+        try:
+            yield store
+        except found.AlreadyExistsError:
+            raise FileExistsError(errno.EEXIST, "the object exists", str(self)) from None
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise BucketError(f"there is no bucket {self.bucket}") from None
+            raise FileNotFoundError(errno.ENOENT, "no such object", str(self)) from None
+        # The text may name the user's access key, so that neither it nor its cause is shown.
+        except (found.PermissionDeniedError, found.UnauthenticatedError) as error:
+            raise BucketError(
+                f"{self.bucket} refuses the credentials: {_find_reason(error)}",
+                hint=_CREDENTIALS_HINT[self.bucket[:2]],
+            ) from None
+        except (found.BaseError, OSError) as error:
+            raise BucketError(f"{self.bucket} is not available: {_find_reason(error)}") from None
+
+
+# What may name another address; the key of an emulator of Google's storage does.
+_ENDPOINT_VARIABLES = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_SERVICE_ACCOUNT_KEY"}
+_CREDENTIALS_HINT = {
+    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",
+    "gs": "Set GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud.",
+}
+
+
+class _ObjectReader(io.RawIOBase):
+    """Reads an object by ranges, so that the end of a long video can be read alone."""
+
+    def __init__(self, path: BucketPath) -> None:
+        self._path, self._size, self._at = path, path.stat().st_size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        count = min(len(buffer), self._size - self._at)
+        if count <= 0:
+            return 0
+        buffer[:count] = self._path.read_range(self._at, count)
+        self._at += count
+        return count
+
+
+def find_bucket_path(path: PurePath | str) -> BucketPath | None:
+    """Return the object that a path or an address means; None for a file of this machine."""
+    text = str(path)
+    return BucketPath(text) if _ADDRESS.fullmatch(text) else None
+
+
+def parse_path(text: str) -> Path:
+    """Return the path that a stored text means."""
+    return find_bucket_path(text) or Path(text)
+
+
+def staging_name(path: BucketPath) -> str:
+    """Return a name for local files of an object, which differs for each address."""
+    digest = hashlib.sha256(path.parent.as_posix().encode()).hexdigest()
+    return f"{digest[:8]}-{path.name}"
+
+
+def _find_reason(error: Exception) -> str:
+    text = str(error)
+    if match := _XML_ERROR.search(text):
+        return f"{match[2]} ({match[1]})"[:_MAX_REASON_CHARS]
+    if match := _STATUS.search(text):
+        return f"HTTP {match[1]}"
+    for line in ("error sending request", "HTTP error", "timed out", "dns error", "builder error"):
+        if line in text:
+            return line
+    return type(error).__name__
+
+
+@cache
+def _open_store(bucket: str) -> ObjectStore:
+    _obstore()
+    from obstore.store import from_url  # noqa: PLC0415 - an extra
+
+    client: Any = {
+        "connect_timeout": timedelta(seconds=_CONNECT_S),
+        "timeout": timedelta(seconds=_TRANSFER_S),
+    }
+    # Plain HTTP only where the user has set an address of their own, such as a local server.
+    if "http://" in os.environ.get(_ENDPOINT_VARIABLES[bucket[:2]], ""):
+        client["allow_http"] = True
+    options: dict[str, Any] = {
+        "client_options": client,
+        "retry_config": {"max_retries": 5, "retry_timeout": timedelta(seconds=_RETRY_S)},
+    }
+    if bucket.startswith("s3") and os.environ.get("AWS_PROFILE"):
+        options["credential_provider"] = _read_profile()
+    try:
+        return from_url(bucket, **options)
+    except Exception as error:  # noqa: BLE001 - the library has no class for a wrong setting
+        reason = str(error).partition("\n")[0][:_MAX_REASON_CHARS]
+        raise BucketError(f"{bucket} cannot be used: {reason}") from None
+
+
+def _read_profile() -> Any:
+    try:
+        from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise BucketError(
+            "AWS_PROFILE is set, and reading profiles needs another package",
+            hint="Install it: pip install boto3",
+        ) from None
+    return Boto3CredentialProvider()
+
+
+def _obstore() -> Any:
+    try:
+        import obstore  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise BucketError(
+            "s3:// and gs:// need another package",
+            hint="Install it: pip install 'veo-video[buckets]'",
+        ) from None
+    return obstore
