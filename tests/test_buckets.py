@@ -27,6 +27,7 @@ from veo.files.output import hash_file, publish_part
 pytest_plugins = ("veo_fixtures",)
 
 STORED = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: 0\r\n\r\n'
+MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 SECRET = "planted-secret-of-a-bucket"
 
 
@@ -141,10 +142,11 @@ def test_a_kill_in_mid_upload(
     is_uploading = threading.Event()
 
     def accept(connection: socket.socket) -> None:
-        while (head := connection.recv(100, socket.MSG_PEEK)) and b".mp4 HTTP" not in head:
+        while (head := connection.recv(100, socket.MSG_PEEK)) and b"PUT /clips/lion" not in head:
             slow.read_request(connection)
-            connection.sendall(STORED)
-        is_uploading.set()
+            connection.sendall(MISSING if head.startswith(b"HEAD") else STORED)
+        if head:
+            is_uploading.set()
         while connection.recv(1 << 16):  # until the client is killed
             pass
 

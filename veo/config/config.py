@@ -114,7 +114,7 @@ class Config(FrozenModel):
     Attributes:
         provider: The provider for requests that name none.
         model: Overrides the model that is configured for the provider.
-        output_dir: The folder of videos without a name of their own.
+        output_dir: The folder of videos without a name of their own; may be in a bucket.
         ledger: A Postgres database for processes on many machines; None for a file in the folder
             of the ledger. The sandbox's ledger is always a file.
         output_name: Their names: a template of ``planning.plan.fill_name``.
