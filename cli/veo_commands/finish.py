@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from veo.bucket import find_bucket_path
 from veo.errors import UsageError
 from veo_commands.options import flag, option
 from veo_commands.output import out
@@ -91,6 +92,9 @@ def _split_command(template: str, values: dict[str, str]) -> list[str]:
 
 
 def _open_file(path: str) -> None:
+    if find_bucket_path(path):
+        out.warn(f"--open: {path} is in a bucket, not on this machine")
+        return
     if sys.platform == "win32":
         os.startfile(path)  # noqa: S606 - the program that the user has chosen for videos
         return
