@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass, field
 from functools import cache, wraps
@@ -54,6 +53,8 @@ def run_in_thread(poll: Callable[[Any, str], Update]) -> Callable[[Any, str], Po
 
     @wraps(poll)
     async def poll_in_thread(self: Any, task_id: str) -> Update:
+        import asyncio  # noqa: PLC0415 - facts about models do not need it
+
         return await asyncio.to_thread(poll, self, task_id)
 
     return poll_in_thread

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -69,6 +68,8 @@ class GoogleProvider(ABC):
             return await self._interactions.poll(task_id)
         sdk = self._connected
         if sdk is None:  # importing the SDK takes 0.5 s, and credentials may need a request
+            import asyncio  # noqa: PLC0415 - facts about models do not need it
+
             sdk = await asyncio.to_thread(lambda: self._sdk)
         return convert.read_operation(await sdk.poll_operation(task_id), task_id)
 
