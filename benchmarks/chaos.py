@@ -287,10 +287,9 @@ class Runner:
     def _run_to_the_end(self) -> None:
         """Run the commands again until nothing is left to do."""
         batch = ["batch", "batch.json", "--output-dir", "videos", "--timeout", "30"]
-        for _ in range(MAX_RUNS):
-            if self.plan.is_batch:
-                self._wait_for(self.start(batch, is_calm=True))
-            self._wait_for(self.start(["resume", "--timeout", "30"], is_calm=True))
+        resume = ["resume", "--timeout", "30"]
+        for command in ([batch, resume] if self.plan.is_batch else [resume]) * MAX_RUNS:
+            self._wait_for(self.start(command, is_calm=True))
             jobs = self.read_jobs()
             is_complete = not self.plan.is_batch or len({job.fingerprint for job in jobs}) >= (
                 self.plan.jobs
