@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import pytest
 from scripted import ACCEPTED, READY, VIDEO, Bench
 
 from veo.batch.match import Action, choose_action
+from veo.engine import charging
 from veo.engine.context import ActiveJob
 from veo.errors import BusyError, ModeratedError
 from veo.files import sidecar
@@ -128,6 +130,21 @@ def test_a_task_without_a_report_costs_the_quote(bench: Bench) -> None:
     bench.set_script("submit", ACCEPTED)
 
     assert bench.run_job(bench.plan_job()).record.charged == 150_000
+
+
+@pytest.mark.parametrize("usage", [None, Decimal("0.2")])
+def test_a_quote_by_usage_is_an_estimate_without_a_report(
+    bench: Bench, usage: Decimal | None
+) -> None:
+    """The charge is certain only with one; a later poll without it does not take that back."""
+    record = bench.plan_job().record
+    quote = json.dumps(record.parse_quote().to_json() | {"by_usage": True})
+    record = replace(record, quote=quote)
+    changes = charging.on_ready(record, usage)
+
+    assert changes["certain"] is (usage is not None)
+    again = charging.on_ready(replace(record, **changes))
+    assert (again["charged"], again["certain"]) == (changes["charged"], changes["certain"])
 
 
 def test_a_late_response_with_a_report_is_polled_for_it(bench: Bench) -> None:

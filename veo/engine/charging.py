@@ -24,9 +24,13 @@ def on_accepted(record: Record) -> dict[str, Any]:
 def on_ready(record: Record, usage: Decimal | None = None) -> dict[str, Any]:
     """Charge the quote when the video is ready, if it is not charged yet.
 
-    ``usage`` is what the task cost by the provider's own report, USD; it replaces the quote.
+    ``usage`` is what the task cost by the provider's own report, USD; it replaces the quote. If
+    the model charges by usage and there is no report, the quote is an estimate: not certain.
     """
-    return _charge(record) if usage is None else _charge_usage(record, usage)
+    if usage is not None:
+        return _charge_usage(record, usage)
+    is_reported = record.certain and not record.reserved  # by an earlier poll
+    return {**_charge(record), "certain": is_reported or not record.parse_quote().by_usage}
 
 
 def on_submit_error(record: Record, error: VeoError) -> dict[str, Any]:
