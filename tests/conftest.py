@@ -4,20 +4,25 @@ import gc
 import itertools
 import os
 import re
+import shutil
 import signal
 import socket
+import sqlite3
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fork_server import end_processes
 from hypothesis import settings
-from sqlalchemy import Engine
+from pytest_recording.network import blocking_context
+from sqlalchemy import Connection, Engine, inspect
 
 import veo_sandbox
-from veo.ledger import database
+from veo.ledger import database, migrations
 
 # Hundreds of tests start a process; without cached bytecode each would compile the package for
 # more than a second, and each worker rewrite the asserts of all test modules in every run.
@@ -31,6 +36,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Without credentials Google's library looks for the metadata server of its own machines.
 os.environ["NO_GCE_CHECK"] = "true"
+
+# Each ledger syncs its commits, and a disk takes most of the time of such a test. A file system in
+# memory has nothing to sync; the tests kill processes, not the machine.
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES = 3 * 1024**3  # free; a run takes a tenth of it
+if (
+    "TMPDIR" not in os.environ
+    and _MEMORY.is_dir()
+    and shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES
+):
+    os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 
 settings.load_profile("ci")  # the same examples every time, no deadline, no folder of examples
 _OUTSIDE = re.compile(r"VEO_.*|GEMINI_.*|GOOGLE_.*|AWS_.*|(HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
@@ -105,6 +121,44 @@ def share_compiled_statements() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def copy_migrations() -> Iterator[None]:
+    """Give a new ledger in a file what the migrations made of the first one of this process.
+
+    They take 15 ms, and the tests make thousands of ledgers. `test_migrations` runs the real ones.
+    """
+    tables: dict[object, list[str]] = {}  # statements, by the steps that they stand for
+
+    def apply(connection: Connection) -> None:
+        steps = migrations.STEPS
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, sqlite3.Connection) or inspect(connection).get_table_names():
+            migrations.apply_migrations(connection)
+        elif steps in tables:
+            for statement in tables[steps]:
+                driver.execute(statement)
+        else:
+            migrations.apply_migrations(connection)
+            dump = driver.iterdump()
+            tables[steps] = [each for each in dump if each not in {"BEGIN TRANSACTION;", "COMMIT;"}]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "apply_migrations", apply)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def block_network(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Block the network once for a module, which costs less than for each of its tests."""
+    with blocking_context(pytestconfig.getoption("--allowed-hosts").split(",")):
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def vcr() -> None:
+    """No cassette: the module that plays them takes the fixtures of pytest-recording."""
+
+
 @pytest.fixture(scope="session")
 def unused_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Folders for `isolated`, numbered by a counter: pytest would list thousands for each."""
@@ -113,8 +167,8 @@ def unused_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def isolated(monkeypatch: pytest.MonkeyPatch, unused_folders: Iterator[Path]) -> Path:
-    """No test sees the user's files, keys or proxies, nor leaves anything with them.
+def isolated(monkeypatch: pytest.MonkeyPatch, unused_folders: Iterator[Path]) -> Iterator[Path]:
+    """No test sees the user's files, keys or proxies, nor leaves anything or a process with them.
 
     Gives the folder that holds the test's ``home``, ``config`` and working folder ``here``.
     """
@@ -128,6 +182,15 @@ def isolated(monkeypatch: pytest.MonkeyPatch, unused_folders: Iterator[Path]) ->
     monkeypatch.setenv("VEO_HOME", str(folder / "home"))
     monkeypatch.setenv("VEO_CONFIG_HOME", str(folder / "config"))
     monkeypatch.chdir(folder / "here")
+    yield folder
+    end_processes()
+
+
+@pytest.fixture
+def tmp_path(unused_folders: Iterator[Path]) -> Path:
+    """A folder of the test, outside of those of ``isolated``."""
+    folder = next(unused_folders)
+    folder.mkdir()
     return folder
 
 

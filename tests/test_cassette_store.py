@@ -15,11 +15,13 @@ from cassette_folder import list_cassettes, read_cassette
 from cassette_scrub import Scrubber
 from cassette_session import NO_NETWORK, find_unplayed
 from cassette_store import CassetteStore, KeyLikeError
+from pytest_recording.plugin import block_network
 from recording_server import RecordedRequest, RecordingServer, Reply
 from vcr.errors import CannotOverwriteExistingCassetteException as CassetteError
 from vcr.persisters.filesystem import CassetteNotFoundError
 from vcr.request import Request
 
+__all__ = ["block_network"]  # for each test, because one blocks more than its module
 VIDEO = bytes(range(256)) * 8
 KEY = "sk-" + "k3y" * 8
 

@@ -23,6 +23,7 @@ from cassette_session import (
 from interactions import FILE_URI, ID
 from laozhang import CAPTURED, FILE
 from polling import poll
+from pytest_recording.plugin import block_network, vcr
 
 from veo.errors import ModeratedError, VeoError
 from veo.files.mp4 import find_defect
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from vcr.cassette import Cassette
 
+__all__ = ["block_network", "vcr"]  # for each test, where others have one guard of their module
 pytestmark = [pytest.mark.vcr, NO_NETWORK]
 
 CASES = list_cases()

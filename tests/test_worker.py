@@ -189,14 +189,14 @@ def test_kills_freezes_and_a_restart(
     chance = random.Random(13)
     workers = [start_worker() for _ in range(3)]
     for number in range(4):
-        wait_until(lambda: len(service.tasks()) >= 6 * (number + 1), 60)  # noqa: B023
+        wait_until(lambda: len(service.tasks()) >= 6 * (number + 1))  # noqa: B023
         victim = workers.pop(chance.randrange(3))
         victim.kill()
         victim.communicate()
         workers.append(start_worker())
     frozen = workers[0]
     frozen.send_signal(signal.SIGSTOP)
-    wait_until(lambda: len(service.tasks()) >= 30, 60)
+    wait_until(lambda: len(service.tasks()) >= 30)
     # A worker that cannot reach the database when it starts says so and ends.
     pids = {worker.pid for worker in workers[1:]}
     wait_until(lambda: pids <= {worker["pid"] for worker in list_workers(ledger)})
@@ -204,7 +204,7 @@ def test_kills_freezes_and_a_restart(
     postgres.start()
     time.sleep(LEASE_S)  # a worker is taken for dead when nothing is heard of it for so long
     frozen.send_signal(signal.SIGCONT)
-    wait_until(lambda: set(count_states(ledger)) <= {"done", "unknown"}, 120)
+    wait_until(lambda: set(count_states(ledger)) <= {"done", "unknown"})
     for worker in workers:
         worker.send_signal(signal.SIGTERM)
 

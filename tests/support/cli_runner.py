@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fork_server import ForkedProcess
+from fork_server import ForkedProcess, started
 
 from veo.engine import backoff
 from veo_commands.entry_point import main, run
@@ -49,7 +49,9 @@ class Veo:
 def start_process(*args: object, **options: Any) -> subprocess.Popen[str]:
     """Start a command with pipes for stdout and stderr."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([*COMMAND, *map(str, args)], **pipes | options)
+    process = subprocess.Popen([*COMMAND, *map(str, args)], **pipes | options)
+    started.add(process)
+    return process
 
 
 def read_until(running: subprocess.Popen[str], text: str) -> None:

@@ -25,6 +25,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +80,7 @@ class ForkedProcess:
         for end in {stdin_end, stdout_end, stderr_end, status_end} - {stdout, stderr}:
             os.close(end)
         self.pid = int(self._status.readline())
+        started.add(self)
 
     def poll(self) -> int | None:
         """Return the exit code if the process has ended, minus the signal if one killed it."""
@@ -119,6 +121,17 @@ class ForkedProcess:
         for stream in (self.stdout, self.stderr, self._status):
             if stream:
                 stream.close()
+
+
+started: WeakSet[ForkedProcess | subprocess.Popen[str]] = WeakSet()
+
+
+def end_processes() -> None:
+    """Kill what a test that failed has started and left, which would disturb the next ones."""
+    for process in list(started):
+        with process:
+            process.kill()
+    started.clear()
 
 
 def warm_up(function: Callable[..., object], *args: Any) -> None:
