@@ -23,7 +23,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import veo_sandbox
 from veo.files.mp4 import find_defect
@@ -167,6 +167,13 @@ def _is_possible(rule: dict[str, Any], provider: str) -> bool:
     return not kinds.isdisjoint(rule["on"])
 
 
+def start_client(
+    command: Sequence[str], env: dict[str, str], folder: Path, errors: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    words = [sys.executable, str(CLIENT), *command]
+    return subprocess.Popen(words, env=env, cwd=folder, stdout=errors, stderr=errors)
+
+
 class Runner:
     """Runs one round in a folder of its own."""
 
@@ -246,8 +253,7 @@ class Runner:
         if self.plan.disk_after and not is_calm:
             env["CHAOS_DISK"] = str(self.plan.disk_after)
         with self.errors.open("ab") as errors:
-            words = [sys.executable, str(CLIENT), *command]
-            return subprocess.Popen(words, env=env, cwd=self.folder, stdout=errors, stderr=errors)
+            return start_client(command, env, self.folder, errors)
 
     def _run_with_faults(self) -> None:
         commands = self._commands()

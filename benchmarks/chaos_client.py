@@ -11,7 +11,7 @@ import os
 import time
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import veo_gemini.error_table
 import veo_laozhang.error_table
@@ -20,6 +20,9 @@ import veo_laozhang.sync_route
 from veo.engine import backoff, poll, response_wait
 from veo.ledger import Ledger
 from veo_commands.entry_point import main
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _real_time = time.time
 
@@ -72,7 +75,8 @@ def fill_disk(after: int) -> None:
     Ledger.begin_submit = begin_submit  # type: ignore[method-assign]
 
 
-if __name__ == "__main__":
+def run_client(args: Sequence[str] | None = None) -> None:
+    """Run a command, by default that of this process."""
     shorten_pauses()
     if os.environ["CHAOS_PROVIDER"] in {"gemini", "vertex"}:
         shorten_timeouts_of_google()
@@ -80,4 +84,8 @@ if __name__ == "__main__":
         set_clock(float(shift))
     if after := os.environ.get("CHAOS_DISK"):
         fill_disk(int(after))
-    main()
+    main(args)
+
+
+if __name__ == "__main__":
+    run_client()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from chaos_process import BENCHMARKS, fork_client
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
-BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")
 
 
 @pytest.fixture
@@ -21,8 +23,9 @@ def chaos(monkeypatch: pytest.MonkeyPatch) -> Any:
     return chaos
 
 
-def test_short_form(chaos: Any, tmp_path: Path) -> None:
+def test_short_form(chaos: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is paid twice, lost, left in pieces or unaccounted for."""
+    monkeypatch.setattr(chaos, "start_client", fork_client)
     report = chaos.run_chaos(seed=8, jobs=8, kills=2, keep=tmp_path)
     assert report.details == []
     assert report.jobs >= 8

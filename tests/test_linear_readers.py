@@ -1,6 +1,6 @@
 """Readers take time in proportion to what they read: small responses cannot stop the client.
 
-The inputs are so long that a cubic reader would take hours for them, a quadratic one minutes.
+The inputs are so long that a cubic reader would take hours for them, a quadratic one half a minute.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-N = 20_000
+N = 10_000
 
 
 @pytest.fixture(autouse=True)
 def limit() -> Iterator[None]:
     """Every test has the same limit, far above what it needs."""
-    with limited_time(20.0):
+    with limited_time(10.0):
         yield
 
 
@@ -238,7 +238,7 @@ def test_the_end_of_a_body() -> None:
 
 def test_a_video_at_the_end_of_a_long_stream() -> None:
     """The limits cut off nothing that a real stream has."""
-    noise = [make_chunk({"reasoning_content": "thinking\n"})] * 20_000
+    noise = [make_chunk({"reasoning_content": "thinking\n"})] * N
     assert make_event({}) not in noise
     parser = read_stream(iter([*noise, make_stream(LINES)]))
     assert chat_text.find_video_url(str(parser.content)) == FILE
@@ -248,22 +248,22 @@ def test_a_video_at_the_end_of_a_long_stream() -> None:
 
 
 def test_an_item_of_many_bad_keys() -> None:
-    """A file of a quarter of a megabyte: the first problems are named, the rest counted."""
-    item = {"prompt": "a lion"} | {f"key_{number}_{'x' * 10}": 1 for number in range(100_000)}
+    """A file of a megabyte: the first problems are named, the rest counted."""
+    item = {"prompt": "a lion"} | {f"key_{number}_{'x' * 10}": 1 for number in range(5 * N)}
     raw, problems = parse_items(json.dumps([item]).encode())
     items, more = read_items(raw)
     assert (items, problems) == ([], [])
     assert len(more) < 30
-    assert "99980 more" in str(more[-1])
+    assert f"{5 * N - 20} more" in str(more[-1])
 
 
 def test_an_item_of_many_double_keys() -> None:
     """Keys are counted once each."""
-    pairs = ",".join(f'"k{number}":1,"k{number}":2' for number in range(100_000))
+    pairs = ",".join(f'"k{number}":1,"k{number}":2' for number in range(5 * N))
     raw, problems = parse_items(f"[{{{pairs}}}]".encode())
     assert raw == []
     assert len(problems) < 30
-    assert "99980 more" in str(problems[-1])
+    assert f"{5 * N - 20} more" in str(problems[-1])
 
 
 @pytest.mark.parametrize("key", ["x" * N, "-_ ." * N, "prompt" * N], ids=len)
@@ -284,11 +284,11 @@ def test_many_items(text: str) -> None:
     """Valid and invalid ones."""
     raw, problems = parse_items(text.encode())
     items, more = read_items(raw)
-    assert len(items) + len(problems) + len(more) >= 20_000
+    assert len(items) + len(problems) + len(more) >= N
 
 
 def test_file_names(tmp_path: Path) -> None:
-    """Twenty thousand items with the same prompt and no name of their own."""
+    """Many items with the same prompt and no name of their own."""
     paths, request = OutputPaths(tmp_path), Request(prompt="a lion")
     names = {paths.generate_path(request, ItemLocation(number)).name for number in range(N)}
     assert len(names) == N

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 PRELOADED = ("veo", "veo_laozhang", "veo_gemini", "veo_commands")
 LENGTH_BYTES = 4
@@ -54,6 +54,8 @@ class ForkedProcess:
         args: Its arguments, which are pickled.
         stdout: A file descriptor; by default ``self.stdout`` reads it.
         stderr: Likewise.
+        env: The environment, by default that of this process.
+        folder: The working folder, likewise.
         is_warm_up: The server itself calls the function, see ``warm_up``.
     """
 
@@ -63,14 +65,17 @@ class ForkedProcess:
         *args: Any,
         stdout: int | None = None,
         stderr: int | None = None,
+        env: Mapping[str, str] = os.environ,
+        folder: Path | None = None,
         is_warm_up: bool = False,
     ) -> None:
+        self.args = args
         self.returncode: int | None = None
         self.stdout, stdout_end = _open_stream(stdout)
         self.stderr, stderr_end = _open_stream(stderr)
         self._status, status_end = _open_stream(None)
         stdin_end = os.open(os.devnull, os.O_RDONLY)
-        place = dict(os.environ), str(Path.cwd())
+        place = dict(env), str(folder or Path.cwd())
         order = pickle.dumps(Order(function, args, *place, is_warm_up))
         with _lock:  # an order is two messages
             server = _start_server()
@@ -88,10 +93,13 @@ class ForkedProcess:
             return self.wait()
         return self.returncode
 
-    def wait(self) -> int:
+    def wait(self, timeout: float | None = None) -> int:
         """Return the exit code when the process has ended."""
         if self.returncode is None:
+            if not select.select([self._status], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.args), timeout or 0)
             self.returncode = int(self._status.readline())
+            self._status.close()
         return self.returncode
 
     def communicate(self, timeout: float = TIMEOUT_S) -> tuple[str, str]:
