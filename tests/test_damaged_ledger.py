@@ -159,12 +159,14 @@ def test_a_ledger_that_goes_while_it_is_open_is_noticed(path: Path, how: str) ->
 
 
 def damage(path: Path) -> None:
-    """Overwrite a page in the middle of the database."""
+    """Overwrite the page of an index that has rows; another may be empty, and is not read."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_migrations_1'"
+        (number,) = connection.execute(query).fetchone()
     data = bytearray(path.read_bytes())
     page = 4096
-    data[page * 2 + 8 : page * 3] = os.urandom(page - 8)
+    data[page * (number - 1) + 8 : page * number] = os.urandom(page - 8)
     path.write_bytes(data)
 
 
