@@ -29,6 +29,7 @@ NAMES = (
     "startup",
     "ledger",
     "workers",
+    "buckets",
     "clips",
     "structure",
 )
