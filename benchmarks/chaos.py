@@ -21,7 +21,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -32,7 +34,7 @@ from veo.files.sidecar import sidecar_path
 from veo.ledger import LIVE, Ledger, Record, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 KEY = "sandbox-key-of-the-chaos-run"
 CLIENT = Path(__file__).with_name("chaos_client.py")
@@ -391,23 +393,46 @@ def _check_texts(runner: Runner) -> None:
             runner.report.add_violation("key written", f"{runner.plan.number}: {path.name}")
 
 
-def run_chaos(seed: int, jobs: int, kills: int, *, keep: Path | None = None) -> Report:
-    """Run all rounds. The folder of a round with violations is moved to ``keep``."""
+def run_chaos(
+    seed: int, jobs: int, kills: int, *, keep: Path | None = None, processes: int = 1
+) -> Report:
+    """Run all rounds. The folder of a round with violations is moved to ``keep``.
+
+    Rounds share nothing, so that several ``processes`` can run them.
+    """
     report = Report()
-    for plan in plan_rounds(seed, jobs, kills):
-        folder = Path(tempfile.mkdtemp(prefix="veo-chaos-"))
-        before, begun = report.violations.total(), time.monotonic()
-        Runner(plan, folder, random.Random(f"{seed} {plan.number}"), report).run()
-        if keep and report.violations.total() > before:
-            shutil.copytree(folder, keep / f"round-{plan.number}", dirs_exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        print(
-            f"round {plan.number}: {plan.provider}, {plan.model}, {plan.jobs} jobs,"
-            f" {plan.kills} kills, {time.monotonic() - begun:.0f} s;"
-            f" {report.violations.total()} violations so far",
-            file=sys.stderr,
-        )
+    rounds = plan_rounds(seed, jobs, kills)
+    if processes == 1:
+        found: Iterable[Report] = (run_round(plan, seed, keep) for plan in rounds)
+        return _merge_reports(report, found)
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        found = pool.map(run_round, *zip(*((plan, seed, keep) for plan in rounds), strict=True))
+        return _merge_reports(report, found)
+
+
+def run_round(plan: Round, seed: int, keep: Path | None) -> Report:
+    report, begun = Report(), time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="veo-chaos-"))
+    Runner(plan, folder, random.Random(f"{seed} {plan.number}"), report).run()
+    if keep and report.violations:
+        shutil.copytree(folder, keep / f"round-{plan.number}", dirs_exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    print(
+        f"round {plan.number}: {plan.provider}, {plan.model}, {plan.jobs} jobs,"
+        f" {plan.kills} kills, {time.monotonic() - begun:.0f} s;"
+        f" {report.violations.total()} violations",
+        file=sys.stderr,
+        flush=True,
+    )
     return report
+
+
+def _merge_reports(total: Report, found: Iterable[Report]) -> Report:
+    for report in found:
+        for name in ("rounds", "jobs", "states", "faults", "bad_responses", "kills", "violations"):
+            setattr(total, name, getattr(total, name) + getattr(report, name))
+        total.details += report.details
+    return total
 
 
 def main() -> int:
@@ -417,9 +442,12 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--keep", type=Path, help="folder for the rounds with violations")
+    parser.add_argument("--processes", type=int, default=1, help="rounds at a time")
     options = parser.parse_args()
     begun = time.monotonic()
-    report = run_chaos(options.seed, options.jobs, options.kills, keep=options.keep)
+    report = run_chaos(
+        options.seed, options.jobs, options.kills, keep=options.keep, processes=options.processes
+    )
     print(
         f"seed {options.seed}: {report.rounds} rounds, {report.jobs} jobs, "
         f"{report.kills.total()} kills {dict(report.kills)}, "
