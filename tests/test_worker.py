@@ -155,6 +155,30 @@ def test_cancel_withdraws_a_job_that_no_worker_has_sent(veo: Veo, ledger: Ledger
     assert (job.state, job.reserved, job.submits) == (State.FAILED, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("grace", "delay", "state"), [("0.2", 20, "unknown"), ("60", 0.5, "submitted")]
+)
+def test_a_worker_that_is_stopped_while_it_pays(
+    veo: Veo, service: veo_sandbox.Sandbox, ledger: Ledger, grace: str, delay: float, state: str
+) -> None:
+    """It stores the response if that comes soon, else it says so; it releases all jobs."""
+    service.change(latency="3600")
+    veo("generate", "a lion", "-o", "lion.mp4", "--detach")
+    worker = start_worker("--grace", grace)
+    wait_until(lambda: all(job.task_id for job in ledger.list_jobs()))
+    service.change(delay=delay)
+    veo("generate", "a tiger", "-o", "tiger.mp4", "--detach")
+    wait_until(lambda: count_states(ledger)["submitting"])
+    worker.send_signal(signal.SIGTERM)
+    _, report = worker.communicate()
+    second, first = ledger.list_jobs()
+
+    assert worker.wait() == 0
+    assert (first.has_ended, first.owner) == (False, QUEUE)
+    assert (second.state, second.owner) == (state, QUEUE if state == "submitted" else None)
+    assert (f"job {second.id} is unknown: " in report) == (state == "unknown")
+
+
 def test_metrics_are_served(veo: Veo, ledger: Ledger) -> None:
     """Steps, lateness and the backlog, in the format of Prometheus."""
     import socket

@@ -104,6 +104,7 @@ class StepContext:
     timer: Callable[[], float] = time.monotonic
     threads: ThreadPools = field(default_factory=ThreadPools)  # where steps block
     stopped_at: float | None = None  # when the end of all work was requested, by the timer
+    stop_grace_s: float | None = None  # how long responses are awaited then
     # The worker of a queue: it owns a job only while it sends it; see ``ledger.queue``.
     queue_worker: str | None = None
     # Where the bytes of a video are whose output is in a bucket, until they are complete.

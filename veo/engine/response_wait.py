@@ -1,7 +1,8 @@
 """Wait for the response to a paid request, but not for ever.
 
 The time limits of HTTP end most waits. These are for the user: the end of the wait for the job, and
-the end of the process. Nothing is cut off that is accepted: the money of a stream is spent.
+the end of the process. Nothing is cut off that is accepted, because the money of a stream is spent,
+except by a worker that is stopped: it must end before it is killed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from veo.engine.context import ActiveJob, StepContext
 
 # Most responses come within seconds, and each that does not leaves a job of unknown outcome.
-GRACE_S = 10.0
+GRACE_S = 10.0  # unless ``StepContext.stop_grace_s`` says otherwise
 CHECK_S = 0.5
 
 
@@ -42,10 +43,14 @@ async def submit_in_time(context: StepContext, job: ActiveJob) -> float | None:
 
 
 def _is_given_up(context: StepContext, job: ActiveJob) -> bool:
-    if job.record.state is not State.SUBMITTING:
+    record = job.record
+    if not (record.is_being_sent if context.queue_worker else record.state is State.SUBMITTING):
         return False
-    ends = [when for when in (job.deadline, context.stopped_at) if when is not None]
-    return bool(ends) and context.timer() >= min(ends) + GRACE_S
+    ends = [] if job.deadline is None else [job.deadline + GRACE_S]
+    if context.stopped_at is not None:
+        grace_s = GRACE_S if context.stop_grace_s is None else context.stop_grace_s
+        ends.append(context.stopped_at + grace_s)
+    return bool(ends) and context.timer() >= min(ends)
 
 
 def _record_unknown(context: StepContext, job: ActiveJob) -> float | None:

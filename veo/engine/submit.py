@@ -105,6 +105,8 @@ def _prepare_images(context: StepContext, job: ActiveJob, handle: ProviderHandle
 def _send(
     context: StepContext, job: ActiveJob, handle: ProviderHandle, request: Request
 ) -> float | None:
+    if context.stopped_at is not None:  # images were prepared meanwhile
+        return context.timer()
     wait_s = _persist_intent(context, job, handle)
     if wait_s != 0.0:
         return WAIT_FOR_CAPACITY if wait_s is None else context.timer() + wait_s

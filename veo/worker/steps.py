@@ -11,7 +11,7 @@ from veo.engine.step import step
 from veo.errors import LeaseLostError, LedgerError, VeoError
 from veo.ledger.heartbeat import find_dead_workers
 from veo.ledger.queue import park_job
-from veo.ledger.record import LIVE, QUEUE
+from veo.ledger.record import LIVE, QUEUE, State
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -70,10 +70,12 @@ class StepTaker:
         self._jobs: dict[str, ActiveJob] = {}
         self._running: set[str] = set()
 
-    def is_being_sent(self, job_id: str) -> bool:
-        """Whether this worker waits for the response to a paid request of the job."""
+    def may_be_paid(self, job_id: str) -> bool:
+        """Whether this worker sends a paid request of the job, or may be about to."""
         job = self._jobs.get(job_id)
-        return job is not None and job_id in self._running and job.record.is_being_sent
+        if job is None or job_id not in self._running:
+            return False
+        return job.record.is_being_sent or job.record.state is State.PLANNED
 
     async def take_step(self, job_id: str) -> float | None:
         """Take one step. Return the seconds until the next one; None if there is none."""
@@ -126,6 +128,8 @@ class StepTaker:
         if isinstance(error, LedgerError):
             return LEDGER_RETRY_S
         self._jobs.pop(record.id, None)
+        if error and record.state is State.UNKNOWN:
+            _log.warning("job %s is unknown: %s", record.id, error)
         if error and record.state in LIVE:
             _log.warning("job %s is parked: %s", record.id, error)
             current = self._ledger.list_jobs(ids=[record.id])[0]

@@ -39,9 +39,10 @@ DEQUEUE_TIMEOUT = timedelta(seconds=0.5)
 QUEUE_INTERVAL_S = 0.5  # between two looks for jobs that PGQueuer should have
 CLEAN_INTERVAL_S = 60.0
 RESTART_S = 1.0  # before the queue is opened again after an error, for example a restart
-# For the response to a paid request after a request to stop. `submit_in_time` gives up a little
-# earlier, and what is accepted goes on.
-STOP_S = 12.0
+# How long a worker that is stopped waits for responses to paid requests. With the second after it
+# the jobs are released within 5 s; Docker kills after 10 s.
+STOP_GRACE_S = 3.0
+STOP_WRITE_S = 1.0  # for the note in the ledger that no response has come
 # PGQueuer logs two rows of a kilobyte for each step, and nothing here reads them.
 LOG_AGE = "10 minutes"
 _log = logging.getLogger(__name__)
@@ -54,9 +55,17 @@ class Worker:
         session: A session on a ledger on Postgres.
         slots: Steps at the same time. A job that waits takes none.
         until_idle: End when nothing is left to do.
+        grace_s: Seconds for responses to paid requests after ``stop``.
     """
 
-    def __init__(self, session: Session, slots: int, *, until_idle: bool = False) -> None:
+    def __init__(
+        self,
+        session: Session,
+        slots: int,
+        *,
+        until_idle: bool = False,
+        grace_s: float = STOP_GRACE_S,
+    ) -> None:
         if session.config.ledger is None:
             raise LedgerError(
                 "a worker needs a ledger on Postgres",
@@ -67,6 +76,7 @@ class Worker:
         self._slots, self._until_idle = slots, until_idle
         self.lease = WorkerLease(session.ledger)
         self.taker = StepTaker(session, self.lease.id)
+        self.taker.context.stop_grace_s = self._grace_s = grace_s
         self.stats = WorkerStats()
         self._stopping = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[float | None]] = {}
@@ -92,6 +102,8 @@ class Worker:
 
     def stop(self) -> None:
         """Release all jobs, and let ``run`` return within a few seconds."""
+        if self._stopping.is_set():  # a second signal does not make the wait longer
+            return
         self._stopping.set()
         self.taker.context.stopped_at = self.taker.context.timer()
         if self._queue:
@@ -144,8 +156,8 @@ class Worker:
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        if not task.done() and self.taker.is_being_sent(job_id):
-            await asyncio.wait({task}, timeout=STOP_S)
+        if not task.done() and self.taker.may_be_paid(job_id):
+            await asyncio.wait({task}, timeout=self._grace_s + STOP_WRITE_S)
         if task.done():
             return task.result()
         task.cancel()

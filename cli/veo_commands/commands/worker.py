@@ -6,7 +6,7 @@ import time
 
 from veo.errors import UsageError
 from veo_commands import exit_codes
-from veo_commands.options import ConfigOptions, flag, option
+from veo_commands.options import ConfigOptions, flag, option, parse_seconds
 from veo_commands.output import out
 from veo_commands.session import open_client
 
@@ -21,6 +21,11 @@ def worker(
         default=_DEFAULT_SLOTS,
     ),
     until_idle: bool = flag("Exit when no job is left."),
+    grace: float | None = option(
+        "Wait so long for responses to paid requests when stopped (default 3 s).",
+        "TIME",
+        parser=parse_seconds,
+    ),
     metrics: int | None = option("Serve metrics for Prometheus on this port of 127.0.0.1.", "PORT"),
     *,
     config: ConfigOptions,
@@ -31,10 +36,10 @@ def worker(
     if config.sandbox:
         raise UsageError("--sandbox: play money is in a file, which needs no worker")
     from veo.worker.metrics import serve_metrics
-    from veo.worker.worker import Worker, run_until_stopped
+    from veo.worker.worker import STOP_GRACE_S, Worker, run_until_stopped
 
     with open_client(config) as client:
-        running = Worker(client, slots, until_idle=until_idle)
+        running = Worker(client, slots, until_idle=until_idle, grace_s=grace or STOP_GRACE_S)
         out.notice(f"worker {running.lease.id} on {client.config.ledger}, {slots} slots")
         began = time.monotonic()
         with serve_metrics(running, client.ledger, metrics):
