@@ -79,6 +79,20 @@ def test_takes(veo: Veo, service: veo_sandbox.Sandbox) -> None:
         assert sheet.width > 100
 
 
+def test_takes_of_a_batch(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """Each item has its own picture; a run that makes nothing writes none."""
+    Path("items.csv").write_text("prompt,output\na lion,lion.mp4\na zebra,\n")
+    first = veo("batch", "items.csv", "--takes", "2")
+    sheets = sorted(Path().glob("*-takes.jpg"))
+    for sheet in sheets:
+        sheet.unlink()
+
+    assert (first.code, veo("batch", "items.csv", "--takes", "2").code) == (0, 0), first.err
+    assert [sheet.name.rpartition("-")[0][:7] for sheet in sheets] == ["a-zebra", "lion"]
+    assert list(Path().glob("*-takes.jpg")) == []
+    assert len(service.bills()) == 4
+
+
 def test_jobs_are_found_again(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """By their file, and by text, provider, model and time."""
     veo("generate", "Ein Löwe erwacht", "-o", "lion.mp4")

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from veo.bucket import find_bucket_path
 from veo.errors import UsageError
+from veo_commands.format import shorten_path
 from veo_commands.options import flag, option
 from veo_commands.output import out
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from veo.ledger import Record
 
@@ -54,6 +55,15 @@ class FinishOptions:
         """Notify the user that the command has ended, if that is wanted."""
         if self.notify:
             _notify(text)
+
+
+def write_takes_sheet(records: Iterable[Record]) -> None:
+    """Write a picture with a numbered image of each take, beside the videos."""
+    from veo.files.contact_sheet import write_sheet
+
+    videos = [record.path for record in records if record.state == "done"]
+    if len(videos) > 1 and (sheet := write_sheet(videos)):
+        out.info(f"all takes: {shorten_path(str(sheet))}", dim=True)
 
 
 def _run_command(template: str, record: Record) -> None:

@@ -22,7 +22,7 @@ _BACKGROUND, _TEXT = "#20242c", "#f2f2f2"
 def write_sheet(videos: Sequence[Path]) -> Path | None:
     """Write the middle image of each video with its name; return the file, None without images.
 
-    The file is beside the first video: ``lion-1.mp4`` gives ``lion-takes.jpg``.
+    The file is beside the videos: ``lion-2.mp4``, the last of them, gives ``lion-takes.jpg``.
     """
     from PIL import Image as Pil  # noqa: PLC0415 - few commands need it
     from PIL import ImageDraw  # noqa: PLC0415
@@ -41,7 +41,7 @@ def write_sheet(videos: Sequence[Path]) -> Path | None:
         left, top = number % columns * width, number // columns * height
         sheet.paste(image, (left, top + _LABEL_PX))
         draw.text((left + 8, top + 6), name.encode("ascii", "replace").decode(), _TEXT)
-    target = videos[0].with_name(f"{videos[0].stem.rpartition('-')[0] or 'video'}-takes.jpg")
+    target = videos[-1].with_name(f"{videos[-1].stem.rpartition('-')[0] or 'video'}-takes.jpg")
     with suppress(OSError):
         with open_atomic(target) as file:
             sheet.save(file, "JPEG", quality=85)

@@ -4,6 +4,8 @@ import sys
 import time
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +14,7 @@ from veo.paths import to_absolute
 from veo.request import OPTIONS
 from veo_commands.commands.generate import check_detachable
 from veo_commands.confirm import confirm_cost
-from veo_commands.finish import FinishOptions
+from veo_commands.finish import FinishOptions, write_takes_sheet
 from veo_commands.options import (
     ConfigOptions,
     RequestOptions,
@@ -133,9 +135,19 @@ def _run_batch(client: "Client", batch: "Batch", finish: FinishOptions, *, detac
         batch.stop("the batch was interrupted")
         stop_sending(client, [entry.job for entry in batch.in_flight if entry.job])
         return batch_output.print_summary(batch, time.monotonic() - began, interrupted=True)
+    if batch.options.takes > 1:
+        _write_sheets(batch)
     code = batch_output.print_summary(batch, time.monotonic() - began)
     finish.handle_end(f"the batch has ended with exit code {code}")
     return code
+
+
+def _write_sheets(batch: "Batch") -> None:
+    """Write a picture of the takes of each item of which some were made in this run."""
+    for _, takes in groupby(batch.entries, key=attrgetter("location")):
+        entries = list(takes)
+        if not all(entry.is_skipped for entry in entries):
+            write_takes_sheet(entry.record for entry in entries if entry.record)
 
 
 def _item_defaults(request: RequestOptions) -> dict[str, Any]:

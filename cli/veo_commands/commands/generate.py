@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from veo.errors import UsageError
 from veo.money import format_amount
 from veo_commands.commands.plan_output import announce_plan, print_plan
 from veo_commands.confirm import confirm_cost
-from veo_commands.finish import FinishOptions
-from veo_commands.format import describe_outcome, shorten_path
+from veo_commands.finish import FinishOptions, write_takes_sheet
+from veo_commands.format import describe_outcome
 from veo_commands.options import (
     ConfigOptions,
     RequestOptions,
@@ -26,7 +26,6 @@ from veo_commands.session import open_client
 
 if TYPE_CHECKING:
     from veo.client import Client
-    from veo.ledger import Record
 
 
 def generate(
@@ -74,20 +73,11 @@ def generate(
             jobs = client.submit_all(requests, outputs=outputs, force=submit.force)
         code = follow_jobs(client, jobs, detach=submit.detach)
     if takes > 1:
-        _write_sheet([job.record for job in jobs])
+        write_takes_sheet([job.record for job in jobs])
     for job in jobs:
         finish.handle_video(job.record)
     finish.handle_end("; ".join(describe_outcome(job.record) for job in jobs))
     return code
-
-
-def _write_sheet(records: Sequence[Record]) -> None:
-    """Write a picture with a numbered image of each take, beside the first of them."""
-    from veo.files.contact_sheet import write_sheet
-
-    videos = [record.path for record in records if record.state == "done"]
-    if len(videos) > 1 and (sheet := write_sheet(videos)):
-        out.info(f"all takes: {shorten_path(str(sheet))}", dim=True)
 
 
 def check_detachable(client: Client, providers: Iterable[str]) -> None:
