@@ -93,6 +93,18 @@ def test_takes_of_a_batch(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert len(service.bills()) == 4
 
 
+def test_columns(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """`--column` keeps a value with a job; a batch adds those of its items."""
+    single = veo("generate", "a lion", "--column", "scene=3", "--column", "take = 1", "--json")
+    Path("items.csv").write_text("prompt,scene\na bear,4\n")
+    item = veo("batch", "items.csv", "--column", "scene=3", "--column", "day=2", "--json")
+    wrong = veo("generate", "a lion", "--column", "scene")
+
+    assert single.objects[-1]["columns"] == {"scene": "3", "take": " 1"}
+    assert item.objects[0]["columns"] == {"scene": "4", "day": "2"}
+    assert (wrong.code, "NAME=VALUE" in wrong.err) == (2, True)
+
+
 def test_jobs_are_found_again(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """By their file, and by text, provider, model and time."""
     veo("generate", "Ein Löwe erwacht", "-o", "lion.mp4")

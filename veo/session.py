@@ -33,7 +33,7 @@ from veo.runtime.queue_runner import QueueRunner
 from veo.runtime.runner import JobRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from veo.job import Job
@@ -54,6 +54,7 @@ class Session:
         sandbox: Use a local sandbox with a ledger of its own: no key, no network, play money. By
             default it is used if ``VEO_SANDBOX`` is set to 1.
         tags: Words that every job of this session gets, to find it again.
+        columns: Texts and numbers by name that every job of this session gets, likewise.
         home: The ledger's folder; ``$VEO_HOME`` or the platform's data folder by default.
         endpoint: A sandbox that replaces the live services, or a function that starts one. The
             function is called on the first connection to a provider.
@@ -68,6 +69,7 @@ class Session:
         sandbox: bool | None = None,
         home: Path | str | None = None,
         tags: Iterable[str] = (),
+        columns: Mapping[str, str | float] | None = None,
         endpoint: Endpoint | Callable[[], Endpoint] | None = None,
     ) -> None:
         self.config = config or read_config().config
@@ -77,6 +79,7 @@ class Session:
             sandbox = endpoint is None and os.environ.get("VEO_SANDBOX", "0") not in {"", "0"}
         self.home = to_absolute(home) if home else ledger_dir(sandbox=sandbox)
         self.tags: tuple[str, ...] = tuple(tags)
+        self.columns: dict[str, Any] = dict(columns or {})
         self._servers = ExitStack()
         if sandbox:
             # Play money must not get into the ledger of an organisation.
@@ -218,6 +221,7 @@ class Session:
             force=force,
             parent=maker.id if maker else plan.parent,
             tags=self.tags,
+            columns=self.columns,
         )
 
     def start_jobs(

@@ -208,6 +208,9 @@ class SubmitOptions(SpendOptions):
     tag: list[str] | None = option(
         "Word to find the job again (`veo jobs --tag`); can be repeated.", "WORD"
     )
+    column: list[str] | None = option(
+        "A value of yours, kept with the job; can be repeated.", "NAME=VALUE"
+    )
     detach: bool = flag("Exit once accepted; `veo resume` downloads the video.")
     force: bool = flag("Overwrite an existing file.")
 

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from veo.errors import UsageError
 from veo.paths import ledger_dir
 from veo_commands.output import out
 
@@ -50,6 +51,13 @@ def open_ledger(config_options: ConfigOptions) -> Iterator[tuple[Config, Ledger]
         yield config, ledger
 
 
+def _parse_column(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name.strip() or not equals:
+        raise UsageError(f"--column {text}: write it as NAME=VALUE, for example scene=3")
+    return name.strip(), value
+
+
 @contextmanager
 def open_client(
     config_options: ConfigOptions, *overrides: RequestOptions | WaitOptions
@@ -62,7 +70,9 @@ def open_client(
 
     config = load_config(config_options, *overrides).config
     tags = [tag for group in overrides for tag in getattr(group, "tag", None) or ()]
-    with Client(config, sandbox=config_options.sandbox, tags=tags) as client:
+    texts = [text for group in overrides for text in getattr(group, "column", None) or ()]
+    columns = dict(map(_parse_column, texts))
+    with Client(config, sandbox=config_options.sandbox, tags=tags, columns=columns) as client:
         try:
             yield client
         except KeyboardInterrupt:

@@ -121,7 +121,7 @@ class Validator:
             force=self._options.force,
             skip_if_exists=True,
             tags=(*self._session.tags, *item.tags),
-            columns=item.columns,
+            columns=self._session.columns | dict(item.columns),
         )
 
     def _reject_foreign_files(self, entries: Sequence[Entry]) -> Iterator[Entry]:

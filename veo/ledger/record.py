@@ -136,7 +136,7 @@ class Record:
     # JSON of what was measured in the finished file, with how it differs from the request
     clip: str | None = None
     tags: str | None = None  # JSON list of the words that the user gave the job
-    columns: str | None = None  # JSON object of the free columns of its batch item
+    columns: str | None = None  # JSON object of the columns that its user gave it
 
     def __repr__(self) -> str:
         return f"<Record {self.id} {self.state}, {self.provider}/{self.model}>"
@@ -152,7 +152,7 @@ class Record:
         return list(json.loads(self.tags)) if self.tags else []
 
     def columns_json(self) -> dict[str, Any]:
-        """Return the free columns of the batch item that the job belongs to."""
+        """Return the columns that the user gave the job, or its batch item."""
         return dict(json.loads(self.columns)) if self.columns else {}
 
     def clip_json(self) -> dict[str, Any] | None:
