@@ -313,3 +313,15 @@ def test_any_body(body: Any) -> None:
         assert (update.stage is Stage.READY) == (update.video is not None)
         assert (update.stage is Stage.FAILED) == (update.error is not None)
         assert update.task_id
+
+
+def test_an_end_without_anything_may_have_been_charged() -> None:
+    """A refusal reports its usage; without it the status may be wrong: nothing is paid again."""
+    silent = read_interaction({"status": "completed", "model": "gemini-omni-1.2-flash"}, ID, MODELS)
+    usage = {"total_tokens": 9, "total_input_tokens": 9, "total_output_tokens": 0}
+    reported = read_interaction({"status": "completed", "usage": usage}, ID, MODELS)
+
+    assert (silent.stage, reported.stage) == (Stage.FAILED, Stage.FAILED)
+    assert silent.error
+    assert reported.error
+    assert (silent.error.charged, reported.error.charged) == (None, False)

@@ -159,8 +159,11 @@ def _no_video_error(body: dict[str, Any], *, has_video_tokens: bool) -> VeoError
     # The refusal is billed for a few tokens of text, and the model's words are its only reason.
     if words:
         return ModeratedError(f"the model refuses: {words}")
+    # A refusal reports its usage. Without that the status may be wrong: the chaos run paid twice
+    # for videos whose interaction said "completed" too early.
     return ModeratedError(
-        "Google returned neither a video nor a reason, as it does for blocked content"
+        "Google returned neither a video nor a reason, as it does for blocked content",
+        charged=False if read_usage(body) else None,
     )
 
 
