@@ -54,6 +54,22 @@ def test_ids_are_quoted(task_id: str, path: str) -> None:
     assert google.only_request.path == path
 
 
+@pytest.mark.parametrize(
+    ("evidence", "stage"),
+    [
+        ({}, Stage.RUNNING),
+        ({"errors": []}, Stage.RUNNING),
+        ({"usage": {"total_output_tokens": 15}}, Stage.FAILED),
+        ({"errors": [{"code": 13, "message": "internal"}]}, Stage.FAILED),
+        ({"status": "failed"}, Stage.FAILED),
+    ],
+)
+def test_an_end_without_evidence(evidence: dict[str, Any], stage: Stage) -> None:
+    """The status alone does not end a paid task; with a usage, or an error, it does."""
+    with RecordingServer(Reply(make_completed(**evidence))) as google:
+        assert poll(gemini(google.url), ID).stage is stage
+
+
 @pytest.mark.parametrize("task_id", ["", ".", "..", "interactions/"])
 def test_ids_that_cannot_be_quoted(task_id: str) -> None:
     """They are refused before anything is sent."""

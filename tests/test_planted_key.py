@@ -23,7 +23,7 @@ pytest_plugins = ("veo_fixtures",)
 
 OMNI = "gemini-omni-1.2-flash"
 FAST = "veo-3.1-fast-generate-preview"
-KEY = "sk-PlantedKey0123456789abcdef"
+KEY = "sk-not-a-key-planted-by-a-test"
 ESCAPED = "".join(f"\\u{ord(c):04x}" for c in KEY)
 ENCODED = base64.b64encode(KEY.encode()).decode()
 # The forms that are searched for; also what a reader would decode.

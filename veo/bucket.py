@@ -1,8 +1,8 @@
-"""Files in buckets, `s3://bucket/name` and `gs://bucket/name`, in the places that take a path.
+"""Files in buckets, ``s3://bucket/name`` and ``gs://bucket/name``, in the places that take a path.
 
-The credentials are those of the vendors' own tools, from the environment: `AWS_ACCESS_KEY_ID`,
-`AWS_PROFILE`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, the role of the machine. They
-are never stored, and no error contains them.
+The credentials are those of the vendors' own tools, from the environment: ``AWS_ACCESS_KEY_ID``,
+``AWS_PROFILE``, ``AWS_ENDPOINT_URL``, ``GOOGLE_APPLICATION_CREDENTIALS``, the role of the machine.
+They are never stored, and no error contains them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ else:
     # Only the class of this platform can be derived from on Python 3.11.
     _LocalPath = type(Path())
 
-# `Path` turns the two slashes of an address into one, so that one is accepted as well.
+# ``Path`` turns the two slashes of an address into one, so that one is accepted as well.
 _ADDRESS = re.compile(r"(s3|gs):[/\\]{1,2}([a-z0-9][\w.-]{1,220})(?:[/\\].*)?", re.DOTALL)
 _PROBE = ".veo-write-test"
 # Above it an object is sent in parts, which takes less memory. Incomplete parts are not visible.
@@ -40,6 +40,12 @@ _CONNECT_S, _TRANSFER_S, _RETRY_S = 10, 600, 120
 _XML_ERROR = re.compile(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+)")
 _MAX_REASON_CHARS = 200
+# What may name another address; the key of an emulator of Google's storage does.
+_ENDPOINT_VARIABLES = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_SERVICE_ACCOUNT_KEY"}
+_CREDENTIALS_HINT = {
+    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",
+    "gs": "Set GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud.",
+}
 
 
 class BucketError(OutputError, OSError):
@@ -47,7 +53,7 @@ class BucketError(OutputError, OSError):
 
 
 class BucketPath(_LocalPath):
-    """An object in a bucket, used like a `Path`; its text is its address.
+    """An object in a bucket, used like a ``Path``; its text is its address.
 
     It has the operations that this package uses. An object appears under its name when it is
     whole, so that no name ever belongs to a part of a file.
@@ -74,7 +80,7 @@ class BucketPath(_LocalPath):
 
     @property
     def bucket(self) -> str:
-        """The address of the bucket, such as `s3://bucket`."""
+        """The address of the bucket, such as ``s3://bucket``."""
         return "/".join(str(self).split("/")[:3])
 
     @property
@@ -172,32 +178,24 @@ class BucketPath(_LocalPath):
     def _errors(self) -> Iterator[ObjectStore]:
         """Give the bucket's store, and raise its errors as this module's."""
         store = _open_store(self.bucket)
-        from obstore import exceptions as found  # noqa: PLC0415 - an extra
+        from obstore import exceptions  # noqa: PLC0415 - an extra
 
         try:
             yield store
-        except found.AlreadyExistsError:
+        except exceptions.AlreadyExistsError:
             raise FileExistsError(errno.EEXIST, "the object exists", str(self)) from None
         except FileNotFoundError as error:
             if "NoSuchBucket" in str(error):
                 raise BucketError(f"there is no bucket {self.bucket}") from None
             raise FileNotFoundError(errno.ENOENT, "no such object", str(self)) from None
         # The text may name the user's access key, so that neither it nor its cause is shown.
-        except (found.PermissionDeniedError, found.UnauthenticatedError) as error:
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
             raise BucketError(
                 f"{self.bucket} refuses the credentials: {_find_reason(error)}",
                 hint=_CREDENTIALS_HINT[self.bucket[:2]],
             ) from None
-        except (found.BaseError, OSError) as error:
+        except (exceptions.BaseError, OSError) as error:
             raise BucketError(f"{self.bucket} is not available: {_find_reason(error)}") from None
-
-
-# What may name another address; the key of an emulator of Google's storage does.
-_ENDPOINT_VARIABLES = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_SERVICE_ACCOUNT_KEY"}
-_CREDENTIALS_HINT = {
-    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",
-    "gs": "Set GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud.",
-}
 
 
 class _ObjectReader(io.RawIOBase):

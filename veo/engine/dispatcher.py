@@ -88,8 +88,9 @@ class Engine:
         downloads under way are abandoned: they are free of charge and can be repeated.
         """
         finished = asyncio.run_coroutine_threadsafe(self._finish_submits(), self._loop)
-        # A second Ctrl-C ends this wait.
-        any(wait({finished}, seconds).done for seconds in time_slices(None))
+        for seconds in time_slices(None):  # a second Ctrl-C ends this wait
+            if wait({finished}, seconds).done:
+                break
         finished.result()
         self._post(self._loop.stop)
         self._thread.join()

@@ -143,7 +143,10 @@ def _find_bought_s(context: StepContext, job: ActiveJob) -> float | None:
 
 
 def _persist_done(context: StepContext, job: ActiveJob, saved: SavedFile) -> None:
-    context.part_path(job).unlink(missing_ok=True)
+    part = context.part_path(job)
+    # The part of a video in a bucket is still here, and need not be read over the network.
+    clip = measure_clip(part if part.is_file() else saved.path)
+    part.unlink(missing_ok=True)
     changes: dict[str, Any] = {
         "owner": None,
         "ended_at": context.clock(),
@@ -152,7 +155,7 @@ def _persist_done(context: StepContext, job: ActiveJob, saved: SavedFile) -> Non
         "sha256": saved.sha256,
         "output": str(saved.path),
     }
-    if clip := measure_clip(saved.path):
+    if clip:
         compared = replace(clip, differences=_list_differences(context, job, clip))
         changes["clip"] = json.dumps(compared.to_json())
     if str(saved.path) != job.record.output:

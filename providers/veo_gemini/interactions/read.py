@@ -137,6 +137,14 @@ def lacks_output(body: Any) -> bool:
     return is_completed and find_video(body) is None and not _words(body)
 
 
+def lacks_evidence(body: Any) -> bool:
+    """Whether an interaction is completed without output, errors or usage.
+
+    Every end that was captured reports its usage, a refusal too.
+    """
+    return lacks_output(body) and read_usage(body) is None and not list(_list_errors(body))
+
+
 def _describe_video(video: dict[str, Any], task_id: str) -> RemoteVideo:
     interaction = task_id.partition("#")[0]
     mime = video.get("mime_type")
@@ -159,11 +167,10 @@ def _no_video_error(body: dict[str, Any], *, has_video_tokens: bool) -> VeoError
     # The refusal is billed for a few tokens of text, and the model's words are its only reason.
     if words:
         return ModeratedError(f"the model refuses: {words}")
-    # A refusal reports its usage. Without that the status may be wrong: the chaos run paid twice
-    # for videos whose interaction said "completed" too early.
+    # Without a usage the status may be wrong: a video may have been made, and paid for.
     return ModeratedError(
         "Google returned neither a video nor a reason, as it does for blocked content",
-        charged=False if read_usage(body) else None,
+        charged=None if lacks_evidence(body) else False,
     )
 
 

@@ -82,9 +82,16 @@ class Interactions(ABC):
         return read.read_created(_parse(response), self._models, suffix)
 
     async def poll(self, task_id: str) -> Update:
-        """Query the interaction once."""
+        """Query the interaction once.
+
+        A status without any evidence of an end is not believed: the task may still be running.
+        """
         body, size = await self._get_body(task_id)
-        return pace_polls(read.read_interaction(body, task_id, self._models), size)
+        update = read.read_interaction(body, task_id, self._models)
+        if read.lacks_evidence(body):
+            text = "completed, but without a result yet"
+            update = Update(stage=Stage.RUNNING, task_id=task_id, message=text)
+        return pace_polls(update, size)
 
     def open_inline(self, uri: str, offset: int) -> ByteStream:
         """Return the bytes of a video that is part of its interaction.
