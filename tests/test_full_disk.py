@@ -20,6 +20,7 @@ from veo.ledger.schema import workers
 from veo.update import Stage, Update
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from cli_runner import Veo
@@ -98,6 +99,46 @@ def test_a_file_that_cannot_be_written_either(
     assert "note it" in caplog.text
     assert job.error
     assert job.error.remedies[0].task_id == "task-1"
+
+
+@pytest.mark.parametrize("charged", ["on_accept", "on_success"])
+def test_a_disk_that_is_full_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, charged: str
+) -> None:
+    """A report within the response cannot be stored: the video that follows is, and is charged."""
+    bench = Bench(tmp_path, charged)
+    job = bench.plan_job()
+
+    def respond(report: Callable[[Update], None]) -> Update:
+        with monkeypatch.context() as patch:
+            fill_disk(bench, patch)
+            report(Update(stage=Stage.RUNNING, progress=0.5))
+        return Update(stage=Stage.READY, video=VIDEO)
+
+    bench.set_script("submit", respond)
+    take_step(bench.context, job)
+    found = bench.ledger.find_job(job.record.id)
+
+    assert (found.state, found.remote_video()) == (State.READY, VIDEO)
+    assert (found.reserved, found.charged, found.certain) == (0, 150_000, True)
+
+
+def test_a_full_disk_after_a_busy_provider_accepts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task is stored before the capacity of the provider, which only guides the pace."""
+    job = bench.plan_job()
+    limiter = bench.route.limiter
+    limiter.set_capacity(bench.ledger.back_off("scripted", limiter.limits, 0.0, 2))
+
+    def fail(*_: object) -> None:
+        raise LedgerError("database or disk is full")
+
+    monkeypatch.setattr(bench.ledger, "recover", fail)
+    take_step(bench.context, job)
+    found = bench.ledger.find_job(job.record.id)
+
+    assert (found.state, found.task_id) == (State.SUBMITTED, "task-1")
 
 
 class TestSpill:

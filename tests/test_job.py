@@ -265,6 +265,16 @@ class TestCallbacks:
         assert seen == [handle]
         assert [item.exc_info is not None for item in caplog.records] == [True, True]
 
+    def test_an_error_in_a_watcher_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A report within a paid response calls watchers: the response must be read to its end."""
+        handle, seen = make_job(), list[Status | None]()
+        handle.watch(lambda status: status and status.state is State.READY and 1 / 0)
+        handle.watch(seen.append)
+        move_job(handle, State.READY)
+
+        assert [status and status.state for status in seen] == [State.PLANNED, State.READY]
+        assert [item.exc_info is not None for item in caplog.records] == [True]
+
     def test_a_callback_may_use_the_job(self) -> None:
         """The job has finished by then, and no lock is held."""
         handle, seen = make_job(), list[tuple[bool, int]]()

@@ -461,6 +461,20 @@ class TestBytes:
         assert len(first) < BIG // 10
         assert len(first) + len(response.content) == BIG
 
+    @pytest.mark.parametrize(("inner", "status"), [("reset", 0), ("drop_answer", 0), ("cut", 200)])
+    def test_a_drip_of_a_connection_that_breaks(
+        self, sandbox: StartSandbox, inner: str, status: int
+    ) -> None:
+        """Two faults on one response: the client sees the inner one, and no error of the server."""
+        box = sandbox(clip_bytes=BIG)
+        box.fault("slow_drip", on="file", share=0.0)
+        box.fault(inner, on="file")
+        with pytest.raises(requests.RequestException):
+            _ = requests.get(address(box), timeout=10).content
+        logged = [entry["status"] for entry in box.requests()]
+
+        assert logged[-1] == status
+
     def test_a_range_may_be_ignored(self, sandbox: StartSandbox) -> None:
         """200 and the whole file."""
         box = sandbox(clip_bytes=BIG)

@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from veo.engine.waiting import take_next, time_slices
 from veo.errors import StillRunningError, VeoError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _lock = threading.Lock()
 _MAX_INLINE_BYTES = 20_000_000  # in the page of a notebook
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,7 @@ class Job(Coroutine[Any, Any, "Video"]):
             if not self._finished:
                 self._callbacks += (callback,)
                 return
-        self._run_callback(callback)
+        self._run_callback(callback, self)
 
     def finish(self) -> None:
         """Mark the job as finished in this process, and wake everything that waits for it."""
@@ -232,11 +233,11 @@ class Job(Coroutine[Any, Any, "Video"]):
             if self._finished_event:
                 self._finished_event.set()
         for callback in callbacks:
-            self._run_callback(callback)
+            self._run_callback(callback, self)
 
-    def _run_callback(self, callback: Callable[[Job], object]) -> None:
+    def _run_callback(self, callback: Callable[[T], object], argument: T) -> None:
         try:
-            callback(self)
+            callback(argument)
         except Exception:  # noqa: BLE001 - as in concurrent.futures: it must not stop the engine
             _log.exception("a callback of job %s failed", self.id)
 
@@ -245,7 +246,7 @@ class Job(Coroutine[Any, Any, "Video"]):
         if watchers:
             status = self.status
             for watcher in watchers:
-                watcher(status)
+                self._run_callback(watcher, status)
 
     def _get_video(self) -> Video:
         record = self.record

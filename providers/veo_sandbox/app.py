@@ -16,7 +16,7 @@ from veo_sandbox.exchange import Exchange, Refusal
 from veo_sandbox.faults.registry import FAULTS
 from veo_sandbox.faults.rules import FaultRule, FaultRules
 from veo_sandbox.google.errors import unknown_url_page
-from veo_sandbox.responses import DropConnection, proxy_page
+from veo_sandbox.responses import proxy_page
 from veo_sandbox.routes import (
     Handler,
     RouteSpec,
@@ -58,14 +58,9 @@ class Endpoint:
         rules = self.rules.select_rules(exchange)
         response = await self._apply_faults(rules, exchange)
         # Marked before it is sent, so that a client that has the response finds it in the log.
-        if (
-            exchange.accepted_task
-            and not exchange.connection.is_closed
-            and not isinstance(response, DropConnection)
-        ):
+        if exchange.accepted_task and not exchange.connection.is_closed and response.status_code:
             core.tasks.mark_responded(exchange.accepted_task.id, core.clock.now())
-        # 0 says that no response was sent.
-        entry["status"] = 0 if isinstance(response, DropConnection) else response.status_code
+        entry["status"] = response.status_code  # 0 if no response is sent
         await response(scope, receive, send)
 
     async def _apply_faults(self, rules: list[FaultRule], exchange: Exchange) -> Response:

@@ -66,6 +66,12 @@ class Connection:
         # `send` is a bound method of Uvicorn's request cycle; there is no public way to it.
         self._cycle: Any = getattr(send, "__self__", None)
 
+    @classmethod
+    def of_request(cls, scope: Scope, send: Send) -> "Connection":
+        """Return the connection of a request, also where a fault has wrapped its `send`."""
+        connection: Connection = scope.setdefault("veo_sandbox.connection", cls(send))
+        return connection
+
     @property
     def is_closed(self) -> bool:
         return bool(self._cycle.disconnected)
@@ -109,7 +115,7 @@ class Exchange:
         self.core = core
         self.kind = kind
         self.scope = scope
-        self.connection = Connection(send)
+        self.connection = Connection.of_request(scope, send)
         self._receive = receive
         self.headers = Headers(scope=scope)
         self.params: dict[str, str] = scope.get("path_params", {})

@@ -21,14 +21,14 @@ class VideoResponse(FileResponse):
 
 
 class DropConnection(Response):
-    """No response: the connection is closed, or reset."""
+    """No response, which the log shows as status 0: the connection is closed, or reset."""
 
     def __init__(self, *, reset: bool = False) -> None:
-        super().__init__()
+        super().__init__(status_code=0)
         self._reset = reset
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await Connection(send).drop(receive, reset=self._reset)
+        await Connection.of_request(scope, send).drop(receive, reset=self._reset)
 
 
 def proxy_page(status: int, title: str) -> HTMLResponse:

@@ -116,8 +116,9 @@ def _send(
 
     def report(update: Update) -> None:
         update = redact_update(update, handle.key)
-        # The response follows, and must be read. If the lease is lost, storing it fails too.
-        with contextlib.suppress(LeaseLostError):
+        # The response follows, and must be read. What went wrong here is no error of the provider:
+        # if the lease is lost or the disk is full, storing the response tells.
+        with contextlib.suppress(LeaseLostError, LedgerError):
             apply_update(context, job, update, **_acceptance_charge(job))
 
     try:
@@ -125,11 +126,12 @@ def _send(
             update = redact_update(handle.provider.submit(request, report), handle.key)
     except VeoError as error:
         return _handle_submit_error(context, job, handle, error)
+    handle.has_accepted = True
+    when = _persist_acceptance(context, job, update)
     if handle.limiter.is_slowed:
         capacity = context.ledger.recover(job.record.provider, handle.limiter.limits)
         handle.limiter.set_capacity(capacity)
-    handle.has_accepted = True
-    return _persist_acceptance(context, job, update)
+    return when
 
 
 def _persist_intent(context: StepContext, job: ActiveJob, handle: ProviderHandle) -> float | None:

@@ -54,7 +54,7 @@ class EventStream(Response):
             async for chunk in self._encode_stream():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except StreamBroken as broken:
-            await Connection(send).drop(receive, reset=broken.reset)
+            await Connection.of_request(scope, send).drop(receive, reset=broken.reset)
         else:
             await send({"type": "http.response.body", "body": b""})
 

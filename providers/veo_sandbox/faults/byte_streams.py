@@ -31,7 +31,7 @@ class AlteredResponse(Response, ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._left = 0
         self._send = send
-        self._connection = Connection(send)
+        self._connection = Connection.of_request(scope, send)
         try:
             await self._response(scope, receive, self._handle_message)
         except _EnoughSent:
