@@ -116,8 +116,8 @@ def _send(
 
     def report(update: Update) -> None:
         update = redact_update(update, handle.key)
-        # The response follows, and must be read. What went wrong here is no error of the provider:
-        # if the lease is lost or the disk is full, storing the response tells.
+        # The paid response must be read to its end, and this is not an error of the provider. If
+        # the lease is lost or the disk is still full then, storing the response reports it.
         with contextlib.suppress(LeaseLostError, LedgerError):
             apply_update(context, job, update, **_acceptance_charge(job))
 
