@@ -17,8 +17,8 @@ pytest collects the rest::
             with FlipbookServer() as server:
                 yield server
 
-No test is skipped by the provider's name: a test is skipped if it needs what a model does not
-offer, or what the server cannot do.
+No test depends on a provider's name. A test runs with the models that offer what it needs, and is
+skipped if the server cannot do what it needs.
 """
 
 from veo.testing.service import Service, Trouble

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from decimal import Decimal
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pytest
 from sqlalchemy import update
@@ -47,12 +47,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.job import Job, Video
-    from veo.model import Feature, Model, ProviderFacts
+    from veo.model import Model, ProviderFacts
 
+Test = TypeVar("Test")
 JOB_TIMEOUT_S = 60.0
 # Of a charge by usage from its quote: texts and thoughts are billed too, and cannot be quoted.
 USAGE_TOLERANCE = Decimal("0.1")
 USAGE_TOLERANCE_USD = Decimal("0.01")  # of a short video, of which they are a larger part
+
+
+def only(condition: Callable[[Any], object]) -> Callable[[Test], Test]:
+    """Run a test only with the models, or with the providers, that meet a condition."""
+
+    def add_condition(test: Test) -> Test:
+        setattr(test, "condition", condition)  # noqa: B010 - mypy knows no such attribute
+        return test
+
+    return add_condition
 
 
 class Conformance:
@@ -89,12 +100,15 @@ class Conformance:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run tests with ``facts`` once per provider, and those with ``model`` once per model."""
         facts = [find_provider(name).facts for name in self.providers]
-        rows = [row for each in facts for row in each.models.values()]
-        names = metafunc.fixturenames
-        if "model" in names:
-            metafunc.parametrize("model", rows, ids=[f"{row.provider}/{row.name}" for row in rows])
-        if "facts" in names:
-            metafunc.parametrize("facts", facts, ids=self.providers)
+        models = [model for each in facts for model in each.models.values()]
+        is_needed = getattr(metafunc.function, "condition", lambda _: True)
+        if "model" in metafunc.fixturenames:
+            models = list(filter(is_needed, models))
+            ids = [f"{model.provider}/{model.name}" for model in models]
+            metafunc.parametrize("model", models, ids=ids)
+        if "facts" in metafunc.fixturenames:
+            facts = list(filter(is_needed, facts))
+            metafunc.parametrize("facts", facts, ids=[each.name for each in facts])
 
     def test_rows_are_complete(self, facts: ProviderFacts) -> None:
         """Every shape has a price, every rule names request fields; no key is needed."""
@@ -136,9 +150,9 @@ class Conformance:
 
         assert (list(service.accepted()), client.ledger.list_jobs()) == ([], [])
 
+    @only(lambda model: "extend" in model.features)
     def test_a_video_continued(self, client: Client, service: Service, model: Model) -> None:
         """A video of the model is extended twice, each time by a job with its own charge."""
-        skip_without("extend", model)
         first = submit_first(client, model)
         before = mp4.read_duration_s(result_or_skip(first).path)
         # The shortest one, where there is a choice, so that the limits of no model are exceeded.
@@ -159,9 +173,9 @@ class Conformance:
         for video in videos if not model.usage_prices else ():
             check_charge(video, model)
 
+    @only(lambda model: "edit" in model.features)
     def test_a_video_edited(self, client: Client, service: Service, model: Model) -> None:
         """A video of the model is edited twice: each edit has its length, and its own charge."""
-        skip_without("edit", model)
         first = submit_first(client, model)
         before = mp4.read_duration_s(result_or_skip(first).path)
         made = [first]
@@ -174,13 +188,11 @@ class Conformance:
         assert any("make it night" in body for body in service.accepted())
         assert service.charged() == sum(job.record.charged_usd for job in made)
 
+    @only(lambda model: model.uploads and model.features & {"extend", "edit"})
     def test_a_file_of_the_user(
         self, client: Client, service: Service, model: Model, tmp_path: Path
     ) -> None:
         """A file that no job made is uploaded free of charge, and extended or edited."""
-        uses = sorted(model.features & {"extend", "edit"})
-        if not model.uploads or not uses:
-            pytest.skip("the model does not take uploads")
         clip = tmp_path / "clip.mp4"
         shortest = build_request(model, duration=min(model.durations))
         first = client.submit(shortest, provider=model.provider)
@@ -188,9 +200,9 @@ class Conformance:
         clip.write_bytes(result_or_skip(first).path.read_bytes() + b"\0\0\0\x08free")
         request = Request(prompt="make it rain", model=model.name)
         made = [first]
-        if "extend" in uses:
+        if "extend" in model.features:
             made += client.extend(clip, request, provider=model.provider)
-        if "edit" in uses:
+        if "edit" in model.features:
             made.append(client.edit(clip, request, provider=model.provider))
         for job in made:
             job.result(JOB_TIMEOUT_S)
@@ -245,6 +257,7 @@ class Conformance:
         assert video.path.stat().st_size == video.bytes
         assert service.charged() == video.charged
 
+    @only(lambda facts: facts.tasks)
     def test_another_process(
         self, start: Callable[..., Client], service: Service, facts: ProviderFacts
     ) -> None:
@@ -255,6 +268,7 @@ class Conformance:
         assert resumed.result(JOB_TIMEOUT_S).charged == service.charged()
         assert len(service.accepted()) == 1
 
+    @only(lambda facts: facts.tasks)
     def test_deleted(
         self, start: Callable[..., Client], service: Service, facts: ProviderFacts
     ) -> None:
@@ -282,6 +296,7 @@ class Conformance:
         assert (job.state, job.record.charged, job.record.reserved) == (State.FAILED, 0, 0)
         assert service.accepted() == []
 
+    @only(lambda facts: facts.tasks)
     def test_poll_twice(self, start: Callable[..., Client], facts: ProviderFacts) -> None:
         """Polls are coroutines: two at the same time report the same task."""
         job, client = leave_job_running(start, facts), start()
@@ -337,11 +352,6 @@ def result_or_skip(job: Job) -> Video:
         pytest.skip(error.message)
 
 
-def skip_without(feature: Feature, model: Model) -> None:
-    if feature not in model.features:
-        pytest.skip(f"the model does not {feature} videos")
-
-
 def submit_first(client: Client, model: Model) -> Job:
     return client.submit(build_request(model), provider=model.provider)
 
@@ -362,8 +372,6 @@ def submit_preferred(client: Client, facts: ProviderFacts) -> Job:
 
 def leave_job_running(start: Callable[..., Client], facts: ProviderFacts) -> str:
     """Return the id of a job that the provider has accepted and whose client has closed."""
-    if not facts.tasks:
-        pytest.skip("the provider makes the video within the call")
     # With so long a median the first poll is far away: the job stays as it is.
     with start(median_s=100_000.0) as client:
         job = submit_preferred(client, facts)
