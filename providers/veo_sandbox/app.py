@@ -73,9 +73,11 @@ class Endpoint:
             if exchange.is_too_large:
                 # The proxy in front of a service cuts such a request off.
                 return proxy_page(413, "Request Entity Too Large")
-            if not rules:
-                return await self.route.handler(self.core, exchange)
-            return await FAULTS[rules[0].fault].act(exchange, proceed, **rules[0].params)
+            if rules:
+                return await FAULTS[rules[0].fault].act(exchange, proceed, **rules[0].params)
+            if self.route.authorize:
+                self.route.authorize(self.core, exchange)
+            return await self.route.handler(self.core, exchange)
         # A refusal is a response like any other: faults around it still change it.
         except Refusal as refusal:
             return refusal.response
@@ -98,7 +100,7 @@ def build_app(core: Core, rules: FaultRules) -> Callable[[Scope, Receive, Send],
 async def _unknown_url(core: Core, exchange: Exchange) -> Response:
     if exchange.path.startswith(("/v1beta", "/v1/projects/", "/upload/")):
         return unknown_url_page(exchange.path)
-    return await videos.unknown_url(core, exchange)
+    return videos.unknown_url(core, exchange)
 
 
 class _ExactRoute(Route):

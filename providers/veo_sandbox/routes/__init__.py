@@ -1,6 +1,6 @@
 """The imitated APIs: one module each, with a tuple `ROUTES`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 from starlette.responses import Response
@@ -11,6 +11,7 @@ from veo_sandbox.state.tasks import Task
 
 Handler = Callable[[Core, Exchange], Awaitable[Response]]
 TaskFinder = Callable[[Core, Exchange], Task | None]
+Authorize = Callable[[Core, Exchange], None]
 
 
 def find_by_path(core: Core, exchange: Exchange) -> Task | None:
@@ -30,6 +31,7 @@ class RouteSpec(NamedTuple):
 
     `kind` is what fault rules select: create, stream (also a create), poll, cancel, content,
     file, upload; or other. `find_task` returns the requested task before faults and handler run.
+    `authorize` raises a Refusal before the handler runs; without it the handler checks the key.
     """
 
     method: str
@@ -37,3 +39,15 @@ class RouteSpec(NamedTuple):
     kind: str
     handler: Handler
     find_task: TaskFinder = find_by_path
+    authorize: Authorize | None = None
+
+
+def mount(
+    folders: Iterable[str], authorize: Authorize, *routes: RouteSpec
+) -> tuple[RouteSpec, ...]:
+    """Return the routes of an API, below each of its folders."""
+    return tuple(
+        route._replace(path=folder + route.path, authorize=authorize)
+        for folder in folders
+        for route in routes
+    )

@@ -14,10 +14,11 @@ from veo_sandbox.google.omni_api import REPLACEMENT
 from veo_sandbox.google.operations import accept_video, check_source, operation_body, random_id
 from veo_sandbox.google.paging import cut_page
 from veo_sandbox.google.request import GoogleApi, VideoRequest, parse_request
-from veo_sandbox.routes import RouteSpec, account
+from veo_sandbox.routes import RouteSpec, account, mount
 from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import Task
 
+FOLDERS = ("/v1beta", "/v1")
 _API = GoogleApi.load("gemini")
 _FILE_URI = re.compile(
     # Any host: the setting `file_host` may have changed since the video was made.
@@ -27,7 +28,6 @@ _FILE_URI = re.compile(
 
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
-    authorize(core, exchange)
     model = _find_model(core, exchange)
     request = parse_request(_API, model, exchange)
     source = _find_source(core, request)
@@ -35,14 +35,12 @@ async def create_video(core: Core, exchange: Exchange) -> Response:
     return accept_video(_API, exchange, model, request, source, id=name, file=random_id())
 
 
-async def poll_operation(core: Core, exchange: Exchange) -> Response:
-    authorize(core, exchange)
+async def poll_operation(_core: Core, exchange: Exchange) -> Response:
     return JSONResponse(operation_body(exchange, _API, _describe_video))
 
 
-async def refuse_content(core: Core, exchange: Exchange) -> Response:
+async def refuse_content(_core: Core, exchange: Exchange) -> Response:
     """POST :generateContent, which makes no videos."""
-    authorize(core, exchange)
     name = exchange.params["model"]
     if name in load_omni_models("gemini"):
         raise google_error("only_interactions")
@@ -50,14 +48,12 @@ async def refuse_content(core: Core, exchange: Exchange) -> Response:
 
 
 async def list_models(core: Core, exchange: Exchange) -> Response:
-    authorize(core, exchange)
     names = list_names(core, "gemini")
     page, rest = cut_page(exchange.query, names, default_size=50, max_size=1000)
     return JSONResponse({"models": [_describe_model(name) for name in page]} | rest)
 
 
 async def get_model(core: Core, exchange: Exchange) -> Response:
-    authorize(core, exchange)
     name = exchange.params["model"]
     # A model of Veo's that is shut down has an error of its own.
     if name not in list_names(core, "gemini"):
@@ -67,8 +63,10 @@ async def get_model(core: Core, exchange: Exchange) -> Response:
 
 async def list_models_v1(core: Core, exchange: Exchange) -> Response:
     """GET /v1/models, which the gateway also has: the kind of key tells them apart."""
-    google = exchange.google_key and not exchange.bearer_key
-    return await (list_models if google else account.list_models)(core, exchange)
+    if exchange.bearer_key or not exchange.google_key:
+        return await account.list_models(core, exchange)
+    authorize(core, exchange)
+    return await list_models(core, exchange)
 
 
 def find_by_operation(core: Core, exchange: Exchange) -> Task | None:
@@ -149,17 +147,17 @@ def _describe_model(name: str) -> dict[str, Any]:
     }
 
 
-def _build_routes(version: str) -> tuple[RouteSpec, ...]:
-    model, operation = f"/{version}/models/{{model}}", "operations/{operation}"
-    listing = list_models if version == "v1beta" else list_models_v1
-    return (
-        RouteSpec("POST", f"{model}:predictLongRunning", "create", create_video),
-        RouteSpec("POST", f"{model}:generateContent", "other", refuse_content),
-        RouteSpec("GET", f"{model}/{operation}", "poll", poll_operation, find_by_operation),
-        RouteSpec("GET", f"/{version}/{operation}", "poll", poll_operation, find_by_operation),
-        RouteSpec("GET", f"/{version}/models", "other", listing),
-        RouteSpec("GET", model, "other", get_model),
-    )
-
-
-ROUTES = (*_build_routes("v1beta"), *_build_routes("v1"))
+_OPERATION = "/operations/{operation}"
+ROUTES = (
+    RouteSpec("GET", "/v1/models", "other", list_models_v1),
+    *mount(
+        FOLDERS,
+        authorize,
+        RouteSpec("POST", "/models/{model}:predictLongRunning", "create", create_video),
+        RouteSpec("POST", "/models/{model}:generateContent", "other", refuse_content),
+        RouteSpec("GET", "/models/{model}" + _OPERATION, "poll", poll_operation, find_by_operation),
+        RouteSpec("GET", _OPERATION, "poll", poll_operation, find_by_operation),
+        RouteSpec("GET", "/models", "other", list_models),
+        RouteSpec("GET", "/models/{model}", "other", get_model),
+    ),
+)

@@ -16,8 +16,8 @@ from veo_sandbox.google.interaction_source import PROFILE
 from veo_sandbox.google.operations import random_id
 from veo_sandbox.google.paging import cut_page
 from veo_sandbox.responses import VideoResponse
-from veo_sandbox.routes import RouteSpec
-from veo_sandbox.routes.gemini import authorize, is_processing
+from veo_sandbox.routes import RouteSpec, mount
+from veo_sandbox.routes.gemini import FOLDERS, authorize, is_processing
 from veo_sandbox.state.clock import format_time
 from veo_sandbox.state.tasks import Task
 from veo_sandbox.state.uploads import StoredFile
@@ -69,12 +69,10 @@ class ListedFile:
 
 
 async def get_file(core: Core, exchange: Exchange) -> Response:
-    authorize(core, exchange)
     return JSONResponse(_find_file(core, exchange).to_json())
 
 
 async def list_files(core: Core, exchange: Exchange) -> Response:
-    authorize(core, exchange)
     tasks = [task for task in core.tasks.list_tasks() if _has_address(core, task)]
     files = [_describe_task(core, task) for task in tasks]
     now = core.clock.now()
@@ -87,7 +85,6 @@ async def list_files(core: Core, exchange: Exchange) -> Response:
 
 
 async def delete_file(core: Core, exchange: Exchange) -> Response:
-    authorize(core, exchange)
     file = _find_file(core, exchange)
     if upload := core.uploads.find(file.id):
         core.uploads.delete(upload)
@@ -97,7 +94,6 @@ async def delete_file(core: Core, exchange: Exchange) -> Response:
 
 
 async def download_file(core: Core, exchange: Exchange) -> Response:
-    authorize(core, exchange)
     file = _find_file(core, exchange)
     if exchange.query.get("alt") != "media":
         raise google_error("alt_media")
@@ -243,15 +239,14 @@ def _describe_upload(core: Core, file: StoredFile) -> ListedFile:
     )
 
 
-def _build_routes(version: str) -> tuple[RouteSpec, ...]:
-    folder = f"/{version}/files"
-    return (
-        RouteSpec("GET", f"{folder}/{{file}}:download", "content", download_file),
-        RouteSpec("GET", f"{folder}/{{file}}", "other", get_file),
-        RouteSpec("DELETE", f"{folder}/{{file}}", "other", delete_file),
-        RouteSpec("GET", folder, "other", list_files),
-        RouteSpec("POST", f"/upload{folder}", "upload", upload_file),
-    )
-
-
-ROUTES = (*_build_routes("v1beta"), *_build_routes("v1"))
+ROUTES = (
+    *mount(
+        FOLDERS,
+        authorize,
+        RouteSpec("GET", "/files/{file}:download", "content", download_file),
+        RouteSpec("GET", "/files/{file}", "other", get_file),
+        RouteSpec("DELETE", "/files/{file}", "other", delete_file),
+        RouteSpec("GET", "/files", "other", list_files),
+    ),
+    *(RouteSpec("POST", f"/upload{folder}/files", "upload", upload_file) for folder in FOLDERS),
+)

@@ -6,7 +6,6 @@ it is polled; else the connection is held, or the events are streamed, until it 
 
 import asyncio
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import NamedTuple
 
 from starlette.responses import JSONResponse, Response
@@ -27,10 +26,11 @@ from veo_sandbox.google.interaction_source import find_interaction
 from veo_sandbox.google.interactions import build_spec
 from veo_sandbox.google.omni_api import OmniApi
 from veo_sandbox.responses import DropConnection
-from veo_sandbox.routes import RouteSpec, gemini
+from veo_sandbox.routes import Authorize, RouteSpec, gemini, mount
 from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.tasks import Task, TaskState
 
+_PLATFORM = OmniApi.load("vertex")
 _LOCATION = "global"
 """The only location that serves this wire (documented)."""
 
@@ -41,7 +41,6 @@ class Interactions(NamedTuple):
     api: OmniApi
 
     async def create(self, core: Core, exchange: Exchange) -> Response:
-        self._authorize(core, exchange)
         check_body(self.api, exchange)
         model = self.api.find_model(core, exchange.fields.get("model"))
         request = parse_interaction(self.api, model, exchange)
@@ -81,7 +80,6 @@ class Interactions(NamedTuple):
         return find_interaction(core, self.api, exchange.params["interaction"])
 
     def _find(self, core: Core, exchange: Exchange) -> tuple[Task, TaskState]:
-        self._authorize(core, exchange)
         self.api.check_id(exchange.params["interaction"])
         if exchange.task is None:
             raise self.api.error("not_found")
@@ -91,18 +89,16 @@ class Interactions(NamedTuple):
         # Reads and encodes images and videos.
         return JSONResponse(await asyncio.to_thread(interaction_body, core, task, state))
 
-    def _authorize(self, core: Core, exchange: Exchange) -> None:
-        if self.api.name == "gemini":
-            gemini.authorize(core, exchange)
-            return
-        if exchange.google_key:
-            response = self.api.error_response(401, "", "API keys are not supported by this API")
-            raise Refusal(response)
-        if exchange.bearer_key != core.key:
-            raise google_error("no_credentials")
-        # A regional location builds a host that nothing serves.
-        if exchange.params.get("location", _LOCATION) != _LOCATION:
-            raise Refusal(unknown_url_page(exchange.path))
+
+def _authorize_platform(core: Core, exchange: Exchange) -> None:
+    if exchange.google_key:
+        text = "API keys are not supported by this API"
+        raise Refusal(_PLATFORM.error_response(401, "", text))
+    if exchange.bearer_key != core.key:
+        raise google_error("no_credentials")
+    # A regional location builds a host that nothing serves.
+    if exchange.params.get("location", _LOCATION) != _LOCATION:
+        raise Refusal(unknown_url_page(exchange.path))
 
 
 def _stream_response(core: Core, exchange: Exchange, task: Task) -> Response:
@@ -127,26 +123,24 @@ async def _stream_payloads(core: Core, exchange: Exchange, task: Task) -> AsyncI
     yield "done\ndata: [DONE]"
 
 
-def _build_routes(api: OmniApi, *folders: str) -> tuple[RouteSpec, ...]:
+def _build_routes(api: OmniApi, authorize: Authorize, *folders: str) -> tuple[RouteSpec, ...]:
     handlers = Interactions(api)
-    route = partial(RouteSpec, find_task=handlers.find_task)
-    one = "interactions/{interaction}"
-    return tuple(
-        spec
-        for folder in folders
-        for spec in (
-            RouteSpec("POST", f"{folder}/interactions", "create", handlers.create),
-            route("GET", f"{folder}/{one}", "poll", handlers.get),
-            route("POST", f"{folder}/{one}/cancel", "cancel", handlers.cancel),
-            route("DELETE", f"{folder}/{one}", "other", handlers.delete),
-        )
+    find_task, one = handlers.find_task, "/interactions/{interaction}"
+    return mount(
+        folders,
+        authorize,
+        RouteSpec("POST", "/interactions", "create", handlers.create),
+        RouteSpec("GET", one, "poll", handlers.get, find_task),
+        RouteSpec("POST", f"{one}/cancel", "cancel", handlers.cancel, find_task),
+        RouteSpec("DELETE", one, "other", handlers.delete, find_task),
     )
 
 
 ROUTES = (
-    *_build_routes(OmniApi.load("gemini"), "/v1beta", "/v1"),
+    *_build_routes(OmniApi.load("gemini"), gemini.authorize, *gemini.FOLDERS),
     *_build_routes(
-        OmniApi.load("vertex"),
+        _PLATFORM,
+        _authorize_platform,
         "/v1beta1/projects/{project}/locations/{location}",
         # Where google-genai sends an API key; the service refuses those.
         "/v1beta1",

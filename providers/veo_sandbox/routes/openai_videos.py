@@ -6,9 +6,7 @@ every other profile they are unknown addresses.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
 
 from starlette.responses import JSONResponse, Response
@@ -18,7 +16,7 @@ from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange, Refusal
 from veo_sandbox.profiles import OpenAI
 from veo_sandbox.profiles.base import random_token
-from veo_sandbox.routes import Handler, RouteSpec
+from veo_sandbox.routes import RouteSpec, mount
 from veo_sandbox.routes.videos import remix_task, unknown_url
 from veo_sandbox.state.price_list import load_models
 from veo_sandbox.state.tasks import Task, TaskSpec
@@ -39,27 +37,9 @@ class _Source:
     model: str
 
 
-def _require_profile(
-    handler: Callable[[Exchange, OpenAI], Awaitable[Response]],
-) -> Handler:
-    """Serve a handler in this profile, to callers with the key."""
-
-    @wraps(handler)
-    async def serve(core: Core, exchange: Exchange) -> Response:
-        if core.profile != OpenAI.name:
-            return await unknown_url(core, exchange)
-        profile = OpenAI(core)
-        profile.check_key(exchange)
-        return await handler(exchange, profile)
-
-    return serve
-
-
-@_require_profile
-async def list_videos(exchange: Exchange, profile: OpenAI) -> Response:
+async def list_videos(core: Core, exchange: Exchange) -> Response:
     """List the videos of the account: the newest first, or the oldest with `order=asc`."""
-    core = profile.core
-    query = exchange.query
+    profile, query = OpenAI(core), exchange.query
     limit = query.get("limit", str(_DEFAULT_LIMIT))
     if not limit.isdecimal() or not 1 <= int(limit) <= _MAX_LIMIT:
         raise profile.invalid_request("invalid_value", f"limit: 1 to {_MAX_LIMIT}", "limit")
@@ -81,9 +61,8 @@ async def list_videos(exchange: Exchange, profile: OpenAI) -> Response:
     )
 
 
-@_require_profile
-async def delete_video(exchange: Exchange, profile: OpenAI) -> Response:
-    core = profile.core
+async def delete_video(core: Core, exchange: Exchange) -> Response:
+    profile = OpenAI(core)
     task = _find_task(profile, exchange.params["task"])
     if not core.task_state(task).has_ended:
         text = "Only completed or failed videos can be deleted."
@@ -94,37 +73,33 @@ async def delete_video(exchange: Exchange, profile: OpenAI) -> Response:
 
 async def remix(core: Core, exchange: Exchange) -> Response:
     """Remix a video as OpenAI does, or as new-api."""
-    handler = remix_video if core.profile == OpenAI.name else remix_task
-    return await handler(core, exchange)
-
-
-@_require_profile
-async def remix_video(exchange: Exchange, profile: OpenAI) -> Response:
+    if core.profile != OpenAI.name:
+        return await remix_task(core, exchange)
+    _authorize(core, exchange)
+    profile = OpenAI(core)
     source = _describe_task(profile, exchange.params["task"])
     return _change_video(exchange, profile, source, remixed=exchange.params["task"])
 
 
-@_require_profile
-async def edit_video(exchange: Exchange, profile: OpenAI) -> Response:
+async def edit_video(core: Core, exchange: Exchange) -> Response:
+    profile = OpenAI(core)
     source = await _find_source(exchange, profile)
     return _change_video(exchange, profile, source)
 
 
-@_require_profile
-async def extend_video(exchange: Exchange, profile: OpenAI) -> Response:
-    seconds = exchange.fields.get("seconds")
+async def extend_video(core: Core, exchange: Exchange) -> Response:
+    profile, seconds = OpenAI(core), exchange.fields.get("seconds")
     if seconds not in _ADDED_SECONDS:
         raise profile.value_error("seconds", seconds, _ADDED_SECONDS)
     source = await _find_source(exchange, profile)
     spec = ClipSpec(_read_prompt(exchange, profile), *source.size, float(seconds))
     length = source.seconds + spec.seconds
-    clip = profile.core.clips.plan_extension(source.path, spec, length)
+    clip = core.clips.plan_extension(source.path, spec, length)
     return _accept(exchange, profile, source, clip, made_s=spec.seconds, length=length)
 
 
-@_require_profile
-async def create_character(exchange: Exchange, profile: OpenAI) -> Response:
-    core = profile.core
+async def create_character(core: Core, exchange: Exchange) -> Response:
+    profile = OpenAI(core)
     name, videos = exchange.fields.get("name"), exchange.files
     if not name or len(videos) != 1:
         raise profile.invalid_request("invalid_value", "name and one video are required", "video")
@@ -139,12 +114,17 @@ async def create_character(exchange: Exchange, profile: OpenAI) -> Response:
     return JSONResponse(character)
 
 
-@_require_profile
-async def get_character(exchange: Exchange, profile: OpenAI) -> Response:
-    character = profile.core.store.get_setting(_character_key(exchange.params["character"]), None)
+async def get_character(core: Core, exchange: Exchange) -> Response:
+    character = core.store.get_setting(_character_key(exchange.params["character"]), None)
     if character is None:
-        raise Refusal(profile.known_error("missing"))
+        raise Refusal(OpenAI(core).known_error("missing"))
     return JSONResponse(character)
+
+
+def _authorize(core: Core, exchange: Exchange) -> None:
+    if core.profile != OpenAI.name:
+        raise Refusal(unknown_url(core, exchange))
+    OpenAI(core).check_key(exchange)
 
 
 def _is_listed(core: Core, task: Task) -> bool:
@@ -240,12 +220,16 @@ def _character_key(character: str) -> str:
     return f"character:{json.dumps(character)}"
 
 
-ROUTES: Sequence[RouteSpec] = (
-    RouteSpec("GET", "/v1/videos", "other", list_videos),
-    RouteSpec("DELETE", "/v1/videos/{task}", "other", delete_video),
+ROUTES = (
     RouteSpec("POST", "/v1/videos/{task}/remix", "create", remix),
-    RouteSpec("POST", "/v1/videos/edits", "create", edit_video),
-    RouteSpec("POST", "/v1/videos/extensions", "create", extend_video),
-    RouteSpec("POST", "/v1/videos/characters", "other", create_character),
-    RouteSpec("GET", "/v1/videos/characters/{character}", "other", get_character),
+    *mount(
+        ("/v1/videos",),
+        _authorize,
+        RouteSpec("GET", "", "other", list_videos),
+        RouteSpec("DELETE", "/{task}", "other", delete_video),
+        RouteSpec("POST", "/edits", "create", edit_video),
+        RouteSpec("POST", "/extensions", "create", extend_video),
+        RouteSpec("POST", "/characters", "other", create_character),
+        RouteSpec("GET", "/characters/{character}", "other", get_character),
+    ),
 )

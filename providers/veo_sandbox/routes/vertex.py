@@ -31,7 +31,7 @@ from veo_sandbox.google.storage import (
 )
 from veo_sandbox.google.storage import list_objects as list_stored
 from veo_sandbox.responses import VideoResponse
-from veo_sandbox.routes import RouteSpec
+from veo_sandbox.routes import RouteSpec, mount
 from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import Task
 
@@ -42,7 +42,6 @@ _API = GoogleApi.load("vertex")
 
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
-    _authorize(core, exchange)
     model = _find_model(core, exchange)
     request = parse_request(_API, model, exchange)
     # Compares bytes of files, which would block the event loop.
@@ -53,21 +52,18 @@ async def create_video(core: Core, exchange: Exchange) -> Response:
     return accept_video(_API, exchange, model, request, source, id=name, file=file, extra=extra)
 
 
-async def poll_operation(core: Core, exchange: Exchange) -> Response:
-    _authorize(core, exchange)
+async def poll_operation(_core: Core, exchange: Exchange) -> Response:
     # Reads and encodes a whole video.
     return JSONResponse(await asyncio.to_thread(operation_body, exchange, _API, _describe_video))
 
 
 async def list_models(core: Core, exchange: Exchange) -> Response:
-    _authorize(core, exchange)
     names = list_names(core, "vertex")
     page, rest = cut_page(exchange.query, names, default_size=100, max_size=100)
     return JSONResponse({"publisherModels": [_describe_model(name) for name in page]} | rest)
 
 
 async def get_model(core: Core, exchange: Exchange) -> Response:
-    _authorize(core, exchange)
     name = exchange.params["model"]
     if name not in list_names(core, "vertex"):
         raise google_error("unknown_publisher_model", model=_model_name(exchange))
@@ -76,7 +72,6 @@ async def get_model(core: Core, exchange: Exchange) -> Response:
 
 async def list_objects(core: Core, exchange: Exchange) -> Response:
     """List a bucket, or the objects in it whose names begin with `prefix`."""
-    _authorize_storage(core, exchange)
     bucket = exchange.params["bucket"]
     stored = list_stored(core, f"gs://{bucket}/{exchange.query.get('prefix', '')}")
     items = [_object_metadata(each) for each in stored]
@@ -85,7 +80,6 @@ async def list_objects(core: Core, exchange: Exchange) -> Response:
 
 
 async def get_object(core: Core, exchange: Exchange) -> Response:
-    _authorize_storage(core, exchange)
     found = find_object(core, f"gs://{exchange.params['bucket']}/{exchange.params['object']}")
     if found is None:
         raise google_error("no_object", **exchange.params)
@@ -96,7 +90,6 @@ async def get_object(core: Core, exchange: Exchange) -> Response:
 
 async def put_object(core: Core, exchange: Exchange) -> Response:
     """POST /upload/storage/...: put an object, an image for example, into a bucket."""
-    _authorize_storage(core, exchange)
     name = exchange.query.get("name", "")
     if exchange.query.get("uploadType") != "media" or not name:
         raise google_error("bad_upload", reason="`uploadType=media` and `name` are needed")
@@ -210,25 +203,19 @@ def _describe_model(name: str) -> dict[str, Any]:
     }
 
 
-def _build_routes(folder: str) -> tuple[RouteSpec, ...]:
-    models = f"{folder}/publishers/google/models"
-    model = f"{models}/{{model}}"
-    return (
-        RouteSpec("POST", f"{model}:predictLongRunning", "create", create_video),
-        RouteSpec("POST", f"{model}:fetchPredictOperation", "poll", poll_operation, find_by_body),
-        RouteSpec("GET", model, "other", get_model),
-        RouteSpec("GET", models, "other", list_models),
-    )
-
-
-_PROJECT = "projects/{project}/locations/{location}"
-ROUTES = (
-    *_build_routes("/v1beta1"),
-    *_build_routes(f"/v1beta1/{_PROJECT}"),
-    *_build_routes("/v1"),
-    *_build_routes(f"/v1/{_PROJECT}"),
+_MODELS, _MODEL = "/publishers/google/models", "/publishers/google/models/{model}"
+_PROJECT = "/projects/{project}/locations/{location}"
+ROUTES = mount(
+    ("/v1beta1", f"/v1beta1{_PROJECT}", "/v1", f"/v1{_PROJECT}"),
+    _authorize,
+    RouteSpec("POST", f"{_MODEL}:predictLongRunning", "create", create_video),
+    RouteSpec("POST", f"{_MODEL}:fetchPredictOperation", "poll", poll_operation, find_by_body),
+    RouteSpec("GET", _MODEL, "other", get_model),
+    RouteSpec("GET", _MODELS, "other", list_models),
 )
-FILES = (
+FILES = mount(
+    ("",),
+    _authorize_storage,
     RouteSpec("GET", "/storage/v1/b/{bucket}/o/{object:path}", "file", get_object, find_by_object),
     RouteSpec("GET", "/storage/v1/b/{bucket}/o", "other", list_objects),
     RouteSpec("POST", "/upload/storage/v1/b/{bucket}/o", "upload", put_object),

@@ -74,12 +74,12 @@ async def remix_task(core: Core, exchange: Exchange) -> Response:
     if source is None and profile.name == "official":
         return profile.known_error("no_source")
     if source is None or source.spec.profile != "official":
-        return await unknown_url(core, exchange)
+        return unknown_url(core, exchange)
     exchange.fields["model"] = source.spec.model
     return await create_video(core, exchange)
 
 
-async def unknown_url(core: Core, exchange: Exchange) -> Response:
+def unknown_url(core: Core, exchange: Exchange) -> Response:
     text = f"Invalid URL ({exchange.method} {exchange.path})"
     return PROFILES[core.profile](core).error_response(404, text, "invalid_request_error")
 
