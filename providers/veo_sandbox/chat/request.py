@@ -37,11 +37,7 @@ class Gateway(Profile):
 
     name = "chat"
     families = ("legacy",)
-
-    def task_error_response(
-        self, status: int, code: str, message: str, param: str | None = None
-    ) -> Response:
-        return self.error_response(status, message, "invalid_request_error", code, param=param)
+    wraps_errors = names_param = True
 
     def image_too_large(self) -> Response:
         """A documented code; its status is not documented."""

@@ -53,6 +53,10 @@ class Profile:
     content_lag = False
     default_model = ""
     no_code: str | None = ""
+    wraps_errors = False
+    """Whether an error of the task routes is an `error` object, as those of the gateway are."""
+    names_param = False
+    """Whether such an object names the wrong field in `param`."""
     internal_error_text = "服务内部异常"
     """Why a task fails, unless a fault says it (seen by users of a sister service)."""
 
@@ -169,8 +173,11 @@ class Profile:
     def task_error_response(
         self, status: int, code: str, message: str, param: str | None = None
     ) -> Response:
-        """Return an error of the task routes, which has no `error` key."""
-        return JSONResponse({"code": code, "message": message, "data": None}, status)
+        """Return an error of the task routes, which has no `error` key at a gateway."""
+        if not self.wraps_errors:
+            return JSONResponse({"code": code, "message": message, "data": None}, status)
+        more = {"param": param} if self.names_param else {}
+        return self.error_response(status, message, "invalid_request_error", code, **more)
 
 
 def fill_failure_text(outcome: Outcome, default: str = Profile.internal_error_text) -> Outcome:

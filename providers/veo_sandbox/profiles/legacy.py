@@ -77,6 +77,7 @@ class Docs(Legacy):
     """As the documentation says."""
 
     name = "docs"
+    wraps_errors = True  # all documented errors
 
     def created_body(self, task: Task) -> dict[str, Any]:
         return self._common_members(task) | {"status": "queued", "model": task.spec.model}
@@ -95,12 +96,6 @@ class Docs(Legacy):
             "resolution": f"{clip.width}x{clip.height}",
         }
         return JSONResponse(body)
-
-    def task_error_response(
-        self, status: int, code: str, message: str, param: str | None = None
-    ) -> Response:
-        """All documented errors have an `error` object."""
-        return self.error_response(status, message, "invalid_request_error", code)
 
 
 class Seed(Legacy):

@@ -29,6 +29,7 @@ class OpenAI(Profile):
     families = ("legacy", "official", "openai")
     default_model = "sora-2"
     no_code = None
+    wraps_errors = names_param = True
     internal_error_text = "The server had an error while processing your request."
 
     def new_id(self) -> str:
@@ -86,11 +87,6 @@ class OpenAI(Profile):
         if variant == "spritesheet":
             return Response(draw_spritesheet(path), media_type="image/jpeg")
         raise self.value_error("variant", variant, ("video", "thumbnail", "spritesheet"))
-
-    def task_error_response(
-        self, status: int, code: str, message: str, param: str | None = None
-    ) -> Response:
-        return self.error_response(status, message, "invalid_request_error", code, param=param)
 
     def error_response(
         self, status: int, message: str, kind: str, code: str | None = "", **more: str | None
