@@ -1,8 +1,6 @@
 """What a clip shows."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,3 @@ class ClipSpec:
     @property
     def size(self) -> tuple[int, int]:
         return self.width, self.height
-
-    @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> Self:
-        """Read what `dataclasses.asdict` and JSON made of a clip."""
-        return cls(**{**facts, "references": tuple(facts["references"])})

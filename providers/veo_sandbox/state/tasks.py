@@ -10,6 +10,8 @@ from random import Random
 from typing import Any, Literal
 from uuid import uuid4
 
+from pydantic import TypeAdapter
+
 from veo_sandbox.clips import ClipSpec
 from veo_sandbox.state.latency import Latency
 from veo_sandbox.state.settings import Settings
@@ -123,6 +125,9 @@ class Task:
         return self.spec.refusal_amount if self.outcome.is_refusal else 0
 
 
+_parse_task = TypeAdapter(Task).validate_json
+
+
 @dataclass(frozen=True, slots=True)
 class TaskState:
     """A task at one moment; `progress` is the share of its service time that has passed, 0 to 1."""
@@ -216,14 +221,14 @@ class TaskTable:
 
     def list_tasks(self) -> list[Task]:
         rows = self._store.fetch_rows("SELECT facts FROM tasks ORDER BY seq")
-        return [_from_json(facts) for (facts,) in rows]
+        return [_parse_task(facts) for (facts,) in rows]
 
     def count_tasks(self) -> int:
         return int(self._store.fetch_rows("SELECT count(*) FROM tasks")[0][0])
 
     def list_due(self, now: float) -> list[Task]:
         sql = "SELECT facts FROM tasks WHERE settled = 0 AND due_at <= ? ORDER BY due_at, seq"
-        return [_from_json(row[0]) for row in self._store.fetch_rows(sql, now)]
+        return [_parse_task(row[0]) for row in self._store.fetch_rows(sql, now)]
 
     def mark_settled(self, task: Task) -> None:
         self._store.execute("UPDATE tasks SET settled = 1 WHERE seq = ?", task.seq)
@@ -251,17 +256,4 @@ class TaskTable:
 
     def _load_task(self, sql: str, value: str) -> Task:
         # An IndexError is a LookupError: there is no such row.
-        return _from_json(self._store.fetch_rows(sql, value)[0][0])
-
-
-def _from_json(text: str) -> Task:
-    facts = json.loads(text)
-    spec = facts.pop("spec")
-    outcome = spec.pop("outcome")
-    clip = spec.pop("clip")
-    return Task(
-        **facts | {"outcome": Outcome(**facts["outcome"])},
-        spec=TaskSpec(
-            **spec, clip=ClipSpec.from_json(clip), outcome=Outcome(**outcome) if outcome else None
-        ),
-    )
+        return _parse_task(self._store.fetch_rows(sql, value)[0][0])

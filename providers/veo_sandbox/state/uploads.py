@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from veo_sandbox.clips import Footage
 from veo_sandbox.state.store import Store
 
@@ -55,6 +57,9 @@ class StoredFile:
         return self.is_video and now < (self.finished_at or now) + lag
 
 
+_parse_file = TypeAdapter(StoredFile).validate_json
+
+
 class UploadStore:
     """The uploads of one home: a row for each, and its bytes in `home/uploads`."""
 
@@ -90,7 +95,7 @@ class UploadStore:
 
     def list_files(self) -> list[StoredFile]:
         rows = self._store.fetch_rows("SELECT facts FROM uploads")
-        return [_from_json(facts) for (facts,) in rows]
+        return [_parse_file(facts) for (facts,) in rows]
 
     def path(self, file: StoredFile) -> Path:
         return self._folder / file.id
@@ -127,15 +132,9 @@ class UploadStore:
 
     def _find(self, sql: str, value: str) -> StoredFile | None:
         rows = self._store.fetch_rows(sql, value)
-        return _from_json(rows[0][0]) if rows else None
+        return _parse_file(rows[0][0]) if rows else None
 
 
 def _object_id(uri: str) -> str:
     # No id of the Files API has capital letters.
     return f"GS{sha256(uri.encode()).hexdigest()}"
-
-
-def _from_json(text: str) -> StoredFile:
-    facts = json.loads(text)
-    footage = facts.pop("footage")
-    return StoredFile(**facts, footage=tuple(footage) if footage else None)
