@@ -20,7 +20,6 @@ from veo.request import MODEL_VALUES, Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from decimal import Decimal
 
     from veo.job import Job
     from veo.ledger import NewJob, Record
@@ -95,14 +94,11 @@ def start_jobs(
     candidates: Sequence[Candidate],
     count: int,
     folder: Path,
-    *,
-    max_cost: Decimal | None = None,
-    timeout: float | None = None,
 ) -> dict[str, list[Job]]:
     """Reserve the money of all jobs of a comparison, or of none, and begin to work on them.
 
-    The videos are written to ``NAME-1.mp4``, ``NAME-2.mp4``, ... in the folder. ``max_cost`` limits
-    the cost of all jobs, USD. Return the jobs by candidate.
+    The videos are written to ``NAME-1.mp4``, ``NAME-2.mp4``, ... in the folder. Return the jobs by
+    candidate.
     """
     run = make_job_id()
     new: dict[str, list[NewJob]] = {}
@@ -115,7 +111,7 @@ def start_jobs(
             for output in outputs
         ]
     all_jobs = [job for jobs in new.values() for job in jobs]
-    started = {job.id: job for job in session.start_jobs(all_jobs, run, max_cost, timeout)}
+    started = {job.id: job for job in session.start_jobs(all_jobs, run)}
     return {name: [started[job.id] for job in jobs] for name, jobs in new.items()}
 
 

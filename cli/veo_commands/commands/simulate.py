@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from veo.compare.run import Candidate
     from veo.config import Config
     from veo.job import Job
-    from veo_sandbox import Sandbox
 
 # Real seconds that a generation should take. Much faster, and the real time of polls and downloads
 # would distort the simulated times.
@@ -119,14 +118,21 @@ def _run_candidate(
     from veo.compare.run import collect_metrics, start_jobs
     from veo.key import Key
     from veo.provider import find_provider
+    from veo_sandbox import Sandbox
 
     facts = find_provider(candidate.provider).facts
     median_s = facts.median_of(candidate.plan.model.name)
     speed = setup.speed or round(median_s / _MEDIAN_REAL_S, 1)
     stem = candidate.name.replace(":", "-")
     out.info(f"{candidate.name}: {count} requests, time {speed:g} times as fast")
-    with _build_sandbox(
-        setup, median_s, facts.spread, folder / f"sandbox-{stem}", speed
+    with Sandbox(
+        folder / f"sandbox-{stem}",
+        clip="tiny",
+        latency=f"lognormal:{median_s},{facts.spread}",
+        speed=speed,
+        seed=setup.luck,
+        fail_rate=setup.fail_rate,
+        timeout_rate=setup.timeout_rate,
     ) as sandbox:
         deadline_s = setup.deadline_s / speed
         settings = {"deadline_s": deadline_s, "key_is_access_token": True, "project": "sandbox"}
@@ -181,22 +187,6 @@ def _summarize(setup: SimulationOptions, runs: dict[str, CandidateRun]) -> "Simu
         speed={name: run.speed for name, run in runs.items()},
         measured=measured,
         billed={name: run.billed for name, run in runs.items()},
-    )
-
-
-def _build_sandbox(
-    setup: SimulationOptions, median_s: float, spread: float, home: Path, speed: float
-) -> "Sandbox":
-    from veo_sandbox import Sandbox
-
-    return Sandbox(
-        home,
-        clip="tiny",
-        latency=f"lognormal:{median_s},{spread}",
-        speed=speed,
-        seed=setup.luck,
-        fail_rate=setup.fail_rate,
-        timeout_rate=setup.timeout_rate,
     )
 
 
