@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from veo.problems import ItemLocation, ItemProblem
 from veo.text.parsing import decode_text, is_text, parse_json
 
-_WHOLE_FILE = ItemLocation(None)
+WHOLE_FILE = ItemLocation(None)
 _MAX_SHOWN_CHARS = 40
 MAX_PROBLEMS = 20  # of one kind in one item
 
@@ -26,28 +26,41 @@ class RawItem:
     body: dict[str, Any]
 
 
-def parse_items(data: bytes) -> tuple[list[RawItem], list[ItemProblem]]:
+Parsed = tuple[list[RawItem], list[ItemProblem]]
+
+
+def parse_items(data: bytes) -> Parsed:
     """Parse UTF-8 text: a JSON list of objects, one object, or one object a line (JSON Lines).
 
     Return the items and the problems, in order. Items that cannot be read have an index too.
     """
+    return parse_text(data, _parse_json)
+
+
+def parse_text(data: bytes, parse: Callable[[str], Parsed]) -> Parsed:
+    """Decode the bytes of a file, and return its items and problems; a file has one of them."""
     try:
         text = decode_text(data)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return [], [ItemProblem(ItemLocation(None, line), "is not UTF-8 text")]
+    items, problems = parse(text)
+    if not items and not problems:
+        problems = [ItemProblem(WHOLE_FILE, "contains no items")]
+    return items, problems
+
+
+def _parse_json(text: str) -> Parsed:
     try:
         values = list(_split_values(text))
     except ValueError as error:
-        return [], [ItemProblem(_WHOLE_FILE, f"is not valid JSON: {_describe_error(error)}")]
+        return [], [ItemProblem(WHOLE_FILE, f"is not valid JSON: {_describe_error(error)}")]
     items, problems = [], []
     for location, value in values:
         item_problems = list(_find_problems(location, value))
         problems += item_problems
         if not item_problems:
             items.append(RawItem(location, _to_plain(value)))
-    if not values:
-        problems.append(ItemProblem(_WHOLE_FILE, "contains no items"))
     return items, problems
 
 

@@ -8,21 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from veo.batch.columns import convert_cell, find_meant_key
-from veo.batch.input import RawItem, to_field_name
+from veo.batch.input import WHOLE_FILE, Parsed, RawItem, parse_text, to_field_name
 from veo.batch.item import ItemSchema
 from veo.problems import ItemLocation, ItemProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    Parsed = tuple[list[RawItem], list[ItemProblem]]
-
-_WHOLE_FILE = ItemLocation(None)
-
 
 def parse_prompts(data: bytes) -> Parsed:
     """Parse a text file: each line that is not empty is a prompt; ``#`` begins a comment."""
-    return _read_text(data, _parse_lines)
+    return parse_text(data, _parse_lines)
 
 
 def parse_csv(data: bytes) -> Parsed:
@@ -30,7 +26,7 @@ def parse_csv(data: bytes) -> Parsed:
 
     Empty cells are not set, and ``;`` separates several references.
     """
-    return _read_text(data, _parse_table)
+    return parse_text(data, _parse_table)
 
 
 def parse_yaml(data: bytes) -> Parsed:
@@ -38,14 +34,14 @@ def parse_yaml(data: bytes) -> Parsed:
     try:
         yaml: Any = import_module("yaml")  # an optional dependency, without types
     except ImportError:
-        return [], [ItemProblem(_WHOLE_FILE, "needs PyYAML: pip install 'veo-video[yaml]'")]
+        return [], [ItemProblem(WHOLE_FILE, "needs PyYAML: pip install 'veo-video[yaml]'")]
     try:
         values = yaml.safe_load(data)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         text = " ".join(str(error).split())
-        return [], [ItemProblem(_WHOLE_FILE, f"is not valid YAML: {text}")]
+        return [], [ItemProblem(WHOLE_FILE, f"is not valid YAML: {text}")]
     if not isinstance(values, list) or not values:
-        return [], [ItemProblem(_WHOLE_FILE, "must be a list of items, each with a prompt")]
+        return [], [ItemProblem(WHOLE_FILE, "must be a list of items, each with a prompt")]
     items, problems = [], []
     for index, value in enumerate(values):
         location = ItemLocation(index)
@@ -65,18 +61,6 @@ PARSERS: Mapping[str, Callable[[bytes], Parsed]] = {
     ".yaml": parse_yaml,
     ".yml": parse_yaml,
 }
-
-
-def _read_text(data: bytes, parse: Callable[[str], Parsed]) -> Parsed:
-    try:
-        text = data.decode("utf-8-sig")  # spreadsheets write a byte order mark
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return [], [ItemProblem(ItemLocation(None, line), "is not UTF-8 text")]
-    items, problems = parse(text)
-    if not items and not problems:
-        problems = [ItemProblem(_WHOLE_FILE, "contains no items")]
-    return items, problems
 
 
 def _parse_lines(text: str) -> Parsed:
@@ -122,7 +106,7 @@ def _check_titles(titles: list[str]) -> list[ItemProblem]:
         if similar:
             problems.append(f"column {title}: did you mean {similar}?")
     problems += [f"column {title}: is there twice" for title in titles if titles.count(title) > 1]
-    return [ItemProblem(_WHOLE_FILE, text) for text in dict.fromkeys(problems)]
+    return [ItemProblem(WHOLE_FILE, text) for text in dict.fromkeys(problems)]
 
 
 def _row_to_body(cells: Mapping[str, str]) -> dict[str, Any]:

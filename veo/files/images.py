@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from veo.errors import ConfigError, ImageError, LedgerError, ProviderError
+from veo.errors import ConfigError, ImageError, LedgerError, ProviderError, ResponseTooLongError
 from veo.files.atomic import open_atomic
 from veo.files.decode import (
     EXIF_ORIENTATION,
@@ -24,7 +24,7 @@ from veo.paths import to_absolute
 from veo.text.parsing import is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from PIL import Image as Pil
@@ -295,21 +295,13 @@ def download_image(url: str, trusted_urls: Callable[[], Iterable[str]] = tuple) 
         with closing(ApiClient(url, trusted_urls=trusted_urls).open(url)) as response:
             if response.status != 200:
                 raise ImageError(f"{url}: HTTP {response.status}")
-            return b"".join(_limit_bytes(_MAX_DOWNLOAD_BYTES, url, response.chunks()))
+            return response.read(_MAX_DOWNLOAD_BYTES).body
+    except ResponseTooLongError:
+        raise ImageError(f"{url} is larger than {_MAX_DOWNLOAD_BYTES // 1_000_000} MB") from None
     except ProviderError as error:
         raise ImageError(f"{url}: {error.message}") from error
     except ConfigError:
         raise ImageError(f"{url!r} is not a valid image URL") from None
-
-
-def _limit_bytes(limit: int, url: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    # A server may send more than it announced, so the bytes are counted as they come.
-    count = 0
-    for chunk in chunks:
-        count += len(chunk)
-        if count > limit:
-            raise ImageError(f"{url} is larger than {limit // 1_000_000} MB")
-        yield chunk
 
 
 def _encode_jpeg(source: str, decoded: Pil.Image, max_bytes: int) -> tuple[bytes, tuple[int, int]]:

@@ -49,13 +49,9 @@ class Service(Protocol):
         """Return the USD charged so far."""
 
 
-def trigger_trouble(service: Service, kind: Trouble) -> None:
-    """Cause a fault, or skip the test if the service cannot."""
-    run_or_skip(lambda: service.trouble(kind))
-
-
-def run_or_skip(call: Callable[[], None]) -> None:
+def call_or_skip(function: Callable[..., None], value: object) -> None:
+    """Call a function of the service, or skip the test if the service cannot do this."""
     try:
-        call()
+        function(value)
     except NotImplementedError as error:
         pytest.skip(f"the service cannot do this: {error}")

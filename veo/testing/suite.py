@@ -39,7 +39,7 @@ from veo.testing.sample_requests import (
     build_request,
     build_shape_requests,
 )
-from veo.testing.service import Service, Trouble, run_or_skip, trigger_trouble
+from veo.testing.service import Service, Trouble, call_or_skip
 from veo.update import Stage, Update
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ class Conformance:
 
     def test_busy(self, client: Client, service: Service, facts: ProviderFacts) -> None:
         """A request refused as overloaded is sent again; one video is made and charged."""
-        trigger_trouble(service, "busy")
+        call_or_skip(service.trouble, "busy")
         job = submit_preferred(client, facts)
 
         assert job.result(JOB_TIMEOUT_S).charged == service.charged()
@@ -230,7 +230,7 @@ class Conformance:
 
     def test_lost_answer(self, client: Client, service: Service, facts: ProviderFacts) -> None:
         """A paid request without a response is not repeated; its money stays reserved."""
-        trigger_trouble(service, "lost")
+        call_or_skip(service.trouble, "lost")
         job = submit_preferred(client, facts)
         with pytest.raises(UnknownOutcomeError):
             job.result(JOB_TIMEOUT_S)
@@ -251,7 +251,7 @@ class Conformance:
 
     def test_cut_download(self, client: Client, service: Service, facts: ProviderFacts) -> None:
         """An interrupted download is continued until the file is complete."""
-        trigger_trouble(service, "cut")
+        call_or_skip(service.trouble, "cut")
         video = submit_preferred(client, facts).result(JOB_TIMEOUT_S)
 
         assert video.path.stat().st_size == video.bytes
@@ -275,7 +275,7 @@ class Conformance:
         """A video that was not downloaded within its retention is reported as gone."""
         job, client = leave_job_running(start, facts), start()
         retention_s = facts.models[client.ledger.find_job(job).model].retention_s
-        run_or_skip(lambda: service.wait(2.0 * retention_s))
+        call_or_skip(service.wait, 2.0 * retention_s)
         with client.ledger.database.write() as connection:
             submitted_at = jobs.c.submitted_at - 2.0 * retention_s
             connection.execute(update(jobs).values(submitted_at=submitted_at))
@@ -385,7 +385,7 @@ def check_failure(
     client: Client, service: Service, facts: ProviderFacts, kind: Trouble, error: type[VeoError]
 ) -> None:
     """Check that a job fails with the error, and is charged by the model's rule."""
-    trigger_trouble(service, kind)
+    call_or_skip(service.trouble, kind)
     job = submit_preferred(client, facts)
     with pytest.raises(error) as caught:
         job.result(JOB_TIMEOUT_S)
