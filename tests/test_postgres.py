@@ -8,6 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from batch_inputs import wait_until
+from refusing_server import refusing_server
+from sqlalchemy.exc import OperationalError
 from worker_process import start_worker
 
 from veo.config import Config, read_config
@@ -15,6 +18,7 @@ from veo.config.ledger_url import LedgerUrl
 from veo.errors import ConfigError, LedgerError
 from veo.ledger import Ledger, postgres
 from veo.ledger.heartbeat import WorkerLease, find_dead_workers
+from veo.ledger.queue import list_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,17 +87,17 @@ class TestUrl:
 class TestErrors:
     """What is wrong, and what to do about it."""
 
-    def open(self, url: str, tmp_path: Path) -> LedgerError:
-        """Return the error of a ledger that cannot be opened."""
+    def open(self, url: str, tmp_path: Path, patience_s: float = 3600) -> LedgerError:
+        """Return the error of a ledger that cannot be opened; it must not be waited for."""
         with pytest.raises(LedgerError) as caught:
-            Ledger(tmp_path, url=LedgerUrl.parse(url))
+            Ledger(tmp_path, url=LedgerUrl.parse(url), patience_s=patience_s)
         assert SECRET not in f"{caught.value.message} {caught.value.hint}"
         return caught.value
 
     @pytest.mark.usefixtures("postgres")  # skipped without the extra
     def test_no_server(self, tmp_path: Path) -> None:
         """Where it was expected, and that jobs are not lost."""
-        error = self.open(f"postgresql://me:{SECRET}@127.0.0.1:1/veo", tmp_path)
+        error = self.open(f"postgresql://me:{SECRET}@127.0.0.1:1/veo", tmp_path, 0)
         assert "127.0.0.1:1/veo: " in error.message
         assert "refused" in error.message
         assert "Is the server running" in str(error.hint)
@@ -102,6 +106,22 @@ class TestErrors:
         """The server's own words."""
         url = postgres.url.removesuffix("postgres") + "missing"
         assert 'database "missing" does not exist' in self.open(url, tmp_path).message
+
+    @pytest.mark.usefixtures("postgres")
+    def test_no_such_host(self, tmp_path: Path) -> None:
+        """A wrong name is not waited for either."""
+        url = f"postgresql://me:{SECRET}@no-such-host.invalid/veo"
+        assert "failed to resolve host" in self.open(url, tmp_path).message
+
+    @pytest.mark.parametrize(
+        "code", ["28P01", "28000", "3D000", "53300"], ids=["password", "role", "database", "full"]
+    )
+    @pytest.mark.usefixtures("postgres")
+    def test_a_refusal_is_not_waited_for(self, code: str, tmp_path: Path) -> None:
+        """In whatever language the server says it."""
+        with refusing_server(code) as port:
+            error = self.open(f"postgresql://me:{SECRET}@127.0.0.1:{port}/veo", tmp_path)
+        assert "Nein" in error.message
 
     def test_not_a_url(self, tmp_path: Path) -> None:
         """A port that is no number."""
@@ -149,11 +169,59 @@ class TestRestart:
         ledger.release_leases("nobody")
         starting.join()
 
+    def test_a_start_and_a_read_wait_for_the_server(
+        self,
+        ledger: Ledger,
+        url: str,
+        postgres: PostgresServer,
+        tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Each says once what it waits for, and how long."""
+        postgres.stop()
+        starting = threading.Timer(1.2, postgres.start)
+        starting.start()
+        Ledger(tmp_path / "other", url=LedgerUrl.parse(url)).close()
+        starting.join()
+        postgres.stop()
+        starting = threading.Timer(1.2, postgres.start)
+        starting.start()
+        assert ledger.list_jobs() == []
+        starting.join()
+        texts = [record.getMessage() for record in caplog.records]
+        assert ["waiting for at most 30 s for the ledger" in text for text in texts] == [True] * 2
+        assert all("refused" in text and SECRET not in text for text in texts)
+
+    @pytest.mark.parametrize("code", ["57P03", ""], ids=["starting", "closed"])
+    @pytest.mark.usefixtures("postgres")
+    def test_what_a_server_that_starts_says_is_waited_for(
+        self,
+        code: str,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """It refuses for now, or closes the connection."""
+        monkeypatch.setattr(postgres, "RETRY_S", 0.01)
+        with refusing_server(code) as port:
+            url = LedgerUrl.parse(f"postgresql://me@127.0.0.1:{port}/veo")
+            with pytest.raises(LedgerError):
+                Ledger(tmp_path, url=url, patience_s=0.1)
+        assert "waiting" in caplog.text
+
+    def test_a_server_that_does_not_respond_is_waited_for(self, url: str) -> None:
+        """A machine that starts may drop what is sent to it."""
+        import psycopg
+
+        silence = psycopg.errors.ConnectionTimeout("connection timeout expired")
+        error = OperationalError(None, None, silence)
+        assert postgres._may_accept_later(LedgerUrl.parse(url), error)
+
     def test_it_is_not_waited_for_without_end(
-        self, ledger: Ledger, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+        self, ledger: Ledger, postgres: PostgresServer
     ) -> None:
         """The error is the same as at the start."""
-        monkeypatch.setattr("veo.ledger.postgres.PATIENCE_S", 0.1)
+        ledger.database.patience_s = 0.1
         postgres.stop()
         try:
             with pytest.raises(LedgerError, match="cannot use the ledger"):
@@ -183,6 +251,14 @@ def test_a_process_with_another_folder_is_not_taken_for_dead(
     assert find_dead_workers(ledger, {lease.id}, ledger.clock() + 61.0) == {lease.id}
     lease.close()
     other.close()
+
+
+def test_a_process_that_was_frozen_is_alive_again(ledger: Ledger) -> None:
+    """Others took it for dead; its next heartbeat says that it is not."""
+    lease = WorkerLease(ledger, interval_s=0.05)
+    find_dead_workers(ledger, {lease.id}, ledger.clock() + 3600.0)
+    wait_until(lambda: [each["id"] for each in list_workers(ledger)] == [lease.id])
+    lease.close()
 
 
 def test_commands_share_a_ledger_across_machines(

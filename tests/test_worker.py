@@ -24,11 +24,13 @@ from PIL import Image
 from worker_process import LEASE_S, start_worker
 
 from veo.config import read_config
-from veo.errors import AuthError
+from veo.errors import AuthError, LedgerError
 from veo.ledger import Ledger, Record, State
+from veo.ledger.database import PATIENCE_S
 from veo.ledger.queue import list_workers, parked_error
 from veo.ledger.record import QUEUE
 from veo.paths import ledger_folder
+from veo_commands import exit_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,6 +201,42 @@ def test_metrics_are_served(veo: Veo, ledger: Ledger) -> None:
     assert values['veo_jobs{state="planned"}'] == "0"
 
 
+def test_a_worker_waits_for_its_database(
+    veo: Veo, ledger: Ledger, postgres: PostgresServer
+) -> None:
+    """One that starts before the server says so, and ends only when it is stopped."""
+    veo("generate", "a lion", "-o", "lion.mp4", "--detach")
+    postgres.stop()
+    waiting, stopped = start_worker("--until-idle"), start_worker()
+    for worker in (waiting, stopped):
+        assert worker.stderr
+        assert "waiting for the ledger postgresql://" in worker.stderr.readline()
+    stopped.send_signal(signal.SIGTERM)
+    codes = finish(stopped)
+    postgres.start()
+
+    assert codes == [exit_codes.INTERRUPTED]
+    assert finish(waiting) == [0]
+    assert count_states(ledger) == {"done": 1}
+
+
+def test_a_worker_stops_while_its_database_is_away(
+    ledger: Ledger, postgres: PostgresServer
+) -> None:
+    """It does not wait for what it cannot store, and says that."""
+    worker = start_worker()
+    wait_until(lambda: list_workers(ledger))
+    postgres.stop()
+    assert worker.stderr
+    wait_until(lambda: "the queue is opened again" in worker.stderr.readline())
+    worker.send_signal(signal.SIGTERM)
+    _, report = worker.communicate(timeout=PATIENCE_S / 2)
+    postgres.start()
+
+    assert worker.returncode == LedgerError.exit_code
+    assert "error: cannot use the ledger" in report
+
+
 @pytest.mark.slow
 def test_kills_freezes_and_a_restart(
     veo: Veo, service: veo_sandbox.Sandbox, ledger: Ledger, postgres: PostgresServer
@@ -221,9 +259,6 @@ def test_kills_freezes_and_a_restart(
     frozen = workers[0]
     frozen.send_signal(signal.SIGSTOP)
     wait_until(lambda: len(service.tasks()) >= 30)
-    # A worker that cannot reach the database when it starts says so and ends.
-    pids = {worker.pid for worker in workers[1:]}
-    wait_until(lambda: pids <= {worker["pid"] for worker in list_workers(ledger)})
     postgres.stop()
     postgres.start()
     time.sleep(LEASE_S)  # a worker is taken for dead when nothing is heard of it for so long

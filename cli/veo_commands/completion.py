@@ -36,7 +36,8 @@ def complete_jobs() -> list[str]:
             home = ledger_dir(sandbox=sandbox)
             url = None if sandbox else read_config().config.ledger
             if url or home.is_dir():  # completion must not create a ledger
-                ids += [record.id for record in Ledger(home, url=url).list_jobs(limit=_MAX_JOBS)]
+                ledger = Ledger(home, url=url, patience_s=0)
+                ids += [record.id for record in ledger.list_jobs(limit=_MAX_JOBS)]
     return sorted(ids)
 
 

@@ -44,6 +44,6 @@ def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         return lambda _: None
     server: PostgresServer = request.getfixturevalue("postgres")
     monkeypatch.setattr(
-        ledger, "open_database", lambda folder, _: PostgresDatabase(folder_url(server, folder))
+        ledger, "open_database", lambda folder, *_: PostgresDatabase(folder_url(server, folder))
     )
     return lambda folder: folder_url(server, folder).reveal()

@@ -22,6 +22,8 @@ from veo.ledger.migrations import apply_migrations, has_all_migrations
 from veo.problems import Remedy
 
 BUSY_TIMEOUT_S = 60.0  # a process that syncs a slow disk, or was stopped for a moment
+# A restart of a database server takes seconds, and a task id that cannot be stored is a lost video.
+PATIENCE_S = 30.0
 BUSY_NOTICE_S = 3.0  # until a warning names the process that holds the ledger
 # Negative sizes are KiB. Every thread that reads has a connection: with SQLite's default of 2 MB
 # each, their caches would take more memory than the jobs.
@@ -48,6 +50,7 @@ class Database:
 
     clock_offset_s = 0.0  # all processes on it have the clock of this machine
     lease_s = 60.0  # a process whose last heartbeat is older does not count as alive
+    patience_s = 0.0  # there is no server that could be away
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "ledger.db"

@@ -51,9 +51,7 @@ class WorkerLease:
         self._lock = FileLock(_lock_path(ledger.folder, self.id), thread_local=False)
         self._lock.acquire()
         spill.prepare(ledger.folder)
-        row = {"host": socket.gethostname(), "pid": os.getpid(), "seen_at": self._clock()}
-        with ledger.database.write() as connection:
-            connection.execute(insert(workers).values(id=self.id, **row))
+        self._beat()
         interval_s = interval_s or ledger.database.lease_s / HEARTBEATS_PER_LEASE
         self._thread = threading.Thread(
             target=self._run_heartbeat, args=(interval_s,), daemon=True, name="veo-heartbeat"
@@ -75,12 +73,20 @@ class WorkerLease:
             _lock_path(self._ledger.folder, self.id).unlink(missing_ok=True)
 
     def _run_heartbeat(self, interval_s: float) -> None:
-        row = update(workers).where(workers.c.id == self.id)
         while not self._stopped.wait(interval_s):
             # A failed heartbeat does not stop the work: if another process takes a job over in
             # the meantime, the fence of the next write stops it.
-            with contextlib.suppress(Exception), self._ledger.database.write() as connection:
-                connection.execute(row.values(seen_at=self._clock()))
+            with contextlib.suppress(Exception):
+                self._beat()
+
+    def _beat(self) -> None:
+        seen_at = self._clock()
+        row = update(workers).where(workers.c.id == self.id).values(seen_at=seen_at)
+        with self._ledger.database.write() as connection:
+            # None at the start, or if others have taken this process for dead: it was frozen.
+            if connection.execute(row).rowcount == 0:
+                new = {"host": socket.gethostname(), "pid": os.getpid(), "seen_at": seen_at}
+                connection.execute(insert(workers).values(id=self.id, **new))
 
 
 def find_dead_workers(ledger: Ledger, owners: Collection[str], now: float) -> set[str]:

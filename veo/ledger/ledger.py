@@ -13,7 +13,7 @@ from sqlalchemy import Connection, exists, insert, select, update
 from veo.errors import LedgerError, UnknownJobError, VeoError
 from veo.ledger import limits, reserve, rows, spill
 from veo.ledger.budget import Cap, count_spent
-from veo.ledger.database import Database
+from veo.ledger.database import PATIENCE_S, Database
 from veo.ledger.locks import lock
 from veo.ledger.parse import to_record
 from veo.ledger.record import IN_FLIGHT, LIVE, Event, Record, State
@@ -48,6 +48,7 @@ class Ledger:
             be alive.
         clock: Returns Unix seconds; by default the clock of the database's machine.
         url: A Postgres database, in place of the one in the folder.
+        patience_s: Seconds for which its server is waited for when it accepts no connections.
     """
 
     def __init__(
@@ -55,9 +56,10 @@ class Ledger:
         folder: Path,
         clock: Callable[[], float] | None = None,
         url: LedgerUrl | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.folder = folder
-        self.database = open_database(folder, url)
+        self.database = open_database(folder, url, patience_s)
         self._clock = clock
         # If the disk is still full, or the file was edited, the tasks stay where they are.
         with suppress(LedgerError, TypeError):
@@ -346,13 +348,15 @@ class Ledger:
         self.database.close()
 
 
-def open_database(folder: Path, url: LedgerUrl | None) -> Database | PostgresDatabase:
+def open_database(
+    folder: Path, url: LedgerUrl | None, patience_s: float
+) -> Database | PostgresDatabase:
     """Open the database of a ledger: a file in the folder, or the one at the URL."""
     if url is None:
         return Database(folder)
     from veo.ledger.postgres import PostgresDatabase  # noqa: PLC0415 - of an extra
 
-    return PostgresDatabase(url)
+    return PostgresDatabase(url, patience_s)
 
 
 def _write_attached(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import selectors
 import time
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from veo.errors import LedgerError
 from veo.ledger import schema
+from veo.ledger.database import PATIENCE_S
 from veo.ledger.locks import lock
 from veo.ledger.migrations import apply_migrations
 
@@ -25,8 +28,8 @@ if TYPE_CHECKING:
 OLDEST_VERSION = 13  # the oldest that PGQueuer supports
 POOL_SIZE = 16  # connections of a process at most; Postgres allows 100 by default
 CONNECT_TIMEOUT_S = 10
-# A restart of the server takes seconds, and a task id that cannot be stored is a lost video.
-PATIENCE_S = 30.0
+PING_TIMEOUT_S = 2  # the least that libpq knows; it keeps all Python code from running meanwhile
+POOL_TIMEOUT_S = 30.0  # for a free connection of the pool
 RETRY_S = 0.5
 MAX_IDLE_MS = 10_000  # inside a transaction; well under the time in which a job is taken over
 for _index in schema.jobs.indexes:  # partial indexes are partial here too
@@ -34,10 +37,14 @@ for _index in schema.jobs.indexes:  # partial indexes are partial here too
         _index.dialect_kwargs["postgresql_where"] = _index.dialect_options["sqlite"]["where"]
 
 _EXTRA_HINT = 'Install it with: pip install "veo-video[cluster]"'
+_log = logging.getLogger(__name__)
 
 
 class PostgresDatabase:
     """A Postgres database; the same interface as ``Database``, which is on SQLite.
+
+    Attributes:
+        patience_s: Seconds for which a server is waited for that accepts no connections.
 
     Raises:
         LedgerError: The server cannot be reached or is too old, the driver is not installed, or
@@ -46,8 +53,10 @@ class PostgresDatabase:
 
     lease_s = 20.0  # the jobs of a worker that dies must continue within half a minute
 
-    def __init__(self, url: LedgerUrl) -> None:
+    def __init__(self, url: LedgerUrl, patience_s: float = PATIENCE_S) -> None:
         self.url = url
+        self.patience_s = patience_s
+        self._has_connected = self._is_wait_reported = False
         self._engine = _create_engine(url)
         event.listen(self._engine, "connect", _limit_idle_time)
         event.listen(self._engine, "checkout", _check_connection)
@@ -68,13 +77,17 @@ class PostgresDatabase:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Run statements as one transaction: committed at the end, undone after an exception."""
-        with self._translate_errors(), self._connect() as connection, connection.begin():
+        with (
+            self._translate_errors(),
+            self._connect(self._engine) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Run queries in one transaction, which sees one moment and blocks no writer."""
-        with self._translate_errors(), self._reader.connect() as connection:
+        with self._translate_errors(), self._connect(self._reader) as connection:
             yield connection
 
     def close(self) -> None:
@@ -82,7 +95,7 @@ class PostgresDatabase:
         self._engine.dispose()
 
     def _prepare(self) -> None:
-        with self._translate_errors(), self._engine.connect() as connection:
+        with self._translate_errors(), self._connect(self._engine) as connection:
             _check_version(self.url, connection)
             # The clocks of machines differ, and leases and limits compare the times of all.
             self.clock_offset_s = _read_clock(connection) - time.time()
@@ -90,15 +103,30 @@ class PostgresDatabase:
             lock(connection, "migrations")
             apply_migrations(connection)
 
-    def _connect(self) -> Connection:
-        deadline = time.monotonic() + PATIENCE_S
+    def _connect(self, engine: Engine) -> Connection:
+        """Connect; wait while the server restarts, or is not reachable for a moment."""
+        begun_at = time.monotonic()
         while True:
             try:
-                return self._engine.connect()
-            except OperationalError:
-                if time.monotonic() > deadline:
+                connection = engine.connect()
+            except OperationalError as error:
+                if time.monotonic() > begun_at + self.patience_s:
                     raise
+                if not self._has_connected and not _may_accept_later(self.url, error):
+                    return engine.connect()  # it may have begun to accept since it was asked
+                self._report_wait(error)
                 time.sleep(RETRY_S)
+            else:
+                self._has_connected, self._is_wait_reported = True, False
+                return connection
+
+    def _report_wait(self, error: OperationalError) -> None:
+        """Log once what is waited for; many threads may wait."""
+        if not self._is_wait_reported:
+            self._is_wait_reported = True
+            limit = "" if self.patience_s == math.inf else f" for at most {self.patience_s:.0f} s"
+            reason = _describe_cause(self.url, error)
+            _log.warning("waiting%s for the ledger %s: %s", limit, self.url, reason)
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -118,13 +146,29 @@ def _create_engine(url: LedgerUrl) -> Engine:
             parsed,
             pool_size=POOL_SIZE,
             max_overflow=0,
-            pool_timeout=PATIENCE_S,
+            pool_timeout=POOL_TIMEOUT_S,
             connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "veo"},
         )
     except ImportError as error:
         raise LedgerError(
             f"the ledger {url} needs packages that are not installed: {error}", hint=_EXTRA_HINT
         ) from None
+
+
+def _may_accept_later(url: LedgerUrl, error: OperationalError) -> bool:
+    """Return whether waiting may help where no connection has been possible yet.
+
+    A wrong password or name stays wrong. psycopg gives no code for such an error, and its text is
+    in the language of the server; but libpq can tell whether a server accepts connections.
+    """
+    from psycopg import conninfo, errors, pq  # noqa: PLC0415 - of an extra
+
+    if isinstance(error.orig, errors.ConnectionTimeout):
+        return True
+    if str(error.orig).startswith("failed to resolve host"):  # a text of psycopg itself
+        return False
+    address = conninfo.make_conninfo(url.reveal(), connect_timeout=PING_TIMEOUT_S)
+    return pq.PGconn.ping(address.encode()) in {pq.Ping.REJECT, pq.Ping.NO_RESPONSE}
 
 
 def _check_version(url: LedgerUrl, connection: Connection) -> None:
@@ -161,10 +205,14 @@ def _check_connection(connection: Any, _: Any, __: Any) -> None:
             raise DisconnectionError
 
 
-def _ledger_error(url: LedgerUrl, error: Exception) -> LedgerError:
+def _describe_cause(url: LedgerUrl, error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
     lines = str(cause).strip().splitlines()
-    reason = url.redact(lines[0] if lines else type(cause).__name__)
+    return url.redact(lines[0] if lines else type(cause).__name__)
+
+
+def _ledger_error(url: LedgerUrl, error: Exception) -> LedgerError:
+    reason = _describe_cause(url, error)
     if isinstance(error, OperationalError | PoolTimeoutError):
         return LedgerError(
             f"cannot use the ledger {url}: {reason}",

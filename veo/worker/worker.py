@@ -79,8 +79,8 @@ class Worker:
         self.taker.context.stop_grace_s = self._grace_s = grace_s
         self.stats = WorkerStats()
         self._stopping = asyncio.Event()
-        self._tasks: dict[str, asyncio.Task[float | None]] = {}
-        self._queue: Any = None  # PGQueuer's, while it runs
+        self._is_queue_reported = False
+        self._queue: Any = None  # PGQueuer's, as soon as it has been opened
 
     async def run(self) -> None:
         """Take steps until ``stop`` is called, or nothing is left to do."""
@@ -92,7 +92,10 @@ class Worker:
                 try:
                     await self._run_queue()
                 except Exception as error:  # noqa: BLE001 - a restart of the server, for one
-                    _log.warning("the queue is opened again: %s", describe_error(error))
+                    if not self._queue and _is_refused(error):
+                        reason = f"the ledger refuses the queue: {describe_error(error)}"
+                        raise LedgerError(reason) from None
+                    self._report_queue(error)
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._stopping.wait(), RESTART_S)
         finally:
@@ -105,24 +108,23 @@ class Worker:
         if self._stopping.is_set():  # a second signal does not make the wait longer
             return
         self._stopping.set()
+        # What cannot be stored in this time is kept beside the ledger, or found out by others.
+        self._ledger.database.patience_s = STOP_WRITE_S
         self.taker.context.stopped_at = self.taker.context.timer()
         if self._queue:
             self._queue.shutdown.set()
 
     async def _run_queue(self) -> None:
         import asyncpg  # noqa: PLC0415 - of an extra
-        from pgqueuer import PgQueuer  # noqa: PLC0415 - of an extra
-        from pgqueuer.queries import Queries  # noqa: PLC0415 - of an extra
 
         pool = asyncpg.create_pool(self._url, min_size=2, max_size=6, reset=_keep_session)
-        async with pool:
-            self._queue = PgQueuer.from_asyncpg_pool(pool)
-            async with pool.acquire() as connection:
-                await _install(connection, Queries.from_asyncpg_connection(connection))
-            # The same for all workers that follow on this one, so that `veo workers` can tell whose
-            # steps they are.
-            self._queue.qm.queue_manager_id = manager_id(self.lease.id)
-            self._queue.entrypoint(ENTRYPOINT, accepts_context=False)(self._handle)
+        opening = asyncio.ensure_future(pool)
+        await self._wait_for(opening)
+        if not opening.done():
+            opening.cancel()
+            return
+        async with await opening:
+            await self._open_queue(pool)
             if self._stopping.is_set():
                 return
             batch = max(1, min(10, self._slots // 2))
@@ -133,6 +135,19 @@ class Worker:
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,
                 log_aggregation_interval=timedelta(0),
             )
+
+    async def _open_queue(self, pool: Any) -> None:
+        from pgqueuer import PgQueuer  # noqa: PLC0415 - of an extra
+        from pgqueuer.queries import Queries  # noqa: PLC0415 - of an extra
+
+        self._is_queue_reported = False
+        self._queue = PgQueuer.from_asyncpg_pool(pool)
+        async with pool.acquire() as connection:
+            await _install(connection, Queries.from_asyncpg_connection(connection))
+        # The same for all workers that follow on this one, so that `veo workers` can tell whose
+        # steps they are.
+        self._queue.qm.queue_manager_id = manager_id(self.lease.id)
+        self._queue.entrypoint(ENTRYPOINT, accepts_context=False)(self._handle)
 
     async def _handle(self, handed_out: Any) -> None:
         """Take a step of the job that is handed out; raise when PGQueuer shall call again."""
@@ -153,15 +168,25 @@ class Worker:
         if self._stopping.is_set():
             return 0.0
         task = asyncio.create_task(self.taker.take_step(job_id))
-        stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
+        await self._wait_for(task)
         if not task.done() and self.taker.may_be_paid(job_id):
             await asyncio.wait({task}, timeout=self._grace_s + STOP_WRITE_S)
         if task.done():
             return task.result()
         task.cancel()
         return 0.0
+
+    async def _wait_for(self, task: asyncio.Future[Any]) -> None:
+        """Wait until a task is done, or the worker is stopped."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+
+    def _report_queue(self, error: Exception) -> None:
+        """Log once that the queue is opened again; while the database is away it fails often."""
+        if not self._is_queue_reported:
+            self._is_queue_reported = True
+            _log.warning("the queue is opened again: %s", describe_error(error))
 
     async def _feed_queue(self, limits: dict[str, Limits]) -> None:
         """Hand jobs to PGQueuer that it should have; end when nothing is left, if so asked."""
@@ -269,6 +294,11 @@ async def _install(connection: Any, queries: Any) -> None:
             await queries.install()
     finally:
         await connection.execute("SELECT pg_advisory_unlock(hashtext('veo install'))")
+
+
+def _is_refused(error: Exception) -> bool:
+    """Whether the server refuses a password, a role or a database; waiting does not help."""
+    return str(getattr(error, "sqlstate", ""))[:2] in {"28", "3D"}
 
 
 def run_until_stopped(worker: Worker) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from veo.errors import UsageError
 from veo_commands import exit_codes
 from veo_commands.options import ConfigOptions, flag, option, parse_seconds
 from veo_commands.output import out
-from veo_commands.session import open_client
+from veo_commands.session import load_config, open_client
 
 _DEFAULT_SLOTS = 16
 _MAX_SLOTS = 1000
@@ -35,9 +36,13 @@ def worker(
         raise UsageError(f"--slots must be from 1 to {_MAX_SLOTS}")
     if config.sandbox:
         raise UsageError("--sandbox: play money is in a file, which needs no worker")
+    from veo.ledger.postgres import PostgresDatabase
     from veo.worker.metrics import serve_metrics
     from veo.worker.worker import STOP_GRACE_S, Worker, run_until_stopped
 
+    if url := load_config(config).config.ledger:
+        # A machine may start before its database: other commands give up after a while.
+        PostgresDatabase(url, patience_s=math.inf).close()
     with open_client(config) as client:
         running = Worker(client, slots, until_idle=until_idle, grace_s=grace or STOP_GRACE_S)
         out.notice(f"worker {running.lease.id} on {client.config.ledger}, {slots} slots")
