@@ -1,5 +1,6 @@
 """The state of a sandbox without its APIs: time, money, tasks, clips, the request log."""
 
+import json
 import secrets
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,6 @@ from veo_sandbox.state.billing import Account
 from veo_sandbox.state.clip_store import ClipStore
 from veo_sandbox.state.clock import Clock
 from veo_sandbox.state.price_list import to_usd
-from veo_sandbox.state.request_log import LeakLog
 from veo_sandbox.state.settings import Settings, parse_number
 from veo_sandbox.state.store import Store
 from veo_sandbox.state.tasks import Task, TaskSpec, TaskState, TaskTable, compute_state, create_task
@@ -38,7 +38,6 @@ class Core:
         self.account = Account(self.store, self.tasks)
         # The requests that reached this process, oldest first.
         self.request_log: deque[dict[str, Any]] = deque(maxlen=_MAX_LOGGED_REQUESTS)
-        self.leak_log = LeakLog(self.store)
         self.clips = ClipStore(home, tiny=tiny, min_bytes=clip_bytes)
         self.uploads = UploadStore(home, self.store)
         self.shutdown = Shutdown()
@@ -151,6 +150,15 @@ class Core:
             }
             for task in self.tasks.list_tasks()
         ]
+
+    def add_leak(self, entry: dict[str, Any]) -> None:
+        """Keep a request with a key that came to the files port, where no client may send one."""
+        # Unlike the log, leaks are kept in the home: they are defects.
+        self.store.execute("INSERT INTO leaks (body) VALUES (?)", json.dumps(entry))
+
+    def list_leaks(self) -> list[dict[str, Any]]:
+        rows = self.store.fetch_rows("SELECT body FROM leaks ORDER BY n")
+        return [json.loads(body) for (body,) in rows]
 
     def describe_settings(self) -> dict[str, Any]:
         balance = self.account.get_balance(self.clock.now())

@@ -123,7 +123,7 @@ class Sandbox:
 
     def leaks(self) -> list[dict[str, Any]]:
         """Return the requests that carried a key to the files port."""
-        return self._core.leak_log.list_entries()
+        return self._core.list_leaks()
 
     def fault(self, fault: str, **rule: Any) -> None:
         """Add a fault rule: `sandbox.fault("drop_answer", first=1)`.

@@ -31,14 +31,6 @@ class Dialect:
         self._task = task
         self._words: dict[str, str] = load_table("chat/words.toml")[self.language]
 
-    @property
-    def id(self) -> str:
-        return self._task.id
-
-    @property
-    def created(self) -> int:
-        return int(self._task.created_at)
-
     def opening_payloads(self) -> list[str]:
         return [
             self._make_chunk({"role": "assistant"}),
@@ -102,13 +94,13 @@ class Dialect:
         return self._make_body("chat.completion", choices=[choice], usage=self._token_usage())
 
     def _make_body(self, kind: str, **members: Any) -> str:
-        head = {
-            "id": self.id,
-            "object": kind,
-            "created": self.created,
-            "model": self._task.spec.model,
-        }
+        name, created = self._identify()
+        head = {"id": name, "object": kind, "created": created, "model": self._task.spec.model}
         return self._to_json(head | members)
+
+    def _identify(self) -> tuple[str, int]:
+        """Return the id and the time that a chunk names."""
+        return self._task.id, int(self._task.created_at)
 
     def _to_json(self, body: dict[str, Any]) -> str:
         # Without spaces, as captured.
@@ -131,27 +123,18 @@ class Reseller(Dialect):
 
     name = "reseller"
 
-    @property
-    def id(self) -> str:
-        return ""
-
-    @property
-    def created(self) -> int:
-        return 0
-
     def opening_payloads(self) -> list[str]:
         role, *rest = super().opening_payloads()
         return [role, f"{role[:-2]}]]}}", *rest]
+
+    def _identify(self) -> tuple[str, int]:
+        return "", 0
 
 
 class Flow2Api(Dialect):
     """Another gateway, as its logs were published: progress is in the reasoning."""
 
     name = "flow2api"
-
-    @property
-    def id(self) -> str:
-        return f"chatcmpl-{uuid4().hex[:24]}"
 
     def opening_payloads(self) -> list[str]:
         return [self._reasoning_chunk("生成进度: 0%\n")]
@@ -191,6 +174,9 @@ class Flow2Api(Dialect):
 
     def _reasoning_chunk(self, text: str) -> str:
         return self._make_chunk({"reasoning_content": text})
+
+    def _identify(self) -> tuple[str, int]:
+        return f"chatcmpl-{uuid4().hex[:24]}", super()._identify()[1]
 
     def _to_json(self, body: dict[str, Any]) -> str:
         return json.dumps(body, ensure_ascii=False)

@@ -75,11 +75,7 @@ def find_video(core: Core, api: OmniApi, part: InputPart) -> Source:
     if part.data:
         path = Path(core.clips.save_input(part.data))
         return _read_source(api, path)
-    if api.name == "vertex":
-        if stored := core.uploads.find_object(part.uri):
-            return _describe_upload(core, api, stored)
-        return _describe_task(core, find_stored(core, part.uri), api)
-    file = find_upload(core, api, part.uri)
+    file = _find_file(core, api, part.uri)
     if isinstance(file, StoredFile):
         return _describe_upload(core, api, file)
     return _describe_task(core, file, api)
@@ -89,11 +85,7 @@ def find_image(core: Core, api: OmniApi, part: InputPart) -> Upload:
     """Return the bytes of an image part; one at an address is a file that was uploaded."""
     data = part.data
     if not data:
-        file: StoredFile | Task | None = (
-            core.uploads.find_object(part.uri)
-            if api.name == "vertex"
-            else find_upload(core, api, part.uri)
-        )
+        file = _find_file(core, api, part.uri)
         if not isinstance(file, StoredFile):
             raise api.error("not_found")
         data = core.uploads.path(file).read_bytes()
@@ -110,8 +102,10 @@ def check_references(core: Core, api: OmniApi, parts: list[InputPart]) -> float:
     return sum(lengths)
 
 
-def find_upload(core: Core, api: OmniApi, uri: str) -> StoredFile | Task:
-    """Return the file of the Files API that a part names, if it may be used now."""
+def _find_file(core: Core, api: OmniApi, uri: str) -> StoredFile | Task | None:
+    """Return the file of a bucket or of the Files API that a part names, if it may be used now."""
+    if api.name == "vertex":
+        return core.uploads.find_object(uri) or find_stored(core, uri)
     match = _FILE_URI.fullmatch(uri)
     if match is None:
         raise api.error("invalid_input", path="input")

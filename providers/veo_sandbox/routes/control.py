@@ -45,7 +45,7 @@ def build_routes(core: Core, rules: FaultRules) -> list[BaseRoute]:
         "bills": lambda: core.account.list_bills(core.clock.now()),
         "tasks": core.describe_tasks,
         "requests": lambda: list(core.request_log),
-        "leaks": core.leak_log.list_entries,
+        "leaks": core.list_leaks,
         "clock": lambda: {"now": core.clock.now(), "speed": core.clock.speed},
         "settings": core.describe_settings,
         "faults": lambda: {"rules": rules.list_rules()},

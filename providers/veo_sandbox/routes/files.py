@@ -26,7 +26,7 @@ async def not_found(core: Core, exchange: Exchange) -> Response:
 def _report_leak(core: Core, exchange: Exchange) -> Response | None:
     if not (exchange.bearer_key or exchange.google_key):
         return None
-    core.leak_log.add_entry(exchange.to_log_entry())
+    core.add_leak(exchange.to_log_entry())
     return JSONResponse({"error": "a key was sent to the files host"}, 400)
 
 

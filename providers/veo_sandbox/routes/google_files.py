@@ -31,40 +31,36 @@ _FILE_NAME = re.compile(r"files/([a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?)")
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """What the API tells about a file; times are seconds of the sandbox's clock."""
+    """What the API tells about an upload, or about a video that it made as if it were one."""
 
-    id: str
+    file: StoredFile
     url: str
     path: Path
-    mime_type: str
     state: str
     source: str
-    created_at: float
-    updated_at: float
     expires_at: float
-    seconds: float | None = None
-    title: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        name, data = f"files/{self.id}", self.path.read_bytes()
+        file, data = self.file, self.path.read_bytes()
+        name = f"files/{file.id}"
         body: dict[str, Any] = {
             "name": name,
-            "mimeType": self.mime_type,
+            "mimeType": file.mime_type,
             "sizeBytes": str(len(data)),
-            "createTime": format_time(self.created_at),
-            "updateTime": format_time(self.updated_at),
+            "createTime": format_time(file.created_at),
+            "updateTime": format_time(file.finished_at or file.created_at),
             "expirationTime": format_time(self.expires_at),
             "sha256Hash": base64.b64encode(sha256(data).hexdigest().encode()).decode(),
             "uri": f"{self.url}/{name}",
             "state": self.state,
             "source": self.source,
         }
-        if self.title:
-            body["displayName"] = self.title
+        if file.title:
+            body["displayName"] = file.title
         if self.source == "GENERATED":
             body["downloadUri"] = f"{self.url}/{name}:download?alt=media"
-        if self.seconds is not None:
-            body["videoMetadata"] = {"videoDuration": f"{self.seconds:g}s"}
+        if file.footage:
+            body["videoMetadata"] = {"videoDuration": f"{file.footage[2]:g}s"}
         return body
 
 
@@ -79,14 +75,14 @@ async def list_files(core: Core, exchange: Exchange) -> Response:
     uploads = [file for file in core.uploads.list_files() if file.is_available(now)]
     files += [_describe_upload(core, file) for file in uploads if not file.uri]
     # The newest comes first.
-    files.sort(key=lambda file: file.created_at, reverse=True)
+    files.sort(key=lambda each: each.file.created_at, reverse=True)
     page, rest = cut_page(exchange.query, files, default_size=10, max_size=100)
     return JSONResponse({"files": [file.to_json() for file in page]} | rest if page else {})
 
 
 async def delete_file(core: Core, exchange: Exchange) -> Response:
-    file = _find_file(core, exchange)
-    if upload := core.uploads.find(file.id):
+    _find_file(core, exchange)  # refuses one that is not listed
+    if upload := core.uploads.find(exchange.params["file"]):
         core.uploads.delete(upload)
     elif exchange.task:
         core.tasks.add_mark(exchange.task, "file deleted", core.clock.now())
@@ -98,10 +94,10 @@ async def download_file(core: Core, exchange: Exchange) -> Response:
     if exchange.query.get("alt") != "media":
         raise google_error("alt_media")
     if file.source != "GENERATED":
-        raise google_error("not_generated", file=file.id)
+        raise google_error("not_generated", file=file.file.id)
     # Of Omni's files it was seen live that they cannot be fetched yet; of Veo's it was not.
     if file.state == "PROCESSING" and exchange.task and exchange.task.spec.profile == PROFILE:
-        raise google_error("inactive_file", file=file.id)
+        raise google_error("inactive_file", file=file.file.id)
     return VideoResponse(file.path)
 
 
@@ -207,36 +203,19 @@ def _has_address(core: Core, task: Task) -> bool:
 
 
 def _describe_task(core: Core, task: Task) -> ListedFile:
-    return ListedFile(
-        id=task.file,
-        url=core.google_url,
-        path=core.clips.clip_path(task),
-        mime_type="video/mp4",
-        state="PROCESSING" if is_processing(core, task) else "ACTIVE",
-        source="GENERATED",
-        created_at=task.created_at,
-        updated_at=task.done_at,
-        expires_at=core.tasks.file_expires_at(task),
-        seconds=task.spec.extra["length"],
-    )
+    footage = (*task.spec.clip.size, task.spec.extra["length"])
+    file = StoredFile(task.file, "", "video/mp4", "", 0, task.created_at, task.done_at, footage)
+    state = "PROCESSING" if is_processing(core, task) else "ACTIVE"
+    path, expires_at = core.clips.clip_path(task), core.tasks.file_expires_at(task)
+    return ListedFile(file, core.google_url, path, state, "GENERATED", expires_at)
 
 
 def _describe_upload(core: Core, file: StoredFile) -> ListedFile:
-    is_processing = file.is_processing(core.clock.now(), core.settings.processing_lag)
-    is_broken = file.is_video and file.footage is None
-    return ListedFile(
-        id=file.id,
-        url=core.google_url,
-        path=core.uploads.path(file),
-        mime_type=file.mime_type,
-        state="PROCESSING" if is_processing else "FAILED" if is_broken else "ACTIVE",
-        source="UPLOADED",
-        created_at=file.created_at,
-        updated_at=file.finished_at or file.created_at,
-        expires_at=file.expires_at,
-        seconds=file.footage[2] if file.footage else None,
-        title=file.title,
-    )
+    state = "FAILED" if file.is_video and file.footage is None else "ACTIVE"
+    if file.is_processing(core.clock.now(), core.settings.processing_lag):
+        state = "PROCESSING"
+    path = core.uploads.path(file)
+    return ListedFile(file, core.google_url, path, state, "UPLOADED", file.expires_at)
 
 
 ROUTES = (

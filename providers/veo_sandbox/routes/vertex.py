@@ -119,7 +119,7 @@ def _authorize(core: Core, exchange: Exchange) -> None:
 
 def _authorize_storage(core: Core, exchange: Exchange) -> None:
     if exchange.google_key:
-        core.leak_log.add_entry(exchange.to_log_entry())
+        core.add_leak(exchange.to_log_entry())
     if exchange.bearer_key != core.key:
         caller = "Anonymous caller" if exchange.bearer_key is None else "The caller"
         raise google_error("no_object_access", caller=caller)

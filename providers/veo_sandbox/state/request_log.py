@@ -1,29 +1,11 @@
-"""What arrived: every request to an API without its images, and every leaked key."""
+"""What arrived, as the logs show it: without its images."""
 
 import base64
-import json
 from hashlib import sha256
 from typing import Any
 
-from veo_sandbox.state.store import Store
-
 _MAX_LOGGED_TEXT = 4096
 _BASE64_MEMBERS = {"bytesBase64Encoded", "encodedVideo", "imageBytes", "videoBytes"}
-
-
-class LeakLog:
-    """Requests that carried a key to the files port, where no client may send one."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def add_entry(self, entry: dict[str, Any]) -> None:
-        # Unlike the log, leaks are kept in the home: they are defects.
-        self._store.execute("INSERT INTO leaks (body) VALUES (?)", json.dumps(entry))
-
-    def list_entries(self) -> list[dict[str, Any]]:
-        rows = self._store.fetch_rows("SELECT body FROM leaks ORDER BY n")
-        return [json.loads(body) for (body,) in rows]
 
 
 def summarize_json(value: Any, name: str = "") -> Any:
