@@ -103,6 +103,18 @@ def output_option(help_text: str, metavar: str = "FILE") -> Any:
     return option(help_text, metavar, "--output", "-o", rich_help_panel=panel)
 
 
+# Options of several commands; a command has copies of them.
+FILE_OR_FOLDER = output_option(
+    "File, or a folder with a / at the end; {date}, {prompt:.30}, {job} are filled in."
+)
+ONLY_PROVIDERS = provider_option("Only jobs of this provider; can be repeated.")
+SINCE = option(
+    "Only jobs created since then: 2026-11-01, yesterday, or 7d, 12h (ago).",
+    "WHEN",
+    parser=parse_moment,
+)
+
+
 def check_dependent_options(group: Any, switch: str) -> None:
     """Check that options of a group are used only with the option that switches the group on."""
     if getattr(group, switch):

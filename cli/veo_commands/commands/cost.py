@@ -13,7 +13,7 @@ from veo.money import format_amount, format_micros, to_usd
 from veo_commands import exit_codes
 from veo_commands.commands.reconcile import ReconcileOptions, reconcile_charges
 from veo_commands.format import shorten_path, to_json_usd
-from veo_commands.options import ConfigOptions, flag, option, parse_moment, provider_option
+from veo_commands.options import ONLY_PROVIDERS, SINCE, ConfigOptions, flag, option
 from veo_commands.output import out
 from veo_commands.session import open_client, open_ledger
 
@@ -46,12 +46,8 @@ def cost(
         "WHAT",
         autocompletion=lambda: ["day", "week", "month", "provider", "model", "batch", "outcome"],
     ),
-    since: float | None = option(
-        "Only jobs created since then: 2026-11-01, yesterday, or 7d, 12h (ago).",
-        "WHEN",
-        parser=parse_moment,
-    ),
-    provider: list[str] | None = provider_option("Only jobs of this provider; can be repeated."),
+    since: float | None = SINCE,
+    provider: list[str] | None = ONLY_PROVIDERS,
     batch: str | None = option("Only jobs of this batch or run.", "ID"),
     as_csv: bool = flag("Print the table as CSV.", "--csv"),
     report: Path | None = option("Also write an HTML page with plots.", "FILE.html"),

@@ -9,11 +9,11 @@ from veo_commands.commands.plan_output import announce_plan, print_plan_result, 
 from veo_commands.completion import complete_jobs
 from veo_commands.confirm import confirm_cost
 from veo_commands.options import (
+    FILE_OR_FOLDER,
     ConfigOptions,
     EditOptions,
     SubmitOptions,
     argument,
-    output_option,
 )
 from veo_commands.progress.follow import follow_jobs
 from veo_commands.session import open_client
@@ -28,9 +28,7 @@ def edit(
         "Video to change: a job, or an MP4 file.", "JOB|FILE", autocompletion=complete_jobs
     ),
     prompt: str = argument("Description of the change.", "PROMPT"),
-    output: str | None = output_option(
-        "File, or a folder with a / at the end; {date}, {prompt:.30}, {job} are filled in."
-    ),
+    output: str | None = FILE_OR_FOLDER,
     *,
     request_options: EditOptions,
     submit: SubmitOptions,

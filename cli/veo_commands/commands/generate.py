@@ -13,12 +13,12 @@ from veo_commands.confirm import confirm_cost
 from veo_commands.finish import FinishOptions, write_takes_sheet
 from veo_commands.format import describe_outcome
 from veo_commands.options import (
+    FILE_OR_FOLDER,
     ConfigOptions,
     RequestOptions,
     SubmitOptions,
     argument,
     option,
-    output_option,
 )
 from veo_commands.output import out
 from veo_commands.progress.follow import follow_jobs
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 def generate(
     prompt: str = argument("Description of the video; - reads it from stdin.", "PROMPT"),
-    output: str | None = output_option(
-        "File, or a folder with a / at the end; {date}, {prompt:.30}, {job} are filled in."
-    ),
+    output: str | None = FILE_OR_FOLDER,
     takes: int = option(
         "Videos to make, in numbered files, with a picture of all to choose from.",
         "NUMBER",

@@ -16,7 +16,7 @@ from veo_commands.format import (
     shorten_path,
     to_json_usd,
 )
-from veo_commands.options import ConfigOptions, flag, option, parse_moment, provider_option
+from veo_commands.options import ONLY_PROVIDERS, SINCE, ConfigOptions, flag, option
 from veo_commands.output import out, shorten_line
 from veo_commands.session import load_config, open_ledger
 
@@ -35,7 +35,7 @@ def jobs(
         "Only jobs in this state; can be repeated.", "STATE", autocompletion=complete_states
     ),
     search: str | None = option("Only jobs with this text in prompt, file or task.", "TEXT"),
-    provider: list[str] | None = provider_option("Only jobs of this provider; can be repeated."),
+    provider: list[str] | None = ONLY_PROVIDERS,
     model: list[str] | None = option(
         "Only jobs of this model; can be repeated.",
         "NAME",
@@ -44,11 +44,7 @@ def jobs(
         autocompletion=complete_models,
     ),
     tag: list[str] | None = option("Only jobs with this word; can be repeated.", "WORD"),
-    since: float | None = option(
-        "Only jobs created since then: 2026-11-01, yesterday, or 7d, 12h (ago).",
-        "WHEN",
-        parser=parse_moment,
-    ),
+    since: float | None = SINCE,
     limit: int = option("Maximum number of jobs.", "NUMBER", "--limit", "-n", default=20, min=1),
     list_all: bool = flag("List all jobs, without a limit.", "--all", "-a"),
     cost: bool = flag("Sum up the costs of all jobs instead."),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -24,6 +24,7 @@ from veo_commands.progress.batch_output import (
     print_outcome,
 )
 from veo_commands.progress.live import MAX_ROWS, LiveView, make_bar
+from veo_commands.progress.view import QuietView
 
 # A snapshot reads the ledger and all items: too slow for each of the frames in a second.
 _SNAPSHOT_INTERVAL_S = 1.0
@@ -31,22 +32,14 @@ _LOG_INTERVAL_S = 30.0
 _BAR_WIDTH = 40
 
 
-@contextmanager
-def open_view(batch: Batch) -> Iterator[QuietView | BatchLiveView]:
+def open_view(batch: Batch) -> AbstractContextManager[BatchQuietView | BatchLiveView]:
     if out.options.quiet:
-        yield QuietView()
-    elif out.can_redraw:
-        with BatchLiveView(batch) as live:
-            yield live
-    else:
-        yield LogView(batch)
+        return nullcontext(BatchQuietView())
+    return BatchLiveView(batch) if out.can_redraw else nullcontext(BatchLogView(batch))
 
 
-class QuietView:
+class BatchQuietView(QuietView):
     """Prints results and errors only."""
-
-    def refresh(self) -> None:
-        """Show the progress, if it is time for that."""
 
     def print_ended(self, entries: Sequence[Entry]) -> None:
         """Print items that have ended."""
@@ -55,7 +48,7 @@ class QuietView:
             print_outcome(entry)
 
 
-class LogView(QuietView):
+class BatchLogView(BatchQuietView):
     """Prints a line for each ended item, and now and then one about the whole batch."""
 
     def __init__(self, batch: Batch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -95,17 +95,14 @@ def watch_jobs(
                     yield from ready.values()
 
 
-@contextmanager
-def _open_view(client: Client, jobs: Sequence[Job]) -> Iterator[QuietView | LiveView]:
+def _open_view(client: Client, jobs: Sequence[Job]) -> AbstractContextManager[QuietView | LiveView]:
     if out.options.quiet:
-        yield QuietView()
-    elif out.can_redraw:
-        from veo_commands.progress.live import LiveView
+        return nullcontext(QuietView())
+    if not out.can_redraw:
+        return nullcontext(LogView(jobs, client))
+    from veo_commands.progress.live import LiveView
 
-        with LiveView(jobs, client) as live:
-            yield live
-    else:
-        yield LogView(jobs, client)
+    return LiveView(jobs, client)
 
 
 def print_job(record: Record, body: dict[str, Any]) -> None:
