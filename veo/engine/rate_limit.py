@@ -27,7 +27,8 @@ class RateLimiter:
     limits: Limits
     # Called, without the lock, whenever one more job may fit.
     on_capacity: Callable[[], None] = field(default=lambda: None)
-    _capacity: int = field(init=False)  # as the ledger last said
+    # Jobs that may be in flight now, as the ledger last said: fewer after the provider was busy.
+    capacity: int = field(init=False)
     _in_flight: set[Hashable] = field(default_factory=set)
     # While the ledger refuses, only this job asks again; the others wait until it is admitted.
     _asker: Hashable | None = None
@@ -36,12 +37,7 @@ class RateLimiter:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._capacity = self.limits.max_in_flight
-
-    @property
-    def capacity(self) -> int:
-        """Jobs that may be in flight now: fewer after the provider asked to slow down."""
-        return self._capacity
+        self.capacity = self.limits.max_in_flight
 
     @property
     def in_flight(self) -> int:
@@ -50,12 +46,12 @@ class RateLimiter:
     @property
     def is_slowed(self) -> bool:
         """Whether fewer jobs may be in flight, because the provider was busy."""
-        return self._capacity < self.limits.max_in_flight
+        return self.capacity < self.limits.max_in_flight
 
     def try_acquire(self, job: Hashable) -> bool:
         """Let a job ask the ledger; if not, it has to wait until ``on_capacity`` is called."""
         with self._lock:
-            is_full = job not in self._in_flight and len(self._in_flight) >= self._capacity
+            is_full = job not in self._in_flight and len(self._in_flight) >= self.capacity
             if is_full or self._asker not in {None, job}:
                 if self._asker == job:
                     self._asker = None  # a release of this process wakes the next job
@@ -67,7 +63,7 @@ class RateLimiter:
     def on_admitted(self, job: Hashable, admission: Admission) -> None:
         """Take note that the ledger admitted a job."""
         with self._lock:
-            self._capacity = admission.capacity
+            self.capacity = admission.capacity
             if self._asker == job:
                 self._asker = None
             may_continue = self._has_waiting and self._is_open()
@@ -80,7 +76,7 @@ class RateLimiter:
         None if it has to wait until ``on_capacity`` is called, because another job asks.
         """
         with self._lock:
-            self._capacity = admission.capacity
+            self.capacity = admission.capacity
             self._in_flight.discard(job)
             if self._asker not in {None, job}:
                 self._has_waiting = True
@@ -91,8 +87,8 @@ class RateLimiter:
     def set_capacity(self, capacity: int) -> None:
         """Set how many jobs may be in flight, as the ledger says."""
         with self._lock:
-            has_more = capacity > self._capacity
-            self._capacity = capacity
+            has_more = capacity > self.capacity
+            self.capacity = capacity
         if has_more:
             self.on_capacity()
 
@@ -115,4 +111,4 @@ class RateLimiter:
         self.on_capacity()
 
     def _is_open(self) -> bool:
-        return self._asker is None and len(self._in_flight) < self._capacity
+        return self._asker is None and len(self._in_flight) < self.capacity
