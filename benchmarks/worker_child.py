@@ -37,7 +37,7 @@ def open_client(order: dict[str, Any]) -> Any:
     }
     config = {"providers": {"laozhang-async": settings}, "retired": "ignore"}
     config |= {"ledger": order["ledger"], "timeout": 100_000}
-    return Client(Config.model_validate(config), home=Path(order["home"]) / "home")
+    return Client(Config(**config), home=Path(order["home"]) / "home")
 
 
 def fill_ledger(order: dict[str, Any]) -> None:

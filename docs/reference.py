@@ -10,14 +10,14 @@ import inspect
 import os
 import re
 import sys
+from dataclasses import MISSING, fields
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from pydantic_core import PydanticUndefined
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from veo import errors
 from veo.config import ENVIRONMENT_KEYS, Config, ProviderConfig
+from veo.row import Row, is_row
 from veo_commands.app import COMMANDS
 from veo_commands.entry_point import run
 from veo_commands.environment import VARIABLES
@@ -25,8 +25,6 @@ from veo_commands.exit_codes import MEANINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from pydantic import BaseModel
 
 FILE = Path(__file__).parent / "reference.md"
 _WIDTH = "100"
@@ -142,10 +140,11 @@ def _list_settings() -> Iterator[tuple[str, ...]]:
         yield f"`{name}`", kind, default, ""
 
 
-def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    for name, field in model.model_fields.items():
-        kind: Any = field.annotation
-        if inspect.isclass(kind) and hasattr(kind, "model_fields"):
+def _walk(row: type[Row], prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    kinds = get_type_hints(row)
+    for field in fields(row):
+        name, kind = field.name, kinds[field.name]
+        if is_row(kind):
             yield from _walk(kind, f"{prefix}{name}.")
         elif name not in {"providers", "models"}:
             yield f"{prefix}{name}", _describe_type(kind), _describe_default(field.default)
@@ -162,7 +161,7 @@ def _describe_type(kind: Any) -> str:
 
 
 def _describe_default(value: Any) -> str:
-    return "" if value is None or value is PydanticUndefined else f"`{value}`"
+    return "" if value is None or value is MISSING else f"`{value}`"
 
 
 def _list_errors() -> Iterator[tuple[str, ...]]:

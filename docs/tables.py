@@ -11,7 +11,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from veo.provider import GROUP
+from veo.provider import GROUP, find_facts
 from veo.request import OPTIONS, REQUEST_FIELDS
 from veo_sandbox.faults import FAULTS
 from veo_sandbox.faults.registry import REQUEST_KINDS
@@ -95,7 +95,7 @@ def build_model_table(facts: Iterable[ProviderFacts], *, with_ended: bool) -> st
 def own_providers() -> list[ProviderFacts]:
     """Return the facts of the providers of this distribution, without others installed."""
     points = distribution("veo-video").entry_points.select(group=GROUP)
-    return [point.load().facts for point in sorted(points)]
+    return [find_facts(point.name) for point in sorted(points)]
 
 
 def format_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

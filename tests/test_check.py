@@ -11,11 +11,11 @@ from veo.image import Image
 from veo.model import Model
 from veo.planning.check import check_request, effective_values, find_errors
 from veo.problems import Problem
-from veo.provider import installed_providers
+from veo.provider import installed_facts
 from veo.request import FEATURES, Request
 from veo.update import RemoteVideo
 
-REAL = [row for cls in installed_providers().values() for row in cls.facts.models.values()]
+REAL = [row for facts in installed_facts().values() for row in facts.models.values()]
 ROWS = {f"{row.provider}/{row.name}": row for row in REAL}
 ALL = {
     "start_frame": Image("a.png"),

@@ -56,6 +56,21 @@ def test_help_is_cheap(args: list[str]) -> None:
     assert ran.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("command", ["models", "providers"])
+def test_facts_are_listed_without_providers(command: str) -> None:
+    """Facts that ship with a package need no code of it, and no validation."""
+    heavy = ("pydantic", "rich.console", "sqlalchemy", "veo_gemini", "veo_laozhang")
+    program = (
+        f"import sys; from veo_commands.entry_point import run; run([{command!r}, '--quiet']);"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
 def test_a_paid_request_waits_for_no_import_of_polls() -> None:
     """A provider is connected, and can send, without the library of the polls."""
     program = (

@@ -8,7 +8,7 @@ from cli_runner import CommandResult, Veo
 
 import veo_sandbox
 from veo.config import read_config
-from veo.provider import installed_providers
+from veo.provider import installed_facts
 
 pytest_plugins = ("veo_fixtures",)
 
@@ -16,7 +16,7 @@ pytest_plugins = ("veo_fixtures",)
 def test_every_model_is_listed(veo: Veo) -> None:
     """`veo models --all` lists every model of every installed provider, and so does JSON."""
     expected = {
-        (name, model) for name, cls in installed_providers().items() for model in cls.facts.models
+        (name, model) for name, facts in installed_facts().items() for model in facts.models
     }
     lines = veo("models", "--all").out.splitlines()[1:]
     rows = {(line.split()[2], line.split()[1]) for line in lines}
@@ -249,5 +249,5 @@ def test_the_template_is_valid(veo: Veo) -> None:
     config = read_config().config
 
     assert tomllib.loads(Path("veo.toml").read_text())["provider"] == config.provider
-    for name, cls in installed_providers().items():
-        assert set(config.for_provider(name).model_extra or {}) <= set(cls.facts.options)
+    for name, facts in installed_facts().items():
+        assert set(config.for_provider(name).options) <= set(facts.options)

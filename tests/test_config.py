@@ -42,7 +42,7 @@ def make_facts(**changes: Any) -> ProviderFacts:
         "submits_per_minute": 1,
         "models": {"m-1": make_model()},
     }
-    return ProviderFacts.model_validate(row | changes)
+    return ProviderFacts(**row | changes)
 
 
 class TestLayers:
@@ -83,7 +83,7 @@ class TestLayers:
         loaded = read_config()
         gemini = loaded.config.for_provider("gemini")
         assert (gemini.model, gemini.max_in_flight) == ("b", 3)
-        assert loaded.config.for_provider("vertex").model_extra == {"project": "p"}
+        assert loaded.config.for_provider("vertex").options == {"project": "p"}
         assert loaded.config.for_provider("nobody") == ProviderConfig()
         assert loaded.origins["providers.gemini.max_in_flight"] == str(user_file)
 
@@ -257,7 +257,7 @@ class TestSecrets:
     def test_an_option_about_the_key_is_none(self, local_file: Path) -> None:
         """`access_token` of vertex says what the key is; only as a text it would be one."""
         local_file.write_text("[providers.vertex]\naccess_token = true")
-        assert read_config().config.providers["vertex"].model_extra == {"access_token": True}
+        assert read_config().config.providers["vertex"].options == {"access_token": True}
         local_file.write_text(f"[providers.vertex]\naccess_token = '{SECRET}'")
         with pytest.raises(ConfigError, match="must not hold a key"):
             read_config()
@@ -334,10 +334,7 @@ class TestModels:
         """A row changes only what it sets, and is marked as overridden."""
         changed = merge_models(make_facts(), make_model_rows(m_1={"price": {"usd": 0.2}}))["m-1"]
         assert (changed.price.usd, changed.overridden) == (Decimal("0.2"), True)
-        assert (
-            changed.model_copy(update={"price": make_model().price, "overridden": False})
-            == make_model()
-        )
+        assert changed.replace(price=make_model().price, overridden=False) == make_model()
 
     def test_a_row_can_copy_another(self) -> None:
         """A new row can begin as a copy of another, and comes last."""

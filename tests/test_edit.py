@@ -34,7 +34,7 @@ DAY = 86_400.0
 def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """A provider that extends and edits."""
     yield install_studio(monkeypatch)
-    provider.installed_providers.cache_clear()
+    provider.installed_facts.cache_clear()
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def test_a_long_result_is_doubtful(client: Client) -> None:
 
 def test_the_limit_of_a_step_names_shorter_ones(client: Client) -> None:
     """36 s and 10 more are too many, and 4 more are not."""
-    row = client.models("studio")[TALK].model_copy(update={"extend_max_input_s": None})
+    row = client.models("studio")[TALK].replace(extend_max_input_s=None)
     client.models("studio")[TALK] = row
     with pytest.raises(InvalidRequestError) as caught:
         extend.plan_extension(client, find_source(client, make_clip(36)), Request(prompt="on"))

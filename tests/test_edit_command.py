@@ -24,7 +24,7 @@ def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """A provider that extends and edits, as the configured one."""
     Path("veo.toml").write_text('provider = "studio"\n')
     yield install_studio(monkeypatch)
-    provider.installed_providers.cache_clear()
+    provider.installed_facts.cache_clear()
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_the_length_has_a_tolerance(lion: Record) -> None:
 
 def test_unknown_limits_are_not_checked(lion: Record) -> None:
     """Neither an undocumented limit nor an unknown length refuses a video."""
-    free = FAST.model_copy(update={"extend_max_input_s": None, "extend_max_times": None})
+    free = FAST.replace(extend_max_input_s=None, extend_max_times=None)
 
     assert check_extension(make_source(lion, seconds=500.0), free, 50, NOW) == ()
     assert check_extension(make_source(lion, seconds=None, expires_at=None), FAST, 20, NOW) == ()

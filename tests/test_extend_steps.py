@@ -49,7 +49,7 @@ def server(sandbox: Callable[..., veo_sandbox.Sandbox]) -> veo_sandbox.Sandbox:
 def client(server: veo_sandbox.Sandbox, tmp_path: Path) -> Iterator[Client]:
     """A client of the sandbox, without its low limits on requests per minute."""
     limits = {name: {"submits_per_minute": 1000} for name in ("gemini", "vertex")}
-    config = Config.model_validate({"retired": "ignore", "providers": limits})
+    config = Config(retired="ignore", providers=limits)
     endpoint = Endpoint(server.url, Key(server.key), 0.1)
     with Client(config, home=tmp_path / "home", endpoint=endpoint) as client:
         yield client

@@ -132,9 +132,7 @@ def test_a_file_that_cannot_be_measured(tmp_path: Path, data: bytes) -> None:
 
 def test_differences_are_named() -> None:
     """Shape and size that were not requested; small deviations are none."""
-    model = make_model().model_copy(
-        update={"aspect_ratios": ("16:9",), "resolutions": ("720p",), "durations": (8,)}
-    )
+    model = make_model(aspect_ratios=("16:9",), resolutions=("720p",), durations=(8,))
     request = Request(prompt="a")
 
     assert list_differences(ClipInfo(1280, 712, 8.3, has_sound=False), request, model) == []

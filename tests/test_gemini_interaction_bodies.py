@@ -268,7 +268,7 @@ def test_first_values_of_the_row_are_sent() -> None:
 
 
 def replace_row(**changes: Any) -> Any:
-    return MODEL.model_copy(update=changes)
+    return MODEL.replace(**changes)
 
 
 def test_no_name_of_a_model_is_in_the_code() -> None:

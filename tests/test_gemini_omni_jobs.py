@@ -53,7 +53,7 @@ def client(
     """A client that waits for parts of a second where it would wait for seconds."""
     monkeypatch.setattr(backoff, "RETRY_DELAYS_S", (0.05,))
     limits = {name: {"submits_per_minute": 1000} for name in PROVIDERS}
-    config = Config.model_validate({"providers": limits, "output_dir": tmp_path / "videos"})
+    config = Config(providers=limits, output_dir=tmp_path / "videos")
     endpoint = Endpoint(server.url, Key(server.key), 0.1, OPTIONS)
     with Client(config, home=tmp_path / "home", endpoint=endpoint) as client:
         yield client
@@ -192,7 +192,7 @@ def test_unhelpful_polls_of_the_platform(
     server.fault(fault)
     options = {**OPTIONS, "storage_uri": "gs://b/v", "storage_base_url": server.files_url}
     endpoint = Endpoint(server.url, Key(server.key), 0.1, options)
-    config = Config.model_validate({"output_dir": tmp_path / "videos"})
+    config = Config(output_dir=tmp_path / "videos")
     with Client(config, home=tmp_path / "home", endpoint=endpoint) as client:
         job = start(client, "vertex")
         assert job.result(60).path.exists()

@@ -1,6 +1,7 @@
 """Requests to the Agent Platform, with a key or with credentials."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ def test_every_option_is_described() -> None:
     """The facts describe exactly the options that exist."""
     from veo_gemini.vertex import VertexSettings
 
-    assert set(VertexSettings.model_fields) == set(Vertex.facts.options)
+    assert {each.name for each in fields(VertexSettings)} == set(Vertex.facts.options)
 
 
 def test_host_of_a_region() -> None:

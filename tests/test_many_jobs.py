@@ -40,7 +40,7 @@ def server(sandbox: Callable[..., veo_sandbox.Sandbox]) -> veo_sandbox.Sandbox:
 @pytest.fixture
 def client(server: veo_sandbox.Sandbox) -> Iterator[veo.Client]:
     limits = {"median_s": 0.2, "submits_per_minute": 100_000, "model": "veo-3.1-fast"}
-    config = Config.model_validate({"providers": {"laozhang-async": limits}, "retired": "ignore"})
+    config = Config(providers={"laozhang-async": limits}, retired="ignore")
     with veo.Client(config, endpoint=veo.Endpoint(server.url, Key(server.key))) as client:
         yield client
 

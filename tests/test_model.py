@@ -1,6 +1,7 @@
 """Facts about models and providers: how rows are read, and what the real ones contain."""
 
 import itertools
+from dataclasses import FrozenInstanceError, asdict
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -9,14 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 from scripted import make_model
 
-from veo.model import Model, ProviderFacts, Rule, load_facts
+from veo.model import ImageLimits, Model, ProviderFacts, Rule, Shutdown, load_facts
 from veo.money import quote
 from veo.planning.check import check_request, find_errors
-from veo.provider import installed_providers
+from veo.provider import installed_facts
 from veo.request import FEATURES, Request
+from veo.row import InvalidRowError
 from veo.text.spelling import find_similar
 from veo.update import RemoteVideo
 
@@ -140,15 +141,15 @@ class TestLoading:
 )
 def test_an_invalid_row_is_refused(changes: dict[str, Any]) -> None:
     """When it is read, before a request is charged by it."""
-    row = make_model().model_dump()
+    row = asdict(make_model())
     price = row["price"] | changes.get("price", {})
-    with pytest.raises(ValidationError):
-        Model.model_validate(row | changes | {"price": price})
+    with pytest.raises(InvalidRowError):
+        Model(**row | changes | {"price": price})
 
 
 def test_rows_are_frozen() -> None:
     """Facts do not change while jobs depend on them."""
-    with pytest.raises(ValidationError):
+    with pytest.raises(FrozenInstanceError):
         make_model().name = "other"
 
 
@@ -179,8 +180,22 @@ class TestSimilar:
         assert find_similar(typed, list(self.NAMES)) == meant
 
 
-FACTS: dict[str, ProviderFacts] = {name: cls.facts for name, cls in installed_providers().items()}
+FACTS: dict[str, ProviderFacts] = installed_facts()
 REAL = [row for facts in FACTS.values() for row in facts.models.values()]
+
+
+@pytest.mark.parametrize("facts", FACTS.values(), ids=FACTS)
+def test_shipped_facts_are_valid(facts: ProviderFacts) -> None:
+    """They are not validated when they are read, only converted to what validation returns."""
+    assert ProviderFacts(**asdict(facts)) == facts
+
+
+def test_a_shipped_row_has_known_keys_only() -> None:
+    """A key that is misspelled or missing is named as in a row of the user."""
+    with pytest.raises(InvalidRowError, match="max_bites: no such setting; did you mean max_bytes"):
+        ImageLimits.convert({"max_bites": 5})
+    with pytest.raises(InvalidRowError, match="source: Field required"):
+        Shutdown.convert({"on": date(2026, 1, 1)})
 
 
 @pytest.mark.parametrize("row", REAL, ids=lambda row: f"{row.provider}/{row.name}")

@@ -11,11 +11,11 @@ from scripted import make_model
 
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
 from veo.planning.plan import Plan, make_plan, make_slug
-from veo.provider import installed_providers
+from veo.provider import installed_facts
 from veo.request import Request
 from veo.update import RemoteVideo
 
-PROVIDERS = {name: cls.facts for name, cls in installed_providers().items()}
+PROVIDERS = installed_facts()
 CATALOGUE = [row for facts in PROVIDERS.values() for row in facts.models.values()]
 LAOZHANG = PROVIDERS["laozhang-async"].models
 EIGHT = list(PROVIDERS["laozhang-sync"].models)

@@ -63,7 +63,7 @@ class TestUrl:
     def test_no_text_of_it_has_the_password(self, value: str) -> None:
         """Neither `str` nor `repr`, nor a text of the driver."""
         url = LedgerUrl.parse(value)
-        texts = f"{url} {url!r} {Config(ledger=url)} {Config(ledger=url).model_dump_json()}"
+        texts = f"{url} {url!r} {Config(ledger=url)} {Config(ledger=url).to_json()}"
         assert SECRET not in texts
         assert "postgresql://" in texts
         assert SECRET in url.reveal()

@@ -16,7 +16,7 @@ from veo.batch.options import BatchKwargs, BatchOptions
 from veo.config import Config
 from veo.errors import BudgetError, StillRunningError, UnknownOutcomeError, UsageError
 from veo.money import parse_usd
-from veo.provider import _registered, find_provider, installed_providers
+from veo.provider import _registered, find_provider, installed_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ SANDBOX = {"latency": "0.1", "clip": "tiny"}
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[veo.Client]:
     """A client with a sandbox of its own."""
-    config = Config.model_validate({"sandbox": SANDBOX})
+    config = Config(sandbox=SANDBOX)
     with veo.Client(config, sandbox=True, home=str(tmp_path / "home")) as opened:
         yield opened
 
@@ -160,10 +160,10 @@ def test_a_provider_of_the_program() -> None:
     veo.register_provider("mine", cls)
     try:
         assert find_provider("mine") is cls
-        assert "mine" in installed_providers()
+        assert "mine" in installed_facts()
     finally:
         _registered.clear()
-        installed_providers.cache_clear()
+        installed_facts.cache_clear()
 
 
 def test_the_pytest_plugin(pytester: pytest.Pytester) -> None:

@@ -136,7 +136,7 @@ def test_usual_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VEO_API_KEY", "a-key")
     own, models = {"laozhang-async": {"median_s": 5}}, ("gemini-omni-1.2-flash", "veo-3.1-fast")
     for providers, medians in (({}, [45.0, 210.0]), (own, [5.0, 5.0])):
-        with Client(Config.model_validate({"providers": providers})) as client:
+        with Client(Config(providers=providers)) as client:
             found = [client.runner.median_s("laozhang-async", model) for model in models]
             assert found == medians
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import tomllib
 from collections import ChainMap
+from dataclasses import field
 from datetime import date
 from decimal import Decimal
-from importlib import resources
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-
 from veo.request import FEATURES, MODEL_VALUES
+from veo.row import Check, Limits, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,8 +31,8 @@ else:  # derived from the request's fields, which a type checker cannot follow
 SHORT_SIDES = {"360p": 360, "720p": 720, "1080p": 1080, "4k": 2160}
 """Pixels of the shorter side of a video, by its resolution."""
 
-Usd = Annotated[Decimal, Field(ge=0, le=100_000)]
-Seconds = Annotated[int, Field(ge=1, le=86_400)]
+Usd = Annotated[Decimal, Limits(ge=0, le=100_000)]
+Seconds = Annotated[int, Limits(ge=1, le=86_400)]
 
 
 def _unify_unit(name: Any) -> Any:
@@ -38,18 +40,12 @@ def _unify_unit(name: Any) -> Any:
     return "call" if name == "video" else name
 
 
-class FrozenModel(BaseModel):
-    """A frozen row of facts. An unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Price(FrozenModel):
+class Price(Row):
     """What one video costs."""
 
     usd: Usd | dict[str, Usd]  # per ``per``; a table if the price depends on the request
     # one video, or a second of it
-    per: Annotated[Literal["call", "second"], BeforeValidator(_unify_unit)]
+    per: Annotated[Literal["call", "second"], Check(_unify_unit, "before")]
     # the keys of a table; durations in seconds
     by: Literal["resolution", "duration"] = "resolution"
     # when the video is made, or with the HTTP 200, even if the video fails later
@@ -64,7 +60,7 @@ class Price(FrozenModel):
         return self.usd
 
 
-class Shutdown(FrozenModel):
+class Shutdown(Row):
     """The reported end of a model, which is probably unavailable from the day ``on``."""
 
     on: date
@@ -73,15 +69,15 @@ class Shutdown(FrozenModel):
     replacements: tuple[str, ...] = ()  # models to use instead
 
 
-class ImageLimits(FrozenModel):
+class ImageLimits(Row):
     """The images that a model accepts. Others are converted or refused before sending."""
 
     types: tuple[str, ...] = ("image/jpeg", "image/png", "image/webp")  # MIME
-    max_bytes: int = Field(default=10_000_000, ge=1000)  # of one encoded image
-    max_side: int = Field(default=4096, ge=16)  # pixels of the longer side
+    max_bytes: Annotated[int, Limits(ge=1000)] = 10_000_000  # of one encoded image
+    max_side: Annotated[int, Limits(ge=16)] = 4096  # pixels of the longer side
 
 
-class Rule(FrozenModel):
+class Rule(Row):
     """A combination of values that a model forbids, or that its documents disagree about.
 
     ``when`` and ``require`` name request fields. A value is a list of allowed values, or a bool:
@@ -96,7 +92,7 @@ class Rule(FrozenModel):
     source: str = ""
 
 
-class Model(FrozenModel):
+class Model(Row):
     """One model at one provider, as ``client.models(provider)`` lists it; a row of ``models.toml``.
 
     Attributes:
@@ -122,9 +118,9 @@ class Model(FrozenModel):
     # Deviations from that wire format, by names that the provider understands.
     quirks: frozenset[str] = frozenset()
     auto: bool = True  # whether it may be chosen for a request that names no model
-    aspect_ratios: tuple[str, ...] = Field(min_length=1)
-    resolutions: tuple[str, ...] = Field(min_length=1)
-    durations: tuple[Seconds, ...] = Field(min_length=1)
+    aspect_ratios: Annotated[tuple[str, ...], Limits(min_length=1)]
+    resolutions: Annotated[tuple[str, ...], Limits(min_length=1)]
+    durations: Annotated[tuple[Seconds, ...], Limits(min_length=1)]
     features: frozenset[Feature] = frozenset()
     needs: frozenset[Feature] = frozenset()  # request fields that it requires
     max_references: int = 0
@@ -135,12 +131,12 @@ class Model(FrozenModel):
     rules: tuple[Rule, ...] = ()  # combinations that are forbidden or doubtful
     # Keys of the request's body by the request field that they carry, for a provider whose models
     # differ in them.
-    fields: dict[Subject, str] = Field(default_factory=dict)
+    fields: dict[Subject, str] = field(default_factory=dict)
     price: Price
     # USD per million tokens by kind, for a provider that reports the tokens of a task.
-    usage_prices: dict[Literal["input", "text", "video"], Usd] = Field(default_factory=dict)
-    video_tokens: dict[str, int] = Field(default_factory=dict)  # a second has, by resolution
-    retention_s: int = Field(ge=0, le=3650 * 86400)
+    usage_prices: dict[Literal["input", "text", "video"], Usd] = field(default_factory=dict)
+    video_tokens: dict[str, int] = field(default_factory=dict)  # a second has, by resolution
+    retention_s: Annotated[int, Limits(ge=0, le=3650 * 86400)]
     median_s: float | None = None  # of the time to make a video, if not that of its provider
     extend_s: int | None = None  # that one extension adds, if the request cannot choose
     extend_durations: tuple[int, ...] = ()  # seconds that one extension can add, if it can
@@ -182,7 +178,7 @@ class Model(FrozenModel):
         return [self.price.unit_price(size, s) for size in resolutions for s in durations]
 
 
-class ProviderFacts(FrozenModel):
+class ProviderFacts(Row):
     """What is known of one provider, as ``provider.facts`` holds it; a table of ``models.toml``.
 
     Attributes:
@@ -206,7 +202,7 @@ class ProviderFacts(FrozenModel):
     key_optional: bool = False  # whether it can find credentials of its own
     tasks: bool = True
     # Keys of its configuration table that only it understands, with their meaning.
-    options: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
     max_in_flight: int
     submits_per_minute: int
     settle_s: float = 0.0  # after a submit, in which the provider may not know the task yet
@@ -214,7 +210,7 @@ class ProviderFacts(FrozenModel):
     median_s: float = 180.0  # of the time to make a video; the poll schedule starts from it
     spread: float = 0.35  # sigma of the logarithm of that time
     progress: bool = True  # whether its tasks may report progress; otherwise no poll asks for it
-    models: dict[str, Model] = Field(default_factory=dict)
+    models: dict[str, Model] = field(default_factory=dict)
 
     def median_of(self, model: str) -> float:
         """Return how long a model usually takes, seconds."""
@@ -225,6 +221,7 @@ class ProviderFacts(FrozenModel):
         return f"<ProviderFacts {self.name}, {len(self.models)} models>"
 
 
+@cache
 def load_facts(package: str, provider: str) -> ProviderFacts:
     """Return the facts of one provider from its package's ``models.toml``.
 
@@ -235,19 +232,32 @@ def load_facts(package: str, provider: str) -> ProviderFacts:
     of a family share: ``like = "<name>"``. Later tables override earlier ones in the order
     defaults, row, shared terms, own terms. Price tables are merged, and rules add up.
     """
-    body = tomllib.loads(resources.files(package).joinpath("models.toml").read_text("utf-8"))
+    body = read_tables(package)
     named = body.get("bases", {}) | {row["name"]: row for row in body["models"] if "name" in row}
     layers = [[body.get("defaults", {}), *_list_bases(row, named)] for row in body["models"]]
     models = [
-        _build_model(tables, provider)
+        _build_row(tables, provider)
         for tables in layers
         if provider in ChainMap(*reversed(tables))["providers"]
     ]
-    return ProviderFacts(
-        name=provider,
-        models={model.name: model for model in models},
-        **body["providers"][provider],
-    )
+    rows = {row["name"]: row for row in models}
+    return ProviderFacts.convert({**body["providers"][provider], "name": provider, "models": rows})
+
+
+@cache
+def read_tables(package: str) -> dict[str, Any]:
+    """Return the tables of a package's ``models.toml``, without importing a top-level package.
+
+    Raises:
+        FileNotFoundError: It has no such file.
+    """
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"there is no package {package!r}", name=package)
+    path = Path(spec.origin).with_name("models.toml")
+    # As ``importlib.resources`` does it, also in a zip file.
+    data: bytes = spec.loader.get_data(str(path))  # type: ignore[union-attr]
+    return tomllib.loads(data.decode())
 
 
 def _list_bases(row: dict[str, Any], named: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -255,7 +265,7 @@ def _list_bases(row: dict[str, Any], named: Mapping[str, Any]) -> list[dict[str,
     return [*(_list_bases(named[row["like"]], named) if "like" in row else ()), row]
 
 
-def _build_model(tables: Sequence[Mapping[str, Any]], provider: str) -> Model:
+def _build_row(tables: Sequence[Mapping[str, Any]], provider: str) -> dict[str, Any]:
     # Terms of one provider are more specific than any row, so they come after all rows.
     terms = [table.get("providers", {}).get(provider, {}) for table in tables]
     layers = [*tables, *terms]
@@ -263,4 +273,4 @@ def _build_model(tables: Sequence[Mapping[str, Any]], provider: str) -> Model:
     row = {key: value for key, value in row.items() if key not in ("providers", "like")}
     row["price"] = {key: part for layer in layers for key, part in layer.get("price", {}).items()}
     row["rules"] = [rule for layer in layers for rule in layer.get("rules", ())]
-    return Model(provider=provider, **row)
+    return {"provider": provider, **row}

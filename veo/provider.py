@@ -8,15 +8,16 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from veo.errors import UnknownProviderError
+from veo.model import ProviderFacts, load_facts
 from veo.text.spelling import find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-    from importlib.metadata import EntryPoints
+    from importlib.metadata import EntryPoint, EntryPoints
     from pathlib import Path
 
     from veo.key import Key
-    from veo.model import Model, ProviderFacts
+    from veo.model import Model
     from veo.request import Request
     from veo.update import RemoteVideo, Update, UpdateCallback, UploadCallback
 
@@ -186,19 +187,36 @@ def register_provider(name: str, cls: ProviderClass) -> None:
     A distribution names its providers in the entry-point group ``veo.providers`` instead.
     """
     _registered[name] = cls
-    installed_providers.cache_clear()
+    installed_facts.cache_clear()
 
 
 @cache
-def installed_providers() -> dict[str, ProviderClass]:
-    """Return the providers by name; log a warning for an installed one that cannot be loaded."""
-    found: dict[str, ProviderClass] = {}
+def installed_facts() -> dict[str, ProviderFacts]:
+    """Return the facts of the providers by name; log a warning for one that cannot be loaded.
+
+    The code of a provider is imported only if its package has no ``models.toml``.
+    """
+    found: dict[str, ProviderFacts] = {}
     for point in sorted(_entry_points()):
         try:
-            found[point.name] = point.load()
+            found[point.name] = _read_facts(point)
         except Exception as error:  # noqa: BLE001 - a broken package of others must not break the rest
             _log.warning("provider %s (%s) cannot be loaded: %s", point.name, point.value, error)
-    return found | _registered
+    return found | {name: cls.facts for name, cls in _registered.items()}
+
+
+def _read_facts(point: EntryPoint) -> ProviderFacts:
+    package = point.module.partition(".")[0]
+    try:
+        return load_facts(package, point.name)
+    except (FileNotFoundError, KeyError):  # no ``models.toml``, or none with this provider
+        cls: ProviderClass = point.load()
+        return cls.facts
+
+
+def find_facts(name: str) -> ProviderFacts:
+    """Return the facts of a provider; see ``find_provider``."""
+    return installed_facts().get(name) or find_provider(name).facts
 
 
 def find_provider(name: str) -> ProviderClass:

@@ -5,7 +5,7 @@ pytest loads it wherever this distribution is installed. It imports ``veo`` only
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,7 +27,7 @@ def veo_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli
 
     monkeypatch.setenv("VEO_SANDBOX", "1")
     monkeypatch.setenv("VEO_HOME", str(tmp_path / "veo-home"))
-    settings = {"latency": "0", "clip": "tiny"}
-    config = Config.model_validate({"sandbox": settings, "output_dir": str(tmp_path)})
+    settings: Any = {"latency": "0", "clip": "tiny"}
+    config = Config(sandbox=settings, output_dir=tmp_path)
     with Client(config, sandbox=True) as client:
         yield client

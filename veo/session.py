@@ -74,7 +74,7 @@ class Session:
     ) -> None:
         self.config = config or read_config().config
         if provider:
-            self.config = self.config.model_copy(update={"provider": provider})
+            self.config = self.config.replace(provider=provider)
         if sandbox is None:
             sandbox = endpoint is None and os.environ.get("VEO_SANDBOX", "0") not in {"", "0"}
         self.home = to_absolute(home) if home else ledger_dir(sandbox=sandbox)
@@ -83,7 +83,7 @@ class Session:
         self._servers = ExitStack()
         if sandbox:
             # Play money must not get into the ledger of an organisation.
-            self.config = self.config.model_copy(update={"ledger": None})
+            self.config = self.config.replace(ledger=None)
             endpoint = cache(partial(self._servers.enter_context, self._sandbox()))
         self.ledger = Ledger(self.home, url=self.config.ledger)
         # Whether workers do the work. An endpoint is known to this process only.

@@ -24,6 +24,7 @@ from veo.files import mp4, sidecar
 from veo.http import Response
 from veo.key import Key
 from veo.reconcile.charges import parse_charges
+from veo.row import InvalidRowError
 from veo.text.parsing import decode_text, parse_toml
 from veo.wire.values import parse_json
 from veo_gemini import Gemini, convert
@@ -147,8 +148,8 @@ def read_models(data: bytes) -> None:
         tables = parse_toml(decode_text(data))
         rows = {"laozhang-async": {"models": tables}}
         config = None
-        with suppress(ValueError):  # pydantic's error, which ``read_config`` translates
-            config = Config.model_validate({"providers": rows})
+        with suppress(InvalidRowError):  # which ``read_config`` translates
+            config = Config(providers=rows)
         if config:
             merge_models(LaoZhangAsync.facts, config.for_provider("laozhang-async"))
 

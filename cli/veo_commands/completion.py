@@ -17,10 +17,9 @@ def complete_providers() -> list[str]:
 
 
 def complete_models() -> list[str]:
-    from veo.provider import installed_providers
+    from veo.provider import installed_facts
 
-    providers = installed_providers().values()
-    return sorted({name for each in providers for name in each.facts.models})
+    return sorted({name for facts in installed_facts().values() for name in facts.models})
 
 
 def complete_jobs() -> list[str]:

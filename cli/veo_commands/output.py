@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, ClassVar, TextIO
+from typing import Any, ClassVar, NamedTuple, TextIO
 
 import typer
 
@@ -23,10 +23,6 @@ from veo.key import redact_known
 from veo.problems import Problem
 from veo_commands import exit_codes
 from veo_commands.remedies import advice_lines, describe_problem, error_lines, veo_command
-
-if TYPE_CHECKING:
-    from rich.text import Text
-
 
 # C0 controls except tab and newline, DEL, and C1 controls: all that can start an escape sequence.
 # Then the characters that change the direction of text, which make it look like another one.
@@ -37,7 +33,7 @@ _CONTROL_CHARACTERS = dict.fromkeys((*_CONTROL_CODES, *_BIDI_CODES))
 _JSON_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(127, 160), *_BIDI_CODES)}
 # For terminals whose encoding does not have them.
 _PLAIN_SIGNS = str.maketrans({"…": "...", "·": "|", "×": "x"})  # noqa: RUF001 - the sign itself
-_UNLIMITED_WIDTH = 10_000  # a file or pipe has no width, but rich needs a number
+_UNLIMITED_WIDTH = 10_000  # of a file or pipe
 _MIN_COLUMN_WIDTH = 24
 _COLUMN_GAP = 2
 _REST_INDENT = "    "
@@ -53,6 +49,30 @@ def shorten_line(text: str, width: int) -> str:
     """Return text on one line, cut to at most ``width`` characters."""
     text = " ".join(strip_control(text).split())
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
+
+
+class Cell(NamedTuple):
+    """A text in a table, on one line."""
+
+    text: str
+    style: str | None = None  # a color, or "dim"
+
+    @property
+    def width(self) -> int:
+        from rich.cells import cell_len
+
+        return cell_len(self.text)
+
+    def align(self, width: int, *, to_right: bool) -> str:
+        """Return the text in a column; one that does not fit ends with an ellipsis."""
+        from rich.cells import cell_len, set_cell_size
+
+        fits = self.width <= width
+        text = self.text if fits else f"{set_cell_size(self.text, width - 1).rstrip()}…"
+        space = " " * (width - cell_len(text))
+        style: dict[str, Any] = {"dim": True} if self.style == "dim" else {"fg": self.style}
+        styled = typer.style(text, **style) if self.style else text
+        return f"{space}{styled}" if to_right else f"{styled}{space}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,29 +112,22 @@ class Output:
 
         Columns that do not fit the terminal become a line of their own below each row.
         """
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
         cells = [[_make_cell(value) for value in row] for row in rows]
-        headings = [Text(title.lstrip(">"), style="dim") for title in titles]
+        lines = [[Cell(title.lstrip(">"), "dim") for title in titles], *cells]
         width = self.stdout_width()
-        count = _count_fitting_columns([headings, *cells], width)
-        table = Table(box=None, pad_edge=False, padding=(0, _COLUMN_GAP, 0, 0))
-        for title, heading in zip(titles[:count], headings, strict=False):
-            table.add_column(heading, justify="right" if title.startswith(">") else "left")
-        for row in cells:
-            table.add_row(*row[:count])
-        console = Console(file=sys.stdout, width=width, highlight=False)
-        with console.capture() as capture:
-            console.print(table)
-        # rich pads every line to the full width, which would wrap in a smaller window.
-        text = capture.get() if _is_utf8(sys.stdout) else capture.get().translate(_PLAIN_SIGNS)
-        lines = [line.rstrip() for line in text.splitlines()]
-        for number, line in enumerate(lines):
-            typer.echo(line)
-            if number and count < len(headings):
-                rest = zip(titles[count:], cells[number - 1][count:], strict=True)
+        columns = [max(cell.width for cell in column) for column in zip(*lines, strict=True)]
+        count = _count_fitting_columns(columns, width)
+        taken = sum(columns[: count - 1]) + _COLUMN_GAP * (count - 1)
+        columns[count - 1] = min(columns[count - 1], max(_MIN_COLUMN_WIDTH, width - taken))
+        for number, row in enumerate(lines):
+            parts = zip(row[:count], columns, titles, strict=False)
+            line = (" " * _COLUMN_GAP).join(
+                cell.align(room, to_right=title.startswith(">")) for cell, room, title in parts
+            )
+            line = line if _is_utf8(sys.stdout) else line.translate(_PLAIN_SIGNS)
+            typer.echo(line.rstrip(), color=_color_setting())
+            if number and count < len(titles):
+                rest = zip(titles[count:], row[count:], strict=True)
                 typer.echo(_format_rest(rest, width), nl=False)
 
     def print_comparison(self, titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -230,29 +243,24 @@ class Output:
 out = Output()
 
 
-def _make_cell(value: Any) -> Text:
-    from rich.text import Text
-
-    cell = value if isinstance(value, Text) else Text(strip_control(str(value)))
-    cell.no_wrap, cell.overflow = True, "ellipsis"
-    return cell
+def _make_cell(value: Any) -> Cell:
+    return value if isinstance(value, Cell) else Cell(strip_control(str(value)))
 
 
-def _format_rest(pairs: Iterable[tuple[str, Text]], width: int) -> str:
+def _format_rest(pairs: Iterable[tuple[str, Cell]], width: int) -> str:
     """Return the cells that do not fit beside each other, each with its title, as lines."""
     parts = [
-        f"{title.lstrip('>').lower()} {cell}"
+        f"{title.lstrip('>').lower()} {cell.text}"
         for title, cell in pairs
-        if str(cell) not in _EMPTY_CELLS
+        if cell.text not in _EMPTY_CELLS
     ]
     lines = wrap_words(" · ".join(parts), width - len(_REST_INDENT)) if parts else []
     return "".join(f"{_REST_INDENT}{line}\n" for line in lines)
 
 
-def _count_fitting_columns(rows: Sequence[Sequence[Text]], width: int) -> int:
+def _count_fitting_columns(columns: Sequence[int], width: int) -> int:
     """Return how many columns fit. The last of all may be cut to ``_MIN_COLUMN_WIDTH``."""
-    widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
-    widths[-1] = min(widths[-1], _MIN_COLUMN_WIDTH)
+    widths = [*columns[:-1], min(columns[-1], _MIN_COLUMN_WIDTH)]
     count = len(widths)
     while count > 1 and sum(widths[:count]) + _COLUMN_GAP * (count - 1) > width:
         count -= 1

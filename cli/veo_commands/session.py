@@ -33,7 +33,7 @@ def load_config(
     }
     loaded = read_config(config_options.config, flags=flags)
     if config_options.sandbox:  # play money must not get into the ledger of an organisation
-        return replace(loaded, config=loaded.config.model_copy(update={"ledger": None}))
+        return replace(loaded, config=loaded.config.replace(ledger=None))
     return loaded
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import threading
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from pydantic import Field, ValidationError
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from veo.errors import AuthError, ConfigError, KeyMissingError, RefusedError, VeoError
-from veo.model import FrozenModel, ProviderFacts, load_facts
+from veo.model import ProviderFacts, load_facts
+from veo.row import InvalidRowError, Limits, Row
 from veo_gemini import convert
 from veo_gemini.base import GoogleProvider
 
@@ -30,14 +29,14 @@ if TYPE_CHECKING:
     from veo_gemini.sdk_client import Sdk
 
 
-class VertexSettings(FrozenModel):
+class VertexSettings(Row):
     """The options of ``[providers.vertex]``; ``models.toml`` describes them."""
 
     project: str | None = None
     key_is_access_token: bool = False
-    location: str = Field(default="us-central1", pattern=r"^[a-z0-9-]+$")
+    location: Annotated[str, Limits(pattern=r"^[a-z0-9-]+$")] = "us-central1"
     generate_audio: bool = True
-    storage_uri: str | None = Field(default=None, pattern=r"^gs://[^/]+")
+    storage_uri: Annotated[str, Limits(pattern=r"^gs://[^/]+")] | None = None
     storage_base_url: str = "https://storage.googleapis.com"
 
 
@@ -235,10 +234,9 @@ def regional_url(base_url: str, location: str) -> str:
 
 def _parse_settings(options: Mapping[str, Any]) -> VertexSettings:
     try:
-        return VertexSettings.model_validate(dict(options))
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise ConfigError(f"[providers.vertex] {'; '.join(problems)}") from None
+        return VertexSettings(**options)
+    except InvalidRowError as error:
+        raise ConfigError(f"[providers.vertex] {error}") from None
 
 
 if TYPE_CHECKING:

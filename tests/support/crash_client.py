@@ -85,7 +85,7 @@ def open_client(life: Life) -> Client:
     limits = {"median_s": 0.2, "submits_per_minute": 100_000, "max_in_flight": 100}
     providers = dict.fromkeys(PROVIDERS, limits)
     settings = {"providers": providers, "retired": "ignore", "ledger": life.ledger}
-    config = Config.model_validate(settings)
+    config = Config(**settings)
     return Client(config, home=life.home, endpoint=Endpoint(life.url, Key(life.key)))
 
 

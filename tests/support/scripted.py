@@ -57,7 +57,7 @@ def make_model(charged: str = "on_success", **changes: Any) -> Model:
         "as_of": date(2026, 1, 1),
         "source": "a test",
     }
-    return Model.model_validate(row | changes)
+    return Model(**row | changes)
 
 
 class ScriptedProvider:

@@ -51,7 +51,7 @@ def make_row(name: str, **changes: Any) -> Model:
         "as_of": date(2026, 11, 1),
         "source": "a test",
     }
-    return Model.model_validate(row | changes)
+    return Model(**row | changes)
 
 
 _TALKING: dict[str, Any] = {
@@ -168,7 +168,7 @@ def install_studio(patch: pytest.MonkeyPatch) -> Service:
     point = EntryPoint("studio", "studio:Studio", GROUP)
     points = EntryPoints([*provider._entry_points(), point])
     patch.setattr(provider, "_entry_points", lambda: points)
-    provider.installed_providers.cache_clear()
+    provider.installed_facts.cache_clear()
     patch.setenv("STUDIO_KEY", "a-key-of-the-studio")
     Service.current = Service()
     return Service.current

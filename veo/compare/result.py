@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.compare.cost_model import BreakEven, MeasuredCost, PricingTerms, find_break_even
 from veo.money import to_usd
-from veo.provider import find_provider
+from veo.provider import find_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +106,7 @@ def _finite_or_none(amount: float) -> float | None:
 
 
 def pricing_terms(name: str, metrics: ProviderMetrics) -> PricingTerms:
-    facts = find_provider(metrics.provider).facts
+    facts = find_facts(metrics.provider)
     return PricingTerms(
         name=name,
         price=float(metrics.quote.amount),

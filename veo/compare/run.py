@@ -15,7 +15,7 @@ from veo.ledger.record import State
 from veo.ledger.reserve import make_job_id
 from veo.planning.check import effective_values
 from veo.problems import Remedy
-from veo.provider import find_provider
+from veo.provider import find_facts
 from veo.request import MODEL_VALUES, Request
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def plan_candidates(session: Session, request: Request, names: Sequence[str]) ->
     named = [_split_name(name.strip()) for name in names if name.strip()]
     # An unknown provider is reported before anything is planned.
     for provider, _, _ in named:
-        find_provider(provider)
+        find_facts(provider)
     repeated = [":".join(parts) for parts, count in Counter(named).items() if count > 1]
     if repeated or not named:
         raise UsageError(
@@ -120,7 +120,7 @@ def collect_metrics(
 ) -> ProviderMetrics:
     """Read the jobs of one candidate from the ledger, and measure their files."""
     records = session.ledger.list_jobs(ids=jobs)
-    facts = find_provider(records[0].provider).facts
+    facts = find_facts(records[0].provider)
     return compute_metrics(
         records,
         read_acceptance_times(session.ledger, jobs),

@@ -8,36 +8,26 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    ValidationError,
-)
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from veo.bucket import find_bucket_path
 from veo.config.keystore import read_key
 from veo.config.ledger_url import LedgerUrl
 from veo.errors import ConfigError, KeyMissingError
 from veo.key import Key
-from veo.model import FrozenModel, Model, ProviderFacts
+from veo.model import Model, ProviderFacts
 from veo.paths import config_folder
 from veo.problems import Remedy
+from veo.row import Check, InvalidRowError, Limits, Row
 from veo.text.parsing import decode_text, parse_toml, read_limited
 from veo.text.spelling import find_similar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-    from pydantic_core import ErrorDetails
 
 LOCAL_FILE = "veo.toml"
 MAX_FILE_BYTES = 1_000_000
@@ -66,49 +56,52 @@ def _validate_path(path: Path) -> Path:
     return find_bucket_path(path) or path
 
 
-def _validate_ledger(value: Any) -> LedgerUrl:
-    return value if isinstance(value, LedgerUrl) else LedgerUrl.parse(str(value))
-
-
 # USD. The ledger stores whole millionths of it in 64 bits.
-Limit = Annotated[Decimal, Field(ge=0, le=1_000_000_000)]
+Limit = Annotated[Decimal, Limits(ge=0, le=1_000_000_000)]
+Count = Annotated[int, Limits(ge=1, le=1_000_000)]
 
 
-class ProviderConfig(FrozenModel):
+class ProviderConfig(Row):
     """``[providers.<name>]``: settings that override the facts of one provider.
 
     Other keys (``project``, ``location``) are options that only this provider understands.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_config__: ClassVar = {"extra": "allow"}
 
-    api_key_env: Annotated[str, AfterValidator(_validate_variable)] | None = None
+    api_key_env: Annotated[str, Check(_validate_variable)] | None = None
     base_url: str | None = None
     model: str | None = None
-    max_in_flight: int | None = Field(default=None, ge=1, le=1_000_000)
-    submits_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
-    median_s: float | None = Field(default=None, ge=0.001, le=7 * 86400)
-    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    max_in_flight: Count | None = None
+    submits_per_minute: Count | None = None
+    median_s: Annotated[float, Limits(ge=0.001, le=7 * 86400)] | None = None
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The other keys; nothing but the provider can validate them."""
+        known = {each.name for each in fields(self)}
+        return {name: value for name, value in vars(self).items() if name not in known}
 
 
-class Budget(FrozenModel):
+class Budget(Row):
     """``[budget]``: caps over time in USD, for all processes on the ledger together."""
 
     daily: Limit | None = None
     monthly: Limit | None = None
 
 
-class SandboxConfig(FrozenModel):
+class SandboxConfig(Row):
     """``[sandbox]``: how the built-in sandbox behaves."""
 
     profile: str = "capture-2025-11"
     latency: str = "uniform:3,6"
-    speed: float = Field(default=1.0, gt=0, le=1_000_000)
+    speed: Annotated[float, Limits(gt=0, le=1_000_000)] = 1.0
     clip: Literal["full", "tiny"] = "full"
     offered: str = ""  # names of models, separated by commas; all by default
 
 
-class Config(FrozenModel):
+class Config(Row):
     """All settings.
 
     Attributes:
@@ -126,18 +119,16 @@ class Config(FrozenModel):
 
     provider: str = "laozhang-async"
     model: str | None = None
-    output_dir: Annotated[Path, AfterValidator(_validate_path)] = Path()
-    ledger: Annotated[LedgerUrl, PlainValidator(_validate_ledger), PlainSerializer(str)] | None = (
-        None
-    )
+    output_dir: Annotated[Path, Check(_validate_path)] = Path()
+    ledger: LedgerUrl | None = None
     output_name: str = "{prompt}-{job}.mp4"
     max_cost: Limit | None = None
     confirm_above: Limit = Decimal("1.00")
-    timeout: float = Field(default=600.0, gt=0)
+    timeout: Annotated[float, Limits(gt=0)] = 600.0
     retired: Literal["warn", "refuse", "ignore"] = "warn"
     budget: Budget = Budget()
     sandbox: SandboxConfig = SandboxConfig()
-    providers: dict[str, ProviderConfig] = Field(default_factory=dict)
+    providers: dict[str, ProviderConfig] = field(default_factory=dict)
 
     def for_provider(self, provider: str) -> ProviderConfig:
         return self.providers.get(provider, ProviderConfig())
@@ -175,8 +166,8 @@ def read_config(
     for origin, read in _list_layers(file, flags or {}, env):
         layers.add(origin, read())
     try:
-        return LoadedConfig(Config.model_validate(layers.values), layers.origins)
-    except ValidationError as error:
+        return LoadedConfig(Config(**layers.values), layers.origins)
+    except InvalidRowError as error:
         text = "\n".join(_describe_problems(error, layers.origins))
         raise ConfigError(text, remedies=[Remedy("show_settings")]) from None
 
@@ -193,11 +184,11 @@ def inspect_config(
             problems.append(error.message)
     while True:
         try:
-            config = Config.model_validate(layers.values)
-        except ValidationError as error:
+            config = Config(**layers.values)
+        except InvalidRowError as error:
             problems += _describe_problems(error, layers.origins)
-            for problem in error.errors():
-                layers.remove(problem["loc"])
+            for location, _ in error.problems:
+                layers.remove(location)
         else:
             return LoadedConfig(config, layers.origins, tuple(problems))
 
@@ -325,33 +316,16 @@ def _merge_layer(
         _merge_layer(into[key], value, origins, origin, f"{name}.")
 
 
-def _describe_problems(error: ValidationError, origins: Mapping[str, str]) -> list[str]:
+def _describe_problems(error: InvalidRowError, origins: Mapping[str, str]) -> list[str]:
     """Return a line for each problem, without the values, which may be keys."""
     lines = []
-    for problem in error.errors(include_input=False, include_url=False, include_context=False):
-        name = ".".join(str(part) for part in problem["loc"])
+    for location, text in error.problems:
+        name = ".".join(map(str, location))
         # A problem of a table has no origin of its own: take that of the first value in it.
         in_table = (origin for key, origin in origins.items() if key.startswith(f"{name}."))
         origin = origins.get(name) or next(in_table, "")
-        lines.append(f"{origin}: {name}: {_problem_text(problem)}".removeprefix(": "))
+        lines.append(f"{origin}: {name}: {text}".removeprefix(": "))
     return lines
-
-
-def _problem_text(problem: ErrorDetails) -> str:
-    if problem["type"] != "extra_forbidden":
-        text = problem["msg"].removeprefix("Value error, ")
-        return text.replace("Input should be", "must be")
-    *tables, name = map(str, problem["loc"])
-    known = _TABLES.get(".".join(tables))
-    similar = find_similar(name, list(known.model_fields)) if known else None
-    return "no such setting" + (f"; did you mean {similar}?" if similar else "")
-
-
-_TABLES: Mapping[str, type[FrozenModel]] = {
-    "": Config,
-    "budget": Budget,
-    "sandbox": SandboxConfig,
-}
 
 
 def merge_models(facts: ProviderFacts, config: ProviderConfig) -> dict[str, Model]:
@@ -368,11 +342,11 @@ def merge_models(facts: ProviderFacts, config: ProviderConfig) -> dict[str, Mode
             similar = find_similar(str(override["like"]), list(models))
             hint = f"Did you mean {similar}?" if similar else None
             raise ConfigError(f"{setting}.like: {facts.name} has no such model", hint=hint)
-        row = base.model_dump(exclude_unset=True) if base else {}
+        row = asdict(base) if base else {}
         _update_row(row, {**changes, "name": name, "provider": facts.name, "overridden": True})
         try:
-            models[name] = Model.model_validate(row)
-        except ValidationError as error:
+            models[name] = Model(**row)
+        except InvalidRowError as error:
             hint = None if base else 'A new row can begin as another one: like = "<model>".'
             text = "\n".join(_describe_problems(error, {}))
             raise ConfigError(f"{setting}: {text}", hint=hint) from None

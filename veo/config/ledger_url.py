@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 _SCHEME = re.compile(r"postgres(ql)?://")
@@ -24,6 +25,19 @@ class LedgerUrl:
         if not _SCHEME.match(value):
             raise ValueError("must be a URL like postgresql://user@host/database")
         return cls(value)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: Any) -> dict[str, Any]:
+        return {
+            "type": "function-plain",
+            "function": {"type": "no-info", "function": cls._validate},
+            "json_schema_input_schema": {"type": "str"},
+            "serialization": {"type": "to-string"},
+        }
+
+    @classmethod
+    def _validate(cls, value: Any) -> LedgerUrl:
+        return value if isinstance(value, cls) else cls.parse(str(value))
 
     def reveal(self) -> str:
         """Return the URL with its password, for the driver; ``postgresql://`` in any case."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from veo.config import ENVIRONMENT_KEYS, Config, LoadedConfig, merge_models
 from veo.errors import VeoError
-from veo.provider import find_provider, installed_providers
+from veo.provider import installed_facts
 from veo.runtime.providers import check_options
 from veo.text.spelling import find_similar
 
@@ -20,7 +20,8 @@ def find_config_problems(
 ) -> Iterator[str]:
     """Yield a line for each provider, setting, model and variable that is not known."""
     config, origins = loaded.config, loaded.origins
-    names = list(installed_providers())
+    installed = installed_facts()
+    names = list(installed)
     if config.provider not in names:
         problem = f"there is no provider {config.provider!r}{_ask(config.provider, names)}"
         yield f"{origins.get('provider', 'default')}: provider: {problem}"
@@ -32,7 +33,7 @@ def find_config_problems(
             yield f"{prefix}providers.{name}: there is no such provider{_ask(name, names)}"
             continue
         try:
-            facts = find_provider(name).facts
+            facts = installed[name]
             check_options(name, config.for_provider(name), facts)
             models = merge_models(facts, config.for_provider(name))
         except VeoError as error:
@@ -46,7 +47,7 @@ def find_config_problems(
 
 
 def _find_unknown_variables(config: Config, env: Mapping[str, str]) -> Iterator[str]:
-    facts = [cls.facts for cls in installed_providers().values()]
+    facts = installed_facts().values()
     known = {*ENVIRONMENT_KEYS, *OTHER_VARIABLES}
     known |= {name for each in facts for name in each.key_env}
     known |= {each.api_key_env for each in config.providers.values() if each.api_key_env}

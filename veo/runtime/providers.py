@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from veo.engine.context import ProviderHandle
 from veo.engine.rate_limit import RateLimiter
 from veo.errors import ConfigError
 from veo.ledger.limits import Limits
-from veo.provider import Connection, ProviderClass, find_provider, installed_providers
+from veo.provider import Connection, ProviderClass, find_facts, find_provider, installed_facts
 from veo.text.spelling import find_similar
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ProviderRegistry:
     def models(self, provider: str) -> dict[str, Model]:
         with self._lock:
             if provider not in self._models:
-                facts = find_provider(provider).facts
+                facts = find_facts(provider)
                 self._models[provider] = merge_models(facts, self._config.for_provider(provider))
             return self._models[provider]
 
@@ -86,7 +86,7 @@ class ProviderRegistry:
         return [each.base_url for each in self._config.providers.values() if each.base_url]
 
     def providers(self) -> dict[str, ProviderFacts]:
-        return {name: cls.facts for name, cls in installed_providers().items()}
+        return installed_facts()
 
     @cached_property
     def catalogue(self) -> list[Model]:
@@ -105,7 +105,7 @@ class ProviderRegistry:
         key = endpoint.key if endpoint else self._keys.get(name) or find_key(facts, settings)
         url = urljoin(endpoint.url, urlsplit(base_url).path) if endpoint else base_url
         # An option may lead to credentials of another kind; a sandbox must not see any of them.
-        options = endpoint.options if endpoint else settings.model_extra or {}
+        options = endpoint.options if endpoint else settings.options
         provider = cls(Connection(url, key, self.models(name), options))
         configured = (endpoint and endpoint.median_s) or settings.median_s
         median = configured or facts.median_s
@@ -117,7 +117,7 @@ class ProviderRegistry:
             ),
             on_capacity=lambda: self._on_capacity(name),
         )
-        facts = facts.model_copy(update={"median_s": median})
+        facts = facts.replace(median_s=median)
         return ProviderHandle(provider, facts, limiter, key, is_median_set=configured is not None)
 
     def _find_endpoint(self) -> Endpoint | None:
@@ -126,9 +126,9 @@ class ProviderRegistry:
 
 def check_options(name: str, settings: ProviderConfig, facts: ProviderFacts) -> None:
     """Raise a ConfigError for a setting that neither all providers nor this one has."""
-    unknown = sorted(set(settings.model_extra or {}) - set(facts.options))
+    unknown = sorted(settings.options.keys() - facts.options.keys())
     if unknown:
-        known = [*ProviderConfig.model_fields, *facts.options]
+        known = [*(each.name for each in fields(ProviderConfig)), *facts.options]
         similar = find_similar(unknown[0], known)
         question = f"; did you mean {similar}?" if similar else ""
         raise ConfigError(

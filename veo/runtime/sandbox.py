@@ -33,7 +33,7 @@ def start_sandbox(config: Config, home: Path) -> Iterator[Endpoint]:
     except ImportError as error:
         raise ConfigError(f"the sandbox is not installed: {error}") from error
     try:
-        sandbox = module.Sandbox(home / "server", **config.sandbox.model_dump())
+        sandbox = module.Sandbox(home / "server", **vars(config.sandbox))
     except (ValueError, OSError) as error:
         raise ConfigError(f"cannot start the sandbox: {error}") from error
     with sandbox:

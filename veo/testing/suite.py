@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
+from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -29,9 +30,10 @@ from veo.files import mp4
 from veo.key import Key
 from veo.ledger import State
 from veo.ledger.schema import jobs
+from veo.model import ProviderFacts
 from veo.money import to_usd
 from veo.planning.check import effective_values
-from veo.provider import Pingable, find_provider
+from veo.provider import Pingable, find_facts
 from veo.request import FEATURES, Request
 from veo.testing.sample_requests import (
     WIRE_SAMPLES,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.job import Job, Video
-    from veo.model import Model, ProviderFacts
+    from veo.model import Model
 
 Test = TypeVar("Test")
 JOB_TIMEOUT_S = 60.0
@@ -79,10 +81,8 @@ class Conformance:
     @pytest.fixture
     def start(self, service: Service, tmp_path: Path) -> Iterator[Callable[..., Client]]:
         """Start clients of one ledger, with another key or a slower poll schedule."""
-        limits = {name: {"submits_per_minute": 1000} for name in self.providers}
-        config = Config.model_validate(
-            {"retired": "ignore", "output_dir": tmp_path / "videos", "providers": limits}
-        )
+        limits: Any = {name: {"submits_per_minute": 1000} for name in self.providers}
+        config = Config(retired="ignore", output_dir=tmp_path / "videos", providers=limits)
         with ExitStack() as clients:
 
             def start_client(key: str = service.key, median_s: float = 0.1) -> Client:
@@ -99,7 +99,7 @@ class Conformance:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run tests with ``facts`` once per provider, and those with ``model`` once per model."""
-        facts = [find_provider(name).facts for name in self.providers]
+        facts = [find_facts(name) for name in self.providers]
         models = [model for each in facts for model in each.models.values()]
         is_needed = getattr(metafunc.function, "condition", lambda _: True)
         if "model" in metafunc.fixturenames:
@@ -111,7 +111,8 @@ class Conformance:
             metafunc.parametrize("facts", facts, ids=[each.name for each in facts])
 
     def test_rows_are_complete(self, facts: ProviderFacts) -> None:
-        """Every shape has a price, every rule names request fields; no key is needed."""
+        """Values are valid, shapes have prices, rules name request fields; no key is needed."""
+        assert ProviderFacts(**asdict(facts)) == facts  # rows are not validated when they are read
         assert facts.models
         for row in facts.models.values():
             fields = effective_values(build_request(row), row)

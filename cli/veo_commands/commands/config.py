@@ -43,7 +43,7 @@ def _print_settings(options: ConfigOptions) -> int:
     loaded = inspect_config(options.config)
     rows = [
         {"setting": name, "value": value, "from": loaded.origins.get(name, "default")}
-        for name, value in _flatten(loaded.config.model_dump(mode="json"))
+        for name, value in _flatten(loaded.config.to_json())
     ]
     if out.options.json:
         for row in rows:

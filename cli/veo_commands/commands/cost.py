@@ -57,12 +57,12 @@ def cost(
 ) -> int:
     """Show what was spent, or reconcile it with a list of charges."""
     from veo.ledger.spending import JobFilter, group_spending
-    from veo.provider import find_provider
+    from veo.provider import find_facts
     from veo.report.html import check_report_file, write_page
     from veo.report.spending import render_page
 
     dimensions = _parse_dimensions(by)
-    names = [find_provider(name).facts.name for name in provider or ()]  # checks them, too
+    names = [find_facts(name).name for name in provider or ()]  # checks them, too
     job_filter = JobFilter(since=since, providers=names, run=batch)
     if reconciliation.is_requested:
         unused = {"by": by, "csv": as_csv, "report": report}

@@ -166,7 +166,7 @@ def _check_sandbox(config: Config) -> str:
 
 
 def _check_providers(client: Client, *, ping: bool) -> Iterator[Check]:
-    from veo.provider import find_provider
+    from veo.provider import find_facts
 
     names, default = list(client.providers()), client.config.provider
     for name in names:
@@ -182,7 +182,7 @@ def _check_providers(client: Client, *, ping: bool) -> Iterator[Check]:
     if default in names:
         yield from _check_model(client)
     else:
-        yield _try_check(default, lambda: find_provider(default).facts.title)
+        yield _try_check(default, lambda: find_facts(default).title)
 
 
 def _check_provider(client: Client, name: str) -> Check:

@@ -82,9 +82,9 @@ def check_detachable(client: Client, providers: Iterable[str]) -> None:
     """Check that jobs of these providers continue without this process."""
     if client.has_workers:
         return
-    from veo.provider import installed_providers
+    from veo.provider import installed_facts
 
-    detachable = [name for name, each in installed_providers().items() if each.facts.tasks]
+    detachable = [name for name, each in installed_facts().items() if each.tasks]
     for name in sorted(set(providers) - set(detachable)):
         raise UsageError(
             f"--detach: {name} makes the video during the request, so the command must wait",

@@ -17,7 +17,7 @@ from veo_commands.format import (
     to_json_usd,
 )
 from veo_commands.options import ONLY_PROVIDERS, SINCE, ConfigOptions, flag, option
-from veo_commands.output import out, shorten_line
+from veo_commands.output import Cell, out, shorten_line
 from veo_commands.session import load_config, open_ledger
 
 if TYPE_CHECKING:
@@ -107,13 +107,11 @@ def _print_jobs(records: Sequence[Record]) -> None:
 
 
 def _job_row(record: Record) -> list[Any]:
-    from rich.text import Text
-
     is_done = record.state == "done"
     prompt = shorten_line(record.parse_request().prompt, _MAX_PROMPT_CHARS)
     return [
         record.id,
-        Text(record.state, style=STATE_STYLES.get(record.state, "cyan")),
+        Cell(record.state, STATE_STYLES.get(record.state, "cyan")),
         f"{record.provider}/{record.model}",
         format_age(record.created_at),
         format_cost(record),

@@ -10,7 +10,7 @@ from veo.errors import VeoError
 from veo.money import CHARGE_TIMES, CLIP_S, clip_price
 from veo_commands.format import format_price
 from veo_commands.options import ConfigOptions, flag, provider_option
-from veo_commands.output import out
+from veo_commands.output import Cell, out
 from veo_commands.session import load_config, open_client
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def models(
         _print_prices(shown)
     elif out.options.json or out.options.quiet:
         for model in shown:
-            body = model.model_dump(mode="json") | {"status": _status(model)}
+            body = model.to_json() | {"status": _status(model)}
             out.print_result(body, f"{model.provider}/{model.name}")
     elif shown:
         out.print_table(_LIMIT_TITLES, [_limits_row(model) for model in shown])
@@ -62,19 +62,17 @@ def _status(model: Model) -> str:
     return "ended" if model.has_ended(datetime.now(UTC).date()) else "current"
 
 
-def _status_cell(model: Model) -> Any:
-    from rich.text import Text
-
-    return Text(_status(model), style=_STATUS_STYLES[_status(model)])
+def _status_cell(model: Model) -> Cell:
+    return Cell(_status(model), _STATUS_STYLES[_status(model)])
 
 
 def _list_models(config: Config, provider: str | None) -> Iterator[Model]:
     from veo.config import merge_models
-    from veo.provider import find_provider, installed_providers
+    from veo.provider import find_facts, installed_facts
 
-    providers = {provider: find_provider(provider)} if provider else installed_providers()
-    for name, each in providers.items():
-        yield from merge_models(each.facts, config.for_provider(name)).values()
+    providers = {provider: find_facts(provider)} if provider else installed_facts()
+    for name, facts in providers.items():
+        yield from merge_models(facts, config.for_provider(name)).values()
 
 
 def _print_offers(config: ConfigOptions, provider: str | None) -> None:
@@ -177,7 +175,7 @@ def _price_json(model: Model) -> dict[str, Any]:
         "status": _status(model),
         "clip_usd": None if clip is None else float(clip),
         "second_usd": None if clip is None else float(clip / CLIP_S),
-        "usd": price.model_dump(mode="json")["usd"],
+        "usd": price.to_json()["usd"],
         "per": price.per,
         "charged": price.charged,
         "as_of": price.as_of.isoformat(),

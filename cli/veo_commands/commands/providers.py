@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.money import CHARGE_TIMES
 from veo_commands.options import ConfigOptions
-from veo_commands.output import out
+from veo_commands.output import Cell, out
 from veo_commands.session import load_config
 
 if TYPE_CHECKING:
@@ -19,13 +19,10 @@ _TITLES = ("PROVIDER", "BILLED", "KEY", "ADDRESS", "DESCRIPTION")
 
 def providers(*, config: ConfigOptions) -> None:
     """List providers, how they bill, and whether a key is set."""
-    from veo.provider import installed_providers
+    from veo.provider import installed_facts
 
     settings = load_config(config).config
-    rows = [
-        (each.facts, _provider_json(each.facts, settings))
-        for each in installed_providers().values()
-    ]
+    rows = [(facts, _provider_json(facts, settings)) for facts in installed_facts().values()]
     if out.options.json or out.options.quiet:
         for each, body in rows:
             out.print_result(body, each.name)
@@ -49,7 +46,7 @@ def key_variables(facts: ProviderFacts, config: Config) -> tuple[str, ...]:
 def _provider_json(facts: ProviderFacts, config: Config) -> dict[str, Any]:
     prices = [model.price for model in facts.models.values()]
     return {
-        **facts.model_dump(mode="json", exclude={"models"}),
+        **facts.replace(models={}).to_json(),
         "base_url": config.for_provider(facts.name).base_url or facts.base_url,
         "billed": sorted({f"per {price.per}, {CHARGE_TIMES[price.charged]}" for price in prices}),
         "key_variables": list(key_variables(facts, config)),
@@ -60,14 +57,12 @@ def _provider_json(facts: ProviderFacts, config: Config) -> dict[str, Any]:
 
 
 def _provider_row(facts: ProviderFacts, body: dict[str, Any]) -> list[Any]:
-    from rich.text import Text
-
     variable = body["key_set"]
     missing = f"{' or '.join(body['key_variables'])} is not set"
     return [
         f"{facts.name} *" if body["configured"] else facts.name,
         ", ".join(body["billed"]),
-        Text(f"{variable} is set", style="green")
+        Cell(f"{variable} is set", "green")
         if variable
         else ("not required" if facts.key_optional else missing),
         body["base_url"],

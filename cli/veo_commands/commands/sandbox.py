@@ -71,9 +71,9 @@ def sandbox(*, options: SandboxOptions) -> None:
 
 def _print_address(server: Sandbox) -> None:
     """Print the address and the key, and what points ``veo`` and other clients to them."""
-    from veo.provider import installed_providers
+    from veo.provider import installed_facts
 
-    facts = [cls.facts for cls in installed_providers().values()]
+    facts = list(installed_facts().values())
     urls = {each.name: urljoin(server.url, urlsplit(each.base_url).path) for each in facts}
     body = {"url": server.url, "key": server.key, "base_urls": urls}
     lines = [

@@ -32,8 +32,9 @@ def schema(
 
 def _config_schema() -> dict[str, Any]:
     from veo.config import Config
+    from veo.row import adapt
 
-    return {**Config.model_json_schema(), "title": "veo.toml"}
+    return {**adapt(Config).json_schema(), "title": "veo.toml"}
 
 
 def _batch_schema() -> dict[str, Any]:

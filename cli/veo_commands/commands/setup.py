@@ -46,13 +46,13 @@ def setup(
 
 
 def _choose_provider(name: str | None, settings: Config) -> ProviderFacts:
-    from veo.provider import find_provider, installed_providers
+    from veo.provider import find_facts, installed_facts
 
     if name:
-        return find_provider(name).facts
-    providers = [cls.facts for cls in installed_providers().values()]
+        return find_facts(name)
+    providers = list(installed_facts().values())
     if not is_interactive():
-        return find_provider(settings.provider).facts
+        return find_facts(settings.provider)
     for number, facts in enumerate(providers, 1):
         out.notice(f"{number}  {facts.name:<16}{facts.title}")
     names = [facts.name for facts in providers]
@@ -60,7 +60,7 @@ def _choose_provider(name: str | None, settings: Config) -> ProviderFacts:
     choice = typer.prompt("Provider", default=str(default), err=True)
     if choice.isdecimal() and 1 <= int(choice) <= len(providers):
         return providers[int(choice) - 1]
-    return find_provider(choice).facts
+    return find_facts(choice)
 
 
 def _ask_key(facts: ProviderFacts, settings: Config) -> str | None:

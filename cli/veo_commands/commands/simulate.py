@@ -96,12 +96,12 @@ def simulate(
     from veo.client import Client
     from veo.compare.result import ComparisonResult
     from veo.compare.run import plan_candidates
-    from veo.provider import installed_providers
+    from veo.provider import installed_facts
 
     with tempfile.TemporaryDirectory(prefix="veo-simulation-") as name:
         folder = Path(name)
         with Client(_keep_models(config), home=folder / "plan") as client:
-            candidates = plan_candidates(client, request, names or list(installed_providers()))
+            candidates = plan_candidates(client, request, names or list(installed_facts()))
         runs = {
             each.name: _run_candidate(setup, config, each, count, folder) for each in candidates
         }
@@ -117,10 +117,10 @@ def _run_candidate(
     from veo.client import Client, Endpoint
     from veo.compare.run import collect_metrics, start_jobs
     from veo.key import Key
-    from veo.provider import find_provider
+    from veo.provider import find_facts
     from veo_sandbox import Sandbox
 
-    facts = find_provider(candidate.provider).facts
+    facts = find_facts(candidate.provider)
     median_s = facts.median_of(candidate.plan.model.name)
     speed = setup.speed or round(median_s / _MEDIAN_REAL_S, 1)
     stem = candidate.name.replace(":", "-")
@@ -205,5 +205,5 @@ def _lift_limits(config: "Config", provider: str, deadline_s: float) -> "Config"
     """Return the configuration of one provider with a timeout, and with almost no rate limits."""
     models = _keep_models(config)
     limits = {"max_in_flight": _MAX_IN_FLIGHT, "submits_per_minute": 1_000_000}
-    chosen = models.for_provider(provider).model_copy(update=limits)
-    return models.model_copy(update={"providers": {provider: chosen}, "timeout": deadline_s})
+    chosen = models.for_provider(provider).replace(**limits)
+    return models.replace(providers={provider: chosen}, timeout=deadline_s)

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.text import Text
-
 from veo.batch.batch import Batch
 from veo.batch.entry import Entry
 from veo.batch.match import Action
@@ -30,7 +28,7 @@ from veo_commands.format import (
     format_duration,
     shorten_path,
 )
-from veo_commands.output import out, shorten_line
+from veo_commands.output import Cell, out, shorten_line
 
 _MAX_ROWS = 40  # a longer table scrolls the summary out of sight
 _MAX_MESSAGE_CHARS = 300
@@ -241,7 +239,7 @@ def _entry_row(entry: Entry) -> list[Any]:
         video = shorten_line(reason or "", _MAX_CELL_CHARS)
     return [
         str(entry.location.number),
-        Text(entry.state, style=_STYLES.get(entry.state, "cyan")),
+        Cell(entry.state, _STYLES.get(entry.state, "cyan")),
         format_duration(took) if took is not None else "",
         format_cost(record) if record else "-",
         video,
