@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from veo.request import FEATURES, MODEL_VALUES
-from veo.row import Check, Limits, Row
+from veo.row import Bounds, Check, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,8 +31,8 @@ else:  # derived from the request's fields, which a type checker cannot follow
 SHORT_SIDES = {"360p": 360, "720p": 720, "1080p": 1080, "4k": 2160}
 """Pixels of the shorter side of a video, by its resolution."""
 
-Usd = Annotated[Decimal, Limits(ge=0, le=100_000)]
-Seconds = Annotated[int, Limits(ge=1, le=86_400)]
+Usd = Annotated[Decimal, Bounds(ge=0, le=100_000)]
+Seconds = Annotated[int, Bounds(ge=1, le=86_400)]
 
 
 def _unify_unit(name: Any) -> Any:
@@ -73,8 +73,8 @@ class ImageLimits(Row):
     """The images that a model accepts. Others are converted or refused before sending."""
 
     types: tuple[str, ...] = ("image/jpeg", "image/png", "image/webp")  # MIME
-    max_bytes: Annotated[int, Limits(ge=1000)] = 10_000_000  # of one encoded image
-    max_side: Annotated[int, Limits(ge=16)] = 4096  # pixels of the longer side
+    max_bytes: Annotated[int, Bounds(ge=1000)] = 10_000_000  # of one encoded image
+    max_side: Annotated[int, Bounds(ge=16)] = 4096  # pixels of the longer side
 
 
 class Rule(Row):
@@ -118,9 +118,9 @@ class Model(Row):
     # Deviations from that wire format, by names that the provider understands.
     quirks: frozenset[str] = frozenset()
     auto: bool = True  # whether it may be chosen for a request that names no model
-    aspect_ratios: Annotated[tuple[str, ...], Limits(min_length=1)]
-    resolutions: Annotated[tuple[str, ...], Limits(min_length=1)]
-    durations: Annotated[tuple[Seconds, ...], Limits(min_length=1)]
+    aspect_ratios: Annotated[tuple[str, ...], Bounds(min_length=1)]
+    resolutions: Annotated[tuple[str, ...], Bounds(min_length=1)]
+    durations: Annotated[tuple[Seconds, ...], Bounds(min_length=1)]
     features: frozenset[Feature] = frozenset()
     needs: frozenset[Feature] = frozenset()  # request fields that it requires
     max_references: int = 0
@@ -136,7 +136,7 @@ class Model(Row):
     # USD per million tokens by kind, for a provider that reports the tokens of a task.
     usage_prices: dict[Literal["input", "text", "video"], Usd] = field(default_factory=dict)
     video_tokens: dict[str, int] = field(default_factory=dict)  # a second has, by resolution
-    retention_s: Annotated[int, Limits(ge=0, le=3650 * 86400)]
+    retention_s: Annotated[int, Bounds(ge=0, le=3650 * 86400)]
     median_s: float | None = None  # of the time to make a video, if not that of its provider
     extend_s: int | None = None  # that one extension adds, if the request cannot choose
     extend_durations: tuple[int, ...] = ()  # seconds that one extension can add, if it can

@@ -91,8 +91,8 @@ class Row:
         return {name: _to_json(value) for name, value in vars(self).items()}
 
 
-class Limits:
-    """Limits of a value, as ``pydantic.Field`` has them: ``ge``, ``min_length``, ``pattern``."""
+class Bounds:
+    """Bounds of a value, as ``pydantic.Field`` has them: ``ge``, ``min_length``, ``pattern``."""
 
     def __init__(self, **limits: Any) -> None:
         self._limits = limits

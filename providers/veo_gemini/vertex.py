@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from veo.errors import AuthError, ConfigError, KeyMissingError, RefusedError, VeoError
 from veo.model import ProviderFacts, load_facts
-from veo.row import InvalidRowError, Limits, Row
+from veo.row import Bounds, InvalidRowError, Row
 from veo_gemini import convert
 from veo_gemini.base import GoogleProvider
 
@@ -34,9 +34,9 @@ class VertexSettings(Row):
 
     project: str | None = None
     key_is_access_token: bool = False
-    location: Annotated[str, Limits(pattern=r"^[a-z0-9-]+$")] = "us-central1"
+    location: Annotated[str, Bounds(pattern=r"^[a-z0-9-]+$")] = "us-central1"
     generate_audio: bool = True
-    storage_uri: Annotated[str, Limits(pattern=r"^gs://[^/]+")] | None = None
+    storage_uri: Annotated[str, Bounds(pattern=r"^gs://[^/]+")] | None = None
     storage_base_url: str = "https://storage.googleapis.com"
 
 

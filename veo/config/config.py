@@ -22,7 +22,7 @@ from veo.key import Key
 from veo.model import Model, ProviderFacts
 from veo.paths import config_folder
 from veo.problems import Remedy
-from veo.row import Check, InvalidRowError, Limits, Row
+from veo.row import Bounds, Check, InvalidRowError, Row
 from veo.text.parsing import decode_text, parse_toml, read_limited
 from veo.text.spelling import find_similar
 
@@ -57,8 +57,8 @@ def _validate_path(path: Path) -> Path:
 
 
 # USD. The ledger stores whole millionths of it in 64 bits.
-Limit = Annotated[Decimal, Limits(ge=0, le=1_000_000_000)]
-Count = Annotated[int, Limits(ge=1, le=1_000_000)]
+Limit = Annotated[Decimal, Bounds(ge=0, le=1_000_000_000)]
+Count = Annotated[int, Bounds(ge=1, le=1_000_000)]
 
 
 class ProviderConfig(Row):
@@ -74,7 +74,7 @@ class ProviderConfig(Row):
     model: str | None = None
     max_in_flight: Count | None = None
     submits_per_minute: Count | None = None
-    median_s: Annotated[float, Limits(ge=0.001, le=7 * 86400)] | None = None
+    median_s: Annotated[float, Bounds(ge=0.001, le=7 * 86400)] | None = None
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -96,7 +96,7 @@ class SandboxConfig(Row):
 
     profile: str = "capture-2025-11"
     latency: str = "uniform:3,6"
-    speed: Annotated[float, Limits(gt=0, le=1_000_000)] = 1.0
+    speed: Annotated[float, Bounds(gt=0, le=1_000_000)] = 1.0
     clip: Literal["full", "tiny"] = "full"
     offered: str = ""  # names of models, separated by commas; all by default
 
@@ -124,7 +124,7 @@ class Config(Row):
     output_name: str = "{prompt}-{job}.mp4"
     max_cost: Limit | None = None
     confirm_above: Limit = Decimal("1.00")
-    timeout: Annotated[float, Limits(gt=0)] = 600.0
+    timeout: Annotated[float, Bounds(gt=0)] = 600.0
     retired: Literal["warn", "refuse", "ignore"] = "warn"
     budget: Budget = Budget()
     sandbox: SandboxConfig = SandboxConfig()
