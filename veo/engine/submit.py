@@ -69,7 +69,7 @@ def submit(context: StepContext, job: ActiveJob) -> float | None:
     except LeaseLostError:
         raise
     except VeoError as error:
-        return _handle_preparation_error(context, job, handle, error)
+        return _handle_preparation_error(context, job, error)
     return _send(context, job, handle, use_upload(job.record, request))
 
 
@@ -125,7 +125,7 @@ def _send(
         with guard_call(handle, "submitting"):
             update = redact_update(handle.provider.submit(request, report), handle.key)
     except VeoError as error:
-        return _handle_submit_error(context, job, handle, error)
+        return _handle_submit_error(context, job, error)
     handle.has_accepted = True
     when = _persist_acceptance(context, job, update)
     if handle.limiter.is_slowed:
@@ -221,9 +221,7 @@ def _keep_task(
     )
 
 
-def _handle_submit_error(
-    context: StepContext, job: ActiveJob, handle: ProviderHandle, error: VeoError
-) -> float | None:
+def _handle_submit_error(context: StepContext, job: ActiveJob, error: VeoError) -> float | None:
     money = charging.on_submit_error(job.record, error)
     if error.charged is not False:
         _name_addresses(job, error)
@@ -239,7 +237,7 @@ def _handle_submit_error(
         _name_addresses(job, unknown)
         context.record_outcome(job, State.UNKNOWN, unknown, **money)
         return None
-    when = _retry_submit_at(context, job, handle, error)
+    when = _retry_submit_at(context, job, error)
     if when is None:
         add_upload_note(context, job, error)
         context.record_outcome(job, State.FAILED, error, **money)
@@ -247,7 +245,7 @@ def _handle_submit_error(
 
 
 def _handle_preparation_error(
-    context: StepContext, job: ActiveJob, handle: ProviderHandle, error: VeoError
+    context: StepContext, job: ActiveJob, error: VeoError
 ) -> float | None:
     """Upload again, or fail the job; the paid request was not sent, and an upload is free."""
     error.charged = False
@@ -255,7 +253,7 @@ def _handle_preparation_error(
         add_upload_note(context, job, error)
         context.record_outcome(job, State.FAILED, error, **charging.release_reservation())
         return None
-    return _plan_again(context, job, handle, error, context.retry_at(job, error))
+    return _plan_again(context, job, error, context.retry_at(job, error))
 
 
 def _name_addresses(job: ActiveJob, error: VeoError) -> None:
@@ -266,9 +264,7 @@ def _name_addresses(job: ActiveJob, error: VeoError) -> None:
         error.remedies = (*error.remedies, remedy)
 
 
-def _retry_submit_at(
-    context: StepContext, job: ActiveJob, handle: ProviderHandle, error: VeoError
-) -> float | None:
+def _retry_submit_at(context: StepContext, job: ActiveJob, error: VeoError) -> float | None:
     """Return when to send a request again that was certainly not accepted; None for never."""
     must_shrink = (
         isinstance(error, TooLargeError)
@@ -280,7 +276,8 @@ def _retry_submit_at(
     is_upload_gone = is_gone and not job.is_upload_repeated
     may_retry = must_shrink or is_upload_gone or (error.retryable and job.failures < MAX_RETRIES)
     # A name that has never led to a server is probably wrong; later on the network is away.
-    is_wrong_name = isinstance(error, HostNotFoundError) and not handle.has_accepted
+    has_accepted = context.find_provider(job.record.provider).has_accepted
+    is_wrong_name = isinstance(error, HostNotFoundError) and not has_accepted
     if error.charged or is_wrong_name or not may_retry:
         return None
     if must_shrink:
@@ -289,31 +286,21 @@ def _retry_submit_at(
         when = context.retry_at(job, error)
     changes: dict[str, Any] = {"upload": None} if is_upload_gone else {}
     job.is_upload_repeated |= is_upload_gone
-    return _plan_again(context, job, handle, error, when, **changes)
+    return _plan_again(context, job, error, when, **changes)
 
 
 def _plan_again(
-    context: StepContext,
-    job: ActiveJob,
-    handle: ProviderHandle,
-    error: VeoError,
-    when: float,
-    **changes: Any,
+    context: StepContext, job: ActiveJob, error: VeoError, when: float, **changes: Any
 ) -> float:
     """Leave a job planned until it is tried again, and its place at the provider to others."""
+    provider = job.record.provider
+    limiter = context.find_provider(provider).limiter
     job.not_before, delay_s = when, max(0.0, when - context.timer())
     if isinstance(error, BusyError):
-        _slow_down(context, job, handle, delay_s)
+        slower = context.ledger.back_off(provider, limiter.limits, delay_s, limiter.in_flight)
+        limiter.set_capacity(slower)
     not_before = context.clock() + delay_s  # for another process
     changes |= {"message": error.message, "not_before": not_before}
     context.move(job, State.PLANNED, kind="refused", **changes)
-    handle.limiter.release(job.record.id)
+    limiter.release(job.record.id)
     return when
-
-
-def _slow_down(context: StepContext, job: ActiveJob, handle: ProviderHandle, wait_s: float) -> None:
-    limiter = handle.limiter
-    capacity = context.ledger.back_off(
-        job.record.provider, limiter.limits, wait_s, limiter.in_flight
-    )
-    limiter.set_capacity(capacity)

@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -143,13 +144,11 @@ def sample_frames(path: Path, interval_s: float) -> Iterator[av.VideoFrame]:
 
 def last_frame(path: Path) -> av.VideoFrame:
     """Return the last frame of an MP4; one without frames is a ValueError."""
-    last: av.VideoFrame | None = None
     with av.open(str(path)) as source:
-        for frame in source.decode(video=0):
-            last = frame
-    if last is None:
+        frames = deque(source.decode(video=0), maxlen=1)
+    if not frames:
         raise ValueError(f"{path.name} has no frames")
-    return last
+    return frames[0]
 
 
 def join(first: Path, second: Path, path: Path) -> None:

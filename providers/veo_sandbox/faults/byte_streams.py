@@ -8,14 +8,11 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from veo_sandbox.chat.stream import StreamBroken
 from veo_sandbox.exchange import Connection, Exchange
 
 # Seconds between two sends of a slow response.
 _TICK_S = 0.05
-
-
-class _EnoughSent(Exception):  # noqa: N818 - ends the stream, not an error
-    """Ends the stream: enough bytes were sent."""
 
 
 class AlteredResponse(Response, ABC):
@@ -34,7 +31,7 @@ class AlteredResponse(Response, ABC):
         self._connection = Connection.of_request(scope, send)
         try:
             await self._response(scope, receive, self._handle_message)
-        except _EnoughSent:
+        except StreamBroken:
             await self._connection.drop(receive)
 
     async def _handle_message(self, message: Message) -> None:
@@ -65,7 +62,7 @@ class CutResponse(AlteredResponse):
     async def send_part(self, data: bytes, *, ended: bool) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
         if ended:
-            raise _EnoughSent
+            raise StreamBroken(reset=False)
 
 
 class ShortenedResponse(CutResponse):
@@ -93,7 +90,7 @@ class UnframedResponse(AlteredResponse):
     async def send_part(self, data: bytes, *, ended: bool) -> None:
         self._connection.write(data)
         if ended:
-            raise _EnoughSent
+            raise StreamBroken(reset=False)
 
 
 class DrippingResponse(AlteredResponse):
