@@ -107,7 +107,8 @@ def _compare_live(
     options: CompareOptions,
     config: ConfigOptions,
 ) -> int:
-    from veo.compare.run import plan_candidates
+    from veo.compare.result import ComparisonResult
+    from veo.compare.run import collect_metrics, plan_candidates, start_jobs
     from veo.planning.plan import make_slug
 
     with open_client(config, options) as client:
@@ -118,7 +119,16 @@ def _compare_live(
             return exit_codes.DONE
         confirm_cost(total, client.config, options)
         folder = folder or client.config.output_dir / f"compare-{make_slug(request.prompt)}"
-        return _run_jobs(client, candidates, count, folder, options.report)
+        jobs = start_jobs(client, candidates, count, folder)
+        code = _wait_for_jobs(client, [job for group in jobs.values() for job in group])
+        metrics = {
+            name: collect_metrics(client, [job.id for job in group]) for name, group in jobs.items()
+        }
+        prompt = candidates[0].plan.request.prompt
+        result = ComparisonResult(prompt, metrics, is_play_money=out.sandbox)
+        clips = {name: find_first_video(group) for name, group in jobs.items()}
+        _show_result(result, clips, options.report)
+        return code
 
 
 def _announce(candidates: "Sequence[Candidate]", count: int) -> Decimal:
@@ -131,26 +141,6 @@ def _announce(candidates: "Sequence[Candidate]", count: int) -> Decimal:
     note = "; play money in the sandbox" if out.sandbox else ""
     out.info(f"{count * len(candidates)} requests, {format_amount(total)} at most{note}")
     return total
-
-
-def _run_jobs(
-    client: "Client",
-    candidates: "Sequence[Candidate]",
-    count: int,
-    folder: Path,
-    report: Path | None,
-) -> int:
-    from veo.compare.result import ComparisonResult
-    from veo.compare.run import collect_metrics, start_jobs
-
-    jobs = start_jobs(client, candidates, count, folder)
-    code = _wait_for_jobs(client, [job for group in jobs.values() for job in group])
-    metrics = {name: collect_metrics(client, [j.id for j in group]) for name, group in jobs.items()}
-    prompt = candidates[0].plan.request.prompt
-    result = ComparisonResult(prompt, metrics, is_play_money=out.sandbox)
-    clips = {name: find_first_video(group) for name, group in jobs.items()}
-    _show_result(result, clips, report)
-    return code
 
 
 def _wait_for_jobs(client: "Client", jobs: "Sequence[Job]") -> int:

@@ -44,14 +44,15 @@ async def no_done(_exchange: Exchange, payloads: Payloads) -> Payloads:
             yield payload
 
 
-@fault("stream")
-async def message_content(_exchange: Exchange, proceed: Proceed) -> Response:
+@change_stream(EventStream.map_payloads)
+async def message_content(_exchange: Exchange, payloads: Payloads) -> Payloads:
     """Chunks have `message` in the place of `delta`."""
-    return _map_deltas(await proceed(), lambda delta: {"message": delta})
+    async for payload in payloads:
+        yield _replace_deltas(payload, lambda delta: {"message": delta})
 
 
-@fault("stream")
-async def content_parts(_exchange: Exchange, proceed: Proceed) -> Response:
+@change_stream(EventStream.map_payloads)
+async def content_parts(_exchange: Exchange, payloads: Payloads) -> Payloads:
     """The content of a chunk is a list of parts."""
 
     def split_content(delta: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +60,8 @@ async def content_parts(_exchange: Exchange, proceed: Proceed) -> Response:
         parts = {"content": [{"type": "text", "text": text}]} if text else {}
         return {"delta": delta | parts}
 
-    return _map_deltas(await proceed(), split_content)
+    async for payload in payloads:
+        yield _replace_deltas(payload, split_content)
 
 
 @change_stream(EventStream.map_payloads)
@@ -150,23 +152,14 @@ def _change(response: Response, change: Callable[[EventStream, Any], None], by: 
     return response
 
 
-def _map_deltas(
-    response: Response, transform: Callable[[dict[str, Any]], dict[str, Any]]
-) -> Response:
-    def replace_deltas(payload: str) -> str:
-        try:
-            body = json.loads(payload)
-            body["choices"] = [item | transform(item.pop("delta")) for item in body["choices"]]
-        # Payloads without choices, such as [DONE], pass unchanged.
-        except (ValueError, LookupError, TypeError):
-            return payload
-        return json.dumps(body, ensure_ascii=False)
-
-    async def map_payloads(payloads: Payloads) -> Payloads:
-        async for payload in payloads:
-            yield replace_deltas(payload)
-
-    return _change(response, EventStream.map_payloads, map_payloads)
+def _replace_deltas(payload: str, transform: Callable[[dict[str, Any]], dict[str, Any]]) -> str:
+    try:
+        body = json.loads(payload)
+        body["choices"] = [item | transform(item.pop("delta")) for item in body["choices"]]
+    # Payloads without choices, such as [DONE], pass unchanged.
+    except (ValueError, LookupError, TypeError):
+        return payload
+    return json.dumps(body, ensure_ascii=False)
 
 
 for _name, _row in load_table("faults/stream.toml").items():
