@@ -67,9 +67,12 @@ def test_a_byte_order_mark_breaks_no_file(veo: Veo, encoding: str) -> None:
     """Windows editors write one into the configuration, batches and lists of charges."""
     Path("veo.toml").write_text("timeout = 7\n", encoding)
     Path("batch.jsonl").write_text('{"prompt": "a"}\n{"prompt": "b"}\n', encoding)
+    Path("batch.csv").write_text("prompt\na\nb\n", encoding)
+    Path("prompts.txt").write_text("a\nb\n", encoding)
     Path("charges.csv").write_text("task,amount\ntask-1,0.15\n", encoding)
     assert veo("config", "--json").code == 0
-    assert veo("batch", "batch.jsonl", "--dry-run").code == 0
+    for batch in ("batch.jsonl", "batch.csv", "prompts.txt"):
+        assert "2 to make" in veo("batch", batch, "--dry-run").out
     assert veo("cost", "--reconcile", "charges.csv", "--json").objects[-1]["theirs"] == 1
 
 
