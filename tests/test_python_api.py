@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import traceback
 from dataclasses import fields
 from decimal import Decimal
@@ -40,6 +41,17 @@ def test_a_sandbox_needs_one_word(client: veo.Client) -> None:
 
     assert video.path == Path("lion.mp4").absolute()
     assert video.charged == Decimal("0.30")
+
+
+def test_columns_of_a_request(client: veo.Client) -> None:
+    """They are kept with the job beside those of the client, by the rules of a batch's items."""
+    client.columns["film"] = "A"
+    job = client.submit("a lion", columns={"scene": 3, "mood": "calm"})
+
+    assert job.record.columns_json() == {"film": "A", "scene": 3, "mood": "calm"}
+    for name, value in (("promt", "x"), ("seed", 7), ("", "x"), ("scene", ["x"]), ("n", math.inf)):
+        with pytest.raises(UsageError, match=f"column {name}: "):
+            client.submit("a lion", columns={name: value})  # type: ignore[dict-item]
 
 
 def test_a_sandbox_by_its_variable(monkeypatch: pytest.MonkeyPatch, isolated: Path) -> None:

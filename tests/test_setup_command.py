@@ -2,10 +2,13 @@
 
 import io
 import json
+import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from cli_runner import Veo
@@ -92,6 +95,30 @@ def test_the_schema_of_the_configuration(veo: Veo) -> None:
 
     assert {"provider", "max_cost", "confirm_above", "providers"} <= set(schema["properties"])
     assert schema["additionalProperties"] is False
+
+
+def test_the_schema_that_the_file_names(veo: Veo) -> None:
+    """The file names its schema and the command that prints it, which knows every table of it."""
+    veo("config", "--init")
+    text = Path("veo.toml").read_text("utf-8")
+    named = re.match(r"#:schema (\S+)\n# .*`veo (schema config) > \1`", text)
+    assert named
+    schema = json.loads(veo(*named[2].split()).out)
+    suggested = re.sub(r"(?m)^# (?=\[|\w+ = )", "", text)
+
+    assert list(_find_unknown_keys(tomllib.loads(suggested), schema, schema["$defs"])) == []
+
+
+def _find_unknown_keys(
+    table: dict[str, Any], schema: dict[str, Any], definitions: dict[str, Any]
+) -> Iterator[str]:
+    schema = definitions[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    for key, value in table.items():
+        inner = schema.get("properties", {}).get(key, schema["additionalProperties"])
+        if not inner:
+            yield key
+        elif isinstance(value, dict) and inner is not True:
+            yield from _find_unknown_keys(value, inner, definitions)
 
 
 def test_the_schema_of_a_job(veo: Veo) -> None:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 from urllib.parse import urlsplit
 
+from veo.batch.columns import check_columns
+from veo.batch.item import KNOWN_KEYS
 from veo.batch.load import load_batch
 from veo.batch.options import BatchKwargs, BatchOptions
 from veo.continuation import edit, extend
@@ -33,7 +35,7 @@ from veo.session import Session
 from veo.update import RemoteVideo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from veo.batch.batch import Batch
@@ -49,7 +51,7 @@ class Client(Session):
     ``Session`` describes the arguments of the constructor.
     """
 
-    def submit(
+    def submit(  # noqa: PLR0913 - what is made, where to, and its limits
         self,
         request: Request | str,
         *,
@@ -58,6 +60,7 @@ class Client(Session):
         force: bool = False,
         max_cost: Usd | None = None,
         timeout: float | None = None,
+        columns: Mapping[str, str | float] | None = None,
         **options: Unpack[RequestKwargs],
     ) -> Job:
         """Plan one job, reserve its money, and begin to work on it.
@@ -70,6 +73,8 @@ class Client(Session):
             max_cost: The most that the job may cost, USD.
             timeout: Seconds after which ``Job.result`` stops waiting; the configured time by
                 default.
+            columns: Texts and numbers by name that are kept with the job, as those of an item of
+                a batch; in addition to those of the client.
             **options: Fields of the request, in addition to a prompt or in place of those of a
                 request.
 
@@ -78,7 +83,7 @@ class Client(Session):
         """
         plan = self.plan(request, provider, **options)
         return self.submit_plan(
-            plan, output=output, force=force, max_cost=max_cost, timeout=timeout
+            plan, output=output, force=force, max_cost=max_cost, timeout=timeout, columns=columns
         )
 
     def submit_plan(
@@ -89,6 +94,7 @@ class Client(Session):
         force: bool = False,
         max_cost: Usd | None = None,
         timeout: float | None = None,
+        columns: Mapping[str, str | float] | None = None,
     ) -> Job:
         """Reserve the money of a plan, and begin to work on it; the arguments as for ``submit``.
 
@@ -97,7 +103,10 @@ class Client(Session):
         """
         name, job = plan.model.provider, make_job_id()
         # A single job is also a run, so that `max_cost` limits it alone.
+        columns = {**self.columns, **(columns or {})}
+        check_columns(columns, KNOWN_KEYS)
         new = self.prepare_job(plan, name, run=job, job=job, output=output, force=force)
+        new = replace(new, columns=columns)
         return self.start_jobs([new], job, max_cost, timeout)[0]
 
     def submit_all(

@@ -57,6 +57,11 @@ def format_amount(amount: Decimal) -> str:
     return f"{sign}${cents if cents == size else size:f}"
 
 
+def format_average(amount: Decimal | float) -> str:
+    """Format an amount that was divided: to a tenth of a cent, ``$0.30`` or ``$0.037``."""
+    return f"${amount:,.3f}".removesuffix("0")
+
+
 def format_micros(amount: int) -> str:
     """Format millionths of a USD as ``$0.15``."""
     return format_amount(to_usd(amount))

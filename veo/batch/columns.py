@@ -10,6 +10,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from veo.batch.input import describe_value, make_problems, shorten_key, to_field_name
+from veo.errors import UsageError
 from veo.request import OPTIONS
 from veo.text.parsing import is_text
 
@@ -36,11 +37,7 @@ def fill_columns(
     # More are no columns of a person, and take long to compare.
     names = {key for key in free if _is_column(key, known)} if len(free) <= _MAX_COLUMNS else set()
     columns = {key: body[key] for key in free if key in names and body[key] is not None}
-    texts = [
-        f"{shorten_key(key)}: must be a text or a number, not {describe_value(value)}"
-        for key, value in columns.items()
-        if not _is_plain(value)
-    ]
+    texts = [*_find_value_problems(columns)]
     texts += sorted(
         f"{{{{{name}}}}}: there is no such column"
         for name in set(_list_variables([*body.values()])) - body.keys()
@@ -49,6 +46,23 @@ def fill_columns(
         return {}, {}, list(make_problems(location, texts))
     keys = {key: _fill_value(key, body[key], body) for key in body if key not in names}
     return keys, columns, []
+
+
+def check_columns(columns: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """Raise a UsageError for a column of a single request that no item of a batch could have."""
+    names = [name for name in columns if not _is_column(name, known)]
+    texts = [f"{shorten_key(name)}: is not a valid name of a column" for name in names]
+    if problems := [*texts, *_find_value_problems(columns)]:
+        raise UsageError(
+            "; ".join(f"column {text}" for text in problems),
+            hint="A name must not be that of an option, nor look like a mistake for one.",
+        )
+
+
+def _find_value_problems(columns: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in columns.items():
+        if not _is_plain(value):
+            yield f"{shorten_key(key)}: must be a text or a number, not {describe_value(value)}"
 
 
 @lru_cache(maxsize=1024)  # all items of a file have the same columns

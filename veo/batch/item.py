@@ -102,7 +102,7 @@ _OPTION_KEYS: dict[str, Any] = {
     for name, row in OPTIONS.items()
 }
 ItemSchema = create_model("ItemSchema", __base__=_ItemKeys, **_OPTION_KEYS)
-_KNOWN_KEYS = tuple(ItemSchema.model_fields)
+KNOWN_KEYS = tuple(ItemSchema.model_fields)
 
 
 def read_item(raw: RawItem, defaults: Mapping[str, Any]) -> tuple[Item | None, list[ItemProblem]]:
@@ -110,7 +110,7 @@ def read_item(raw: RawItem, defaults: Mapping[str, Any]) -> tuple[Item | None, l
     # A prompt has no default, so that its null stays, and is reported as such.
     values = {key: value for key, value in raw.body.items() if value is not None or key == "prompt"}
     body = {**raw.body, **defaults, **values}
-    body, columns, problems = fill_columns(raw.location, body, _KNOWN_KEYS)
+    body, columns, problems = fill_columns(raw.location, body, KNOWN_KEYS)
     if problems:
         return None, problems
     try:
@@ -201,7 +201,7 @@ def _describe_problem(key: str, details: Mapping[str, Any]) -> str:
     if text := _TEXTS.get(details["type"]):
         return text
     if details["type"] == "extra_forbidden":
-        similar = find_meant_key(key, _KNOWN_KEYS)
+        similar = find_meant_key(key, KNOWN_KEYS)
         return "is not a known key" + (f"; did you mean {similar}?" if similar else "")
     if type_name := _TYPE_NAMES.get(details["type"]):
         return f"must be {type_name}, not {describe_value(details['input'])}"

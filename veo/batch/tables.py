@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.batch.columns import convert_cell, find_meant_key
 from veo.batch.input import WHOLE_FILE, Parsed, RawItem, parse_text, to_field_name
-from veo.batch.item import ItemSchema
+from veo.batch.item import KNOWN_KEYS
 from veo.problems import ItemLocation, ItemProblem
 
 if TYPE_CHECKING:
@@ -98,11 +98,10 @@ def _parse_table(text: str) -> Parsed:
 
 def _check_titles(titles: list[str]) -> list[ItemProblem]:
     problems = []
-    known = tuple(ItemSchema.model_fields)
     if "prompt" not in titles:
         problems.append("the first row must name the columns, one of them prompt")
     for title in titles:
-        similar = None if title in known else find_meant_key(title, known)
+        similar = None if title in KNOWN_KEYS else find_meant_key(title, KNOWN_KEYS)
         if similar:
             problems.append(f"column {title}: did you mean {similar}?")
     problems += [f"column {title}: is there twice" for title in titles if titles.count(title) > 1]

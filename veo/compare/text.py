@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from veo.compare.metrics import STEPS, ProviderMetrics
-from veo.money import CHARGE_TIMES, format_amount, format_micros
+from veo.money import CHARGE_TIMES, format_amount, format_average, format_micros
 
 if TYPE_CHECKING:
     from veo.compare.cost_model import BreakEven, MeasuredCost
@@ -113,7 +113,7 @@ def format_usd(amount: float | None) -> str:
     """Return USD to a tenth of a cent."""
     if amount is None:
         return "-"
-    return f"${amount:,.3f}".removesuffix("0") if math.isfinite(amount) else "no video"
+    return format_average(amount) if math.isfinite(amount) else "no video"
 
 
 def _simulation_rows(simulation: Simulation) -> list[Row]:

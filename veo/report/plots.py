@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from veo.errors import ConfigError
+from veo.money import format_average
 
 INK, SOFT, LINE = "#16202e", "#5b6778", "#dfe4ea"
 # These colors differ in lightness too, for color-blind readers and for print.
@@ -148,7 +149,7 @@ def _draw_bar(axes: Any, index: int, bar: Bar) -> None:
         axes.plot(bar.expected, index, "D", color="#ffffff", markeredgecolor=INK, markersize=5)
         end = max(end, bar.expected)
     axes.annotate(
-        f"${bar.value:.3f}" if bar.value < 10 else f"${bar.value:.2f}",
+        format_average(bar.value),
         (end, index),
         xytext=(6, 0),
         textcoords="offset points",

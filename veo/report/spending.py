@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from veo.ledger.spending import Dimension, JobFilter, Spending, group_spending, sum_spending
-from veo.money import format_micros, to_usd
+from veo.money import format_average, format_micros, to_usd
 from veo.report import html, plots
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _summary_values(whole: Spending) -> list[tuple[str, str]]:
         ("charged", format_micros(whole.charged)),
         ("of that, without a video", format_micros(whole.for_nothing)),
         ("videos", str(whole.videos)),
-        ("per finished video", f"${each:.3f}" if each is not None else "-"),
+        ("per finished video", format_average(each) if each is not None else "-"),
         ("reserved for jobs in progress", format_micros(whole.held)),
         ("possibly charged in addition", format_micros(whole.in_doubt)),
     ]
@@ -107,5 +107,5 @@ def _format_row(account: Spending) -> list[str]:
         format_micros(account.for_nothing),
         format_micros(account.held),
         format_micros(account.in_doubt),
-        f"${each:.3f}" if each is not None else "-",
+        format_average(each) if each is not None else "-",
     ]

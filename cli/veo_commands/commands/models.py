@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from veo.errors import VeoError
-from veo.money import CHARGE_TIMES, CLIP_S, clip_price
+from veo.money import CHARGE_TIMES, CLIP_S, clip_price, format_average
 from veo_commands.format import format_price
 from veo_commands.options import ConfigOptions, flag, provider_option
 from veo_commands.output import Cell, out
@@ -191,7 +191,7 @@ def _price_row(body: dict[str, Any], model: Model) -> list[str]:
         model.name,
         model.provider,
         "-" if body["clip_usd"] is None else f"${body['clip_usd']:.2f}",
-        "-" if body["second_usd"] is None else f"${body['second_usd']:.3f}",
+        "-" if body["second_usd"] is None else format_average(body["second_usd"]),
         f"{format_price(model.price)}{override}",
         CHARGE_TIMES[model.price.charged],
         body["as_of"],
