@@ -239,10 +239,10 @@ class Runner:
             for index in range(self.plan.jobs)
         ]
 
-    def start(self, command: Sequence[str], *, is_calm: bool = False) -> subprocess.Popen[bytes]:
-        """Start a command; its messages are collected."""
+    def environment(self) -> dict[str, str]:
+        """Return the environment of the commands."""
         outside = {name: text for name, text in os.environ.items() if "PROXY" not in name.upper()}
-        env = outside | {
+        return outside | {
             "VEO_HOME": str(self.folder / "home"),
             "VEO_CONFIG_HOME": str(self.folder / "config"),
             "VEO_API_KEY": KEY,
@@ -250,6 +250,10 @@ class Runner:
             "GOOGLE_API_KEY": KEY,
             "CHAOS_PROVIDER": self.plan.provider,
         }
+
+    def start(self, command: Sequence[str], *, is_calm: bool = False) -> subprocess.Popen[bytes]:
+        """Start a command; its messages are collected."""
+        env = self.environment()
         if self.plan.clock_s and not is_calm:
             env["CHAOS_CLOCK"] = str(self.plan.clock_s)
         if self.plan.disk_after and not is_calm:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from batch_inputs import (
@@ -13,6 +13,8 @@ from batch_inputs import (
     find_videos,
     limit_in_flight,
     make_items,
+    most_in_flight,
+    most_in_window,
     wait_until,
     write_batch,
 )
@@ -43,18 +45,6 @@ def start_batches(count: int, items: int) -> list[ForkedProcess]:
         ]
         running.append(fork_command("batch", write_batch(*batch, name=f"{number}.json")))
     return running
-
-
-def most_in_flight(tasks: list[dict[str, Any]]) -> int:
-    """Return how many tasks the sandbox had at the same moment, at most."""
-    moments = sorted(
-        [(task["created_at"], 1) for task in tasks] + [(task["done_at"], -1) for task in tasks]
-    )
-    highest = count = 0
-    for _, change in moments:
-        count += change
-        highest = max(highest, count)
-    return highest
 
 
 def test_batches_share_the_jobs_in_flight(service: veo_sandbox.Sandbox) -> None:
@@ -88,18 +78,23 @@ def count_requests() -> tuple[int, int]:
 
 
 def test_batches_share_the_requests_of_a_minute(service: veo_sandbox.Sandbox) -> None:
-    """Two processes of four items: when five are sent, neither sends more."""
+    """Ten processes: when twelve requests are sent, none sends more, nor more than ten at once."""
+    limit_in_flight(10)
     config = Path("veo.toml")
     config.write_text(
-        config.read_text().replace("submits_per_minute = 100000", "submits_per_minute = 5")
+        config.read_text().replace("submits_per_minute = 100000", "submits_per_minute = 12")
     )
-    running = start_batches(2, 4)
-    wait_until(lambda: sum(count_states().values()) == 8)  # both processes have begun
-    wait_until(lambda: count_requests()[0] == 5 and set(count_states()) == {"planned", "done"})
+    service.change(latency="0.5")
+    running = start_batches(10, 2)
+    wait_until(lambda: sum(count_states().values()) == 20)  # all processes have begun
+    wait_until(lambda: count_requests()[0] == 12 and set(count_states()) == {"planned", "done"})
     for process in running:
         process.send_signal(signal.SIGINT)
         process.communicate()
     counted, late = count_requests()
+    sent_at = [each["at"] for each in service.requests() if each["method"] == "POST"]
 
-    assert counted == 5
-    assert len(service.tasks()) == 5 - late
+    assert counted == 12
+    assert len(service.tasks()) == len(sent_at) == 12 - late
+    assert most_in_window(sent_at, 60.0) <= 12
+    assert most_in_flight(service.tasks()) <= 10

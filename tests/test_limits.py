@@ -16,7 +16,7 @@ from sqlalchemy import update
 
 from veo.ledger import Ledger, NewJob, Record, State
 from veo.ledger.heartbeat import WorkerLease, free_dead_slots
-from veo.ledger.limits import WINDOW_S, AdaptiveCapacity, Admission, Limits
+from veo.ledger.limits import WINDOW_S, AdaptiveCapacity, Admission, Limits, lock_provider
 from veo.ledger.schema import workers as workers_table
 from veo.money import quote
 from veo.request import Request
@@ -308,6 +308,23 @@ def test_many_threads_share_the_slots(workers: Workers, limit: int) -> None:
     for thread in threads:
         thread.join()
     assert 1 <= highest[0] <= limit
+
+
+def test_a_request_is_counted_when_its_turn_has_come(workers: Workers) -> None:
+    """Many workers may ask at the same moment: who waited for the others is not late for that."""
+    (record,) = workers.plan(workers.start())
+    found: list[Admission] = []
+    asking = threading.Thread(
+        target=lambda: found.append(workers.ledger.begin_submit(record, Limits(1, 1))[1])
+    )
+    with workers.ledger.database.write() as connection:
+        lock_provider(connection, "scripted")
+        asking.start()
+        time.sleep(0.1)
+        its_turn = time.monotonic()
+    asking.join()
+    assert found[0].wait_s == 0.0
+    assert found[0].counted_at >= its_turn
 
 
 @pytest.mark.parametrize("ahead", [0.0, 5000.0])

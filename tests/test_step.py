@@ -30,6 +30,7 @@ from veo.errors import (
     TooLargeError,
     UnknownOutcomeError,
     UnreachableError,
+    VeoError,
 )
 from veo.files.sidecar import sidecar_path
 from veo.image import Image
@@ -555,6 +556,26 @@ def test_a_response_after_the_lease_was_lost_is_stored(bench: Bench) -> None:
 
     assert (kept.state, kept.task_id, kept.owner) == (State.SUBMITTED, "task-1", None)
     assert "late response" in bench.event_kinds(job)
+
+
+@pytest.mark.parametrize("error", [LeaseLostError("taken"), LedgerError("away")])
+def test_a_worker_does_not_take_the_ledger_for_a_broken_download(
+    bench: Bench, error: VeoError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job is another worker's, or goes on when the database is back: it is not parked."""
+    bench.script_success()
+    bench.context.queue_worker = "worker"
+    job = bench.plan_job()
+    real = bench.ledger.move_job
+
+    def move_job(record: Record, state: State | None = None, **changes: Any) -> Record:
+        if changes.get("kind") == "verified":
+            raise error
+        return real(record, state, **changes)
+
+    monkeypatch.setattr(bench.ledger, "move_job", move_job)
+    bench.run_job(job)
+    assert job.error is error
 
 
 def test_a_watched_job_teaches_how_long_its_model_takes(bench: Bench) -> None:

@@ -8,7 +8,7 @@ import time
 import urllib.request
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -16,6 +16,7 @@ from batch_inputs import (
     find_videos,
     limit_in_flight,
     make_items,
+    most_in_flight,
     sum_charges,
     wait_until,
     write_batch,
@@ -24,7 +25,7 @@ from PIL import Image
 from worker_process import LEASE_S, start_worker
 
 from veo.config import read_config
-from veo.errors import AuthError, LedgerError
+from veo.errors import AuthError, BudgetError, LedgerError
 from veo.ledger import Ledger, Record, State
 from veo.ledger.database import PATIENCE_S
 from veo.ledger.queue import list_workers, parked_error
@@ -70,17 +71,6 @@ def finish(*workers: ForkedProcess) -> list[int]:
     return [worker.wait() for worker in workers]
 
 
-def most_in_flight(tasks: list[dict[str, Any]]) -> int:
-    """Return how many tasks the sandbox had at the same moment, at most."""
-    changes = [(task["created_at"], 1) for task in tasks]
-    changes += [(task["done_at"], -1) for task in tasks]
-    highest = count = 0
-    for _, change in sorted(changes):
-        count += change
-        highest = max(highest, count)
-    return highest
-
-
 def test_a_detached_batch_is_made_by_workers(
     veo: Veo, service: veo_sandbox.Sandbox, ledger: Ledger
 ) -> None:
@@ -99,6 +89,33 @@ def test_a_detached_batch_is_made_by_workers(
     assert len(find_videos()) == 8
     assert most_in_flight(service.tasks()) <= 3
     assert sum_charges(service) == sum(job.charged for job in ledger.list_jobs())
+
+
+def test_a_detached_batch_leaves_what_exceeds_a_cap(veo: Veo, ledger: Ledger) -> None:
+    """It plans what fits, says what does not, and does not wait for money to be released."""
+    left = veo("batch", write_batch(*make_items(3)), "--detach", "--max-cost", "0.30", "--json")
+
+    assert left.code == BudgetError.exit_code
+    assert [item["state"] for item in left.objects] == ["planned", "planned", "not sent"]
+    assert count_states(ledger) == {"planned": 2}
+
+
+def test_what_the_queue_forgets_is_made(
+    veo: Veo, service: veo_sandbox.Sandbox, ledger: Ledger
+) -> None:
+    """The row of a planned job is all that is needed, whenever PGQueuer loses what it knows."""
+    limit_in_flight(4)
+    service.change(latency="1")
+    veo("batch", write_batch(*make_items(8)), "--detach")
+    worker = start_worker("--until-idle")
+    for count in (1, 6):  # while some jobs are in flight, and others are planned
+        wait_until(lambda: len(service.tasks()) >= count)  # noqa: B023 - called at once
+        with ledger.database.write() as connection:
+            connection.exec_driver_sql("DELETE FROM pgqueuer")
+
+    assert finish(worker) == [0]
+    assert count_states(ledger) == {"done": 8}
+    assert len(service.tasks()) == 8
 
 
 def test_a_command_follows_its_job(veo: Veo, ledger: Ledger) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from veo.ledger import Ledger, Record
 from veo.paths import ledger_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import veo_sandbox
 
@@ -58,6 +58,29 @@ def sum_charges(service: veo_sandbox.Sandbox) -> int:
     """Return the sum of the sandbox's charges, in millionths of a USD."""
     charges = [bill for bill in service.bills() if bill["state"] == "charged"]
     return sum(round(bill["amount"] * 1_000_000) for bill in charges)
+
+
+def most_in_flight(tasks: list[dict[str, Any]]) -> int:
+    """Return how many tasks the sandbox had at the same moment, at most."""
+    changes = [(task["created_at"], 1) for task in tasks]
+    changes += [(task["done_at"], -1) for task in tasks]
+    highest = count = 0
+    for _, change in sorted(changes):
+        count += change
+        highest = max(highest, count)
+    return highest
+
+
+def most_in_window(times: Iterable[float], seconds: float) -> int:
+    """Return how many times lie within so many seconds of each other, at most."""
+    recent: deque[float] = deque()
+    highest = 0
+    for time_s in sorted(times):
+        recent.append(time_s)
+        while recent[0] <= time_s - seconds:
+            recent.popleft()
+        highest = max(highest, len(recent))
+    return highest
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:

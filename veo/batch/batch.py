@@ -71,10 +71,11 @@ class Batch:
 
     @property
     def is_accepted(self) -> bool:
-        """Whether each item has ended, was accepted by its provider, or waits for a worker."""
+        """Whether each item has ended, was accepted, or waits for a worker or below a cap."""
         jobs = [entry.job for entry in self.in_flight if entry.job]
         all_sent = all(job.is_accepted for job in jobs)
-        return self._is_started and all_sent and not (self.waiting or self._ended)
+        is_waiting = self.waiting and not self.is_cap_reached
+        return self._is_started and all_sent and not (is_waiting or self._ended)
 
     @cached_property
     def planned_actions(self) -> list[tuple[Entry, Action]]:
@@ -126,12 +127,15 @@ class Batch:
     def detach(self, *, is_intended: bool = False) -> None:
         """Stop waiting for the jobs in flight. ``veo resume`` or another run continues them.
 
-        With ``is_intended`` the user asked for this, so the items end without an error.
+        With ``is_intended`` the user asked for this, so the items end without an error, apart from
+        those that a cap has kept from being planned.
         """
         for entry in self.in_flight.forget_all():
             if entry.job:
                 error = None if is_intended else overdue_error(entry.job.work, _INTERRUPTED)
                 self._end_entry(entry, str(entry.job.state), error)
+        if is_intended and self.waiting:
+            self._end_over_cap()
 
     def _plan_waiting(self) -> None:
         if not self.in_flight:
@@ -143,12 +147,15 @@ class Batch:
             self._start_planned(entries, planned)
         if self.is_cap_reached and not self.in_flight:
             # No job of this batch is left that could fail and release money.
-            unsent = self.waiting.drain()
-            amount = sum(to_micros(entry.new_job.quote.amount) for entry in unsent)
-            error = self.context.budget_error(amount)
-            self._end_unsent(
-                unsent, error or BudgetError("other jobs have reserved the money under the limit")
-            )
+            self._end_over_cap()
+
+    def _end_over_cap(self) -> None:
+        unsent = self.waiting.drain()
+        amount = sum(to_micros(entry.new_job.quote.amount) for entry in unsent)
+        error = self.context.budget_error(amount)
+        self._end_unsent(
+            unsent, error or BudgetError("other jobs have reserved the money under the limit")
+        )
 
     def _start_planned(self, entries: Sequence[Entry], planned: PlanResult) -> None:
         by_id = {entry.new_job.id: entry for entry in entries}

@@ -11,6 +11,8 @@ from veo.engine.poll import MAX_MISSING_RETRIES, query_task
 from veo.engine.redaction import guard_call, redact_stream
 from veo.errors import (
     GoneError,
+    LeaseLostError,
+    LedgerError,
     NotReadyError,
     ProtocolError,
     SetupError,
@@ -43,7 +45,11 @@ async def download(context: StepContext, job: ActiveJob) -> float | None:
     """Download a finished video, check it, name it. Return when to step again."""
     try:
         await context.threads.download.run(fetch_file, context, job)
+    except LeaseLostError:
+        raise
     except VeoError as error:
+        if context.queue_worker and isinstance(error, LedgerError):
+            raise  # the worker tries again when the database is back
         return await _handle_download_error(context, job, error)
     return None
 

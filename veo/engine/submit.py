@@ -145,7 +145,6 @@ def _persist_intent(context: StepContext, job: ActiveJob, handle: ProviderHandle
     limiter, submits = handle.limiter, job.record.submits + 1
     key_hash = handle.key.fingerprint(job.record.id) if handle.key else None
     for _ in range(MAX_LATE_TRIES):
-        begun_at = time.monotonic()
         job.record, admission = context.ledger.begin_submit(
             job.record,
             limiter.limits,
@@ -158,7 +157,7 @@ def _persist_intent(context: StepContext, job: ActiveJob, handle: ProviderHandle
             return _await_slot(context, job, handle, admission)
         # A slow disk, or a process that was stopped: the minute that was counted may be over, and
         # another process may have the job. Counting it again finds out.
-        if time.monotonic() - begun_at < LATE_S:
+        if time.monotonic() - admission.counted_at < LATE_S:
             break
     limiter.on_admitted(job.record.id, admission)
     job.on_change(job)

@@ -157,13 +157,13 @@ class Ledger:
         Raises:
             LeaseLostError: Another worker has the job, or changed it.
         """
-        now = self.clock()
         with self.database.write() as connection:
-            admission = limits.admit(
-                connection, record.provider, record.owner, bounds, self.moment()
-            )
+            # Before the time is read: many requests may wait for the lock.
+            limits.lock_provider(connection, record.provider)
+            moment = self.moment()
+            admission = limits.admit(connection, record.provider, record.owner, bounds, moment)
             if admission.wait_s == 0.0:
-                note = rows.EventNote(now)
+                note = rows.EventNote(moment.now)
                 record = rows.change_job(connection, record, State.SUBMITTING, note, **changes)
         return record, admission
 

@@ -11,8 +11,9 @@ Everything happens inside the caller's transaction, under a lock for each provid
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -63,6 +64,7 @@ class Admission:
     # 0.0 when it may, and is counted; else the seconds to wait; None when a slot must become free.
     wait_s: float | None
     capacity: int  # jobs that may be in flight now
+    counted_at: float = field(default=0.0, compare=False)  # seconds of the monotonic clock
 
 
 @dataclass(slots=True)
@@ -99,9 +101,12 @@ class AdaptiveCapacity:
 def admit(
     connection: Connection, provider: str, owner: str | None, limits: Limits, moment: Moment
 ) -> Admission:
-    """Count one more paid request of a worker, if the limits allow it."""
+    """Count one more paid request of a worker, if the limits allow it.
+
+    The caller holds the lock of the provider since before the moment.
+    """
+    counted_at = time.monotonic()
     now, alive_since = moment
-    _lock_provider(connection, provider)
     first = _first_period(now)
     names = {
         "is_provider": provider,
@@ -128,7 +133,7 @@ def admit(
         if not _has_slot(demand, owner, capacity - lost):
             return Admission(None, capacity)
     _count_send(connection, provider, int(now // PERIOD_S), first)
-    return Admission(0.0, capacity)
+    return Admission(0.0, capacity, counted_at)
 
 
 def count_room(connection: Connection, provider: str, limits: Limits, moment: Moment) -> int:
@@ -160,7 +165,7 @@ def back_off(
 
     ``in_flight`` is how many jobs are in flight at least, as far as the caller knows.
     """
-    _lock_provider(connection, provider)
+    lock_provider(connection, provider)
     demand = _read_demand(connection, provider, QUEUE, moment)
     counted = sum(each.in_flight for each in demand)
     adaptive = _read_adaptive(connection, provider, limits)
@@ -170,13 +175,13 @@ def back_off(
 
 def recover(connection: Connection, provider: str, limits: Limits) -> int:
     """Raise the capacity a little, because a request was accepted; return the capacity."""
-    _lock_provider(connection, provider)
+    lock_provider(connection, provider)
     adaptive = _read_adaptive(connection, provider, limits)
     adaptive.recover()
     return _write_adaptive(connection, provider, adaptive)
 
 
-def _lock_provider(connection: Connection, provider: str) -> None:
+def lock_provider(connection: Connection, provider: str) -> None:
     lock(connection, f"limits of {provider}")
 
 
