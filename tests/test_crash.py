@@ -103,6 +103,29 @@ def test_killed_at_every_commit_point(
     assert Counter(job.state for job in jobs)[State.UNKNOWN] == UNKNOWN_COUNTS[provider]
 
 
+@pytest.mark.parametrize(
+    ("database", "provider", "when"),
+    [
+        *(("sqlite", provider, "full") for provider in PROVIDERS),
+        ("sqlite", "laozhang-sync", "stays full"),
+        ("postgres", "laozhang-async", "stays full"),
+    ],
+    indirect=["database"],
+)
+def test_a_disk_that_is_full_at_every_commit_point(
+    server: veo_sandbox.Sandbox, life: Life, provider: str, when: str
+) -> None:
+    """One commit fails, or all from then on; one resume makes every video, and none is unknown."""
+    for number in range(MAX_COMMITS):
+        if replace(life, resume=False, submit=1, provider=provider, die=(when, number)).run():
+            break
+    assert life.run()
+    jobs = prove(server, life.home)
+
+    assert 9 <= number < MAX_COMMITS, number
+    assert {job.state for job in jobs} == {State.DONE}
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_every_commit_point_of_an_edit(
     server: veo_sandbox.Sandbox, life: Life, tmp_path: Path, when: str

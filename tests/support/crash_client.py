@@ -19,7 +19,7 @@ from fork_server import ForkedProcess, warm_up
 import veo_sandbox
 from veo.client import Client, Endpoint
 from veo.config import Config
-from veo.errors import VeoError
+from veo.errors import LedgerError, VeoError
 from veo.job import as_completed
 from veo.key import Key
 from veo.ledger import Ledger
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 PROVIDERS = ("laozhang-async", "laozhang-sync", "gemini", "vertex")
 BEGUN = "begun\n"
+_was_full = threading.Event()  # the disk, at a commit of this process
 PLANNED = "planned\n"
 
 
@@ -54,7 +55,8 @@ class Life:
         provider: To which provider.
         edit: A video that it also edits.
         die: Seconds after the client is open; or ``before`` or ``after`` and the number of a
-            commit, from 0; or None.
+            commit, from 0; or None. ``full`` and a number does not kill it: the disk is full at
+            that commit; ``stays full``: from then on.
         ledger: URL of its ledger, if that is not in the folder.
     """
 
@@ -69,7 +71,7 @@ class Life:
     ledger: str | None = None
 
     def run(self) -> bool:
-        """Run the client, and return whether it lived to the end of its work."""
+        """Run the client, and return whether it lived to the end, with room on the disk."""
         _warm_up()
         running = ForkedProcess(live, self, stderr=2)
         assert running.stdout.readline() in {BEGUN, ""}  # nothing if it died while it opened
@@ -93,7 +95,7 @@ def live(life: Life) -> None:
     """Do the work of a client, in a process of its own."""
     if isinstance(life.die, tuple):
         _die_at(*life.die)
-    with open_client(life) as client:
+    with contextlib.suppress(LedgerError), open_client(life) as client:
         sys.stdout.write(BEGUN)
         sys.stdout.flush()
         jobs = client.resume() if life.resume else []
@@ -111,6 +113,8 @@ def live(life: Life) -> None:
         for job in as_completed(jobs, timeout=60):
             with contextlib.suppress(VeoError):
                 job.result()
+    if _was_full.is_set():
+        sys.exit(1)
 
 
 @cache
@@ -123,7 +127,7 @@ def _warm_up() -> None:
 
 
 def _die_at(when: str, number: int) -> None:
-    """Kill this process around its n-th transaction that writes, just before or after commit."""
+    """Kill this process around its n-th transaction that writes, or let its commit fail."""
     count = iter(range(10_000))
     for database in (Database, PostgresDatabase):
         _replace_write(database, count, when, number)
@@ -136,12 +140,16 @@ def _replace_write(
 
     @contextlib.contextmanager
     def write(self: Any) -> Iterator[Any]:
-        mine = next(count) == number
+        current = next(count)
+        mine = current == number
         with whole(self) as connection:
             yield connection
+            if (mine and when == "full") or (current >= number and when == "stays full"):
+                _was_full.set()
+                raise LedgerError("database or disk is full")
             if mine and when == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
-        if mine:
+        if mine and when == "after":
             os.kill(os.getpid(), signal.SIGKILL)
 
     database.write = write  # type: ignore[method-assign]
