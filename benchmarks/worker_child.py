@@ -10,19 +10,25 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, text
 
-COPY_JOBS = """
-INSERT INTO jobs SELECT (jsonb_populate_record(j, jsonb_build_object(
-    'id', CAST(:prefix AS text) || n, 'state', CAST(:state AS text),
-    'task_id', CAST(:task AS text) || n, 'owner', 'queue',
-    'submitted_at', extract(epoch FROM now()), 'version', 2
-))).* FROM jobs j, generate_series(1, CAST(:count AS int)) n WHERE j.id = :job
+NUMBERS = """
+WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count)
+INSERT INTO jobs ({names}) SELECT {values} FROM jobs, numbers WHERE jobs.id = :job
 """
+COPIED = {  # the columns in which the copies of a job differ from it
+    "id": "CAST(:prefix AS text) || n",
+    "state": "CAST(:state AS text)",
+    "task_id": "CAST(:task AS text) || n",
+    "owner": "CAST(:owner AS text)",
+    "submitted_at": "CAST(:now AS float)",
+    "version": "2",
+}
 
 
 def open_client(order: dict[str, Any]) -> Any:
@@ -31,7 +37,7 @@ def open_client(order: dict[str, Any]) -> Any:
     settings = {
         "base_url": f"{order['url']}/v1",
         "api_key_env": "BENCHMARK_KEY",
-        "max_in_flight": order["running"],
+        "max_in_flight": order["in_flight"],
         "submits_per_minute": 1_000_000,
         "model": "veo-3.1-fast",
     }
@@ -42,16 +48,31 @@ def open_client(order: dict[str, Any]) -> Any:
 
 def fill_ledger(order: dict[str, Any]) -> None:
     """Make a ledger with jobs that are running, and many that wait."""
+    from veo.ledger.schema import jobs
+
+    names = [column.name for column in jobs.columns]
+    columns = [COPIED.get(name, f'jobs."{name}"') for name in names]
+    quoted = [f'"{name}"' for name in names]
+    copy = text(NUMBERS.format(names=", ".join(quoted), values=", ".join(columns)))
     with open_client(order) as client:
-        job = client.submit("a lion", output=Path(order["home"]) / "0.mp4")
+        # Without a lease: the process that fills the ledger sends nothing.
+        plan = client.plan("a lion")
+        new = client.prepare_job(
+            plan, "laozhang-async", run="run", output=str(order["home"]) + "/0.mp4"
+        )
+        job = client.ledger.plan_jobs([new]).records[0]
         with client.ledger.database.write() as connection:
             for prefix, state, count in (
                 ("r", "running", order["running"]),
                 ("w", "planned", order["waiting"]),
             ):
-                names = {"prefix": prefix, "state": state, "count": count, "job": job.id}
+                if not count:
+                    continue
                 task = "task_" if state == "running" else None
-                connection.execute(text(COPY_JOBS), names | {"task": task})
+                owner = "queue" if order["ledger"] else None
+                values = {"prefix": prefix, "state": state, "count": count, "job": job.id}
+                values |= {"task": task, "owner": owner, "now": time.time()}
+                connection.execute(copy, values)
             connection.execute(text("DELETE FROM events"))
             connection.execute(text("DELETE FROM jobs WHERE id = :job"), {"job": job.id})
         with client.ledger.database.write() as connection:
@@ -69,6 +90,20 @@ def run_worker(order: dict[str, Any]) -> None:
         print("ready", flush=True)
         run_until_stopped(worker)
         print(worker.stats.late_s / max(1, worker.stats.steps), flush=True)
+
+
+def run_sqlite(order: dict[str, Any]) -> None:
+    """Work on all jobs of a ledger in a file, as a command does."""
+    from veo.engine.context import StepContext
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    StepContext.next_poll_at = lambda self, *_: self.timer()  # type: ignore[method-assign]
+    with open_client(order) as client:
+        client.resume()
+        print("ready", flush=True)
+        signal.sigwait({signal.SIGTERM})
+        client.stop(wait=False)
+        print("nan", flush=True)
 
 
 async def run_bare(order: dict[str, Any], *, fill: bool) -> None:
@@ -134,8 +169,10 @@ def main() -> None:
     os.environ["BENCHMARK_KEY"] = "benchmark"
     order = json.loads(sys.argv[1])
     kind = order["kind"]
-    if kind == "fill worker":
+    if kind in {"fill worker", "fill sqlite"}:
         fill_ledger(order)
+    elif kind == "sqlite":
+        run_sqlite(order)
     elif kind == "worker":
         run_worker(order)
     else:

@@ -18,6 +18,7 @@ from veo.config.ledger_url import LedgerUrl
 from veo.errors import ConfigError, LedgerError
 from veo.ledger import Ledger, postgres
 from veo.ledger.heartbeat import WorkerLease, find_dead_workers
+from veo.ledger.limits import Limits, lock_provider
 from veo.ledger.queue import list_workers
 
 if TYPE_CHECKING:
@@ -250,6 +251,28 @@ def test_a_process_with_another_folder_is_not_taken_for_dead(
     assert find_dead_workers(ledger, {lease.id}, ledger.clock()) == set()
     assert find_dead_workers(ledger, {lease.id}, ledger.clock() + 61.0) == {lease.id}
     lease.close()
+    other.close()
+
+
+_WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+def test_of_a_process_one_request_waits_for_the_others(
+    ledger: Ledger, url: str, tmp_path: Path
+) -> None:
+    """Were the process frozen, it would hold up those of all others once, not once for each."""
+    other = Ledger(tmp_path / "other", url=LedgerUrl.parse(url))
+    limits = Limits(8, 1000)
+    asking = [threading.Thread(target=ledger.recover, args=("scripted", limits)) for _ in range(4)]
+    with other.database.write() as connection:
+        lock_provider(connection, "scripted")
+        for thread in asking:
+            thread.start()
+        wait_until(lambda: connection.exec_driver_sql(_WAITING).scalar_one())
+        time.sleep(0.2)
+        assert connection.exec_driver_sql(_WAITING).scalar_one() == 1
+    for thread in asking:
+        thread.join()
     other.close()
 
 

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class Database:
     clock_offset_s = 0.0  # all processes on it have the clock of this machine
     lease_s = 60.0  # a process whose last heartbeat is older does not count as alive
     patience_s = 0.0  # there is no server that could be away
+    turn = nullcontext()  # one transaction writes at a time in any case
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "ledger.db"

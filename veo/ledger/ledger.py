@@ -157,7 +157,7 @@ class Ledger:
         Raises:
             LeaseLostError: Another worker has the job, or changed it.
         """
-        with self.database.write() as connection:
+        with self.database.turn, self.database.write() as connection:
             # Before the time is read: many requests may wait for the lock.
             limits.lock_provider(connection, record.provider)
             moment = self.moment()
@@ -169,12 +169,12 @@ class Ledger:
 
     def back_off(self, provider: str, bounds: Limits, wait_s: float, in_flight: int) -> int:
         """Slow a provider down for all processes, because it is busy; return the capacity."""
-        with self.database.write() as connection:
+        with self.database.turn, self.database.write() as connection:
             return limits.back_off(connection, provider, bounds, self.moment(), wait_s, in_flight)
 
     def recover(self, provider: str, bounds: Limits) -> int:
         """Raise a provider's capacity after an accepted request; return the capacity."""
-        with self.database.write() as connection:
+        with self.database.turn, self.database.write() as connection:
             return limits.recover(connection, provider, bounds)
 
     def reopen_job(self, record: Record, owner: str | None, message: str, **changes: Any) -> Record:

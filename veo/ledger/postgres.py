@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import selectors
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,9 @@ class PostgresDatabase:
     def __init__(self, url: LedgerUrl, patience_s: float = PATIENCE_S) -> None:
         self.url = url
         self.patience_s = patience_s
+        # Held by a thread that waits for the lock of a provider. Of a process that is frozen each
+        # transaction would get that lock in its turn, and hold it until the server ends it.
+        self.turn = threading.Lock()
         self._has_connected = self._is_wait_reported = False
         self._engine = _create_engine(url)
         event.listen(self._engine, "connect", _limit_idle_time)
