@@ -21,7 +21,7 @@ from PIL import Image
 from raw_server import RawServer
 
 import veo_sandbox
-from veo.bucket import BucketError, BucketPath, _open_store, find_bucket_path
+from veo.bucket import BucketError, BucketPath, _open_store, find_bucket_path, map_files
 from veo.files.output import hash_file, publish_part
 
 pytest_plugins = ("veo_fixtures",)
@@ -269,6 +269,13 @@ class FakeStorage(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Print nothing."""
+
+
+def test_many_files_are_asked_for_at_the_same_time() -> None:
+    """A batch into a bucket does not wait for one response after the other."""
+    meeting = threading.Barrier(4, timeout=60)
+    found = map_files(lambda number: (meeting.wait(), number)[1], range(4), is_remote=True)
+    assert found == [0, 1, 2, 3]
 
 
 @pytest.mark.usefixtures("service")

@@ -28,6 +28,7 @@ from veo.errors import (
 )
 from veo.http import ApiClient, environment, to_byte_stream
 from veo.key import Key
+from veo.provider import SEND_BEFORE
 
 KEY = Key("sandbox-key")
 
@@ -256,6 +257,19 @@ class TestWhatAFailureProves:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/certificates.pem")
         with pytest.raises(ConfigError, match=r"certificates\.pem"):
             api("https://127.0.0.1:1").post_json("videos", {})
+
+    def test_a_process_that_was_frozen_sends_nothing(self) -> None:
+        """The connection is made, and then it is too late for the paid request."""
+        heard: list[bytes] = []
+        token = SEND_BEFORE.set(0.0)
+        with (
+            RawServer(lambda net: heard.extend(iter(lambda: net.recv(4096), b""))) as server,
+            pytest.raises(UnreachableError, match="was stopped") as caught,
+        ):
+            api(server.url).post_json("videos", {"prompt": "a lion"})
+        SEND_BEFORE.reset(token)
+        assert (caught.value.charged, caught.value.retryable) == (False, True)
+        assert b"lion" not in b"".join(heard)
 
     def test_a_closed_connection_may_have_been_an_acceptance(self) -> None:
         """Heard, then hung up: nobody can tell whether it was charged."""

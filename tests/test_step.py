@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ from veo.errors import (
 from veo.files.sidecar import sidecar_path
 from veo.image import Image
 from veo.ledger import Record, State
-from veo.provider import ByteStream
+from veo.provider import SEND_BEFORE, ByteStream
 from veo.update import RemoteVideo, Stage, Update
 from veo_commands.format import describe_outcome
 
@@ -538,6 +539,19 @@ def test_a_process_that_lost_its_lease_does_not_send(bench: Bench) -> None:
 
     assert bench.provider.count_calls("submit") == 0
     assert isinstance(job.error, LeaseLostError)
+
+
+def test_a_request_is_sent_while_the_process_counts_as_alive(bench: Bench) -> None:
+    """A process that was frozen meanwhile does not send what others have given up."""
+    limits: list[float] = []
+
+    def submit(_: Any) -> Update:
+        limits.append(SEND_BEFORE.get() - time.monotonic())
+        return ACCEPTED
+
+    bench.set_script("submit", submit)
+    take_step(bench.context, bench.plan_job())
+    assert 0 < limits[0] < bench.ledger.database.lease_s
 
 
 def test_a_response_after_the_lease_was_lost_is_stored(bench: Bench) -> None:

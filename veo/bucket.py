@@ -12,13 +12,14 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
 from pathlib import Path, PurePath
 from stat import S_IFREG
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, cast
 
 from veo.errors import OutputError
 
@@ -36,6 +37,7 @@ _PROBE = ".veo-write-test"
 # Above it an object is sent in parts, which takes less memory. Incomplete parts are not visible.
 _MAX_SINGLE_BYTES = 100_000_000
 _BLOCK_BYTES = 1 << 20
+_QUESTIONS_AT_A_TIME = 16  # each takes tens of milliseconds, and a batch has thousands
 _CONNECT_S, _TRANSFER_S, _RETRY_S = 10, 600, 120
 _XML_ERROR = re.compile(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+)")
@@ -46,6 +48,10 @@ _CREDENTIALS_HINT = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",
     "gs": "Set GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud.",
 }
+
+
+_Value = TypeVar("_Value")
+_Result = TypeVar("_Result")
 
 
 class BucketError(OutputError, OSError):
@@ -233,6 +239,16 @@ def find_bucket_path(path: PurePath | str) -> BucketPath | None:
 def parse_path(text: str) -> Path:
     """Return the path that a stored text means."""
     return find_bucket_path(text) or Path(text)
+
+
+def map_files(
+    function: Callable[[_Value], _Result], values: Sequence[_Value], *, is_remote: bool
+) -> list[_Result]:
+    """Apply a function that asks for a file to each value; many at a time if they are remote."""
+    if not is_remote:
+        return [function(value) for value in values]
+    with ThreadPoolExecutor(_QUESTIONS_AT_A_TIME, "veo-bucket") as threads:
+        return list(threads.map(function, values))
 
 
 def staging_name(path: BucketPath) -> str:

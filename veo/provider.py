@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     PollCoroutine = Coroutine[Any, Any, Update]
 
 GROUP = "veo.providers"
+# Until when, by the monotonic clock, a paid request of this thread may be sent. A process that was
+# frozen in between must not send it: others have given the job up, and its slot away.
+SEND_BEFORE: ContextVar[float] = ContextVar("SEND_BEFORE", default=math.inf)
 _log = logging.getLogger(__name__)
 
 

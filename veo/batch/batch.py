@@ -9,6 +9,7 @@ from veo.batch.actions import EntryActions
 from veo.batch.entry import NOT_SENT, Entry
 from veo.batch.in_flight import InFlight, WaitingQueue
 from veo.batch.match import Action, choose_action
+from veo.bucket import find_bucket_path, map_files
 from veo.engine.context import overdue_error
 from veo.errors import (
     BudgetError,
@@ -80,7 +81,10 @@ class Batch:
     @cached_property
     def planned_actions(self) -> list[tuple[Entry, Action]]:
         """The action for each item, as far as known before the batch starts."""
-        return [(entry, choose_action(entry.existing)) for entry in self.entries]
+        found = [entry.existing for entry in self.entries]
+        is_remote = any(find_bucket_path(each.output) for each in found if each)
+        actions = map_files(choose_action, found, is_remote=is_remote)
+        return list(zip(self.entries, actions, strict=True))
 
     def start(self) -> None:
         """Begin to work on the items; further calls do nothing.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from veo.batch.entry import Entry
 from veo.batch.match import is_own_file
 from veo.batch.paths import OutputPaths
-from veo.bucket import find_bucket_path, parse_path
+from veo.bucket import find_bucket_path, map_files, parse_path
 from veo.errors import ImageError, OutputError, SetupError, VeoError
 from veo.files.output import is_taken
 from veo.ledger import NewJob, Record, State
@@ -126,11 +126,11 @@ class Validator:
 
     def _reject_foreign_files(self, entries: Sequence[Entry]) -> Iterator[Entry]:
         """Yield the items whose output is free or their own; add a problem for each other."""
-        taken = [
-            entry
-            for entry in entries
-            if not entry.existing and is_taken(parse_path(entry.new_job.output))
-        ]
+        new = [entry for entry in entries if not entry.existing]
+        paths = [parse_path(entry.new_job.output) for entry in new]
+        is_remote = any(map(find_bucket_path, paths))
+        answers = zip(new, map_files(is_taken, paths, is_remote=is_remote), strict=True)
+        taken = [entry for entry, is_used in answers if is_used]
         same_requests = self._session.ledger.find_same_request(entry.new_job for entry in taken)
         for entry in entries:
             job = entry.new_job

@@ -33,6 +33,7 @@ from veo.files.images import FrameFit
 from veo.ledger.heartbeat import free_dead_slots
 from veo.ledger.record import State
 from veo.problems import Remedy
+from veo.provider import SEND_BEFORE
 from veo.wire.values import MAX_RETRY_AFTER_S
 
 if TYPE_CHECKING:
@@ -121,11 +122,15 @@ def _send(
         with contextlib.suppress(LeaseLostError, LedgerError):
             apply_update(context, job, update, **_acceptance_charge(job))
 
+    # Half of the time after which other processes take this one for dead.
+    send_before = SEND_BEFORE.set(time.monotonic() + context.ledger.database.lease_s / 2)
     try:
         with guard_call(handle, "submitting"):
             update = redact_update(handle.provider.submit(request, report), handle.key)
     except VeoError as error:
         return _handle_submit_error(context, job, error)
+    finally:
+        SEND_BEFORE.reset(send_before)
     handle.has_accepted = True
     when = _persist_acceptance(context, job, update)
     if handle.limiter.is_slowed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,7 @@ from veo.http.environment import (
 )
 from veo.http.failures import innermost_cause, lost_response_error, unreachable_error
 from veo.http.urls import DEFAULT_PORTS, get_origin
+from veo.provider import SEND_BEFORE
 
 _NEVER_TRIED = (InvalidURL, LocationValueError, MissingCertificatesError, InsideAddressError)
 _TRANSPORT_ERRORS = (RequestException, HTTPError, HTTPException, OSError, ValueError, zlib.error)
@@ -61,6 +63,8 @@ class TrackedBody:
         self.is_begun = False
 
     def __iter__(self) -> Iterator[bytes]:
+        if time.monotonic() > SEND_BEFORE.get():
+            raise TimeoutError("the process was stopped for a while, and did not send the request")
         self.is_begun = True
         for start in range(0, len(self._data), _SENT_BYTES):
             yield self._data[start : start + _SENT_BYTES]
