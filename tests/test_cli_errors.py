@@ -231,6 +231,35 @@ def test_a_broken_frame(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert service.tasks() == []
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("--ratio", "--aspect-ratio"), ("--neg", "--negative-prompt"), ("--duratoin", "--duration")],
+)
+def test_an_unknown_option_names_the_nearest(veo: Veo, written: str, meant: str) -> None:
+    """By a word of its name, by its beginning, by similar letters."""
+    assert_error(veo("generate", "a lion", written, "x"), 2, f"(Possible options: {meant})")
+
+
+def test_an_empty_value_is_named(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """An empty text is no value of any option that has a list of them."""
+    assert_error(veo("generate", "a lion", "--aspect-ratio", ""), 2, "must not be empty")
+
+
+def test_a_file_that_does_not_exist_is_no_job(veo: Veo) -> None:
+    """A name with a suffix is that of a file, for every command that takes either."""
+    for command in (("show",), ("resume",), ("extend", "x"), ("edit", "x")):
+        assert_error(veo(command[0], "nope.mp4", *command[1:]), 2, "nope.mp4: no such file")
+
+
+def test_a_named_provider_is_not_replaced(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """A model of other providers is refused where `-p` names one without it; nothing is sent."""
+    model = "gemini-omni-1.2-flash"
+    for name in (model, f"gemini/{model}"):
+        ran = veo("generate", "a lion", "-p", "laozhang-sync", "-m", name)
+        assert_error(ran, 2, f"there is no model '{model}'", "It belongs to gemini")
+    assert service.tasks() == []
+
+
 def test_over_the_cap(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """A quote over the limit is an error that says which limit would be enough."""
     ran = veo("generate", "a lion", "--max-cost", "$0.10")

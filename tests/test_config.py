@@ -177,6 +177,8 @@ class TestMistakes:
         [
             ("providr = 'x'", "veo.toml: providr: no such setting"),
             ("[sandbox]\nspeeed = 2", "veo.toml: sandbox.speeed: no such setting"),
+            ("base-url = 'x'", "did you mean base_url of [providers.NAME]?"),
+            ("[budget]\nmax_cost = 5", "did you mean max_cost, before all tables?"),
             ("timeout = 0", "veo.toml: timeout:"),
             ("timeout = 'soon'", "veo.toml: timeout:"),
             ("max_cost = -1", "veo.toml: max_cost:"),

@@ -13,6 +13,9 @@ from veo.text.spelling import find_similar
     [
         ("aspect_ratio", "16x9", "16:9"),
         ("aspect_ratio", "9 / 16", "9:16"),
+        ("aspect_ratio", "16-9", "16:9"),
+        ("aspect_ratio", "1920x1080", "16:9"),
+        ("aspect_ratio", "21:9", "21:9"),
         ("aspect_ratio", "landscape", "16:9"),
         ("aspect_ratio", "Portrait", "9:16"),
         ("resolution", "1080", "1080p"),

@@ -164,6 +164,11 @@ class Request:
         for name, normalize in NORMALIZERS.items():
             object.__setattr__(self, name, normalize(getattr(self, name)))
 
+    def __repr__(self) -> str:
+        values = ((item.name, getattr(self, item.name)) for item in fields(self))
+        given = (f"{name}={value!r}" for name, value in values if is_given(value))
+        return f"Request({', '.join(given)})"
+
     @classmethod
     def of(cls, request: Request | str, **options: Unpack[RequestKwargs]) -> Request:
         """Return a request, given whole or as a prompt, with the fields in ``options``."""

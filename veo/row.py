@@ -27,7 +27,7 @@ from typing import (
 from veo.text.spelling import find_similar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
@@ -141,7 +141,22 @@ def _problem_text(kind: type[Row], problem: ErrorDetails) -> str:
     for each in tables:
         table = _hints(table).get(each) if is_row(table) else None
     similar = find_similar(name, list(_hints(table))) if is_row(table) else None
+    if similar is None:
+        places = dict(_list_places(kind))
+        if similar := find_similar(name, list(places)):
+            similar += f" of [{places[similar]}]" if places[similar] else ", before all tables"
     return "no such setting" + (f"; did you mean {similar}?" if similar else "")
+
+
+def _list_places(kind: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every setting of a row and of the tables in it, with its table."""
+    for name, hint in _hints(kind).items():
+        yield name, place
+        inner, table = hint, f"{place}.{name}".lstrip(".")
+        if get_origin(hint) is dict:
+            inner, table = get_args(hint)[1], f"{table}.NAME"
+        if is_row(inner):
+            yield from _list_places(inner, table)
 
 
 def _to_json(value: Any) -> Any:

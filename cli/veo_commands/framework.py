@@ -101,6 +101,12 @@ class Command(LightParameters, TyperCommand):
         except Exception as error:
             if getattr(error, "ctx", ctx) is None:
                 error.ctx = ctx  # type: ignore[attr-defined]
+            if word := getattr(error, "option_name", "").strip("-"):
+                # A word of a name, or its beginning, is a better match than similar letters.
+                options = [name for each in self.params for name in each.opts]
+                names = [each for each in options if f"-{word}-" in f"{each}-"]
+                names = names or [each for each in options if each.startswith(f"--{word}")]
+                error.possibilities = names or error.possibilities  # type: ignore[attr-defined]
             if "unexpected extra argument" in str(error) and self._takes_prompt():
                 raise _unquoted_prompt_error(words) from None
             raise

@@ -42,11 +42,7 @@ def find_source(session: Session, name: str) -> VideoSource:
         UnknownProviderError: The provider that made it is not installed.
         UsageError: The file cannot be read, or is not a complete MP4.
     """
-    path = to_absolute(name)
-    # A job id has no suffix, so a name with one is meant as a file.
-    if path.suffix and not path.is_file():
-        raise UnknownJobError(f"{path}: no such file")
-    if not path.is_file():
+    if not (path := _find_file(name)):
         return _describe_job(session, session.ledger.find_job(name))
     sha256 = _hash_file(path)
     record = _find_job_of_file(session.ledger, path, sha256)
@@ -69,12 +65,21 @@ def find_job(ledger: Ledger, name: str) -> Record:
         UnknownJobError: There is no such job.
         UsageError: The file cannot be read.
     """
-    path = to_absolute(name)
-    if not path.is_file():
+    if not (path := _find_file(name)):
         return ledger.find_job(name)
     if record := _find_job_of_file(ledger, path, _hash_file(path)):
         return record
     raise UnknownJobError(f"no job of this ledger made {name}", remedies=[Remedy("list_jobs")])
+
+
+def _find_file(name: str) -> Path | None:
+    """Return the file of that name; None if the name is rather that of a job."""
+    path = to_absolute(name)
+    if path.is_file():
+        return path
+    if path.suffix:  # which no job id has
+        raise UnknownJobError(f"{name}: no such file")
+    return None
 
 
 class VideoTask(Protocol):

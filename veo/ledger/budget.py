@@ -71,8 +71,8 @@ def count_spent(connection: Connection, cap: Cap) -> int:
 def over_cap_error(cap: Cap, spent: int, amount: int) -> BudgetError:
     """Return the error for an amount that exceeds a cap, with the cap that would be needed."""
     return BudgetError(
-        f"{format_micros(amount)} does not fit under {cap.name} of {format_micros(cap.limit)}: "
-        f"{format_micros(spent)} is spent or reserved already",
+        f"{format_micros(amount)} does not fit under {cap.name} of {format_micros(cap.limit)}"
+        + (f": {format_micros(spent)} is spent or reserved already" if spent else ""),
         hint=f"{cap.name} would have to be at least {format_micros(spent + amount)}.",
         remedies=[Remedy("raise_max_cost")] if cap.name == MAX_COST else (),
     )

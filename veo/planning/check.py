@@ -90,7 +90,8 @@ def _check_values(request: Request, model: Model) -> Iterable[Problem]:
         if name == "duration" and request.source:
             continue  # means the seconds that an extension adds, which have limits of their own
         if value is not None and value not in allowed:
-            yield Problem(name, f"{model.name} has no {value}", tuple(map(str, allowed)))
+            text = f"{model.name} has no {value}" if value != "" else "must not be empty"
+            yield Problem(name, text, tuple(map(str, allowed)))
     for name, allowed in _FIXED_VALUES.items():
         value = getattr(request, name)
         if value and value not in allowed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from math import gcd
 from typing import Any
 
 _RATIOS = {
@@ -18,17 +19,23 @@ _RATIOS = {
 _RESOLUTIONS = {"2160p": "4k", "uhd": "4k", "fhd": "1080p", "fullhd": "1080p", "hd": "720p"}
 _MAX_NAME_CHARS = 80
 _SEPARATORS = re.compile("[-_ .]")
-_RATIO = re.compile(r"\d+:\d+")
+_RATIO = re.compile(r"(\d{1,5})\s*[-x/:]\s*(\d{1,5})")
+_MIN_PIXELS = 100
 _RESOLUTION = re.compile(r"\d+[pk]")
 _SECONDS = re.compile(r"(\d+)(?:\.0+)?\s*(?:s|secs?|seconds?)?")
 
 
 def normalize_ratio(value: Any) -> Any:
-    """Return ``16:9`` for ``16x9``, ``16/9`` or ``landscape``; any other value as it is."""
+    """Return ``16:9`` for ``16x9``, ``1920x1080`` or ``landscape``; any other value as it is."""
     if not isinstance(value, str):
         return value
-    text = re.sub(r"\s*[x/:]\s*", ":", value.strip().lower())
-    return _RATIOS.get(text, text if _RATIO.fullmatch(text) else value)
+    text = value.strip().lower()
+    if not (match := _RATIO.fullmatch(text)):
+        return _RATIOS.get(text, value)
+    width, height = int(match[1]), int(match[2])
+    # Only of pixels: 21:9 is the name of a ratio, which nobody writes as 7:3.
+    divisor = gcd(width, height) if min(width, height) >= _MIN_PIXELS else 1
+    return f"{width // divisor}:{height // divisor}"
 
 
 def normalize_resolution(value: Any) -> Any:

@@ -180,15 +180,16 @@ def _print_json(result: "ComparisonResult") -> None:
 def _print_text(result: "ComparisonResult") -> None:
     from veo.compare import text
 
-    *numbers, (_, after_timeout) = text.metric_rows(
-        result
-    )  # the last row is prose, which no column holds
+    # The last row is prose, which no column holds.
+    *numbers, (_, after_timeout) = text.metric_rows(result)
     rows = [[name, *cells] for name, cells in numbers if set(cells) - _NOTHING]
     out.print_comparison(["", *result.metrics], rows)
     for sentence in text.describe_result(result):
         out.info(sentence)
-    for name, sentence in zip(result.metrics, after_timeout, strict=True):
-        out.info(f"{name}, after a timeout: {sentence}", dim=True)
+    for sentence in dict.fromkeys(after_timeout):
+        pairs = zip(result.metrics, after_timeout, strict=True)
+        names = ", ".join(name for name, each in pairs if each == sentence)
+        out.info(f"{names}, after a timeout: {sentence}", dim=True)
     for sentence in text.describe_break_evens(result):
         out.info(sentence, dim=True)
     for name, cost in result.simulation.measured.items() if result.simulation else ():

@@ -52,7 +52,8 @@ def generate(
     with open_client(config, request_options, submit) as client:
         text = sys.stdin.read().strip() if prompt == "-" else prompt
         request = request_options.build_request(text)
-        plan = client.plan(request)  # needs neither a key nor a network
+        provider = request_options.provider  # one that is named is never replaced by another
+        plan = client.plan(request, provider)  # needs neither a key nor a network
         if submit.dry_run:
             return print_plan(plan)
         if submit.detach:
@@ -63,12 +64,14 @@ def generate(
             out.info(f"{takes} takes, {format_amount(total)} in total", dim=True)
         confirm_cost(total, client.config, submit)
         if takes == 1:
-            jobs = [client.submit(request, output=output, force=submit.force)]
+            jobs = [client.submit(request, provider=provider, output=output, force=submit.force)]
         else:
             numbers = range(1, takes + 1)
             requests = [take_request(request, number) for number in numbers]
             outputs = [take_output(output, number) for number in numbers] if output else None
-            jobs = client.submit_all(requests, outputs=outputs, force=submit.force)
+            jobs = client.submit_all(
+                requests, provider=provider, outputs=outputs, force=submit.force
+            )
         code = follow_jobs(client, jobs, detach=submit.detach)
     if takes > 1:
         write_takes_sheet([job.record for job in jobs])

@@ -27,6 +27,7 @@ _PRICE_TITLES = (
     *("AS OF", "SOURCE"),
 )
 _STATUS_STYLES = {"current": "green", "ended": "yellow"}
+_NOT_KNOWN = "not known"
 _FEATURES_WITH_COLUMN = {"start_frame", "end_frame", "reference"}
 
 
@@ -88,7 +89,10 @@ def _print_offers(config: ConfigOptions, provider: str | None) -> None:
             body = dict(zip(("provider", "model", "status", "at"), row, strict=True))
             out.print_result(body, f"{row[0]}/{row[1]} {row[2]}")
     else:
-        out.print_table(("PROVIDER", "MODEL", "STATUS", "AS OF"), rows)
+        # A warning has said which providers could not be asked.
+        known = [row for row in rows if row[2] != _NOT_KNOWN]
+        if known:
+            out.print_table(("PROVIDER", "MODEL", "STATUS", "AS OF"), known)
 
 
 def _ask_provider(client: Client, name: str) -> Iterator[tuple[str, str, str, str]]:
@@ -100,7 +104,7 @@ def _ask_provider(client: Client, name: str) -> Iterator[tuple[str, str, str, st
         out.warn(f"{name}: {error.message.removeprefix(f'{name} ')}")
         offer = None
     if offer is None:
-        yield from ((name, model, "not known", "") for model in models)
+        yield from ((name, model, _NOT_KNOWN, "") for model in models)
         return
     at = datetime.fromtimestamp(offer.at, UTC).isoformat(timespec="seconds")
     for model in models:

@@ -72,8 +72,7 @@ def _ask_key(facts: ProviderFacts, settings: Config) -> str | None:
         return None
     variable = key_variables(facts, settings)[0]
     if not is_interactive():
-        out.notice(f"{variable} is not set. {facts.key_help}")
-        return None
+        return None  # the check says which variable is missing
     out.notice(facts.key_help)
     key = getpass(f"Key, or Enter to set {variable} later: ").strip()
     if not key:

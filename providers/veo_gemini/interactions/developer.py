@@ -71,7 +71,7 @@ def open_file(http: ApiClient, url: str, offset: int) -> ByteStream:
         return files.open_url(http, url, offset)
     except (GoneError, ProtocolError) as error:
         if _read_state(http, url) == "PROCESSING":
-            raise _processing_error(url) from error
+            raise _processing_error() from error
         raise
 
 
@@ -87,7 +87,7 @@ def check_uploaded(http: ApiClient, uri: str) -> None:
         raise RefusedError(f"{uri} is not a file that was uploaded to the Gemini API")
     state = _read_state(http, uri)
     if state == "PROCESSING":
-        raise _processing_error(uri)
+        raise _processing_error()
     if state == "FAILED":
         raise RefusedError(f"Google could not process the uploaded video {uri}")
     if state == "GONE":
@@ -207,6 +207,6 @@ def _read_state(http: ApiClient, uri: str) -> str:
     return str(described.get("state", "")) if isinstance(described, dict) else ""
 
 
-def _processing_error(uri: str) -> NotReadyError:
+def _processing_error() -> NotReadyError:
     # Usually for seconds, but up to 95 s were seen: the engine waits longer after each attempt.
-    return NotReadyError(f"Google is still processing {uri}", charged=False)
+    return NotReadyError("Google is still processing the file", charged=False)
