@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from batch_inputs import (
     PRICE,
     accepted_prompts,
@@ -26,12 +27,24 @@ from veo.files import images
 from veo.paths import ledger_folder
 
 if TYPE_CHECKING:
-    import pytest
     from cli_runner import Veo
 
     import veo_sandbox
 
 pytest_plugins = ("veo_fixtures",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.json", '[{"prompt": "x"},]'), ("a.csv", "name,b\n1,2\n"), ("a.txt", ""), ("a.jsonl", "")],
+)
+def test_a_problem_of_the_whole_file_names_it(veo: Veo, name: str, text: str) -> None:
+    """Without an item to point at, the error begins with the name of the file."""
+    Path(name).write_text(text)
+    ran = veo("batch", name)
+
+    assert ran.code == 2
+    assert f"error: {name}: " in ran.err
 
 
 def test_every_item_is_made(veo: Veo, service: veo_sandbox.Sandbox) -> None:

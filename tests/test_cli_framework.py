@@ -54,8 +54,10 @@ def test_the_table_repeats_the_docstring(name: str) -> None:
 
 
 def test_the_list_of_commands_is_not_cut() -> None:
-    """Every line of help fits the page of `veo --help`."""
-    assert "..." not in run_process("--help").out.partition("Commands:")[2]
+    """Every line of help fits the page of `veo --help`, and is wrapped in a narrow window."""
+    for width in ("50", "80"):
+        page = run_process("--help", env={"COLUMNS": width}).out
+        assert "..." not in page.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,37 @@ def test_without_a_keyring_the_variable_is_named(
     assert "sandbox-key" not in ran.err + ran.out
 
 
+@pytest.mark.usefixtures("typing")
+def test_the_sandbox_needs_no_key(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is asked for one, and `veo doctor` says whose key is used."""
+    monkeypatch.delenv("VEO_API_KEY", raising=False)
+    monkeypatch.setattr("veo_commands.commands.setup.getpass", pytest.fail)
+    ran = veo("setup", "--sandbox")
+    checks = {each["name"]: each for each in veo("doctor", "--sandbox", "--json").objects}
+
+    assert (ran.code, Path("veo.toml").exists()) == (0, True)
+    assert {checks[name]["message"].partition(";")[0] for name in ("gemini", "laozhang-async")} == {
+        "has the key of the sandbox"
+    }
+
+
+@pytest.mark.usefixtures("typing")
+def test_the_end_of_input_at_a_question(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-D ends the command as Ctrl-C does; nothing is written."""
+    monkeypatch.delenv("VEO_API_KEY", raising=False)
+    for stdin in ("", "laozhang-async\n"):
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        monkeypatch.setattr("veo_commands.commands.setup.getpass", _end_input)
+        ran = veo("setup")
+
+        assert (ran.code, ran.err.splitlines()[-1]) == (130, "interrupted"), ran.err
+        assert not Path("veo.toml").exists()
+
+
+def _end_input(_: str) -> str:
+    raise EOFError
+
+
 def test_a_wrong_key_is_told(
     veo: Veo, service: veo_sandbox.Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

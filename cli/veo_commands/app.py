@@ -73,6 +73,11 @@ class Commands(LightParameters, TyperGroup):
         name, command, rest = super().resolve_command(ctx, _replace_alias(args))
         return name, load_command(name) if name and command else None, rest
 
+    def format_commands(self, _: Any, formatter: Any) -> None:
+        """Write the whole summary of each command; Typer would cut it in a narrow window."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
 
 def _replace_alias(args: list[str]) -> list[str]:
     first, *rest = args

@@ -11,6 +11,8 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import NoReturn
 
+from typer import Abort
+
 from veo.errors import OutputError, UsageError, VeoError
 from veo_commands import exit_codes
 from veo_commands.output import OutputOptions, out
@@ -51,6 +53,9 @@ def run(args: list[str]) -> int:
     except BrokenPipeError:
         return out.broken_pipe()
     except KeyboardInterrupt:
+        return exit_codes.INTERRUPTED
+    except Abort:  # Ctrl-C or Ctrl-D at a question
+        out.notice("\ninterrupted", fg="yellow")
         return exit_codes.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a user sees a message, never a traceback
         return report_failure(error)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from veo.batch.batch import Batch
-from veo.batch.input import RawItem, parse_items
+from veo.batch.input import WHOLE_FILE, RawItem, parse_items
 from veo.batch.item import Item, expand_takes, read_item, read_items
 from veo.batch.options import BatchContext, BatchOptions
 from veo.batch.tables import PARSERS
@@ -75,7 +76,14 @@ def _read_source(source: Source, defaults: Mapping[str, Any]) -> _ReadItems:
         folders = (path.parent, Path.cwd())
         with os_errors(UsageError, path):
             data = read_limited(path, MAX_FILE_BYTES)
-        return _read_text(data, identity, folders, defaults, parse)
+        read = _read_text(data, identity, folders, defaults, parse)
+        named = [
+            replace(each, message=f"{path.name}: {each.message}")
+            if each.location == WHOLE_FILE
+            else each
+            for each in read.problems
+        ]
+        return read._replace(problems=named)
     results = [_read_value(ItemLocation(i), value, defaults) for i, value in enumerate(source)]
     items = [item for item, _ in results if item]
     problems = [problem for _, item_problems in results for problem in item_problems]

@@ -202,11 +202,14 @@ def _check_provider(client: Client, name: str) -> Check:
         check = failed_check(name, error)
         message = check.message.removeprefix(f"{name} ")  # the name has a column of its own
         return replace(check, status="fail" if is_default else "off", message=message)
+    default = "; default provider" if is_default else ""
+    if out.sandbox:
+        return Check(name, "ok", f"has the key of the sandbox{default}")
     variable = find_key_variable(facts, client.config)
     if not variable and not is_default and name not in client.config.providers:
         return Check(name, "off", "no key is set; credentials of this machine are not looked for")
     key = f"{variable} is set" if variable else "credentials of this machine were found"
-    return Check(name, "ok", f"{key}{'; default provider' if is_default else ''}")
+    return Check(name, "ok", f"{key}{default}")
 
 
 def _ping_provider(client: Client, name: str) -> Check:
