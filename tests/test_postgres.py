@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from batch_inputs import wait_until
 from refusing_server import refusing_server
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from worker_process import start_worker
 
@@ -17,6 +18,7 @@ from veo.config import Config, read_config
 from veo.config.ledger_url import LedgerUrl
 from veo.errors import ConfigError, LedgerError
 from veo.ledger import Ledger, postgres
+from veo.ledger.database import query_prepared
 from veo.ledger.heartbeat import WorkerLease, find_dead_workers
 from veo.ledger.limits import Limits, lock_provider
 from veo.ledger.queue import list_workers
@@ -160,6 +162,20 @@ class TestRestart:
         assert ledger.list_jobs() == []
         postgres.stop()
         postgres.start()
+        ledger.release_leases("nobody")
+
+    @pytest.mark.parametrize("use", ["write", "read", "read_once"])
+    def test_a_connection_that_breaks_is_an_error_of_the_ledger(
+        self, ledger: Ledger, use: str
+    ) -> None:
+        """Also in a statement that goes to the driver directly; the next one works again."""
+        end = select(func.pg_terminate_backend(func.pg_backend_pid()))
+        with (
+            pytest.raises(LedgerError, match="cannot use the ledger"),
+            getattr(ledger.database, use)() as connection,
+        ):
+            query_prepared(connection, end, {})
+        assert ledger.read_job("none") is None
         ledger.release_leases("nobody")
 
     def test_a_write_waits_for_the_server(self, ledger: Ledger, postgres: PostgresServer) -> None:

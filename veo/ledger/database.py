@@ -111,6 +111,8 @@ class Database:
         with _translate_errors(self.path), self._engine.connect() as connection:
             yield connection
 
+    read_once = read  # for a single query, which a server can spare the transaction
+
     def close(self) -> None:
         """Close every connection."""
         with self._statement_lock:
@@ -221,7 +223,7 @@ def execute_prepared(
 def query_prepared(
     connection: Connection, query: Select[Any], values: Mapping[str, Any]
 ) -> Sequence[Any]:
-    """Run a query that has exactly one row, like ``execute_prepared``; return the row."""
+    """Run a query that has one row, like ``execute_prepared``; return the row."""
     row: Sequence[Any] = _run_prepared(connection, query, values).fetchone()
     return row
 

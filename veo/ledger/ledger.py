@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from veo.errors import LedgerError, UnknownJobError, VeoError
 from veo.ledger import limits, reserve, rows, spill
 from veo.ledger.budget import Cap, count_spent
-from veo.ledger.database import PATIENCE_S, Database
+from veo.ledger.database import PATIENCE_S, Database, query_prepared
 from veo.ledger.locks import lock
-from veo.ledger.parse import to_record
+from veo.ledger.parse import read_row, to_record
 from veo.ledger.record import IN_FLIGHT, LIVE, Event, Record, State
 from veo.ledger.schema import events, jobs
 from veo.problems import Remedy
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 SEEN_LATE = "seen_late"
 # A paid request was sent, and its task may not have been stored.
 _SENT = IN_FLIGHT | {State.UNKNOWN}
+_JOB = select(jobs).where(jobs.c.id == bindparam("is_job"))
+_COLUMNS = [column.name for column in jobs.columns]
 _ATTACHED_COLUMNS = (
     *("state", "version", "owner", "task_id", "video", "error", "certain"),
     *rows.AMOUNTS,
@@ -292,6 +294,12 @@ class Ledger:
             raise UnknownJobError(f"there is no job {name!r}", remedies=[Remedy("list_jobs")])
         several = ", ".join(record.id for record in found)
         raise UnknownJobError(f"{name!r} matches several jobs: {several}")
+
+    def read_job(self, job: str) -> Record | None:
+        """Return the job of an id; a worker reads it before every step."""
+        with self.database.read_once() as connection:
+            row = query_prepared(connection, _JOB, {"is_job": job})
+        return read_row(dict(zip(_COLUMNS, row, strict=True))) if row else None
 
     def list_jobs(
         self,

@@ -66,6 +66,7 @@ class PostgresDatabase:
         event.listen(self._engine, "checkout", _check_connection)
         # Queries of one transaction see one moment; writers lock what they read.
         self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        self._once = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self.clock_offset_s = 0.0
         try:
             self._prepare()
@@ -92,6 +93,12 @@ class PostgresDatabase:
     def read(self) -> Iterator[Connection]:
         """Run queries in one transaction, which sees one moment and blocks no writer."""
         with self._translate_errors(), self._connect(self._reader) as connection:
+            yield connection
+
+    @contextmanager
+    def read_once(self) -> Iterator[Connection]:
+        """Run a single query, without the two exchanges that a transaction takes."""
+        with self._translate_errors(), self._connect(self._once) as connection:
             yield connection
 
     def close(self) -> None:
@@ -134,9 +141,12 @@ class PostgresDatabase:
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
+        from psycopg import Error  # noqa: PLC0415 - of an extra
+
         try:
             yield
-        except (DBAPIError, PoolTimeoutError) as error:
+        # Statements that go to the driver directly raise its own errors.
+        except (DBAPIError, PoolTimeoutError, Error) as error:
             raise _ledger_error(self.url, error) from None  # a driver's error may name the URL
 
 
@@ -203,6 +213,8 @@ def _check_connection(connection: Any, _: Any, __: Any) -> None:
 
     An idle connection receives nothing but that news, so no query is needed to notice it.
     """
+    if connection.closed:
+        raise DisconnectionError
     with selectors.DefaultSelector() as selector:
         selector.register(connection.fileno(), selectors.EVENT_READ)
         if selector.select(0):
@@ -216,8 +228,10 @@ def _describe_cause(url: LedgerUrl, error: Exception) -> str:
 
 
 def _ledger_error(url: LedgerUrl, error: Exception) -> LedgerError:
+    import psycopg  # noqa: PLC0415 - of an extra
+
     reason = _describe_cause(url, error)
-    if isinstance(error, OperationalError | PoolTimeoutError):
+    if isinstance(error, OperationalError | PoolTimeoutError | psycopg.OperationalError):
         return LedgerError(
             f"cannot use the ledger {url}: {reason}",
             hint="Is the server running, and does it accept this user? Jobs can be resumed later.",

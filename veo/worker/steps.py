@@ -108,8 +108,7 @@ class StepTaker:
 
     def _read_job(self, job_id: str) -> Record | None:
         """Return a job that this worker may continue, or another one does; None if nobody."""
-        found = self._ledger.list_jobs(ids=[job_id])
-        record = found[0] if found else None
+        record = self._ledger.read_job(job_id)
         if record is None or record.state not in LIVE or record.owner is None:
             return None
         if record.owner in {QUEUE, self.worker}:
