@@ -240,6 +240,11 @@ def test_an_unknown_option_names_the_nearest(veo: Veo, written: str, meant: str)
     assert_error(veo("generate", "a lion", written, "x"), 2, f"(Possible options: {meant})")
 
 
+def test_a_number_out_of_range(veo: Veo) -> None:
+    """The limit is told in the words of every other error."""
+    assert_error(veo("generate", "a lion", "--takes", 0), 2, "must be greater than or equal to 1")
+
+
 def test_an_empty_value_is_named(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """An empty text is no value of any option that has a list of them."""
     assert_error(veo("generate", "a lion", "--aspect-ratio", ""), 2, "must not be empty")

@@ -132,9 +132,29 @@ def _validate(kind: Any, values: Mapping[str, Any]) -> Any:
         ) from None
 
 
+# What a value of a type is in a file, by the first word of pydantic's error.
+_TEXTS = {
+    "string": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "decimal": "a number",
+    "bool": "true or false",
+    "path": "a path",
+    "dataclass": "a table",
+    "dict": "a table",
+    "tuple": "a list",
+    "frozen": "a list",  # frozen_set_type
+    "list": "a list",
+    "date": "a date",
+}
+
+
 def _problem_text(kind: type[Row], problem: ErrorDetails) -> str:
     if problem["type"] != "unexpected_keyword_argument":
         text = problem["msg"].removeprefix("Value error, ")
+        word, _, rest = problem["type"].partition("_")
+        if word in _TEXTS and rest.startswith(("type", "parsing", "from", "set")):
+            return f"must be {_TEXTS[word]}"
         return text.replace("Input should be", "must be")
     *tables, name = map(str, problem["loc"])
     table: Any = kind

@@ -79,7 +79,8 @@ def _convert_error(error: Exception) -> VeoError:
     if hasattr(error, "format_message"):  # Typer cannot parse the arguments
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "veo"
-        return UsageError(error.format_message(), hint=f"See `{path} --help`.")
+        text = error.format_message().replace("Input should be", "must be")  # pydantic's words
+        return UsageError(text, hint=f"See `{path} --help`.")
     if isinstance(error, OSError):
         return OutputError(
             f"cannot write {error.filename or 'the output'}: {error.strerror or error}"

@@ -139,7 +139,9 @@ def _announce(candidates: "Sequence[Candidate]", count: int) -> Decimal:
         out.warn_of(candidate.plan.warnings)
     total = count * sum((each.plan.quote.amount for each in candidates), Decimal(0))
     note = "; play money in the sandbox" if out.sandbox else ""
-    out.info(f"{count * len(candidates)} requests, {format_amount(total)} at most{note}")
+    requests = count * len(candidates)
+    plural = "s" if requests > 1 else ""
+    out.info(f"{requests} request{plural}, {format_amount(total)} at most{note}")
     return total
 
 
