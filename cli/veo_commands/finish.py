@@ -7,14 +7,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from veo.bucket import find_bucket_path
 from veo.errors import UsageError
 from veo_commands.format import shorten_path
 from veo_commands.options import flag, option
-from veo_commands.output import out
+from veo_commands.output import option_group, out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +24,7 @@ _STDERR_FD = 2
 _FIELDS = ("path", "sidecar", "job", "provider", "model")
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class FinishOptions:
     panel: ClassVar[str] = "Run"
 

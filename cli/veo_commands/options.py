@@ -5,11 +5,11 @@ A command takes a group as one parameter; ``veo_commands.framework`` passes its 
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import typer
 
@@ -18,8 +18,8 @@ from veo.errors import UsageError
 from veo.request import OPTIONS, Request
 from veo.text.spelling import normalize_seconds
 from veo_commands.completion import complete_models, complete_providers
+from veo_commands.output import Group, option_group
 
-Group = TypeVar("Group")
 _DURATION_UNITS_S = {"s": 1, "m": 60, "h": 3600}
 _AGE_UNITS_S = {"h": 3600, "d": 86_400, "w": 604_800}  # no "m": minutes or months?
 _DAYS_BACK = {"today": 0, "yesterday": 1}
@@ -146,7 +146,7 @@ def _complete(values: Sequence[str]) -> Callable[[], list[str]] | None:
     return (lambda: list(values)) if values else None
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 @_add_request_fields
 class RequestOptions:
     panel: ClassVar[str] = "Request"
@@ -169,7 +169,7 @@ class RequestOptions:
         return Request(prompt=prompt, **self.request_values())
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class ExtendOptions(RequestOptions):
     """Without what no model combines with a video; it is refused with the reason."""
 
@@ -178,7 +178,7 @@ class ExtendOptions(RequestOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class EditOptions(RequestOptions):
     hidden: ClassVar[frozenset[str]] = ExtendOptions.hidden | {
         "duration",
@@ -187,7 +187,7 @@ class EditOptions(RequestOptions):
     }
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class WaitOptions:
     panel: ClassVar[str] = "Run"
 
@@ -198,7 +198,7 @@ class WaitOptions:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class PayOptions(WaitOptions):
     """Options of what may cost money, for ``veo_commands.confirm``."""
 
@@ -210,12 +210,12 @@ class PayOptions(WaitOptions):
     yes: bool = flag("Do not ask before a cost above confirm_above ($1.00).", "--yes", "-y")
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class SpendOptions(PayOptions):
     dry_run: bool = flag("Show the plan and the price; send nothing.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class SubmitOptions(SpendOptions):
     tag: list[str] | None = option(
         "Word to find the job again (`veo jobs --tag`); can be repeated.", "WORD"
@@ -227,7 +227,7 @@ class SubmitOptions(SpendOptions):
     force: bool = flag("Overwrite an existing file.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class ConfigOptions:
     panel: ClassVar[str] = "General"
 

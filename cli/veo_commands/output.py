@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import Any, ClassVar, NamedTuple, TextIO
+from typing import Any, ClassVar, NamedTuple, TextIO, TypeVar, dataclass_transform
 
 import typer
 
@@ -24,6 +24,7 @@ from veo.problems import Problem
 from veo_commands import exit_codes
 from veo_commands.remedies import advice_lines, describe_problem, error_lines, veo_command
 
+Group = TypeVar("Group")
 # C0 controls except tab and newline, DEL, and C1 controls: all that can start an escape sequence.
 # Then the characters that change the direction of text, which make it look like another one.
 _CONTROL_CODES = (*range(9), *range(11, 32), *range(127, 160))
@@ -75,7 +76,13 @@ class Cell(NamedTuple):
         return f"{space}{styled}" if to_right else f"{styled}{space}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def option_group(group: type[Group]) -> type[Group]:
+    """Make a dataclass of a group of options, without methods that none needs and all must load."""
+    return dataclass(frozen=True, kw_only=True, eq=False, repr=False)(group)
+
+
+@option_group
 class OutputOptions:
     """Options for what is printed, and how. Every command has them."""
 

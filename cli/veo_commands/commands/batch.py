@@ -2,7 +2,6 @@
 
 import sys
 import time
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter
@@ -24,7 +23,7 @@ from veo_commands.options import (
     option,
     parse_usd,
 )
-from veo_commands.output import out
+from veo_commands.output import option_group, out
 from veo_commands.progress.follow import announce_workers, stop_sending
 from veo_commands.session import open_client
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 _WAIT_S = 0.2
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class BatchCommandOptions:
     """Options of a batch; the names are those of ``veo.batch.options.BatchOptions``."""
 
@@ -55,7 +54,7 @@ class BatchCommandOptions:
     remake: bool = flag("Make videos again that are lost everywhere; this pays again.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class BatchSubmitOptions(SubmitOptions):
     """How a batch sends paid requests."""
 
@@ -66,7 +65,7 @@ class BatchSubmitOptions(SubmitOptions):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class BatchFinishOptions(FinishOptions):
     """The same without ``--open``: a batch may make hundreds of videos."""
 

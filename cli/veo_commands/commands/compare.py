@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from veo_commands.options import (
     option,
     output_option,
 )
-from veo_commands.output import out
+from veo_commands.output import option_group, out
 from veo_commands.progress.follow import exit_code_of, handle_interrupt, watch_jobs
 from veo_commands.session import load_config, open_client
 
@@ -36,14 +35,14 @@ _NOTHING = {"$0.00", "0", "-"}  # a row of nothing else says nothing
 _DEFAULT_PROMPT = "A lion walks through tall grass"
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class ComparedRequestOptions(RequestOptions):
     """The options of a request; ``--provider`` is hidden, because ``--on`` replaces it."""
 
     provider: str | None = option("", "NAME", "--provider", "-p", hidden=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class CompareOptions(SpendOptions):
     report: Path | None = option("Write an HTML page with plots and videos.", "FILE.html")
 

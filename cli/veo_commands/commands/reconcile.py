@@ -1,7 +1,6 @@
 """``veo cost --reconcile``: compare the ledger with a provider's list of charges."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from veo.errors import UsageError
@@ -9,7 +8,7 @@ from veo.money import format_micros
 from veo_commands import exit_codes
 from veo_commands.format import describe_outcome, to_json_usd
 from veo_commands.options import check_dependent_options, flag, option, parse_seconds
-from veo_commands.output import out
+from veo_commands.output import option_group, out
 
 if TYPE_CHECKING:
     from veo.client import Client
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from veo.reconcile.result import Assumptions, Match, OpenItem, Reconciliation
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class ReconcileOptions:
     panel: ClassVar[str] = "Reconciliation"
 

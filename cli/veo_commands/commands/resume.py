@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from veo_commands.completion import complete_jobs
 from veo_commands.confirm import confirm_cost
 from veo_commands.format import describe_outcome
 from veo_commands.options import ConfigOptions, PayOptions, argument, flag, option, parse_usd
-from veo_commands.output import out
+from veo_commands.output import option_group, out
 from veo_commands.progress.follow import exit_code_of, follow_jobs, print_job
 from veo_commands.session import open_client
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from veo.ledger import Record
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class ResumeOptions(PayOptions):
     max_cost: Decimal | None = option(
         "With --resubmit: send nothing again that would cost more.", "USD", parser=parse_usd

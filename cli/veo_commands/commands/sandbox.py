@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urljoin, urlsplit
@@ -12,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 from veo.errors import UsageError
 from veo.paths import ledger_dir
 from veo_commands.options import option
-from veo_commands.output import out
+from veo_commands.output import option_group, out
 
 if TYPE_CHECKING:
     from veo_sandbox import Sandbox
@@ -21,7 +20,7 @@ _PROFILES = ("capture-2025-11", "docs", "official", "openai", "resold", "seed")
 _EXAMPLE = 'veo generate "A lion wakes up"'
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class SandboxOptions:
     """The arguments of ``veo_sandbox.serve``, which has the defaults of those that are None."""
 

@@ -11,7 +11,7 @@ from veo.errors import UsageError
 from veo.money import to_usd
 from veo.request import Request
 from veo_commands.options import check_dependent_options, flag, option, parse_seconds
-from veo_commands.output import out
+from veo_commands.output import option_group, out
 
 if TYPE_CHECKING:
     from veo.compare.metrics import ProviderMetrics
@@ -32,7 +32,7 @@ _LATE_TIMEOUT_S = 1.5
 _DEADLINE_S = 600.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@option_group
 class SimulationOptions:
     panel: ClassVar[str] = "Simulation"
 
