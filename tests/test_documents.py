@@ -103,7 +103,7 @@ def test_the_examples_of_the_help_pages(
     (folder / "config.toml").write_text(_SANDBOX)
     commands = [command for lines in EXAMPLES.values() for command in lines]
     # Simulated time passes fast, where a user wants it to be measured well.
-    fast = [each.replace("--simulate", "--simulate --speed 2000") for each in commands]
+    fast = [each.replace("--simulate", "--simulate --speed 400") for each in commands]
     run_all(veo, [each for each in fast if not each.startswith(_NOT_RUN)])
 
 
