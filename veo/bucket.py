@@ -37,7 +37,7 @@ _PROBE = ".veo-write-test"
 # Above it an object is sent in parts, which takes less memory. Incomplete parts are not visible.
 _MAX_SINGLE_BYTES = 100_000_000
 _BLOCK_BYTES = 1 << 20
-_QUESTIONS_AT_A_TIME = 16  # each takes tens of milliseconds, and a batch has thousands
+_MAX_REQUESTS = 16  # at a time; each takes tens of milliseconds, and a batch sends thousands
 _CONNECT_S, _TRANSFER_S, _RETRY_S = 10, 600, 120
 _XML_ERROR = re.compile(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+)")
@@ -244,10 +244,10 @@ def parse_path(text: str) -> Path:
 def map_files(
     function: Callable[[_Value], _Result], values: Sequence[_Value], *, is_remote: bool
 ) -> list[_Result]:
-    """Apply a function that asks for a file to each value; many at a time if they are remote."""
+    """Apply a function that looks at a file to each value, in threads if the files are remote."""
     if not is_remote:
         return [function(value) for value in values]
-    with ThreadPoolExecutor(_QUESTIONS_AT_A_TIME, "veo-bucket") as threads:
+    with ThreadPoolExecutor(_MAX_REQUESTS, "veo-bucket") as threads:
         return list(threads.map(function, values))
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     PollCoroutine = Coroutine[Any, Any, Update]
 
 GROUP = "veo.providers"
-# Until when, by the monotonic clock, a paid request of this thread may be sent. A process that was
-# frozen in between must not send it: others have given the job up, and its slot away.
+# Until when, by the monotonic clock, this thread may send its paid request. A process that was
+# frozen meanwhile must not send it: others count the job as unknown, and its slot as free.
 SEND_BEFORE: ContextVar[float] = ContextVar("SEND_BEFORE", default=math.inf)
 _log = logging.getLogger(__name__)
 

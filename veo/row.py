@@ -94,11 +94,11 @@ class Row:
 class Bounds:
     """Bounds of a value, as ``pydantic.Field`` has them: ``ge``, ``min_length``, ``pattern``."""
 
-    def __init__(self, **limits: Any) -> None:
-        self._limits = limits
+    def __init__(self, **bounds: Any) -> None:
+        self._bounds = bounds
 
     def __get_pydantic_core_schema__(self, kind: Any, build: Callable[[Any], Any]) -> Any:
-        return build(kind) | self._limits
+        return build(kind) | self._bounds
 
 
 class Check:

@@ -30,7 +30,7 @@ Parsed = tuple[list[RawItem], list[ItemProblem]]
 
 
 def parse_items(data: bytes) -> Parsed:
-    """Parse UTF-8 text: a JSON list of objects, one object, or one object a line (JSON Lines).
+    """Parse a text: a JSON list of objects, one object, or one object a line (JSON Lines).
 
     Return the items and the problems, in order. Items that cannot be read have an index too.
     """
@@ -38,7 +38,7 @@ def parse_items(data: bytes) -> Parsed:
 
 
 def parse_text(data: bytes, parse: Callable[[str], Parsed]) -> Parsed:
-    """Decode the bytes of a file, and return its items and problems; a file has one of them."""
+    """Decode and parse a file. Return its items and its problems; there is at least one."""
     try:
         text = decode_text(data)
     except UnicodeDecodeError as error:
