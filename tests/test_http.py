@@ -12,6 +12,7 @@ from importlib.metadata import version
 from unittest.mock import Mock
 
 import pytest
+from google_routes import gemini, submit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_server import OK_RESPONSE, RawServer, find_closed_port, serve_responses
@@ -258,7 +259,15 @@ class TestWhatAFailureProves:
         with pytest.raises(ConfigError, match=r"certificates\.pem"):
             api("https://127.0.0.1:1").post_json("videos", {})
 
-    def test_a_process_that_was_frozen_sends_nothing(self) -> None:
+    @pytest.mark.parametrize(
+        "send",
+        [
+            lambda url: api(url).post_json("videos", {"prompt": "a lion"}),
+            lambda url: submit(gemini(url)),
+        ],
+        ids=["own client", "google-genai"],
+    )
+    def test_a_process_that_was_frozen_sends_nothing(self, send: Callable[[str], object]) -> None:
         """The connection is made, and then it is too late for the paid request."""
         heard: list[bytes] = []
         token = SEND_BEFORE.set(0.0)
@@ -266,7 +275,7 @@ class TestWhatAFailureProves:
             RawServer(lambda net: heard.extend(iter(lambda: net.recv(4096), b""))) as server,
             pytest.raises(UnreachableError, match="was stopped") as caught,
         ):
-            api(server.url).post_json("videos", {"prompt": "a lion"})
+            send(server.url)
         SEND_BEFORE.reset(token)
         assert (caught.value.charged, caught.value.retryable) == (False, True)
         assert b"lion" not in b"".join(heard)

@@ -19,6 +19,7 @@ from veo.ledger.heartbeat import WorkerLease, free_dead_slots
 from veo.ledger.limits import WINDOW_S, AdaptiveCapacity, Admission, Limits, lock_provider
 from veo.ledger.schema import workers as workers_table
 from veo.money import quote
+from veo.provider import read_boot_clock
 from veo.request import Request
 
 if TYPE_CHECKING:
@@ -321,7 +322,7 @@ def test_a_request_is_counted_when_its_turn_has_come(workers: Workers) -> None:
         lock_provider(connection, "scripted")
         asking.start()
         time.sleep(0.1)
-        its_turn = time.monotonic()
+        its_turn = read_boot_clock()
     asking.join()
     assert found[0].wait_s == 0.0
     assert found[0].counted_at >= its_turn

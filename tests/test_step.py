@@ -36,7 +36,7 @@ from veo.errors import (
 from veo.files.sidecar import sidecar_path
 from veo.image import Image
 from veo.ledger import Record, State
-from veo.provider import SEND_BEFORE, ByteStream
+from veo.provider import ByteStream, check_send_time
 from veo.update import RemoteVideo, Stage, Update
 from veo_commands.format import describe_outcome
 
@@ -541,17 +541,33 @@ def test_a_process_that_lost_its_lease_does_not_send(bench: Bench) -> None:
     assert isinstance(job.error, LeaseLostError)
 
 
-def test_a_request_is_sent_while_the_process_counts_as_alive(bench: Bench) -> None:
-    """A process that was frozen meanwhile does not send what others have given up."""
-    limits: list[float] = []
+def test_a_process_that_slept_since_its_note_does_not_send(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may have the job by now, also if nothing noticed the sleep; a new note is needed."""
+    bench.script_success()
+    naps_s = [bench.ledger.database.lease_s]
+    boot_clock = [0.0]
+    monkeypatch.setattr("veo.provider._BOOT_CLOCK", 0)
+    now = time.monotonic
+    monkeypatch.setattr(time, "clock_gettime", lambda _: now() + boot_clock[0], raising=False)
+    sent: list[State] = []
+
+    def sleep(job: ActiveJob) -> None:
+        if job.record.state is State.SUBMITTING and naps_s:
+            boot_clock[0] += naps_s.pop()
 
     def submit(_: Any) -> Update:
-        limits.append(SEND_BEFORE.get() - time.monotonic())
+        check_send_time()
+        sent.append(job.record.state)
         return ACCEPTED
 
     bench.set_script("submit", submit)
-    take_step(bench.context, bench.plan_job())
-    assert 0 < limits[0] < bench.ledger.database.lease_s
+    job = bench.plan_job()
+    job.on_change = sleep
+    bench.run_job(job)
+    assert (bench.provider.count_calls("submit"), sent) == (2, [State.SUBMITTING])
+    assert job.record.state is State.DONE
 
 
 def test_a_response_after_the_lease_was_lost_is_stored(bench: Bench) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from veo.errors import UnknownProviderError
+from veo.errors import UnknownProviderError, UnreachableError
 from veo.model import ProviderFacts, load_facts
 from veo.text.spelling import find_similar
 
@@ -26,10 +27,27 @@ if TYPE_CHECKING:
     PollCoroutine = Coroutine[Any, Any, Update]
 
 GROUP = "veo.providers"
-# Until when, by the monotonic clock, this thread may send its paid request. A process that was
+# Until when, by ``read_boot_clock``, this thread may send its paid request. A process that was
 # frozen meanwhile must not send it: others count the job as unknown, and its slot as free.
 SEND_BEFORE: ContextVar[float] = ContextVar("SEND_BEFORE", default=math.inf)
+# ``time.monotonic`` stands still while a machine sleeps, except on Windows; these do not.
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 _log = logging.getLogger(__name__)
+
+
+def read_boot_clock() -> float:
+    """Return the seconds of a clock that nobody sets, and that runs while the machine sleeps."""
+    return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
+
+
+def check_send_time() -> None:
+    """Check that the paid request may still be sent; called when its body is about to leave.
+
+    Raises:
+        UnreachableError: It is too late, and the request is not sent.
+    """
+    if read_boot_clock() > SEND_BEFORE.get():
+        raise UnreachableError("the process was stopped for a while, and did not send the request")
 
 
 @dataclass(slots=True)

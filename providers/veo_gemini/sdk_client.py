@@ -45,6 +45,7 @@ from veo.http.failures import (
 from veo.http.poll_session import PollSession
 from veo.http.urls import get_origin, map_to_base
 from veo.key import Key
+from veo.provider import check_send_time
 from veo_gemini.credentials import access_token_error
 from veo_gemini.error_table import Verb, google_error
 
@@ -315,6 +316,7 @@ def _on_request(request: httpx.Request) -> None:
 def _on_trace(name: str, info: object) -> None:
     del info
     if name.endswith("send_request_body.started"):
+        check_send_time()
         _sent.set(True)
 
 

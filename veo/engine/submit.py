@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from veo.engine import charging
@@ -33,7 +33,7 @@ from veo.files.images import FrameFit
 from veo.ledger.heartbeat import free_dead_slots
 from veo.ledger.record import State
 from veo.problems import Remedy
-from veo.provider import SEND_BEFORE
+from veo.provider import SEND_BEFORE, read_boot_clock
 from veo.wire.values import MAX_RETRY_AFTER_S
 
 if TYPE_CHECKING:
@@ -108,8 +108,9 @@ def _send(
 ) -> float | None:
     if context.stopped_at is not None:  # images were prepared meanwhile
         return context.timer()
-    wait_s = _persist_intent(context, job, handle)
-    if wait_s != 0.0:
+    admission = _persist_intent(context, job, handle)
+    if admission.wait_s != 0.0:
+        wait_s = admission.wait_s
         return WAIT_FOR_CAPACITY if wait_s is None else context.timer() + wait_s
     job.started_at = context.timer()
     if job.wait_s is not None and job.deadline is None:
@@ -123,7 +124,7 @@ def _send(
             apply_update(context, job, update, **_acceptance_charge(job))
 
     # Half of the time after which other processes take this one for dead.
-    send_before = SEND_BEFORE.set(time.monotonic() + context.ledger.database.lease_s / 2)
+    send_before = SEND_BEFORE.set(admission.counted_at + context.ledger.database.lease_s / 2)
     try:
         with guard_call(handle, "submitting"):
             update = redact_update(handle.provider.submit(request, report), handle.key)
@@ -139,13 +140,13 @@ def _send(
     return when
 
 
-def _persist_intent(context: StepContext, job: ActiveJob, handle: ProviderHandle) -> float | None:
+def _persist_intent(context: StepContext, job: ActiveJob, handle: ProviderHandle) -> Admission:
     """Commit that the request is about to be sent, if the limits of its provider allow it.
 
     A process that dies from here on leaves a job that is never sent again by itself.
 
     Returns:
-        0.0 if it may be sent now, else the seconds to wait; None to wait for capacity.
+        Its ``wait_s`` is 0.0 if the request may be sent now; None means to wait for capacity.
     """
     limiter, submits = handle.limiter, job.record.submits + 1
     key_hash = handle.key.fingerprint(job.record.id) if handle.key else None
@@ -159,14 +160,14 @@ def _persist_intent(context: StepContext, job: ActiveJob, handle: ProviderHandle
             owner=context.queue_worker or job.record.owner,
         )
         if admission.wait_s != 0.0:
-            return _await_slot(context, job, handle, admission)
+            return replace(admission, wait_s=_await_slot(context, job, handle, admission))
         # A slow disk, or a process that was stopped: the minute that was counted may be over, and
         # another process may have the job. Counting it again finds out.
-        if time.monotonic() - admission.counted_at < LATE_S:
+        if read_boot_clock() - admission.counted_at < LATE_S:
             break
     limiter.on_admitted(job.record.id, admission)
     job.on_change(job)
-    return 0.0
+    return admission
 
 
 def _await_slot(

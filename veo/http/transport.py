@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +35,7 @@ from veo.http.environment import (
 )
 from veo.http.failures import innermost_cause, lost_response_error, unreachable_error
 from veo.http.urls import DEFAULT_PORTS, get_origin
-from veo.provider import SEND_BEFORE
+from veo.provider import check_send_time
 
 _NEVER_TRIED = (InvalidURL, LocationValueError, MissingCertificatesError, InsideAddressError)
 _TRANSPORT_ERRORS = (RequestException, HTTPError, HTTPException, OSError, ValueError, zlib.error)
@@ -63,8 +62,7 @@ class TrackedBody:
         self.is_begun = False
 
     def __iter__(self) -> Iterator[bytes]:
-        if time.monotonic() > SEND_BEFORE.get():
-            raise TimeoutError("the process was stopped for a while, and did not send the request")
+        check_send_time()
         self.is_begun = True
         for start in range(0, len(self._data), _SENT_BYTES):
             yield self._data[start : start + _SENT_BYTES]

@@ -11,7 +11,6 @@ Everything happens inside the caller's transaction, under a lock for each provid
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -33,6 +32,7 @@ from veo.ledger.database import execute_prepared, query_prepared
 from veo.ledger.locks import lock
 from veo.ledger.record import IN_FLIGHT, QUEUE, State
 from veo.ledger.schema import jobs, sends, throttles, workers
+from veo.provider import read_boot_clock
 from veo.wire.values import MAX_RETRY_AFTER_S
 
 PERIOD_S = 0.5
@@ -64,7 +64,7 @@ class Admission:
     # 0.0 when it may, and is counted; else the seconds to wait; None when a slot must become free.
     wait_s: float | None
     capacity: int  # jobs that may be in flight now
-    counted_at: float = field(default=0.0, compare=False)  # seconds of the monotonic clock
+    counted_at: float = field(default=0.0, compare=False)  # by ``read_boot_clock``
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ def admit(
 
     The caller holds the lock of the provider since before the moment.
     """
-    counted_at = time.monotonic()
+    counted_at = read_boot_clock()
     now, alive_since = moment
     first = _first_period(now)
     names = {
