@@ -16,7 +16,7 @@ from veo.client import Client
 from veo.config import Config
 from veo.continuation import edit, extend
 from veo.continuation.sources import find_source
-from veo.errors import BudgetError, InvalidRequestError, RefusedError
+from veo.errors import BudgetError, InvalidRequestError, RefusedError, UsageError
 from veo.files.mp4 import read_duration_s
 from veo.ledger import State, lineage
 from veo.ledger.schema import jobs
@@ -94,6 +94,23 @@ def test_a_chain_of_four(client: Client, studio: Service) -> None:
         None, "v1_talk-1", "v1_talk-2", "v1_talk-3",
     ]  # fmt: skip
     assert studio.uploads == []
+
+
+def test_columns_of_a_client_are_those_of_all_its_jobs(studio: Service, tmp_path: Path) -> None:
+    """Single requests, items of a batch, edits and extensions get them; all are checked once."""
+    with Client(Config(provider="studio"), home=tmp_path / "home", columns={"film": "A"}) as client:
+        make_lion(client)
+        list(client.batch([{"prompt": "a dog", "scene": 2}, {"prompt": "a cat", "film": "B"}]))
+        client.submit_all(["a fox"])[0].result(30)
+        client.edit("lion.mp4", "in the rain").result(30)
+        list(client.extend("lion.mp4", "it roars"))
+        records = client.ledger.list_jobs()
+    columns = {record.parse_request().prompt: record.columns_json() for record in records}
+    client_only = ("a lion", "a fox", "in the rain", "it roars")
+    batch = {"a dog": {"film": "A", "scene": 2}, "a cat": {"film": "B"}}
+    assert columns == {name: {"film": "A"} for name in client_only} | batch
+    with pytest.raises(UsageError, match="column seed: is not a valid name"):
+        Client(columns={"seed": 7})
 
 
 def test_the_handle_outlives_the_file(client: Client, studio: Service) -> None:

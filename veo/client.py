@@ -103,8 +103,7 @@ class Client(Session):
         """
         name, job = plan.model.provider, make_job_id()
         # A single job is also a run, so that `max_cost` limits it alone.
-        columns = {**self.columns, **(columns or {})}
-        check_columns(columns, KNOWN_KEYS)
+        columns = self.columns | self._check_columns(columns or {})
         new = self.prepare_job(plan, name, run=job, job=job, output=output, force=force)
         new = replace(new, columns=columns)
         return self.start_jobs([new], job, max_cost, timeout)[0]
@@ -278,6 +277,10 @@ class Client(Session):
         open_jobs = [r for r in records if r.state in LIVE or r.can_reopen]
         leased = [self._reopen_expired(each) for each in self.runner.take_leases(open_jobs)]
         return self.runner.work_on([*resubmitted, *leased], timeout)
+
+    def _check_columns(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        check_columns(columns, KNOWN_KEYS)
+        return dict(columns)
 
     def _list_fetchable(self) -> list[Record]:
         """Return the expired jobs whose videos the provider should still have.

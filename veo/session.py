@@ -72,6 +72,7 @@ class Session:
         columns: Mapping[str, str | float] | None = None,
         endpoint: Endpoint | Callable[[], Endpoint] | None = None,
     ) -> None:
+        self.columns = self._check_columns(columns or {})
         self.config = config or read_config().config
         if provider:
             self.config = self.config.replace(provider=provider)
@@ -79,7 +80,6 @@ class Session:
             sandbox = endpoint is None and os.environ.get("VEO_SANDBOX", "0") not in {"", "0"}
         self.home = to_absolute(home) if home else ledger_dir(sandbox=sandbox)
         self.tags: tuple[str, ...] = tuple(tags)
-        self.columns: dict[str, Any] = dict(columns or {})
         self._servers = ExitStack()
         if sandbox:
             # Play money must not get into the ledger of an organisation.
@@ -307,6 +307,10 @@ class Session:
         self.stop()
         self.ledger.close()
         self._servers.close()
+
+    def _check_columns(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a copy; ``Client`` checks it by the rules of a batch, which import this class."""
+        return dict(columns)
 
     def _list_base_urls(self) -> list[str]:
         return self._registry.base_urls()

@@ -66,15 +66,12 @@ def open_client(
 
     With ``--sandbox``, a sandbox starts in this process on the first connection to a provider.
     """
-    from veo.batch.columns import check_columns
-    from veo.batch.item import KNOWN_KEYS
     from veo.client import Client
 
     config = load_config(config_options, *overrides).config
     tags = [tag for group in overrides for tag in getattr(group, "tag", None) or ()]
     texts = [text for group in overrides for text in getattr(group, "column", None) or ()]
     columns = dict(map(_parse_column, texts))
-    check_columns(columns, KNOWN_KEYS)
     with Client(config, sandbox=config_options.sandbox, tags=tags, columns=columns) as client:
         try:
             yield client

@@ -77,8 +77,10 @@ def split_reservation(state: State, reserved: int) -> tuple[int, int]:
 class Record:
     """What the ledger holds of one job, as ``job.record`` and ``client.ledger`` return it.
 
-    A record is one row of ``jobs``, and does not change: every change makes a new one. Money is in
-    millionths of a USD, times are Unix seconds.
+    A record is one row of ``jobs``, and does not change: every change makes a new one. Times are
+    Unix seconds. ``charged``, ``reserved`` and ``doubtful`` are whole millionths of a USD, as the
+    ledger stores them: 300000 is $0.30. ``charged_usd`` is the charge as a ``Decimal`` in USD, as
+    are ``Job.charged`` and ``Video.charged``.
 
     Attributes:
         id: Ten letters and digits; any unambiguous beginning of them names the job.
@@ -87,10 +89,12 @@ class Record:
         quote: JSON; see ``parse_quote``.
         output: The absolute path of the file.
         task_id: The provider's id of the task, once it was accepted.
-        reserved: What is neither released nor charged; see ``held_amount`` and
-            ``in_doubt_amount``.
-        charged: What was charged, by the provider's rule.
-        doubtful: What may have been charged for earlier sends whose responses were lost.
+        reserved: What is neither released nor charged, millionths of a USD; see ``held_amount``
+            and ``in_doubt_amount``.
+        charged: What was charged, by the provider's rule, millionths of a USD; see
+            ``charged_usd``.
+        doubtful: What may have been charged for earlier sends whose responses were lost,
+            millionths of a USD.
         certain: Whether ``charged`` is beyond doubt.
         submits: How many paid requests were sent.
         error: JSON of the error that ended it; see ``error_json``.
@@ -220,16 +224,17 @@ class Record:
 
     @property
     def held_amount(self) -> int:
+        """What the job holds against the caps, millionths of a USD."""
         return split_reservation(self.state, self.reserved)[0]
 
     @property
     def in_doubt_amount(self) -> int:
-        """What may have been charged on top of ``charged``, at most."""
+        """What may have been charged on top of ``charged``, at most, millionths of a USD."""
         return self.doubtful + split_reservation(self.state, self.reserved)[1]
 
     @property
     def uncertain_amount(self) -> int:
-        """The charge if it is not beyond doubt, else 0."""
+        """The charge if it is not beyond doubt, else 0; millionths of a USD."""
         return 0 if self.certain else self.charged
 
     @property
@@ -241,12 +246,16 @@ class Record:
 
     @property
     def charged_usd(self) -> Decimal:
+        """What was charged, by the provider's rule, USD."""
         return to_usd(self.charged)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One line of a job's history. Its amounts are differences, so sums over time are exact."""
+    """One line of a job's history. Its amounts are differences, so sums over time are exact.
+
+    They are whole millionths of a USD.
+    """
 
     id: int
     job: str
