@@ -17,7 +17,7 @@ import veo_gemini.error_table
 import veo_laozhang.error_table
 import veo_laozhang.files
 import veo_laozhang.sync_route
-from veo.engine import backoff, poll, response_wait
+from veo.engine import poll, response_wait, retry_delay
 from veo.ledger import Ledger
 from veo_commands.entry_point import main
 
@@ -29,7 +29,7 @@ _real_time = time.time
 
 def shorten_pauses() -> None:
     """Have a run take minutes in place of hours: pauses after errors are a hundredth."""
-    backoff.RETRY_DELAYS_S = (0.02, 0.05, 0.1, 0.2)
+    retry_delay.RETRY_DELAYS_S = (0.02, 0.05, 0.1, 0.2)
     poll.SETTLE_RETRY_S = 0.05
     response_wait.GRACE_S = 2.0
     veo_laozhang.files.NOT_READY_S = 0.05

@@ -9,7 +9,7 @@ from cli_runner import CommandResult, Veo
 from html_checks import check_page
 
 import veo_sandbox
-from veo.compare import html as pages
+from veo.compare import report_page
 from veo.compare.media import read_media, render_poster
 from veo.ledger import Ledger
 from veo.paths import ledger_folder
@@ -154,7 +154,7 @@ def test_large_videos_are_linked(
     veo: Veo, service: veo_sandbox.Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A video above the size limit is replaced by a still image and a relative link."""
-    monkeypatch.setattr(pages.render_page, "__defaults__", (10,))
+    monkeypatch.setattr(report_page.render_page, "__defaults__", (10,))
     veo("compare", "a lion", "--on", BOTH, "--yes", "--report", "out.html")
     page = check_page(Path("out.html").read_text())
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]

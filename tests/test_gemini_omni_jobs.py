@@ -12,7 +12,7 @@ from sample_videos import make_video
 
 from veo.client import Client, Endpoint
 from veo.config import Config
-from veo.engine import backoff
+from veo.engine import retry_delay
 from veo.errors import (
     BusyError,
     GenerationError,
@@ -51,7 +51,7 @@ def client(
     server: veo_sandbox.Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Client]:
     """A client that waits for parts of a second where it would wait for seconds."""
-    monkeypatch.setattr(backoff, "RETRY_DELAYS_S", (0.05,))
+    monkeypatch.setattr(retry_delay, "RETRY_DELAYS_S", (0.05,))
     limits = {name: {"submits_per_minute": 1000} for name in PROVIDERS}
     config = Config(providers=limits, output_dir=tmp_path / "videos")
     endpoint = Endpoint(server.url, Key(server.key), 0.1, OPTIONS)

@@ -15,8 +15,9 @@ from scripted import make_model
 from sqlalchemy import update
 
 from veo.ledger import Ledger, NewJob, Record, State
+from veo.ledger.backoff import AdaptiveCapacity
 from veo.ledger.heartbeat import WorkerLease, free_dead_slots
-from veo.ledger.limits import WINDOW_S, AdaptiveCapacity, Admission, Limits, lock_provider
+from veo.ledger.limits import WINDOW_S, Admission, Limits, lock_provider
 from veo.ledger.schema import workers as workers_table
 from veo.money import quote
 from veo.provider import read_boot_clock

@@ -12,7 +12,7 @@ from scripted import ACCEPTED, MP4_DATA, READY, RUNNING, Bench, take_step
 from sqlalchemy import update
 
 import veo_laozhang.files
-from veo.engine import backoff, download
+from veo.engine import download, retry_delay
 from veo.engine.context import ActiveJob
 from veo.errors import (
     DownloadError,
@@ -43,7 +43,7 @@ DAY_S = 86_400
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries follow each other at once."""
-    monkeypatch.setattr(backoff, "RETRY_DELAYS_S", (0.02,))
+    monkeypatch.setattr(retry_delay, "RETRY_DELAYS_S", (0.02,))
     monkeypatch.setattr(veo_laozhang.files, "NOT_READY_S", 0.02)
     monkeypatch.setattr(download, "MAX_NOT_READY_RETRIES", 3)
 
@@ -234,7 +234,7 @@ def test_a_timeout_before_the_download_exits_7(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`--timeout` on a job that is made and not downloaded: `DownloadError`, as help says."""
-    monkeypatch.setattr(backoff, "RETRY_DELAYS_S", (60.0,))
+    monkeypatch.setattr(retry_delay, "RETRY_DELAYS_S", (60.0,))
     bench.set_script("submit", READY)
     bench.set_script("open", ResponseLostError("cut"))
     job = bench.plan_job()

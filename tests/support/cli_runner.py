@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fork_server import ForkedProcess, started
 
-from veo.engine import backoff
+from veo.engine import retry_delay
 from veo_commands.entry_point import main, run
 
 SHORT_DELAYS_S = (0.1, 0.2, 0.4)  # between tries, where users wait for seconds and minutes
@@ -78,7 +78,7 @@ def fork_command(*args: object) -> ForkedProcess:
 
 
 def _main(args: list[str]) -> None:
-    backoff.RETRY_DELAYS_S = SHORT_DELAYS_S
+    retry_delay.RETRY_DELAYS_S = SHORT_DELAYS_S
     main(args)
 
 

@@ -10,7 +10,7 @@ from batch_inputs import wait_until
 from cli_runner import SHORT_DELAYS_S, Veo
 
 import veo_sandbox
-from veo.engine import backoff
+from veo.engine import retry_delay
 
 LIVE = """
 provider = "laozhang-async"
@@ -52,7 +52,7 @@ ServeAsLive = Callable[..., veo_sandbox.Sandbox]
 @pytest.fixture
 def serve_as_live(sandbox: ServeAsLive, monkeypatch: pytest.MonkeyPatch) -> ServeAsLive:
     """Start a sandbox that ``veo`` takes for the live service, by the veo.toml of this folder."""
-    monkeypatch.setattr(backoff, "RETRY_DELAYS_S", SHORT_DELAYS_S)
+    monkeypatch.setattr(retry_delay, "RETRY_DELAYS_S", SHORT_DELAYS_S)
 
     def serve(config: str = WITHOUT_MODEL, **options: object) -> veo_sandbox.Sandbox:
         served = sandbox(**options)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fork_server import ForkedProcess
 
-from veo.engine import backoff
+from veo.engine import retry_delay
 from veo.ledger import postgres
 from veo.ledger.postgres import PostgresDatabase
 from veo.worker import steps, worker
@@ -29,5 +29,5 @@ def _work(args: Sequence[str]) -> None:
     postgres.MAX_IDLE_MS = 1000
     worker.HEARTBEAT_TIMEOUT = timedelta(seconds=LEASE_S)
     steps.BUSY_RETRY_S = 0.5
-    backoff.RETRY_DELAYS_S = (0.1,)
+    retry_delay.RETRY_DELAYS_S = (0.1,)
     main(list(args))

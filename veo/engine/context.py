@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from veo.bucket import BucketPath, staging_name
-from veo.engine.backoff import retry_delay_s
 from veo.engine.poll_schedule import Durations, ProgressTracker, poll_delay
+from veo.engine.retry_delay import retry_delay_s
 from veo.engine.threads import ThreadPools
 from veo.errors import (
     AuthError,

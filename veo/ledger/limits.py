@@ -11,7 +11,7 @@ Everything happens inside the caller's transaction, under a lock for each provid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 
+from veo.ledger.backoff import AdaptiveCapacity, read_capacity, write_capacity
 from veo.ledger.database import execute_prepared, query_prepared
 from veo.ledger.locks import lock
 from veo.ledger.record import IN_FLIGHT, QUEUE, State
@@ -38,8 +39,6 @@ from veo.wire.values import MAX_RETRY_AFTER_S
 PERIOD_S = 0.5
 # A minute, and the time that may pass between the count of a request and its arrival.
 WINDOW_S = 60.5
-BUSY_FACTOR = 0.5  # of the jobs in flight, after a 429
-SUCCESSES_PER_JOB = 5  # accepted requests until one more job may be in flight
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,37 +64,6 @@ class Admission:
     wait_s: float | None
     capacity: int  # jobs that may be in flight now
     counted_at: float = field(default=0.0, compare=False)  # by ``read_boot_clock``
-
-
-@dataclass(slots=True)
-class AdaptiveCapacity:
-    """How many jobs may be in flight: halved after a 429, raised again by success."""
-
-    maximum: int  # the limit that the configuration sets
-    closed_until: float = 0.0  # when the next request may be sent, Unix seconds
-    value: float | None = None  # None for the maximum
-
-    @property
-    def exact(self) -> float:
-        return float(self.maximum) if self.value is None else min(self.value, self.maximum)
-
-    @property
-    def capacity(self) -> int:
-        """Jobs that may be in flight now; at least one: its success shows when to raise it."""
-        return max(1, int(self.exact + 1e-6))  # five fifths are a little less than one
-
-    def back_off(self, now: float, wait_s: float, in_flight: int) -> None:
-        """Slow down, because a provider is busy.
-
-        The refusals of all requests that were under way at that moment count as one.
-        """
-        if now >= self.closed_until:
-            self.value = max(1.0, min(self.exact, in_flight) * BUSY_FACTOR)
-        self.closed_until = max(self.closed_until, now + wait_s)
-
-    def recover(self) -> None:
-        """Raise the capacity after an accepted request."""
-        self.value = self.exact + 1 / SUCCESSES_PER_JOB
 
 
 def admit(
@@ -140,7 +108,7 @@ def count_room(connection: Connection, provider: str, limits: Limits, moment: Mo
     """Return how many more requests the limits allow now."""
     now = moment.now
     _forget_future(connection, provider, now)
-    adaptive = _read_adaptive(connection, provider, limits)
+    adaptive = read_capacity(connection, provider, limits.max_in_flight)
     if now < adaptive.closed_until <= now + MAX_RETRY_AFTER_S:
         return 0
     demand = _read_demand(connection, provider, QUEUE, moment)
@@ -168,17 +136,17 @@ def back_off(
     lock_provider(connection, provider)
     demand = _read_demand(connection, provider, QUEUE, moment)
     counted = sum(each.in_flight for each in demand)
-    adaptive = _read_adaptive(connection, provider, limits)
+    adaptive = read_capacity(connection, provider, limits.max_in_flight)
     adaptive.back_off(moment.now, wait_s, max(counted, in_flight))
-    return _write_adaptive(connection, provider, adaptive)
+    return write_capacity(connection, provider, adaptive)
 
 
 def recover(connection: Connection, provider: str, limits: Limits) -> int:
     """Raise the capacity a little, because a request was accepted; return the capacity."""
     lock_provider(connection, provider)
-    adaptive = _read_adaptive(connection, provider, limits)
+    adaptive = read_capacity(connection, provider, limits.max_in_flight)
     adaptive.recover()
-    return _write_adaptive(connection, provider, adaptive)
+    return write_capacity(connection, provider, adaptive)
 
 
 def lock_provider(connection: Connection, provider: str) -> None:
@@ -277,23 +245,6 @@ def _count_send(connection: Connection, provider: str, period: int, first: int) 
         row = {"provider": provider, "period": period, "count": 1}
         execute_prepared(connection, _INSERT_SENDS, row)
         execute_prepared(connection, _DELETE_SENDS, {"is_provider": provider, "before": first})
-
-
-def _read_adaptive(connection: Connection, provider: str, limits: Limits) -> AdaptiveCapacity:
-    query = select(throttles.c.closed_until, throttles.c.capacity)
-    row = connection.execute(query.where(throttles.c.provider == provider)).one_or_none()
-    return AdaptiveCapacity(limits.max_in_flight, *(row or ()))
-
-
-def _write_adaptive(connection: Connection, provider: str, adaptive: AdaptiveCapacity) -> int:
-    columns: Mapping[str, float | None] = {
-        "closed_until": adaptive.closed_until,
-        "capacity": adaptive.value,
-    }
-    row = update(throttles).where(throttles.c.provider == provider).values(columns)
-    if connection.execute(row).rowcount == 0:
-        connection.execute(insert(throttles).values(provider=provider, **columns))
-    return adaptive.capacity
 
 
 _PROVIDER: BindParameter[str] = bindparam("is_provider")

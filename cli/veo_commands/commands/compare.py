@@ -165,7 +165,7 @@ def _show_result(
 ) -> None:
     (_print_json if out.options.json else _print_text)(result)
     if report:
-        from veo.compare.html import render_page
+        from veo.compare.report_page import render_page
         from veo.report.html import write_page
 
         write_page(report, render_page(result, clips, report))

@@ -58,8 +58,8 @@ def cost(
     """Show what was spent, or reconcile it with a list of charges."""
     from veo.ledger.spending import JobFilter, group_spending
     from veo.provider import find_facts
+    from veo.report.cost_page import render_page
     from veo.report.html import check_report_file, write_page
-    from veo.report.spending import render_page
 
     dimensions = _parse_dimensions(by)
     names = [find_facts(name).name for name in provider or ()]  # checks them, too

@@ -26,9 +26,9 @@ from veo.errors import (
 )
 from veo.paths import ledger_dir, to_absolute
 from veo.problems import Remedy
-from veo_commands import exit_codes, health
+from veo_commands import doctor_checks, exit_codes
 from veo_commands.commands.providers import find_key_variable
-from veo_commands.health import Check, Status, closest_folder, failed_check
+from veo_commands.doctor_checks import Check, Status, closest_folder, failed_check
 from veo_commands.options import ConfigOptions, flag
 from veo_commands.output import out, strip_control, wrap_words
 from veo_commands.remedies import describe_problem
@@ -102,9 +102,9 @@ def _run_checks(options: ConfigOptions, *, ping: bool) -> Iterator[Check]:
     if ledger.status != "fail":
         with open_client(options) as client:
             folders = (client.home, to_absolute(config.output_dir))
-            yield health.check_disk(folders)
-            yield health.check_clock(client)
-            yield from health.check_jobs(client)
+            yield doctor_checks.check_disk(folders)
+            yield doctor_checks.check_clock(client)
+            yield from doctor_checks.check_jobs(client)
             yield from _check_providers(client, ping=ping)
 
 
@@ -177,7 +177,7 @@ def _check_providers(client: Client, *, ping: bool) -> Iterator[Check]:
             if name == default or find_key_variable(facts, client.config):
                 if not out.sandbox:
                     url = client.config.for_provider(name).base_url or facts.base_url
-                    yield from health.check_host(name, url)
+                    yield from doctor_checks.check_host(name, url)
                 yield _ping_provider(client, name)
     if default in names:
         yield from _check_model(client)

@@ -1,4 +1,4 @@
-"""When to try again after an error of one job; ``ledger.limits`` slows down a whole provider."""
+"""When to try again after an error of one job; ``ledger.backoff`` slows down a whole provider."""
 
 from __future__ import annotations
 
