@@ -9,9 +9,10 @@ from veo_commands.environment import VARIABLES
 from veo_commands.exit_codes import MEANINGS, USAGE
 from veo_commands.framework import LightParameters, load_command
 
-# To add a command, add a line here and commands/NAME.py with a function NAME. The line repeats
-# the first line of its docstring, so that `veo --help` imports no command; a test compares them.
-# Lines of more than 65 characters do not fit the help page.
+# To add a command, add a line here and commands/NAME.py with a function NAME and EXAMPLES, which a
+# test runs in one folder, in this order, so that one may use the results of those before it. The
+# line repeats the first line of its docstring, so that `veo --help` imports no command; a test
+# compares them. Lines of more than 65 characters do not fit the help page.
 COMMANDS = {
     "generate": "Make one video, and print its path.",
     "batch": "Make a video of every item of a file; run it again to continue.",

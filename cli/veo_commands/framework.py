@@ -16,7 +16,6 @@ from typer.core import TyperCommand
 from typer.main import get_command
 
 from veo.errors import UsageError
-from veo_commands.examples import EXAMPLES
 from veo_commands.log_handler import attach_handler
 from veo_commands.output import OutputOptions, out
 
@@ -24,16 +23,13 @@ _PANELS = ("Arguments", "Options", "Request", "Run", "Simulation", "Reconciliati
 
 
 def load_command(name: str) -> Any:
-    function = getattr(import_module(f"veo_commands.commands.{name}"), name)
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, cls=Command, epilog=_format_examples(name))(build_callback(function))
-    return get_command(app)
-
-
-def _format_examples(command: str) -> str | None:
-    lines = EXAMPLES.get(command)
+    """Import the module of a command: the function of its name, and its ``EXAMPLES``."""
+    module = import_module(f"veo_commands.commands.{name}")
     # Typer keeps the line breaks of a paragraph that begins with a backspace.
-    return "\n  ".join(("\b\nExamples:", *lines)) if lines else None
+    epilog = "\n  ".join(("\b\nExamples:", *module.EXAMPLES))
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name, cls=Command, epilog=epilog)(build_callback(getattr(module, name)))
+    return get_command(app)
 
 
 def build_callback(function: Callable[..., int | None]) -> Callable[..., int | None]:

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from veo.batch.batch import Batch
     from veo.client import Client
 
+EXAMPLES = (
+    "veo batch clips.json --dry-run",
+    "veo batch clips.json --output-dir clips --max-cost 5",
+)
+
 # How soon Ctrl-C and the end of an item show: the batch waits in steps of this length.
 _WAIT_S = 0.2
 

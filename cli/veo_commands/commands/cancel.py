@@ -13,6 +13,8 @@ from veo_commands.session import open_client
 if TYPE_CHECKING:
     from veo.ledger import Record
 
+EXAMPLES = ("veo cancel JOB",)
+
 
 def cancel(
     jobs: list[str] = argument("Job ids or unique prefixes.", "JOB", autocompletion=complete_jobs),

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from veo.compare.run import Candidate
     from veo.job import Job
 
+EXAMPLES = (
+    'veo compare "A lion wakes up" --on laozhang-async,vertex/veo-3.1-lite-generate-001 --yes',
+    "veo compare --simulate --on laozhang-async,laozhang-sync --count 20",
+)
+
 _NOTHING = {"$0.00", "0", "-"}  # a row of nothing else says nothing
 _DEFAULT_PROMPT = "A lion walks through tall grass"
 

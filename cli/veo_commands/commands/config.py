@@ -13,6 +13,8 @@ from veo_commands.options import ConfigOptions, flag
 from veo_commands.output import out
 from veo_commands.session import load_config
 
+EXAMPLES = ("veo config", "veo config --init")
+
 _TITLES = ("SETTING", "VALUE", "FROM")
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Groups = Mapping[tuple[str, ...], Spending]
 
+EXAMPLES = ("veo cost", "veo cost --by month --since 30d", "veo cost --csv")
+
 _DEFAULT_DIMENSIONS = ("provider", "model", "outcome")
 _PER_VIDEO_DIGITS = Decimal("0.001")  # an average is rarely a whole number of cents
 # Names in the output, and the attributes of ``Spending`` that they show.

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from veo.client import Client
     from veo.config import Config
 
+EXAMPLES = ("veo doctor", "veo doctor --ping")
+
 _COLORS = {"ok": "green", "warn": "yellow", "fail": "red", "off": "bright_black"}
 _STATUS_WIDTH, _NAME_WIDTH = 4, 14
 

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from veo.planning.plan import Plan
     from veo.planning.source import VideoSource
 
+EXAMPLES = (
+    'veo edit lion.mp4 "make it rain" -p gemini -o rain.mp4',
+    'veo edit rain.mp4 "make it night" --resolution 1080p -o night.mp4',
+)
+
 
 def edit(
     video: str = argument(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from veo.job import Job
     from veo.ledger import Record
 
+EXAMPLES = ('veo extend vertex.mp4 "then it roars" --times 2 -o longer.mp4',)
+
 
 def extend(
     video: str = argument(

@@ -27,6 +27,12 @@ from veo_commands.session import open_client
 if TYPE_CHECKING:
     from veo.client import Client
 
+EXAMPLES = (
+    'veo generate "A lion wakes up" -o lion.mp4',
+    'veo generate "Smooth time-lapse" --start-frame frame-1.jpg --aspect-ratio landscape',
+    'veo generate "A lion wakes up" --duration 8s --resolution 1080 --dry-run',
+)
+
 
 def generate(
     prompt: str = argument("Description of the video; - reads it from stdin.", "PROMPT"),

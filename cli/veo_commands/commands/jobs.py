@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from veo.ledger import Ledger, Record, State
     from veo.ledger.spending import JobFilter, Spending
 
+EXAMPLES = ("veo jobs", "veo jobs --state failed --limit 5", "veo jobs --cost")
+
 _TITLES = ("JOB", "STATE", "MODEL", ">AGE", "COST", "VIDEO OR PROMPT")
 _MAX_PROMPT_CHARS = 60
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from veo.config import Config
     from veo.model import Model
 
+EXAMPLES = ("veo models", "veo models -p vertex --prices")
+
 _LIMIT_TITLES = (
     *("STATUS", "MODEL", "PROVIDER", "PRICE", "RATIO", "SIZE", "SECONDS", "FRAMES"),
     *(">REFERENCES", "REPORTED END", "OTHER OPTIONS"),

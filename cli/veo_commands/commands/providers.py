@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from veo.config import Config
     from veo.model import ProviderFacts
 
+EXAMPLES = ("veo providers",)
+
 _TITLES = ("PROVIDER", "BILLED", "KEY", "ADDRESS", "DESCRIPTION")
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from veo.client import Client
     from veo.ledger import Record
 
+EXAMPLES = ("veo resume", "veo resume lion.mp4")
+
 
 @option_group
 class ResumeOptions(PayOptions):

@@ -16,6 +16,8 @@ from veo_commands.output import option_group, out
 if TYPE_CHECKING:
     from veo_sandbox import Sandbox
 
+EXAMPLES = ("veo sandbox", "veo sandbox --port 8000 --latency 1 --clip tiny")
+
 _PROFILES = ("capture-2025-11", "docs", "official", "openai", "resold", "seed")
 _EXAMPLE = 'veo generate "A lion wakes up"'
 

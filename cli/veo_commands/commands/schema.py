@@ -10,6 +10,8 @@ import typer
 from veo.errors import UsageError
 from veo_commands.options import argument
 
+EXAMPLES = ("veo schema config", "veo schema job")
+
 _KINDS = ("config", "batch", "job")
 _TEXT, _NUMBER, _INTEGER = "string", "number", "integer"
 _OPTIONAL_TEXT = {"type": [_TEXT, "null"]}

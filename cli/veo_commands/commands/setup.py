@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from veo.config import Config
     from veo.model import ProviderFacts
 
+EXAMPLES = ("veo setup -p gemini",)
+
 
 def setup(
     provider: str | None = provider_option("Provider to use; without it the command asks."),

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from veo.ledger import Event, Record
     from veo.request import Request
 
+EXAMPLES = ("veo show lion.mp4", "veo show lion.mp4 --json")
+
 _AMOUNTS = ("reserved", "charged", "doubtful")
 _MAX_LINE_CHARS = 300
 _MAX_CHAIN_CHARS = 100

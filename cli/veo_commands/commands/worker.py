@@ -11,6 +11,8 @@ from veo_commands.options import ConfigOptions, flag, option, parse_seconds
 from veo_commands.output import out
 from veo_commands.session import load_config, open_client
 
+EXAMPLES = ("veo worker",)
+
 _DEFAULT_SLOTS = 16
 _MAX_SLOTS = 1000
 

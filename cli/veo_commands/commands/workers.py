@@ -8,6 +8,8 @@ from veo_commands.options import ConfigOptions
 from veo_commands.output import out
 from veo_commands.session import open_ledger
 
+EXAMPLES = ("veo workers",)
+
 _TITLES = ("WORKER", "HOST", "PID", "SEEN", "STEPS", "SENDING")
 
 
