@@ -280,8 +280,7 @@ def _shutdown_notice(
 ) -> str:
     """Return that the model has ended, and which models work instead, with prices."""
     notice = catalogue.known.describe_end(model)
-    if is_named and model.shutdown:
-        notice += f" ({model.shutdown.source})"
+    source = f" (source: {model.shutdown.source})" if is_named and model.shutdown else ""
     if not is_named:
         notice = f"{model.provider} has no model that is known to work: {notice}"
     bare, living = replace(request, model=None), {}
@@ -295,7 +294,8 @@ def _shutdown_notice(
     }
     # A replacement that cannot take this request helps only if no other can.
     offers = [f"{name} ({price})" for name, price in prices.items() if price] or list(prices)
-    return f"{notice}; use instead: {', '.join(offers)}" if offers else notice
+    # The source is last, so that the first lines say what to use.
+    return f"{notice}; use instead: {', '.join(offers)}{source}" if offers else notice + source
 
 
 def _offer_price(request: Request, model: Model, shape: Mapping[str, Any]) -> str | None:
