@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 WAIT_FOR_CAPACITY = float("inf")
 MADE = frozenset({State.READY, State.DOWNLOADING})  # the video is made, but not on disk yet
 _EVENT_ARGUMENTS = frozenset({"kind", "message", "data"})  # of ``Ledger.move_job``
-# What a service says when the key of another account asks, among other reasons.
+# Errors that may only mean that the key belongs to another account than the task.
 _MAY_BE_OTHER_KEY = (AuthError, GoneError, NotReadyError, TaskNotFoundError)
 
 
@@ -55,12 +55,11 @@ class ActiveJob:
     on_change: Callable[[ActiveJob], None] = field(default=lambda _: None)
     # Seconds to wait for the job from its submit on; None to wait without a limit.
     wait_s: float | None = None
-    # Times of the timer of ``StepContext``: the end of that wait; the submit; the next submit of a
-    # request that was refused; when this process last saw that the video was not ready.
-    deadline: float | None = None
-    started_at: float | None = None
-    not_before: float | None = None
-    not_ready_at: float | None = None
+    # The next four are times of ``StepContext.timer``.
+    deadline: float | None = None  # the end of that wait
+    started_at: float | None = None  # the submit
+    not_before: float | None = None  # the next submit of a request that was refused
+    not_ready_at: float | None = None  # when this process last saw that the video was not ready
     progress: float | None = None  # 0..1, as last reported
     message: str | None = None  # the provider's last line, or what was done to an image
     tracker: ProgressTracker | None = None  # once a progress was reported
@@ -121,6 +120,7 @@ class StepContext:
 
     def move(self, job: ActiveJob, state: State | None = None, **changes: Any) -> None:
         """Write a change of the job to the ledger, then call its watcher."""
+        # A worker of a queue gives the job back with the write that ends the sending.
         if self.queue_worker and job.record.owner == self.queue_worker:
             columns = {name: changes[name] for name in changes.keys() - _EVENT_ARGUMENTS}
             after = replace(job.record, state=state or job.record.state, **columns)
@@ -204,7 +204,7 @@ class StepContext:
         return min(when, job.deadline) if job.deadline is not None else when
 
     def retry_at(self, job: ActiveJob, error: VeoError) -> float:
-        """Return when to try again: when the server says, else later after each failure."""
+        """Count a failure, and return when to try again: when the server says, else ever later."""
         delay = error.retry_after or retry_delay_s(job.record.id, job.failures)
         job.failures += 1
         return self.retry_in(job, error, delay)

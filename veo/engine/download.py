@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 MAX_RETRIES = 6
 MAX_NOT_READY_RETRIES = 30  # storage may be minutes behind the task
-LATE_BYTES, LATE_S = 1 << 18, 5.0  # at least that many bytes in every so many seconds
+# A download that goes on after the end of the wait must bring so many bytes in so many seconds.
+LATE_BYTES, LATE_S = 1 << 18, 5.0
 
 
 async def download(context: StepContext, job: ActiveJob) -> float | None:
@@ -169,8 +170,8 @@ def _persist_done(context: StepContext, job: ActiveJob, saved: SavedFile) -> Non
     record = job.record
     if record.has_other_length:
         job.message = f"the video is {record.video_s:.1f} s long instead of {record.bought_s:g} s"
-    # Before the last commit: a job that is done is not looked at again, so that a sidecar which a
-    # crash prevents after it would never be written.
+    # Before the last commit: nothing looks at a job that is done, so a crash between the two would
+    # leave the video without a sidecar for ever.
     sidecar.write_sidecar(replace(record, state=State.DONE, **changes))
     context.move(job, State.DONE, message=job.message, **changes)
 

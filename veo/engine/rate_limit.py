@@ -49,7 +49,7 @@ class RateLimiter:
         return self.capacity < self.limits.max_in_flight
 
     def try_acquire(self, job: Hashable) -> bool:
-        """Let a job ask the ledger; if not, it has to wait until ``on_capacity`` is called."""
+        """Return whether a job may ask the ledger; if not, it waits for ``on_capacity``."""
         with self._lock:
             is_full = job not in self._in_flight and len(self._in_flight) >= self.capacity
             if is_full or self._asker not in {None, job}:
@@ -61,7 +61,7 @@ class RateLimiter:
             return True
 
     def on_admitted(self, job: Hashable, admission: Admission) -> None:
-        """Take note that the ledger admitted a job."""
+        """Record that the ledger admitted a job."""
         with self._lock:
             self.capacity = admission.capacity
             if self._asker == job:
@@ -71,9 +71,9 @@ class RateLimiter:
             self.on_capacity()
 
     def on_refused(self, job: Hashable, admission: Admission) -> float | None:
-        """Take note that the ledger refused a job. Return the seconds until it asks again.
+        """Record that the ledger refused a job. Return the seconds until it asks again.
 
-        None if it has to wait until ``on_capacity`` is called, because another job asks.
+        None if another job asks: then it waits for a call of ``on_capacity``.
         """
         with self._lock:
             self.capacity = admission.capacity

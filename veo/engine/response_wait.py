@@ -1,8 +1,8 @@
 """Wait for the response to a paid request, but not for ever.
 
 The time limits of HTTP end most waits. These are for the user: the end of the wait for the job, and
-the end of the process. Nothing is cut off that is accepted, because the money of a stream is spent,
-except by a worker that is stopped: it must end before it is killed.
+the end of the process. A request that is known to be accepted is not cut off, because its money is
+spent. Only a worker that is stopped does that too: it must end before it is killed.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def _prepare_images(context: StepContext, job: ActiveJob, handle: ProviderHandle
 def _send(
     context: StepContext, job: ActiveJob, handle: ProviderHandle, request: Request
 ) -> float | None:
-    if context.stopped_at is not None:  # images were prepared meanwhile
+    if context.stopped_at is not None:  # the stop came while images were prepared
         return context.timer()
     admission = _persist_intent(context, job, handle)
     if admission.wait_s != 0.0:
@@ -184,7 +184,7 @@ def _await_slot(
 
 
 def _acceptance_charge(job: ActiveJob) -> dict[str, Any]:
-    """Return the change of the amounts at the first report that the request was accepted."""
+    """Return the change of the amounts at the first report of acceptance; none at later ones."""
     return charging.on_accepted(job.record) if job.record.state is State.SUBMITTING else {}
 
 

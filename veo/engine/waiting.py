@@ -1,4 +1,4 @@
-"""Waits of any length that hear Ctrl-C: on Windows it ends no wait, and counts only between two."""
+"""Waits of any length that Ctrl-C can end, which on Windows takes effect only between two waits."""
 
 from __future__ import annotations
 

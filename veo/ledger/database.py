@@ -78,6 +78,7 @@ class Database:
             self._writer = self._engine.connect().execution_options(veo_writes=True)
             self._driver: Any = self._writer.connection.driver_connection
             _set_pragmas(self._driver, WRITER_CACHE)
+            # Not known yet: SQLite writes the first page of a new file with the tables.
             self._identity: tuple[int, int] | None = None
         # Without the write lock, which a stopped process may hold: most ledgers are up to date.
         with self.read() as connection:
@@ -254,7 +255,7 @@ def _configure_connection(connection: Any, _: Any) -> None:
         connection,
         "journal_mode=WAL",
         "synchronous=FULL",
-        "fullfsync=ON",  # macOS: as in `files.atomic.sync_to_disk`; no other system has it
+        "fullfsync=ON",  # macOS: as in `paths.sync_to_disk`; no other system has it
         "foreign_keys=ON",
         READER_CACHE,
     )

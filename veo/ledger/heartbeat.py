@@ -107,7 +107,7 @@ def find_dead_workers(ledger: Ledger, owners: Collection[str], now: float) -> se
 
 
 def free_dead_slots(ledger: Ledger, provider: str, now: float) -> None:
-    """Have the jobs of processes that died on this machine not count as in flight any more."""
+    """Stop counting the jobs of processes that died on this machine as in flight."""
     query = select(jobs.c.owner).distinct().where(jobs.c.provider == provider)
     with ledger.database.read() as connection:
         owners = connection.scalars(

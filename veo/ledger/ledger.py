@@ -86,8 +86,9 @@ class Ledger:
     ) -> PlanResult:
         """Insert jobs and reserve their quotes in one transaction, as many as fit under the caps.
 
-        Jobs are taken in order; the first that exceeds a cap stops the rest. A job with ``once``
-        is left out if another job covers its request, which is looked up in the same transaction.
+        Jobs are taken in order; the first that exceeds a cap stops the rest. A job with
+        ``skip_if_exists`` is left out if another job covers its request, which is looked up in the
+        same transaction.
         The worker ``owner`` holds the leases from the start.
         """
         new_jobs = list(new)

@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_row(row: dict[str, Any]) -> Record | None:
+    """Return the record of a row; None, and a warning in the log, if the row is damaged."""
     try:
         problem = _find_problem(row)
         record = None if problem else to_record(row)
@@ -35,7 +36,7 @@ def read_row(row: dict[str, Any]) -> Record | None:
 
 
 def _find_problem(row: Mapping[str, Any]) -> str | None:
-    """Return which column holds a value that it cannot hold; may raise what parsers raise."""
+    """Return what is wrong with a column; None if nothing is. May raise what parsers raise."""
     for name, kinds in _KINDS.items():
         if not isinstance(row[name], kinds):
             return f"{name} is {type(row[name]).__name__}"

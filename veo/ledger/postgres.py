@@ -33,12 +33,13 @@ PING_TIMEOUT_S = 2  # the least that libpq knows; it keeps all Python code from 
 POOL_TIMEOUT_S = 30.0  # for a free connection of the pool
 RETRY_S = 0.5
 MAX_IDLE_MS = 10_000  # inside a transaction; well under the time in which a job is taken over
-for _index in schema.jobs.indexes:  # partial indexes are partial here too
-    if _index.dialect_options["sqlite"]["where"] is not None:
-        _index.dialect_kwargs["postgresql_where"] = _index.dialect_options["sqlite"]["where"]
-
 _EXTRA_HINT = 'Install it with: pip install "veo-video[cluster]"'
 _log = logging.getLogger(__name__)
+
+# ``schema`` states the condition of a partial index for SQLite only; see there.
+for _index in schema.jobs.indexes:
+    if _index.dialect_options["sqlite"]["where"] is not None:
+        _index.dialect_kwargs["postgresql_where"] = _index.dialect_options["sqlite"]["where"]
 
 
 class PostgresDatabase:

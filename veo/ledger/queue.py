@@ -97,5 +97,5 @@ def list_workers(ledger: Ledger) -> list[dict[str, Any]]:
     """Return the workers that are alive: ``id``, ``host``, ``pid``, ``seen_at``."""
     query = select(workers).where(workers.c.seen_at > ledger.moment().alive_since)
     with ledger.database.read() as connection:
-        rows = connection.execute(query.where(workers.c.id != QUEUE).order_by(workers.c.id))
-        return [row._asdict() for row in rows]
+        found = connection.execute(query.where(workers.c.id != QUEUE).order_by(workers.c.id))
+        return [row._asdict() for row in found]

@@ -30,11 +30,9 @@ if TYPE_CHECKING:
 
     from veo.request import Request
 
+LOCK = "reserve"  # see ``locks.lock``; sums of money and the inserts that follow belong together
 # Without letters and digits that are easily mistaken for each other: i, l, o, u, 0, 1.
 _ID_LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
-
-
-LOCK = "reserve"  # see ``locks.lock``; sums of money and the inserts that follow belong together
 
 
 def make_job_id() -> str:
@@ -52,10 +50,9 @@ class NewJob:
     output: str  # absolute path
     quote: Quote
     force: bool = False  # replace an existing file
-    skip_if_exists: bool = (
-        False  # leave it out if a job of the same provider, request and output exists
-    )
-    # id of an existing job that this one replaces; it does not make this one unnecessary
+    # Leave it out if a job of the same provider, request and output exists.
+    skip_if_exists: bool = False
+    # The existing job that it replaces, and for which it is not left out.
     replaced_id: str | None = None
     parent: str | None = None  # the job whose video this one extends or edits
     tags: tuple[str, ...] = ()  # words to find it again

@@ -123,12 +123,14 @@ def sum_spending(ledger: Ledger, job_filter: JobFilter = ALL_JOBS) -> Spending:
 
 
 def list_newest(ledger: Ledger, job_filter: JobFilter, limit: int | None = None) -> list[Record]:
+    """Return the selected jobs, the newest first."""
     query = job_filter.apply_to(select(jobs)).order_by(jobs.c.created_at.desc(), jobs.c.id)
     with ledger.database.read() as connection:
         return rows.fetch_records(connection, query.limit(limit))
 
 
 def find_jobs(ledger: Ledger, job_filter: JobFilter = ALL_JOBS) -> list[Record]:
+    """Return the selected jobs, the oldest first."""
     query = job_filter.apply_to(select(jobs)).order_by(jobs.c.created_at, jobs.c.id)
     with ledger.database.read() as connection:
         return rows.fetch_records(connection, query)
