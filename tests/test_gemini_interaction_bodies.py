@@ -16,7 +16,7 @@ from veo.image import Image
 from veo.request import Request
 from veo.update import RemoteVideo
 from veo_gemini import Gemini, Vertex
-from veo_gemini.interactions.body import build_developer_body, build_platform_body
+from veo_gemini.request_bodies import build_developer_interaction, build_platform_interaction
 
 MODEL = Gemini.facts.models[OMNI]
 PLATFORM_MODEL = Vertex.facts.models[OMNI]
@@ -185,14 +185,14 @@ def test_body_for_the_developer_api(case: str) -> None:
     options, body = BODIES[case]
 
     always = {"model": OMNI, "background": True, "store": True}
-    assert build_developer_body(make_request(options), MODEL) == always | body
+    assert build_developer_interaction(make_request(options), MODEL) == always | body
 
 
 @pytest.mark.parametrize("case", BODIES)
 def test_body_for_the_platform(case: str) -> None:
     """There the input is a list, `response_format` too, and a video comes inline by default."""
     options, body = BODIES[case]
-    built = build_platform_body(make_request(options), PLATFORM_MODEL, None)
+    built = build_platform_interaction(make_request(options), PLATFORM_MODEL, None)
     text = body["input"]
 
     assert built["input"] == (text if isinstance(text, list) else [make_text(text)])
@@ -210,7 +210,7 @@ def test_task_beside_a_previous_interaction(options: dict[str, Any], *, tasked: 
     """A model there refuses it, as its row says."""
     row = Vertex.facts.models["gemini-omni-1.1-flash-preview"]
 
-    built = build_platform_body(make_request(options), row, None)
+    built = build_platform_interaction(make_request(options), row, None)
     assert ("generation_config" in built) is tasked
 
 
@@ -220,8 +220,8 @@ def test_the_sdk_sends_the_same(case: str, api: str) -> None:
     """To the same path; google-genai drops keys that it does not know, so it knows all of them."""
     request = make_request(BODIES[case][0])
     bodies = {
-        "gemini": build_developer_body(request, MODEL),
-        "vertex": build_platform_body(request, PLATFORM_MODEL, "gs://bucket/a"),
+        "gemini": build_developer_interaction(request, MODEL),
+        "vertex": build_platform_interaction(request, PLATFORM_MODEL, "gs://bucket/a"),
     }
     credentials = {
         "gemini": {"api_key": "sandbox-key"},
@@ -253,7 +253,7 @@ def unwrap_input(body: dict[str, Any]) -> dict[str, Any]:
 
 def test_folder_on_the_platform() -> None:
     """With a bucket the video is stored in the folder."""
-    built = build_platform_body(make_request({}), PLATFORM_MODEL, "gs://bucket/a")
+    built = build_platform_interaction(make_request({}), PLATFORM_MODEL, "gs://bucket/a")
 
     (form,) = built["response_format"]
     assert form == NEW | {"delivery": "uri", "gcs_uri": "gs://bucket/a"}
@@ -263,7 +263,7 @@ def test_first_values_of_the_row_are_sent() -> None:
     """A row that a user has changed decides what is sent by default."""
     row = replace_row(durations=(5, 8), resolutions=("1080p",))
 
-    form = build_developer_body(make_request({}), row)["response_format"]
+    form = build_developer_interaction(make_request({}), row)["response_format"]
     assert (form["duration"], form["resolution"]) == ("5s", "1080p")
 
 
@@ -276,7 +276,7 @@ def test_no_name_of_a_model_is_in_the_code() -> None:
     request = make_request({"start_frame": A})
     old, new = MODEL, replace_row(name="gemini-omni-9")
 
-    assert build_developer_body(replace(request, model="gemini-omni-9"), new) == {
-        **build_developer_body(request, old),
+    assert build_developer_interaction(replace(request, model="gemini-omni-9"), new) == {
+        **build_developer_interaction(request, old),
         "model": "gemini-omni-9",
     }

@@ -27,7 +27,7 @@ from veo.reconcile.charges import parse_charges
 from veo.row import InvalidRowError
 from veo.text.parsing import decode_text, parse_toml
 from veo.wire.values import parse_json
-from veo_gemini import Gemini, convert
+from veo_gemini import Gemini, operations
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions import read as interactions
 from veo_gemini.interactions.developer import read_file
@@ -107,7 +107,7 @@ def read_operation(data: bytes) -> None:
     with suppress(Exception):
         operation = types.GenerateVideosOperation().from_api_response(body)
     if operation is not None:
-        convert.read_operation(operation, NAME)
+        operations.read_operation(operation, NAME)
 
 
 def read_interaction(data: bytes) -> None:

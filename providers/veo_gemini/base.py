@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from veo.errors import GoneError
-from veo_gemini import convert
+from veo_gemini import operations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,18 +60,18 @@ class GoogleProvider(ABC):
         with before_sending():  # imports the SDK and finds credentials; an extension sends a GET
             sdk, source = self._sdk, self._build_source(request)
             config = self._build_config(request)
-        return convert.read_submit_response(sdk.generate(model, source, config))
+        return operations.read_submit_response(sdk.generate(model, source, config))
 
     async def poll(self, task_id: str) -> Update:
         """Query the operation or the interaction once."""
-        if not convert.is_operation_name(task_id):
+        if not operations.is_operation_name(task_id):
             return await self._interactions.poll(task_id)
         sdk = self._connected
         if sdk is None:  # importing the SDK takes 0.5 s, and credentials may need a request
             import asyncio  # noqa: PLC0415 - facts about models do not need it
 
             sdk = await asyncio.to_thread(lambda: self._sdk)
-        return convert.read_operation(await sdk.poll_operation(task_id), task_id)
+        return operations.read_operation(await sdk.poll_operation(task_id), task_id)
 
     @property
     def _sdk(self) -> Sdk:
@@ -111,7 +111,7 @@ class GoogleProvider(ABC):
         Raises:
             GoneError: The response no longer contains it.
         """
-        video = convert.find_video(self._sdk.get_operation(operation, "open"))
+        video = operations.find_video(self._sdk.get_operation(operation, "open"))
         if video is None or not video.video_bytes:
             raise GoneError(f"{operation} no longer contains its video")
         return video

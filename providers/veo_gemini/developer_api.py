@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from veo.errors import KeyMissingError
 from veo.model import ProviderFacts, load_facts
-from veo_gemini import convert
+from veo_gemini import operations, request_bodies
 from veo_gemini.base import GoogleProvider
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Gemini(GoogleProvider):
 
         if video.uri.startswith(read.INLINE):
             return self._interactions.open_inline(video.uri, offset)
-        if convert.is_operation_name(video.uri):
+        if operations.is_operation_name(video.uri):
             return self._open_inline_video(video.uri, offset)
         url = files.resolve_file_url(video.uri, self.facts.base_url, self._connection.base_url)
         if video.id:  # an interaction may be completed before its file can be read
@@ -54,7 +54,9 @@ class Gemini(GoogleProvider):
 
     def ping(self) -> str:
         """Return which of the models the key can use; listing models is free."""
-        return convert.describe_offer(self.list_models(), self.models)
+        from veo_gemini.listing import describe_offer  # noqa: PLC0415 - see above
+
+        return describe_offer(self.list_models(), self.models)
 
     def list_models(self) -> list[str]:
         """Return the names of all models that the service lists for the key; this is free."""
@@ -80,12 +82,12 @@ class Gemini(GoogleProvider):
         return DeveloperInteractions(self._http, self.models)
 
     def _build_source(self, request: Request) -> dict[str, Any]:
-        return convert.build_source(
+        return request_bodies.build_source(
             request, {"uri": request.extend.uri} if request.extend else None
         )
 
     def _build_config(self, request: Request) -> dict[str, Any]:
-        return convert.build_developer_config(request)
+        return request_bodies.build_developer_config(request)
 
     @property
     def _key(self) -> Key:

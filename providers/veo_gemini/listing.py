@@ -10,6 +10,8 @@ from veo.wire.values import parse_json
 from veo_gemini.error_table import google_error
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from veo.http import ApiClient
 
 PAGE_SIZE = 1000  # the most that the Developer API allows; others send fewer
@@ -39,6 +41,14 @@ def list_models(http: ApiClient, path: str, key: str) -> list[str]:
         if not isinstance(token, str) or not token:
             break
     return list(dict.fromkeys(names))
+
+
+def describe_offer(listed: Collection[str], names: Collection[str]) -> str:
+    """Return a line that says which of some models a list of models contains."""
+    present = [name for name in names if name in listed]
+    missing = [name for name in names if name not in listed]
+    parts = (("offered: ", present), ("not offered: ", missing))
+    return "the key is valid; " + "; ".join(text + ", ".join(each) for text, each in parts if each)
 
 
 def _get_page(http: ApiClient, path: str, token: str) -> dict[str, Any]:

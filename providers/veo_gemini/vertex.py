@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from veo.errors import AuthError, ConfigError, KeyMissingError, RefusedError, VeoError
 from veo.model import ProviderFacts, load_facts
 from veo.row import Bounds, InvalidRowError, Row
-from veo_gemini import convert
+from veo_gemini import operations, request_bodies
 from veo_gemini.base import GoogleProvider
 
 if TYPE_CHECKING:
@@ -144,20 +144,20 @@ class Vertex(GoogleProvider):
         return PlatformInteractions(self, self.models, self._settings.storage_uri)
 
     def _build_source(self, request: Request) -> dict[str, Any]:
-        return convert.build_source(
+        return request_bodies.build_source(
             request, self._build_extended_video(request.extend) if request.extend else None
         )
 
     def _build_config(self, request: Request) -> dict[str, Any]:
         settings = self._settings
-        return convert.build_platform_config(
+        return request_bodies.build_platform_config(
             request, generate_audio=settings.generate_audio, storage_uri=settings.storage_uri
         )
 
     def _build_extended_video(self, video: RemoteVideo) -> dict[str, Any]:
         if video.uri.startswith("gs://"):
             return {"uri": video.uri, "mime_type": video.mime}
-        if not convert.is_operation_name(video.uri):
+        if not operations.is_operation_name(video.uri):
             raise RefusedError(
                 f"{video.uri} was not made by vertex, which extends only its own videos"
             )

@@ -20,9 +20,8 @@ from veo.errors import (
 )
 from veo.update import RemoteVideo, UploadCallback
 from veo.wire.values import parse_json, parse_timestamp
-from veo_gemini import files
+from veo_gemini import files, request_bodies
 from veo_gemini.error_table import google_error
-from veo_gemini.interactions import body
 from veo_gemini.interactions.wire import Interactions
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class DeveloperInteractions(Interactions):
     def _prepare(self, request: Request, model: Model) -> tuple[dict[str, Any], str]:
         if request.source and not request.source.id:
             check_uploaded(self._http, request.source.uri)
-        return body.build_developer_body(request, model), ""
+        return request_bodies.build_developer_interaction(request, model), ""
 
 
 def open_file(http: ApiClient, url: str, offset: int) -> ByteStream:

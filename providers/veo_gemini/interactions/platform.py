@@ -11,8 +11,9 @@ from urllib.parse import quote
 from veo.errors import ProtocolError, RefusedError, ResponseLostError, TaskNotFoundError, VeoError
 from veo.update import Stage, Update
 from veo.wire.values import parse_json, parse_timestamp
+from veo_gemini import request_bodies
 from veo_gemini.error_table import google_error
-from veo_gemini.interactions import body, read
+from veo_gemini.interactions import read
 from veo_gemini.interactions.usage import read_usage
 from veo_gemini.interactions.wire import Interactions, decode_video, pace_polls
 
@@ -80,7 +81,9 @@ class PlatformInteractions(Interactions):
         if source and not source.id and not source.uri.startswith("gs://"):
             raise RefusedError(f"{source.uri} is neither an interaction nor in Cloud Storage")
         folder = self._make_folder()
-        return body.build_platform_body(request, model, folder), f"#{folder}" if folder else ""
+        return request_bodies.build_platform_interaction(
+            request, model, folder
+        ), f"#{folder}" if folder else ""
 
     def _make_folder(self) -> str | None:
         """Return a new folder for one job; None if videos are part of responses."""

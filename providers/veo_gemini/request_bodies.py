@@ -1,7 +1,9 @@
-"""Convert requests to the bodies of ``POST .../interactions``. No I/O.
+"""Convert requests to what Google's APIs take: an option is sent by the functions here only.
 
-Names and shapes are those of captured requests (October 2026) and of Google's documents; every
-option is in ``response_format``, and only the task in ``video_config``.
+Veo: the SDK's arguments, with its field names; it converts them to ``predictLongRunning`` bodies,
+which were captured from google-genai 2.34. Omni: the bodies of ``POST .../interactions``, with the
+names and shapes of captured requests (October 2026) and of Google's documents; every option is in
+``response_format``, and only the task in ``video_config``. No I/O.
 """
 
 from __future__ import annotations
@@ -19,7 +21,66 @@ WITHOUT_TASK = "chained_without_task"  # a quirk: no task beside ``previous_inte
 KEEP_THE_REST = "Keep everything else the same."
 
 
-def build_developer_body(request: Request, model: Model) -> dict[str, Any]:
+def build_source(request: Request, video: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the prompt, the start frame, and the video to extend."""
+    image = _build_sdk_image(request.start_frame) if request.start_frame else None
+    return _drop_missing({"prompt": request.prompt, "image": image, "video": video})
+
+
+def build_config(request: Request) -> dict[str, Any]:
+    """Return the options that both APIs accept; options without a value are left out."""
+    references = [
+        {"image": _build_sdk_image(image), "reference_type": "ASSET"} for image in request.reference
+    ]
+    return _drop_missing(
+        {
+            "duration_seconds": request.duration,
+            "aspect_ratio": request.aspect_ratio,
+            "resolution": request.resolution,
+            "negative_prompt": request.negative_prompt,
+            "person_generation": request.person_generation,
+            "last_frame": _build_sdk_image(request.end_frame) if request.end_frame else None,
+            "reference_images": references or None,
+        }
+    )
+
+
+def build_developer_config(request: Request) -> dict[str, Any]:
+    """Return the options for the Developer API.
+
+    An extension sends ``sampleCount`` 1 and 720p, as Google's documents show it.
+    """
+    config = build_config(request)
+    if request.extend:
+        config |= {"number_of_videos": 1, "resolution": "720p"}
+    if request.seed is not None:
+        # The API accepts a seed, but the SDK refuses one in this mode (google-genai 2.34).
+        config["http_options"] = {"extra_body": {"parameters": {"seed": request.seed}}}
+    return config
+
+
+def build_platform_config(
+    request: Request, *, generate_audio: bool, storage_uri: str | None
+) -> dict[str, Any]:
+    """Return the options for the Agent Platform."""
+    config = {
+        "number_of_videos": 1,  # without it the platform may make, and charge for, up to 4
+        "seed": request.seed,
+        "generate_audio": generate_audio,
+        "output_gcs_uri": storage_uri,
+    }
+    return build_config(request) | _drop_missing(config)
+
+
+def _build_sdk_image(image: Image) -> dict[str, Any]:
+    return {"image_bytes": image.data, "mime_type": image.mime}
+
+
+def _drop_missing(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def build_developer_interaction(request: Request, model: Model) -> dict[str, Any]:
     """Return the body for the Developer API.
 
     ``background`` returns the id at once: without it a lost response loses a paid video.
@@ -27,10 +88,14 @@ def build_developer_body(request: Request, model: Model) -> dict[str, Any]:
     parts = _build_parts(request)
     # A text alone is sent as documented for it; parts are needed for media only.
     content = parts[0]["text"] if len(parts) == 1 else parts
-    return _build_body(request, model, content, _build_format(request, model, {"delivery": "uri"}))
+    return _build_body(
+        request, model, content, _build_response_format(request, model, {"delivery": "uri"})
+    )
 
 
-def build_platform_body(request: Request, model: Model, folder: str | None) -> dict[str, Any]:
+def build_platform_interaction(
+    request: Request, model: Model, folder: str | None
+) -> dict[str, Any]:
     """Return the body for the Agent Platform.
 
     Args:
@@ -39,7 +104,7 @@ def build_platform_body(request: Request, model: Model, folder: str | None) -> d
         folder: The ``gs://`` folder for the video; without one it is part of the response.
     """
     delivery = {"delivery": "uri", "gcs_uri": folder} if folder else {}
-    form = [_build_format(request, model, delivery)]
+    form = [_build_response_format(request, model, delivery)]
     return _build_body(request, model, _build_parts(request), form)
 
 
@@ -50,13 +115,15 @@ def _build_body(request: Request, model: Model, content: Any, form: Any) -> dict
         "background": True,
         "store": True,
         "response_format": form,
-        "generation_config": _build_config(request, model),
+        "generation_config": _build_generation_config(request, model),
         "previous_interaction_id": _previous_id(request),
     }
     return {name: value for name, value in members.items() if value not in (None, {})}
 
 
-def _build_format(request: Request, model: Model, delivery: dict[str, str]) -> dict[str, Any]:
+def _build_response_format(
+    request: Request, model: Model, delivery: dict[str, str]
+) -> dict[str, Any]:
     """Return ``response_format`` with every value, so that no default of the service counts.
 
     Values of an earlier interaction are not inherited. A video that is edited or extended has
@@ -78,7 +145,7 @@ def _choose_seconds(request: Request, model: Model) -> int | None:
     return request.duration or model.durations[0]
 
 
-def _build_config(request: Request, model: Model) -> dict[str, Any]:
+def _build_generation_config(request: Request, model: Model) -> dict[str, Any]:
     is_untasked = WITHOUT_TASK in model.quirks and _previous_id(request) is not None
     task = None if is_untasked else _choose_task(request)
     config: dict[str, Any] = {"video_config": {"task": task}} if task else {}
@@ -106,7 +173,7 @@ def _previous_id(request: Request) -> str | None:
 def _build_parts(request: Request) -> list[dict[str, Any]]:
     """Return media first and the text last, the order of all captured requests."""
     source = request.source
-    parts = [_build_image(image) for image in (*request.frames, *request.reference)]
+    parts = [_build_image_part(image) for image in (*request.frames, *request.reference)]
     if source and not source.id:
         parts.insert(0, {"type": "video", "uri": source.uri, "mime_type": source.mime})
     return [*parts, {"type": "text", "text": _build_text(request)}]
@@ -136,6 +203,6 @@ def _bind(tags: tuple[str, ...] | list[str], first: int) -> str:
     return " ".join(f"{tag}@Image{number}" for number, tag in enumerate(tags, first))
 
 
-def _build_image(image: Image) -> dict[str, Any]:
+def _build_image_part(image: Image) -> dict[str, Any]:
     data = base64.b64encode(image.data or b"").decode()
     return {"type": "image", "data": data, "mime_type": image.mime}
