@@ -23,12 +23,11 @@ from table import Table, Target
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+ROOT = Path(__file__).parent.parent
+# Every package of this repository, also a provider that is new.
 SOURCES = (
     "veo",
-    "providers/veo_laozhang",
-    "providers/veo_gemini",
-    "providers/veo_sandbox",
-    "cli/veo_commands",
+    *(str(each.parent.relative_to(ROOT)) for each in ROOT.glob("*/veo_*/__init__.py")),
 )
 # Irregular participles that read as values when they name a function; regular ones end in "ed".
 PARTICIPLES = re.compile(

@@ -39,6 +39,7 @@ BAD_VALUES = [
     ("quote", '{"amount": "much"}'),
     ("request", "no JSON"),
     ("request", "7"),
+    ("request", '{"prompt": "a lion", "of_a_newer_version": 1}'),
     ("video", "["),
     ("error", "{{"),
     ("charged", b"\0\1"),

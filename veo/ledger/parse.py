@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from veo.ledger.record import Record, State
+from veo.request import REQUEST_FIELDS
 
 # What a row must hold; SQLite itself stores any value in any column.
 _TEXTS = ("id", "run", "provider", "model", "state", "request", "fingerprint", "output", "quote")
@@ -40,8 +41,11 @@ def _find_problem(row: Mapping[str, Any]) -> str | None:
     for name, kinds in _KINDS.items():
         if not isinstance(row[name], kinds):
             return f"{name} is {type(row[name]).__name__}"
-    if not isinstance(json.loads(row["request"]), dict):
+    request = json.loads(row["request"])
+    if not isinstance(request, dict):
         return "the request is not an object"
+    if unknown := sorted(request.keys() - REQUEST_FIELDS.keys()):  # written by a newer version
+        return f"the request has the unknown field {unknown[0]}"
     Decimal(json.loads(row["quote"])["amount"])
     for name in ("video", "error", "upload"):
         if row[name] is not None and not isinstance(json.loads(row[name]), dict):
