@@ -32,7 +32,7 @@ _BRANDS = {
 }
 # What JPEG, PNG, WebP and GIF files begin with in base64. No path is that long.
 _RAW_BASE64 = re.compile(r"(?:/9j/|iVBORw0KGgo|UklGR|R0lGOD)[\w+/=\s-]{200,}", re.ASCII)
-_MAX_SHOWN_CHARS = 300
+_MAX_SHOWN_CHARS = 300  # of a path or URL in an error
 MAX_BYTES = 64_000_000  # of an image; services take at most 20 MB
 _SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 

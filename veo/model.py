@@ -22,7 +22,6 @@ from veo.row import Bounds, Check, Row
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-if TYPE_CHECKING:
     Feature = str
     Subject = str
 else:  # derived from the request's fields, which a type checker cannot follow

@@ -26,15 +26,14 @@ _KEPT_CHARACTERS = 50
 _fcntl: Any = import_module("fcntl") if os.name == "posix" else None
 
 
-def ledger_folder(env: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of the ledger: ``$VEO_HOME``, else the platform's user data folder."""
+def ledger_folder(env: Mapping[str, str] = os.environ, *, sandbox: bool = False) -> Path:
+    """Return the folder of the ledger: ``$VEO_HOME``, else the platform's user data folder.
+
+    The sandbox has a ledger of its own, for play money, in a folder inside.
+    """
     folder = env.get("VEO_HOME")
-    return to_absolute(folder) if folder else platformdirs.user_data_path("veo")
-
-
-def ledger_dir(*, sandbox: bool) -> Path:
-    """Return the folder of the ledger of real money, or of the sandbox's ledger of play money."""
-    return ledger_folder() / "sandbox" if sandbox else ledger_folder()
+    home = to_absolute(folder) if folder else platformdirs.user_data_path("veo")
+    return home / "sandbox" if sandbox else home
 
 
 def config_folder(env: Mapping[str, str] = os.environ) -> Path:

@@ -27,12 +27,12 @@ class RequestField:
     command line and the tables of the documentation are derived from it.
     """
 
-    # a ``name`` is a text that must not be empty
+    # A ``name`` is a text that must not be empty.
     kind: Literal["text", "name", "integer", "flag", "image", "images", "video"]
     help: str  # one line for a person
     metavar: str = ""  # stands for its value in the help of the command line
     values: tuple[str, ...] = ()  # its usual values; without ``model_values`` only these are valid
-    # attribute of ``Model`` with the values it accepts, the default first
+    # The attribute of ``Model`` with the values it accepts, the default first.
     model_values: str | None = None
     is_feature: bool = False  # whether a model accepts the field only if its ``features`` name it
     is_option: bool = True  # of a command, and a key of an item
@@ -214,7 +214,7 @@ class Request:
     def to_json(self) -> dict[str, Any]:
         """Return the fields that are given; images as source and sha256, without their bytes."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {name: _plain(value) for name, value in values.items() if is_given(value)}
+        return {name: _to_json(value) for name, value in values.items() if is_given(value)}
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Request:
@@ -261,9 +261,9 @@ def _to_images(sources: Any) -> tuple[Image, ...]:
     return tuple(Image.of(source) for source in several if source is not None)
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, Image):
         return {"source": value.source, "sha256": value.sha256}
     if isinstance(value, RemoteVideo):
         return value.to_json()
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+    return [_to_json(item) for item in value] if isinstance(value, tuple) else value

@@ -156,27 +156,27 @@ def _problem_text(kind: type[Row], problem: ErrorDetails) -> str:
         if word in _TEXTS and rest.startswith(("type", "parsing", "from", "set")):
             return f"must be {_TEXTS[word]}"
         return text.replace("Input should be", "must be")
-    *tables, name = map(str, problem["loc"])
-    table: Any = kind
-    for each in tables:
-        table = _hints(table).get(each) if is_row(table) else None
-    similar = find_similar(name, list(_hints(table))) if is_row(table) else None
-    if similar is None:
-        places = dict(_list_places(kind))
-        if similar := find_similar(name, list(places)):
-            similar += f" of [{places[similar]}]" if places[similar] else ", before all tables"
+    *path, name = map(str, problem["loc"])
+    row: Any = kind
+    for each in path:
+        row = _hints(row).get(each) if is_row(row) else None
+    similar = find_similar(name, list(_hints(row))) if is_row(row) else None
+    if similar is None:  # perhaps it belongs to another table
+        tables = dict(_list_settings(kind))
+        if similar := find_similar(name, list(tables)):
+            similar += f" of [{tables[similar]}]" if tables[similar] else ", before all tables"
     return "no such setting" + (f"; did you mean {similar}?" if similar else "")
 
 
-def _list_places(kind: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every setting of a row and of the tables in it, with its table."""
+def _list_settings(kind: Any, table: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every setting of a row and of the tables in it, with the name of its table."""
     for name, hint in _hints(kind).items():
-        yield name, place
-        inner, table = hint, f"{place}.{name}".lstrip(".")
+        yield name, table
+        row, row_table = hint, f"{table}.{name}".lstrip(".")
         if get_origin(hint) is dict:
-            inner, table = get_args(hint)[1], f"{table}.NAME"
-        if is_row(inner):
-            yield from _list_places(inner, table)
+            row, row_table = get_args(hint)[1], f"{row_table}.NAME"
+        if is_row(row):
+            yield from _list_settings(row, row_table)
 
 
 def _to_json(value: Any) -> Any:
@@ -184,10 +184,10 @@ def _to_json(value: Any) -> Any:
         return value.to_json()
     if isinstance(value, dict):
         return {str(key): _to_json(inner) for key, inner in value.items()}
-    if isinstance(value, tuple | list | frozenset):
-        return [
-            _to_json(each) for each in (sorted(value) if isinstance(value, frozenset) else value)
-        ]
+    if isinstance(value, frozenset):
+        value = sorted(value)
+    if isinstance(value, tuple | list):
+        return [_to_json(each) for each in value]
     return value if isinstance(value, str | int | float | NoneType) else str(value)
 
 

@@ -20,7 +20,7 @@ from veo.ledger import Cap, Ledger, NewJob, budget, lineage
 from veo.ledger.images import LedgerImages
 from veo.ledger.reserve import make_job_id
 from veo.money import Usd, to_micros
-from veo.paths import ledger_dir, to_absolute
+from veo.paths import ledger_folder, to_absolute
 from veo.planning import plan as planning
 from veo.planning.check import find_errors
 from veo.planning.frames import check_frames, follow_frame
@@ -78,7 +78,7 @@ class Session:
             self.config = self.config.replace(provider=provider)
         if sandbox is None:
             sandbox = endpoint is None and os.environ.get("VEO_SANDBOX", "0") not in {"", "0"}
-        self.home = to_absolute(home) if home else ledger_dir(sandbox=sandbox)
+        self.home = to_absolute(home) if home else ledger_folder(sandbox=sandbox)
         self.tags: tuple[str, ...] = tuple(tags)
         self._servers = ExitStack()
         if sandbox:

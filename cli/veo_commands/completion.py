@@ -26,13 +26,13 @@ def complete_jobs() -> list[str]:
     """Return the ids of the newest jobs of both ledgers, as ``--sandbox`` may follow."""
     from veo.config import read_config
     from veo.ledger import Ledger
-    from veo.paths import ledger_dir
+    from veo.paths import ledger_folder
 
     ids: list[str] = []
     # A damaged or newer ledger completes nothing, and a shell must not print an error.
     with suppress(Exception):
         for sandbox in (False, True):
-            home = ledger_dir(sandbox=sandbox)
+            home = ledger_folder(sandbox=sandbox)
             url = None if sandbox else read_config().config.ledger
             if url or home.is_dir():  # completion must not create a ledger
                 ledger = Ledger(home, url=url, patience_s=0)

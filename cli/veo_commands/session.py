@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from veo.errors import UsageError
-from veo.paths import ledger_dir
+from veo.paths import ledger_folder
 from veo_commands.output import out
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def open_ledger(config_options: ConfigOptions) -> Iterator[tuple[Config, Ledger]
     from veo.ledger import Ledger
 
     config = load_config(config_options).config
-    home = ledger_dir(sandbox=config_options.sandbox)
+    home = ledger_folder(sandbox=config_options.sandbox)
     with closing(Ledger(home, url=config.ledger)) as ledger:
         yield config, ledger
 

@@ -11,12 +11,13 @@ import errno
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-# What reads the values later calls itself for each level; real files have five.
+# The code that reads the values later recurses once a level; real files have five.
 MAX_DEPTH = 50
 # Python's stand-ins for bytes that are not UTF-8, or half of a pair in JSON.
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -73,7 +74,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def is_text(text: str) -> bool:
-    """Whether a text can be stored; names of files may hold bytes that are not UTF-8."""
+    """Return whether a text can be stored: names of files may hold bytes that are not UTF-8."""
     return not _SURROGATE.search(text)
 
 
@@ -92,18 +93,12 @@ def _plain_errors() -> Iterator[None]:
 
 
 def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [inner for outer in level for inner in _list_containers(outer)]
+    level: list[Any] = [[value]]  # the containers of one depth
+    for _ in range(MAX_DEPTH + 1):
+        members = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [
+            each for each in chain.from_iterable(members) if isinstance(each, dict | list | tuple)
+        ]
         if not level:
             return
     raise ValueError("it is nested too deeply")
-
-
-def _list_containers(value: Any) -> Iterable[Any]:
-    members = value.values() if isinstance(value, dict) else value
-    return (
-        [each for each in members if isinstance(each, dict | list | tuple)]
-        if isinstance(value, dict | list | tuple)
-        else ()
-    )

@@ -24,7 +24,7 @@ from veo.errors import (
     UsageError,
     VeoError,
 )
-from veo.paths import ledger_dir, to_absolute
+from veo.paths import ledger_folder, to_absolute
 from veo.problems import Remedy
 from veo_commands import doctor_checks, exit_codes
 from veo_commands.commands.providers import find_key_variable
@@ -61,7 +61,7 @@ def _set_aside_ledger(options: ConfigOptions) -> None:
     """Rename the ledger if it is damaged; a sound one is refused."""
     from veo.ledger import Ledger, files
 
-    home = ledger_dir(sandbox=options.sandbox)
+    home = ledger_folder(sandbox=options.sandbox)
     damage: list[str] = []
     try:
         with closing(Ledger(home)) as ledger:
@@ -134,7 +134,7 @@ def _check_ledger(options: ConfigOptions) -> str:
     from veo.config import inspect_config
     from veo.ledger import Ledger
 
-    home = ledger_dir(sandbox=options.sandbox)
+    home = ledger_folder(sandbox=options.sandbox)
     # As far as it is valid: another check reports the rest.
     url = None if options.sandbox else inspect_config(options.config).config.ledger
     with closing(Ledger(home, url=url)) as ledger:  # makes the folder, and applies migrations

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.errors import UsageError
 from veo.money import format_micros
-from veo.paths import ledger_dir
+from veo.paths import ledger_folder
 from veo_commands.completion import complete_models, complete_states
 from veo_commands.format import (
     STATE_STYLES,
@@ -82,7 +82,7 @@ def _list_newest(config: ConfigOptions, limit: int | None) -> list[Record] | Non
 
     if load_config(config).config.ledger:
         return None
-    return listing.list_newest(ledger_dir(sandbox=config.sandbox), limit)
+    return listing.list_newest(ledger_folder(sandbox=config.sandbox), limit)
 
 
 def _parse_states(names: Sequence[str] | None) -> list[State] | None:

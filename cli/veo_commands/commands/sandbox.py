@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urljoin, urlsplit
 
 from veo.errors import UsageError
-from veo.paths import ledger_dir
+from veo.paths import ledger_folder
 from veo_commands.options import option
 from veo_commands.output import option_group, out
 
@@ -61,7 +61,7 @@ def sandbox(*, options: SandboxOptions) -> None:
     from veo_sandbox import serve
 
     settings = {name: value for name, value in vars(options).items() if value is not None}
-    home = settings.pop("home", None) or ledger_dir(sandbox=True) / "server"
+    home = settings.pop("home", None) or ledger_folder(sandbox=True) / "server"
     try:
         serve(home, on_start=_print_address, **settings)
     except OSError as error:
