@@ -158,7 +158,12 @@ class Model(Row):
     overridden: bool = False
 
     def __repr__(self) -> str:
-        return f"<Model {self.provider}/{self.name}>"
+        return f"<Model {self.full_name}>"
+
+    @property
+    def full_name(self) -> str:
+        """``provider/name``, which a request takes as well."""
+        return f"{self.provider}/{self.name}"
 
     def has_ended(self, today: date) -> bool:
         """Return whether it is reported to be shut down; an earliest day does not count."""

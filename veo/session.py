@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -23,14 +23,15 @@ from veo.money import Usd, to_micros
 from veo.paths import ledger_folder, to_absolute
 from veo.planning import plan as planning
 from veo.planning.check import find_errors
-from veo.planning.frames import check_frames, follow_frame
+from veo.planning.frames import check_frames, follow_frame, frame_ratio
 from veo.problems import Remedy
-from veo.provider import ModelLister, Uploader
+from veo.provider import ModelLister, Uploader, installed_facts
 from veo.request import Request, RequestKwargs
 from veo.runtime.offers import Offer, OfferStore
 from veo.runtime.providers import Endpoint, ProviderRegistry
 from veo.runtime.queue_runner import QueueRunner
 from veo.runtime.runner import JobRunner
+from veo.runtime.sandbox import start_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -84,13 +85,14 @@ class Session:
         if sandbox:
             # Play money must not get into the ledger of an organisation.
             self.config = self.config.replace(ledger=None)
-            endpoint = cache(partial(self._servers.enter_context, self._sandbox()))
+            server = start_sandbox(self.config, self.home)
+            endpoint = cache(partial(self._servers.enter_context, server))
         self.ledger = Ledger(self.home, url=self.config.ledger)
         # Whether workers do the work. An endpoint is known to this process only.
         self.has_workers = self.config.ledger is not None and endpoint is None
         self.images = ImageStore(
             self.home / "images",
-            trusted_urls=self._list_base_urls,
+            trusted_urls=lambda: self._registry.base_urls(),  # noqa: PLW0108 - is made below
             shared=LedgerImages(self.ledger) if self.has_workers else None,
         )
         # The wall clock, because the times in the ledger must be valid after a restart.
@@ -108,11 +110,6 @@ class Session:
         key = Key(api_key) if isinstance(api_key, str) else api_key
         keys = {self.config.provider: key} if key else {}
         self._registry = ProviderRegistry(self.config, endpoint, self.runner.on_capacity, keys)
-
-    def _sandbox(self) -> AbstractContextManager[Endpoint]:
-        from veo.runtime.sandbox import start_sandbox  # noqa: PLC0415 - few sessions need it
-
-        return start_sandbox(self.config, self.home)
 
     def plan(
         self,
@@ -139,16 +136,18 @@ class Session:
         provider_config = self.config.for_provider(name)
         preferred = self.config.model or provider_config.model
         sizes = {} if complete.source else read_frame_sizes(complete)
+        start_frame = sizes.get("start_frame")
         models = planning.named_models(complete, self.models(name), preferred)
         if models:
-            complete = follow_frame(complete, sizes.get("start_frame"), models)
+            complete = follow_frame(complete, start_frame, models)
+        ratio = {"aspect_ratio": frame_ratio(start_frame)} if start_frame else {}
         plan = planning.make_plan(
             complete,
             self.models(name),
             preferred=preferred,
             # An iterator: other providers are imported only if the request has problems.
             catalogue=self._registry.offers(),
-            shape=_choose_shape(sizes.get("start_frame")),
+            shape={**planning.DEFAULT_SHAPE, **ratio},
             retired=self.config.retired,
             is_sandbox=self._is_sandbox,
             offered=self._offers.recent_names(),
@@ -273,7 +272,7 @@ class Session:
 
     def providers(self) -> dict[str, ProviderFacts]:
         """Return the facts of every installed provider by name."""
-        return self._registry.providers()
+        return installed_facts()
 
     def connect(self, name: str) -> ProviderHandle:
         """Return a connected provider with its limits.
@@ -312,9 +311,6 @@ class Session:
         """Return a copy; ``Client`` checks it by the rules of a batch, which import this class."""
         return dict(columns)
 
-    def _list_base_urls(self) -> list[str]:
-        return self._registry.base_urls()
-
     def __enter__(self) -> Self:
         return self
 
@@ -330,11 +326,3 @@ class Session:
     def __repr__(self) -> str:
         ledger = "sandbox" if self._is_sandbox else str(self.home)
         return f"<{type(self).__name__} {self.config.provider}, {ledger}>"
-
-
-def _choose_shape(start_frame: tuple[int, int] | None) -> dict[str, Any]:
-    """Return what a request gets that leaves its shape open: the start frame's ratio, if any."""
-    if start_frame is None:
-        return dict(planning.DEFAULT_SHAPE)
-    ratio = "9:16" if start_frame[1] > start_frame[0] else "16:9"
-    return {**planning.DEFAULT_SHAPE, "aspect_ratio": ratio}

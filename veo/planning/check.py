@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from veo.ledger.record import LENGTH_TOLERANCE_S
 from veo.problems import Problem
 from veo.request import FEATURES, MODEL_VALUES, REQUEST_FIELDS, Request, is_given
+from veo.text.parsing import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 _CHARS_PER_TOKEN = 4  # of English text, as Google's documentation estimates
 MAX_OFFERS = 4  # models that a problem names
 _FRAME_S = 0.05  # a video of 24 frames per second may lack one
-_TOLERANCE_S = 0.5  # the last frame or the sound may last longer than the video
-_SURROGATES = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are not UTF-8
 _TEXTS = tuple(name for name, row in REQUEST_FIELDS.items() if row.kind == "text")
 _FIXED_VALUES = {
     name: row.values for name, row in REQUEST_FIELDS.items() if row.values and not row.model_values
@@ -34,9 +34,7 @@ def check_request(
         return ()
     others = sorted(catalogue, key=lambda other: other.provider != model.provider)
     refused = {
-        f"{other.provider}/{other.name}": _refused_fields(request, other)
-        for other in others
-        if other != model
+        other.full_name: _refused_fields(request, other) for other in others if other != model
     }
     return tuple(_add_offers(problem, refused) for problem in problems)
 
@@ -71,7 +69,7 @@ def _check_texts(request: Request, model: Model) -> Iterable[Problem]:
     if not request.prompt.strip():
         yield Problem("prompt", "a video needs a prompt")
     for name in _TEXTS:
-        if _SURROGATES.search(getattr(request, name) or ""):
+        if not is_text(getattr(request, name) or ""):
             yield Problem(name, "the text contains bytes that are not UTF-8")
     length, limit = len(request.prompt), model.max_prompt_chars
     if limit and length > limit:
@@ -151,9 +149,9 @@ def _check_edit_length(seconds: float, model: Model, *, is_upload: bool) -> Iter
     if (shortest := model.edit_min_s) and seconds < shortest - _FRAME_S:
         yield Problem("edit", f"{text} videos of at least {shortest} s")
     longest, longest_documented = model.edit_max_upload_s, model.edit_warn_s
-    if is_upload and longest and seconds > longest + _TOLERANCE_S:
+    if is_upload and longest and seconds > longest + LENGTH_TOLERANCE_S:
         yield Problem("edit", f"{text} at most {longest} s of a video that it did not make")
-    elif longest_documented and seconds > longest_documented + _TOLERANCE_S:
+    elif longest_documented and seconds > longest_documented + LENGTH_TOLERANCE_S:
         message = f"{text} videos of at most {longest_documented} s according to its documents"
         yield Problem("edit", message, severity="warning")
 
@@ -184,8 +182,8 @@ def _holds(value: Any, condition: bool | list[str | int]) -> bool:
 def _add_offers(problem: Problem, refused: Mapping[str, set[str]]) -> Problem:
     offers = [name for name, fields in refused.items() if problem.field not in fields]
     # A prompt is better shortened than sent to another model.
-    shown = tuple(offers[:MAX_OFFERS]) if problem.field != "prompt" else ()
-    return Problem(problem.field, problem.message, problem.allowed, shown, problem.severity)
+    shown = offers[:MAX_OFFERS] if problem.field != "prompt" else ()
+    return replace(problem, offered_by=tuple(shown))
 
 
 def _refused_fields(request: Request, model: Model) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from veo.ledger.record import LENGTH_TOLERANCE_S
 from veo.planning.source import VideoSource, check_source, choose_video, keep_shape
 from veo.problems import Problem
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
     from veo.model import Model
     from veo.request import Request
-
-_TOLERANCE_S = 0.5  # the last frame or the sound may last longer than the paid seconds
 
 
 def check_extension(
@@ -112,7 +111,7 @@ def _check_total(
     if source.seconds is None or not doubtful or not step:
         return
     total = source.seconds + times * step
-    if total > doubtful + _TOLERANCE_S:
+    if total > doubtful + LENGTH_TOLERANCE_S:
         message = f"the video becomes {total:.1f} s long, and documents of {model.name}"
         text = f"{message} disagree about more than {doubtful} s"
         yield Problem("extend", text, severity="warning")
@@ -123,10 +122,10 @@ def _step_limits(source: VideoSource, model: Model, step: int | None) -> Iterato
         length = f"the video is {source.seconds:.1f} s long"
         if longest := model.extend_max_input_s:
             # The limit is on the input of a step, so the last step may exceed it.
-            steps = int((longest + _TOLERANCE_S - source.seconds) // step) + 1
+            steps = int((longest + LENGTH_TOLERANCE_S - source.seconds) // step) + 1
             yield max(0, steps), f"{length}, and {model.name} extends videos of at most {longest} s"
         if longest := model.extend_max_total_s:
-            steps = int((longest + _TOLERANCE_S - source.seconds) // step)
+            steps = int((longest + LENGTH_TOLERANCE_S - source.seconds) // step)
             text = f"{length}, and {model.name} makes at most {longest} s in steps of {step} s"
             yield max(0, steps), text
     if model.extend_max_times:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 _MAX_DEVIATION = 0.04
 
 
+def frame_ratio(size: tuple[int, int]) -> str:
+    """Return the aspect ratio of a video that lies the way of a frame, width and height."""
+    return "9:16" if size[1] > size[0] else "16:9"
+
+
 def follow_frame(request: Request, size: tuple[int, int] | None, models: list[Model]) -> Request:
     """Return the request in the orientation of its start frame, if it leaves the ratio open.
 
@@ -27,7 +32,7 @@ def follow_frame(request: Request, size: tuple[int, int] | None, models: list[Mo
     """
     if size is None or size[0] == size[1] or request.aspect_ratio:
         return request
-    ratio = "9:16" if size[1] > size[0] else "16:9"
+    ratio = frame_ratio(size)
     offered = [model for model in models if ratio in model.aspect_ratios]
     if not offered or models[0].aspect_ratios[0] == ratio:
         return request

@@ -54,7 +54,7 @@ class Plan:
 
     def __repr__(self) -> str:
         amount = format_amount(self.quote.amount)
-        return f"<Plan {self.model.provider}/{self.model.name}, {amount}>"
+        return f"<Plan {self.model.full_name}, {amount}>"
 
 
 def make_plan(  # noqa: PLR0913 - the request, what there is to choose from, and the settings
@@ -98,7 +98,10 @@ def make_plan(  # noqa: PLR0913 - the request, what there is to choose from, and
     everything = _CatalogueView(catalogue, models, known)
     is_named = bool(request.model or preferred)
     if is_named:
-        model = _choose_named(request, models, preferred, everything)
+        candidates = named_models(request, models, preferred)
+        if not candidates:
+            raise _unknown_model_error(request.model or preferred or "", models, everything)
+        model = _find_best(request, candidates, {})
     else:
         model = _choose_living(request, models, shape, known)
         request = _fill_shape(request, model, shape)
@@ -166,24 +169,8 @@ def named_models(
     first = models.get(request.model or preferred or "")
     if first is None or request.model is not None:
         return [first] if first else []
-    return [first, *_list_family(first, models)]
-
-
-def _list_family(model: Model, models: Mapping[str, Model]) -> list[Model]:
-    return [m for m in models.values() if m.auto and m.family and m.family == model.family]
-
-
-def _choose_named(
-    request: Request,
-    models: Mapping[str, Model],
-    preferred: str | None,
-    catalogue: _CatalogueView,
-) -> Model:
-    """Return the named model, or the one of the preferred model's family that fits best."""
-    first = _find_model(request.model or preferred or "", models, catalogue)
-    if request.model is not None:
-        return first
-    return _find_best(request, [first, *_list_family(first, models)], {})
+    family = [m for m in models.values() if m.auto and m.family and m.family == first.family]
+    return [first, *(model for model in family if model is not first)]
 
 
 def _choose_living(
@@ -207,6 +194,8 @@ def _find_best(request: Request, candidates: Sequence[Model], shape: Mapping[str
         )
         return len(find_errors(check_request(filled, model))), missing
 
+    if len(candidates) == 1:
+        return candidates[0]
     # Usually the first one fits, and a batch has thousands of requests.
     fitting = (model for model in candidates if count_faults(model) == (0, 0))
     return next(fitting, None) or min(candidates, key=count_faults)
@@ -228,15 +217,15 @@ def _fill_shape(request: Request, model: Model, shape: Mapping[str, Any]) -> Req
     return replace(request, **changes) if changes else request
 
 
-def _find_model(name: str, models: Mapping[str, Model], catalogue: _CatalogueView) -> Model:
-    if name in models:
-        return models[name]
+def _unknown_model_error(
+    name: str, models: Mapping[str, Model], catalogue: _CatalogueView
+) -> UnknownModelError:
     providers = sorted({model.provider for model in catalogue.models if model.name == name})
     similar = find_similar(name, list(models))
     hint = f"Did you mean {similar}?" if similar else ""
     if providers:
         hint = f"It belongs to {' and '.join(providers)}."
-    raise UnknownModelError(f"there is no model {name!r} here", hint=hint or None)
+    return UnknownModelError(f"there is no model {name!r} here", hint=hint or None)
 
 
 def _find_siblings(request: Request, model: Model, models: Iterable[Model]) -> list[str]:
@@ -246,7 +235,7 @@ def _find_siblings(request: Request, model: Model, models: Iterable[Model]) -> l
     fitting.sort(
         key=lambda other: (other.family != model.family, other.aspect_ratios != model.aspect_ratios)
     )
-    return [f"{other.provider}/{other.name}" for other in fitting]
+    return [other.full_name for other in fitting]
 
 
 def _add_values(
@@ -283,10 +272,9 @@ def _shutdown_notice(
     source = f" (source: {model.shutdown.source})" if is_named and model.shutdown else ""
     if not is_named:
         notice = f"{model.provider} has no model that is known to work: {notice}"
-    bare, living = replace(request, model=None), {}
-    for other in catalogue.living:
-        living[f"{other.provider}/{other.name}"] = other
-    ended = {f"{other.provider}/{other.name}" for other in catalogue.models} - living.keys()
+    bare = replace(request, model=None)
+    living = {other.full_name: other for other in catalogue.living}
+    ended = {other.full_name for other in catalogue.models} - living.keys()
     prices = {
         name: _offer_price(bare, living[name], shape) if name in living else None
         for name in (model.shutdown.replacements if model.shutdown else ())

@@ -103,7 +103,7 @@ def list_takers(source: VideoSource, use: Use, catalogue: Iterable[Model]) -> li
     """Return the ``provider/model`` names that can extend or edit a video, its own first."""
     rows = [row for row in catalogue if use in row.features and source.can_go_to(row)]
     rows.sort(key=lambda row: row.provider != source.provider)
-    return [f"{row.provider}/{row.name}" for row in rows]
+    return [row.full_name for row in rows]
 
 
 def shape_of(request: Request, model: Model | None) -> dict[str, str | None]:
@@ -136,9 +136,8 @@ def _check_handle(source: VideoSource, use: Use, now: float) -> Iterator[Problem
     record = source.record
     if record and not (record.remote_video() and record.state not in _WITHOUT_VIDEO):
         is_over = record.has_ended or record.state is State.UNKNOWN
-        state = f"{record.state}: it has no video" if is_over else f"still {record.state}"
-        yet = "" if is_over else ": it has no video yet"
-        yield Problem(use, f"job {record.id} is {state}{yet}")
+        text = "{}: it has no video" if is_over else "still {}: it has no video yet"
+        yield Problem(use, f"job {record.id} is {text.format(record.state)}")
     if record and source.expires_at is not None and now >= source.expires_at:
         expiry = datetime.fromtimestamp(source.expires_at).astimezone()
         message = f"{record.provider} has deleted the video: it expired {expiry:%Y-%m-%d %H:%M}"
@@ -154,7 +153,7 @@ def _unsupported_problem(
         message = f"{model.provider} cannot {use} videos"
         if not takers:
             message += f", and others {use} only their own"
-    capable = [f"{row.provider}/{row.name}" for row in catalogue if use in row.features]
+    capable = [row.full_name for row in catalogue if use in row.features]
     return Problem(use, message, offered_by=tuple((takers or capable)[:MAX_OFFERS]))
 
 

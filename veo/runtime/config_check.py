@@ -23,25 +23,23 @@ def find_config_problems(
     installed = installed_facts()
     names = list(installed)
     if config.provider not in names:
-        problem = f"there is no provider {config.provider!r}{_ask(config.provider, names)}"
+        problem = f"there is no provider {config.provider!r}{_suggest(config.provider, names)}"
         yield f"{origins.get('provider', 'default')}: provider: {problem}"
-    for name in config.providers:
+    for name, settings in config.providers.items():
         table = f"providers.{name}."
         origin = next((origin for key, origin in origins.items() if key.startswith(table)), "")
         prefix = f"{origin}: " if origin else ""
         if name not in names:
-            yield f"{prefix}providers.{name}: there is no such provider{_ask(name, names)}"
+            yield f"{prefix}providers.{name}: there is no such provider{_suggest(name, names)}"
             continue
         try:
-            facts = installed[name]
-            check_options(name, config.for_provider(name), facts)
-            models = merge_models(facts, config.for_provider(name))
+            check_options(name, settings, installed[name])
+            models = merge_models(installed[name], settings)
         except VeoError as error:
             yield f"{prefix}{error.message}"
             continue
-        model = config.for_provider(name).model
-        if model is not None and model not in models:
-            question = _ask(model, list(models))
+        if (model := settings.model) is not None and model not in models:
+            question = _suggest(model, list(models))
             yield f"{prefix}providers.{name}.model: {name} has no model {model!r}{question}"
     yield from _find_unknown_variables(config, env)
 
@@ -56,6 +54,6 @@ def _find_unknown_variables(config: Config, env: Mapping[str, str]) -> Iterator[
             yield f"the environment variable {name} has no effect; did you mean {similar}?"
 
 
-def _ask(name: str, names: list[str]) -> str:
+def _suggest(name: str, names: list[str]) -> str:
     similar = find_similar(name, names)
     return f"; did you mean {similar}?" if similar else f" (installed: {', '.join(names)})"

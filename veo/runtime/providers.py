@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from veo.key import Key
     from veo.model import Model, ProviderFacts
 
+# A task has probably ended after so many times the usual duration.
+TASK_MEDIANS = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -34,10 +37,6 @@ class Endpoint:
     median_s: float | None = None
     # Settings of the providers there. Those of the configuration do not apply.
     options: Mapping[str, Any] = field(default_factory=dict)
-
-
-# A task has probably ended after so many times the usual duration.
-TASK_MEDIANS = 3.0
 
 
 class ProviderRegistry:
@@ -85,12 +84,9 @@ class ProviderRegistry:
             return [endpoint.url]
         return [each.base_url for each in self._config.providers.values() if each.base_url]
 
-    def providers(self) -> dict[str, ProviderFacts]:
-        return installed_facts()
-
     @cached_property
     def catalogue(self) -> list[Model]:
-        return [model for name in self.providers() for model in self.models(name).values()]
+        return [model for name in installed_facts() for model in self.models(name).values()]
 
     def offers(self) -> Iterator[Model]:
         """Yield all models; no provider is imported before the first is requested."""

@@ -36,13 +36,10 @@ class QueueRunner(JobRunner):
     def _begin(self, job: ActiveJob) -> None:
         self._start_follower().add(job)
 
-    def _start_follower(self) -> Follower:
-        with self._lock:
-            if self._follower is None:
-                self._follower = Follower(
-                    self._ledger, lambda _: [], self._begin, self._finish, self._find_stop_error
-                )
-            return self._follower
+    def _make_follower(self) -> Follower:
+        return Follower(
+            self._ledger, lambda _: [], self._begin, self._finish, self._find_stop_error
+        )
 
     def _find_stop_error(self, record: Record) -> VeoError | None:
         """Return why no worker continues a job; None if one does."""

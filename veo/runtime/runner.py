@@ -113,9 +113,11 @@ class JobRunner:
 
     def _start_follower(self) -> Follower:
         with self._lock:
-            if self._follower is None:
-                self._follower = Follower(self._ledger, self.take_leases, self._begin, self._finish)
+            self._follower = self._follower or self._make_follower()
             return self._follower
+
+    def _make_follower(self) -> Follower:
+        return Follower(self._ledger, self.take_leases, self._begin, self._finish)
 
     def _finish(self, active: ActiveJob) -> None:
         with self._lock:

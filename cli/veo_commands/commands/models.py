@@ -53,7 +53,7 @@ def models(
     elif out.options.json or out.options.quiet:
         for model in shown:
             body = model.to_json() | {"status": _status(model)}
-            out.print_result(body, f"{model.provider}/{model.name}")
+            out.print_result(body, model.full_name)
     elif shown:
         out.print_table(_LIMIT_TITLES, [_limits_row(model) for model in shown])
     if hidden := len(rows) - len(shown):

@@ -69,7 +69,7 @@ def _plan_rows(plan: Plan) -> list[tuple[str, str]]:
     quote = plan.quote
     override = ", from your configuration" if quote.overridden else ""
     return [
-        ("model", f"{plan.model.provider}/{plan.model.name}"),
+        ("model", plan.model.full_name),
         *request_fields(plan.request, plan.model),
         ("price", f"{describe_quote(quote)}; {quote.source}, {quote.as_of}{override}"),
     ]
