@@ -102,6 +102,7 @@ def test_all_candidates_receive_the_same_request(veo: Veo, service: veo_sandbox.
         (["--on", BOTH], 2, "PROMPT is missing"),
         (["a lion", "--on", "laozhang-async,nobody"], 2, "there is no provider 'nobody'"),
         (["a lion", "--on", "laozhang-async,laozhang-async"], 2, "is named twice"),
+        (["a lion", "--on", "gemini/x,gemini:x"], 2, "gemini:x is named twice"),
         (["a lion", "--on", ","], 2, "nothing to compare"),
         (["a lion", "--on", BOTH, "-p", "gemini"], 2, "--on names the providers"),
         (["a lion", "--on", BOTH, "--duration", "5"], 2, "laozhang-sync: "),

@@ -488,7 +488,7 @@ class TestKeep:
         self, store: ImageStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Before it fills the memory."""
-        monkeypatch.setattr(images, "_MAX_DOWNLOAD_BYTES", 1_000_000)
+        monkeypatch.setattr(images, "MAX_BYTES", 1_000_000)
         reply = Reply(b"\xff\xd8\xff" * 1_000_000)
         with RecordingServer(reply) as server, pytest.raises(ImageError, match="larger than 1 MB"):
             store.store(Image.of(f"{server.url}/a"))

@@ -375,32 +375,31 @@ class Client(Session):
         if has_failed or record.state is State.EXPIRED:
             found = replace(record, video=video)
             return self.ledger.reopen_job(found, None, message, video=video, certain=True)
-        if record.is_missing or record.state in MADE:
-            for leased in self.runner.take_leases([record]):
-                state = State.READY if record.state in MADE else None
-                changes: dict[str, Any] = {"video": video, "etag": None, "error": None}
-                changes |= {"kind": "url", "message": message, "owner": None}
-                return self.ledger.move_job(leased, state, **changes)
+        if not record.is_missing and record.state not in MADE:
+            raise UsageError(f"job {record.id} is {record.state}: no address can be attached to it")
+        if not (leased := self.runner.take_leases([record])):
             raise LeaseLostError(f"another process works on job {record.id}")
-        raise UsageError(f"job {record.id} is {record.state}: no address can be attached to it")
+        state = State.READY if record.state in MADE else None
+        changes: dict[str, Any] = {"owner": None, "video": video, "etag": None, "error": None}
+        return self.ledger.move_job(leased[0], state, kind="url", message=message, **changes)
 
     def _replace_task(self, record: Record, task_id: str) -> Record:
         """Have a job ask for a task again, or for another one, after it was not found."""
         message = f"continued with task {task_id}"
+        changes: dict[str, Any]
         is_other = task_id != record.task_id
         if record.state is State.EXPIRED:
             # The address of the earlier task's video says nothing about this one.
             source = replace(record, video=None) if is_other else record
             changes = {"task_id": task_id, "video": None} if is_other else {}
             return self.ledger.reopen_job(source, None, message, **changes)
-        if is_other and record.video is None:
-            for leased in self.runner.take_leases([record]):
-                return self.ledger.move_job(
-                    leased, kind="task", message=message, owner=None, task_id=task_id, error=None
-                )
-        if is_other:
+        if not is_other:
+            return record
+        leased = [] if record.video else self.runner.take_leases([record])
+        if not leased:
             raise UsageError(f"job {record.id} has a video already, or another process works on it")
-        return record
+        changes = {"owner": None, "task_id": task_id, "error": None}
+        return self.ledger.move_job(leased[0], kind="task", message=message, **changes)
 
 
 def _name_of(video: Job | Path | str) -> str:

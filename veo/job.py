@@ -153,7 +153,8 @@ class Job(Coroutine[Any, Any, "Video"]):
         """
         with _lock:
             event = self._finished_event = self._finished_event or threading.Event()
-        if not self._finished and not _wait(event, _clamp_timeout(timeout)):
+        slices = time_slices(_clamp_timeout(timeout))
+        if not self._finished and not any(map(event.wait, slices)):
             raise StillRunningError(
                 f"job {self.id} is still {self.state} after {timeout} s",
                 hint="The job continues.",
@@ -332,10 +333,6 @@ def _call_in_loop(
 ) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed, so no task waits in it
         loop.call_soon_threadsafe(function, *args)
-
-
-def _wait(event: threading.Event, timeout: float | None) -> bool:
-    return any(event.wait(seconds) for seconds in time_slices(timeout))
 
 
 def _clamp_timeout(timeout: float | None) -> float | None:

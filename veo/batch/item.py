@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +28,7 @@ from veo.batch.input import (
 from veo.errors import ImageError
 from veo.image import Image
 from veo.request import OPTIONS, Request
+from veo.text.parsing import is_text
 from veo.text.spelling import NORMALIZERS
 
 if TYPE_CHECKING:
@@ -47,13 +47,9 @@ class Item:
     columns: Mapping[str, Any] = field(default_factory=dict)  # its free keys, kept with its job
 
 
-# JSON escapes can spell a NUL, which no path may hold, and half of a surrogate pair, which cannot
-# be encoded in UTF-8.
-_INVALID_CHARACTERS = re.compile("[\0\ud800-\udfff]")
-
-
 def _check_characters(text: str) -> str:
-    if _INVALID_CHARACTERS.search(text):
+    # JSON escapes can spell a NUL, which no path may hold, and half of a surrogate pair.
+    if "\0" in text or not is_text(text):
         raise PydanticCustomError("invalid_character", "contains an invalid character")
     return text
 

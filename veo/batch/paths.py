@@ -37,9 +37,9 @@ class OutputPaths:
     def claim_path(self, name: str, location: ItemLocation) -> Path:
         """Assign the path that an item asks for; raise an OutputError if it is outside or taken."""
         path = self._resolve_links(self._join_folder(name))
-        check_name(path, len(path.relative_to(self.folder).parts))
-        files = [_path_key(path), _path_key(sidecar.sidecar_path(path))]
         depth = len(path.relative_to(self.folder).parts)
+        check_name(path, depth)
+        files = [_path_key(path), _path_key(sidecar.sidecar_path(path))]
         parents = [_path_key(parent) for parent in path.parents[:depth]]  # up to the folder itself
         for key in [*files, *parents]:
             if key in self._taken:

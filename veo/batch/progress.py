@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from veo.batch.result import count_states, read_spending
-from veo.ledger import IN_FLIGHT
+from veo.ledger import IN_FLIGHT, State
 from veo.runtime.remaining import estimate_job_s
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _estimate_provider_s(
     now = time.time()
     jobs = [entry.job for entry in unfinished if entry.job]
     sent = [job for job in jobs if job.state in IN_FLIGHT]
-    waiting = len(unfinished) - len(jobs) + sum(job.state == "planned" for job in jobs)
+    waiting = len(unfinished) - len(jobs) + sum(job.state is State.PLANNED for job in jobs)
     if len(durations) >= _MIN_DURATIONS:
         usual = statistics.median(durations)
     else:

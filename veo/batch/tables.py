@@ -91,8 +91,9 @@ def _parse_table(text: str) -> Parsed:
             text = f"has {len(row)} cells for {len(titles)} columns"
             problems.append(ItemProblem(location, text))
             continue
-        cells = {name: cell.strip() for name, cell in zip(titles, row, strict=False)}
-        items.append(RawItem(location, _row_to_body(cells)))
+        cells = zip(titles, map(str.strip, row), strict=False)
+        body = {name: convert_cell(name, cell) if cell else None for name, cell in cells}
+        items.append(RawItem(location, body))
     return items, problems
 
 
@@ -106,7 +107,3 @@ def _check_titles(titles: list[str]) -> list[ItemProblem]:
             problems.append(f"column {title}: did you mean {similar}?")
     problems += [f"column {title}: is there twice" for title in titles if titles.count(title) > 1]
     return [ItemProblem(WHOLE_FILE, text) for text in dict.fromkeys(problems)]
-
-
-def _row_to_body(cells: Mapping[str, str]) -> dict[str, Any]:
-    return {name: convert_cell(name, cell) if cell else None for name, cell in cells.items()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from veo.compare.cost_model import BreakEven, MeasuredCost, PricingTerms, find_break_even
@@ -45,12 +46,10 @@ class ComparisonResult:
     metrics: Mapping[str, ProviderMetrics]  # by candidate, in the order of the request
     simulation: Simulation | None = None  # None for real requests and for the plain sandbox
     is_play_money: bool = False
-    terms: Mapping[str, PricingTerms] = field(init=False)
 
-    def __post_init__(self) -> None:
-        terms = {name: pricing_terms(name, metrics) for name, metrics in self.metrics.items()}
-        # The usual way to set a derived field of a frozen dataclass.
-        object.__setattr__(self, "terms", terms)
+    @property
+    def terms(self) -> dict[str, PricingTerms]:
+        return {name: pricing_terms(name, metrics) for name, metrics in self.metrics.items()}
 
     @property
     def loss_rate(self) -> float:
@@ -70,11 +69,10 @@ class ComparisonResult:
     def break_evens(self) -> list[BreakEven]:
         """Break-even points of each candidate charged on acceptance with each on success."""
         # At a loss rate of 1 every cost is infinite and nothing can be compared.
-        rate = min(self.loss_rate, MAX_LOSS_RATE)
+        rate, terms = min(self.loss_rate, MAX_LOSS_RATE), self.terms.values()
         return [
             find_break_even(first, second, rate)
-            for first in self.terms.values()
-            for second in self.terms.values()
+            for first, second in product(terms, repeat=2)
             if first.on_accept and not second.on_accept
         ]
 

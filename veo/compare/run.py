@@ -51,22 +51,13 @@ def plan_candidates(session: Session, request: Request, names: Sequence[str]) ->
         UnknownProviderError: No provider of that name is installed.
         UsageError: A candidate is named twice or cannot make the video; lists all such problems.
     """
-    named = [_split_name(name.strip()) for name in names if name.strip()]
-    # An unknown provider is reported before anything is planned.
-    for provider, _, _ in named:
-        find_facts(provider)
-    repeated = [":".join(parts) for parts, count in Counter(named).items() if count > 1]
-    if repeated or not named:
-        raise UsageError(
-            f"{repeated[0].rstrip(':')} is named twice" if repeated else "nothing to compare",
-            hint="Name providers such as laozhang-async,gemini, or PROVIDER/MODEL.",
-        )
-    counts = Counter(provider for provider, _, _ in named)
+    named = _parse_names(names)
+    counts = Counter(provider for provider, _ in named)
     candidates: list[Candidate] = []
     problems: list[str] = []
-    for provider, _, model in named:
+    for provider, model in named:
         # A model named for one of LaoZhang's routes is compared on the other one, too.
-        shared = (other for owner, _, other in named if owner != provider and other)
+        shared = (other for owner, other in named if owner != provider and other)
         own = session.models(provider)
         chosen = model or request.model or next((each for each in shared if each in own), None)
         try:
@@ -84,9 +75,19 @@ def plan_candidates(session: Session, request: Request, names: Sequence[str]) ->
     return candidates
 
 
-def _split_name(name: str) -> tuple[str, str, str]:
-    provider, model = re.fullmatch(r"([^:/]*)[:/]?(.*)", name, re.DOTALL).groups()  # type: ignore[union-attr]
-    return provider, ":" if model else "", model
+def _parse_names(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the provider and the model of each candidate; the model is empty if none is named."""
+    split = (re.split("[:/]", name.strip(), maxsplit=1) for name in names if name.strip())
+    named = [(provider, "".join(model)) for provider, *model in split]
+    for provider, _ in named:
+        find_facts(provider)  # an unknown provider is reported before anything is planned
+    repeated = [":".join(filter(None, pair)) for pair, count in Counter(named).items() if count > 1]
+    if repeated or not named:
+        raise UsageError(
+            f"{repeated[0]} is named twice" if repeated else "nothing to compare",
+            hint="Name providers such as laozhang-async,gemini, or PROVIDER/MODEL.",
+        )
+    return named
 
 
 def start_jobs(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from veo.continuation.sources import plan_with_video
-from veo.files import output as download
+from veo.files.output import choose_output, prepare_output
 from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
 from veo.money import Usd, to_micros
@@ -119,10 +119,10 @@ def run_steps(
     run = make_job_id()
     if output is not None:
         name = f"{make_slug(extension.plan.request.prompt)}-{run}.mp4"
-        output = download.choose_output(output, session.config.output_dir, name)
+        output = choose_output(output, session.config.output_dir, name)
     outputs = _output_paths(output, extension)
     for path in filter(None, outputs):
-        download.prepare_output(path, force=force)
+        prepare_output(path, force=force)
     # Each step reserves only its own money, so the sum is checked before the first is sent.
     for cap in session.list_caps(run, max_cost):
         spent = session.ledger.count_spent(cap)

@@ -15,7 +15,7 @@ from veo.errors import (
     os_errors,
 )
 from veo.files import mp4, sidecar
-from veo.files import output as download
+from veo.files.output import hash_file, size_on_disk
 from veo.ledger import Ledger, Record, lineage
 from veo.paths import to_absolute
 from veo.planning.check import find_errors
@@ -197,7 +197,7 @@ def _find_model(session: Session, record: Record) -> Model | None:
 
 def _hash_file(path: Path) -> str:
     with os_errors(UsageError, path):
-        return download.hash_file(path)
+        return hash_file(path)
 
 
 def _find_job_of_file(ledger: Ledger, path: Path, sha256: str) -> Record | None:
@@ -219,7 +219,7 @@ def _find_job_of_file(ledger: Ledger, path: Path, sha256: str) -> Record | None:
 def _unchanged_file(record: Record) -> Path | None:
     """Return the file of a job; None if it is missing or was replaced."""
     path = record.path
-    if record.bytes is None or download.size_on_disk(path) != record.bytes:
+    if record.bytes is None or size_on_disk(path) != record.bytes:
         return None
     return path
 

@@ -1,4 +1,4 @@
-"""A contact sheet: one picture with an image of each of some videos."""
+"""A contact sheet: one image that shows a frame of each of several videos."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BACKGROUND, _TEXT = "#20242c", "#f2f2f2"
 
 
 def write_sheet(videos: Sequence[Path]) -> Path | None:
-    """Write the middle image of each video with its name; return the file, None without images.
+    """Write the middle frame of each video with its name; return the file, None without frames.
 
     The file is beside the videos: ``lion-2.mp4``, the last of them, gives ``lion-takes.jpg``.
     """
@@ -50,9 +50,9 @@ def write_sheet(videos: Sequence[Path]) -> Path | None:
 
 
 def read_still(path: Path, size: tuple[int, int], share: float = 0.0) -> Pil.Image | None:
-    """Return an image of a video, within a size in pixels; None if there is none.
+    """Return a frame of a video, within a size in pixels; None if there is none.
 
-    ``share`` is the part of the video before the image: 0 for the first one, 0.5 for the middle.
+    ``share`` is the part of the video before the frame: 0 for the first one, 0.5 for the middle.
     """
     import av  # noqa: PLC0415 - takes 0.25 s, and other commands do not need it
 

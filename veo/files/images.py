@@ -37,7 +37,6 @@ _JPEG_QUALITIES = (92, 85, 75)  # tried in this order before the image is made s
 _MIN_SIDE_PX = 256  # a smaller image is of no use to a model
 # A larger PNG is a photograph, and becomes a JPEG: uploads of several megabytes fail with 413.
 _MAX_PNG_BYTES = 1_000_000
-_MAX_DOWNLOAD_BYTES = MAX_BYTES
 _MIN_UPLOAD_BYTES = 64_000  # no service refuses an image of this size with 413
 _SIDEWAYS = (5, 6, 7, 8)  # orientations of EXIF: width and height are swapped
 _MAX_DECODERS = 4  # at once, because a decoded image takes up to 50 MB
@@ -102,16 +101,16 @@ class ImageStore:
             stored = self._stored.get(stamp) if stamp else None
         if stored:
             return stored
-        is_url, source = image.is_url, image.source
-        data = download_image(source, self._trusted_urls) if is_url else image.read()
-        verify_image(image.source, data)
+        source = image.source
+        data = download_image(source, self._trusted_urls) if image.is_url else image.read()
+        verify_image(source, data)
         digest = hashlib.sha256(data).hexdigest()
         if self._shared:
             self._shared.save(digest, data)
         # A name that is not UTF-8 cannot be stored, so the image itself is.
-        by_value = image.is_url or image.data is not None or not is_text(image.source)
-        source = self._write_file(data, digest) if by_value else str(to_absolute(source))
-        stored = Image(source, None, digest)
+        is_file = image.data is None and not image.is_url and is_text(source)
+        path = str(to_absolute(source)) if is_file else self._write_file(data, digest)
+        stored = Image(path, None, digest)
         if stamp:
             with self._lock:
                 self._stored[stamp] = stored
@@ -295,9 +294,9 @@ def download_image(url: str, trusted_urls: Callable[[], Iterable[str]] = tuple) 
         with closing(ApiClient(url, trusted_urls=trusted_urls).open(url)) as response:
             if response.status != 200:
                 raise ImageError(f"{url}: HTTP {response.status}")
-            return response.read(_MAX_DOWNLOAD_BYTES).body
+            return response.read(MAX_BYTES).body
     except ResponseTooLongError:
-        raise ImageError(f"{url} is larger than {_MAX_DOWNLOAD_BYTES // 1_000_000} MB") from None
+        raise ImageError(f"{url} is larger than {MAX_BYTES // 1_000_000} MB") from None
     except ProviderError as error:
         raise ImageError(f"{url}: {error.message}") from error
     except ConfigError:

@@ -121,7 +121,7 @@ def _list_boxes(file: BinaryIO) -> list[_Box]:
             defect = f"it has no valid box at byte {at}"
         elif at + length > size:
             defect = f"it ends within {kind.decode('latin-1')!r}, {at + length - size} bytes short"
-        if defect and size - at <= _MAX_STRAY_BYTES and _is_whole(boxes):
+        if defect and size - at <= _MAX_STRAY_BYTES and not _list_missing(boxes):
             break
         if defect:
             raise _DefectError(defect)
@@ -129,13 +129,14 @@ def _list_boxes(file: BinaryIO) -> list[_Box]:
             raise _DefectError("it has too many boxes")
         boxes.append(_Box(kind, at + header, at + length))
         at += length
-    if missing := [kind.decode() for kind in _REQUIRED if kind not in {box.kind for box in boxes}]:
+    if missing := _list_missing(boxes):
         raise _DefectError(f"it has no {' and no '.join(missing)} box")
     return boxes
 
 
-def _is_whole(boxes: Sequence[_Box]) -> bool:
-    return set(_REQUIRED) <= {box.kind for box in boxes}
+def _list_missing(boxes: Sequence[_Box]) -> list[str]:
+    kinds = {box.kind for box in boxes}
+    return [kind.decode() for kind in _REQUIRED if kind not in kinds]
 
 
 def _read_header(file: BinaryIO, at: int, size: int) -> tuple[bytes, int, int]:

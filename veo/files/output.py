@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from veo.provider import ByteStream
 
-# Larger writes took up to eight times as much CPU time per byte (measured on Linux 6.18, ext4).
 # Names that promise another kind of file than the MP4 that is written.
 _OTHER_SUFFIXES = {
     *(".mov", ".avi", ".webm", ".mkv", ".wmv", ".flv", ".gif", ".png", ".jpg", ".jpeg", ".webp"),
     *(".mp3", ".wav", ".json", ".txt", ".html"),
 }
 _VIDEO_SUFFIXES = {".mp4", ".m4v"}
+# Larger writes took up to eight times as much CPU time per byte (measured on Linux 6.18, ext4).
 WRITE_BYTES = 1 << 16
 # Longer than any video: the longest that a model makes, 148 s, has 1 GB at 54 Mbit/s.
 MAX_VIDEO_BYTES = 2 << 30
@@ -57,9 +57,8 @@ def write_stream(
 ) -> None:
     """Write a stream to the part file from the stream's offset on, and close the stream.
 
-    Older bytes after the offset are dropped.
-
-    ``on_progress`` gets the bytes so far and the total, if known.
+    Older bytes after the offset are dropped. ``on_progress`` gets the bytes so far and the total,
+    if known.
 
     Raises:
         ResponseLostError: The connection broke. The bytes received so far are kept.
@@ -117,10 +116,9 @@ def verify_part(part: Path) -> SavedFile:
 def publish_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
     """Rename a checked part file to its output in one step, and return its path.
 
-    A part file of an output in a bucket is uploaded, and stays.
-
-    Without ``force`` a file that has appeared under that name is not replaced. The video is then
-    saved under a name with the job's id, because it has been paid for.
+    A part file of an output in a bucket is uploaded, and stays. Without ``force`` a file that has
+    appeared under that name is not replaced. The video is then saved under a name with the job's
+    id, because it has been paid for.
     """
     with _disk_errors(output):
         if isinstance(output, BucketPath):
@@ -253,13 +251,8 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise DownloadError(
-            f"cannot write {path.parent}: {error.strerror or error}",
-            hint="Free some space there, then resume the job." if full else _find_hint(error),
-            retryable=False,
-        ) from error
-
-
-def _find_hint(error: OSError) -> str | None:
-    return error.hint if isinstance(error, BucketError) else None
+        hint = error.hint if isinstance(error, BucketError) else None
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            hint = "Free some space there, then resume the job."
+        text = f"cannot write {path.parent}: {error.strerror or error}"
+        raise DownloadError(text, hint=hint, retryable=False) from error

@@ -18,9 +18,8 @@ from typing import Any
 
 from veo.errors import ResponseLostError
 
-# So many deadlines may be closed and still be in the heap, where ten thousand take 5 MB.
-MAX_CLOSED = 100
-IDLE_S = 15.0  # the thread that watches ends when it had nothing to watch for so long
+MAX_CLOSED = 100  # deadlines that stay in the heap although closed; ten thousand take 5 MB
+IDLE_S = 15.0  # without anything to watch, after which the thread that watches ends
 _NEVER = float("inf")
 
 
@@ -45,7 +44,7 @@ class Deadline:
         """Count anew from now on, for the next part of the exchange."""
         self.message = message
         self.ends_at = time.monotonic() + seconds
-        # Mostly a later time: the thread notices it when it wakes, so that this costs nothing.
+        # Nearly always a later time, which the thread notices when it wakes: that costs nothing.
         if self.ends_at < self._wakes_at:
             self._wakes_at = self.ends_at
             _watch.add(self, self.ends_at)

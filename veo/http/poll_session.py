@@ -47,9 +47,8 @@ class PollSession:
     """An HTTP client for polls. It may be used on several event loops, one after the other.
 
     Redirects of a GET are followed. The headers that carry the key are dropped for good at the
-    first hop to another origin. aiohttp repeats a GET
-    once whose connection broke before a response, for example because the server has closed a
-    kept one. Nothing else is repeated.
+    first hop to another origin. aiohttp repeats a GET once if its connection broke before the
+    response, for example because the server has closed a kept one. Nothing else is repeated.
 
     Args:
         connect_s: Seconds to wait for a connection, TLS included.

@@ -56,7 +56,7 @@ class TrackedBody:
         on_sent: Called when all of it was handed to the network.
     """
 
-    def __init__(self, data: bytes, on_sent: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, data: bytes, on_sent: Callable[[], object]) -> None:
         self._data = data
         self._on_sent = on_sent
         self.is_begun = False
@@ -74,12 +74,12 @@ class Transport:
 
     Args:
         connect_s: Seconds to wait for a connection.
-        guard: Decides which addresses may be reached; by default only public ones.
+        guard: Decides which addresses may be reached.
     """
 
-    def __init__(self, connect_s: float, guard: AddressGuard | None = None) -> None:
+    def __init__(self, connect_s: float, guard: AddressGuard) -> None:
         self._connect_s = connect_s
-        self._guard = guard or AddressGuard()
+        self._guard = guard
         self._local = _ThreadConnections()
 
     def get(

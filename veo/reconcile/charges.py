@@ -33,9 +33,8 @@ _COLUMN_NAMES = {
     "model": ("model", "model_name", "模型"),
     "label": ("route", "provider", "endpoint", "channel", "渠道"),
 }
-# Any of these may say what a row is.
 _DETAIL_NAMES = ("other", "details", "content", "详情")  # any of these may name the task
-_KIND_NAMES = ("state", "status", "kind", "type", "类型")
+_KIND_NAMES = ("state", "status", "kind", "type", "类型")  # any of these may say what a row is
 _PAGE_KEYS = {"page", "page_size", "limit", "offset"}  # beside the number of all rows
 _LIST_KEYS = ("data", "items", "bills", "logs")
 
@@ -76,7 +75,7 @@ def parse_charges(text: str, source: str) -> list[ProviderCharge]:
 
 
 def _download_text(url: str) -> str:
-    # Its clients send no credentials of ``.netrc``, and limit time and size.
+    # ``ApiClient`` sends no credentials of ``.netrc``, and limits time and size.
     from veo.http.client import ApiClient  # noqa: PLC0415 - takes 90 ms, which a file does not need
 
     try:

@@ -20,11 +20,9 @@ if TYPE_CHECKING:
     from veo.ledger.limits import Admission
     from veo.session import Session
 
-# Until a job is looked at again that another worker may be sending.
-BUSY_RETRY_S = 5.0
-# Until a step is tried again that failed because of the database.
-LEDGER_RETRY_S = 2.0
-LOST_RETRY_S = 0.1  # another worker changed the job: its row says how to go on
+BUSY_RETRY_S = 5.0  # after finding a job that another worker may be sending
+LEDGER_RETRY_S = 2.0  # after a step that failed because of the database
+LOST_RETRY_S = 0.1  # after another worker changed the job: its row says how to go on
 _log = logging.getLogger(__name__)
 
 
@@ -42,10 +40,10 @@ class LedgerLimiter(RateLimiter):
         return SLOT_RETRY_S if admission.wait_s is None else admission.wait_s
 
     def restore(self, job: Hashable) -> None:
-        """Nothing is counted here."""
+        """Do nothing: the ledger counts the jobs in flight."""
 
     def release(self, job: Hashable) -> None:
-        """Nothing is counted here."""
+        """Do nothing: the ledger counts the jobs in flight."""
 
 
 class StepTaker:
