@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from veo.config import Config, read_config
 from veo.engine.context import ProviderHandle, StepContext
-from veo.errors import ConfigError, InvalidRequestError
+from veo.errors import BudgetError, ConfigError, InvalidRequestError
 from veo.files.images import ImageStore, read_frame_sizes
 from veo.files.output import choose_output, prepare_output
 from veo.key import Key
@@ -250,6 +250,13 @@ class Session:
     def list_caps(self, run: str, max_cost: Usd | None = None) -> list[Cap]:
         """Return the limits on money that apply now: of the run, the day and the month."""
         return budget.current_caps(self.config, run, max_cost)
+
+    def budget_error(
+        self, run: str, amount: int, max_cost: Usd | None = None
+    ) -> BudgetError | None:
+        """Return why an amount, millionths of a USD, exceeds limits of a run; None if it fits."""
+        spent = {cap: self.ledger.count_spent(cap) for cap in self.list_caps(run, max_cost)}
+        return budget.caps_error(spent, amount)
 
     def models(self, provider: str) -> dict[str, Model]:
         """Return a provider's models by name, with the user's overrides.

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from veo.ledger import Cap, budget
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from veo.errors import BudgetError
+    from veo.ledger import Cap
     from veo.money import Usd
     from veo.session import Session
 
@@ -78,5 +77,4 @@ class BatchContext:
 
     def budget_error(self, amount: int) -> BudgetError | None:
         """Return why an amount (millionths of a USD) exceeds a cap, or None if it fits."""
-        spent = {cap: self.session.ledger.count_spent(cap) for cap in self.current_caps()}
-        return budget.caps_error(spent, amount)
+        return self.session.budget_error(self.run, amount, self.options.max_cost)

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from veo.ledger.record import ENDED, State
 from veo.ledger.rows import split_chunks
 from veo.ledger.schema import events
+from veo.ledger.spending import Spending, sum_records
 from veo.money import Quote, to_usd
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 # The milestones whose times are compared, in the order in which a job passes them.
 STEPS = ("accepted", "generated", "on_disk")
 _COUNTS = ("made", "failed", "open", "states", "polls", "bytes", "submits", "retries")
-_CHARGES = ("charged", "charged_for_made", "charged_for_failed", "charged_for_open")
 ACCEPTED_STATES = (State.SUBMITTED, State.RUNNING, State.READY)
 
 
@@ -53,18 +53,14 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class ProviderMetrics:
-    """The metrics of one candidate. Money is in millionths of a USD, times are in seconds."""
+    """The metrics of one candidate. Times are in seconds."""
 
     provider: str
     model: str
     quote: Quote
     requests: int
     states: dict[str, int]  # jobs by state
-    charged_for_made: int  # for videos on disk
-    charged_for_failed: int  # for jobs that ended without a video
-    charged_for_open: int  # for jobs that have not ended
-    held: int  # reserved for jobs that have not ended
-    unknown: int  # may have been charged in addition
+    spending: Spending
     # from the submit to each of ``STEPS``, for the jobs that reached it
     times: dict[str, list[float]]
     polls: int
@@ -87,13 +83,10 @@ class ProviderMetrics:
         return self.requests - self.made - self.failed
 
     @property
-    def charged(self) -> int:
-        return self.charged_for_made + self.charged_for_failed + self.charged_for_open
-
-    @property
     def per_video(self) -> float | None:
         """USD charged per video on disk; None if there is none."""
-        return float(to_usd(self.charged)) / self.made if self.made else None
+        amount = self.spending.per_video
+        return None if amount is None else float(amount)
 
     @property
     def retries(self) -> int:
@@ -114,13 +107,21 @@ class ProviderMetrics:
     def to_json(self) -> dict[str, Any]:
         """Return the values that ``--json`` prints, amounts in USD; the keys are a contract."""
         spreads = {step: self.time_spread(step) for step in STEPS}
+        amounts = {
+            "charged": self.spending.charged,
+            "charged_for_made": self.spending.for_done,
+            "charged_for_failed": self.spending.for_nothing,
+            "charged_for_open": self.spending.for_open,
+            "held": self.spending.held,
+            "unknown": self.spending.in_doubt,
+        }
         return {
             "route": self.provider,
             "model": self.model,
             "quote": self.quote.to_json(),
             "asked": self.requests,
             **{name: getattr(self, name) for name in _COUNTS},
-            **{name: float(to_usd(getattr(self, name))) for name in (*_CHARGES, "held", "unknown")},
+            **{name: float(to_usd(amount)) for name, amount in amounts.items()},
             "per_video": self.per_video,
             "seconds": {name: spread and spread.to_json() for name, spread in spreads.items()},
             "media": [media.to_json() for media in self.media],
@@ -138,8 +139,6 @@ def compute_metrics(
 ) -> ProviderMetrics:
     """Compute the metrics of one candidate; its times are multiplied by ``speed``."""
     first, done = records[0], [record for record in records if record.state is State.DONE]
-    failed = [record for record in records if record.has_ended and record.state is not State.DONE]
-    unended = [record for record in records if not record.has_ended]
     ends = {
         "accepted": [(record, accepted.get(record.id)) for record in records],
         "generated": [(record, record.ready_at) for record in records],
@@ -151,11 +150,7 @@ def compute_metrics(
         quote=first.parse_quote(),
         requests=len(records),
         states=dict(Counter(str(record.state) for record in records)),
-        charged_for_made=sum(record.charged for record in done),
-        charged_for_failed=sum(record.charged for record in failed),
-        charged_for_open=sum(record.charged for record in unended),
-        held=sum(record.held_amount for record in records),
-        unknown=sum(record.in_doubt_amount for record in records),
+        spending=sum_records(records),
         times={step: _seconds_since_submit(pairs, speed) for step, pairs in ends.items()},
         polls=sum(record.polls for record in records),
         bytes=sum(record.bytes or 0 for record in done),

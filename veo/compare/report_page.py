@@ -83,9 +83,9 @@ def _render_plots(result: ComparisonResult) -> str:
     bars = [_cost_bar(result, name) for name, m in columns.items() if m.per_video is not None]
     times = {name: metrics.times["on_disk"] for name, metrics in columns.items()}
     charges = {
-        "for finished videos": [float(to_usd(m.charged_for_made)) for m in columns.values()],
+        "for finished videos": [float(to_usd(m.spending.for_done)) for m in columns.values()],
         "without a video": [
-            float(to_usd(m.charged_for_failed + m.charged_for_open)) for m in columns.values()
+            float(to_usd(m.spending.for_nothing + m.spending.for_open)) for m in columns.values()
         ],
     }
     deadline = result.simulation.deadline if result.simulation else None

@@ -63,7 +63,7 @@ class ComparisonResult:
     def matches_bills(self) -> bool:
         """Whether the ledger agrees with the sandbox's charges; True without a simulation."""
         billed = self.simulation.billed if self.simulation else {}
-        return all(self.metrics[name].charged == amount for name, amount in billed.items())
+        return all(self.metrics[name].spending.charged == amount for name, amount in billed.items())
 
     @property
     def break_evens(self) -> list[BreakEven]:

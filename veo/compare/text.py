@@ -25,11 +25,11 @@ def metric_rows(result: ComparisonResult) -> list[Row]:
         ("model", [m.model for m in columns]),
         ("price", [f"{format_amount(q.amount)} {CHARGE_TIMES[q.charged]}" for q in quotes]),
         ("made / failed / open", [f"{m.made} / {m.failed} / {m.open}" for m in columns]),
-        ("charged for videos", [format_micros(m.charged_for_made) for m in columns]),
-        ("charged for failed jobs", [format_micros(m.charged_for_failed) for m in columns]),
-        ("charged for open jobs", [format_micros(m.charged_for_open) for m in columns]),
-        ("reserved, not charged", [format_micros(m.held) for m in columns]),
-        ("possibly charged", [format_micros(m.unknown) for m in columns]),
+        ("charged for videos", [format_micros(m.spending.for_done) for m in columns]),
+        ("charged for failed jobs", [format_micros(m.spending.for_nothing) for m in columns]),
+        ("charged for open jobs", [format_micros(m.spending.for_open) for m in columns]),
+        ("reserved, not charged", [format_micros(m.spending.held) for m in columns]),
+        ("possibly charged", [format_micros(m.spending.in_doubt) for m in columns]),
         ("cost per video", [format_usd(m.per_video) for m in columns]),
     ]
     if result.simulation:
@@ -132,10 +132,10 @@ def _format_interval(cost: MeasuredCost) -> str:
 def _describe_difference(name: str, metrics: ProviderMetrics, least: float) -> str:
     cost = metrics.per_video
     if cost is None:
-        return f"{name} made no video and charged {format_micros(metrics.charged)}."
+        return f"{name} made no video and charged {format_micros(metrics.spending.charged)}."
     if math.isclose(cost, least):
         return f"{name} costs the same."
-    lost = metrics.charged_for_failed + metrics.charged_for_open
+    lost = metrics.spending.for_nothing + metrics.spending.for_open
     extra = f"; {format_micros(lost)} of it was charged for videos never received" if lost else ""
     ratio = cost / least if least else math.inf
     if ratio < MIN_RATIO_AS_FACTOR:

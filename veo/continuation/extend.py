@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from veo.continuation.sources import plan_with_video
 from veo.files.output import choose_output, prepare_output
-from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
 from veo.money import Usd, to_micros
 from veo.paths import to_absolute
@@ -124,10 +123,8 @@ def run_steps(
     for path in filter(None, outputs):
         prepare_output(path, force=force)
     # Each step reserves only its own money, so the sum is checked before the first is sent.
-    for cap in session.list_caps(run, max_cost):
-        spent = session.ledger.count_spent(cap)
-        if spent + to_micros(extension.total_usd) > cap.limit:
-            raise over_cap_error(cap, spent, to_micros(extension.total_usd))
+    if error := session.budget_error(run, to_micros(extension.total_usd), max_cost):
+        raise error
 
     def start_step(plan: Plan, path: Path | None) -> Job:
         new = session.prepare_job(plan, plan.model.provider, run=run, output=path, force=force)

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from veo.errors import ConfigError, ImageError, LedgerError, ProviderError, ResponseTooLongError
 from veo.files.atomic import open_atomic
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from PIL import Image as Pil
 
+    from veo.ledger.images import LedgerImages
     from veo.model import ImageLimits
     from veo.request import Request
 
@@ -50,14 +51,6 @@ class PreparedImage:
     note: str | None = None
 
 
-class SharedImages(Protocol):
-    """Images by their sha256, for all machines."""
-
-    def save(self, sha256: str, data: bytes) -> None: ...
-
-    def read(self, sha256: str) -> bytes | None: ...
-
-
 class ImageStore:
     """The images of all jobs. Each image is checked once and prepared once for each limit.
 
@@ -75,7 +68,7 @@ class ImageStore:
         folder: Path,
         cache_bytes: int = 64_000_000,
         trusted_urls: Callable[[], Iterable[str]] = tuple,
-        shared: SharedImages | None = None,
+        shared: LedgerImages | None = None,
     ) -> None:
         self._shared = shared
         self._folder = folder

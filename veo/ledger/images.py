@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LedgerImages:
-    """Images by their sha256."""
+    """Images by their sha256, for all machines."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -143,22 +143,33 @@ def _sum_by_state(
     query = select(*keys, jobs.c.state, *_SUMS).group_by(*keys, jobs.c.state)
     with ledger.database.read() as connection:
         for row in connection.execute(job_filter.apply_to(query)):
-            yield row, _to_spending(row)
+            yield row, _to_spending(State(row.state), *map(int, row[-len(_SUMS) :]))
 
 
-def _to_spending(row: Row[Any]) -> Spending:
-    state, charged = State(row.state), int(row.charged)
+def sum_records(records: Iterable[Record]) -> Spending:
+    """Return the sums of jobs that were read already."""
+    each = (
+        _to_spending(r.state, 1, r.charged, r.reserved, r.doubtful, r.uncertain_amount)
+        for r in records
+    )
+    return sum(each, Spending())
+
+
+def _to_spending(
+    state: State, count: int, charged: int, reserved: int, doubtful: int, uncertain: int
+) -> Spending:
+    """Return the sums of jobs of one state; the arguments are in the order of ``_SUMS``."""
     is_done = state is State.DONE
-    held, in_doubt = split_reservation(state, int(row.reserved))
+    held, in_doubt = split_reservation(state, reserved)
     return Spending(
-        jobs=row.jobs,
-        videos=row.jobs if is_done else 0,
+        jobs=count,
+        videos=count if is_done else 0,
         for_done=charged if is_done else 0,
         for_nothing=charged if state in ENDED and not is_done else 0,
         for_open=charged if state not in ENDED else 0,
-        uncertain=int(row.uncertain),
+        uncertain=uncertain,
         held=held,
-        in_doubt=int(row.doubtful) + in_doubt,
+        in_doubt=doubtful + in_doubt,
     )
 
 
@@ -198,9 +209,9 @@ _LABELS: dict[Dimension, Any] = {
     "outcome": _to_outcome,
 }
 _SUMS = (
-    func.count().label("jobs"),
-    func.sum(jobs.c.charged).label("charged"),
-    func.sum(jobs.c.reserved).label("reserved"),
-    func.sum(jobs.c.doubtful).label("doubtful"),
-    func.sum(case((jobs.c.certain, 0), else_=jobs.c.charged)).label("uncertain"),
+    func.count(),
+    func.sum(jobs.c.charged),
+    func.sum(jobs.c.reserved),
+    func.sum(jobs.c.doubtful),
+    func.sum(case((jobs.c.certain, 0), else_=jobs.c.charged)),
 )

@@ -177,7 +177,7 @@ def _summarize(setup: SimulationOptions, runs: dict[str, CandidateRun]) -> "Simu
     for name, run in runs.items():
         terms, metrics = pricing_terms(name, run.metrics), run.metrics
         expected = terms.cost_per_video(setup.fail_rate + setup.timeout_rate, setup.deadline_s)
-        charged = float(to_usd(metrics.charged))
+        charged = float(to_usd(metrics.spending.charged))
         measured[name] = measure_cost(terms, metrics.requests, metrics.made, charged, expected)
     return Simulation(
         fail_rate=setup.fail_rate,
