@@ -723,7 +723,7 @@ class TestListAtUrl:
         """It is not read to its end."""
         monkeypatch.setattr(charges_module, "MAX_BYTES", 1000)
         rows = b"task,amount\n" + b"t1,0.15\n" * 1000
-        too_long = pytest.raises(UsageError, match="longer than")
+        too_long = pytest.raises(UsageError, match="larger than")
         with RecordingServer(Reply(rows)) as server, too_long:
             load_charges(f"{server.url}/bills")
 

@@ -6,11 +6,10 @@ import hashlib
 import io
 import threading
 from collections import OrderedDict
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from veo.errors import ConfigError, ImageError, LedgerError, ProviderError, ResponseTooLongError
+from veo.errors import ImageError, LedgerError
 from veo.files.atomic import open_atomic
 from veo.files.decode import (
     EXIF_ORIENTATION,
@@ -95,7 +94,7 @@ class ImageStore:
         if stored:
             return stored
         source = image.source
-        data = download_image(source, self._trusted_urls) if image.is_url else image.read()
+        data = self._download(source) if image.is_url else image.read()
         verify_image(source, data)
         digest = hashlib.sha256(data).hexdigest()
         if self._shared:
@@ -152,6 +151,11 @@ class ImageStore:
             self._prepared.move_to_end(key)  # the least recently used image is dropped first
             while sum(len(each.data) for each in self._prepared.values()) > self._cache_bytes:
                 self._prepared.popitem(last=False)
+
+    def _download(self, url: str) -> bytes:
+        from veo.http.client import download_bytes  # noqa: PLC0415 - few requests need requests
+
+        return download_bytes(url, MAX_BYTES, ImageError, self._trusted_urls)
 
     def _write_file(self, data: bytes, digest: str) -> str:
         path = self._folder / digest
@@ -272,28 +276,6 @@ def prepare_image(
         jpeg, jpeg_size = _encode_jpeg(source, upright, max_bytes)
     note = "; ".join([_describe_change(data, size, jpeg, jpeg_size), *losses])
     return PreparedImage(jpeg, note)
-
-
-def download_image(url: str, trusted_urls: Callable[[], Iterable[str]] = tuple) -> bytes:
-    """Return the bytes of an image at an ``http(s)`` URL, at most 64 MB.
-
-    Raises:
-        ImageError: There is no such image, or the URL leads to an address that is not public and
-            where none of the trusted URLs is.
-    """
-    from veo.http.client import ApiClient  # noqa: PLC0415 - loads requests; few requests need it
-
-    try:
-        with closing(ApiClient(url, trusted_urls=trusted_urls).open(url)) as response:
-            if response.status != 200:
-                raise ImageError(f"{url}: HTTP {response.status}")
-            return response.read(MAX_BYTES).body
-    except ResponseTooLongError:
-        raise ImageError(f"{url} is larger than {MAX_BYTES // 1_000_000} MB") from None
-    except ProviderError as error:
-        raise ImageError(f"{url}: {error.message}") from error
-    except ConfigError:
-        raise ImageError(f"{url!r} is not a valid image URL") from None
 
 
 def _encode_jpeg(source: str, decoded: Pil.Image, max_bytes: int) -> tuple[bytes, tuple[int, int]]:

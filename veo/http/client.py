@@ -13,6 +13,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,15 @@ import requests
 from requests.utils import requote_uri
 from urllib3 import encode_multipart_formdata
 
-from veo.errors import ConfigError, ProtocolError, RefusedError, ResponseLostError
+from veo.errors import (
+    ConfigError,
+    ProtocolError,
+    ProviderError,
+    RefusedError,
+    ResponseLostError,
+    ResponseTooLongError,
+    VeoError,
+)
 from veo.http.addresses import AddressGuard
 from veo.http.deadline import Deadline
 from veo.http.environment import user_agent
@@ -286,3 +295,26 @@ def _check_base_url(base_url: str, auth: Mapping[str, str]) -> str:
     except (ProtocolError, requests.RequestException):
         hint = "Example: https://host/v1."
         raise ConfigError("base_url is not an http(s) URL", hint=hint) from None
+
+
+def download_bytes(
+    url: str,
+    max_bytes: int,
+    error: type[VeoError],
+    trusted_urls: Callable[[], Iterable[str]] | None = None,
+) -> bytes:
+    """Return a small file at a URL that a user named; every error is of the class ``error``.
+
+    No credentials are sent. ``ApiClient`` describes ``trusted_urls``.
+    """
+    try:
+        with closing(ApiClient(url, trusted_urls=trusted_urls).open(url)) as response:
+            if response.status != 200:
+                raise error(f"{url}: HTTP {response.status}")
+            return response.read(max_bytes).body
+    except ConfigError:
+        raise error(f"{url!r} is not a valid URL") from None
+    except ResponseTooLongError:
+        raise error(f"{url} is larger than {max_bytes // 1_000_000} MB") from None
+    except ProviderError as cause:
+        raise error(f"{url}: {cause.message}", hint=cause.hint) from None

@@ -12,13 +12,12 @@ import io
 import re
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from veo.errors import ConfigError, ProviderError, UsageError, os_errors
+from veo.errors import UsageError, os_errors
 from veo.reconcile.charge_rows import LocatedRow, ProviderCharge, read_rows
 from veo.text.parsing import decode_text, parse_json, read_limited
 
@@ -61,7 +60,9 @@ class ChargeList:
 def load_charges(source: str) -> ChargeList:
     """Read the list at a path or a URL; raise a UsageError if it is not a list of charges."""
     if re.match(r"https?://", source):
-        text, taken_at = _download_text(source), time.time()
+        from veo.http.client import download_bytes  # noqa: PLC0415 - 90 ms, spared for a file
+
+        text, taken_at = _decode(download_bytes(source, MAX_BYTES, UsageError), source), time.time()
     else:
         text, taken_at = _read_text(Path(source))
     return ChargeList(source, taken_at, parse_charges(text, source))
@@ -72,22 +73,6 @@ def parse_charges(text: str, source: str) -> list[ProviderCharge]:
     is_json = text.lstrip()[:1] in {"[", "{"}
     rows = _parse_json(text, source) if is_json else _parse_csv(text, source)
     return read_rows(rows, source)
-
-
-def _download_text(url: str) -> str:
-    # ``ApiClient`` sends no credentials of ``.netrc``, and limits time and size.
-    from veo.http.client import ApiClient  # noqa: PLC0415 - takes 90 ms, which a file does not need
-
-    try:
-        with closing(ApiClient(url).open(url, as_is=False)) as response:
-            if response.status != 200:
-                raise UsageError(f"{url}: HTTP {response.status}")
-            body = response.read(MAX_BYTES).body
-    except ConfigError:
-        raise UsageError(f"{url} is not a valid URL") from None
-    except ProviderError as error:
-        raise UsageError(f"{url}: {error.message}", hint=error.hint) from None
-    return _decode(body, url)
 
 
 def _read_text(path: Path) -> tuple[str, float]:
