@@ -47,7 +47,7 @@ def shorten_timeouts_of_google() -> None:
     from veo_gemini.interactions import wire
 
     ApiClient.__init__.__kwdefaults__.update(connect_s=3.0, read_s=3.0)
-    wire.SUBMIT_S, sdk_client.TOTAL_S = 3.0, 3.0
+    wire.SUBMIT_S = 3.0
     sdk_client.POLL_MS = sdk_client.SUBMIT_MS = 3_000
 
 

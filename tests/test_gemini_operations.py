@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import httpx
 import pytest
 from google_routes import CLIP, NAME, express, gemini
 from google_routes import PLATFORM_NAME as LONG
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from polling import poll
 
 from veo.errors import GenerationError, ModeratedError, VeoError
+from veo.http import Response
 from veo.update import Stage, Update
 from veo_gemini import Gemini, Vertex
 
@@ -25,7 +25,12 @@ class MemoryApi:
         self.provider = make("http://127.0.0.1:9")
         self.body = b""
         http = self.provider._sdk._client._api_client._async_httpx_client
-        http._transport = httpx.MockTransport(lambda _: httpx.Response(200, content=self.body))
+        http._transport._session = self
+
+    async def get(self, *_: object) -> Response:
+        return Response(200, {}, self.body)
+
+    request = get
 
     def poll(self, body: Any, task_id: str = NAME) -> Update:
         """Return the update of a response body."""

@@ -8,25 +8,29 @@ import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from google_routes import NAME, gemini, project, submit
-from interactions import OMNI
+from google_routes import NAME, PLATFORM_NAME, express, gemini, project, submit, with_token
+from interactions import ID, OMNI, make_created
+from laozhang import connect_async
 from platform_server import platform, service_account
 from polling import poll
 from recording_server import RecordingServer, Reply
 
-from veo.errors import ConfigError, SetupError, VeoError
+from veo.errors import ConfigError, SetupError, UnreachableError, VeoError
 from veo.http import ApiClient, environment
+from veo.update import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from veo.provider import Provider
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +85,7 @@ CLIENTS: dict[str, Callable[[str], object]] = {
     "poll": get_async,
     "google-submit": lambda url: submit(gemini(url)),
     "google-poll": lambda url: poll(gemini(url), NAME),
+    "google-open": lambda url: gemini(url)._sdk.get_operation(NAME, "open"),
 }
 EVERY_CLIENT = pytest.mark.parametrize("send", CLIENTS.values(), ids=CLIENTS)
 
@@ -210,7 +215,55 @@ def test_a_proxy_that_the_environment_names_is_used(
         assert (len(proxy.requests), len(server.requests)) == (1, 1)
 
 
-@pytest.mark.parametrize("name", ["get", "open", "poll", "google-poll"])
+@EVERY_CLIENT
+@pytest.mark.parametrize(
+    ("proxy", "kind", "text"),
+    [
+        ("http://127.0.0.1:9", UnreachableError, "the proxy says: "),
+        ("https://127.0.0.1:9", UnreachableError, "the proxy says: "),
+        ("http://", ConfigError, "the proxy that the environment sets"),
+        ("nonsense://127.0.0.1:9", ConfigError, "the proxy that the environment sets"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_told_from_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+    send: Callable[[str], object],
+    proxy: str,
+    kind: type[VeoError],
+    text: str,
+) -> None:
+    """By every client with the same error: nothing was sent or charged."""
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(VeoError, match=text) as caught:
+        send("http://api.test")
+
+    assert (type(caught.value), caught.value.charged) == (kind, False)
+
+
+KEPT: dict[str, tuple[Callable[[str], Provider], str, Any]] = {
+    "gemini": (gemini, NAME, {"name": NAME}),
+    "gemini-omni": (gemini, ID, make_created()),
+    "vertex": (express, PLATFORM_NAME, {"name": PLATFORM_NAME}),
+    "vertex-omni": (with_token, ID, make_created()),
+    "laozhang-async": (connect_async, "video_1", {"id": "video_1", "status": "in_progress"}),
+}
+
+
+@pytest.mark.parametrize(("connect", "task_id", "body"), KEPT.values(), ids=KEPT)
+def test_every_provider_polls_on_a_kept_connection(
+    connect: Callable[[str], Provider], task_id: str, body: Any
+) -> None:
+    """Twenty polls, one connection."""
+
+    async def poll_often(provider: Provider) -> set[Stage]:
+        return {(await provider.poll(task_id)).stage for _ in range(20)}
+
+    with RecordingServer(Reply(body)) as server:
+        assert asyncio.run(poll_often(connect(server.url))) == {Stage.RUNNING}
+        assert (len(server.requests), len(server.connections)) == (20, 1)
+
+
+@pytest.mark.parametrize("name", ["get", "open", "poll", "google-poll", "google-open"])
 def test_a_get_follows_a_redirect_without_the_key(name: str) -> None:
     """At every provider alike; what is paid for is never redirected."""
     with RecordingServer(Reply({"name": NAME})) as other, RecordingServer() as server:
@@ -268,7 +321,7 @@ def test_a_failure_inside_the_sdk_before_it_sends(monkeypatch: pytest.MonkeyPatc
 
     with RecordingServer() as server:
         provider = gemini(server.url)
-        monkeypatch.setattr("httpx.HTTPTransport.handle_request", fail)
+        monkeypatch.setattr("urllib3.connectionpool.HTTPConnectionPool.urlopen", fail)
         with pytest.raises(SetupError) as caught:
             submit(provider)
 

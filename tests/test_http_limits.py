@@ -299,12 +299,13 @@ def test_an_encoding_that_was_not_requested(encoding: str) -> None:
 
 
 class TestGemini:
-    """The paid request of Google's SDK, which has an HTTP client of its own."""
+    """The paid request of Google's SDK."""
 
     @pytest.fixture(autouse=True)
     def short_limits(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A response has 0.5 s and one megabyte."""
-        monkeypatch.setattr(sdk_client, "TOTAL_S", 0.5)
+        monkeypatch.setattr(sdk_client, "CONNECT_S", 0.2)
+        monkeypatch.setattr(sdk_client, "SUBMIT_MS", 300)
         monkeypatch.setattr(sdk_client, "MAX_BYTES", 1 << 20)
 
     def submit(self, url: str) -> VeoError:

@@ -85,12 +85,8 @@ ERROR_RULES = (
     ErrorRule(ModeratedError, _MODERATION, (400,), ("submit",)),
     ErrorRule(RefusedError, "only supports interactions", (400,), ("submit",), hint=_OTHER_WIRE),
     ErrorRule(RefusedError, "location is not supported", (400,), ("submit",), hint=_REGION),
-    # The server gave up waiting for another one, which may have accepted the request; or the result
-    # is elsewhere (303), so that the request was carried out.
-    ErrorRule(ResponseLostError, statuses=(303, 408, 499)),
-    ErrorRule(
-        RefusedError, "", range(300, 400), ("submit",), hint="Set base_url to that location."
-    ),
+    # The server gave up waiting for another one, which may have accepted the request.
+    ErrorRule(ResponseLostError, statuses=(408, 499)),
     ErrorRule(RefusedError, "", range(400, 500), ("submit",)),
     ErrorRule(ResponseLostError, statuses=range(500, 600)),
 )

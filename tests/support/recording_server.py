@@ -56,12 +56,14 @@ class RecordingServer:
     Attributes:
         reply: The response, or a function that chooses one; may be changed at any time.
         requests: All requests so far.
+        connections: The connections that they came on, by the client's port.
     """
 
     def __init__(self, reply: Replies | None = None, tls: SSLContext | None = None) -> None:
         self.reply: Replies = reply or Reply()
         self._tls = tls
         self.requests: list[RecordedRequest] = []
+        self.connections: set[int] = set()
         self._stopping = threading.Event()
 
     @property
@@ -104,6 +106,7 @@ def make_handler(server: RecordingServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
+            server.connections.add(self.client_address[1])
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             reply = server.record_request(RecordedRequest(self.command, self.path, headers, body))

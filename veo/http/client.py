@@ -75,7 +75,7 @@ class ApiClient:
         read_s: Seconds that a response may pause. The whole of it has to be over in ``connect_s``
             plus ``read_s``, counted from the end of the upload. A file has the limits of
             ``StreamingResponse.file_chunks`` instead.
-        max_bytes: Size of a response to a GET that is no file, at most.
+        max_bytes: Size of a response to a GET that is no file, or to ``post_bytes``, at most.
         trusted_urls: Returns the configured URLs, by default ``base_url``. Addresses that are not
             public are reached only where one of these is.
 
@@ -180,7 +180,7 @@ class ApiClient:
         A URL of the service itself is mapped to the base URL, like that of a redirect.
         """
         url = self._map_url(self.resolve_url(path))
-        return self._post(url, data, headers, self._read_s, self._total_s).read()
+        return self._post(url, data, headers, self._read_s, self._total_s).read(self._max_bytes)
 
     def start_json(
         self,

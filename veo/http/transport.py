@@ -21,6 +21,7 @@ from urllib3.exceptions import (
     LocationValueError,
     NewConnectionError,
     ProxyError,
+    ProxySchemeUnknown,
     SSLError,
 )
 
@@ -208,7 +209,7 @@ def _detect_unsent(origin: str, body: TrackedBody | None = None) -> Iterator[Non
     """Raise ``UnreachableError`` for a failure which proves that nothing was received."""
     try:
         yield
-    except (InvalidSchema, InvalidProxyURL) as error:
+    except (InvalidSchema, InvalidProxyURL, ProxySchemeUnknown) as error:
         raise ConfigError(
             f"the proxy that the environment sets for {get_origin(origin)} cannot be used",
             hint="A SOCKS proxy needs `pip install PySocks`; NO_PROXY names hosts without a proxy.",

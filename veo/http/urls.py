@@ -31,7 +31,8 @@ def get_origin(url: str) -> str:
 def _parse_origin(url: str) -> str | None:
     try:
         parts = urlsplit(url)
-        port = parts.port or DEFAULT_PORTS[parts.scheme]
+        default_port = DEFAULT_PORTS[parts.scheme]  # raises a KeyError for another scheme
+        port = parts.port or default_port
     except (ValueError, KeyError):
         return None
     if not parts.hostname:
