@@ -42,7 +42,7 @@ _CONNECT_S, _TRANSFER_S, _RETRY_S = 10, 600, 120
 _XML_ERROR = re.compile(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+)")
 _MAX_REASON_CHARS = 200
-# What may name another address; the key of an emulator of Google's storage does.
+# What may name another server; for Google's storage it is part of the key of an emulator.
 _ENDPOINT_VARIABLES = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_SERVICE_ACCOUNT_KEY"}
 _CREDENTIALS_HINT = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",

@@ -119,7 +119,7 @@ def _key_forms(value: str) -> _KeyForms:
         spelled.append(without_prefix)
     encoded += [form for offset in range(3) for form in _base64_forms(value, offset)]
     encoded = [form for form in encoded if len(form) >= _MIN_ENCODED_CHARS]
-    # The longest first: what stands before the end of another form would remain otherwise.
+    # The longest first: a form that begins like a longer one would leave the rest of that one.
     patterns = ["".join(map(_any_spelling, text)) for text in spelled]
     patterns += [re.escape(form) for form in sorted(encoded, key=len, reverse=True)]
     pattern = re.compile("|".join(patterns), re.IGNORECASE)

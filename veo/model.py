@@ -134,10 +134,10 @@ class Model(Row):
     price: Price
     # USD per million tokens by kind, for a provider that reports the tokens of a task.
     usage_prices: dict[Literal["input", "text", "video"], Usd] = field(default_factory=dict)
-    video_tokens: dict[str, int] = field(default_factory=dict)  # a second has, by resolution
+    video_tokens: dict[str, int] = field(default_factory=dict)  # of a second, by resolution
     retention_s: Annotated[int, Bounds(ge=0, le=3650 * 86400)]
-    median_s: float | None = None  # of the time to make a video, if not that of its provider
-    extend_s: int | None = None  # that one extension adds, if the request cannot choose
+    median_s: float | None = None  # seconds that a video usually takes, if not as its provider's
+    extend_s: int | None = None  # seconds that one extension adds, if the request cannot choose
     extend_durations: tuple[int, ...] = ()  # seconds that one extension can add, if it can
     extend_max_input_s: int | None = None  # the longest video that can be extended
     extend_max_total_s: int | None = None  # the longest video that an extension can make
@@ -209,9 +209,9 @@ class ProviderFacts(Row):
     options: dict[str, str] = field(default_factory=dict)
     max_in_flight: int
     submits_per_minute: int
-    settle_s: float = 0.0  # after a submit, in which the provider may not know the task yet
-    # Defaults for a provider without measurements: the ledger soon replaces them.
-    median_s: float = 180.0  # of the time to make a video; the poll schedule starts from it
+    settle_s: float = 0.0  # seconds after a submit in which it may not know the task yet
+    # Until the ledger has measured them; the poll schedule starts from these.
+    median_s: float = 180.0  # seconds that a video usually takes
     spread: float = 0.35  # sigma of the logarithm of that time
     progress: bool = True  # whether its tasks may report progress; otherwise no poll asks for it
     models: dict[str, Model] = field(default_factory=dict)

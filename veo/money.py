@@ -57,9 +57,9 @@ def format_amount(amount: Decimal) -> str:
     return f"{sign}${cents if cents == size else size:f}"
 
 
-def format_average(amount: Decimal | float) -> str:
+def format_average(amount: Decimal | float | None) -> str:
     """Format an amount that was divided: to a tenth of a cent, ``$0.30`` or ``$0.037``."""
-    return f"${amount:,.3f}".removesuffix("0")
+    return "-" if amount is None else f"${amount:,.3f}".removesuffix("0")
 
 
 def format_micros(amount: int) -> str:

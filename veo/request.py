@@ -150,7 +150,7 @@ class Request:
         ),
     ] = None
 
-    if TYPE_CHECKING:  # what `__post_init__` accepts, where the fields say what it makes of it
+    if TYPE_CHECKING:  # it accepts more than the fields hold: `__post_init__` converts it
 
         def __init__(self, *, prompt: str, **fields: Unpack[RequestKwargs]) -> None: ...
 

@@ -228,7 +228,7 @@ def _make_converter(kind: Any) -> Callable[[Any], Any]:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _make_converter(arguments[0])
-    if origin in (Union, UnionType):  # a value or a table of them, or None, which TOML has not
+    if origin in (Union, UnionType):  # a value or a table of them; TOML has no None
         choices = [_make_converter(each) for each in arguments if each is not NoneType]
         return lambda value: choices[isinstance(value, dict) and len(choices) > 1](value)
     if origin in (tuple, frozenset):

@@ -72,7 +72,7 @@ class Batch:
 
     @property
     def is_accepted(self) -> bool:
-        """Whether each item has ended, was accepted, or waits for a worker or below a cap."""
+        """Whether each item has ended, was accepted, or waits for a worker or because of a cap."""
         jobs = [entry.job for entry in self.in_flight if entry.job]
         all_sent = all(job.is_accepted for job in jobs)
         is_waiting = self.waiting and not self.is_cap_reached

@@ -34,7 +34,7 @@ def fill_columns(
     A key that looks like a mistake for a known one stays among the keys, to be refused there.
     """
     free = [key for key in body if key not in known]
-    # More are no columns of a person, and take long to compare.
+    # More than that are a mistake, and take long to compare.
     names = {key for key in free if _is_column(key, known)} if len(free) <= _MAX_COLUMNS else set()
     columns = {key: body[key] for key in free if key in names and body[key] is not None}
     texts = [*_find_value_problems(columns)]

@@ -80,7 +80,7 @@ def describe_value(value: object) -> str:
 
 
 def make_problems(location: ItemLocation, texts: Sequence[str]) -> Iterator[ItemProblem]:
-    """Yield a problem for each text; the last one counts those that nobody would read."""
+    """Yield a problem for each text up to ``MAX_PROBLEMS``, and one that counts the rest."""
     for text in texts[:MAX_PROBLEMS]:
         yield ItemProblem(location, text)
     if len(texts) > MAX_PROBLEMS:

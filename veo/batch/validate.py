@@ -75,7 +75,7 @@ class Validator:
             if isinstance(checked, ImageError):
                 self._problems += checked.to_item_problems(item.location, key)
         if len(self._problems) == count_before:
-            # Where they are found: the plan reads the size of the frames.
+            # With the paths of the stored copies: the plan reads the sizes of the frames.
             request = request.map_images(self._stored_image)
         try:
             plan = self._session.plan(request, item.provider or self._options.provider)

@@ -110,10 +110,8 @@ def describe_agreement(name: str, cost: MeasuredCost) -> str:
 
 
 def format_usd(amount: float | None) -> str:
-    """Return USD to a tenth of a cent."""
-    if amount is None:
-        return "-"
-    return format_average(amount) if math.isfinite(amount) else "no video"
+    """Return USD to a tenth of a cent; infinity means that no video is made for any money."""
+    return "no video" if amount == math.inf else format_average(amount)
 
 
 def _simulation_rows(simulation: Simulation) -> list[Row]:

@@ -13,7 +13,7 @@ from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelE
 from veo.money import CLIP_RESOLUTION, CLIP_S, Quote, format_amount, quote
 from veo.planning.check import MAX_OFFERS, check_request, find_errors
 from veo.problems import Problem
-from veo.request import MODEL_VALUES, REQUEST_FIELDS, Request, is_given
+from veo.request import MODEL_VALUES, Request
 from veo.text.spelling import find_similar
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ DEFAULT_SHAPE: Mapping[str, Any] = {
     "resolution": CLIP_RESOLUTION,
     "duration": CLIP_S,
 }
-_VIDEO_FIELDS = tuple(name for name, row in REQUEST_FIELDS.items() if row.kind == "video")
 _MAX_SIBLINGS = 2  # models of the same provider that are named first
 
 
@@ -207,7 +206,7 @@ def _fill_shape(request: Request, model: Model, shape: Mapping[str, Any]) -> Req
     The model's own defaults are left out, so that equal requests stay equal. A video that is
     continued or changed has a shape of its own.
     """
-    if any(is_given(getattr(request, name)) for name in _VIDEO_FIELDS):
+    if request.source:
         return request
     changes = {
         name: value

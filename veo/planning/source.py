@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from veo.ledger.record import Record, State
 from veo.planning.check import MAX_OFFERS
 from veo.problems import Problem
+from veo.request import MODEL_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from veo.update import RemoteVideo
 
 Use = Literal["extend", "edit"]  # the field of a request that holds the video
-SHAPE_FIELDS = {"aspect_ratio": "aspect_ratios", "resolution": "resolutions"}
+_SHAPE_FIELDS = ("aspect_ratio", "resolution")
 _WITHOUT_VIDEO = frozenset({State.FAILED, State.EXPIRED, State.UNKNOWN})
 
 
@@ -109,8 +110,8 @@ def list_takers(source: VideoSource, use: Use, catalogue: Iterable[Model]) -> li
 def shape_of(request: Request, model: Model | None) -> dict[str, str | None]:
     """Return the aspect ratio and the resolution that a request makes."""
     return {
-        name: getattr(request, name) or (getattr(model, offered)[0] if model else None)
-        for name, offered in SHAPE_FIELDS.items()
+        name: getattr(request, name) or (getattr(model, MODEL_VALUES[name])[0] if model else None)
+        for name in _SHAPE_FIELDS
     }
 
 
@@ -123,7 +124,7 @@ def keep_shape(
     """
     fields: dict[str, Any] = {}
     for name in names:
-        offered, own = getattr(model, SHAPE_FIELDS[name]), source.shape.get(name)
+        offered, own = getattr(model, MODEL_VALUES[name]), source.shape.get(name)
         value = own or getattr(request, name)
         if name == "resolution" and model.changes_resolution:
             # A video may have a size that the model does not make.

@@ -110,16 +110,15 @@ def _parse_row(row: Mapping[str, Any], kind: str, location: str, line: str) -> P
         task=task or line,
         amount=-abs(amount) if kind == "refund" else amount,
         at=_parse_time(row.get("at"), location),
-        model=str(row.get("model") or "").strip() or None,
-        label=str(row.get("label") or "").strip() or None,
+        model=_to_text(row.get("model")) or None,
+        label=_to_text(row.get("label")) or None,
         has_task_id=bool(task),
     )
 
 
 def _read_kind(row: Mapping[str, Any], location: str) -> str:
     """Return what a row is; without a word about it, it is a charge."""
-    words = [str(value if value is not None else "").strip().lower() for value in row["kinds"]]
-    words = [re.sub(r"[\s-]+", "_", word) for word in words if word]
+    words = [re.sub(r"[\s-]+", "_", text.lower()) for text in map(_to_text, row["kinds"]) if text]
     kinds = {_KINDS[word] for word in words if word in _KINDS}
     # The same row can be a completed top-up: the word that says more decides.
     found = next((kind for kind in ("other", "refund", "hold", "charge") if kind in kinds), None)
@@ -162,9 +161,7 @@ def _find_task(details: str) -> str:
 def _parse_amount(row: Mapping[str, Any], location: str) -> int:
     name = "quota" if row.get("amount") in (None, "") else "amount"
     value = row.get(name)
-    text = re.sub(
-        r"[\s$\uff04]|usd", "", str(value if value is not None else ""), flags=re.IGNORECASE
-    )
+    text = re.sub(r"[\s$\uff04]|usd", "", _to_text(value), flags=re.IGNORECASE)
     try:
         number = Decimal(_normalize_number(text))
     except InvalidOperation:
@@ -182,9 +179,13 @@ def _normalize_number(number: str) -> str:
     return number.replace(",", ".") if re.fullmatch(r"-?\d+,\d+", number) else number
 
 
+def _to_text(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
 def _parse_time(value: Any, location: str) -> float | None:
     """Return Unix seconds of seconds, milliseconds, or ISO text; without a zone it is local."""
-    text = str(value if value is not None else "").strip()
+    text = _to_text(value)
     if not text:
         return None
     seconds = parse_timestamp(text, zone=None)

@@ -36,12 +36,11 @@ def render_page(ledger: Ledger, scope: JobFilter) -> str:
 
 
 def _summary_values(whole: Spending) -> list[tuple[str, str]]:
-    each = whole.per_video
     return [
         ("charged", format_micros(whole.charged)),
         ("of that, without a video", format_micros(whole.for_nothing)),
         ("videos", str(whole.videos)),
-        ("per finished video", format_average(each) if each is not None else "-"),
+        ("per finished video", format_average(whole.per_video)),
         ("reserved for jobs in progress", format_micros(whole.held)),
         ("possibly charged in addition", format_micros(whole.in_doubt)),
     ]
@@ -99,7 +98,6 @@ def _render_table(
 
 
 def _format_row(account: Spending) -> list[str]:
-    each = account.per_video
     return [
         str(account.jobs),
         str(account.videos),
@@ -107,5 +105,5 @@ def _format_row(account: Spending) -> list[str]:
         format_micros(account.for_nothing),
         format_micros(account.held),
         format_micros(account.in_doubt),
-        format_average(each) if each is not None else "-",
+        format_average(account.per_video),
     ]

@@ -32,6 +32,21 @@ def serve_metrics(worker: Worker, ledger: Ledger, port: int | None) -> Iterator[
         yield None
         return
 
+    try:
+        server = ThreadingHTTPServer((HOST, port), _make_handler(worker, ledger))
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"the metrics cannot be served on port {port}: {error}") from error
+    thread = threading.Thread(target=server.serve_forever, name="veo-metrics", daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _make_handler(worker: Worker, ledger: Ledger) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             try:
@@ -48,18 +63,7 @@ def serve_metrics(worker: Worker, ledger: Ledger, port: int | None) -> Iterator[
         def log_message(self, *_: object) -> None:
             """Do nothing: a request every few seconds would fill the log."""
 
-    try:
-        server = ThreadingHTTPServer((HOST, port), Handler)
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"the metrics cannot be served on port {port}: {error}") from error
-    thread = threading.Thread(target=server.serve_forever, name="veo-metrics", daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return Handler
 
 
 def format_metrics(worker: Worker, status: QueueStatus) -> str:

@@ -197,7 +197,7 @@ def _price_row(body: dict[str, Any], model: Model) -> list[str]:
         model.name,
         model.provider,
         "-" if body["clip_usd"] is None else f"${body['clip_usd']:.2f}",
-        "-" if body["second_usd"] is None else format_average(body["second_usd"]),
+        format_average(body["second_usd"]),
         f"{format_price(model.price)}{override}",
         CHARGE_TIMES[model.price.charged],
         body["as_of"],
