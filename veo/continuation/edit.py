@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from veo.continuation.sources import plan_with_video
-from veo.planning.source import Use, VideoSource, check_source, choose_video, keep_shape
+from veo.continuation.sources import VideoTask, plan_with_video
+from veo.planning.source import VideoSource, check_source, choose_video, keep_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
     from veo.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class _EditTask:
-    source: VideoSource
-    request: Request
-    now: float  # Unix seconds
-    use: Use = "edit"
+class _EditTask(VideoTask):
+    use = "edit"
 
     def find_problems(self, model: Model, catalogue: Sequence[Model]) -> Iterable[Problem]:
         return check_source(self.source, model, "edit", self.now, catalogue)
@@ -36,13 +32,6 @@ class _EditTask:
         fields = ("resolution",) if is_able else ()
         shape: dict[str, Any] = keep_shape(self.source, self.request, model, fields)
         return replace(self.request, model=model.name, edit=video, **shape)
-
-    def adapt_problems(
-        self, problems: Iterable[Problem], _: Model | None, takers: Sequence[str]
-    ) -> Iterable[Problem]:
-        for problem in problems:
-            offers = tuple(offer for offer in problem.offered_by if offer in takers)
-            yield replace(problem, offered_by=offers)
 
 
 def plan_edit(

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from veo.continuation.sources import plan_with_video
+from veo.continuation.sources import VideoTask, plan_with_video
 from veo.files.output import choose_output, prepare_output
 from veo.ledger.reserve import make_job_id
 from veo.money import Usd, to_micros
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from veo.job import Job
     from veo.model import Model
-    from veo.planning.source import Use, VideoSource
+    from veo.planning.source import VideoSource
     from veo.problems import Problem
     from veo.request import Request
     from veo.session import Session
@@ -49,13 +49,10 @@ class Extension:
         return None if before is None or step is None else before + step * self.times
 
 
-@dataclass(frozen=True, slots=True)
-class _ExtensionTask:
-    source: VideoSource
-    request: Request
+@dataclass(frozen=True)
+class _ExtensionTask(VideoTask):
+    use = "extend"
     times: int
-    now: float  # Unix seconds
-    use: Use = "extend"
 
     def find_problems(self, model: Model, catalogue: Sequence[Model]) -> Iterable[Problem]:
         duration = self.request.duration
@@ -88,7 +85,7 @@ def plan_extension(
         InvalidRequestError: The video cannot be extended like this; the error lists every problem.
         UnknownModelError: The provider has no such model.
     """
-    task = _ExtensionTask(source, request, times, time.time())
+    task = _ExtensionTask(source, request, time.time(), times)
     return Extension(source, plan_with_video(session, task, provider), times)
 
 

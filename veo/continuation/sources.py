@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from veo.errors import (
     InvalidRequestError,
@@ -82,32 +83,34 @@ def _find_file(name: str) -> Path | None:
     return None
 
 
-class VideoTask(Protocol):
+@dataclass(frozen=True)
+class VideoTask(ABC):
     """What a user wants to do with a video."""
 
-    @property
-    def use(self) -> Use: ...
+    use: ClassVar[Use]
+    source: VideoSource
+    request: Request  # in the user's terms, without the video
+    now: float  # Unix seconds
 
-    @property
-    def source(self) -> VideoSource: ...
-
-    @property
-    def request(self) -> Request:
-        """The request in the user's terms, without the video."""
-
+    @abstractmethod
     def find_problems(self, model: Model, catalogue: Sequence[Model]) -> Iterable[Problem]:
         """Return what a model cannot do with the video; ``catalogue`` has alternatives to name."""
 
+    @abstractmethod
     def build_request(self, model: Model) -> Request:
         """Return the complete request for a model."""
 
     def adapt_problems(
         self, problems: Iterable[Problem], model: Model | None, takers: Sequence[str]
     ) -> Iterable[Problem]:
-        """Return problems of the complete request in the user's terms.
+        """Yield problems of the complete request in the user's terms.
 
         ``takers`` are the models that can be given the video, as ``provider/model``.
         """
+        del model
+        for problem in problems:
+            offers = tuple(offer for offer in problem.offered_by if offer in takers)
+            yield replace(problem, offered_by=offers)
 
 
 def plan_with_video(session: Session, task: VideoTask, provider: str | None = None) -> Plan:
