@@ -20,7 +20,7 @@ from veo.errors import VeoError
 from veo.problems import ItemLocation
 from veo.request import Request
 from veo.text.spelling import find_similar
-from veo.wire.values import parse_json, parse_retry_after, parse_timestamp
+from veo.wire.values import parse_json_or_none, parse_retry_after, parse_timestamp
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions.errors import POLL_RULES
 from veo_gemini.interactions.platform import find_streamed_video
@@ -156,7 +156,7 @@ def test_values() -> None:
         parse_retry_after(text)
         parse_timestamp(text)
         parse_progress(text, running=True)
-        parse_json(text)
+        parse_json_or_none(text)
         parse_error(text, text)
 
 

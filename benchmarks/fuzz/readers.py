@@ -26,7 +26,7 @@ from veo.key import Key
 from veo.reconcile.charges import parse_charges
 from veo.row import InvalidRowError
 from veo.text.parsing import decode_text, parse_toml
-from veo.wire.values import parse_json
+from veo.wire.values import parse_json_or_none
 from veo_gemini import Gemini, operations
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions import read as interactions
@@ -113,7 +113,7 @@ def read_operation(data: bytes) -> None:
 def read_interaction(data: bytes) -> None:
     """Read an interaction of Google as the response to a paid request, a poll and an upload."""
     response = Response(200, {}, data, KEY)
-    body = parse_json(response.text)
+    body = parse_json_or_none(response.text)
     for read in (interactions.read_created, read_polled_interaction):
         with suppress(VeoError):
             read(body, Gemini.facts.models)

@@ -27,7 +27,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.wire.error_rules import ErrorRule, find_rule, front_error, response_error
-from veo.wire.values import parse_json, parse_retry_after
+from veo.wire.values import parse_json_or_none, parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +150,7 @@ def _describe_shutdown(model: Model) -> str | None:
 
 def _read_error(response: Response) -> dict[str, Any]:
     """Return the ``error`` object of ``{"error": {...}}``, or of a list of one; else empty."""
-    body = parse_json(response.body.decode("utf-8", "replace"))
+    body = parse_json_or_none(response.body.decode("utf-8", "replace"))
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     error = body.get("error") if isinstance(body, dict) else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from veo.errors import ProtocolError
-from veo.wire.values import parse_json
+from veo.wire.values import parse_json_or_none
 from veo_gemini.error_table import google_error
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _get_page(http: ApiClient, path: str, token: str) -> dict[str, Any]:
     response = http.get(f"{path}&pageToken={quote(token, safe='')}" if token else path)
     if not response.ok:
         raise google_error(response, "ping")
-    page = parse_json(response.text)
+    page = parse_json_or_none(response.text)
     return page if isinstance(page, dict) else {}
 
 

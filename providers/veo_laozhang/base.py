@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, ClassVar
 
 from veo.errors import ConfigError, KeyMissingError, ProtocolError
-from veo.wire.values import parse_json
+from veo.wire.values import parse_json_or_none
 from veo_laozhang.error_table import get_error
 from veo_laozhang.lenient_json import get_path, get_text
 
@@ -63,7 +63,7 @@ class LaoZhangProvider:
     def list_models(self) -> list[str]:
         """Return the names that ``GET /models`` lists for the key; this is free."""
         response = self._http.get("models")
-        listed = get_path(parse_json(response.body), "data")
+        listed = get_path(parse_json_or_none(response.body), "data")
         if not response.ok:
             raise get_error(response)
         if not isinstance(listed, list):

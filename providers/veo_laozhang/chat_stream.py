@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from typing import Any
 
-from veo.wire.values import parse_json
+from veo.wire.values import parse_json_or_none
 from veo_laozhang.error_body import MESSAGE_KEYS
 from veo_laozhang.lenient_json import find_video_urls, get_path, get_text
 
@@ -108,7 +108,7 @@ class ChatStreamParser:
         self._line.clear()
         self._end_event()
         # A service that ignores ``stream`` sends one JSON body.
-        self._parse_event(parse_json("\n".join(self.stray_lines)))
+        self._parse_event(parse_json_or_none("\n".join(self.stray_lines)))
 
     def _parse_line(self, raw: bytes) -> None:
         line = raw.decode("utf-8", "replace")
@@ -131,7 +131,7 @@ class ChatStreamParser:
             self.is_done = True
             return
         # No beginning of a JSON object is JSON, so an event that is complete here has one line.
-        event = None if self._data else parse_json(value)
+        event = None if self._data else parse_json_or_none(value)
         if isinstance(event, dict):
             self._parse_event(event)
         else:
@@ -139,9 +139,9 @@ class ChatStreamParser:
 
     def _end_event(self) -> None:
         lines, self._data = self._data, []
-        event = parse_json("\n".join(lines)) if lines else None
+        event = parse_json_or_none("\n".join(lines)) if lines else None
         # Some services leave out the blank lines between events.
-        events: Iterable[Any] = (event,) if event is not None else map(parse_json, lines)
+        events: Iterable[Any] = (event,) if event is not None else map(parse_json_or_none, lines)
         for each in events:
             self._parse_event(each)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from veo.wire.values import parse_json
+from veo.wire.values import parse_json_or_none
 from veo_laozhang.lenient_json import get_text
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def read_error(response: Response) -> ErrorBody:
         name = " ".join(title[1].split())[:100] if title else "(no title)"
         body = ErrorBody(f"a web page instead of a response: {name}", is_web_page=True)
     else:
-        body = parse_error(parse_json(response.body), text)
+        body = parse_error(parse_json_or_none(response.body), text)
     return replace(body, request_id=body.request_id or read_request_id(response.headers))
 
 
@@ -105,7 +105,7 @@ def _find_codes(node: Any, depth: int) -> Iterator[str]:
 def _find_children(node: Any) -> Iterator[Any]:
     """Yield the values that may hold a message, and JSON that is wrapped in a string."""
     if isinstance(node, str) and node.lstrip().startswith(("{", "[")):
-        inner = parse_json(node)
+        inner = parse_json_or_none(node)
         yield from () if inner is None else (inner,)
     elif isinstance(node, list):
         yield from node[:_MAX_LIST_ITEMS]

@@ -28,7 +28,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.wire.error_rules import ErrorRule, find_rule, front_error, response_error
-from veo.wire.values import parse_json, parse_retry_after
+from veo.wire.values import parse_json_or_none, parse_retry_after
 from veo_laozhang.error_body import ErrorBody, read_error
 from veo_laozhang.lenient_json import get_path, get_text
 
@@ -135,7 +135,7 @@ def find_refusal(response: Response, model: Model | None = None) -> VeoError | N
         return response_error(
             response, ConfigError, body.message, hint=_BASE_URL, request_id=body.request_id
         )
-    status = _read_refusal(parse_json(response.body))
+    status = _read_refusal(parse_json_or_none(response.body))
     rule = status and find_rule(ERROR_RULES, body.searchable_text, status)
     return _rule_error(rule, body, response, model) if rule else None
 
@@ -159,12 +159,12 @@ def get_error(response: Response) -> VeoError:
     body = read_error(response)
     if front := front_error(response, body.message, is_paid=False):
         return front
-    status = (response.ok and _read_refusal(parse_json(response.body))) or response.status
+    status = (response.ok and _read_refusal(parse_json_or_none(response.body))) or response.status
     rule = find_rule(ERROR_RULES, body.searchable_text, status)
     if rule and issubclass(rule.error, SetupError | BusyError):
         return _rule_error(rule, body, response)
     # The API itself sends a 404 as JSON; a 404 in text or HTML is that of a proxy.
-    is_json = not response.body or isinstance(parse_json(response.body), dict)
+    is_json = not response.body or isinstance(parse_json_or_none(response.body), dict)
     if (rule and rule.error is TaskNotFoundError) or (status == 404 and is_json):
         return response_error(response, TaskNotFoundError, body.message, request_id=body.request_id)
     return response_error(

@@ -15,7 +15,7 @@ from veo.errors import GoneError, NotReadyError, ProtocolError, SetupError, VeoE
 from veo.http import ApiClient, Response, StreamingResponse, open_bytes, to_byte_stream
 from veo.update import Stage
 from veo.wire.error_rules import response_error
-from veo.wire.values import parse_json
+from veo.wire.values import parse_json_or_none
 from veo_laozhang.error_body import read_error
 from veo_laozhang.error_table import get_error
 from veo_laozhang.request_bodies import task_path
@@ -62,7 +62,7 @@ def _open_inline(http: ApiClient, task_id: str, offset: int) -> ByteStream:
     response = http.get(task_path(task_id))
     if not response.ok:
         raise get_error(response)
-    data = read_inline_video(parse_json(response.body))
+    data = read_inline_video(parse_json_or_none(response.body))
     if data is None:
         raise GoneError("the response no longer holds the video")
     return open_bytes(data, offset)
@@ -99,7 +99,7 @@ def read_file_url(response: Response) -> str:
         NotReadyError: It says that the file is not finished.
         ProtocolError: It contains no URL.
     """
-    task = read_task(parse_json(response.body))
+    task = read_task(parse_json_or_none(response.body))
     if task.stage is Stage.READY and task.url:
         return task.url
     if task.stage in (Stage.SUBMITTED, Stage.RUNNING) or _UNFINISHED.search(response.text):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.errors import ProtocolError, VeoError
 from veo.update import RemoteVideo, Stage, Update
-from veo.wire.values import parse_json, parse_timestamp
+from veo.wire.values import parse_json_or_none, parse_timestamp
 from veo_laozhang.error_body import parse_error, read_error
 from veo_laozhang.error_table import generation_error, get_error, submit_error
 from veo_laozhang.evidence import add_evidence
@@ -231,7 +231,7 @@ def read_submit_response(response: Response, model: Model | None = None) -> Upda
     Raises:
         VeoError: There is none; ``charged`` is None if that is not certain.
     """
-    body = parse_json(response.body)
+    body = parse_json_or_none(response.body)
     task_id = read_task_id(unwrap_envelope(body)) if response.ok else None
     if not task_id:
         error = submit_error(response, model)
@@ -254,7 +254,7 @@ def read_poll(response: Response, task_id: str) -> Update:
         TaskNotFoundError: The service does not know the task, or not yet.
         VeoError: The response is not about the task.
     """
-    body = parse_json(response.body) if response.ok else None
+    body = parse_json_or_none(response.body) if response.ok else None
     task = read_task(body)
     if task.stage is None:
         return _read_poll_error(response, task_id)

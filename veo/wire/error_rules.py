@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from veo.errors import ProtocolError, RefusedError
-from veo.wire.values import parse_json
+from veo.wire.values import parse_json_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -53,7 +53,7 @@ def front_error(response: Response, message: str, *, is_paid: bool) -> VeoError 
     Firewalls, proxies and content networks refuse with a 403 in HTML or plain text, where every
     API sends JSON. It says nothing about the key. A paid request did not reach the API.
     """
-    is_json = isinstance(parse_json(response.body), dict | list)
+    is_json = isinstance(parse_json_or_none(response.body), dict | list)
     if response.status != 403 or is_json:
         return None
     text = f"something in front of the API refuses the request: {message}"

@@ -14,7 +14,7 @@ _MIN_MILLISECONDS = 1e11
 _MAX_SECONDS = 253402300799.0  # the end of the year 9999, the last that datetime can hold
 
 
-def parse_json(data: bytes | str) -> Any:
+def parse_json_or_none(data: bytes | str) -> Any:
     """Return the JSON value of a text, None if it is not JSON; all its strings can be encoded."""
     raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
     try:

@@ -19,7 +19,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.update import RemoteVideo, UploadCallback
-from veo.wire.values import parse_json, parse_timestamp
+from veo.wire.values import parse_json_or_none, parse_timestamp
 from veo_gemini import files, request_bodies
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions.wire import Interactions
@@ -183,7 +183,7 @@ def _check(response: Response) -> Response:
 
 def read_file(response: Response) -> RemoteVideo:
     """Return the uploaded file that a response describes, in ``file``; that of a GET is bare."""
-    described = parse_json(response.text)
+    described = parse_json_or_none(response.text)
     row = described.get("file") if isinstance(described, dict) else None
     uri = row.get("uri") if isinstance(row, dict) else None
     if not isinstance(row, dict) or not isinstance(uri, str) or not _FILE_NAME.search(uri):
@@ -200,7 +200,7 @@ def _read_state(http: ApiClient, uri: str) -> str:
     if not name:
         return ""
     response = http.get(f"{VERSION}/{name[0]}")
-    described = parse_json(response.text)
+    described = parse_json_or_none(response.text)
     if response.status in {403, 404}:
         return "GONE"
     return str(described.get("state", "")) if isinstance(described, dict) else ""

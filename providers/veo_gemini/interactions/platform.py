@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from veo.errors import ProtocolError, RefusedError, ResponseLostError, TaskNotFoundError, VeoError
 from veo.update import Stage, Update
-from veo.wire.values import parse_json, parse_timestamp
+from veo.wire.values import parse_json_or_none, parse_timestamp
 from veo_gemini import request_bodies
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions import read
@@ -139,7 +139,7 @@ class PlatformInteractions(Interactions):
         response = await http.get_async(f"storage/v1/b/{quote(bucket, safe='')}/o?prefix={prefix}")
         if not response.ok:
             return None  # the poll decides; access to the bucket fails again at the download
-        name = next(_list_videos(parse_json(response.text)), "")
+        name = next(_list_videos(parse_json_or_none(response.text)), "")
         return {"type": "video", "uri": f"gs://{bucket}/{name}"} if name else None
 
     async def _get_stream(self, interaction: str) -> str:
@@ -195,7 +195,7 @@ def reports_no_video(text: str) -> bool:
 def _read_events(text: str) -> Iterator[dict[str, Any]]:
     for block in text.replace("\r\n", "\n").replace("\r", "\n").split("\n\n"):
         lines = [line.removeprefix("data:") for line in block.split("\n") if line[:5] == "data:"]
-        event = parse_json("\n".join(lines))
+        event = parse_json_or_none("\n".join(lines))
         if isinstance(event, dict):
             yield event
 

@@ -14,7 +14,7 @@ from veo.errors import GoneError, ProtocolError, ResponseLostError, TaskNotFound
 from veo.http import ApiClient, Response, open_bytes
 from veo.http.failures import before_sending
 from veo.update import Stage, Update
-from veo.wire.values import parse_json
+from veo.wire.values import parse_json_or_none
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions import errors, read
 
@@ -154,7 +154,7 @@ def decode_video(body: Any) -> bytes | None:
 
 def _parse(response: Response) -> Any:
     """Return the body as JSON, with the key redacted that a server may echo; None if unreadable."""
-    return parse_json(response.text)
+    return parse_json_or_none(response.text)
 
 
 def _choose_rules(request: Request) -> tuple[ErrorRule, ...]:
