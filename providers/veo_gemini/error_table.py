@@ -27,7 +27,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.wire.error_rules import ErrorRule, find_rule, front_error, response_error
-from veo.wire.values import parse_json_or_none, parse_retry_after
+from veo.wire.values import get_list, get_path, get_text, parse_json_or_none, parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,17 +150,16 @@ def _describe_shutdown(model: Model) -> str | None:
 
 def _read_error(response: Response) -> dict[str, Any]:
     """Return the ``error`` object of ``{"error": {...}}``, or of a list of one; else empty."""
-    body = parse_json_or_none(response.body.decode("utf-8", "replace"))
+    body = parse_json_or_none(response.body)
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
-    error = body.get("error") if isinstance(body, dict) else None
+    error = get_path(body, "error")
     return error if isinstance(error, dict) else {}
 
 
 def _read_message(response: Response, error: dict[str, Any]) -> str:
-    message = error.get("message")
-    if isinstance(message, str) and message.strip():
-        return message.strip()[:MAX_MESSAGE_CHARS]
+    if message := get_text(error.get("message")):
+        return message[:MAX_MESSAGE_CHARS]
     location = response.headers.get("Location")
     if location and 300 <= response.status < 400:
         return f"a redirect to {location}"
@@ -169,18 +168,15 @@ def _read_message(response: Response, error: dict[str, Any]) -> str:
 
 def _is_daily_quota(error: dict[str, Any]) -> bool:
     """Return whether a ``google.rpc.QuotaFailure`` names a quota per day: no retry helps today."""
-    details = error.get("details")
-    if not isinstance(details, list):
-        return False
     # The names of quotas, such as "...RequestsPerDayPerProject", occur nowhere else.
-    return "PerDay" in str([each for each in details if "QuotaFailure" in str(each)])
+    failures = [each for each in get_list(error, "details") if "QuotaFailure" in str(each)]
+    return "PerDay" in str(failures)
 
 
 def _read_delay(response: Response, error: dict[str, Any], message: str) -> float | None:
     """Return the seconds to wait, of ``google.rpc.RetryInfo``, ``Retry-After`` or the message."""
-    details = error.get("details")
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict) and "RetryInfo" in str(detail.get("@type")):
+    for detail in get_list(error, "details"):
+        if "RetryInfo" in str(get_path(detail, "@type")):
             return parse_retry_after(str(detail.get("retryDelay")).removesuffix("s"))
     header = parse_retry_after(response.headers.get("Retry-After", ""))
     named = _RETRY_IN.search(message) if header is None else None

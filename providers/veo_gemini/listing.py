@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from veo.errors import ProtocolError
-from veo.wire.values import parse_json_or_none
+from veo.wire.values import get_path, get_text, parse_json_or_none
 from veo_gemini.error_table import google_error
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ def list_models(http: ApiClient, path: str, key: str) -> list[str]:
         rows = page.get(key, [] if names else None)  # an empty page may have no key
         if not isinstance(rows, list):
             raise ProtocolError("the response is not a list of models", hint="Check base_url.")
-        names += [str(row["name"]).rpartition("/")[2] for row in rows if _has_name(row)]
-        token = page.get("nextPageToken") or ""
-        if not isinstance(token, str) or not token:
+        names += [get_text(get_path(row, "name")).rpartition("/")[2] for row in rows]
+        token = get_text(page.get("nextPageToken"))
+        if not token:
             break
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(filter(None, names)))
 
 
 def describe_offer(listed: Collection[str], names: Collection[str]) -> str:
@@ -57,7 +57,3 @@ def _get_page(http: ApiClient, path: str, token: str) -> dict[str, Any]:
         raise google_error(response, "ping")
     page = parse_json_or_none(response.text)
     return page if isinstance(page, dict) else {}
-
-
-def _has_name(row: Any) -> bool:
-    return isinstance(row, dict) and isinstance(row.get("name"), str)

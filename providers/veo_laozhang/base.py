@@ -6,9 +6,8 @@ import re
 from typing import TYPE_CHECKING, ClassVar
 
 from veo.errors import ConfigError, KeyMissingError, ProtocolError
-from veo.wire.values import parse_json_or_none
+from veo.wire.values import get_path, get_text, parse_json_or_none
 from veo_laozhang.error_table import get_error
-from veo_laozhang.lenient_json import get_path, get_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

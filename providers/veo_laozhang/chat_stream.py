@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from io import StringIO
 from typing import Any
 
-from veo.wire.values import parse_json_or_none
+from veo.wire.values import get_list, get_path, get_text, parse_json_or_none
 from veo_laozhang.error_body import MESSAGE_KEYS
-from veo_laozhang.lenient_json import find_video_urls, get_path, get_text
+from veo_laozhang.lenient_json import find_video_urls
 
 # Fields of an event stream without content; "" is a comment.
 _IGNORED_FIELDS = ("", "event", "id", "retry")
@@ -152,7 +152,7 @@ class ChatStreamParser:
             self.error = self.error or event
         self.event_count += choices is not None
         self.video_urls += find_video_urls(event)
-        for choice in choices if isinstance(choices, list) else ():
+        for choice in get_list(event, "choices"):
             self._parse_choice(choice)
 
     def _parse_choice(self, choice: Any) -> None:

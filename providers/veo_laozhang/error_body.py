@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from veo.wire.values import parse_json_or_none
-from veo_laozhang.lenient_json import get_text
+from veo.wire.values import get_text, parse_json_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

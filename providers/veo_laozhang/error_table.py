@@ -28,9 +28,8 @@ from veo.errors import (
     VeoError,
 )
 from veo.wire.error_rules import ErrorRule, find_rule, front_error, response_error
-from veo.wire.values import parse_json_or_none, parse_retry_after
+from veo.wire.values import get_path, get_text, parse_json_or_none, parse_retry_after
 from veo_laozhang.error_body import ErrorBody, read_error
-from veo_laozhang.lenient_json import get_path, get_text
 
 if TYPE_CHECKING:
     from veo.http.response import Response

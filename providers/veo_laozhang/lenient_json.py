@@ -1,4 +1,4 @@
-"""Read JSON values of any structure: each function accepts every value."""
+"""Find video addresses and progress in JSON of any structure: every value is accepted."""
 
 from __future__ import annotations
 
@@ -7,29 +7,14 @@ from collections.abc import Iterator
 from math import isnan
 from typing import Any
 
+from veo.wire.values import get_list, get_path, get_text
+
 _PERCENT = re.compile(r"(-?\d{1,9}(?:\.\d{1,9})?)\s{0,9}%?")
 # Where chats were seen to hold the address of a video, outside their text.
 _VIDEO_KEYS = ("video_url", "videoUrl", "video", "videos", "output_video")
 _ADDRESS_KEYS = ("url", "video_url", "videoUrl", "uri", "src")
 _MAX_DEPTH = 3
 _MAX_ITEMS = 8
-
-
-def get_path(node: Any, *path: str | int) -> Any:
-    """Return the value at a path of keys and indexes, or None."""
-    for step in path:
-        if isinstance(step, str) and isinstance(node, dict):
-            node = node.get(step)
-        elif isinstance(step, int) and isinstance(node, list) and len(node) > step:
-            node = node[step]
-        else:
-            return None
-    return node
-
-
-def get_text(value: Any) -> str:
-    """Return a string without surrounding space; empty for a value that is not a string."""
-    return value.strip() if isinstance(value, str) else ""
 
 
 def find_video_urls(node: Any) -> Iterator[str]:
@@ -40,8 +25,7 @@ def find_video_urls(node: Any) -> Iterator[str]:
     """
     for key in _VIDEO_KEYS:
         yield from _find_addresses(get_path(node, key), _MAX_DEPTH)
-    parts = get_path(node, "content")
-    for part in parts[:_MAX_ITEMS] if isinstance(parts, list) else ():
+    for part in get_list(node, "content")[:_MAX_ITEMS]:
         yield from find_video_urls({key: get_path(part, key) for key in _VIDEO_KEYS})
         if get_text(get_path(part, "type")).startswith("video"):
             yield from _find_addresses(get_path(part, "url"), _MAX_DEPTH)

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from veo.errors import ProtocolError, VeoError
 from veo.update import RemoteVideo, Stage, Update
-from veo.wire.values import parse_json_or_none, parse_timestamp
+from veo.wire.values import get_path, get_text, parse_json_or_none, parse_timestamp
 from veo_laozhang.error_body import parse_error, read_error
 from veo_laozhang.error_table import generation_error, get_error, submit_error
 from veo_laozhang.evidence import add_evidence
-from veo_laozhang.lenient_json import get_path, get_text, parse_progress
+from veo_laozhang.lenient_json import parse_progress
 from veo_laozhang.request_bodies import content_path
 
 if TYPE_CHECKING:

@@ -1,4 +1,7 @@
-"""Read values that services write in several ways: JSON, times, and waiting times."""
+"""Read values that services write in several ways: JSON, times, and waiting times.
+
+What a service sends may have any structure: no function here fails on an unexpected value.
+"""
 
 import json
 import re
@@ -25,6 +28,29 @@ def parse_json_or_none(data: bytes | str) -> Any:
         return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
+
+
+def get_path(node: Any, *path: str | int) -> Any:
+    """Return the value at a path of keys and indexes, or None."""
+    for step in path:
+        if isinstance(step, str) and isinstance(node, dict):
+            node = node.get(step)
+        elif isinstance(step, int) and isinstance(node, list) and len(node) > step:
+            node = node[step]
+        else:
+            return None
+    return node
+
+
+def get_text(value: Any) -> str:
+    """Return a string without surrounding space; empty for a value that is not a string."""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def get_list(node: Any, key: str) -> list[Any]:
+    """Return the list below a key; empty if there is none."""
+    value = get_path(node, key)
+    return value if isinstance(value, list) else []
 
 
 def parse_retry_after(text: str) -> float | None:

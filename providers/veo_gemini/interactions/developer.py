@@ -19,7 +19,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.update import RemoteVideo, UploadCallback
-from veo.wire.values import parse_json_or_none, parse_timestamp
+from veo.wire.values import get_path, get_text, parse_json_or_none, parse_timestamp
 from veo_gemini import files, request_bodies
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions.wire import Interactions
@@ -182,16 +182,15 @@ def _check(response: Response) -> Response:
 
 
 def read_file(response: Response) -> RemoteVideo:
-    """Return the uploaded file that a response describes, in ``file``; that of a GET is bare."""
-    described = parse_json_or_none(response.text)
-    row = described.get("file") if isinstance(described, dict) else None
-    uri = row.get("uri") if isinstance(row, dict) else None
-    if not isinstance(row, dict) or not isinstance(uri, str) or not _FILE_NAME.search(uri):
+    """Return the uploaded file that the last response of an upload describes."""
+    row = get_path(parse_json_or_none(response.body), "file")
+    uri = get_text(get_path(row, "uri"))
+    if not _FILE_NAME.search(uri):
         raise ProtocolError("the response to an upload names no file")
-    if row.get("state") == "FAILED":
+    if get_path(row, "state") == "FAILED":
         raise RefusedError("Google could not process the uploaded video")
-    expires_at = parse_timestamp(row.get("expirationTime")) or time.time() + FILE_RETENTION_S
-    return RemoteVideo(uri, "video/mp4", expires_at)
+    expires_at = parse_timestamp(get_path(row, "expirationTime"))
+    return RemoteVideo(uri, "video/mp4", expires_at or time.time() + FILE_RETENTION_S)
 
 
 def _read_state(http: ApiClient, uri: str) -> str:
@@ -200,10 +199,9 @@ def _read_state(http: ApiClient, uri: str) -> str:
     if not name:
         return ""
     response = http.get(f"{VERSION}/{name[0]}")
-    described = parse_json_or_none(response.text)
     if response.status in {403, 404}:
         return "GONE"
-    return str(described.get("state", "")) if isinstance(described, dict) else ""
+    return get_text(get_path(parse_json_or_none(response.body), "state"))
 
 
 def _processing_error() -> NotReadyError:

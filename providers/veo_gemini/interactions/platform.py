@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from veo.errors import ProtocolError, RefusedError, ResponseLostError, TaskNotFoundError, VeoError
 from veo.update import Stage, Update
-from veo.wire.values import parse_json_or_none, parse_timestamp
+from veo.wire.values import get_list, get_path, get_text, parse_json_or_none, parse_timestamp
 from veo_gemini import request_bodies
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions import read
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from veo.model import Model
     from veo.request import Request
 
-# A bucket may have the file a little later, and a refusal without words is not worth a paid video.
+# How long after an interaction is completed its bucket may still get the file. A refusal without
+# words looks the same until then.
 FILE_GRACE_S = 120.0
 STREAM_END = "interaction.completed"
 # A poll proves nothing if it ends like this: the video may be in the bucket all the same.
@@ -102,19 +103,23 @@ class PlatformInteractions(Interactions):
             found, size = await self._get_body(interaction)
             update = read.read_interaction(found, task_id, self._models)
         except _UNHELPFUL:
-            part = await self._find_object(folder)
-            if part is None:
-                raise
-            found = {"status": "completed"}
-        else:
-            part, is_empty = None, False
-            if read.lacks_output(found):
-                part, is_empty = await self._find_elsewhere(interaction, folder)
-            if part is None:
-                waiting = None if is_empty else _wait_for_file(found, update)
-                return waiting or pace_polls(update, size)
-        steps = [*read.list_steps(found), _make_output(part)]
-        return read.read_interaction({**found, "steps": steps}, task_id, self._models)
+            if part := await self._find_object(folder):
+                return self._read_found({"status": "completed"}, part, task_id)
+            raise
+        if not read.lacks_output(found):
+            return pace_polls(update, size)
+        part, is_empty = await self._find_elsewhere(interaction, folder)
+        if part:
+            return self._read_found(found, part, task_id)
+        if not is_empty and _ended_just_now(found):
+            text = "completed, but its video is not there yet"
+            return Update(stage=Stage.RUNNING, task_id=task_id, message=text)
+        return pace_polls(update, size)
+
+    def _read_found(self, body: dict[str, Any], part: dict[str, Any], task_id: str) -> Update:
+        """Return the update of an interaction with a video that was found elsewhere."""
+        steps = [*read.list_steps(body), _make_output(part)]
+        return read.read_interaction({**body, "steps": steps}, task_id, self._models)
 
     async def _find_elsewhere(
         self, interaction: str, folder: str
@@ -159,13 +164,9 @@ class PlatformInteractions(Interactions):
         return data
 
 
-def _wait_for_file(found: Any, update: Update) -> Update | None:
-    """Return that a task still runs which was completed without any output a moment ago."""
-    ended_at = parse_timestamp(found.get("updated")) if read.lacks_output(found) else None
-    if ended_at is None or abs(time.time() - ended_at) > FILE_GRACE_S:
-        return None
-    text = "completed, but its video is not there yet"
-    return Update(stage=Stage.RUNNING, task_id=update.task_id, message=text)
+def _ended_just_now(body: dict[str, Any]) -> bool:
+    ended_at = parse_timestamp(body.get("updated"))
+    return ended_at is not None and abs(time.time() - ended_at) <= FILE_GRACE_S
 
 
 def make_folder_name() -> str:
@@ -177,9 +178,9 @@ def find_streamed_video(text: str) -> dict[str, Any] | None:
     """Return the last video of an event stream: in a ``step.delta``, or in a whole interaction."""
     found = None
     for event in _read_events(text):
-        delta, whole = event.get("delta"), event.get("interaction")
+        delta = event.get("delta")
         steps = [_make_output(delta)] if isinstance(delta, dict) else []
-        steps += read.list_steps(whole) if isinstance(whole, dict) else []
+        steps += read.list_steps(event.get("interaction"))
         found = read.find_video({"steps": steps}) or found
     return found
 
@@ -187,8 +188,7 @@ def find_streamed_video(text: str) -> dict[str, Any] | None:
 def reports_no_video(text: str) -> bool:
     """Whether an event stream has ended with the tokens of the interaction, and none of a video."""
     ends = [each for each in _read_events(text) if each.get("event_type") == STREAM_END]
-    whole = ends[-1].get("interaction") if ends else None
-    usage = read_usage(whole) if isinstance(whole, dict) else None
+    usage = read_usage(ends[-1].get("interaction")) if ends else None
     return usage is not None and usage.input > 0 and usage.video == 0
 
 
@@ -205,9 +205,6 @@ def _make_output(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _list_videos(listing: Any) -> Iterator[str]:
-    """Yield the names of the videos in a listing of a bucket."""
-    rows = listing.get("items") if isinstance(listing, dict) else None
-    for row in rows if isinstance(rows, list) else ():
-        name = row.get("name") if isinstance(row, dict) else None
-        if isinstance(name, str) and name.endswith(".mp4"):
-            yield name
+    """Return the names of the videos in a listing of a bucket."""
+    names = (get_text(get_path(row, "name")) for row in get_list(listing, "items"))
+    return (name for name in names if name.endswith(".mp4"))

@@ -20,6 +20,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.update import RemoteVideo, Stage, Update
+from veo.wire.values import get_path, get_text
 from veo_gemini.error_table import is_moderation
 from veo_gemini.interactions.usage import read_usage
 
@@ -53,10 +54,9 @@ def read_created(body: Any, models: Mapping[str, Model], suffix: str = "") -> Up
         RefusedError: The body refuses the request, in spite of its status.
         ProtocolError: It names no interaction, so that it cannot be polled.
     """
-    name = body.get("id") if isinstance(body, dict) else None
-    if isinstance(name, str) and name:
+    if name := get_text(get_path(body, "id")):
         return _read_accepted(body, name + suffix, models)
-    code, text = _read_error(body.get("error")) if isinstance(body, dict) else ("", "")
+    code, text = _read_error(get_path(body, "error"))
     # Only errors of the request itself prove that nothing was made.
     if code in {"invalid_request", "content_blocked"}:
         kind = ModeratedError if code == "content_blocked" or _is_filter(text) else RefusedError
@@ -73,8 +73,8 @@ def read_interaction(body: Any, task_id: str, models: Mapping[str, Model]) -> Up
     """
     if not isinstance(body, dict):
         raise ProtocolError("the response is not an interaction")
-    status = body.get("status")
-    if not isinstance(status, str) or not status:
+    status = get_text(body.get("status"))
+    if not status:
         return _read_bare_error(body, task_id)
     model = models.get(str(body.get("model")))
     usage = read_usage(body)
@@ -102,14 +102,14 @@ def read_interaction(body: Any, task_id: str, models: Mapping[str, Model]) -> Up
 
 def _read_accepted(body: dict[str, Any], task_id: str, models: Mapping[str, Model]) -> Update:
     """Return the update of an accepted request: whatever else its response has, it has an id."""
-    if isinstance(body.get("status"), str) and not lacks_output(body):
+    if get_text(body.get("status")) and not lacks_output(body):
         update = read_interaction(body, task_id, models)
         if update.stage is not Stage.RUNNING:
             return update
     return Update(stage=Stage.SUBMITTED, task_id=task_id)
 
 
-def find_video(body: dict[str, Any]) -> dict[str, Any] | None:
+def find_video(body: Any) -> dict[str, Any] | None:
     """Return the last video of an interaction that has an address or bytes.
 
     The steps of the model are in no fixed order, and there may be several; the user's own step
@@ -120,12 +120,13 @@ def find_video(body: dict[str, Any]) -> dict[str, Any] | None:
         for part in _output_parts(body)
         if part.get("type") == "video" or str(part.get("mime_type")).startswith("video/")
     ]
-    return next((part for part in reversed(videos) if _address(part) or _data(part)), None)
+    located = (part for part in reversed(videos) if _address(part) or get_text(part.get("data")))
+    return next(located, None)
 
 
-def list_steps(body: dict[str, Any]) -> list[dict[str, Any]]:
+def list_steps(body: Any) -> list[dict[str, Any]]:
     """Return the steps of an interaction, as far as they are objects."""
-    return _dicts(body.get("steps"))
+    return _dicts(get_path(body, "steps"))
 
 
 def lacks_output(body: Any) -> bool:
@@ -133,7 +134,7 @@ def lacks_output(body: Any) -> bool:
 
     On the Agent Platform this is no proof of a failure: the video may be in the bucket.
     """
-    is_completed = isinstance(body, dict) and body.get("status") == "completed"
+    is_completed: bool = get_path(body, "status") == "completed"
     return is_completed and find_video(body) is None and not _words(body)
 
 
@@ -147,10 +148,9 @@ def lacks_evidence(body: Any) -> bool:
 
 def _describe_video(video: dict[str, Any], task_id: str) -> RemoteVideo:
     interaction = task_id.partition("#")[0]
-    mime = video.get("mime_type")
     return RemoteVideo(
         _address(video) or f"{INLINE}{interaction}",
-        mime if isinstance(mime, str) and mime else "video/mp4",
+        get_text(video.get("mime_type")) or "video/mp4",
         id=interaction or None,  # a task that only its folder names has no handle
     )
 
@@ -200,7 +200,7 @@ def _read_bare_error(body: dict[str, Any], task_id: str) -> Update:
     raise ProtocolError(text or "the response is not an interaction")
 
 
-def _output_parts(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _output_parts(body: Any) -> Iterator[dict[str, Any]]:
     for step in list_steps(body):
         if step.get("type") != "user_input":
             yield from _dicts(step.get("content"))
@@ -208,9 +208,8 @@ def _output_parts(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _words(body: dict[str, Any]) -> str:
     """Return what the model says in text."""
-    texts = (part.get("text") for part in _output_parts(body))
-    words = " ".join(text.strip() for text in texts if isinstance(text, str) and text.strip())
-    return words[:MAX_TEXT_CHARS]
+    texts = (get_text(part.get("text")) for part in _output_parts(body))
+    return " ".join(filter(None, texts))[:MAX_TEXT_CHARS]
 
 
 def _list_errors(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -225,9 +224,7 @@ def _list_errors(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _read_error(error: Any) -> tuple[str, str]:
     if isinstance(error, str):
         return "", error[:MAX_TEXT_CHARS]
-    if not isinstance(error, dict):
-        return "", ""
-    code, text = error.get("code"), error.get("message")
+    code, text = get_path(error, "code"), get_path(error, "message")
     reason = str(text or code or "")
     return "" if code is None else str(code)[:_MAX_WORD_CHARS], reason[:MAX_TEXT_CHARS]
 
@@ -236,14 +233,8 @@ def _is_filter(text: str) -> bool:
     return is_moderation(text) or bool(_SAFETY_WORDS.search(text))
 
 
-def _address(part: dict[str, Any]) -> str | None:
-    uri = part.get("uri")
-    return uri if isinstance(uri, str) and uri else None
-
-
-def _data(part: dict[str, Any]) -> str | None:
-    data = part.get("data")
-    return data if isinstance(data, str) and data else None
+def _address(part: dict[str, Any]) -> str:
+    return get_text(part.get("uri"))
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from veo.money import MICRO
+from veo.wire.values import get_list, get_path
 
 if TYPE_CHECKING:
     from veo.model import Model
@@ -30,20 +31,14 @@ class Usage:
 
     def charge(self, model: Model) -> Decimal | None:
         """Return USD by the model's token prices; None if its row has none."""
-        prices = model.usage_prices
-        if not prices:
-            return None
-        usd = (
-            prices.get("input", Decimal(0)) * self.input
-            + prices.get("text", Decimal(0)) * self.text
-            + prices.get("video", Decimal(0)) * self.video
-        )
-        return (usd / _PRICED_TOKENS).quantize(MICRO)
+        prices = model.usage_prices  # by the names of these fields
+        usd = sum((price * getattr(self, kind) for kind, price in prices.items()), Decimal(0))
+        return (usd / _PRICED_TOKENS).quantize(MICRO) if prices else None
 
 
-def read_usage(body: dict[str, Any]) -> Usage | None:
+def read_usage(body: Any) -> Usage | None:
     """Return the usage of an interaction; None if it reports none."""
-    usage = body.get("usage")
+    usage = get_path(body, "usage")
     if not isinstance(usage, dict):
         return None
     output, video = _count(usage.get("total_output_tokens")), _count_video(usage)
@@ -55,11 +50,10 @@ def read_usage(body: dict[str, Any]) -> Usage | None:
 
 
 def _count_video(usage: dict[str, Any]) -> int:
-    rows = usage.get("output_tokens_by_modality")
     return sum(
-        _count(row.get("tokens"))
-        for row in (rows if isinstance(rows, list) else ())
-        if isinstance(row, dict) and str(row.get("modality")).lower() == "video"
+        _count(get_path(row, "tokens"))
+        for row in get_list(usage, "output_tokens_by_modality")
+        if str(get_path(row, "modality")).lower() == "video"
     )
 
 

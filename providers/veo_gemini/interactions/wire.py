@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from veo.errors import GoneError, ProtocolError, ResponseLostError, TaskNotFound
 from veo.http import ApiClient, Response, open_bytes
 from veo.http.failures import before_sending
 from veo.update import Stage, Update
-from veo.wire.values import parse_json_or_none
+from veo.wire.values import get_path, get_text, parse_json_or_none
 from veo_gemini.error_table import google_error
 from veo_gemini.interactions import errors, read
 
@@ -142,13 +141,10 @@ def decode_video(body: Any) -> bytes | None:
     Raises:
         ProtocolError: They are not base64.
     """
-    video = read.find_video(body) if isinstance(body, dict) else None
-    data = video.get("data") if video else None
-    if not isinstance(data, str):
-        return None
+    data = get_text(get_path(read.find_video(body), "data"))
     try:
-        return base64.b64decode(data, validate=True)
-    except (binascii.Error, ValueError):
+        return base64.b64decode(data, validate=True) or None
+    except ValueError:
         raise ProtocolError("the video in the response is not base64") from None
 
 
