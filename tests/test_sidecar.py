@@ -132,11 +132,11 @@ class TestWrite:
         sidecar.write_sidecar(make_done_record(output=str(tmp_path / "lion.mp4")))
         assert (tmp_path / "lion.mp4.json").read_text() == text
 
-    @pytest.mark.parametrize("folder", ["gone", "file"])
-    def test_a_disk_error_does_not_fail_the_job(self, tmp_path: Path, folder: str) -> None:
-        """The video exists without its sidecar."""
+    @pytest.mark.parametrize("output", ["gone/lion.mp4", "file/lion.mp4", "n" * 250 + ".mp4"])
+    def test_a_disk_error_does_not_fail_the_job(self, tmp_path: Path, output: str) -> None:
+        """The video exists without its sidecar, whose name may be too long."""
         (tmp_path / "file").touch()
-        sidecar.write_sidecar(make_done_record(output=str(tmp_path / folder / "lion.mp4")))
+        sidecar.write_sidecar(make_done_record(output=str(tmp_path / output)))
         assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from mp4_boxes import make_box, make_file
@@ -36,6 +39,7 @@ from veo.errors import (
 from veo.files.sidecar import sidecar_path
 from veo.image import Image
 from veo.ledger import Record, State
+from veo.problems import Remedy
 from veo.provider import ByteStream, check_send_time
 from veo.update import RemoteVideo, Stage, Update
 from veo_commands.format import describe_outcome
@@ -527,6 +531,20 @@ def test_a_job_waits_for_capacity(tmp_path: Path) -> None:
     assert take_step(bench.context, bench.plan_job()) == WAIT_FOR_CAPACITY
     assert bench.provider.count_calls("submit") == 1
     bench.ledger.close()
+
+
+def test_a_folder_that_cannot_be_read_later_is_no_bug(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The video is paid for: the job waits for the user, who resumes it."""
+    bench.script_success()
+    job = bench.plan_job()
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    monkeypatch.setattr("veo.engine.download.measure_clip", Mock(side_effect=denied))
+    bench.run_job(job)
+    assert isinstance(job.error, DownloadError)
+    assert job.error.remedies == (Remedy("resume", job.record.id),)
+    assert job.record.state is State.DOWNLOADING
 
 
 def test_a_process_that_lost_its_lease_does_not_send(bench: Bench) -> None:

@@ -76,8 +76,9 @@ def find_job(ledger: Ledger, name: str) -> Record:
 def _find_file(name: str) -> Path | None:
     """Return the file of that name; None if the name is rather that of a job."""
     path = to_absolute(name)
-    if path.is_file():
-        return path
+    with os_errors(UsageError, path):
+        if path.is_file():
+            return path
     if path.suffix:  # which no job id has
         raise UnknownJobError(f"{name}: no such file")
     return None

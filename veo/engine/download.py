@@ -23,6 +23,7 @@ from veo.files import sidecar
 from veo.files.clip import ClipInfo, list_differences, measure_clip
 from veo.files.output import (
     SavedFile,
+    disk_errors,
     hash_file,
     publish_part,
     size_on_disk,
@@ -61,13 +62,14 @@ def fetch_file(context: StepContext, job: ActiveJob) -> None:
     Raises:
         VeoError: This try failed.
     """
-    if _is_saved_already(context, job):
-        return
-    # The first try is always made: the video is paid for.
-    if job.failures and context.is_overdue(job):
-        context.stop_work(job, overdue_error(job))
-        return
-    _persist_done(context, job, _receive(context, job))
+    with disk_errors(job.record.path):
+        if _is_saved_already(context, job):
+            return
+        # The first try is always made: the video is paid for.
+        if job.failures and context.is_overdue(job):
+            context.stop_work(job, overdue_error(job))
+            return
+        _persist_done(context, job, _receive(context, job))
 
 
 def _receive(context: StepContext, job: ActiveJob) -> SavedFile:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from veo.bucket import BucketError, BucketPath
-from veo.errors import DownloadError, OutputError, os_errors
+from veo.errors import DownloadError, OutputError, VeoError, os_errors
 from veo.files.mp4 import inspect_video
 from veo.paths import alternative_path, find_name_problem, part_path, sync_to_disk, to_absolute
 from veo.problems import Remedy
@@ -66,7 +66,7 @@ def write_stream(
             has; the stream starts after the end of the part file; or the disk is full.
     """
     limit = MAX_VIDEO_BYTES if stream.total is None else stream.total
-    with contextlib.closing(stream), _disk_errors(part):
+    with contextlib.closing(stream), disk_errors(part):
         if limit > MAX_VIDEO_BYTES:
             raise _too_large_error(limit)
         if stream.offset > (size := size_on_disk(part)):
@@ -102,7 +102,7 @@ def _split_chunk(chunk: bytes) -> Iterator[memoryview]:
 
 def verify_part(part: Path) -> SavedFile:
     """Flush a part file and return its hash; raise a DownloadError unless it is a complete MP4."""
-    with _disk_errors(part):
+    with disk_errors(part):
         with part.open("r+b") as file:
             footage = inspect_video(file)
             sync_to_disk(file.fileno())
@@ -120,7 +120,7 @@ def publish_part(part: Path, output: Path, job: str, *, force: bool) -> Path:
     appeared under that name is not replaced. The video is then saved under a name with the job's
     id, because it has been paid for.
     """
-    with _disk_errors(output):
+    with disk_errors(output):
         if isinstance(output, BucketPath):
             return _upload_part(part, output, job, force=force)
         path = _move_part(part, output, job, force=force)
@@ -247,9 +247,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn an error of the system about a video's file into a DownloadError."""
     try:
         yield
+    except VeoError:  # which can be an error of the system, too
+        raise
     except OSError as error:
         hint = error.hint if isinstance(error, BucketError) else None
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:

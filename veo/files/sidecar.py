@@ -72,11 +72,12 @@ def write_sidecar(record: Record) -> None:
     }
     output = record.path
     target = sidecar_path(output)
-    if target.exists() and read_job_id(output) is None:
-        return
-    with suppress(OSError), open_atomic(target) as file:
-        # A path that is not valid UTF-8 is written with the escapes of JSON.
-        file.write(_format_json(body).encode("utf-8", "backslashreplace"))
+    with suppress(OSError):  # also of the question: the name may be too long with its suffix
+        if target.exists() and read_job_id(output) is None:
+            return
+        with open_atomic(target) as file:
+            # A path that is not valid UTF-8 is written with the escapes of JSON.
+            file.write(_format_json(body).encode("utf-8", "backslashreplace"))
 
 
 def _format_json(body: dict[str, Any]) -> str:
