@@ -22,7 +22,13 @@ from platform_server import platform, service_account
 from polling import poll
 from recording_server import RecordingServer, Reply
 
-from veo.errors import ConfigError, SetupError, UnreachableError, VeoError
+from veo.errors import (
+    ConfigError,
+    HostNotFoundError,
+    SetupError,
+    UnreachableError,
+    VeoError,
+)
 from veo.http import ApiClient, environment
 from veo.update import Stage
 
@@ -219,8 +225,9 @@ def test_a_proxy_that_the_environment_names_is_used(
 @pytest.mark.parametrize(
     ("proxy", "kind", "text"),
     [
-        ("http://127.0.0.1:9", UnreachableError, "the proxy says: "),
-        ("https://127.0.0.1:9", UnreachableError, "the proxy says: "),
+        ("http://me:secret@127.0.0.1:9", UnreachableError, "through the proxy 127.0.0.1:9: "),
+        ("https://127.0.0.1:9", UnreachableError, "through the proxy 127.0.0.1:9: "),
+        ("http://proxy.invalid:80", HostNotFoundError, "find the host of proxy.invalid:80: "),
         ("http://", ConfigError, "the proxy that the environment sets"),
         ("nonsense://127.0.0.1:9", ConfigError, "the proxy that the environment sets"),
     ],
@@ -232,12 +239,13 @@ def test_a_proxy_that_cannot_be_used_is_told_from_the_server(
     kind: type[VeoError],
     text: str,
 ) -> None:
-    """By every client with the same error: nothing was sent or charged."""
+    """By every client with the same error, which names the proxy: nothing was sent or charged."""
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(VeoError, match=text) as caught:
         send("http://api.test")
 
     assert (type(caught.value), caught.value.charged) == (kind, False)
+    assert "secret" not in f"{caught.value} {caught.value.hint}"
 
 
 KEPT: dict[str, tuple[Callable[[str], Provider], str, Any]] = {

@@ -18,7 +18,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.http.addresses import InsideAddressError
-from veo.http.environment import CA_VARIABLES, MissingCertificatesError
+from veo.http.environment import CA_VARIABLES, MissingCertificatesError, find_proxy
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def too_long_error(limit: int) -> ResponseTooLongError:
 
 
 def unreachable_error(
-    origin: str, error: BaseException, *, by_proxy: bool = False
+    origin: str, error: BaseException
 ) -> UnreachableError | ConfigError | ProtocolError:
     """Return the error for a request of which certainly nothing was received."""
     cause = innermost_cause(error)
@@ -64,15 +64,17 @@ def unreachable_error(
         )
     if isinstance(cause, ssl.SSLCertVerificationError | MissingCertificatesError):
         return _certificate_error(origin, cause)
+    # Without the user name and the password that its URL may hold.
+    proxy = (find_proxy(origin) or "").rpartition("@")[2].rpartition("//")[2].rstrip("/")
     if isinstance(cause, socket.gaierror):
+        setting = "the variable that names the proxy" if proxy else "base_url if it is set"
         return HostNotFoundError(
-            f"cannot find the host of {origin}: {cause.strerror or cause}",
-            hint="Check the network connection, and base_url if it is set.",
+            f"cannot find the host of {proxy or origin}: {cause.strerror or cause}",
+            hint=f"Check the network connection, and {setting}.",
         )
-    reason = cause.strerror if isinstance(cause, OSError) else None
-    prefix = "the proxy says: " if by_proxy else ""
-    text = prefix + (reason or str(cause) or type(cause).__name__)
-    return UnreachableError(f"no connection to {origin}: {text}")
+    reason = (cause.strerror if isinstance(cause, OSError) else None) or str(cause)
+    path = f"{origin} through the proxy {proxy}" if proxy else origin
+    return UnreachableError(f"no connection to {path}: {reason or type(cause).__name__}")
 
 
 def _certificate_error(origin: str, cause: OSError) -> ConfigError:

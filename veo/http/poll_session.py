@@ -191,9 +191,7 @@ async def _session_lifetime(
 
 def _transport_error(origin: str, error: Exception) -> VeoError:
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        refusal = OSError(f"HTTP {error.status} {error.message}")
-        return unreachable_error(origin, refusal, by_proxy=True)
+        return unreachable_error(origin, OSError(f"HTTP {error.status} {error.message}"))
     if isinstance(error, _UNREACHABLE):
-        by_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
-        return unreachable_error(origin, error, by_proxy=by_proxy)
+        return unreachable_error(origin, error)
     return lost_response_error(error)

@@ -217,8 +217,7 @@ def _detect_unsent(origin: str, body: TrackedBody | None = None) -> Iterator[Non
     except _TRANSPORT_ERRORS as error:
         if body.is_begun if body else not _is_never_connected(error):
             raise
-        by_proxy = isinstance(getattr(error, "reason", error), ProxyError)
-        raise unreachable_error(get_origin(origin), error, by_proxy=by_proxy) from error
+        raise unreachable_error(get_origin(origin), error) from error
     except VeoError:
         raise
     except Exception as error:
