@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sample_videos import make_video
 
 from veo import paths
+from veo.bucket import BucketPath
 from veo.errors import DownloadError, OutputError, ResponseLostError
 from veo.files import output as download
 from veo.provider import ByteStream
@@ -259,6 +260,13 @@ class TestClaim:
         output.write_bytes(b"mine")
         with pytest.raises(OutputError, match="cannot write"):
             download.prepare_output(output / "lion.mp4", force=False)
+
+    def test_a_bucket_is_probed_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A probe is two requests."""
+        probe = Mock()
+        monkeypatch.setattr(BucketPath, "check_writable", probe)
+        download.prepare_output(BucketPath("s3://clips/lion.mp4"), force=True)
+        assert probe.call_count == 1
 
     @pytest.mark.parametrize("method", ["exists", "mkdir", "touch"])
     def test_a_folder_without_permission_is_refused(

@@ -25,9 +25,7 @@ from veo.errors import (
 )
 from veo.job import Job
 from veo.ledger import LIVE, NewJob, Record, State
-from veo.ledger.budget import over_cap_error
 from veo.ledger.reserve import make_job_id
-from veo.money import Usd, to_micros
 from veo.problems import ItemLocation, ItemProblem
 from veo.request import Request, RequestKwargs
 from veo.runtime.providers import Endpoint
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
 
     from veo.batch.batch import Batch
     from veo.batch.load import Source
+    from veo.money import Usd
     from veo.planning.plan import Plan
 
 __all__ = ["Client", "Endpoint"]
@@ -273,7 +272,7 @@ class Client(Session):
         unknown = [record for record in records if record.state is State.UNKNOWN and names]
         if unknown and not resubmit:
             raise UnknownOutcomeError(unknown[0].id)
-        resubmitted = [self._resubmit_job(record) for record in unknown]
+        resubmitted = [self.plan_resubmit(record, record.run) for record in unknown]
         open_jobs = [r for r in records if r.state in LIVE or r.can_reopen]
         leased = [self._reopen_expired(each) for each in self.runner.take_leases(open_jobs)]
         return self.runner.work_on([*resubmitted, *leased], timeout)
@@ -312,14 +311,6 @@ class Client(Session):
             return record
         message = "the provider is asked for the video again"
         return self.ledger.reopen_job(record, record.owner, message)
-
-    def _resubmit_job(self, record: Record) -> Record:
-        """Plan a job of unknown outcome again, which may pay a second time."""
-        planned = self.ledger.plan_resubmit(record, self.list_caps(record.run), self.runner.worker)
-        if planned.stopped_by:
-            amount = to_micros(record.parse_quote().amount)
-            raise over_cap_error(planned.stopped_by, planned.spent, amount)
-        return planned.records[0]
 
     def cancel(self, records: Sequence[Record]) -> list[Record]:
         """Withdraw jobs that were never sent and that no process works on; free their money.

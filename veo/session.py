@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from veo.job import Job
+    from veo.ledger import Record
     from veo.model import Model, ProviderFacts
     from veo.planning.plan import Plan
 
@@ -246,6 +247,20 @@ class Session:
             amount = sum(to_micros(job.quote.amount) for job in new)
             raise budget.over_cap_error(planned.stopped_by, planned.spent, amount)
         return self.runner.work_on(planned.records, timeout)
+
+    def plan_resubmit(self, record: Record, run: str, max_cost: Usd | None = None) -> Record:
+        """Plan a job of unknown outcome again, which may pay a second time.
+
+        Raises:
+            BudgetError: A limit would be exceeded.
+            LeaseLostError: Another process has changed the job.
+        """
+        caps = self.list_caps(run, max_cost)
+        planned = self.ledger.plan_resubmit(record, caps, self.runner.worker)
+        if planned.stopped_by:
+            amount = to_micros(record.parse_quote().amount)
+            raise budget.over_cap_error(planned.stopped_by, planned.spent, amount)
+        return planned.records[0]
 
     def list_caps(self, run: str, max_cost: Usd | None = None) -> list[Cap]:
         """Return the limits on money that apply now: of the run, the day and the month."""

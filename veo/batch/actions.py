@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from veo.batch.entry import SKIPPED, Entry
 from veo.batch.match import Action, choose_action, paying_actions
 from veo.bucket import parse_path
 from veo.errors import (
+    BudgetError,
     GoneError,
     LeaseLostError,
     MissingVideoError,
@@ -16,8 +18,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.files.output import prepare_folder
-from veo.ledger import Record, State, budget
-from veo.money import to_micros
+from veo.ledger import Record, State
 from veo.problems import Remedy
 
 if TYPE_CHECKING:
@@ -123,17 +124,16 @@ class EntryActions:
 
     def _give_up(self, entry: Entry, record: Record) -> bool:
         """End a job as expired, because the user asked to make its video again."""
-        record = self._session.ledger.find_job(record.id)
-        try:
-            (leased,) = self._session.runner.take_leases([record])
-            message = "given up, to be made again on request"
-            self._session.ledger.move_job(
-                leased, State.EXPIRED, message=message, owner=None, ended_at=time.time()
-            )
-        except (ValueError, LeaseLostError):  # another process works on it now
-            self.adopt_existing(entry, self._session.ledger.find_job(record.id))
-            return False
-        return True
+        ledger = self._session.ledger
+        changes: dict[str, Any] = {"owner": None, "ended_at": time.time()}
+        message = "given up, to be made again on request"
+        for leased in self._session.runner.take_leases([ledger.find_job(record.id)]):
+            with suppress(LeaseLostError):
+                ledger.move_job(leased, State.EXPIRED, message=message, **changes)
+                return True
+        # Another process works on it now.
+        self.adopt_existing(entry, ledger.find_job(record.id))
+        return False
 
     def _handle_changed(self, entry: Entry, record: Record) -> None:
         if self._options.force:
@@ -162,15 +162,12 @@ class EntryActions:
         if not self._options.resubmit_unknown:
             self._on_end(entry, str(record.state), UnknownOutcomeError(record.id))
             return
-        caps = self._context.current_caps()
+        run, max_cost = self._context.run, self._options.max_cost
         try:
-            planned = self._session.ledger.plan_resubmit(record, caps, self._session.runner.worker)
+            planned = self._session.plan_resubmit(record, run, max_cost)
         except LeaseLostError:
             self.adopt_existing(entry, self._session.ledger.find_job(record.id))
-            return
-        if planned.stopped_by:
-            amount = to_micros(record.parse_quote().amount)
-            error = budget.over_cap_error(planned.stopped_by, planned.spent, amount)
+        except BudgetError as error:
             self._on_end(entry, str(record.state), error)
-            return
-        self._in_flight.work_on([entry], planned.records)
+        else:
+            self._in_flight.work_on([entry], [planned])

@@ -180,14 +180,15 @@ def _describe_job(session: Session, record: Record, path: Path | None = None) ->
     file = _unchanged_file(record) or path
     measured_s = record.video_s or (mp4.read_duration_s(file) if file else None)
     video = record.remote_video()
+    expires_at, file_expires_at = _find_expiry(session.ledger, record, model)
     seconds = measured_s or (video and video.seconds) or _sum_requested_s(links)
     return VideoSource(
         record=record,
         model=model,
         seconds=seconds,
         times=sum(link.parse_request().extend is not None for link in links),
-        expires_at=_find_expiry(session.ledger, record, model),
-        file_expires_at=_find_file_expiry(record, model),
+        expires_at=expires_at,
+        file_expires_at=file_expires_at,
         file=RemoteVideo.of_file(file, str(record.sha256), seconds) if file else None,
         shape=shape_of(record.parse_request(), model) | {"aspect_ratio": next(ratios, None)},
     )
@@ -250,26 +251,22 @@ def _requested_s(request: Request, model: Model | None) -> int | None:
     return request.duration or (model.durations[0] if model else None)
 
 
-def _find_file_expiry(record: Record, model: Model | None) -> float | None:
-    """Return when the provider deletes the file of a video, Unix seconds; None if unknown."""
-    video = record.remote_video()
-    if video is None or record.ready_at is None or model is None:
-        return None
-    return video.expires_at or record.ready_at + model.retention_s
+def _find_expiry(
+    ledger: Ledger, record: Record, model: Model | None
+) -> tuple[float | None, float | None]:
+    """Return when the provider forgets a video, and when it deletes its file.
 
-
-def _find_expiry(ledger: Ledger, record: Record, model: Model | None) -> float | None:
-    """Return when the provider forgets a video, Unix seconds; None if unknown.
-
-    The retention starts again whenever the video is extended. That is documented for the Gemini
-    Developer API only; other providers get the same benefit of the doubt.
+    Both are Unix seconds, or None if unknown. The retention starts again whenever the video is
+    extended. That is documented for the Gemini Developer API only; other providers get the same
+    benefit of the doubt.
     """
     video = record.remote_video()
     if video is None or record.ready_at is None or model is None:
-        return None
+        return None, None
+    file_expires_at = video.expires_at or record.ready_at + model.retention_s
     if video.id and model.handle_retention_s:
-        return record.ready_at + model.handle_retention_s
+        return record.ready_at + model.handle_retention_s, file_expires_at
     children = lineage.find_children(ledger, [record.id])
     uses = [each.submitted_at for each in children if each.task_id]
     renewals = [at + model.retention_s for at in uses if at]
-    return max([_find_file_expiry(record, model) or 0.0, *renewals])
+    return max([file_expires_at, *renewals]), file_expires_at

@@ -162,7 +162,8 @@ def choose_output(output: Path | str | None, folder: Path, name: str) -> Path:
 def prepare_output(output: Path, *, force: bool) -> None:
     """Raise an OutputError, before anything is paid, if a file cannot be written."""
     check_name(output)
-    if isinstance(output, BucketPath):  # a write tells why it is refused, a question does not
+    is_remote = isinstance(output, BucketPath)
+    if is_remote:  # first, because the error of a write tells more than that of a question
         prepare_folder(output.parent)
     with os_errors(OutputError, f"cannot write to {output.parent}"):
         if output.is_dir():
@@ -172,9 +173,10 @@ def prepare_output(output: Path, *, force: bool) -> None:
                 f"{output.name}: videos are MP4 files, whatever they are called",
                 hint=f"Use the name {output.stem}.mp4.",
             )
-        if output.exists() and not force:
+        if not force and output.exists():
             raise OutputError(f"{output} already exists", remedies=[Remedy("overwrite")])
-    prepare_folder(output.parent)
+    if not is_remote:
+        prepare_folder(output.parent)
 
 
 def check_name(path: Path, parts: int = 1) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from veo.ledger.record import Record, State, split_reservation
@@ -72,6 +73,7 @@ class _Evidence:
 
     def judge_claim(self, claim: _Claim) -> OpenItem:
         record, amount, earlier = claim
+        item = partial(OpenItem, record, amount, is_earlier_send=earlier)
         assumptions = self.rules.assumptions
         candidates = self.rules.find_candidates(record, amount, self.unmatched)
         # Matches of interchangeable jobs are arbitrary. A job that needs to know its task may as
@@ -79,29 +81,20 @@ class _Evidence:
         has_tasks = record.provider not in assumptions.taskless
         contested = self.rules.find_candidates(record, amount, self.matched) if has_tasks else []
         if record.id in assumptions.unpaid or not (candidates or contested):
-            verdict, why = self.rules.judge_missing_charge(record)
-            return OpenItem(record, amount, verdict, why, is_earlier_send=earlier)
+            return item(*self.rules.judge_missing_charge(record))
         # A gateway's log also has rows of other uses of the key, which name no task.
         lacks_task = has_tasks and not all(charge.has_task_id for charge in candidates)
         is_only = len(candidates) == 1 and not contested and self.claims[candidates[0].task] == 1
         if is_only and not lacks_task:
-            verdict = "paid" if candidates[0].amount else "unpaid"
             why = "the only charge that can belong to it, and to no other job"
-            return OpenItem(record, amount, verdict, why, candidates[0], is_earlier_send=earlier)
+            return item("paid" if candidates[0].amount else "unpaid", why, candidates[0])
         charges = (*candidates, *contested)
         why = "the charge can belong to several jobs"
         if len(charges) > 1:
             why = f"{len(charges)} charges can belong to it"
         elif lacks_task:
             why = "the charge names no task, so that it may be that of something else"
-        return OpenItem(
-            record,
-            amount,
-            "open",
-            why,
-            candidates=charges[:MAX_CANDIDATES],
-            is_earlier_send=earlier,
-        )
+        return item("open", why, candidates=charges[:MAX_CANDIDATES])
 
 
 def resolve_open_items(
