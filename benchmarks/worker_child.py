@@ -57,9 +57,7 @@ def fill_ledger(order: dict[str, Any]) -> None:
     with open_client(order) as client:
         # Without a lease: the process that fills the ledger sends nothing.
         plan = client.plan("a lion")
-        new = client.prepare_job(
-            plan, "laozhang-async", run="run", output=str(order["home"]) + "/0.mp4"
-        )
+        new = client.prepare_job(plan, run="run", output=str(order["home"]) + "/0.mp4")
         job = client.ledger.plan_jobs([new]).records[0]
         with client.ledger.database.write() as connection:
             for prefix, state, count in (

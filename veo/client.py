@@ -100,10 +100,9 @@ class Client(Session):
         Raises:
             UsageError, SetupError, BudgetError: Nothing was sent or reserved.
         """
-        name, job = plan.model.provider, make_job_id()
-        # A single job is also a run, so that `max_cost` limits it alone.
         columns = self.columns | self._check_columns(columns or {})
-        new = self.prepare_job(plan, name, run=job, job=job, output=output, force=force)
+        job = make_job_id()  # is also a run, so that `max_cost` limits it alone
+        new = self.prepare_job(plan, run=job, job=job, output=output, force=force)
         new = replace(new, columns=columns)
         return self.start_jobs([new], job, max_cost, timeout)[0]
 
@@ -149,8 +148,7 @@ class Client(Session):
             location = ItemLocation(index)
             try:
                 plan = self.plan(request, provider)
-                name = plan.model.provider
-                job = self.prepare_job(plan, name, run=run, output=output, force=force)
+                job = self.prepare_job(plan, run=run, output=output, force=force)
             except UsageError as error:
                 problems += error.to_item_problems(location)
                 continue

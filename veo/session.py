@@ -180,7 +180,6 @@ class Session:
     def prepare_job(
         self,
         plan: Plan,
-        provider: str,
         *,
         run: str,
         job: str = "",
@@ -197,6 +196,7 @@ class Session:
             ImageError: An image cannot be used.
             SetupError: The provider cannot be used.
         """
+        provider = plan.model.provider
         # First, so that a missing key is reported before anything is stored.
         handle = self.connect(provider)
         source = plan.request.source

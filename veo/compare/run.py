@@ -33,7 +33,6 @@ MAX_MEASURED_VIDEOS = 50
 @dataclass(frozen=True, slots=True)
 class Candidate:
     name: str  # the provider's, with the model's where a provider takes part twice
-    provider: str
     plan: Plan
 
 
@@ -68,7 +67,7 @@ def plan_candidates(session: Session, request: Request, names: Sequence[str]) ->
         name = f"{provider}:{plan.model.name}" if counts[provider] > 1 else provider
         if any(name == each.name for each in candidates):
             problems.append(f"{name} is named twice: {provider} alone stands for it, too")
-        candidates.append(Candidate(name, provider, plan))
+        candidates.append(Candidate(name, plan))
         request = _fill_defaults(request, plan)
     if problems:
         raise UsageError("\n".join(problems), remedies=[Remedy("list_models")])
@@ -108,8 +107,7 @@ def start_jobs(
         stem = candidate.name.replace(":", "-")
         outputs = [folder / f"{stem}-{number}.mp4" for number in range(1, count + 1)]
         new[candidate.name] = [
-            session.prepare_job(candidate.plan, candidate.provider, run=run, output=output)
-            for output in outputs
+            session.prepare_job(candidate.plan, run=run, output=output) for output in outputs
         ]
     all_jobs = [job for jobs in new.values() for job in jobs]
     started = {job.id: job for job in session.start_jobs(all_jobs, run)}

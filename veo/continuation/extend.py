@@ -124,7 +124,7 @@ def run_steps(
         raise error
 
     def start_step(plan: Plan, path: Path | None) -> Job:
-        new = session.prepare_job(plan, plan.model.provider, run=run, output=path, force=force)
+        new = session.prepare_job(plan, run=run, output=path, force=force)
         return session.start_jobs([new], run, max_cost, timeout)[0]
 
     # The checks above run now; a generator function would run them with the first step.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
@@ -68,18 +67,18 @@ def _make_handler(worker: Worker, ledger: Ledger) -> type[BaseHTTPRequestHandler
 
 def format_metrics(worker: Worker, status: QueueStatus) -> str:
     """Return the metrics of one worker, and of the queue that all workers share."""
-    stats = worker.stats
+    stats, jobs = worker.stats, status.backlog_json()
+    late_s = jobs.pop("late_s")
     lines = [
         *_metric("veo_steps_total", "counter", stats.steps),
         *_metric("veo_step_errors_total", "counter", stats.errors),
         *_metric("veo_step_lateness_seconds_sum", "counter", round(stats.late_s, 3)),
         *_metric("veo_step_lateness_seconds_max", "gauge", round(stats.most_late_s, 3)),
         *_metric("veo_workers", "gauge", len(status.workers)),
-        *_metric("veo_queue_lateness_seconds", "gauge", status.late_s),
+        *_metric("veo_queue_lateness_seconds", "gauge", late_s),
         "# TYPE veo_jobs gauge",
     ]
-    names = [field.name for field in fields(status) if field.name not in {"workers", "late_s"}]
-    lines += [f'veo_jobs{{state="{name}"}} {getattr(status, name)}' for name in names]
+    lines += [f'veo_jobs{{state="{state}"}} {count}' for state, count in jobs.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ import json
 import logging
 import time
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -251,14 +252,14 @@ class Worker:
         return await self.taker.context.threads.write.run(function, *args)
 
 
+@dataclass(slots=True)
 class WorkerStats:
     """What a worker has done, for its metrics."""
 
-    def __init__(self) -> None:
-        self.steps = 0
-        self.errors = 0
-        self.late_s = 0.0  # sum over all steps
-        self.most_late_s = 0.0
+    steps: int = 0
+    errors: int = 0
+    late_s: float = 0.0  # sum over all steps
+    most_late_s: float = 0.0
 
     def add_step(self, late_s: float) -> None:
         self.steps += 1

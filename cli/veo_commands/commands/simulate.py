@@ -120,7 +120,7 @@ def _run_candidate(
     from veo.provider import find_facts
     from veo_sandbox import Sandbox
 
-    facts = find_facts(candidate.provider)
+    facts = find_facts(candidate.plan.model.provider)
     median_s = facts.median_of(candidate.plan.model.name)
     speed = setup.speed or round(median_s / _MEDIAN_REAL_S, 1)
     stem = candidate.name.replace(":", "-")
@@ -138,7 +138,7 @@ def _run_candidate(
         settings = {"deadline_s": deadline_s, "key_is_access_token": True, "project": "sandbox"}
         options = {name: value for name, value in settings.items() if name in facts.options}
         endpoint = Endpoint(sandbox.url, Key(sandbox.key), median_s / speed, options)
-        config = _lift_limits(config, candidate.provider, deadline_s)
+        config = _lift_limits(config, candidate.plan.model.provider, deadline_s)
         with Client(config, home=folder / "home", endpoint=endpoint) as client:
             (jobs,) = start_jobs(client, [candidate], count, folder / stem).values()
             _wait_for_jobs(jobs)
