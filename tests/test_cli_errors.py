@@ -11,6 +11,7 @@ from PIL import Image
 
 import veo_sandbox
 from veo.errors import PUBLIC_KEYS
+from veo.key import Key
 
 pytest_plugins = ("veo_fixtures",)
 
@@ -338,15 +339,17 @@ def test_a_failure_in_json(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 
 
 def test_a_bug_is_reported_as_one(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unexpected exception is one line; --debug prints the traceback."""
+    """An unexpected exception is one line; --debug prints the traceback, without any key."""
 
     def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("out of order")
+        raise RuntimeError(f"out of order {key}")
 
+    key = Key("key-of-a-bug-with-an-odd-text").reveal()
     monkeypatch.setattr("veo.planning.plan.make_plan", broken)
 
     assert_error(veo("generate", "a lion"), 1, "a bug", "RuntimeError: out of order", "--debug")
-    assert "Traceback" in veo("generate", "a lion", "--debug").err
+    shown = veo("generate", "a lion", "--debug").err
+    assert ("Traceback" in shown, "[key]" in shown, key in shown) == (True, True, False)
 
 
 def test_unreadable_ledger(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:

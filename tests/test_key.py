@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veo.engine.redaction import redact_error
+from veo.engine.redaction import redact_error, redact_stream, redact_update
 from veo.errors import ProtocolError
 from veo.key import Key, redact_known
+from veo.problems import Remedy
+from veo.provider import ByteStream
+from veo.update import RemoteVideo, Stage, Update
 
 KEY = Key("sandbox-key")
 
@@ -145,8 +148,36 @@ def test_logs_and_tracebacks_lose_every_key_of_the_process() -> None:
 
 def test_an_error_loses_the_key_with_its_causes() -> None:
     """Texts of other libraries are shown in tracebacks."""
-    error = ProtocolError(f"odd {VALUE}", hint=VALUE, request_id=VALUE)
+    error = make_error()
     error.__cause__ = ValueError(f"odd: {VALUE}")
     redact_error(error, LONG)
-    text = "".join(traceback.format_exception(error)) + repr(error.to_json())
+    text = "".join(traceback.format_exception(error)) + repr((vars(error), error.to_json()))
     assert VALUE not in text
+    assert text.count("[key]") >= len(TEXTS)
+
+
+TEXTS = ("hint", "request_id", "response_end")
+
+
+def make_error() -> ProtocolError:
+    """Return an error with the key in everything that a provider can write into one."""
+    remedy = Remedy("attach_task", "job", VALUE)
+    error = ProtocolError(f"odd {VALUE}", remedies=[remedy])
+    for name in TEXTS:
+        setattr(error, name, f"odd {VALUE}")
+    error.urls = (f"https://host/{VALUE}",)
+    return error
+
+
+def test_nothing_that_a_provider_returns_holds_the_key() -> None:
+    """Whatever its client is: a provider of others need not use ours, which redacts responses."""
+    video = RemoteVideo(VALUE, VALUE, id=VALUE)
+    update = Update(
+        stage=Stage.FAILED, task_id=VALUE, message=VALUE, video=video, error=make_error()
+    )
+    stream = redact_stream(ByteStream(iter(()), etag=VALUE), LONG)
+    redacted = redact_update(update, LONG)
+
+    assert VALUE not in repr((redacted, redacted.error and vars(redacted.error), stream.etag))
+    assert (redacted.task_id, redacted.message, stream.etag) == ("[key]",) * 3
+    assert redacted.video == RemoteVideo("[key]", "[key]", id="[key]")

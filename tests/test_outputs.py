@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,25 @@ from cli_runner import Veo
 from PIL import Image
 
 import veo_sandbox
+from veo.files.atomic import open_atomic
 from veo.files.output import choose_output
 
 pytest_plugins = ("veo_fixtures",)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Until its block has ended the earlier file is there, and a failed one leaves nothing."""
+    path = tmp_path / "result.json"
+    path.write_bytes(b"earlier")
+    with suppress(ZeroDivisionError), open_atomic(path) as file:
+        file.write(b"half")
+        assert path.read_bytes() == b"earlier"
+        raise ZeroDivisionError
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"earlier"]
+
+    with open_atomic(path) as file:
+        file.write(b"later")
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"later"]
 
 
 @pytest.mark.parametrize(

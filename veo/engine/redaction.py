@@ -100,6 +100,8 @@ def _redact_facts(error: VeoError, key: Key) -> None:
     error.message = key.redact(error.message)
     error.hint = _redact_text(error.hint, key)
     error.request_id = _redact_text(error.request_id, key)
+    error.response_end = _redact_text(error.response_end, key)
+    error.urls = tuple(map(key.redact, error.urls))
     error.remedies = tuple(
         replace(remedy, task_id=_redact_text(remedy.task_id, key)) for remedy in error.remedies
     )
