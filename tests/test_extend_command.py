@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,15 @@ def read_packets(path: str) -> list[bytes]:
     """Return the encoded frames of a video."""
     with av.open(path) as file:
         return [bytes(packet) for packet in file.demux(video=0) if packet.size]
+
+
+def test_a_prompt_from_stdin(veo: Veo, lion: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The prompt ``-`` is read from stdin, as for a new video."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("it roars\n"))
+
+    (plan,) = veo("extend", lion, "-", "--dry-run", "--json").objects
+
+    assert plan["request"]["prompt"] == "it roars"
 
 
 def test_a_lion_roars_for_22_seconds(veo: Veo) -> None:

@@ -82,7 +82,7 @@ def test_a_template(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 
 
 def test_takes(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """`--takes` makes numbered files, and a picture of all of them."""
+    """`--takes` makes numbered files, and a contact sheet of them."""
     ran = veo("generate", "a lion", "--takes", "3", "-o", "lion.mp4", "--max-cost", "0.45")
 
     assert ran.code == 0, ran.err
@@ -97,7 +97,7 @@ def test_takes(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 
 
 def test_takes_of_a_batch(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """Each item has its own picture; a run that makes nothing writes none."""
+    """Each item has its own contact sheet; a run that makes nothing writes none."""
     Path("items.csv").write_text("prompt,output\na lion,lion.mp4\na zebra,\n")
     first = veo("batch", "items.csv", "--takes", "2")
     sheets = sorted(Path().glob("*-takes.jpg"))

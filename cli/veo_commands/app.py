@@ -29,7 +29,7 @@ COMMANDS = {
     "doctor": "Check configuration, ledger, disk, clock, sandbox and keys.",
     "setup": "Choose a provider, check its key, and write a veo.toml.",
     "config": "Show the settings in effect, and where each one comes from.",
-    "worker": "Work on the jobs of a ledger on Postgres, with others.",
+    "worker": "Work on the jobs of a ledger on Postgres, beside other workers.",
     "workers": "Show the workers of a ledger on Postgres, and the backlog.",
     "schema": "Print the JSON Schema of a file, for editors and programs.",
     "sandbox": "Run a local server that imitates the providers, until Ctrl-C.",

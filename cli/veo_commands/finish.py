@@ -57,7 +57,7 @@ class FinishOptions:
 
 
 def write_takes_sheet(records: Iterable[Record]) -> None:
-    """Write a picture with a numbered image of each take, beside the videos."""
+    """Write a contact sheet with a numbered image of each take, beside the videos."""
     from veo.files.contact_sheet import write_sheet
 
     videos = [record.path for record in records if record.state == "done"]

@@ -3,6 +3,7 @@
 A command takes a group as one parameter; ``veo_commands.framework`` passes its options to Typer.
 """
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -165,14 +166,18 @@ class RequestOptions:
         return {name: value for name, value in values.items() if value is not None}
 
     def build_request(self, prompt: str) -> Request:
-        """Return the request for a prompt with these options."""
-        return Request(prompt=prompt, **self.request_values())
+        """Return the request for a prompt with these options; ``-`` reads the prompt from stdin."""
+        text = sys.stdin.read().strip() if prompt == "-" else prompt
+        return Request(prompt=text, **self.request_values())
 
 
 @option_group
 class ExtendOptions(RequestOptions):
-    """Without what no model combines with a video; it is refused with the reason."""
+    """Options that no model combines with a video are hidden, and refused with the reason."""
 
+    duration: int | None = option(
+        "Seconds to add, where the model lets you choose.", "SECONDS", parser=parse_length
+    )
     hidden: ClassVar[frozenset[str]] = frozenset(
         {"start_frame", "end_frame", "reference", "fit", "aspect_ratio"}
     )
@@ -188,7 +193,9 @@ class EditOptions(RequestOptions):
 
 
 @option_group
-class WaitOptions:
+class PayOptions:
+    """Options of what may cost money, for ``veo_commands.confirm``."""
+
     panel: ClassVar[str] = "Run"
 
     timeout: float | None = option(
@@ -196,12 +203,6 @@ class WaitOptions:
         "SECONDS",
         parser=parse_seconds,
     )
-
-
-@option_group
-class PayOptions(WaitOptions):
-    """Options of what may cost money, for ``veo_commands.confirm``."""
-
     max_cost: Decimal | None = option(
         "Send nothing if this run would cost more; confirms the cost up to this.",
         "USD",
@@ -220,9 +221,7 @@ class SubmitOptions(SpendOptions):
     tag: list[str] | None = option(
         "Word to find the job again (`veo jobs --tag`); can be repeated.", "WORD"
     )
-    column: list[str] | None = option(
-        "A value of yours, kept with the job; can be repeated.", "NAME=VALUE"
-    )
+    column: list[str] | None = option("Value to store with the job; can be repeated.", "NAME=VALUE")
     detach: bool = flag("Exit once accepted; `veo resume` downloads the video.")
     force: bool = flag("Overwrite an existing file.")
 

@@ -171,6 +171,11 @@ class Output:
         )
 
     @property
+    def play_money_note(self) -> str:
+        """What follows the price of a plan in the sandbox; empty elsewhere."""
+        return "; play money in the sandbox" if self.sandbox else ""
+
+    @property
     def is_utf8(self) -> bool:
         """Whether messages may contain more than the characters of an old code page."""
         return _is_utf8(sys.stderr)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from veo.client import Client
     from veo.config import Config, LoadedConfig
     from veo.ledger import Ledger
-    from veo_commands.options import ConfigOptions, RequestOptions, WaitOptions
+    from veo_commands.options import ConfigOptions, PayOptions, RequestOptions
 
 
 def load_config(
-    config_options: ConfigOptions, *overrides: RequestOptions | WaitOptions
+    config_options: ConfigOptions, *overrides: RequestOptions | PayOptions
 ) -> LoadedConfig:
     """Read the configuration, overridden by options of the command."""
     from veo.config import read_config
@@ -60,7 +60,7 @@ def _parse_column(text: str) -> tuple[str, str]:
 
 @contextmanager
 def open_client(
-    config_options: ConfigOptions, *overrides: RequestOptions | WaitOptions
+    config_options: ConfigOptions, *overrides: RequestOptions | PayOptions
 ) -> Iterator[Client]:
     """Open a client. When it closes, unfinished jobs stay resumable.
 

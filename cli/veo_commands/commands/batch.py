@@ -56,7 +56,9 @@ class BatchCommandOptions:
     fail_fast: bool = flag("After the first failure send no new items; finish those in flight.")
     resubmit_unknown: bool = flag("Send items of unknown outcome again; this may pay twice.")
     takes: int = option("Videos to make of each item.", "NUMBER", default=1, min=1, max=100)
-    remake: bool = flag("Make videos again that are lost everywhere; this pays again.")
+    remake: bool = flag(
+        "Make videos again that neither the disk nor the provider has; this pays again."
+    )
 
 
 @option_group
@@ -147,7 +149,7 @@ def _run_batch(client: "Client", batch: "Batch", finish: FinishOptions, *, detac
 
 
 def _write_sheets(batch: "Batch") -> None:
-    """Write a picture of the takes of each item of which some were made in this run."""
+    """Write a contact sheet of the takes of each item of which some were made in this run."""
     for _, takes in groupby(batch.entries, key=attrgetter("location")):
         entries = list(takes)
         if not all(entry.is_skipped for entry in entries):

@@ -1,6 +1,5 @@
 """``veo compare``: send the same request to several providers, and compare results and costs."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -98,8 +97,7 @@ def compare(
         raise UsageError("--on is missing", hint="Name providers: --on laozhang-async,gemini")
     if prompt is None:
         raise UsageError("PROMPT is missing", hint="It is optional only with --simulate.")
-    text = sys.stdin.read().strip() if prompt == "-" else prompt
-    request = request_options.build_request(text)
+    request = request_options.build_request(prompt)
     return _compare_live(request, names, count or 1, folder, options, config)
 
 
@@ -142,10 +140,9 @@ def _announce(candidates: "Sequence[Candidate]", count: int) -> Decimal:
         out.info(f"{candidate.name}: {times}{describe_plan(candidate.plan)}", dim=True)
         out.warn_of(candidate.plan.warnings)
     total = count * sum((each.plan.quote.amount for each in candidates), Decimal(0))
-    note = "; play money in the sandbox" if out.sandbox else ""
     requests = count * len(candidates)
     plural = "s" if requests > 1 else ""
-    out.info(f"{requests} request{plural}, {format_amount(total)} at most{note}")
+    out.info(f"{requests} request{plural}, {format_amount(total)} at most{out.play_money_note}")
     return total
 
 

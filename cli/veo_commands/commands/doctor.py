@@ -45,7 +45,9 @@ _STATUS_WIDTH, _NAME_WIDTH = 4, 14
 
 
 def doctor(
-    ping: bool = flag("Also ask the hosts, and the providers whether they accept the keys (free)."),
+    ping: bool = flag(
+        "Also check that hosts respond and providers accept the keys; free of charge."
+    ),
     set_aside: bool = flag("Rename a damaged ledger, so that a new one can begin."),
     *,
     config: ConfigOptions,

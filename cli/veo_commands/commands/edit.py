@@ -8,13 +8,7 @@ from veo_commands.commands.generate import check_detachable
 from veo_commands.commands.plan_output import announce_plan, print_plan_result, upload_rows
 from veo_commands.completion import complete_jobs
 from veo_commands.confirm import confirm_cost
-from veo_commands.options import (
-    FILE_OR_FOLDER,
-    ConfigOptions,
-    EditOptions,
-    SubmitOptions,
-    argument,
-)
+from veo_commands.options import FILE_OR_FOLDER, ConfigOptions, EditOptions, SubmitOptions, argument
 from veo_commands.progress.follow import follow_jobs
 from veo_commands.session import open_client
 
@@ -32,7 +26,7 @@ def edit(
     video: str = argument(
         "Video to change: a job, or an MP4 file.", "JOB|FILE", autocompletion=complete_jobs
     ),
-    prompt: str = argument("Description of the change.", "PROMPT"),
+    prompt: str = argument("Description of the change; - reads it from stdin.", "PROMPT"),
     output: str | None = FILE_OR_FOLDER,
     *,
     request_options: EditOptions,

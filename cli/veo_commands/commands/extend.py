@@ -37,7 +37,7 @@ def extend(
     video: str = argument(
         "Video to continue: a job, or an MP4 file.", "JOB|FILE", autocompletion=complete_jobs
     ),
-    prompt: str = argument("Description of what happens next.", "PROMPT"),
+    prompt: str = argument("Description of what happens next; - reads it from stdin.", "PROMPT"),
     times: int = option("Number of extensions in a row.", "NUMBER", default=1, min=1),
     output: str | None = output_option(
         "File to write; earlier extensions add .step1, .step2 to its name."
@@ -49,8 +49,8 @@ def extend(
 ) -> int:
     """Continue a video where it ends, and print the path.
 
-    Provider, model and aspect ratio are those of the video. --duration is the length of an
-    extension, where the model lets you choose. Some models also take a file that no job made.
+    Provider, model and aspect ratio are those of the video. Some models also take a file that no
+    job made.
     """
     from veo.continuation.extend import plan_extension, run_steps
     from veo.continuation.sources import find_source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -38,7 +37,7 @@ def generate(
     prompt: str = argument("Description of the video; - reads it from stdin.", "PROMPT"),
     output: str | None = FILE_OR_FOLDER,
     takes: int = option(
-        "Videos to make, in numbered files, with a picture of all to choose from.",
+        "Videos to make, in numbered files, with a contact sheet to choose from.",
         "NUMBER",
         default=1,
         min=1,
@@ -56,8 +55,7 @@ def generate(
 
     finish.check()
     with open_client(config, request_options, submit) as client:
-        text = sys.stdin.read().strip() if prompt == "-" else prompt
-        request = request_options.build_request(text)
+        request = request_options.build_request(prompt)
         provider = request_options.provider  # one that is named is never replaced by another
         plan = client.plan(request, provider)  # needs neither a key nor a network
         if submit.dry_run:

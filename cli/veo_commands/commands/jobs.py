@@ -9,13 +9,7 @@ from veo.errors import UsageError
 from veo.money import format_micros
 from veo.paths import ledger_folder
 from veo_commands.completion import complete_models, complete_states
-from veo_commands.format import (
-    STATE_STYLES,
-    format_age,
-    format_cost,
-    shorten_path,
-    to_json_usd,
-)
+from veo_commands.format import STATE_STYLES, format_age, format_cost, shorten_path, to_json_usd
 from veo_commands.options import ONLY_PROVIDERS, SINCE, ConfigOptions, flag, option
 from veo_commands.output import Cell, out, shorten_line
 from veo_commands.session import load_config, open_ledger

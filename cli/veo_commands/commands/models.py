@@ -36,7 +36,7 @@ _FEATURES_WITH_COLUMN = {"start_frame", "end_frame", "reference"}
 def models(
     provider: str | None = provider_option("List only models of this provider."),
     list_all: bool = flag("Also list models past their reported end.", "--all", "-a"),
-    prices: bool = flag("List prices, all for the same clip: 8 s of 720p."),
+    prices: bool = flag("List prices, all converted to one clip: 8 s of 720p."),
     live: bool = flag("Ask the providers which models they offer now; free of charge."),
     *,
     config: ConfigOptions,

@@ -27,8 +27,7 @@ def upload_rows(plan: Plan) -> list[tuple[str, str]]:
 def announce_plan(plan: Plan) -> None:
     for _, text in upload_rows(plan):
         out.info(f"uploads {text}", dim=True)
-    play_money = "; play money in the sandbox" if out.sandbox else ""
-    out.info(f"{describe_plan(plan)}{play_money}", dim=True)
+    out.info(f"{describe_plan(plan)}{out.play_money_note}", dim=True)
     out.warn_of(plan.warnings)
 
 

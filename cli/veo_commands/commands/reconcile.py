@@ -27,10 +27,10 @@ class ReconcileOptions:
         "Compare with a provider's list of charges, CSV or JSON.", "FILE|URL"
     )
     settle: bool = flag("Write the conclusions to the ledger: charged or not charged.")
-    task: list[str] | None = option("TASK belongs to JOB; can be repeated.", "JOB=TASK")
-    unpaid: list[str] | None = option("JOB was not charged; can be repeated.", "JOB")
+    task: list[str] | None = option("State that TASK belongs to JOB; can be repeated.", "JOB=TASK")
+    unpaid: list[str] | None = option("State that JOB was not charged; can be repeated.", "JOB")
     settled_after: float | None = option(
-        "Time after which no charge for a job can appear any more (default 24h).",
+        "Age of a job from which on no charge for it can appear (default 24h).",
         "TIME",
         parser=parse_seconds,
     )

@@ -51,7 +51,7 @@ class SandboxOptions:
         "Models that the providers list and accept, separated by commas; all by default.", "NAMES"
     )
     file_host: str | None = option(
-        "Base URL in the addresses of Gemini's files: Google's own by default; self for its own.",
+        "Base URL in the addresses of Gemini's files: Google's by default; self: the sandbox's.",
         "URL",
     )
 

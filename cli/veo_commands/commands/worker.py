@@ -13,29 +13,28 @@ from veo_commands.session import load_config, open_client
 
 EXAMPLES = ("veo worker",)
 
-_DEFAULT_SLOTS = 16
-_MAX_SLOTS = 1000
-
 
 def worker(
     slots: int = option(
         "Steps (requests, polls, downloads) at the same time; a waiting job takes none.",
-        "N",
-        default=_DEFAULT_SLOTS,
+        "NUMBER",
+        default=16,
+        min=1,
+        max=1000,
     ),
     until_idle: bool = flag("Exit when no job is left."),
     grace: float | None = option(
-        "Wait so long for responses to paid requests when stopped (default 3 s).",
+        "Time to wait for responses to paid requests when stopped (default 3 s).",
         "TIME",
         parser=parse_seconds,
     ),
-    metrics: int | None = option("Serve metrics for Prometheus on this port of 127.0.0.1.", "PORT"),
+    metrics: int | None = option(
+        "Serve metrics for Prometheus on this port of 127.0.0.1.", "PORT", min=0, max=65535
+    ),
     *,
     config: ConfigOptions,
 ) -> int:
-    """Work on the jobs of a ledger on Postgres, with others."""
-    if not 1 <= slots <= _MAX_SLOTS:
-        raise UsageError(f"--slots must be from 1 to {_MAX_SLOTS}")
+    """Work on the jobs of a ledger on Postgres, beside other workers."""
     if config.sandbox:
         raise UsageError("--sandbox: play money is in a file, which needs no worker")
     from veo.ledger.postgres import PostgresDatabase

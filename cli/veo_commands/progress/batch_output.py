@@ -63,10 +63,9 @@ def print_problems(error: InvalidBatchError) -> int:
 
 def announce_batch(batch: Batch) -> None:
     _print_warnings(batch)
-    play_money = "; play money in the sandbox" if out.sandbox else ""
     count = len(batch.entries)
     items = f"{count} item{'s' if count > 1 else ''}"
-    out.info(f"{items}: {_summarize_actions(batch)}{play_money}", dim=True)
+    out.info(f"{items}: {_summarize_actions(batch)}{out.play_money_note}", dim=True)
     if columns := dict.fromkeys(name for entry in batch.entries for name in entry.new_job.columns):
         out.info(f"columns: {shorten_line(', '.join(columns), _MAX_CELL_CHARS)}", dim=True)
     if error := batch.context.budget_error(sum_quotes(batch)):
