@@ -15,7 +15,12 @@ import av
 from av.container import InputContainer
 
 from veo_sandbox.clips.repeats import X264_OPTIONS, repeat_packet, set_frame_number
-from veo_sandbox.clips.sound import AAC_OPTIONS, SAMPLE_RATE
+from veo_sandbox.clips.sound import (
+    AAC_OPTIONS,
+    SAMPLE_RATE,
+    SAMPLES_PER_PACKET,
+    round_to_packets,
+)
 
 FPS = 24
 
@@ -29,11 +34,13 @@ class Encoding(NamedTuple):
         hold: Frames for which each image is shown; only the first of them is encoded. Eight
             images per second look smooth in slow scenery.
         audio_bit_rate: Bits per second.
+        hold_sound: The last packet of the sound is repeated until the video ends.
     """
 
     fps: int = FPS
     hold: int = 3
     audio_bit_rate: int = 32_000
+    hold_sound: bool = False
 
 
 @contextmanager
@@ -67,13 +74,30 @@ def encode(
         audio = out.add_stream("aac", rate=SAMPLE_RATE, layout="stereo", options=AAC_OPTIONS)
         audio.bit_rate = encoding.audio_bit_rate
         # The sound first: the muxer interleaves, and packets of sound are small.
-        for samples in sound:
-            out.mux(audio.encode(samples))
-        out.mux(audio.encode(None))
+        for packet in _encode_sound(audio, sound, seconds if encoding.hold_sound else None):
+            out.mux(packet)
         frames = round(seconds * encoding.fps)
         held = _repeat_images(_encode_images(video, images, size), size, encoding.hold)
         for number, data in enumerate(islice(held, frames)):
-            out.mux(_packet(video, data, number))
+            packet = _packet(video, data, number, Fraction(1, encoding.fps))
+            # The only IDR frame is the first.
+            packet.is_keyframe = number == 0
+            out.mux(packet)
+
+
+def _encode_sound(
+    audio: av.AudioStream, sound: Iterable[av.AudioFrame], hold_s: float | None
+) -> Iterator["av.Packet[Any]"]:
+    """Yield the packets of the sound; with `hold_s`, the last one again and again until then."""
+    last, end = b"", 0
+    for packet in (packet for samples in sound for packet in audio.encode(samples)):
+        last, end = bytes(packet), (packet.pts or 0) + SAMPLES_PER_PACKET
+        yield packet
+    if hold_s is None:
+        yield from audio.encode(None)
+        return
+    for start in range(end, round_to_packets(hold_s), SAMPLES_PER_PACKET):
+        yield _packet(audio, last, start, Fraction(1, SAMPLE_RATE), SAMPLES_PER_PACKET)
 
 
 def _encode_images(
@@ -95,14 +119,18 @@ def _repeat_images(encoded: Iterable[bytes], size: tuple[int, int], hold: int) -
             yield set_frame_number(repeat_packet(size), next(numbers))
 
 
-def _packet(video: av.VideoStream, data: bytes, number: int) -> "av.Packet[Any]":
+def _packet(
+    stream: av.VideoStream | av.AudioStream,
+    data: bytes,
+    start: int,
+    time_base: Fraction,
+    length: int = 1,
+) -> "av.Packet[Any]":
     packet = av.Packet(data)
-    packet.stream = video
-    packet.time_base = Fraction(1, int(video.codec_context.framerate))
-    packet.pts = packet.dts = number
-    packet.duration = 1
-    # The only IDR frame is the first.
-    packet.is_keyframe = number == 0
+    packet.stream = stream
+    packet.time_base = time_base
+    packet.pts = packet.dts = start
+    packet.duration = length
     return packet
 
 

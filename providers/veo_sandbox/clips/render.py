@@ -14,7 +14,7 @@ from PIL import Image
 from veo_sandbox.clips import mp4
 from veo_sandbox.clips.overlays import Scene, add_strip, add_subtitle, add_title, draw_overlays
 from veo_sandbox.clips.scenery import Landscape
-from veo_sandbox.clips.sound import chord_frames, file_frames
+from veo_sandbox.clips.sound import chord_frames, file_frames, tone_frames
 from veo_sandbox.clips.spec import ClipSpec
 from veo_sandbox.clips.yuv import Colour, Planes, parse_colour, read_image
 
@@ -213,7 +213,7 @@ def _tint(scene: Scene, tint: Colour) -> Scene:
 
 
 def _tiny_clip(size: tuple[int, int], seconds: float) -> bytes:
-    # The encoded size depends on the shape alone: each encoding takes a tenth of a second.
+    # The encoded size depends on the shape alone: each encoding takes 20 ms.
     longest = max(size)
     width, height = (max(round(side * _TINY_PIXELS / longest / 2) * 2, 16) for side in size)
     return mp4.set_shown_size(_encode_tiny((width, height), seconds), (width, height), size)
@@ -221,10 +221,10 @@ def _tiny_clip(size: tuple[int, int], seconds: float) -> bytes:
 
 @cache
 def _encode_tiny(size: tuple[int, int], seconds: float) -> bytes:
-    # One image for the whole clip: all other frames repeat it.
-    encoding = mp4.Encoding(_TINY_FPS, round(seconds * _TINY_FPS), _TINY_BIT_RATE)
+    # One image and a short tone for the whole clip: all other frames and packets repeat them.
+    encoding = mp4.Encoding(_TINY_FPS, round(seconds * _TINY_FPS), _TINY_BIT_RATE, hold_sound=True)
     image = Planes.from_image(Image.new("RGB", size, "#3f6f8c")).to_frame()
     with TemporaryDirectory(prefix="veo-sandbox-") as folder:
         path = Path(folder) / "tiny.mp4"
-        mp4.encode(path, [image], size, seconds, chord_frames((220,), seconds), encoding)
+        mp4.encode(path, [image], size, seconds, tone_frames(), encoding)
         return path.read_bytes()

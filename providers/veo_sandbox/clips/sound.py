@@ -13,20 +13,37 @@ SAMPLE_RATE = 48_000
 AAC_OPTIONS = {"aac_coder": "fast"}
 """The default coder costs three times as much CPU, and its gain cannot be heard in a chord."""
 
-_SAMPLES_PER_PACKET = 1024
+SAMPLES_PER_PACKET = 1024
 _FADE_S = 0.6
 _VOLUME = 0.3
+_PERIODS_PER_PACKET = 5  # 234 Hz
+_TONE_PACKETS = 16  # the encoder's packets are alike after seven
 _STEREO_DETUNE_HZ = 1
 """The right channel is a little higher, which makes the chord shimmer."""
+
+
+def round_to_packets(seconds: float) -> int:
+    """Return the samples of whole AAC packets: a part of one would make sound outlast the video."""
+    return int(seconds * SAMPLE_RATE / SAMPLES_PER_PACKET) * SAMPLES_PER_PACKET
+
+
+def tone_frames() -> Iterator[av.AudioFrame]:
+    """Yield a short tone; a packet holds whole periods, so that its last packet can be repeated."""
+    tone = f"{_VOLUME}*sin(2*PI*{_PERIODS_PER_PACKET}*n/{SAMPLES_PER_PACKET})"
+    seconds = _TONE_PACKETS * SAMPLES_PER_PACKET / SAMPLE_RATE
+    yield from _run_filters(
+        ("aevalsrc", f"{tone}|{tone}:s={SAMPLE_RATE}:d={seconds}:c=stereo"),
+        ("aformat", "sample_fmts=fltp:channel_layouts=stereo"),
+        ("abuffersink", None),
+    )
 
 
 def chord_frames(chord: tuple[int, ...], seconds: float) -> Iterator[av.AudioFrame]:
     """Yield the samples of a chord (whole Hz).
 
-    It lasts `seconds`, rounded down to whole AAC packets: a part of a packet would make the sound
-    outlast the video.
+    It lasts `seconds`, rounded down to whole packets.
     """
-    samples = int(seconds * SAMPLE_RATE / _SAMPLES_PER_PACKET) * _SAMPLES_PER_PACKET
+    samples = round_to_packets(seconds)
     fade_out = max(samples / SAMPLE_RATE - _FADE_S, 0)
     left, right = (_sum_of_sines(chord, detune) for detune in (0, _STEREO_DETUNE_HZ))
     yield from _run_filters(
@@ -43,16 +60,16 @@ def chord_frames(chord: tuple[int, ...], seconds: float) -> Iterator[av.AudioFra
 
 def file_frames(path: Path, seconds: float) -> Iterator[av.AudioFrame]:
     """Yield the samples of a file's sound, as many as `chord_frames`; silence where it has none."""
-    packets = int(seconds * SAMPLE_RATE / _SAMPLES_PER_PACKET)
+    packets = round_to_packets(seconds) // SAMPLES_PER_PACKET
     for number, frame in enumerate(islice(chain(_read_sound(path), _silence()), packets)):
         # Numbered again: a file may begin with time that only primes its decoder.
-        frame.pts = number * _SAMPLES_PER_PACKET
+        frame.pts = number * SAMPLES_PER_PACKET
         frame.time_base = Fraction(1, SAMPLE_RATE)
         yield frame
 
 
 def _read_sound(path: Path) -> Iterator[av.AudioFrame]:
-    resampler = av.AudioResampler("fltp", "stereo", SAMPLE_RATE, _SAMPLES_PER_PACKET)
+    resampler = av.AudioResampler("fltp", "stereo", SAMPLE_RATE, SAMPLES_PER_PACKET)
     with av.open(str(path)) as source:
         for frame in source.decode(audio=0) if source.streams.audio else ():
             yield from resampler.resample(frame)
@@ -60,7 +77,7 @@ def _read_sound(path: Path) -> Iterator[av.AudioFrame]:
 
 def _silence() -> Iterator[av.AudioFrame]:
     while True:
-        frame = av.AudioFrame("fltp", "stereo", _SAMPLES_PER_PACKET)
+        frame = av.AudioFrame("fltp", "stereo", SAMPLES_PER_PACKET)
         frame.sample_rate = SAMPLE_RATE
         for plane in frame.planes:
             plane.update(bytes(plane.buffer_size))
