@@ -63,9 +63,8 @@ def parse_progress(text: str) -> float | None:
 
 def find_last_line(text: str) -> str | None:
     """Return the last line that has text, as a message for a person."""
-    lines = (line.strip(" >\t\r") for line in strip_echo(text).splitlines())
-    messages = [line for line in lines if line and not line.startswith("```")]
-    return messages[-1][:200] if messages else None
+    lines = (line.strip(" >\t\r") for line in reversed(strip_echo(text).splitlines()))
+    return next((line[:200] for line in lines if line and not line.startswith("```")), None)
 
 
 def find_video_url(text: str, *, finished: bool = True) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from veo.files.contact_sheet import read_still
 
 # A track whose peak is below this, dB relative to full scale, is inaudible.
 SILENCE_DB = -60.0
+FRAME_SAMPLES = 48_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,10 @@ def _measure_peak_db(container: Any) -> float:
     from av import AudioResampler  # noqa: PLC0415 - as above
     from PIL import Image  # noqa: PLC0415 - as above
 
-    # Packed 16-bit samples hold all channels in one plane, whatever the codec delivers.
-    resampler, peak = AudioResampler(format="s16"), 0
-    for frame in container.decode(audio=0):
+    # Packed 16-bit samples hold all channels in one plane, whatever the codec delivers; frames of
+    # many samples, because the cost is per frame.
+    resampler, peak = AudioResampler(format="s16", frame_size=FRAME_SAMPLES), 0
+    for frame in chain(container.decode(audio=0), [None]):  # None: the samples that are left
         for piece in resampler.resample(frame):
             data = bytes(piece.planes[0])
             # Pillow finds the extremes ten times as fast as max() and min() of Python.
