@@ -276,7 +276,9 @@ def test_the_shell_completes(words: str, cword: str, expected: list[str]) -> Non
 
 def test_completion_can_be_shown() -> None:
     """--show-completion prints a script that calls `veo`."""
-    ran = run_process("--show-completion", "bash")
+    # Without it Typer asks which shell runs this process, and a test may run without one.
+    env = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    ran = run_process("--show-completion", "bash", env=env)
 
     assert ran.code == 0
     assert "_VEO_COMPLETE=complete_bash" in ran.out
