@@ -1,6 +1,7 @@
 """Fixtures that every test may ask for."""
 
 import gc
+import importlib.util
 import itertools
 import os
 import re
@@ -8,18 +9,22 @@ import shutil
 import signal
 import socket
 import sqlite3
+import ssl
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fork_server import end_processes
+from fork_server import connect, end_processes, start_server
 from hypothesis import settings
 from pytest_recording.network import blocking_context
-from sqlalchemy import Connection, Engine, inspect
+from shared_statements import share_compiled_statements
+from sqlalchemy import Connection, inspect
 
 import veo_sandbox
 from veo.ledger import database, migrations
@@ -48,13 +53,45 @@ if (
 ):
     os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 
+share_compiled_statements()
 settings.load_profile("ci")  # the same examples every time, no deadline, no folder of examples
 _OUTSIDE = re.compile(r"VEO_.*|GEMINI_.*|GOOGLE_.*|AWS_.*|(HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
+_MODULES_TO_COMPILE = 30  # fewer are left to the workers
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """Start more workers than cores: half of the tests' time is waiting."""
     return (os.cpu_count() or 1) + 3
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the server that forks processes for the tests, once for all workers."""
+    if not hasattr(config, "workerinput"):
+        start_server()
+        if config.args_source is config.ArgsSource.TESTPATHS and config.getoption("tx", None):
+            compile_test_modules()
+    connect()
+
+
+def compile_test_modules() -> None:
+    """Compile what a fresh clone has not compiled: each worker would do it, which takes 15 s."""
+    folder = Path(importlib.util.cache_from_source(__file__)).parent
+    suffix = f"{sys.implementation.cache_tag}-pytest-{pytest.__version__}.pyc"
+    modules = [
+        str(path)
+        for path in sorted(Path(__file__).parent.glob("test_*.py"))
+        if not (folder / f"{path.stem}.{suffix}").exists()
+    ]
+    if len(modules) < _MODULES_TO_COMPILE:
+        return
+    cores = min(os.cpu_count() or 1, 4)
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-n", "0"]
+    compilers = [
+        subprocess.Popen([*command, *modules[number::cores]], stdout=subprocess.DEVNULL)
+        for number in range(cores)
+    ]
+    for compiler in compilers:
+        compiler.wait()  # errors are found again by the run itself
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -75,9 +112,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = ordered
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
     """Have the garbage collector leave out the modules and the tests: a round takes 0.3 s."""
+    gc.disable()
+    yield
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -115,22 +156,10 @@ def guard_uvloop() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def share_compiled_statements() -> Iterator[None]:
-    """Give all ledgers of this process one cache of compiled statements.
-
-    Each has a cache of its own, and the tests open thousands of ledgers.
-    """
-    create_engine = database.create_engine
-    engines: list[Engine] = []
-
-    def create(*args: Any, **options: Any) -> Engine:
-        engine = create_engine(*args, **options)
-        engines[:] = engines or [engine]
-        engine.dialect, engine._compiled_cache = engines[0].dialect, engines[0]._compiled_cache
-        return engine
-
+def share_certificates() -> Iterator[None]:
+    """Load the certificates once; the SDKs of others load them up to three times per client."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "create_engine", create)
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
         yield
 
 

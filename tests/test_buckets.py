@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-import boto3
 import pytest
 from cli_runner import Veo, fork_command
-from moto.server import ThreadedMotoServer
 from PIL import Image
 from raw_server import RawServer
 
@@ -34,6 +32,8 @@ SECRET = "planted-secret-of-a-bucket"
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """An S3 server; gives its URL."""
+    from moto.server import ThreadedMotoServer  # takes 0.4 s, and only one worker needs it
+
     running = ThreadedMotoServer(port=0, verbose=False)
     running.start()
     yield f"http://127.0.0.1:{running.get_host_and_port()[1]}"
@@ -43,6 +43,8 @@ def server() -> Iterator[str]:
 @pytest.fixture
 def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client of the server, which has an empty bucket `clips`."""
+    import boto3
+
     set_endpoint(monkeypatch, server)
     client = boto3.client("s3")
     client.create_bucket(Bucket="clips")

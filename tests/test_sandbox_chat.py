@@ -1,18 +1,22 @@
 """The chat wire of the sandbox, seen through plain HTTP and through OpenAI's own client."""
 # ruff: noqa: RUF001 - the wire speaks Chinese
 
+from __future__ import annotations
+
 import base64
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import openai
 import pytest
 import requests
 from batch_inputs import wait_until
 from sandbox_api import StartSandbox, make_image
 
-from veo_sandbox import Sandbox
+if TYPE_CHECKING:
+    import openai  # takes a second: imported by the tests of it alone
+
+    from veo_sandbox import Sandbox
 
 LINK = re.compile(r"\[点击这里\]\((http://[^)]+\.mp4)\)")
 SECRET = "帧转视频模式的至少上传一帧"
@@ -515,6 +519,8 @@ class TestOpenAI:
     @pytest.fixture
     def client(self, box: Sandbox) -> openai.OpenAI:
         """Return the client, configured for the sandbox."""
+        import openai
+
         return openai.OpenAI(api_key=box.key, base_url=f"{box.url}/v1", max_retries=0)
 
     def test_a_stream(self, client: openai.OpenAI) -> None:
@@ -545,6 +551,8 @@ class TestOpenAI:
 
     def test_an_error_in_the_stream(self, box: Sandbox, client: openai.OpenAI) -> None:
         """The client raises the error of the stream."""
+        import openai
+
         box.fault("stream_error", message="heavy load")
         body: Any = asking()
         with (
@@ -555,6 +563,8 @@ class TestOpenAI:
 
     def test_a_refusal(self, client: openai.OpenAI) -> None:
         """The status decides the exception."""
+        import openai
+
         body: Any = asking(model="veo-4")
         with pytest.raises(openai.PermissionDeniedError):
             client.chat.completions.create(**body)

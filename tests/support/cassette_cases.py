@@ -97,6 +97,7 @@ class CassetteCase:
         )
 
 
+@functools.cache
 def list_cases() -> tuple[CassetteCase, ...]:
     """Return all cassettes, by provider."""
     found = [case for provider in PROVIDERS for case in _list_cases(provider)]

@@ -14,23 +14,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from fork_server import ForkedProcess, warm_up
+from fork_server import TIMEOUT_S, ForkedProcess, warm_up
 
 import veo_sandbox
 from veo.client import Client, Endpoint
 from veo.config import Config
+from veo.engine import submit
 from veo.errors import LedgerError, VeoError
 from veo.job import as_completed
 from veo.key import Key
 from veo.ledger import Ledger
 from veo.ledger.database import Database
 from veo.ledger.postgres import PostgresDatabase
-
-with contextlib.suppress(
-    ImportError
-):  # of an extra; a client imports it later, and its life is short
-    import psycopg  # noqa: F401 - for the next line
-    import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401 - as above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +67,7 @@ class Life:
 
     def run(self) -> bool:
         """Run the client, and return whether it lived to the end, with room on the disk."""
-        _warm_up()
+        warm_up(live_once)
         running = ForkedProcess(live, self, stderr=2)
         assert running.stdout.readline() in {BEGUN, ""}  # nothing if it died while it opened
         if isinstance(self.die, float):
@@ -118,16 +113,16 @@ def live(life: Life) -> None:
 
 
 @cache
-def _warm_up() -> None:
-    """Have the server live once with every provider: what it then knows saves a third of a life."""
+def live_once() -> None:
+    """Live once with every provider: what the server then knows saves a third of a life."""
     with TemporaryDirectory() as folder, veo_sandbox.Sandbox(folder, clip="tiny", latency=0) as box:
         for provider in PROVIDERS:
-            home = Path(folder, provider)
-            warm_up(live, Life(box.url, box.key, home, submit=1, provider=provider))
+            live(Life(box.url, box.key, Path(folder, provider), submit=1, provider=provider))
 
 
 def _die_at(when: str, number: int) -> None:
     """Kill this process around its n-th transaction that writes, or let its commit fail."""
+    submit.LATE_S = TIMEOUT_S  # a slow commit would be repeated, and change the numbers
     count = iter(range(10_000))
     for database in (Database, PostgresDatabase):
         _replace_write(database, count, when, number)

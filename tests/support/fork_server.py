@@ -1,8 +1,9 @@
 """Processes that begin with every module imported.
 
 A start of the interpreter with the imports of a command costs a second of CPU. ``ForkedProcess``
-has a server fork instead, which costs milliseconds: each test process starts one when it first
-needs it, and the server ends with it. ``test_cli_process`` tests real starts and exits.
+has a server fork instead, which costs milliseconds. All workers of a test run share one server:
+the main process starts it, it imports everything when the first order comes, and it ends with the
+main process. ``test_cli_process`` tests real starts and exits.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import os
 import pickle
 import pkgutil
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +34,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PRELOADED = ("veo", "veo_laozhang", "veo_gemini", "veo_commands")
+IMPORTED_LATER = (
+    "asyncpg",
+    "google.genai",
+    "pgqueuer.db",
+    "PIL.Image",
+    "psycopg",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.dialects.sqlite",
+    "uvloop",
+)
+ADDRESS_VARIABLE = "FORK_SERVER"
 LENGTH_BYTES = 4
 TIMEOUT_S = 60.0
 _lock = threading.Lock()
@@ -78,7 +92,7 @@ class ForkedProcess:
         place = dict(env), str(folder or Path.cwd())
         order = pickle.dumps(Order(function, args, *place, is_warm_up))
         with _lock:  # an order is two messages
-            server = _start_server()
+            server = connect()
             length = len(order).to_bytes(LENGTH_BYTES)
             socket.send_fds(server, [length], [stdin_end, stdout_end, stderr_end, status_end])
             server.sendall(order)
@@ -142,9 +156,13 @@ def end_processes() -> None:
     started.clear()
 
 
-def warm_up(function: Callable[..., object], *args: Any) -> None:
-    """Call a function in the server, so that processes begin with all that it has loaded."""
-    ForkedProcess(function, *args, stdout=1, stderr=2, is_warm_up=True).communicate()
+@cache
+def warm_up(function: Callable[[], object]) -> None:
+    """Call a function in the server, so that processes begin with all that it has loaded.
+
+    It should be a function with a cache: every worker has it called.
+    """
+    ForkedProcess(function, stdout=1, stderr=2, is_warm_up=True).communicate()
 
 
 def _open_stream(end: int | None) -> tuple[Any, int]:
@@ -155,47 +173,76 @@ def _open_stream(end: int | None) -> tuple[Any, int]:
     return os.fdopen(reader), writer
 
 
+def start_server() -> None:
+    """Start the server, which ends with this process; the environment names its socket."""
+    folder = tempfile.mkdtemp(prefix="forks-")
+    path = os.environ[ADDRESS_VARIABLE] = f"{folder}/socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        command = [sys.executable, __file__, str(listener.fileno())]
+        process = subprocess.Popen(command, pass_fds=[listener.fileno()], stdin=subprocess.PIPE)
+
+    def stop() -> None:
+        process.communicate()  # closes its stdin, which ends it
+        shutil.rmtree(folder)
+
+    atexit.register(stop)
+
+
 @cache
-def _start_server() -> socket.socket:
-    ours, theirs = socket.socketpair()
-    with theirs:
-        command = [sys.executable, __file__, str(theirs.fileno())]
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-    atexit.register(process.wait)
-    atexit.register(ours.close)  # called first, and ends the server
-    return ours
+def connect() -> socket.socket:
+    """Return the connection of this process to the server. Tests cannot open it: no network."""
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(os.environ[ADDRESS_VARIABLE])
+    return server
 
 
-def _serve(control: socket.socket) -> None:
-    """Fork a process for every order, and report how it ended, until the test process ends."""
+def _serve(listener: socket.socket) -> None:
+    """Fork a process for every order, and report how it ended, until stdin is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the test process
     ended, wakeup = socket.socketpair()
     wakeup.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # only a signal that is handled wakes
     signal.set_wakeup_fd(wakeup.fileno())
     statuses: dict[int, int] = {}  # descriptors by pid
+    workers: list[socket.socket] = []
     while True:
-        ready, _, _ = select.select([control, ended], [], [])
+        ready, _, _ = select.select([sys.stdin, listener, ended, *workers], [], [])
+        if sys.stdin in ready:
+            return
         if ended in ready:
             ended.recv(4096)
             _report_ends(statuses)
-        if control in ready:
-            header, ends, _, _ = socket.recv_fds(control, LENGTH_BYTES, 4)
-            if not header:
-                return
-            message = control.recv(int.from_bytes(header), socket.MSG_WAITALL)
-            *streams, status = ends
-            order = pickle.loads(message)
-            if order.is_warm_up:
-                order.function(*order.args)
-                order = order._replace(function=str, args=())
-            child = os.fork()
-            if not child:
-                _run(order, streams)
-            statuses[child] = status
-            os.write(status, f"{child}\n".encode())
-            for stream in streams:
-                os.close(stream)
+        if listener in ready:
+            workers.append(listener.accept()[0])
+        for worker in filter(ready.count, list(workers)):
+            if not _take_order(worker, statuses):
+                workers.remove(worker)
+                worker.close()
+
+
+def _take_order(worker: socket.socket, statuses: dict[int, int]) -> bool:
+    """Fork a process, and return whether the worker had an order, and has not ended."""
+    header, ends, _, _ = socket.recv_fds(worker, LENGTH_BYTES, 4)
+    if not header:
+        return False
+    message = worker.recv(int.from_bytes(header), socket.MSG_WAITALL)
+    *streams, status = ends
+    _import_all()
+    order = pickle.loads(message)
+    if order.is_warm_up:
+        _set_environment(order.env)
+        order.function(*order.args)
+        order = order._replace(function=str, args=())
+    child = os.fork()
+    if not child:
+        _run(order, streams)
+    statuses[child] = status
+    os.write(status, f"{child}\n".encode())
+    for stream in streams:
+        os.close(stream)
+    return True
 
 
 def _report_ends(statuses: dict[int, int]) -> None:
@@ -219,8 +266,7 @@ def _run(order: Order, streams: list[int]) -> NoReturn:
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     code: object = 1
     try:
-        os.environ.clear()
-        os.environ.update(order.env)
+        _set_environment(order.env)
         os.chdir(order.folder)
         order.function(*order.args)
         code = 0
@@ -233,6 +279,12 @@ def _run(order: Order, streams: list[int]) -> NoReturn:
     os._exit(code if isinstance(code, int) else 1)
 
 
+def _set_environment(env: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(env)
+
+
+@cache
 def _import_all() -> None:
     """Import what any command or client may import while it works."""
     for name in PRELOADED:
@@ -240,13 +292,14 @@ def _import_all() -> None:
         for module in pkgutil.walk_packages(package.__path__, f"{name}."):
             if not module.name.startswith("veo.testing") and not module.name.endswith("__main__"):
                 import_module(module.name)
-    for name in ("google.genai", "sqlalchemy.dialects.sqlite", "PIL.Image", "uvloop"):
-        with suppress(ImportError):  # uvloop is not on every platform
+    for name in IMPORTED_LATER:
+        with suppress(ImportError):  # of an extra, or not on every platform
             import_module(name)
+    import_module("shared_statements").share_compiled_statements()
+    gc.collect()
+    gc.freeze()  # else the collector of each child would copy the memory of all objects
 
 
 if __name__ == "__main__":
-    _import_all()
-    gc.collect()
-    gc.freeze()  # else the collector of each child would copy the memory of all objects
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    with socket.socket(fileno=int(sys.argv[1])) as listening:
+        _serve(listening)

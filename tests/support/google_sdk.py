@@ -1,6 +1,5 @@
 """Helpers that use google-genai against the sandbox as one would against Google."""
 
-import ssl
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -16,14 +15,11 @@ LITE = "veo-3.1-lite-generate-preview"
 PLATFORM_FAST = "veo-3.1-fast-generate-001"
 
 Operation = types.GenerateVideosOperation
-TLS = ssl.create_default_context()
 
 
 def developer_client(box: Sandbox, **options: Any) -> genai.Client:
     """Return a client of the Gemini Developer API."""
-    # Certificates are not needed, and the SDK loads them three times for each client.
-    args = {"client_args": {"verify": TLS}, "async_client_args": {"verify": TLS, "ssl": TLS}}
-    http = types.HttpOptions(base_url=box.url, **args, **options)
+    http = types.HttpOptions(base_url=box.url, **options)
     return genai.Client(api_key=box.key, http_options=http)
 
 
