@@ -258,6 +258,7 @@ class TestRefusals:
             ([uri(make_image("GIF"))], "invalid_image_format"),
             ([uri(b"no picture")], "invalid_image_format"),
             (["data:image/png;base64,???"], "bad base64"),
+            (["data:image/png;base64,é"], "bad base64"),
             (["lion.png"], "must be a data URI"),
             ([uri(bytes(10 * 1024 * 1024 + 1))], "image_too_large"),
         ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from veo.errors import GoneError
@@ -80,13 +79,10 @@ class GoogleProvider(ABC):
                 self._connected = self._connect()
             return self._connected
 
-    @cached_property
-    def _interactions(self) -> Interactions:
-        return self._connect_interactions()
-
+    @property
     @abstractmethod
-    def _connect_interactions(self) -> Interactions:
-        """Return the Interactions wire with the credentials of this provider."""
+    def _interactions(self) -> Interactions:
+        """The Interactions wire with the credentials of this provider."""
 
     @abstractmethod
     def _connect(self) -> Sdk:

@@ -76,7 +76,8 @@ class Gemini(GoogleProvider):
             api_key=self._key.reveal(),
         )
 
-    def _connect_interactions(self) -> Interactions:
+    @cached_property
+    def _interactions(self) -> Interactions:
         from veo_gemini.interactions.developer import DeveloperInteractions  # noqa: PLC0415
 
         return DeveloperInteractions(self._http, self.models)

@@ -26,7 +26,13 @@ from veo.errors import (
     TooLargeError,
     VeoError,
 )
-from veo.wire.error_rules import ErrorRule, find_rule, front_error, response_error
+from veo.wire.error_rules import (
+    ErrorRule,
+    find_rule,
+    front_error,
+    response_error,
+    shutdown_hint,
+)
 from veo.wire.values import get_list, get_path, get_text, parse_json_or_none, parse_retry_after
 
 if TYPE_CHECKING:
@@ -129,7 +135,7 @@ def google_error(
         response,
         rule.error,
         message,
-        hint=_describe_shutdown(model) if model and is_unavailable else rule.hint,
+        hint=shutdown_hint(model) if model and is_unavailable else rule.hint,
         charged=rule.error.charged if verb == "submit" else None,
         retry_after=_read_delay(response, body, message) or rule.retry_after,
     )
@@ -138,14 +144,6 @@ def google_error(
 def is_moderation(text: str) -> bool:
     """Return whether a message is about a safety filter."""
     return ErrorRule(ModeratedError, _MODERATION).matches(text)
-
-
-def _describe_shutdown(model: Model) -> str | None:
-    if model.shutdown is None:
-        return None
-    names = " or ".join(model.shutdown.replacements)
-    instead = f" Use instead: {names}." if names else ""
-    return f"{model.name} is reported to end on {model.shutdown.on}.{instead}"
 
 
 def _read_error(response: Response) -> dict[str, Any]:

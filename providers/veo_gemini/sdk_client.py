@@ -45,13 +45,7 @@ SUBMIT_MS = 180_000
 MAX_BYTES = 512 << 20
 SECRET_HEADERS = ("x-goog-api-key", "authorization")
 # Headers that our own clients set.
-_HOP_HEADERS = {
-    "host",
-    "connection",
-    "accept-encoding",
-    "content-length",
-    "transfer-encoding",
-}
+_HOP_HEADERS = {"host", "connection", "accept-encoding", "content-length", "transfer-encoding"}
 _BODY_HEADERS = {"content-encoding", "content-length", "transfer-encoding"}
 
 # The SDK does not validate what it parses, so any of these may come from an odd response.

@@ -138,7 +138,8 @@ class Vertex(GoogleProvider):
             base_url, vertexai=True, credentials=credentials, project=project, location=location
         )
 
-    def _connect_interactions(self) -> PlatformInteractions:
+    @cached_property
+    def _interactions(self) -> PlatformInteractions:
         from veo_gemini.interactions.platform import PlatformInteractions  # noqa: PLC0415
 
         return PlatformInteractions(self, self.models, self._settings.storage_uri)

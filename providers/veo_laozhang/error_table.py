@@ -27,7 +27,13 @@ from veo.errors import (
     TooLargeError,
     VeoError,
 )
-from veo.wire.error_rules import ErrorRule, find_rule, front_error, response_error
+from veo.wire.error_rules import (
+    ErrorRule,
+    find_rule,
+    front_error,
+    response_error,
+    shutdown_hint,
+)
 from veo.wire.values import get_path, get_text, parse_json_or_none, parse_retry_after
 from veo_laozhang.error_body import ErrorBody, read_error
 
@@ -37,8 +43,8 @@ if TYPE_CHECKING:
     from veo.model import Model
 
 BUSY_S = 30.0  # the wait that the vendor's pages advise after an overload
-# Failures of a task that users saw succeed on a second attempt.
 _STATUS = re.compile(r"[45]\d\d", re.ASCII)
+# Failures of a task that users saw succeed on a second attempt.
 _TRANSIENT_FAILURE = re.compile(r"服务内部异常|task_failed|AUDIO_FILTERED", re.IGNORECASE)
 
 _UNKNOWN = "It may have been accepted: check the usage log at https://api.laozhang.ai."
@@ -195,22 +201,12 @@ def _rule_error(
     rule: ErrorRule, body: ErrorBody, response: Response, model: Model | None = None
 ) -> VeoError:
     wait = parse_retry_after(response.headers.get("Retry-After", ""))
-    is_unavailable = rule.error is ModelUnavailableError
+    end = shutdown_hint(model) if rule.error is ModelUnavailableError else None
     return response_error(
         response,
         rule.error,
         body.message,
-        hint=_describe_shutdown(model) if is_unavailable else rule.hint,
+        hint=f"{end} {rule.hint}" if end else rule.hint,
         retry_after=rule.retry_after if wait is None else wait,
         request_id=body.request_id,
     )
-
-
-def _describe_shutdown(model: Model | None) -> str:
-    """Return the hint for an unavailable model: its end as reported, and its replacements."""
-    shutdown = model.shutdown if model else None
-    if not shutdown:
-        return _MODELS
-    names = ", ".join(shutdown.replacements)
-    instead = f" Use instead: {names}." if names else ""
-    return f"Reported to have ended on {shutdown.on} ({shutdown.source}).{instead} {_MODELS}"

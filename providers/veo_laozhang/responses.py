@@ -293,7 +293,11 @@ def _remote_video(task: TaskStatus, task_id: str) -> RemoteVideo:
 
 
 def _read_poll_error(response: Response, task_id: str) -> Update:
-    """Return a failed task, which the gateway reports as a GET failed with ``get_task_failed``."""
+    """Return the failure of a task that the gateway reports as a failed GET, ``get_task_failed``.
+
+    Raises:
+        VeoError: The response is another error, which says nothing about the task.
+    """
     body = read_error(response)
     if "get_task_failed" not in body.searchable_text or _DATABASE_ERROR.search(body.message):
         raise get_error(response)

@@ -32,7 +32,7 @@ MAX_SILENCE_S = 300.0
 MAX_STREAM_BYTES = 8_000_000
 _MAX_TRANSCRIPT_CHARS = 4_000
 _MAX_STRAY_CHARS = 500
-_TAIL_CHARS = 16_000  # of the text, in which the progress is looked for; longer than the echo
+_TAIL_CHARS = 16_000  # at the end of the text, where the progress is; more than an echo has
 _ACCEPTED = Update(stage=Stage.SUBMITTED, message="accepted, and therefore charged")
 _HINT = "It may have been charged, so it is not sent again automatically; check the usage log."
 
@@ -106,6 +106,8 @@ class LaoZhangSync(LaoZhangProvider):
         self, parser: ChatStreamParser, chunks: Iterator[bytes], report: UpdateCallback
     ) -> None:
         reported = None
+        # The progress is in the tail, which is cheap to read; a link may be anywhere in the text.
+        # A stream may end without text, so the ending is looked for at length 0 too.
         progress, ending = _Growth(1024, 0), _Growth(8, -1)
         for chunk in chunks:
             parser.feed(chunk)
@@ -130,7 +132,7 @@ class LaoZhangSync(LaoZhangProvider):
 
 
 class _Growth:
-    """Says when a text has grown by a share since it was last read.
+    """Says when a text has grown by a ``divisor``-th since it was last read, at length ``last``.
 
     Reading all of a long text again after each small chunk would take time in proportion to the
     square of its length.

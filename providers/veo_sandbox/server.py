@@ -60,7 +60,7 @@ class _Uvicorn(uvicorn.Server):
             connection.shutdown()
         deadline = loop.time() + _GRACE_S
         # Polled, because Uvicorn has no event for the end of the last one.
-        while (state.connections or state.tasks) and loop.time() < deadline:  # noqa: ASYNC110 - so
+        while (state.connections or state.tasks) and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_TICK_S)
         for task in state.tasks:
             task.cancel()
@@ -71,11 +71,7 @@ class Server:
 
     def __init__(self, app: App, sockets: SocketPair, stopping: Shutdown) -> None:
         config = uvicorn.Config(
-            app,
-            lifespan="off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
+            app, lifespan="off", log_config=None, log_level="error", access_log=False
         )
         self._stopping = stopping
         self._server = _Uvicorn(config, stopping)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from veo.errors import VeoError
     from veo.http.response import Response
+    from veo.model import Model
 
     ErrorT = TypeVar("ErrorT", bound=VeoError)
 
@@ -60,6 +61,15 @@ def front_error(response: Response, message: str, *, is_paid: bool) -> VeoError 
     hint = "A firewall, a proxy or a block by region: check base_url, the network and the proxy."
     # A block may be lifted, so that a free request is worth another try.
     return response_error(response, RefusedError if is_paid else ProtocolError, text, hint=hint)
+
+
+def shutdown_hint(model: Model | None) -> str | None:
+    """Return when an unavailable model was reported to end, and what to use instead, if known."""
+    if model is None or model.shutdown is None:
+        return None
+    end = model.shutdown
+    instead = f" Use instead: {' or '.join(end.replacements)}." if end.replacements else ""
+    return f"{model.name} was reported to end on {end.on} ({end.source}).{instead}"
 
 
 def response_error(response: Response, error: type[ErrorT], message: str, **facts: Any) -> ErrorT:

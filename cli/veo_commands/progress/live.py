@@ -37,11 +37,7 @@ _FRAMES_PER_SECOND_OF_MANY = 2  # reading many jobs takes CPU from the engine
 def make_bar(completed: float, total: float, width: int) -> ProgressBar:
     """Return a bar in a calm color: rich's own, a red, looks like a failure."""
     return ProgressBar(
-        total=total,
-        completed=completed,
-        width=width,
-        complete_style="cyan",
-        finished_style="green",
+        total=total, completed=completed, width=width, complete_style="cyan", finished_style="green"
     )
 
 

@@ -12,8 +12,8 @@ from veo.errors import (
 )
 from veo.wire.error_rules import ErrorRule
 
-# Ten attempts at this distance, as many as the engine makes, are the two minutes for which a live
-# report advises to repeat a request that continues a new interaction.
+# The engine makes ten attempts: at this distance they cover the two minutes for which a live report
+# advises to repeat a request that continues a new interaction.
 CHAIN_RETRY_S = 12
 _UNKNOWN_PARENT = (
     "Google stores an interaction for 55 days (1 day without billing), and only the project that"

@@ -32,7 +32,7 @@ _CHORDS = (
 
 _TINTS = ("#c0392b", "#2471a3", "#1e8449", "#b7950b", "#7d3c98")
 _TINT_SHARE = 0.6
-"""Of the colour, as much as shows without losing what it lies on."""
+"""Share of the tint in a changed clip: it shows, and the scene stays recognisable."""
 
 _TINY_FPS = 2
 _TINY_PIXELS = 160  # of the longer side, as it is encoded

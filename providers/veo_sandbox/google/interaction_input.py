@@ -1,7 +1,6 @@
 """The `input` of an interaction: a text, a part, a list of parts, or a list of steps."""
 
 import base64
-import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +79,7 @@ def _parse_part(api: OmniApi, part: Any, path: str) -> InputPart:
 def _decode(api: OmniApi, text: str) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         data = b""
     if not data:
         raise api.error("bad_image")

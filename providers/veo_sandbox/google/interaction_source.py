@@ -1,6 +1,5 @@
 """The media that an interaction names: its own earlier videos, uploads, stored and inline files."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from veo_sandbox.google.interaction_input import InputPart
 from veo_sandbox.google.interaction_request import MIN_SECONDS, InteractionRequest
 from veo_sandbox.google.omni import OmniModel
 from veo_sandbox.google.omni_api import OmniApi
-from veo_sandbox.google.storage import find_stored
+from veo_sandbox.google.storage import find_stored, is_processing, parse_file_uri
 from veo_sandbox.profiles.images import ACCEPTED_FORMATS, image_format
 from veo_sandbox.state.tasks import Task
 from veo_sandbox.state.uploads import StoredFile
@@ -24,7 +23,6 @@ _MAX_EXTENDED_S = 30.0
 
 _MAX_REFERENCE_S = 3.0
 _FRAME_S = 0.05  # a video of 24 frames per second may lack one
-_FILE_URI = re.compile(r"(?:https?://[^/]+/v1(?:beta)?/)?files/([a-z0-9-]+)(?::download)?(?:\?.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +104,21 @@ def _find_file(core: Core, api: OmniApi, uri: str) -> StoredFile | Task | None:
     """Return the file of a bucket or of the Files API that a part names, if it may be used now."""
     if api.name == "vertex":
         return core.uploads.find_object(uri) or find_stored(core, uri)
-    match = _FILE_URI.fullmatch(uri)
-    if match is None:
+    file_id = parse_file_uri(uri)
+    if file_id is None:
         raise api.error("invalid_input", path="input")
-    now, lag = core.clock.now(), core.settings.processing_lag
-    file = core.uploads.find(match[1])
+    now = core.clock.now()
+    file = core.uploads.find(file_id)
     if file and file.is_available(now):
-        if file.is_processing(now, lag):
-            raise api.error("inactive_file", file=match[1])
+        if file.is_processing(now, core.settings.processing_lag):
+            raise api.error("inactive_file", file=file_id)
         return file
-    task = core.tasks.find_by_file(match[1])
+    task = core.tasks.find_by_file(file_id)
     if task is None or task.spec.profile != PROFILE or not core.has_file(task):
         # The service never says which of its entities it did not find.
         raise api.error("not_found")
-    if now < task.done_at + lag:
-        raise api.error("inactive_file", file=match[1])
+    if is_processing(core, task):
+        raise api.error("inactive_file", file=file_id)
     return task
 
 

@@ -1,7 +1,5 @@
 """Operations: how one is created, and its JSON while it runs and when it has ended."""
 
-import secrets
-import string
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +10,7 @@ from veo_sandbox.core import Core
 from veo_sandbox.exchange import Exchange
 from veo_sandbox.google.errors import google_error
 from veo_sandbox.google.request import GoogleApi, VideoRequest
+from veo_sandbox.profiles.base import random_token
 from veo_sandbox.state.billing import BalanceError
 from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.request_log import summarize_json
@@ -21,12 +20,11 @@ _EXTENSION_S = 7.0
 _INTERNAL = (
     "Video generation failed due to an internal server issue. Please try again in a few minutes."
 )
-_LETTERS = string.ascii_lowercase + string.digits
 
 
 def random_id() -> str:
-    """Return an id like Google's: letters and digits, which its SDK does not truncate."""
-    return "".join(secrets.choice(_LETTERS) for _ in range(12))
+    """Return an id of lower-case letters and digits, which Google's SDK does not truncate."""
+    return random_token(12).lower()
 
 
 def accept_video(

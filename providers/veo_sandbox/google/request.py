@@ -1,7 +1,6 @@
 """Parse `predictLongRunning`, and refuse everything that is wrong with it."""
 
 import base64
-import binascii
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -214,7 +213,7 @@ def decode_base64(text: object, name: str) -> bytes:
     """Return the bytes of a base64 member, or raise a Refusal."""
     try:
         return base64.b64decode(str(text), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise google_error("bad_base64", name=name) from None
 
 

@@ -1,10 +1,25 @@
-"""The Cloud Storage of the Agent Platform: which file is at which `gs://` address."""
+"""Where Google's APIs keep files: addresses of the Files API, and objects in Cloud Storage."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from veo_sandbox.core import Core
 from veo_sandbox.state.tasks import Task
+
+# Any host: the setting `file_host` may have changed since the video was made.
+_FILE_URI = re.compile(r"(?:https?://[^/]+/v1(?:beta)?/)?files/([a-z0-9-]+)(?::download)?(?:\?.*)?")
+
+
+def parse_file_uri(uri: str) -> str | None:
+    """Return the id in an address of the Files API; None if it is another address."""
+    match = _FILE_URI.fullmatch(uri)
+    return match[1] if match else None
+
+
+def is_processing(core: Core, task: Task) -> bool:
+    """Return whether a video is not processed yet, which lasts beyond the end of its task."""
+    return core.clock.now() < task.done_at + core.settings.processing_lag
 
 
 class StoredObject(NamedTuple):

@@ -1,7 +1,6 @@
 """Checks of uploaded images."""
 
 import base64
-import binascii
 import io
 from collections.abc import Sequence
 
@@ -36,7 +35,7 @@ def parse_data_uri(profile: Profile, name: str, text: object) -> Upload:
         raise profile.invalid_request("invalid_request", f"{name}: must be a data URI", name)
     try:
         image = base64.b64decode(data, validate=True)
-    except binascii.Error:
+    except ValueError:  # also for a character that is not ASCII
         raise profile.invalid_request("invalid_request", f"{name}: bad base64", name) from None
     return Upload(name, "", head[len("data:") : -len(";base64")], image)
 

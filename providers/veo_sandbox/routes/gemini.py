@@ -1,6 +1,5 @@
 """The Gemini Developer API under `/v1beta` and `/v1`: Veo's create and poll, models."""
 
-import re
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -14,17 +13,13 @@ from veo_sandbox.google.omni_api import REPLACEMENT
 from veo_sandbox.google.operations import accept_video, check_source, operation_body, random_id
 from veo_sandbox.google.paging import cut_page
 from veo_sandbox.google.request import GoogleApi, VideoRequest, parse_request
+from veo_sandbox.google.storage import is_processing, parse_file_uri
 from veo_sandbox.routes import RouteSpec, account, mount
 from veo_sandbox.state.price_list import Model
 from veo_sandbox.state.tasks import Task
 
 FOLDERS = ("/v1beta", "/v1")
 _API = GoogleApi.load("gemini")
-_FILE_URI = re.compile(
-    # Any host: the setting `file_host` may have changed since the video was made.
-    r"(?:https?://[^/]+/v1(?:beta)?/)?"
-    r"files/([a-z0-9]+)(?::download)?(?:\?.*)?"
-)
 
 
 async def create_video(core: Core, exchange: Exchange) -> Response:
@@ -111,21 +106,16 @@ def _find_source(core: Core, request: VideoRequest) -> Task | None:
     uri = request.video.get("uri")
     if not uri:
         raise google_error("no_video_uri")
-    match = _FILE_URI.fullmatch(str(uri))
-    if not match:
+    file_id = parse_file_uri(str(uri))
+    if not file_id:
         raise google_error("bad_file_name")
-    task = core.tasks.find_by_file(match[1])
+    task = core.tasks.find_by_file(file_id)
     if task is None or task.spec.profile != "gemini" or is_processing(core, task):
         raise google_error("unprocessed")
     if not core.has_file(task):
-        raise google_error("forbidden_file", file=match[1])
+        raise google_error("forbidden_file", file=file_id)
     check_source(_API, request, task)
     return task
-
-
-def is_processing(core: Core, task: Task) -> bool:
-    """Return whether a video is not processed yet, which lasts beyond the end of its operation."""
-    return core.clock.now() < task.done_at + core.settings.processing_lag
 
 
 def _describe_video(core: Core, task: Task) -> dict[str, Any]:

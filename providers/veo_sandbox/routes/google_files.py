@@ -15,9 +15,10 @@ from veo_sandbox.google.errors import google_error
 from veo_sandbox.google.interaction_source import PROFILE
 from veo_sandbox.google.operations import random_id
 from veo_sandbox.google.paging import cut_page
+from veo_sandbox.google.storage import is_processing
 from veo_sandbox.responses import VideoResponse
 from veo_sandbox.routes import RouteSpec, mount
-from veo_sandbox.routes.gemini import FOLDERS, authorize, is_processing
+from veo_sandbox.routes.gemini import FOLDERS, authorize
 from veo_sandbox.state.clock import format_time
 from veo_sandbox.state.tasks import Task
 from veo_sandbox.state.uploads import StoredFile

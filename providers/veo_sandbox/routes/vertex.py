@@ -16,12 +16,7 @@ from veo_sandbox.google.catalogue import find_veo, list_names
 from veo_sandbox.google.errors import google_error, wrong_key_error
 from veo_sandbox.google.operations import accept_video, check_source, operation_body
 from veo_sandbox.google.paging import cut_page
-from veo_sandbox.google.request import (
-    GoogleApi,
-    VideoRequest,
-    decode_base64,
-    parse_request,
-)
+from veo_sandbox.google.request import GoogleApi, VideoRequest, decode_base64, parse_request
 from veo_sandbox.google.storage import (
     StoredObject,
     build_object_uri,

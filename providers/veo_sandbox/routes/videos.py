@@ -67,7 +67,7 @@ async def poll_generation(core: Core, exchange: Exchange) -> Response:
 async def remix_task(core: Core, exchange: Exchange) -> Response:
     """Make a new video of a task's model, from the prompt alone.
 
-    So new-api does it for Google's models, whose channel has no remix; other routes have none.
+    new-api does this for Google's models, whose channel has no remix; other routes have none.
     """
     profile = _authorize(core, exchange)
     source = exchange.task

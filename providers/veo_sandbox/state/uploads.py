@@ -136,5 +136,5 @@ class UploadStore:
 
 
 def _object_id(uri: str) -> str:
-    # No id of the Files API has capital letters.
+    # No id of the Files API has capital letters, so the two kinds cannot be confused.
     return f"GS{sha256(uri.encode()).hexdigest()}"
