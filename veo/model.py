@@ -236,7 +236,7 @@ def load_facts(package: str, provider: str) -> ProviderFacts:
     of a family share: ``like = "<name>"``. Later tables override earlier ones in the order
     defaults, row, shared terms, own terms. Price tables are merged, and rules add up.
     """
-    body = read_tables(package)
+    body = _read_tables(package)
     named = body.get("bases", {}) | {row["name"]: row for row in body["models"] if "name" in row}
     layers = [[body.get("defaults", {}), *_list_bases(row, named)] for row in body["models"]]
     models = [
@@ -249,7 +249,7 @@ def load_facts(package: str, provider: str) -> ProviderFacts:
 
 
 @cache
-def read_tables(package: str) -> dict[str, Any]:
+def _read_tables(package: str) -> dict[str, Any]:
     """Return the tables of a package's ``models.toml``, without importing a top-level package.
 
     Raises:

@@ -39,13 +39,12 @@ class _ReadItems(NamedTuple):
     image_dirs: tuple[Path, ...]
 
 
-def load_batch(session: Session, source: Source, options: BatchOptions | None = None) -> Batch:
+def load_batch(session: Session, source: Source, options: BatchOptions) -> Batch:
     """Read and check a batch, as ``Client.batch`` describes. Nothing is sent, planned or reserved.
 
     A file is identified by its path, any other source by its content; the money of all runs of
     one batch is counted together.
     """
-    options = options or BatchOptions()
     read = _read_source(source, options.defaults)
     if options.takes > 1:
         read = read._replace(items=expand_takes(read.items, options.takes))

@@ -58,7 +58,7 @@ def highest_exit_code(batch: Batch) -> int:
     return max([*codes, InvalidBatchError.exit_code if batch.validation.problems else 0])
 
 
-def summary_json(batch: Batch) -> dict[str, Any]:
+def _summary_json(batch: Batch) -> dict[str, Any]:
     """Return counts, problems, and the money of all runs of the batch in USD."""
     spending = read_spending(batch)
     amounts = {
@@ -99,7 +99,7 @@ def write_result(batch: Batch) -> Path | None:
 
 def _format_result(batch: Batch) -> Iterator[str]:
     """Yield the file in pieces: as one text it would take more memory than the batch itself."""
-    head = json.dumps(summary_json(batch), indent=2, ensure_ascii=False)
+    head = json.dumps(_summary_json(batch), indent=2, ensure_ascii=False)
     yield f'{head[:-2]},\n  "items": ['  # without the "\n}" that closes the summary
     for number, entry in enumerate(batch.entries):
         body = json.dumps(entry.to_json(), ensure_ascii=False)

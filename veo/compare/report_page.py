@@ -27,14 +27,9 @@ TITLE = "What a video really costs"
 _LOSS_RATES = [percent / 100 for percent in range(91)]
 
 
-def render_page(
-    result: ComparisonResult,
-    clips: Mapping[str, Path | None],
-    page: Path,
-    limit: int = MAX_EMBEDDED_BYTES,
-) -> str:
-    """Return the page; videos beyond the ``limit``, bytes, become a still image with a link."""
-    figures = _render_clips(clips, page, limit)
+def render_page(result: ComparisonResult, clips: Mapping[str, Path | None], page: Path) -> str:
+    """Return the page; videos that are too large for it become a still image with a link."""
+    figures = _render_clips(clips, page)
     has_player = any("<video" in figure for figure in figures)
     break_evens = text.describe_break_evens(result)
     button = '<p><button id="together" type="button">Play all together</button></p>'
@@ -143,8 +138,8 @@ def _curves_caption(result: ComparisonResult) -> str:
     return f"Expected cost per video by failure rate. The dashed line is the {origin} rate."
 
 
-def _render_clips(clips: Mapping[str, Path | None], page: Path, limit: int) -> list[str]:
-    figures, left = [], limit
+def _render_clips(clips: Mapping[str, Path | None], page: Path) -> list[str]:
+    figures, left = [], MAX_EMBEDDED_BYTES
     for name, file in clips.items():
         # A later, smaller video may still fit when an earlier one does not.
         size = file.stat().st_size if file and file.is_file() else 0

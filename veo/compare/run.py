@@ -123,19 +123,19 @@ def collect_metrics(
     return compute_metrics(
         records,
         read_acceptance_times(session.ledger, jobs),
-        measure_videos(records),
-        describe_timeout(has_tasks=facts.tasks, charged=records[0].parse_quote().charged),
+        _measure_videos(records),
+        _describe_timeout(has_tasks=facts.tasks, charged=records[0].parse_quote().charged),
         speed,
     )
 
 
-def measure_videos(records: Sequence[Record]) -> list[MediaInfo]:
+def _measure_videos(records: Sequence[Record]) -> list[MediaInfo]:
     done = [record for record in records if record.state is State.DONE][:MAX_MEASURED_VIDEOS]
     found = (read_media(record.path) for record in done)
     return [media for media in found if media]
 
 
-def describe_timeout(*, has_tasks: bool, charged: str) -> str:
+def _describe_timeout(*, has_tasks: bool, charged: str) -> str:
     if has_tasks:
         money = "charged only if it succeeds" if charged == "on_success" else "already charged"
         return f"the task continues and its job can be resumed; {money}"

@@ -66,12 +66,12 @@ def describe_break_evens(result: ComparisonResult) -> list[str]:
     sentences = [
         sentence
         for point in result.break_evens
-        for sentence in describe_break_even(point, result.loss_rate)
+        for sentence in _describe_break_even(point, result.loss_rate)
     ]
     return list(dict.fromkeys(sentences))
 
 
-def describe_break_even(point: BreakEven, loss_rate: float) -> list[str]:
+def _describe_break_even(point: BreakEven, loss_rate: float) -> list[str]:
     share = f"{loss_rate:.0%} of requests lost"
     first, second = point.pays_on_accept, point.pays_on_success
     if point.loss_rate <= 0:

@@ -172,12 +172,10 @@ def read_config(
         raise ConfigError(text, remedies=[Remedy("show_settings")]) from None
 
 
-def inspect_config(
-    file: Path | None = None, *, env: Mapping[str, str] = os.environ
-) -> LoadedConfig:
+def inspect_config(file: Path | None) -> LoadedConfig:
     """Read as much of the configuration as is valid, and list the problems of the rest."""
     layers, problems = _Layers(), []
-    for origin, read in _list_layers(file, {}, env):
+    for origin, read in _list_layers(file, {}, os.environ):
         try:
             layers.add(origin, read())
         except ConfigError as error:
@@ -197,10 +195,10 @@ def config_files(
     file: Path | None = None, env: Mapping[str, str] = os.environ
 ) -> tuple[Path, Path]:
     """Return the files; the second, ``veo.toml`` by default, overrides the first."""
-    return config_folder(env) / "config.toml", file or find_local_file()
+    return config_folder(env) / "config.toml", file or _find_local_file()
 
 
-def find_local_file() -> Path:
+def _find_local_file() -> Path:
     """Return ``veo.toml``: that of this folder, or of a folder above it in the same repository."""
     here = Path.cwd()
     folders = [here, *here.parents]

@@ -46,7 +46,7 @@ class Response:
     key: Key = _NO_KEY  # the key, which is removed from headers and body if the server echoes it
 
     def __post_init__(self) -> None:
-        self.headers = redact_headers(self.headers, self.key)
+        self.headers = _redact_headers(self.headers, self.key)
         self.body = self.key.redact_bytes(self.body)
 
     @property
@@ -88,7 +88,7 @@ class StreamingResponse:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        return redact_headers(self.response.headers, self.key)
+        return _redact_headers(self.response.headers, self.key)
 
     @property
     def content_type(self) -> str:
@@ -145,7 +145,7 @@ class StreamingResponse:
         self.response.release_conn()
 
 
-def redact_headers(headers: Mapping[str, str], key: Key) -> Mapping[str, str]:
+def _redact_headers(headers: Mapping[str, str], key: Key) -> Mapping[str, str]:
     """Return the headers of a response without the key."""
     text = "\n".join(headers.values())
     if key.redact(text) is text:  # nearly always; names are not case-sensitive as they are

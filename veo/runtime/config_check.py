@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from veo.config import ENVIRONMENT_KEYS, Config, LoadedConfig, merge_models
 from veo.errors import VeoError
@@ -15,9 +15,7 @@ from veo.text.spelling import find_similar
 OTHER_VARIABLES = ("VEO_HOME", "VEO_CONFIG_HOME", "VEO_SANDBOX", "VEO_API_KEY")
 
 
-def find_config_problems(
-    loaded: LoadedConfig, env: Mapping[str, str] = os.environ
-) -> Iterator[str]:
+def find_config_problems(loaded: LoadedConfig) -> Iterator[str]:
     """Yield a line for each provider, setting, model and variable that is not known."""
     config, origins = loaded.config, loaded.origins
     installed = installed_facts()
@@ -41,15 +39,15 @@ def find_config_problems(
         if (model := settings.model) is not None and model not in models:
             question = _suggest(model, list(models))
             yield f"{prefix}providers.{name}.model: {name} has no model {model!r}{question}"
-    yield from _find_unknown_variables(config, env)
+    yield from _find_unknown_variables(config)
 
 
-def _find_unknown_variables(config: Config, env: Mapping[str, str]) -> Iterator[str]:
+def _find_unknown_variables(config: Config) -> Iterator[str]:
     facts = installed_facts().values()
     known = {*ENVIRONMENT_KEYS, *OTHER_VARIABLES}
     known |= {name for each in facts for name in each.key_env}
     known |= {each.api_key_env for each in config.providers.values() if each.api_key_env}
-    for name in sorted(set(env) - known):
+    for name in sorted(set(os.environ) - known):
         if name.startswith("VEO_") and (similar := find_similar(name, sorted(known))):
             yield f"the environment variable {name} has no effect; did you mean {similar}?"
 

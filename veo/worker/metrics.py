@@ -49,7 +49,7 @@ def _make_handler(worker: Worker, ledger: Ledger) -> type[BaseHTTPRequestHandler
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             try:
-                body = format_metrics(worker, read_status(ledger)).encode()
+                body = _format_metrics(worker, read_status(ledger)).encode()
             except VeoError as error:  # the worker lives on while the database is away
                 self.send_error(503, error.message)
                 return
@@ -65,7 +65,7 @@ def _make_handler(worker: Worker, ledger: Ledger) -> type[BaseHTTPRequestHandler
     return Handler
 
 
-def format_metrics(worker: Worker, status: QueueStatus) -> str:
+def _format_metrics(worker: Worker, status: QueueStatus) -> str:
     """Return the metrics of one worker, and of the queue that all workers share."""
     stats, jobs = worker.stats, status.backlog_json()
     late_s = jobs.pop("late_s")
