@@ -10,7 +10,7 @@ from ledger_rows import make_done_job, make_submitted_job
 
 from veo.ledger import Ledger, Record, State, lineage
 from veo.planning.check import check_request
-from veo.planning.extension import adapt_problems, check_extension, extension_request
+from veo.planning.extension import ExtensionTask
 from veo.planning.source import VideoSource, list_takers, shape_of
 from veo.request import Request
 from veo.update import RemoteVideo
@@ -18,10 +18,11 @@ from veo_gemini import Gemini, Vertex
 from veo_laozhang import LaoZhangAsync
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from veo.model import Model
+    from veo.problems import Problem
 
 FAST, STANDARD, LITE = (
     Gemini.facts.models[f"veo-3.1-{name}generate-preview"] for name in ("fast-", "", "lite-")
@@ -54,6 +55,18 @@ def make_source(record: Record, **changes: Any) -> VideoSource:
     return VideoSource(record, **facts, shape=shape_of(record.parse_request(), facts["model"]))
 
 
+def make_task(source: VideoSource, request: Request | None = None, times: int = 1) -> ExtensionTask:
+    """Return the task to extend a video at `NOW`."""
+    return ExtensionTask(source, request or Request(prompt="on"), NOW, times)
+
+
+def find_problems(
+    source: VideoSource, model: Model, times: int, catalogue: Sequence[Model] = ()
+) -> tuple[Problem, ...]:
+    """Return why a video cannot be extended so many times."""
+    return tuple(make_task(source, times=times).find_problems(model, catalogue))
+
+
 def extended_video(record: Record) -> RemoteVideo | None:
     """Return a video of 8 seconds as a request that extends it names it."""
     video = record.remote_video()
@@ -62,8 +75,8 @@ def extended_video(record: Record) -> RemoteVideo | None:
 
 def test_a_recent_video_can_be_extended(lion: Record) -> None:
     """As often as the model's facts allow."""
-    assert check_extension(make_source(lion), FAST, 1, NOW, CATALOGUE) == ()
-    assert check_extension(make_source(lion), STANDARD, 20, NOW, CATALOGUE) == ()
+    assert find_problems(make_source(lion), FAST, 1, CATALOGUE) == ()
+    assert find_problems(make_source(lion), STANDARD, 20, CATALOGUE) == ()
 
 
 @pytest.mark.parametrize(
@@ -86,28 +99,28 @@ def test_each_reason_is_one_problem(
     lion: Record, changes: dict[str, Any], model: Model, times: int, message: str
 ) -> None:
     """The problem says what is allowed."""
-    (problem,) = check_extension(make_source(lion, **changes), model, times, NOW, CATALOGUE)
+    (problem,) = find_problems(make_source(lion, **changes), model, times, CATALOGUE)
 
     assert message in str(problem)
 
 
 def test_the_length_has_a_tolerance(lion: Record) -> None:
     """A last frame beyond 141 seconds is accepted, as the provider does."""
-    assert check_extension(make_source(lion, seconds=141.04), FAST, 1, NOW) == ()
+    assert find_problems(make_source(lion, seconds=141.04), FAST, 1) == ()
 
 
 def test_unknown_limits_are_not_checked(lion: Record) -> None:
     """Neither an undocumented limit nor an unknown length refuses a video."""
     free = FAST.replace(extend_max_input_s=None, extend_max_times=None)
 
-    assert check_extension(make_source(lion, seconds=500.0), free, 50, NOW) == ()
-    assert check_extension(make_source(lion, seconds=None, expires_at=None), FAST, 20, NOW) == ()
+    assert find_problems(make_source(lion, seconds=500.0), free, 50) == ()
+    assert find_problems(make_source(lion, seconds=None, expires_at=None), FAST, 20) == ()
 
 
 def test_a_provider_without_extension_names_others(ledger: Ledger, tmp_path: Path) -> None:
     """The message adds that those extend only their own videos."""
     record = make_done_job(ledger, PORTRAIT, tmp_path / "a.mp4")
-    (problem,) = check_extension(make_source(record, model=PORTRAIT), PORTRAIT, 1, NOW, CATALOGUE)
+    (problem,) = find_problems(make_source(record, model=PORTRAIT), PORTRAIT, 1, CATALOGUE)
 
     assert "laozhang-async cannot extend videos" in problem.message
     assert problem.offered_by == (
@@ -121,8 +134,8 @@ def test_all_reasons_are_returned(lion: Record) -> None:
     """Age, number of steps and model are reported together."""
     worst = make_source(lion, seconds=148.0, times=20, expires_at=NOW)
 
-    assert len(check_extension(worst, FAST, 2, NOW, CATALOGUE)) == 2
-    assert len(check_extension(worst, LITE, 2, NOW, CATALOGUE)) == 2
+    assert len(find_problems(worst, FAST, 2, CATALOGUE)) == 2
+    assert len(find_problems(worst, LITE, 2, CATALOGUE)) == 2
 
 
 @pytest.mark.parametrize(
@@ -136,7 +149,7 @@ def test_a_job_without_video_is_refused(
     record = make_submitted_job(ledger, FAST, tmp_path / "a.mp4")
     if state:
         record = ledger.move_job(record, state)
-    (problem,) = check_extension(make_source(record, expires_at=None), FAST, 1, NOW)
+    (problem,) = find_problems(make_source(record, expires_at=None), FAST, 1)
 
     assert message in problem.message
 
@@ -145,7 +158,7 @@ def test_an_expired_job_is_refused(lion: Record) -> None:
     """The state of the job is enough."""
     gone = replace(lion, state=State.EXPIRED)
 
-    assert "expired" in check_extension(make_source(gone), FAST, 1, NOW)[0].message
+    assert "expired" in find_problems(make_source(gone), FAST, 1)[0].message
 
 
 def test_the_request_has_the_shape_of_the_video(ledger: Ledger, tmp_path: Path) -> None:
@@ -154,10 +167,10 @@ def test_the_request_has_the_shape_of_the_video(ledger: Ledger, tmp_path: Path) 
     tall = make_done_job(ledger, FAST, tmp_path / "b.mp4", aspect_ratio="9:16", resolution="720p")
     request = Request(prompt="then it roars", seed=7)
 
-    assert extension_request(make_source(wide), request, FAST, NOW) == Request(
+    assert make_task(make_source(wide), request).build_request(FAST) == Request(
         prompt="then it roars", model=FAST.name, seed=7, extend=extended_video(wide)
     )
-    assert extension_request(make_source(tall), request, STANDARD, NOW) == Request(
+    assert make_task(make_source(tall), request).build_request(STANDARD) == Request(
         prompt="then it roars",
         model=STANDARD.name,
         seed=7,
@@ -169,10 +182,11 @@ def test_the_request_has_the_shape_of_the_video(ledger: Ledger, tmp_path: Path) 
 def list_problems(record: Record, request: Request) -> list[str]:
     """Return the problems of a request that extends a video."""
     changes = make_source(record)
-    complete = extension_request(changes, request, FAST, NOW)
+    complete = make_task(changes, request).build_request(FAST)
     takers = list_takers(changes, "extend", CATALOGUE)
     problems = check_request(complete, FAST, CATALOGUE)
-    return [str(each) for each in adapt_problems(changes, request, problems, FAST, takers)]
+    adapted = make_task(changes, request).adapt_problems(problems, FAST, takers)
+    return [str(each) for each in adapted]
 
 
 def test_a_video_in_1080p_is_refused(ledger: Ledger, tmp_path: Path) -> None:
@@ -200,7 +214,7 @@ def test_vertex_extends_1080p(ledger: Ledger, tmp_path: Path) -> None:
     sharp = make_done_job(ledger, PLATFORM, tmp_path / "a.mp4", resolution="1080p")
     changes = make_source(sharp, model=PLATFORM)
 
-    complete = extension_request(changes, Request(prompt="on"), PLATFORM, NOW)
+    complete = make_task(changes, Request(prompt="on")).build_request(PLATFORM)
     assert check_request(complete, PLATFORM) == ()
 
 

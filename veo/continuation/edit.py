@@ -6,11 +6,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from veo.continuation.sources import VideoTask, plan_with_video
-from veo.planning.source import VideoSource, check_source, choose_video, keep_shape
+from veo.continuation.sources import plan_with_video
+from veo.planning.source import VideoSource, VideoTask, check_source, choose_video, keep_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable
 
     from veo.model import Model
     from veo.planning.plan import Plan
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class _EditTask(VideoTask):
     use = "edit"
 
-    def find_problems(self, model: Model, catalogue: Sequence[Model]) -> Iterable[Problem]:
+    def find_problems(self, model: Model, catalogue: Collection[Model]) -> Iterable[Problem]:
         return check_source(self.source, model, "edit", self.now, catalogue)
 
     def build_request(self, model: Model) -> Request:

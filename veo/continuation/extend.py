@@ -9,23 +9,21 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from veo.continuation.sources import VideoTask, plan_with_video
+from veo.continuation.sources import plan_with_video
 from veo.files.output import choose_output, prepare_output
 from veo.ledger.reserve import make_job_id
 from veo.money import Usd, to_micros
 from veo.paths import to_absolute
-from veo.planning.extension import adapt_problems, check_extension, extension_request
+from veo.planning.extension import ExtensionTask
 from veo.planning.plan import Plan, make_slug
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from decimal import Decimal
     from pathlib import Path
 
     from veo.job import Job
-    from veo.model import Model
     from veo.planning.source import VideoSource
-    from veo.problems import Problem
     from veo.request import Request
     from veo.session import Session
 
@@ -49,24 +47,6 @@ class Extension:
         return None if before is None or step is None else before + step * self.times
 
 
-@dataclass(frozen=True)
-class _ExtensionTask(VideoTask):
-    use = "extend"
-    times: int
-
-    def find_problems(self, model: Model, catalogue: Sequence[Model]) -> Iterable[Problem]:
-        duration = self.request.duration
-        return check_extension(self.source, model, self.times, self.now, catalogue, duration)
-
-    def build_request(self, model: Model) -> Request:
-        return extension_request(self.source, self.request, model, self.now)
-
-    def adapt_problems(
-        self, problems: Iterable[Problem], model: Model | None, takers: Sequence[str]
-    ) -> Iterable[Problem]:
-        return adapt_problems(self.source, self.request, problems, model, takers)
-
-
 def plan_extension(
     session: Session,
     source: VideoSource,
@@ -85,7 +65,7 @@ def plan_extension(
         InvalidRequestError: The video cannot be extended like this; the error lists every problem.
         UnknownModelError: The provider has no such model.
     """
-    task = _ExtensionTask(source, request, time.time(), times)
+    task = ExtensionTask(source, request, time.time(), times)
     return Extension(source, plan_with_video(session, task, provider), times)
 
 

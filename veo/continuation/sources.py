@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from veo.errors import (
     InvalidRequestError,
@@ -20,12 +19,12 @@ from veo.files.output import hash_file, size_on_disk
 from veo.ledger import Ledger, Record, lineage
 from veo.paths import to_absolute
 from veo.planning.check import find_errors
-from veo.planning.source import Use, VideoSource, list_takers, shape_of
+from veo.planning.source import Use, VideoSource, VideoTask, list_takers, shape_of
 from veo.problems import Problem, Remedy
 from veo.update import RemoteVideo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from veo.model import Model
     from veo.planning.plan import Plan
@@ -82,36 +81,6 @@ def _find_file(name: str) -> Path | None:
     if path.suffix:  # which no job id has
         raise UnknownJobError(f"{name}: no such file")
     return None
-
-
-@dataclass(frozen=True)
-class VideoTask(ABC):
-    """What a user wants to do with a video."""
-
-    use: ClassVar[Use]
-    source: VideoSource
-    request: Request  # in the user's terms, without the video
-    now: float  # Unix seconds
-
-    @abstractmethod
-    def find_problems(self, model: Model, catalogue: Sequence[Model]) -> Iterable[Problem]:
-        """Return what a model cannot do with the video; ``catalogue`` has alternatives to name."""
-
-    @abstractmethod
-    def build_request(self, model: Model) -> Request:
-        """Return the complete request for a model."""
-
-    def adapt_problems(
-        self, problems: Iterable[Problem], model: Model | None, takers: Sequence[str]
-    ) -> Iterable[Problem]:
-        """Yield problems of the complete request in the user's terms.
-
-        ``takers`` are the models that can be given the video, as ``provider/model``.
-        """
-        del model
-        for problem in problems:
-            offers = tuple(offer for offer in problem.offered_by if offer in takers)
-            yield replace(problem, offered_by=offers)
 
 
 def plan_with_video(session: Session, task: VideoTask, provider: str | None = None) -> Plan:

@@ -6,9 +6,10 @@ as an upload of the file. No I/O.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from veo.ledger.record import Record, State
 from veo.planning.check import MAX_OFFERS
@@ -73,6 +74,36 @@ class VideoSource:
     def can_go_to(self, model: Model) -> bool:
         """Return whether a model can be given the video at all, expired or not."""
         return self.has_handle_for(model) or (model.uploads and self.file is not None)
+
+
+@dataclass(frozen=True)
+class VideoTask(ABC):
+    """What a user wants to do with a video."""
+
+    use: ClassVar[Use]
+    source: VideoSource
+    request: Request  # in the user's terms, without the video
+    now: float  # Unix seconds
+
+    @abstractmethod
+    def find_problems(self, model: Model, catalogue: Collection[Model]) -> Iterable[Problem]:
+        """Return what a model cannot do with the video; ``catalogue`` has alternatives to name."""
+
+    @abstractmethod
+    def build_request(self, model: Model) -> Request:
+        """Return the complete request for a model."""
+
+    def adapt_problems(
+        self, problems: Iterable[Problem], model: Model | None, takers: Collection[str]
+    ) -> Iterator[Problem]:
+        """Yield problems of the complete request in the user's terms.
+
+        ``takers`` are the models that can be given the video, as ``provider/model``.
+        """
+        del model
+        for problem in problems:
+            offers = tuple(offer for offer in problem.offered_by if offer in takers)
+            yield replace(problem, offered_by=offers)
 
 
 def choose_video(source: VideoSource, model: Model, now: float) -> RemoteVideo | None:
