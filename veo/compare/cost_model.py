@@ -34,11 +34,10 @@ class PricingTerms:
 
         Videos after the ``deadline``, seconds, are lost only where no task can fetch them later.
         """
-        in_time = 1.0 if deadline is None or self.has_tasks else self.completed_share(deadline)
+        in_time = 1.0
+        if deadline is not None and not self.has_tasks:
+            in_time = self.log_time.cdf(math.log(deadline)) if deadline > 0 else 0.0
         return (1 - loss_rate) * in_time
-
-    def completed_share(self, seconds: float) -> float:
-        return self.log_time.cdf(math.log(seconds)) if seconds > 0 else 0.0
 
     def cost_per_video(self, loss_rate: float, deadline: float | None = None) -> float:
         """Return the expected USD per finished video; infinite if no request produces one."""
