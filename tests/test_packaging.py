@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -65,6 +68,35 @@ def test_the_wheel_contains_facts_and_types(wheel: list[str]) -> None:
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(wheel)
     assert {"veo_laozhang/models.toml", "veo_gemini/models.toml"} <= set(wheel)
     assert len(PACKAGES) >= 5
+
+
+@pytest.mark.parametrize("folder", ["veo", "providers", "cli", "tests"])
+def test_every_import_is_declared(folder: str) -> None:
+    """What another dependency happens to bring may be gone with its next version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    if folder != "tests":
+        extras["test"] = ["pytest"]  # of the conformance suite, and of the plugin
+    declared = [*project["dependencies"], *(each for extra in extras.values() for each in extra)]
+    names = {re.split(r"[^\w.-]", each)[0].lower() for each in declared}
+    own = {path.stem for each in ("tests", "benchmarks") for path in (ROOT / each).rglob("*.py")}
+    own |= {*sys.stdlib_module_names, *PACKAGES, "_typeshed"}
+    distributions = packages_distributions()
+    undeclared = {
+        f"{path.relative_to(ROOT)}: {module}"
+        for path in (ROOT / folder).rglob("*.py")
+        for module in list_imports(path) - own
+        if not names & {name.lower().replace("_", "-") for name in distributions.get(module, [])}
+    }
+    assert not undeclared
+
+
+def list_imports(path: Path) -> set[str]:
+    """Return the first names of the modules that a file imports."""
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    parts = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in plain | parts}
 
 
 def test_the_contracts_cover_every_package() -> None:
