@@ -101,7 +101,6 @@ class Job(Coroutine[Any, Any, "Video"]):
         self._watchers: tuple[Callable[[Status], object], ...] = ()
         # By task, because several may await the same job.
         self._awaiting: dict[asyncio.Task[Any] | None, Generator[Any, None, Video]] = {}
-        work.on_change = self._notify_watchers
 
     @property
     def id(self) -> str:
@@ -215,6 +214,8 @@ class Job(Coroutine[Any, Any, "Video"]):
         """Call a function with the status now, at each change, and with None at the end."""
         with _lock:
             self._watchers += (on_status,)
+            # Not before: a bound method for each of ten thousand jobs would cost memory.
+            self.work.on_change = self._notify_watchers
         on_status(self.status)
         self.add_done_callback(lambda _: on_status(None))
 

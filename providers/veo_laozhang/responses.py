@@ -11,9 +11,9 @@ from __future__ import annotations
 import base64
 import logging
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from veo.errors import ProtocolError, VeoError
 from veo.update import RemoteVideo, Stage, Update
@@ -73,8 +73,7 @@ _MILLISECONDS = re.compile(r"\d{1,6}")
 _SUCCESS_CODES = ((str, "success"), (str, "0"), (str, "200"), (int, 0), (int, 200))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskStatus:
+class TaskStatus(NamedTuple):
     """The status of a task according to one response."""
 
     stage: Stage | None  # None if the response is not about a task
@@ -111,7 +110,7 @@ def read_task(body: Any) -> TaskStatus:
 
 def unwrap_envelope(body: Any) -> Any:
     """Return the inner body of ``{"code": "success", "data": {...}}`` and the like."""
-    while _is_envelope(body) and isinstance(get_path(body, "data"), dict):
+    while isinstance(get_path(body, "data"), dict) and _is_envelope(body):
         body = body["data"]
     return body
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.engine.context import ActiveJob, StepContext, not_downloaded_error, overdue_error
 from veo.engine.poll import MAX_MISSING_RETRIES, query_task
-from veo.engine.redaction import guard_call, redact_stream
+from veo.engine.redaction import CallGuard, redact_stream
 from veo.errors import (
     GoneError,
     LeaseLostError,
@@ -128,7 +128,7 @@ def _open_stream(context: StepContext, job: ActiveJob, part_bytes: int) -> ByteS
         raise GoneError("the provider returned no link to the video")
     # Bytes of an earlier try can be used only if the ETag proves that the file is still the same.
     offset = part_bytes if job.record.etag else 0
-    with guard_call(handle, "opening a video"):
+    with CallGuard(handle, "opening a video"):
         stream = redact_stream(_open_at(handle.provider, video, offset), handle.key)
         if stream.offset and stream.etag != job.record.etag:
             stream.close()

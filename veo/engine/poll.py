@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from veo.engine.context import MADE, ActiveJob, StepContext, overdue_error
 from veo.engine.poll_schedule import ProgressTracker
-from veo.engine.redaction import guard_call, redact_update
-from veo.engine.update import apply_update, must_persist
+from veo.engine.redaction import CallGuard, redact_update
+from veo.engine.update import apply_update, must_persist, note_update
 from veo.errors import GoneError, TaskNotFoundError, UnknownOutcomeError, VeoError
 from veo.ledger.record import LONGEST_GENERATION_S, State
 from veo.update import Stage, Update
@@ -45,7 +45,7 @@ async def _poll_once(context: StepContext, job: ActiveJob) -> float | None:
     # Only what changes the ledger goes to a thread: a commit takes milliseconds.
     if must_persist(job.record, update):
         return await run_write(apply_update, context, job, update)
-    return apply_update(context, job, update)
+    return note_update(context, job, update)
 
 
 async def query_task(context: StepContext, job: ActiveJob) -> Update:
@@ -56,7 +56,7 @@ async def query_task(context: StepContext, job: ActiveJob) -> Update:
     """
     job.polls += 1
     handle = context.find_provider(job.record.provider)
-    with guard_call(handle, "polling"):
+    with CallGuard(handle, "polling"):
         update = await handle.provider.poll(str(job.record.task_id))
         return redact_update(update, handle.key)
 
@@ -94,9 +94,11 @@ def _is_too_new(context: StepContext, job: ActiveJob) -> bool:
 
 
 def _is_endless(context: StepContext, job: ActiveJob) -> bool:
+    beyond_s = context.elapsed_s(job) - LONGEST_GENERATION_S
+    if beyond_s <= 0:
+        return False  # nearly every poll
     model = context.find_model(job)
-    limit = LONGEST_GENERATION_S + model.retention_s if model else float("inf")
-    return context.elapsed_s(job) > limit
+    return model is not None and beyond_s > model.retention_s
 
 
 def _end_endless(context: StepContext, job: ActiveJob) -> None:

@@ -15,7 +15,7 @@ from veo.engine.context import (
     StepContext,
     overdue_error,
 )
-from veo.engine.redaction import guard_call, redact_update
+from veo.engine.redaction import CallGuard, redact_update
 from veo.engine.update import MAX_CLOCK_ERROR_S, apply_update
 from veo.engine.upload import add_upload_note, upload_source, use_upload
 from veo.errors import (
@@ -126,7 +126,7 @@ def _send(
     # Half of the time after which other processes take this one for dead.
     send_before = SEND_BEFORE.set(admission.counted_at + context.ledger.database.lease_s / 2)
     try:
-        with guard_call(handle, "submitting"):
+        with CallGuard(handle, "submitting"):
             update = redact_update(handle.provider.submit(request, report), handle.key)
     except VeoError as error:
         return _handle_submit_error(context, job, error)

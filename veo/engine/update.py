@@ -25,8 +25,9 @@ def apply_update(
     context: StepContext, job: ActiveJob, update: Update, **changes: Any
 ) -> float | None:
     """Apply a provider's report on an accepted job. Return when to step again."""
-    job.failures, job.retry_reason, job.retry_at = 0, None, 0.0
-    job.progress, job.message = update.progress, update.message or job.message
+    if not must_persist(job.record, update):
+        return note_update(context, job, update)
+    _note_report(job, update)
     if update.stage is Stage.FAILED:
         error = update.error or VeoError("the provider reported a failure without a reason")
         add_upload_note(context, job, error)
@@ -38,11 +39,21 @@ def apply_update(
     if update.stage is Stage.READY:
         return _persist_ready(context, job, update, changes)
     job.not_ready_at = context.timer()
-    if must_persist(job.record, update):
-        context.move(job, _next_state(job.record, update), message=update.message, **changes)
-    else:
-        job.on_change(job)
+    context.move(job, _next_state(job.record, update), message=update.message, **changes)
     return context.next_poll_at(job, update.poll_after)
+
+
+def note_update(context: StepContext, job: ActiveJob, update: Update) -> float:
+    """Apply a report that changes nothing in the ledger, as most do. Return when to poll again."""
+    _note_report(job, update)
+    job.not_ready_at = context.timer()
+    job.on_change(job)
+    return context.next_poll_at(job, update.poll_after)
+
+
+def _note_report(job: ActiveJob, update: Update) -> None:
+    job.failures, job.retry_reason, job.retry_at = 0, None, 0.0
+    job.progress, job.message = update.progress, update.message or job.message
 
 
 def must_persist(record: Record, update: Update) -> bool:

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from veo.engine.redaction import guard_call, redact_video
+from veo.engine.redaction import CallGuard, redact_video
 from veo.errors import ConfigError, UsageError, VeoError, os_errors
 from veo.files.output import hash_file
 from veo.provider import Uploader
@@ -85,5 +85,5 @@ def _upload(job: ActiveJob, handle: ProviderHandle, path: Path) -> RemoteVideo:
         job.message = f"{sent / max(total, 1):.0%} of {path.name} is uploaded"
         job.on_change(job)
 
-    with guard_call(handle, "uploading", retryable=False):
+    with CallGuard(handle, "uploading", retryable=False):
         return redact_video(handle.provider.upload(path, report), handle.key)
