@@ -14,8 +14,9 @@ import veo
 import veo_sandbox
 from veo.config import Config
 from veo.errors import InvalidRequestError
-from veo.files.clip import ClipInfo, list_differences, measure_clip
+from veo.files.clip import ClipInfo, describe_clip, list_differences
 from veo.files.images import FrameFit
+from veo.files.mp4 import inspect_path
 from veo.request import Request
 from veo_sandbox.clips.render import render
 from veo_sandbox.clips.spec import ClipSpec
@@ -119,7 +120,8 @@ def test_a_file_is_measured(tmp_path: Path, is_tiny: bool) -> None:
     clip = tmp_path / "clip.mp4"
     render(ClipSpec(prompt="a", width=640, height=360, seconds=2.0, tiny=is_tiny), clip)
 
-    assert measure_clip(clip) == ClipInfo(640, 360, pytest.approx(2.0, abs=0.1), has_sound=True)
+    measured = describe_clip(inspect_path(clip))
+    assert measured == ClipInfo(640, 360, pytest.approx(2.0, abs=0.1), has_sound=True)
 
 
 @pytest.mark.parametrize("data", [b"", b"moov", b"\0\0\0\x08moov", b"\0\0\0\x10moov" + b"\xff" * 8])
@@ -127,7 +129,7 @@ def test_a_file_that_cannot_be_measured(tmp_path: Path, data: bytes) -> None:
     """A file without a readable index has no measurement."""
     (tmp_path / "clip.mp4").write_bytes(data)
 
-    assert measure_clip(tmp_path / "clip.mp4") is None
+    assert describe_clip(inspect_path(tmp_path / "clip.mp4")) is None
 
 
 def test_differences_are_named() -> None:
@@ -147,7 +149,7 @@ def test_a_difference_is_told(
 ) -> None:
     """A video that is not what was requested is a warning, kept in ledger and sidecar."""
     clip = ClipInfo(640, 640, 8.0, has_sound=True)
-    monkeypatch.setattr("veo.engine.download.measure_clip", lambda _: clip)
+    monkeypatch.setattr("veo.engine.download.describe_clip", lambda _: clip)
     ran = veo("generate", "a lion", "-o", "lion.mp4")
     job = veo("jobs", "-q").out.strip()
 

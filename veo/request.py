@@ -203,6 +203,8 @@ class Request:
 
     def map_images(self, change: Callable[[Image], Image]) -> Request:
         """Return the request with every image replaced by ``change(image)``."""
+        if not self.images:
+            return self
         changes: dict[str, Any] = {}
         for name in _names_of_kind("image"):
             image = getattr(self, name)

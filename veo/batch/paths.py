@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ class OutputPaths:
         self._taken: dict[str, ItemLocation | None] = {_path_key(self.folder / RESULT_FILE): None}
         self._folders: set[str] = {_path_key(self.folder)}
         self._names: Counter[str] = Counter()
+        self._resolve = cache(_resolve)  # thousands of items share a few folders
 
     def claim_path(self, name: str, location: ItemLocation) -> Path:
         """Assign the path that an item asks for; raise an OutputError if it is outside or taken."""
@@ -77,7 +79,7 @@ class OutputPaths:
     def _resolve_links(self, path: Path) -> Path:
         with os_errors(OutputError, path):
             # The last part stays: a link in the place of the output is replaced, not followed.
-            resolved = _resolve(path.parent) / path.name
+            resolved = self._resolve(path.parent) / path.name
             is_folder = path.is_dir()
         if not resolved.is_relative_to(self.folder):
             raise OutputError(f"{path} leads out of the output folder, to {resolved}")

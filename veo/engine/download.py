@@ -20,7 +20,8 @@ from veo.errors import (
     VeoError,
 )
 from veo.files import sidecar
-from veo.files.clip import ClipInfo, list_differences, measure_clip
+from veo.files.clip import ClipInfo, describe_clip, list_differences
+from veo.files.mp4 import inspect_path
 from veo.files.output import (
     SavedFile,
     disk_errors,
@@ -96,11 +97,11 @@ def _receive(context: StepContext, job: ActiveJob) -> SavedFile:
         kind="verified",
         bytes=checked.bytes,
         sha256=checked.sha256,
-        video_s=checked.seconds,
+        video_s=checked.footage.seconds,
         bought_s=_find_bought_s(context, job),
     )
     path = publish_part(part, output, job.record.id, force=job.record.force)
-    return SavedFile(path, checked.bytes, checked.sha256)
+    return replace(checked, path=path)
 
 
 class _LatePace:
@@ -152,10 +153,8 @@ def _find_bought_s(context: StepContext, job: ActiveJob) -> float | None:
 
 
 def _persist_done(context: StepContext, job: ActiveJob, saved: SavedFile) -> None:
-    part = context.part_path(job)
-    # The part of a video in a bucket is still here, and need not be read over the network.
-    clip = measure_clip(part if part.is_file() else saved.path)
-    part.unlink(missing_ok=True)
+    context.part_path(job).unlink(missing_ok=True)  # that of a video in a bucket
+    clip = describe_clip(saved.footage)
     changes: dict[str, Any] = {
         "owner": None,
         "ended_at": context.clock(),
@@ -189,7 +188,10 @@ def _is_saved_already(context: StepContext, job: ActiveJob) -> bool:
     digest = job.record.sha256
     if digest is None or not output.is_file() or hash_file(output) != digest:
         return False
-    _persist_done(context, job, SavedFile(output, output.stat().st_size, digest))
+    part = context.part_path(job)
+    # The part of a video in a bucket is still here, and need not be read over the network.
+    footage = inspect_path(part if part.is_file() else output)
+    _persist_done(context, job, SavedFile(output, output.stat().st_size, digest, footage))
     return True
 
 

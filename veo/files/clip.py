@@ -6,13 +6,12 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from veo.files.mp4 import inspect_video
 from veo.model import SHORT_SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from veo.files.mp4 import Footage
     from veo.model import Model
     from veo.request import Request
 
@@ -42,13 +41,8 @@ class ClipInfo:
         return cls(**{**body, "differences": tuple(body["differences"])})
 
 
-def measure_clip(path: Path) -> ClipInfo | None:
-    """Return what an MP4 file contains; None if its index does not tell."""
-    try:
-        with path.open("rb") as file:
-            footage = inspect_video(file)
-    except OSError:
-        return None
+def describe_clip(footage: Footage) -> ClipInfo | None:
+    """Return the size, length and sound of a video; None if its index does not tell the size."""
     if not all(footage.size):
         return None
     return ClipInfo(*footage.size, footage.seconds or 0.0, footage.has_sound)

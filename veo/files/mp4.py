@@ -13,7 +13,6 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
@@ -102,9 +101,16 @@ def find_defect(file: BinaryIO) -> str | None:
 
 def read_duration_s(path: Path) -> float | None:
     """Return the length of the video track in seconds, or None if it cannot be read."""
-    with suppress(OSError), path.open("rb") as file:
-        return inspect_video(file).seconds
-    return None
+    return inspect_path(path).seconds
+
+
+def inspect_path(path: Path) -> Footage:
+    """Return what is known of an MP4 file by its path; one that cannot be read has a defect."""
+    try:
+        with path.open("rb") as file:
+            return inspect_video(file)
+    except OSError as error:
+        return Footage(f"it cannot be read: {error}")
 
 
 def _list_boxes(file: BinaryIO) -> list[_Box]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from veo.files.mp4 import Footage
     from veo.provider import ByteStream
 
 # Names that promise another kind of file than the MP4 that is written.
@@ -41,7 +42,7 @@ class SavedFile:
     path: Path
     bytes: int
     sha256: str
-    seconds: float | None = None  # length of the video, if the file tells it
+    footage: Footage  # what the file contains
 
 
 def size_on_disk(path: Path) -> int:
@@ -110,7 +111,7 @@ def verify_part(part: Path) -> SavedFile:
             part.unlink()
             text = f"the downloaded file is not a complete MP4: {footage.defect}"
             raise DownloadError(text)
-        return SavedFile(part, part.stat().st_size, hash_file(part), footage.seconds)
+        return SavedFile(part, part.stat().st_size, hash_file(part), footage)
 
 
 def publish_part(part: Path, output: Path, job: str, *, force: bool) -> Path:

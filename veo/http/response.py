@@ -81,14 +81,14 @@ class StreamingResponse:
     url: str  # the URL that it came from, after redirects
     key: Key = _NO_KEY  # the key, which is removed from headers and from a body that is read whole
     deadline: Deadline = field(default_factory=Deadline)
+    headers: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.headers = _redact_headers(self.response.headers, self.key)
 
     @property
     def status(self) -> int:
         return self.response.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return _redact_headers(self.response.headers, self.key)
 
     @property
     def content_type(self) -> str:

@@ -147,7 +147,7 @@ class Record:
 
     def parse_request(self) -> Request:
         """Return the request; its images are references to stored files."""
-        return Request.from_json(json.loads(self.request))
+        return _parse_request(self.request)
 
     def parse_quote(self) -> Quote:
         return _parse_quote(self.quote)
@@ -268,6 +268,11 @@ class Event:
     charged: int
     doubtful: int
     data: dict[str, Any]
+
+
+@lru_cache(maxsize=64)  # the next step of a job, or of its neighbours, needs it again
+def _parse_request(text: str) -> Request:
+    return Request.from_json(json.loads(text))
 
 
 @lru_cache(maxsize=64)  # the jobs of a batch have a few different quotes
