@@ -76,6 +76,13 @@ def test_text_output(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     assert "laozhang-sync costs the same." in ran.err
 
 
+def test_a_price_by_usage_is_no_maximum(veo: Veo) -> None:
+    """Where a candidate is charged by usage, the sum of the quotes is an estimate."""
+    ran = veo("compare", "a lion", "--on", "gemini,laozhang-async", "--dry-run")
+
+    assert re.search(r"2 requests, about \$\d", ran.err)
+
+
 def test_models_of_one_provider(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """PROVIDER:MODEL or PROVIDER/MODEL lets a provider take part twice."""
     routes = "laozhang-async/veo-3.1-fast,laozhang-async:veo-3.1"

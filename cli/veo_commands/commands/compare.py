@@ -134,7 +134,7 @@ def _compare_live(
 
 
 def _announce(candidates: "Sequence[Candidate]", count: int) -> Decimal:
-    """Print what would be sent; return the cost of all requests, USD."""
+    """Print what would be sent; return the quotes of all requests, USD."""
     for candidate in candidates:
         times = f"{count} x " if count > 1 else ""
         out.info(f"{candidate.name}: {times}{describe_plan(candidate.plan)}", dim=True)
@@ -142,7 +142,9 @@ def _announce(candidates: "Sequence[Candidate]", count: int) -> Decimal:
     total = count * sum((each.plan.quote.amount for each in candidates), Decimal(0))
     requests = count * len(candidates)
     plural = "s" if requests > 1 else ""
-    out.info(f"{requests} request{plural}, {format_amount(total)} at most{out.play_money_note}")
+    is_estimate = any(each.plan.quote.by_usage for each in candidates)
+    price = f"about {format_amount(total)}" if is_estimate else f"{format_amount(total)} at most"
+    out.info(f"{requests} request{plural}, {price}{out.play_money_note}")
     return total
 
 

@@ -36,7 +36,10 @@ def worker(
 ) -> int:
     """Work on the jobs of a ledger on Postgres, beside other workers."""
     if config.sandbox:
-        raise UsageError("--sandbox: play money is in a file, which needs no worker")
+        raise UsageError(
+            "--sandbox cannot be used: the sandbox's ledger is a file, which needs no worker",
+            hint="Run it without --sandbox and VEO_SANDBOX.",
+        )
     from veo.ledger.postgres import PostgresDatabase
     from veo.worker.metrics import serve_metrics
     from veo.worker.worker import STOP_GRACE_S, Worker, run_until_stopped
