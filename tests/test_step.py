@@ -540,7 +540,7 @@ def test_a_folder_that_cannot_be_read_later_is_no_bug(
     bench.script_success()
     job = bench.plan_job()
     denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    monkeypatch.setattr("veo.engine.download.measure_clip", Mock(side_effect=denied))
+    monkeypatch.setattr("veo.engine.download.describe_clip", Mock(side_effect=denied))
     bench.run_job(job)
     assert isinstance(job.error, DownloadError)
     assert job.error.remedies == (Remedy("resume", job.record.id),)
