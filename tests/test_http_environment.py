@@ -312,11 +312,16 @@ def test_a_failure_before_the_request_is_a_setup_error(
     assert (caught.value.exit_code, caught.value.charged, server.requests) == (3, False, [])
 
 
-def test_an_sdk_that_cannot_be_imported_is_a_setup_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For example one of an incompatible version: nothing was sent."""
-    monkeypatch.setitem(sys.modules, "veo_gemini.sdk_client", None)
-    with RecordingServer() as server, pytest.raises(SetupError, match="sdk_client") as caught:
-        submit(gemini(server.url))
+@pytest.mark.parametrize(
+    ("module", "options"), [("sdk_client", {}), ("interactions.developer", {"model": OMNI})]
+)
+def test_what_cannot_be_imported_is_a_setup_error(
+    monkeypatch: pytest.MonkeyPatch, module: str, options: dict[str, str]
+) -> None:
+    """For example an SDK of an incompatible version: nothing was sent."""
+    monkeypatch.setitem(sys.modules, f"veo_gemini.{module}", None)
+    with RecordingServer() as server, pytest.raises(SetupError, match=module) as caught:
+        submit(gemini(server.url), **options)
 
     assert (caught.value.charged, server.requests) == (False, [])
 

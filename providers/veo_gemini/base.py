@@ -33,10 +33,12 @@ class GoogleProvider(ABC):
     """
 
     facts: ClassVar[ProviderFacts]
+    # Of all instances: Google's libraries import each other in circles, so that an import fails
+    # while another thread imports another one of them.
+    _lock: ClassVar = threading.RLock()
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._lock = threading.Lock()
         self._connected: Sdk | None = None
 
     @property
@@ -55,7 +57,9 @@ class GoogleProvider(ABC):
 
         model = self.models[request.model or ""]
         if model.wire == INTERACTIONS:
-            return self._interactions.submit(request, model)
+            with before_sending():
+                wire = self._interactions
+            return wire.submit(request, model)
         with before_sending():  # imports the SDK and finds credentials; an extension sends a GET
             sdk, source = self._sdk, self._build_source(request)
             config = self._build_config(request)

@@ -181,7 +181,8 @@ class Vertex(GoogleProvider):
 
     @cached_property
     def _adc(self) -> tuple[Credentials, str]:
-        from veo_gemini import credentials as adc  # noqa: PLC0415 - imports google-auth
+        with self._lock:
+            from veo_gemini import credentials as adc  # noqa: PLC0415 - imports google-auth
 
         if self._settings.key_is_access_token and self._connection.key:
             credentials = adc.make_credentials(self._connection.key.reveal())
@@ -198,12 +199,12 @@ class Vertex(GoogleProvider):
 
     def _connect_with_token(self, base_url: str, home_url: str = "") -> ApiClient:
         """Return the client of an API: the same one while the access token stays valid."""
+        credentials = self._adc[0]
         from veo.http import ApiClient  # noqa: PLC0415
         from veo.key import Key  # noqa: PLC0415
-        from veo_gemini import credentials as adc  # noqa: PLC0415 - imports google-auth
+        from veo_gemini import credentials as adc  # noqa: PLC0415 - imported by ``_adc``
         from veo_gemini.interactions.wire import MAX_RESPONSE_BYTES  # noqa: PLC0415
 
-        credentials = self._adc[0]
         with self._token_lock:  # a refresh is not thread-safe
             token = adc.get_access_token(credentials)
             known, http = self._clients.get(base_url, ("", None))

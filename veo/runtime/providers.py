@@ -93,6 +93,10 @@ class ProviderRegistry:
         yield from self.catalogue
 
     def _connect(self, name: str) -> ProviderHandle:
+        # Whole, before any thread calls a provider: its libraries import each other in circles, so
+        # that an import fails while another thread imports another one of them.
+        import veo.http  # noqa: F401, PLC0415 - takes 90 ms, which facts about models do not need
+
         cls: ProviderClass = find_provider(name)
         facts, settings = cls.facts, self._config.for_provider(name)
         check_options(name, settings, facts)
