@@ -11,7 +11,7 @@ from ledger_rows import make_done_job, make_submitted_job
 from veo.ledger import Ledger, Record, State, lineage
 from veo.planning.check import check_request
 from veo.planning.extension import ExtensionTask
-from veo.planning.source import VideoSource, list_takers, shape_of
+from veo.planning.source import VideoSource, shape_of
 from veo.request import Request
 from veo.update import RemoteVideo
 from veo_gemini import Gemini, Vertex
@@ -181,11 +181,9 @@ def test_the_request_has_the_shape_of_the_video(ledger: Ledger, tmp_path: Path) 
 
 def list_problems(record: Record, request: Request) -> list[str]:
     """Return the problems of a request that extends a video."""
-    changes = make_source(record)
-    complete = make_task(changes, request).build_request(FAST)
-    takers = list_takers(changes, "extend", CATALOGUE)
-    problems = check_request(complete, FAST, CATALOGUE)
-    adapted = make_task(changes, request).adapt_problems(problems, FAST, takers)
+    task = make_task(make_source(record), request)
+    problems = check_request(task.build_request(FAST), FAST, CATALOGUE)
+    adapted = task.adapt_problems(problems, FAST, task.list_takers(CATALOGUE))
     return [str(each) for each in adapted]
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from veo.continuation.sources import plan_with_video
-from veo.planning.source import VideoSource, VideoTask, check_source, choose_video, keep_shape
+from veo.planning.source import VideoSource, VideoTask
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
     from veo.model import Model
     from veo.planning.plan import Plan
-    from veo.problems import Problem
     from veo.request import Request
     from veo.session import Session
 
@@ -22,16 +19,10 @@ if TYPE_CHECKING:
 class _EditTask(VideoTask):
     use = "edit"
 
-    def find_problems(self, model: Model, catalogue: Collection[Model]) -> Iterable[Problem]:
-        return check_source(self.source, model, "edit", self.now, catalogue)
-
     def build_request(self, model: Model) -> Request:
         # A model that cannot edit is reported once, by the check.
-        is_able = "edit" in model.features
-        video = choose_video(self.source, model, self.now) if is_able else None
-        fields = ("resolution",) if is_able else ()
-        shape: dict[str, Any] = keep_shape(self.source, self.request, model, fields)
-        return replace(self.request, model=model.name, edit=video, **shape)
+        shape = self.keep_shape(model, ("resolution",) if "edit" in model.features else ())
+        return replace(self.request, model=model.name, edit=self.choose_video(model), **shape)
 
 
 def plan_edit(

@@ -19,7 +19,7 @@ from veo.files.output import hash_file, size_on_disk
 from veo.ledger import Ledger, Record, lineage
 from veo.paths import to_absolute
 from veo.planning.check import find_errors
-from veo.planning.source import Use, VideoSource, VideoTask, list_takers, shape_of
+from veo.planning.source import Use, VideoSource, VideoTask, shape_of
 from veo.problems import Problem, Remedy
 from veo.update import RemoteVideo
 
@@ -105,7 +105,7 @@ def plan_with_video(session: Session, task: VideoTask, provider: str | None = No
         catalogue += [row for row in own if row not in catalogue]
         problems += task.find_problems(model, catalogue)
         complete = task.build_request(model)
-    takers = list_takers(source, task.use, catalogue)
+    takers = task.list_takers(catalogue)
     try:
         plan = session.plan(complete, target)
     except InvalidRequestError as error:

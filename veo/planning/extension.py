@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from veo.ledger.record import LENGTH_TOLERANCE_S
-from veo.planning.source import VideoTask, check_source, choose_video, keep_shape
+from veo.planning.source import VideoTask
 from veo.problems import Problem
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ class ExtensionTask(VideoTask):
 
     def find_problems(self, model: Model, catalogue: Collection[Model] = ()) -> Iterator[Problem]:
         """Yield every reason why the video cannot be extended, and what is doubtful."""
-        yield from check_source(self.source, model, "extend", self.now, catalogue)
+        yield from super().find_problems(model, catalogue)
         if "extend" in model.features:
             yield from self._check_steps(model)
 
     def build_request(self, model: Model) -> Request:
         """Return the request of a step, in the shape of the video where that is not the default."""
-        video = choose_video(self.source, model, self.now) if "extend" in model.features else None
-        fields = keep_shape(self.source, self.request, model, ("aspect_ratio", "resolution"))
-        return replace(self.request, model=model.name, extend=video, **fields)
+        shape = self.keep_shape(model, ("aspect_ratio", "resolution"))
+        video = self.choose_video(model)
+        return replace(self.request, model=model.name, extend=video, **shape)
 
     def adapt_problems(
         self, problems: Iterable[Problem], model: Model | None, takers: Collection[str]

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from veo.update import RemoteVideo
 
 Use = Literal["extend", "edit"]  # the field of a request that holds the video
-_SHAPE_FIELDS = ("aspect_ratio", "resolution")
 _WITHOUT_VIDEO = frozenset({State.FAILED, State.EXPIRED, State.UNKNOWN})
 
 
@@ -86,12 +85,23 @@ class VideoTask(ABC):
     now: float  # Unix seconds
 
     @abstractmethod
-    def find_problems(self, model: Model, catalogue: Collection[Model]) -> Iterable[Problem]:
-        """Return what a model cannot do with the video; ``catalogue`` has alternatives to name."""
-
-    @abstractmethod
     def build_request(self, model: Model) -> Request:
         """Return the complete request for a model."""
+
+    def find_problems(self, model: Model, catalogue: Collection[Model] = ()) -> Iterator[Problem]:
+        """Yield every reason why a model cannot do it; ``catalogue`` has alternatives to name."""
+        source, expires_at = self.source, self.source.file_expires_at
+        reasons = tuple(self._check_handle()) if source.has_handle_for(model) else ()
+        is_file_deleted = expires_at is not None and self.now >= expires_at
+        if self.use not in model.features:
+            yield from reasons
+            yield self._unsupported_problem(model, catalogue)
+        elif (video := self.choose_video(model)) is None:
+            yield from reasons or (self._foreign_problem(model, catalogue),)
+        elif model.handle_retention_s and video.id and is_file_deleted:
+            # A handle is documented to live longer than its file; nothing says if it works alone.
+            text = f"{model.provider} has deleted its file, and may not {self.use} the video"
+            yield Problem(self.use, f"{text} without it", severity="warning")
 
     def adapt_problems(
         self, problems: Iterable[Problem], model: Model | None, takers: Collection[str]
@@ -105,107 +115,83 @@ class VideoTask(ABC):
             offers = tuple(offer for offer in problem.offered_by if offer in takers)
             yield replace(problem, offered_by=offers)
 
+    def list_takers(self, catalogue: Iterable[Model]) -> list[str]:
+        """Return the ``provider/model`` names that can be given the video, its own first."""
+        rows = [row for row in catalogue if self.use in row.features and self.source.can_go_to(row)]
+        rows.sort(key=lambda row: row.provider != self.source.provider)
+        return [row.full_name for row in rows]
 
-def choose_video(source: VideoSource, model: Model, now: float) -> RemoteVideo | None:
-    """Return the video as a model takes it: at the provider, else the file, else None."""
-    is_handle = source.has_handle_for(model) and not any(_check_handle(source, "extend", now))
-    video = source.record.remote_video() if source.record and is_handle else None
-    if video:
-        return replace(video, seconds=source.seconds)
-    return source.file if model.uploads else None
+    def choose_video(self, model: Model) -> RemoteVideo | None:
+        """Return the video as a model takes it: at the provider, else the file, else None."""
+        source = self.source
+        if self.use not in model.features:
+            return None
+        is_handle = source.has_handle_for(model) and not any(self._check_handle())
+        video = source.record.remote_video() if source.record and is_handle else None
+        if video:
+            return replace(video, seconds=source.seconds)
+        return source.file if model.uploads else None
 
+    def keep_shape(self, model: Model, names: Iterable[str]) -> dict[str, Any]:
+        """Return fields of the shape of the video, as far as they are not the model's defaults.
 
-def check_source(
-    source: VideoSource, model: Model, use: Use, now: float, catalogue: Collection[Model] = ()
-) -> Iterator[Problem]:
-    """Yield every reason why a model cannot be given a video; ``now`` in Unix seconds."""
-    reasons = tuple(_check_handle(source, use, now)) if source.has_handle_for(model) else ()
-    if use not in model.features:
-        yield from reasons
-        yield _unsupported_problem(source, model, use, catalogue)
-    elif (video := choose_video(source, model, now)) is None:
-        yield from reasons or (_foreign_problem(source, model, use, catalogue),)
-    elif model.handle_retention_s and video.id and now >= (source.file_expires_at or now + 1):
-        # A handle is documented to live longer than its file; nothing says whether it works alone.
-        message = f"{model.provider} has deleted its file, and may not {use} the video without it"
-        yield Problem(use, message, severity="warning")
+        Only where the model can change the resolution, the request may choose it.
+        """
+        fields: dict[str, Any] = {}
+        for name in names:
+            offered, own = getattr(model, MODEL_VALUES[name]), self.source.shape.get(name)
+            value = own or getattr(self.request, name)
+            if name == "resolution" and model.changes_resolution:
+                # A video may have a size that the model does not make.
+                value = self.request.resolution or (own if own in offered else None)
+            fields[name] = value if value != offered[0] else None
+        return fields
 
+    def _check_handle(self) -> Iterator[Problem]:
+        source, record = self.source, self.source.record
+        if record and not (record.remote_video() and record.state not in _WITHOUT_VIDEO):
+            is_over = record.has_ended or record.state is State.UNKNOWN
+            text = "{}: it has no video" if is_over else "still {}: it has no video yet"
+            yield Problem(self.use, f"job {record.id} is {text.format(record.state)}")
+        if record and source.expires_at is not None and self.now >= source.expires_at:
+            expiry = datetime.fromtimestamp(source.expires_at).astimezone()
+            text = f"{record.provider} has deleted the video: it expired {expiry:%Y-%m-%d %H:%M}"
+            yield Problem(self.use, text)
 
-def list_takers(source: VideoSource, use: Use, catalogue: Iterable[Model]) -> list[str]:
-    """Return the ``provider/model`` names that can extend or edit a video, its own first."""
-    rows = [row for row in catalogue if use in row.features and source.can_go_to(row)]
-    rows.sort(key=lambda row: row.provider != source.provider)
-    return [row.full_name for row in rows]
+    def _unsupported_problem(self, model: Model, catalogue: Collection[Model]) -> Problem:
+        use, takers = self.use, self.list_takers(catalogue)
+        message = f"{model.name} cannot {use} a video"
+        if not any(row.provider == model.provider and use in row.features for row in catalogue):
+            message = f"{model.provider} cannot {use} videos"
+            if not takers:
+                message += f", and others {use} only their own"
+        capable = [row.full_name for row in catalogue if use in row.features]
+        return Problem(use, message, offered_by=tuple((takers or capable)[:MAX_OFFERS]))
+
+    def _foreign_problem(self, model: Model, catalogue: Collection[Model]) -> Problem:
+        use, source = self.use, self.source
+        takers = tuple(self.list_takers(catalogue)[:MAX_OFFERS])
+        if model.uploads:
+            message = f"the file of {source.name} is not on disk, and {model.name} needs it"
+            return Problem(use, message, offered_by=takers)
+        if source.record and source.record.provider != model.provider:
+            own = source.record.provider
+            message = f"{own} made the video, and {model.provider} can {use} only its own"
+            return Problem("provider", message, (own,), takers)
+        if source.record:
+            maker = source.model.name if source.model else "another model"
+            message = f"{model.name} cannot {use} a video of {maker}"
+            if source.file:
+                message += f", and {model.provider} takes no uploads for it"
+        else:
+            reason = source.note or f"no job of this ledger made {source.name}"
+            message = f"{reason}, and {model.name} can {use} only videos of {model.provider}"
+        return Problem(use, message, offered_by=takers)
 
 
 def shape_of(request: Request, model: Model | None) -> dict[str, str | None]:
     """Return the aspect ratio and the resolution that a request makes."""
     return {
         name: getattr(request, name) or (getattr(model, MODEL_VALUES[name])[0] if model else None)
-        for name in _SHAPE_FIELDS
+        for name in ("aspect_ratio", "resolution")
     }
-
-
-def keep_shape(
-    source: VideoSource, request: Request, model: Model, names: Iterable[str]
-) -> dict[str, Any]:
-    """Return fields of the shape of a video, as far as they are not the model's defaults.
-
-    Only where the model can change the resolution, the request may choose it.
-    """
-    fields: dict[str, Any] = {}
-    for name in names:
-        offered, own = getattr(model, MODEL_VALUES[name]), source.shape.get(name)
-        value = own or getattr(request, name)
-        if name == "resolution" and model.changes_resolution:
-            # A video may have a size that the model does not make.
-            value = request.resolution or (own if own in offered else None)
-        fields[name] = value if value != offered[0] else None
-    return fields
-
-
-def _check_handle(source: VideoSource, use: Use, now: float) -> Iterator[Problem]:
-    record = source.record
-    if record and not (record.remote_video() and record.state not in _WITHOUT_VIDEO):
-        is_over = record.has_ended or record.state is State.UNKNOWN
-        text = "{}: it has no video" if is_over else "still {}: it has no video yet"
-        yield Problem(use, f"job {record.id} is {text.format(record.state)}")
-    if record and source.expires_at is not None and now >= source.expires_at:
-        expiry = datetime.fromtimestamp(source.expires_at).astimezone()
-        message = f"{record.provider} has deleted the video: it expired {expiry:%Y-%m-%d %H:%M}"
-        yield Problem(use, message)
-
-
-def _unsupported_problem(
-    source: VideoSource, model: Model, use: Use, catalogue: Collection[Model]
-) -> Problem:
-    takers = list_takers(source, use, catalogue)
-    message = f"{model.name} cannot {use} a video"
-    if not any(row.provider == model.provider and use in row.features for row in catalogue):
-        message = f"{model.provider} cannot {use} videos"
-        if not takers:
-            message += f", and others {use} only their own"
-    capable = [row.full_name for row in catalogue if use in row.features]
-    return Problem(use, message, offered_by=tuple((takers or capable)[:MAX_OFFERS]))
-
-
-def _foreign_problem(
-    source: VideoSource, model: Model, use: Use, catalogue: Collection[Model]
-) -> Problem:
-    takers = tuple(list_takers(source, use, catalogue)[:MAX_OFFERS])
-    if model.uploads:
-        message = f"the file of {source.name} is not on disk, and {model.name} needs it"
-        return Problem(use, message, offered_by=takers)
-    if source.record and source.record.provider != model.provider:
-        own = source.record.provider
-        message = f"{own} made the video, and {model.provider} can {use} only its own"
-        return Problem("provider", message, (own,), takers)
-    if source.record:
-        maker = source.model.name if source.model else "another model"
-        message = f"{model.name} cannot {use} a video of {maker}"
-        if source.file:
-            message += f", and {model.provider} takes no uploads for it"
-    else:
-        reason = source.note or f"no job of this ledger made {source.name}"
-        message = f"{reason}, and {model.name} can {use} only videos of {model.provider}"
-    return Problem(use, message, offered_by=takers)
