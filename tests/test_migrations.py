@@ -81,9 +81,15 @@ def _describe_index(index: Any) -> str:
 
 
 def describe_metadata(connection: Connection, metadata: MetaData) -> dict[str, Any]:
-    """The tables that a description creates in an empty database."""
-    metadata.create_all(connection)
-    return describe_tables(connection)
+    """The tables that a description creates in an empty database; created once for all tests."""
+    key = connection.dialect.name, len(metadata.tables["jobs"].columns)
+    if key not in _described:
+        metadata.create_all(connection)
+        _described[key] = describe_tables(connection)
+    return _described[key]
+
+
+_described: dict[tuple[str, int], dict[str, Any]] = {}
 
 
 def applied_steps(connection: Connection) -> list[str]:
