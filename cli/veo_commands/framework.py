@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import fields, is_dataclass
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from importlib import import_module
 from inspect import Parameter, Signature
 from typing import Any, get_type_hints
@@ -22,6 +22,7 @@ from veo_commands.output import OutputOptions, out
 _PANELS = ("Arguments", "Options", "Request", "Run", "Simulation", "Reconciliation", "General")
 
 
+@cache
 def load_command(name: str) -> Any:
     """Import the module of a command: the function of its name, and its ``EXAMPLES``."""
     module = import_module(f"veo_commands.commands.{name}")
