@@ -65,7 +65,7 @@ def test_the_first_page(veo: Veo, folder: Path) -> None:
 @pytest.mark.parametrize("provider", ["laozhang-async", "gemini", "vertex"])
 def test_a_model_that_no_row_knows(veo: Veo, folder: Path, provider: str) -> None:
     """The provider lists it; with the cookbook's row for it, it makes a video."""
-    new, heading = "gemini-omni-1.3-flash", "## What lives now"
+    new, heading = "gemini-omni-1.3-flash", "## Which models are offered now"
     row = find_block("docs/cookbook.md", "toml", heading).replace("laozhang-async", provider)
     ask = find_block("docs/cookbook.md", "sh", heading).partition(" #")[0]
     (generate,) = list_commands(find_block("docs/cookbook.md", "sh", row.splitlines()[-1]))
