@@ -24,11 +24,12 @@ from google.genai import types
 from veo.errors import ConfigError, ProtocolError, VeoError
 from veo.http import ApiClient, Response
 from veo.http.addresses import AddressGuard
+from veo.http.client import check_base_url
 from veo.http.decoding import ACCEPTED_ENCODING
 from veo.http.environment import tls_context, user_agent
 from veo.http.failures import unreachable_error
 from veo.http.poll_session import PollSession
-from veo.http.urls import get_origin, map_to_base
+from veo.http.urls import map_to_base
 from veo.key import Key
 from veo_gemini.credentials import access_token_error
 from veo_gemini.error_table import Verb, google_error
@@ -71,7 +72,7 @@ class Sdk:
     def __init__(self, base_url: str, home_url: str = "", **credentials: Any) -> None:
         self._base_url = base_url
         self._key = Key(credentials.get("api_key", ""))
-        self._origin = _check_base_url(base_url)
+        self._origin = check_base_url(base_url)
         try:
             self._client = _build_client(base_url, home_url, credentials)
         except OSError as error:  # a certificate file that cannot be read
@@ -206,14 +207,6 @@ def _to_httpx(response: Response) -> httpx.Response:
         raise _Refusal(response)
     headers = [pair for pair in response.headers.items() if pair[0].lower() not in _BODY_HEADERS]
     return httpx.Response(response.status, headers=headers, content=response.body)
-
-
-def _check_base_url(base_url: str) -> str:
-    """Return the origin of a base URL."""
-    try:
-        return get_origin(base_url)
-    except ProtocolError:
-        raise ConfigError(f"base_url is not an http(s) URL: {base_url!r}") from None
 
 
 def _build_client(base_url: str, home_url: str, credentials: dict[str, Any]) -> genai.Client:

@@ -11,6 +11,7 @@ from veo.batch.columns import convert_cell, find_meant_key
 from veo.batch.input import WHOLE_FILE, Parsed, RawItem, parse_text, to_field_name
 from veo.batch.item import KNOWN_KEYS
 from veo.problems import ItemLocation, ItemProblem
+from veo.text.parsing import find_separator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,10 +74,7 @@ def _parse_lines(text: str) -> Parsed:
 
 
 def _parse_table(text: str) -> Parsed:
-    first = text.partition("\n")[0]
-    # Spreadsheets of many countries separate by semicolons, because their numbers have commas.
-    separator = max(",;\t", key=first.count)
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=find_separator(text))
     try:
         titles = [to_field_name(title.strip()) for title in next(table, [])]
         rows = [(table.line_num, row) for row in table if any(cell.strip() for cell in row)]

@@ -104,7 +104,9 @@ class ApiClient:
         self._guard = AddressGuard(trusted_urls or (lambda: (base_url,)))
         self._total_s = connect_s + read_s
         self._transport = Transport(connect_s, self._guard)
-        self._origin = _check_base_url(base_url, self._auth)
+        if not all(text.isascii() and text.isprintable() for text in self._auth.values()):
+            raise ConfigError("the API key contains characters that an HTTP header cannot hold")
+        self._origin = check_base_url(base_url)
         # Not a method: in a circle of references the polls could not close their connections.
         self._map_url = partial(
             _map_url, home_url=home_url, base_url=self.base_url, own=self._origin, key=self.key
@@ -285,10 +287,12 @@ def _describe_late(seconds: float) -> str:
     return f"the response took longer than {seconds:.3g} s"
 
 
-def _check_base_url(base_url: str, auth: Mapping[str, str]) -> str:
-    """Return the origin of a base URL. Neither it nor the headers appear in an error."""
-    if not all(text.isascii() and text.isprintable() for text in auth.values()):
-        raise ConfigError("the API key contains characters that an HTTP header cannot hold")
+def check_base_url(base_url: str) -> str:
+    """Return the origin of a base URL, which does not appear in an error: it may hold a key.
+
+    Raises:
+        ConfigError: It is not an http(s) URL.
+    """
     try:
         requests.Request("GET", base_url).prepare()
         return get_origin(base_url)

@@ -19,7 +19,7 @@ from typing import Any
 
 from veo.errors import UsageError, os_errors
 from veo.reconcile.charge_rows import LocatedRow, ProviderCharge, read_rows
-from veo.text.parsing import decode_text, parse_json, read_limited
+from veo.text.parsing import decode_text, find_separator, parse_json, read_limited
 
 MAX_BYTES = 200_000_000
 # For each field the names of columns that may hold it, the most specific first. The Chinese names
@@ -123,10 +123,8 @@ def _parse_decimal(text: str) -> Decimal:
 
 def _parse_csv(text: str, source: str) -> list[LocatedRow]:
     try:
-        head = text.split("\n", 1)[0]
-        # Spreadsheets of some countries separate by semicolons, as the comma is decimal.
-        delimiter = max(",;\t|", key=head.count)
-        reader = csv.DictReader(io.StringIO(text), delimiter=delimiter)
+        delimiter = find_separator(text)
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
         titles = [title for title in reader.fieldnames or () if title]
         _check_columns(set(_select_columns(dict.fromkeys(titles))), titles, source)
         rows = []

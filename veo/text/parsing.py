@@ -73,6 +73,14 @@ def parse_toml(text: str) -> dict[str, Any]:
     return tables
 
 
+def find_separator(text: str) -> str:
+    """Return what separates the cells of a table in CSV, by its first line.
+
+    Spreadsheets of many countries separate by semicolons, because their numbers have commas.
+    """
+    return max(",;\t|", key=text.partition("\n")[0].count)
+
+
 def is_text(text: str) -> bool:
     """Return whether a text can be stored: names of files may hold bytes that are not UTF-8."""
     return not _SURROGATE.search(text)
