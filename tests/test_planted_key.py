@@ -11,11 +11,12 @@ from urllib.parse import parse_qs, quote
 
 import pytest
 from cli_runner import Veo
-from google_routes import PLATFORM_FAST, PLATFORM_NAME
+from google_routes import PLATFORM_FAST, PLATFORM_NAME, project, submit
 from platform_server import service_account
 from recording_server import RecordedRequest, RecordingServer, Reply
 from sample_videos import make_video
 
+from veo.errors import UnreachableError
 from veo.http import ApiClient
 from veo.key import Key
 
@@ -193,6 +194,19 @@ def test_a_token_service_that_echoes_what_it_was_sent(
     assert "invalid_grant" in ran.err
     assert not any(token in text for token in sent for text in texts)
     assert sent
+
+
+def test_a_token_service_that_redirects(isolated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signed request goes nowhere else, and nothing is sent to the API."""
+    with RecordingServer() as other, RecordingServer() as api:
+        api.reply = Reply({}, 307, {"Location": f"{other.url}/token"})
+        account = service_account(isolated, api.url)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+        with pytest.raises(UnreachableError, match="redirects") as caught:
+            submit(project(api.url))
+
+    assert (other.requests, [each.path for each in api.requests]) == ([], ["/token"])
+    assert caught.value.charged is False
 
 
 def _end_platform_task(end: str) -> Reply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from functools import partial
 from typing import Any
 
 import google.auth
@@ -14,6 +15,7 @@ from google.auth.transport.requests import Request
 from google.oauth2.credentials import Credentials as TokenCredentials
 
 from veo.errors import AuthError, ConfigError, KeyMissingError, UnreachableError
+from veo.http.client import CONNECT_S, READ_S
 from veo.http.environment import MissingCertificatesError, find_certificates
 from veo.key import KEY_MARK
 
@@ -40,8 +42,10 @@ class OwnTransport(Credentials):
         """Fetch a new token; the request object of the caller is not used."""
         session = requests.Session()
         session.verify = str(find_certificates())
+        session.max_redirects = 0  # what is sent for a token is a secret of its own origin
+        send = partial(Request(session), timeout=(CONNECT_S, READ_S))
         with self._lock:  # the SDK and our own clients share these credentials
-            self._inner.refresh(Request(session))  # type: ignore[no-untyped-call]
+            self._inner.refresh(send)  # type: ignore[no-untyped-call]
             self.token, self.expiry = self._inner.token, self._inner.expiry
 
 
