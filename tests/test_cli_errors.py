@@ -345,7 +345,7 @@ def test_a_bug_is_reported_as_one(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> 
         raise RuntimeError(f"out of order {key}")
 
     key = Key("key-of-a-bug-with-an-odd-text").reveal()
-    monkeypatch.setattr("veo.planning.plan.make_plan", broken)
+    monkeypatch.setattr("veo.planning.plan.Planner.plan", broken)
 
     assert_error(veo("generate", "a lion"), 1, "a bug", "RuntimeError: out of order", "--debug")
     shown = veo("generate", "a lion", "--debug").err

@@ -1,5 +1,6 @@
 """Plans: the model, all problems, and the quote."""
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from scripted import make_model
 
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
-from veo.planning.plan import Plan, make_plan, make_slug
+from veo.model import Model
+from veo.planning.plan import Availability, Plan, Planner, make_slug
 from veo.provider import installed_facts
 from veo.request import Request
 from veo.update import RemoteVideo
@@ -22,6 +24,14 @@ EIGHT = list(PROVIDERS["laozhang-sync"].models)
 FRAMES = {"start_frame": "a.png", "end_frame": "b.png"}
 PREVIEW = "veo-3.1-fast-generate-preview"
 LATE = date(2027, 1, 1)
+
+
+def make_plan(
+    request: Request, models: Mapping[str, Model], today: date | None = None, **settings: Any
+) -> Plan:
+    """Plan a request for a provider with these models."""
+    known = Availability(today) if today else Availability()
+    return Planner(models, known=known, **settings).plan(request)
 
 
 def plan_request(

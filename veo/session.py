@@ -6,7 +6,6 @@ import asyncio
 import os
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -138,21 +137,20 @@ class Session:
         preferred = self.config.model or provider_config.model
         sizes = {} if complete.source else read_frame_sizes(complete)
         start_frame = sizes.get("start_frame")
-        models = planning.named_models(complete, self.models(name), preferred)
-        if models:
-            complete = follow_frame(complete, start_frame, models)
         ratio = {"aspect_ratio": frame_ratio(start_frame)} if start_frame else {}
-        plan = planning.make_plan(
-            complete,
+        planner = planning.Planner(
             self.models(name),
-            preferred=preferred,
+            preferred,
             # An iterator: other providers are imported only if the request has problems.
             catalogue=self._registry.offers(),
             shape={**planning.DEFAULT_SHAPE, **ratio},
             retired=self.config.retired,
             is_sandbox=self._is_sandbox,
-            offered=self._offers.recent_names(),
+            known=planning.Availability(offered=self._offers.recent_names()),
         )
+        if named := planner.named_models(complete):
+            complete = follow_frame(complete, start_frame, named)
+        plan = planner.plan(complete)
         problems = tuple(check_frames(plan.request, plan.model, sizes))
         if find_errors(problems):
             raise InvalidRequestError(problems, [Remedy("fit_frames")])
@@ -288,8 +286,7 @@ class Session:
 
     def living_models(self) -> list[Model]:
         """Return the models of all installed providers that work as far as is known."""
-        today = datetime.now(UTC).date()
-        known = planning.Availability(today, self._offers.recent_names())
+        known = planning.Availability(offered=self._offers.recent_names())
         return [model for model in self.catalogue if not known.has_ended(model)]
 
     def providers(self) -> dict[str, ProviderFacts]:

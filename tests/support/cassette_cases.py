@@ -27,7 +27,7 @@ from veo.errors import (
 )
 from veo.image import Image
 from veo.money import quote
-from veo.planning.plan import make_plan
+from veo.planning.plan import Planner
 from veo.provider import find_provider
 from veo.request import Request
 from veo.update import RemoteVideo
@@ -305,7 +305,7 @@ def _plan_requests(provider: str, requests: tuple[Request, ...]) -> tuple[Reques
     models = find_provider(provider).facts.models
     try:
         plans = [
-            make_plan(request, models, preferred=_PREFERRED.get(provider), retired="ignore")
+            Planner(models, _PREFERRED.get(provider), retired="ignore").plan(request)
             for request in requests
         ]
         return tuple(plan.request for plan in plans)

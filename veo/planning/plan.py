@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
@@ -56,81 +55,18 @@ class Plan:
         return f"<Plan {self.model.full_name}, {amount}>"
 
 
-def make_plan(  # noqa: PLR0913 - the request, what there is to choose from, and the settings
-    request: Request,
-    models: Mapping[str, Model],
-    *,
-    preferred: str | None = None,
-    catalogue: Iterable[Model] = (),
-    shape: Mapping[str, Any] = DEFAULT_SHAPE,
-    retired: Literal["warn", "refuse", "ignore"] = "warn",
-    is_sandbox: bool = False,
-    offered: Mapping[str, Collection[str]] = MappingProxyType({}),
-    today: date | None = None,
-) -> Plan:
-    """Choose the model, check the request, and return the plan with its quote.
-
-    Without a named model, the first living one that accepts the request is chosen. A provider
-    without any has its first one chosen, with a warning.
-
-    Args:
-        request: The request.
-        models: The provider's models by name, the default first.
-        preferred: The configured model. If the request names no model, it or a model of its
-            family is chosen: the first that accepts the request.
-        catalogue: All models of all providers, to name alternatives. It is iterated over only
-            if the request has problems or its model has ended.
-        shape: Values for the fields that a request without a named model leaves open.
-        retired: What to do about a model past its reported shutdown date.
-        is_sandbox: Whether it is for a sandbox, where every model works: no shutdown is reported
-            unless a model is named.
-        offered: The names of the models that providers have listed lately, by provider. They
-            count more than reported shutdown dates.
-        today: The date to compare with, UTC; the current one by default.
-
-    Raises:
-        UnknownModelError: There is no such model; the hint names a similar one.
-        InvalidRequestError: The request breaks rules; the error lists all of them.
-        ModelUnavailableError: The model is past its shutdown date and ``retired`` is "refuse".
-    """
-    known = Availability(today or datetime.now(UTC).date(), offered)
-    everything = _CatalogueView(catalogue, models, known)
-    is_named = bool(request.model or preferred)
-    if is_named:
-        candidates = named_models(request, models, preferred)
-        if not candidates:
-            raise _unknown_model_error(request.model or preferred or "", models, everything)
-        model = _find_best(request, candidates, {})
-    else:
-        model = _choose_living(request, models, shape, known)
-        request = _fill_shape(request, model, shape)
-    problems = check_request(request, model)
-    if problems:  # again with alternatives, which takes far longer
-        problems = check_request(request, model, everything.living)
-    if find_errors(problems):
-        # Of an ended model, which was chosen or named knowingly, the ended siblings count too.
-        pool = models.values() if known.has_ended(model) else everything.living
-        siblings = _find_siblings(request, model, pool)
-        if not is_named:
-            problems = tuple(_add_values(each, model, models.values(), known) for each in problems)
-        raise InvalidRequestError(_add_siblings(problem, siblings) for problem in problems)
-    is_sandbox_default = is_sandbox and not is_named and model.provider not in offered
-    is_silent = retired == "ignore" or is_sandbox_default
-    if known.has_ended(model) and not is_silent:
-        notice = _shutdown_notice(request, model, everything, shape, is_named=is_named)
-        if retired == "refuse":
-            raise ModelUnavailableError(notice, hint='With retired = "warn" the request is sent.')
-        problems += (Problem("model", notice, severity="warning"),)
-    complete = replace(request, model=model.name)
-    return Plan(complete, model, quote(complete, model), problems)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Availability:
-    """What is known about which models work: reported dates, and lists of the providers."""
+    """What is known about which models work: reported dates, and lists of the providers.
 
-    today: date
-    offered: Mapping[str, Collection[str]]
+    Attributes:
+        today: The date to compare with reported dates, UTC.
+        offered: The names of the models that providers have listed lately, by provider. They
+            count more than reported dates.
+    """
+
+    today: date = field(default_factory=lambda: datetime.now(UTC).date())
+    offered: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def has_ended(self, model: Model) -> bool:
         """Return whether it does not work: its provider's own list decides, if there is one."""
@@ -143,43 +79,141 @@ class Availability:
         return f"{model.name} was reportedly shut down on {model.shutdown.on}"
 
 
-class _CatalogueView:
-    """All models of all providers, read only when they are needed."""
+@dataclass(frozen=True)
+class Planner:
+    """Chooses the model of a request to one provider, checks the request, and quotes it.
 
-    def __init__(
-        self, catalogue: Iterable[Model], own: Mapping[str, Model], known: Availability
-    ) -> None:
-        self._catalogue, self._own, self.known = catalogue, own, known
+    Attributes:
+        models: The provider's models by name, the default first.
+        preferred: The configured model. If the request names no model, it or a model of its
+            family is chosen: the first that accepts the request.
+        catalogue: All models of all providers, to name alternatives. It is iterated over only
+            if the request has problems or its model has ended.
+        shape: Values for the fields that a request without a named model leaves open.
+        retired: What to do about a model past its reported shutdown date.
+        is_sandbox: Whether it is for a sandbox, where every model works: no shutdown is reported
+            unless a model is named.
+    """
+
+    models: Mapping[str, Model]
+    preferred: str | None = None
+    catalogue: Iterable[Model] = ()
+    shape: Mapping[str, Any] = field(default_factory=lambda: DEFAULT_SHAPE)
+    retired: Literal["warn", "refuse", "ignore"] = "warn"
+    is_sandbox: bool = False
+    known: Availability = field(default_factory=Availability)
+
+    def plan(self, request: Request) -> Plan:
+        """Return the plan of a request, with its quote.
+
+        Without a named model, the first living one that accepts the request is chosen. A provider
+        without any has its first one chosen, with a warning.
+
+        Raises:
+            UnknownModelError: There is no such model; the hint names a similar one.
+            InvalidRequestError: The request breaks rules; the error lists all of them.
+            ModelUnavailableError: The model is past its shutdown date, which ``retired`` refuses.
+        """
+        is_named = bool(request.model or self.preferred)
+        if is_named:
+            candidates = self.named_models(request)
+            if not candidates:
+                raise self._unknown_model_error(request.model or self.preferred or "")
+            model = _find_best(request, candidates, {})
+        else:
+            model = self._choose_living(request)
+            request = _fill_shape(request, model, self.shape)
+        problems = check_request(request, model)
+        if problems:  # again with alternatives, which takes far longer
+            problems = check_request(request, model, self._living)
+        if find_errors(problems):
+            # Of an ended model, which was chosen or named knowingly, the ended siblings count too.
+            pool = self.models.values() if self.known.has_ended(model) else self._living
+            siblings = _find_siblings(request, model, pool)
+            if not is_named:
+                problems = tuple(self._add_values(problem, model) for problem in problems)
+            raise InvalidRequestError(_add_siblings(problem, siblings) for problem in problems)
+        is_sandbox_default = (
+            self.is_sandbox and not is_named and model.provider not in self.known.offered
+        )
+        is_silent = self.retired == "ignore" or is_sandbox_default
+        if self.known.has_ended(model) and not is_silent:
+            notice = self._shutdown_notice(request, model, is_named=is_named)
+            if self.retired == "refuse":
+                hint = 'With retired = "warn" the request is sent.'
+                raise ModelUnavailableError(notice, hint=hint)
+            problems += (Problem("model", notice, severity="warning"),)
+        complete = replace(request, model=model.name)
+        return Plan(complete, model, quote(complete, model), problems)
+
+    def named_models(self, request: Request) -> list[Model]:
+        """Return the named model, or the preferred one and its family; empty if there is none."""
+        first = self.models.get(request.model or self.preferred or "")
+        if first is None or request.model is not None:
+            return [first] if first else []
+        family = [
+            model
+            for model in self.models.values()
+            if model.auto and model.family and model.family == first.family
+        ]
+        return [first, *(model for model in family if model is not first)]
 
     @cached_property
-    def models(self) -> list[Model]:
-        return list(self._catalogue) or list(self._own.values())
+    def _everything(self) -> list[Model]:
+        return list(self.catalogue) or list(self.models.values())
 
     @cached_property
-    def living(self) -> list[Model]:
-        """Those that work as far as is known."""
-        return [model for model in self.models if not self.known.has_ended(model)]
+    def _living(self) -> list[Model]:
+        """All models that work as far as is known."""
+        return [model for model in self._everything if not self.known.has_ended(model)]
 
+    def _choose_living(self, request: Request) -> Model:
+        """Return the best model of those that work, or of all if none does."""
+        own = list(self.models.values())
+        # If every model must be chosen by name, any of them is better than no plan.
+        candidates = [model for model in own if model.auto] or own
+        living = [model for model in candidates if not self.known.has_ended(model)]
+        return _find_best(request, living or candidates, self.shape)
 
-def named_models(
-    request: Request, models: Mapping[str, Model], preferred: str | None
-) -> list[Model]:
-    """Return the named model, or the preferred one and its family; empty if there is none."""
-    first = models.get(request.model or preferred or "")
-    if first is None or request.model is not None:
-        return [first] if first else []
-    family = [m for m in models.values() if m.auto and m.family and m.family == first.family]
-    return [first, *(model for model in family if model is not first)]
+    def _unknown_model_error(self, name: str) -> UnknownModelError:
+        providers = sorted({model.provider for model in self._everything if model.name == name})
+        similar = find_similar(name, list(self.models))
+        hint = f"Did you mean {similar}?" if similar else ""
+        if providers:
+            hint = f"It belongs to {' and '.join(providers)}."
+        return UnknownModelError(f"there is no model {name!r} here", hint=hint or None)
 
+    def _add_values(self, problem: Problem, model: Model) -> Problem:
+        """Return a problem of a model that nobody named, with values that other models allow."""
+        attribute = MODEL_VALUES.get(problem.field)
+        if attribute is None or not problem.allowed:
+            return problem
+        allowed = dict.fromkeys(problem.allowed)
+        for other in self.models.values():
+            if other != model and not self.known.has_ended(other):
+                values = map(str, getattr(other, attribute))
+                new = [value for value in values if value not in allowed]
+                allowed |= {f"{value} with {other.name}": None for value in new}
+        return replace(problem, allowed=tuple(allowed))
 
-def _choose_living(
-    request: Request, models: Mapping[str, Model], shape: Mapping[str, Any], known: Availability
-) -> Model:
-    """Return the best model of those that work, or of all if none does."""
-    # If every model must be chosen by name, any of them is better than no plan.
-    candidates = [model for model in models.values() if model.auto] or list(models.values())
-    living = [model for model in candidates if not known.has_ended(model)]
-    return _find_best(request, living or candidates, shape)
+    def _shutdown_notice(self, request: Request, model: Model, *, is_named: bool) -> str:
+        """Return that the model has ended, and which models work instead, with prices."""
+        notice = self.known.describe_end(model)
+        source = f" (source: {model.shutdown.source})" if is_named and model.shutdown else ""
+        if not is_named:
+            notice = f"{model.provider} has no model that is known to work: {notice}"
+        bare = replace(request, model=None)
+        living = {other.full_name: other for other in self._living}
+        ended = {other.full_name for other in self._everything} - living.keys()
+        prices = {
+            name: _offer_price(bare, living[name], self.shape) if name in living else None
+            for name in (model.shutdown.replacements if model.shutdown else ())
+            if name not in ended
+        }
+        # A replacement that cannot take this request helps only if no other can.
+        offers = [f"{name} ({price})" for name, price in prices.items() if price] or list(prices)
+        # The source is last, so that the first lines say what to use.
+        return f"{notice}; use instead: {', '.join(offers)}{source}" if offers else notice + source
 
 
 def _find_best(request: Request, candidates: Sequence[Model], shape: Mapping[str, Any]) -> Model:
@@ -216,17 +250,6 @@ def _fill_shape(request: Request, model: Model, shape: Mapping[str, Any]) -> Req
     return replace(request, **changes) if changes else request
 
 
-def _unknown_model_error(
-    name: str, models: Mapping[str, Model], catalogue: _CatalogueView
-) -> UnknownModelError:
-    providers = sorted({model.provider for model in catalogue.models if model.name == name})
-    similar = find_similar(name, list(models))
-    hint = f"Did you mean {similar}?" if similar else ""
-    if providers:
-        hint = f"It belongs to {' and '.join(providers)}."
-    return UnknownModelError(f"there is no model {name!r} here", hint=hint or None)
-
-
 def _find_siblings(request: Request, model: Model, models: Iterable[Model]) -> list[str]:
     """Return the provider's models that accept the whole request, the most similar first."""
     own = (other for other in models if other.provider == model.provider)
@@ -237,52 +260,9 @@ def _find_siblings(request: Request, model: Model, models: Iterable[Model]) -> l
     return [other.full_name for other in fitting]
 
 
-def _add_values(
-    problem: Problem, model: Model, models: Iterable[Model], known: Availability
-) -> Problem:
-    """Return a problem of a model that nobody named, with values that other models allow."""
-    attribute = MODEL_VALUES.get(problem.field)
-    if attribute is None or not problem.allowed:
-        return problem
-    allowed = dict.fromkeys(problem.allowed)
-    for other in models:
-        if other != model and not known.has_ended(other):
-            values = map(str, getattr(other, attribute))
-            new = [value for value in values if value not in allowed]
-            allowed |= {f"{value} with {other.name}": None for value in new}
-    return replace(problem, allowed=tuple(allowed))
-
-
 def _add_siblings(problem: Problem, siblings: Sequence[str]) -> Problem:
     offers = dict.fromkeys([*siblings[:_MAX_SIBLINGS], *problem.offered_by])
     return replace(problem, offered_by=tuple(offers)[:MAX_OFFERS])
-
-
-def _shutdown_notice(
-    request: Request,
-    model: Model,
-    catalogue: _CatalogueView,
-    shape: Mapping[str, Any],
-    *,
-    is_named: bool,
-) -> str:
-    """Return that the model has ended, and which models work instead, with prices."""
-    notice = catalogue.known.describe_end(model)
-    source = f" (source: {model.shutdown.source})" if is_named and model.shutdown else ""
-    if not is_named:
-        notice = f"{model.provider} has no model that is known to work: {notice}"
-    bare = replace(request, model=None)
-    living = {other.full_name: other for other in catalogue.living}
-    ended = {other.full_name for other in catalogue.models} - living.keys()
-    prices = {
-        name: _offer_price(bare, living[name], shape) if name in living else None
-        for name in (model.shutdown.replacements if model.shutdown else ())
-        if name not in ended
-    }
-    # A replacement that cannot take this request helps only if no other can.
-    offers = [f"{name} ({price})" for name, price in prices.items() if price] or list(prices)
-    # The source is last, so that the first lines say what to use.
-    return f"{notice}; use instead: {', '.join(offers)}{source}" if offers else notice + source
 
 
 def _offer_price(request: Request, model: Model, shape: Mapping[str, Any]) -> str | None:
