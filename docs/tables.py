@@ -77,7 +77,7 @@ def build_fault_table() -> str:
 
 
 def build_provider_table(facts: Iterable[ProviderFacts]) -> str:
-    return format_table(("provider", "route", "billed", "key"), map(_provider_row, facts))
+    return format_table(("provider", "service", "billed", "key"), map(_provider_row, facts))
 
 
 def build_model_table(facts: Iterable[ProviderFacts], *, with_ended: bool) -> str:

@@ -96,6 +96,15 @@ def test_takes(veo: Veo, service: veo_sandbox.Sandbox) -> None:
         assert sheet.width > 100
 
 
+def test_takes_in_a_folder(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """With a folder as the output all takes and their contact sheet are in it."""
+    ran = veo("generate", "a lion", "--takes", "2", "-o", "takes/", "--max-cost", "0.30")
+
+    assert ran.code == 0, ran.err
+    assert len(list(Path("takes").glob("a-lion-*.mp4"))) == 2
+    assert len(list(Path("takes").glob("*-takes.jpg"))) == 1
+
+
 def test_takes_of_a_batch(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """Each item has its own contact sheet; a run that makes nothing writes none."""
     Path("items.csv").write_text("prompt,output\na lion,lion.mp4\na zebra,\n")

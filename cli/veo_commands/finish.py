@@ -107,19 +107,20 @@ def _open_file(path: str) -> None:
     if sys.platform == "win32":
         os.startfile(path)  # noqa: S606 - the program that the user has chosen for videos
         return
-    _start_first([["open", path], ["xdg-open", path]], f"--open: no program found to open {path}")
+    if not _start_first([["open", path], ["xdg-open", path]]):
+        out.warn(f"--open: no program found to open {path}")
 
 
 def _notify(text: str) -> None:
     script = f'display notification "{text}" with title "veo"'.replace("\\", "")
     commands = [["notify-send", "veo", text], ["osascript", "-e", script]]
-    if not _start_first(commands, None) and sys.stderr.isatty():
+    if not _start_first(commands) and sys.stderr.isatty():
         sys.stderr.write("\a")
         sys.stderr.flush()
 
 
-def _start_first(commands: Sequence[Sequence[str]], failure: str | None) -> bool:
-    """Start the first command that is installed, without waiting for it."""
+def _start_first(commands: Sequence[Sequence[str]]) -> bool:
+    """Start the first command that is installed, without waiting; return whether there is one."""
     for command in commands:
         if shutil.which(command[0]):
             subprocess.Popen(  # noqa: S603 - fixed programs; the path is an argument
@@ -129,6 +130,4 @@ def _start_first(commands: Sequence[Sequence[str]], failure: str | None) -> bool
                 start_new_session=True,  # Ctrl-C here must not end it
             )
             return True
-    if failure:
-        out.warn(failure)
     return False

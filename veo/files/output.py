@@ -153,11 +153,16 @@ def choose_output(output: Path | str | None, folder: Path, name: str) -> Path:
     if output is None:
         return to_absolute(folder / name)
     path = to_absolute(output)
-    # Unlike `Path.is_dir`, this raises nothing for a name that is too long.
-    if str(output).endswith(("/", os.sep)) or os.path.isdir(path):  # noqa: PTH112
+    if is_folder(output):
         return path / name
     is_named = path.suffix.lower() in _VIDEO_SUFFIXES | _OTHER_SUFFIXES
     return path if is_named else path.with_name(f"{path.name}.mp4")
+
+
+def is_folder(output: Path | str) -> bool:
+    """Return whether an output is a folder: it exists, or its text ends with a slash."""
+    # Unlike `Path.is_dir`, this raises nothing for a name that is too long.
+    return str(output).endswith(("/", os.sep)) or os.path.isdir(to_absolute(output))  # noqa: PTH112
 
 
 def prepare_output(output: Path, *, force: bool) -> None:

@@ -51,7 +51,7 @@ def generate(
     config: ConfigOptions,
 ) -> int:
     """Make one video, and print its path."""
-    from veo.batch.item import take_output, take_request
+    from veo.batch.item import take_request
 
     finish.check()
     with open_client(config, request_options, submit) as client:
@@ -68,13 +68,13 @@ def generate(
             out.info(f"{takes} takes, {format_amount(total)} in total", dim=True)
         confirm_cost(total, client.config, submit)
         if takes == 1:
-            jobs = [client.submit(request, provider=provider, output=output, force=submit.force)]
+            jobs = [client.submit_plan(plan, output=output, force=submit.force)]
         else:
-            numbers = range(1, takes + 1)
-            requests = [take_request(request, number) for number in numbers]
-            outputs = [take_output(output, number) for number in numbers] if output else None
             jobs = client.submit_all(
-                requests, provider=provider, outputs=outputs, force=submit.force
+                [take_request(request, number) for number in range(1, takes + 1)],
+                provider=provider,
+                outputs=_number_outputs(output, takes) if output else None,
+                force=submit.force,
             )
         code = follow_jobs(client, jobs, detach=submit.detach)
     if takes > 1:
@@ -83,6 +83,15 @@ def generate(
         finish.handle_video(job.record)
     finish.handle_end("; ".join(describe_outcome(job.record) for job in jobs))
     return code
+
+
+def _number_outputs(output: str, takes: int) -> list[str]:
+    from veo.batch.item import take_output
+    from veo.files.output import is_folder
+
+    if is_folder(output):  # in which each video is named after its job
+        return [output] * takes
+    return [take_output(output, number) for number in range(1, takes + 1)]
 
 
 def check_detachable(client: Client, providers: Iterable[str]) -> None:

@@ -29,7 +29,6 @@ _MAX_IN_FLIGHT = 80
 _REFUND_DELAY_S = 90_000
 # Tasks that are still running then never finish, so the client need not wait for them.
 _LATE_TIMEOUT_S = 1.5
-_DEADLINE_S = 600.0
 
 
 @option_group
@@ -41,8 +40,8 @@ class SimulationOptions:
     timeout_rate: float = option(
         "Share of requests that are accepted but never finish.", "SHARE", default=0.0, min=0, max=1
     )
-    deadline: float | None = option(
-        "Client timeout in simulated time (default 600 s).", "SECONDS", parser=parse_seconds
+    deadline: float = option(
+        "Client timeout in simulated time.", "SECONDS", default=600.0, parser=parse_seconds
     )
     luck: int = option("Seed of random failures and durations.", "NUMBER", default=0, min=0)
     speed: float | None = option(
@@ -59,11 +58,6 @@ class SimulationOptions:
                 "exceed 1 together"
             )
         return self.simulate
-
-    @property
-    def deadline_s(self) -> float:
-        """The client timeout, simulated seconds."""
-        return self.deadline or _DEADLINE_S
 
 
 @dataclass(frozen=True)
@@ -134,7 +128,7 @@ def _run_candidate(
         fail_rate=setup.fail_rate,
         timeout_rate=setup.timeout_rate,
     ) as sandbox:
-        deadline_s = setup.deadline_s / speed
+        deadline_s = setup.deadline / speed
         settings = {"deadline_s": deadline_s, "key_is_access_token": True, "project": "sandbox"}
         options = {name: value for name, value in settings.items() if name in facts.options}
         endpoint = Endpoint(sandbox.url, Key(sandbox.key), median_s / speed, options)
@@ -144,7 +138,7 @@ def _run_candidate(
             _wait_for_jobs(jobs)
             if any(job.record.task_id and not job.record.has_ended for job in jobs):
                 # Long enough for every task that ever finishes.
-                sandbox.advance(4 * setup.deadline_s)
+                sandbox.advance(4 * setup.deadline)
                 _wait_for_jobs(client.resume(timeout=_LATE_TIMEOUT_S))
             metrics = collect_metrics(client, [job.id for job in jobs], speed=speed)
         sandbox.advance(_REFUND_DELAY_S)
@@ -176,13 +170,13 @@ def _summarize(setup: SimulationOptions, runs: dict[str, CandidateRun]) -> "Simu
     measured = {}
     for name, run in runs.items():
         terms, metrics = pricing_terms(name, run.metrics), run.metrics
-        expected = terms.cost_per_video(setup.fail_rate + setup.timeout_rate, setup.deadline_s)
+        expected = terms.cost_per_video(setup.fail_rate + setup.timeout_rate, setup.deadline)
         charged = float(to_usd(metrics.spending.charged))
         measured[name] = measure_cost(terms, metrics.requests, metrics.made, charged, expected)
     return Simulation(
         fail_rate=setup.fail_rate,
         timeout_rate=setup.timeout_rate,
-        deadline=setup.deadline_s,
+        deadline=setup.deadline,
         seed=setup.luck,
         speed={name: run.speed for name, run in runs.items()},
         measured=measured,

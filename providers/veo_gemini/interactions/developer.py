@@ -122,7 +122,7 @@ def _start_upload(http: ApiClient, size: int) -> str:
         "Content-Type": "application/json",
     }
     content = json.dumps({"file": {"mime_type": "video/mp4"}}).encode()
-    response = _check(http.post_bytes(f"upload/{VERSION}/files", content, headers))
+    response = _require_ok(http.post_bytes(f"upload/{VERSION}/files", content, headers))
     url = response.headers.get("x-goog-upload-url", "")
     if not url.startswith(("https://", "http://")):
         raise ProtocolError("the response to an upload names no address for the bytes")
@@ -159,7 +159,7 @@ def _send_chunk(http: ApiClient, url: str, chunk: bytes, offset: int, *, is_last
         "X-Goog-Upload-Command": "upload, finalize" if is_last else "upload",
         "X-Goog-Upload-Offset": str(offset),
     }
-    return _check(http.post_bytes(url, chunk, headers))
+    return _require_ok(http.post_bytes(url, chunk, headers))
 
 
 def _query_offset(http: ApiClient, url: str) -> int:
@@ -168,14 +168,14 @@ def _query_offset(http: ApiClient, url: str) -> int:
     Raises:
         ResponseLostError: The upload is complete, but its response, with the file's name, is lost.
     """
-    response = _check(http.post_bytes(url, b"", {"X-Goog-Upload-Command": "query"}))
+    response = _require_ok(http.post_bytes(url, b"", {"X-Goog-Upload-Command": "query"}))
     received = response.headers.get("x-goog-upload-size-received", "")
     if response.headers.get("x-goog-upload-status") != "active" or not received.isdigit():
         raise ResponseLostError("the upload ended without the name of its file")
     return int(received)
 
 
-def _check(response: Response) -> Response:
+def _require_ok(response: Response) -> Response:
     if not response.ok:
         raise google_error(response, "submit")
     return response
