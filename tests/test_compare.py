@@ -162,7 +162,7 @@ def test_large_videos_are_linked(
     veo: Veo, service: veo_sandbox.Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A video above the size limit is replaced by a still image and a relative link."""
-    monkeypatch.setattr(report_page.render_page, "__defaults__", (10,))
+    monkeypatch.setattr(report_page, "MAX_EMBEDDED_BYTES", 10)
     veo("compare", "a lion", "--on", BOTH, "--yes", "--report", "out.html")
     page = check_page(Path("out.html").read_text())
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
