@@ -30,8 +30,8 @@ def make_plan(
     request: Request, models: Mapping[str, Model], today: date | None = None, **settings: Any
 ) -> Plan:
     """Plan a request for a provider with these models."""
-    known = Availability(today) if today else Availability()
-    return Planner(models, known=known, **settings).plan(request)
+    availability = Availability(today) if today else Availability()
+    return Planner(models, availability=availability, **settings).plan(request)
 
 
 def plan_request(

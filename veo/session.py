@@ -146,7 +146,7 @@ class Session:
             shape={**planning.DEFAULT_SHAPE, **ratio},
             retired=self.config.retired,
             is_sandbox=self._is_sandbox,
-            known=planning.Availability(offered=self._offers.recent_names()),
+            availability=planning.Availability(offered=self._offers.recent_names()),
         )
         if named := planner.named_models(complete):
             complete = follow_frame(complete, start_frame, named)
@@ -286,8 +286,8 @@ class Session:
 
     def living_models(self) -> list[Model]:
         """Return the models of all installed providers that work as far as is known."""
-        known = planning.Availability(offered=self._offers.recent_names())
-        return [model for model in self.catalogue if not known.has_ended(model)]
+        availability = planning.Availability(offered=self._offers.recent_names())
+        return [model for model in self.catalogue if not availability.has_ended(model)]
 
     def providers(self) -> dict[str, ProviderFacts]:
         """Return the facts of every installed provider by name."""

@@ -101,7 +101,7 @@ class Planner:
     shape: Mapping[str, Any] = field(default_factory=lambda: DEFAULT_SHAPE)
     retired: Literal["warn", "refuse", "ignore"] = "warn"
     is_sandbox: bool = False
-    known: Availability = field(default_factory=Availability)
+    availability: Availability = field(default_factory=Availability)
 
     def plan(self, request: Request) -> Plan:
         """Return the plan of a request, with its quote.
@@ -128,16 +128,16 @@ class Planner:
             problems = check_request(request, model, self._living)
         if find_errors(problems):
             # Of an ended model, which was chosen or named knowingly, the ended siblings count too.
-            pool = self.models.values() if self.known.has_ended(model) else self._living
+            pool = self.models.values() if self.availability.has_ended(model) else self._living
             siblings = _find_siblings(request, model, pool)
             if not is_named:
                 problems = tuple(self._add_values(problem, model) for problem in problems)
             raise InvalidRequestError(_add_siblings(problem, siblings) for problem in problems)
         is_sandbox_default = (
-            self.is_sandbox and not is_named and model.provider not in self.known.offered
+            self.is_sandbox and not is_named and model.provider not in self.availability.offered
         )
         is_silent = self.retired == "ignore" or is_sandbox_default
-        if self.known.has_ended(model) and not is_silent:
+        if self.availability.has_ended(model) and not is_silent:
             notice = self._shutdown_notice(request, model, is_named=is_named)
             if self.retired == "refuse":
                 hint = 'With retired = "warn" the request is sent.'
@@ -165,14 +165,14 @@ class Planner:
     @cached_property
     def _living(self) -> list[Model]:
         """All models that work as far as is known."""
-        return [model for model in self._everything if not self.known.has_ended(model)]
+        return [model for model in self._everything if not self.availability.has_ended(model)]
 
     def _choose_living(self, request: Request) -> Model:
         """Return the best model of those that work, or of all if none does."""
         own = list(self.models.values())
         # If every model must be chosen by name, any of them is better than no plan.
         candidates = [model for model in own if model.auto] or own
-        living = [model for model in candidates if not self.known.has_ended(model)]
+        living = [model for model in candidates if not self.availability.has_ended(model)]
         return _find_best(request, living or candidates, self.shape)
 
     def _unknown_model_error(self, name: str) -> UnknownModelError:
@@ -190,7 +190,7 @@ class Planner:
             return problem
         allowed = dict.fromkeys(problem.allowed)
         for other in self.models.values():
-            if other != model and not self.known.has_ended(other):
+            if other != model and not self.availability.has_ended(other):
                 values = map(str, getattr(other, attribute))
                 new = [value for value in values if value not in allowed]
                 allowed |= {f"{value} with {other.name}": None for value in new}
@@ -198,7 +198,7 @@ class Planner:
 
     def _shutdown_notice(self, request: Request, model: Model, *, is_named: bool) -> str:
         """Return that the model has ended, and which models work instead, with prices."""
-        notice = self.known.describe_end(model)
+        notice = self.availability.describe_end(model)
         source = f" (source: {model.shutdown.source})" if is_named and model.shutdown else ""
         if not is_named:
             notice = f"{model.provider} has no model that is known to work: {notice}"

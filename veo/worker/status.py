@@ -58,19 +58,9 @@ class QueueStatus:
 def read_status(ledger: Ledger) -> QueueStatus:
     """Return the status of all workers of a ledger on Postgres."""
     now = ledger.clock()
-    is_open = jobs.c.state.in_([*LIVE, State.UNKNOWN])
-    owned = jobs.c.owner.is_not(None)
-    query = select(jobs.c.state, owned, func.count()).where(is_open).group_by(jobs.c.state, owned)
-    sending = select(jobs.c.owner, func.count()).where(jobs.c.state.in_(IN_FLIGHT))
     with ledger.database.read() as connection:
-        counts: Counter[str] = Counter()
-        parked = 0
-        for state, is_owned, count in connection.execute(query):
-            counts[state] += count
-            parked += count if state != State.UNKNOWN and not is_owned else 0
-        by_owner = {
-            owner: int(count) for owner, count in connection.execute(sending.group_by(jobs.c.owner))
-        }
+        counts, parked = _count_jobs(connection)
+        sending = _count_sending(connection)
         steps, late_s = _read_queue(connection)
     return QueueStatus(
         [
@@ -80,7 +70,7 @@ def read_status(ledger: Ledger) -> QueueStatus:
                 row["pid"],
                 round(max(0.0, now - row["seen_at"]), 1),
                 steps.get(manager_id(row["id"]), 0),
-                by_owner.get(row["id"], 0),
+                sending.get(row["id"], 0),
             )
             for row in list_workers(ledger)
         ],
@@ -91,6 +81,26 @@ def read_status(ledger: Ledger) -> QueueStatus:
         unknown=counts[State.UNKNOWN],
         late_s=round(late_s, 3),
     )
+
+
+def _count_jobs(connection: Connection) -> tuple[Counter[str], int]:
+    """Return the number of jobs by state, without those that have ended, and of the parked ones."""
+    is_open = jobs.c.state.in_([*LIVE, State.UNKNOWN])
+    owned = jobs.c.owner.is_not(None)
+    query = select(jobs.c.state, owned, func.count()).where(is_open).group_by(jobs.c.state, owned)
+    counts: Counter[str] = Counter()
+    parked = 0
+    for state, is_owned, count in connection.execute(query):
+        counts[state] += count
+        parked += count if state != State.UNKNOWN and not is_owned else 0
+    return counts, parked
+
+
+def _count_sending(connection: Connection) -> dict[str, int]:
+    """Return the paid requests under way by worker, which owns a job only while it sends it."""
+    query = select(jobs.c.owner, func.count()).where(jobs.c.state.in_(IN_FLIGHT))
+    found = connection.execute(query.group_by(jobs.c.owner))
+    return {owner: int(count) for owner, count in found}
 
 
 def _read_queue(connection: Connection) -> tuple[dict[Any, int], float]:
