@@ -325,10 +325,11 @@ def test_a_problem_of_a_column(keys: dict[str, Any], problem: str) -> None:
 
 def test_prompts_and_yaml() -> None:
     """A text has a prompt a line; YAML has the keys of JSON, or plain prompts."""
-    lines, _ = read_file("a.txt", "A lion\n\n# a comment\nA zebra\n")
+    lines, _ = read_file("a.txt", "A lion\n\n# a comment\r\nA zebra\u2028at dusk\n")
     listed, problems = read_file("a.yml", "- A lion\n- {prompt: A zebra, negative-prompt: night}\n")
 
-    assert [item.request.prompt for item in lines] == ["A lion", "A zebra"]
+    # A separator within a line, as web pages have it, makes no second prompt.
+    assert [item.request.prompt for item in lines] == ["A lion", "A zebra\u2028at dusk"]
     assert [item.request.prompt for item in listed] == ["A lion", "A zebra"]
     assert (listed[1].request.negative_prompt, problems) == ("night", [])
 

@@ -65,7 +65,8 @@ PARSERS: Mapping[str, Callable[[bytes], Parsed]] = {
 
 
 def _parse_lines(text: str) -> Parsed:
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    # Not `splitlines`: it would make two prompts of one with a U+2028, which web pages contain.
+    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1)]
     prompts = [(number, line) for number, line in lines if line and not line.startswith("#")]
     return [
         RawItem(ItemLocation(index, number), {"prompt": prompt})
