@@ -138,7 +138,7 @@ class Model(Row):
     retention_s: Annotated[int, Bounds(ge=0, le=3650 * 86400)]
     median_s: float | None = None  # seconds that a video usually takes, if not as its provider's
     extend_s: int | None = None  # seconds that one extension adds, if the request cannot choose
-    extend_durations: tuple[int, ...] = ()  # seconds that one extension can add, if it can
+    extend_durations: tuple[int, ...] = ()  # the seconds to choose from, if it can
     extend_max_input_s: int | None = None  # the longest video that can be extended
     extend_max_total_s: int | None = None  # the longest video that an extension can make
     extend_warn_total_s: int | None = None  # the longest one that all documents agree about
@@ -193,8 +193,8 @@ class ProviderFacts(Row):
         tasks: Whether it makes videos in tasks that are polled; False if the response to the paid
             request is the video.
         max_in_flight: How many jobs it accepts at a time, unless the configuration says otherwise.
-        submits_per_minute: How many paid requests, likewise.
-        median_s: How long a video usually takes, seconds; the ledger soon knows better.
+        submits_per_minute: How many paid requests it accepts a minute, likewise.
+        median_s: How long a video usually takes, seconds, until the ledger has measured it.
         models: Its models by name.
     """
 

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_boot_clock() -> float:
-    """Return the seconds of a clock that nobody sets, and that runs while the machine sleeps."""
+    """Return the seconds of a clock that is never set, and runs while the machine sleeps."""
     return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
 
 

@@ -112,7 +112,7 @@ class Batch:
         for entry, job in self.in_flight.wait_finished(0.0 if self._ended else timeout):
             self._handle_finished(entry, job)
         if self._stop_error:
-            # Jobs that a closing process released unsent may have come to this one meanwhile.
+            # This process may have taken over unsent jobs that a closing one released.
             self._withdraw(self.in_flight, self._stop_error)
         else:
             self._plan_waiting()

@@ -280,7 +280,7 @@ def _retry_submit_at(context: StepContext, job: ActiveJob, error: VeoError) -> f
     is_gone = isinstance(error, GoneError) and job.record.upload is not None
     is_upload_gone = is_gone and not job.is_upload_repeated
     may_retry = must_shrink or is_upload_gone or (error.retryable and job.failures < MAX_RETRIES)
-    # A name that has never led to a server is probably wrong; later on the network is away.
+    # A name that has never led to a server is probably wrong; one that has, the network is down.
     has_accepted = context.find_provider(job.record.provider).has_accepted
     is_wrong_name = isinstance(error, HostNotFoundError) and not has_accepted
     if error.charged or is_wrong_name or not may_retry:

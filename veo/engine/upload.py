@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from veo.request import Request
     from veo.update import RemoteVideo
 
-# The provider must have the file until it has read it, which follows the paid request.
+# The provider reads the file after the paid request, so its copy must be there for some time.
 EXPIRY_MARGIN_S = 900.0
 
 

@@ -22,7 +22,7 @@ EXIF_ORIENTATION = 0x0112  # the tag's number in the EXIF standard
 # limit Pillow warns.
 MAX_PIXELS, MAX_JPEG_PIXELS = 50_000_000, 89_000_000
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Pillow takes an image for broken if these are longer than a megabyte when decompressed.
+# Pillow rejects an image if one of these is longer than a megabyte when decompressed.
 _TEXT_CHUNKS = {b"tEXt", b"zTXt", b"iTXt"}
 _PROFILE_CHUNK = b"iCCP"
 _MAX_PROFILE_BYTES = 4_000_000

@@ -190,7 +190,7 @@ def check_name(path: Path, parts: int = 1) -> None:
 
     Args:
         path: The path of an output.
-        parts: How many of its last parts are new names; a batch may come from anybody.
+        parts: How many of its last parts are new names: those of a batch may be a stranger's.
     """
     for part in path.parts[-parts:] if parts else ():
         if problem := find_name_problem(part):

@@ -47,7 +47,7 @@ class WorkerLease:
         self._ledger = ledger
         self._clock = clock or ledger.clock
         self._stopped = threading.Event()
-        # Not thread-local: the thread that closes may be another one than the one that opened.
+        # Not thread-local: another thread may close the lease than the one that opened it.
         self._lock = FileLock(_lock_path(ledger.folder, self.id), thread_local=False)
         self._lock.acquire()
         spill.prepare(ledger.folder)

@@ -25,7 +25,7 @@ def list_newest(folder: Path, limit: int | None = None) -> list[Record] | None:
     """Return the newest jobs; None if a ``Ledger`` must open the database.
 
     That is so if it is not there, was written by another version, cannot be read, or lies beside
-    tasks that it could not store. ``Ledger`` then puts it right, or says what is wrong.
+    tasks that it could not store. ``Ledger`` then repairs it, or reports what is wrong.
     """
     path = folder / "ledger.db"
     if not path.is_file() or spill.has_entries(folder):

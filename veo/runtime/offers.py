@@ -54,4 +54,4 @@ class OfferStore:
                 for name, each in body.items()
             }
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            return {}  # no list yet, or one that cannot be read: it is only asked for again
+            return {}  # no list yet, or an unreadable one, which the next list replaces

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from veo.key import Key
     from veo.model import Model, ProviderFacts
 
-# A task has probably ended after so many times the usual duration.
+# A task has probably ended after the usual duration times this.
 TASK_MEDIANS = 3.0
 
 

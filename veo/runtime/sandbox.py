@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from veo.config import Config, SandboxConfig
 
-# A video that takes no time: 0 would stand for "not known", and the first poll come late.
+# Of a video that takes no time: 0 would mean "not known", and the first poll would come late.
 _MIN_LATENCY_S = 0.1
 
 
@@ -27,7 +27,7 @@ def start_sandbox(config: Config, home: Path) -> Iterator[Endpoint]:
     Raises:
         ConfigError: It cannot start, or it is not installed.
     """
-    # By name: the core depends on no package that speaks to it, so it runs without the sandbox.
+    # By name, because the core does not depend on the sandbox, and runs without it.
     try:
         module: Any = import_module("veo_sandbox")
     except ImportError as error:

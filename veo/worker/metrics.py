@@ -50,7 +50,7 @@ def _make_handler(worker: Worker, ledger: Ledger) -> type[BaseHTTPRequestHandler
         def do_GET(self) -> None:
             try:
                 body = _format_metrics(worker, read_status(ledger)).encode()
-            except VeoError as error:  # the worker lives on while the database is away
+            except VeoError as error:  # the worker continues while the database is down
                 self.send_error(503, error.message)
                 return
             self.send_response(200)

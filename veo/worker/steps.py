@@ -105,7 +105,7 @@ class StepTaker:
         return await self.context.threads.write.run(self._end_work, job)
 
     def _read_job(self, job_id: str) -> Record | None:
-        """Return a job that this worker may continue, or another one does; None if nobody."""
+        """Return a job that this worker or another one continues; None if none does."""
         record = self._ledger.read_job(job_id)
         if record is None or record.state not in LIVE or record.owner is None:
             return None

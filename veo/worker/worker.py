@@ -34,8 +34,8 @@ ENTRYPOINT = "veo.step"
 # PGQueuer hands a job out again whose worker has sent no heartbeat for so long. A request that
 # is being sent is protected by the lease of its worker, which is a little longer.
 HEARTBEAT_TIMEOUT = timedelta(seconds=15)
-# PGQueuer is asked so often, at least: it tells a worker of new jobs, but not of those that steps
-# have put back, nor of those of a dead worker.
+# How often PGQueuer is asked at least: it notifies a worker of new jobs, but not of those that
+# steps have put back or a dead worker has left.
 DEQUEUE_TIMEOUT = timedelta(seconds=0.5)
 QUEUE_INTERVAL_S = 0.5  # between two looks for jobs that PGQueuer should have
 CLEAN_INTERVAL_S = 60.0
@@ -145,8 +145,8 @@ class Worker:
         self._queue = PgQueuer.from_asyncpg_pool(pool)
         async with pool.acquire() as connection:
             await _install(connection, Queries.from_asyncpg_connection(connection))
-        # The same for all workers that follow on this one, so that `veo workers` can tell whose
-        # steps they are.
+        # The same whenever the queue is opened, so that `veo workers` can tell whose steps they
+        # are.
         self._queue.qm.queue_manager_id = manager_id(self.lease.id)
         self._queue.entrypoint(ENTRYPOINT, accepts_context=False)(self._handle)
 
@@ -184,7 +184,7 @@ class Worker:
         stopping.cancel()
 
     def _report_queue(self, error: Exception) -> None:
-        """Log once that the queue is opened again; while the database is away it fails often."""
+        """Log once that the queue is opened again, which fails often while the database is down."""
         if not self._is_queue_reported:
             self._is_queue_reported = True
             _log.warning("the queue is opened again: %s", describe_error(error))
