@@ -297,6 +297,8 @@ def _ledger_error(path: Path, error: BaseException | None) -> LedgerError:
     # SQLite's own texts: "database or disk is full", "database is locked".
     if "full" in text:
         hint, remedies = "Free some disk space, then resume the jobs.", (Remedy("resume"),)
+    elif "I/O" in text:  # also of a disk with no room for the file that processes share
+        hint = "Free some disk space, or set VEO_HOME to a folder on another disk."
     else:
         hint = _FOLDER_HINT
         if "locked" in text:
