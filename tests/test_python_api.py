@@ -15,7 +15,15 @@ import pytest
 import veo
 from veo.batch.options import BatchKwargs, BatchOptions
 from veo.config import Config
-from veo.errors import BudgetError, StillRunningError, UnknownOutcomeError, UsageError
+from veo.errors import (
+    BudgetError,
+    InvalidBatchError,
+    LedgerError,
+    StillRunningError,
+    UnknownJobError,
+    UnknownOutcomeError,
+    UsageError,
+)
 from veo.money import parse_usd
 from veo.provider import _registered, find_provider, installed_facts
 
@@ -52,6 +60,41 @@ def test_columns_of_a_request(client: veo.Client) -> None:
     for name, value in (("promt", "x"), ("seed", 7), ("", "x"), ("scene", ["x"]), ("n", math.inf)):
         with pytest.raises(UsageError, match=f"column {name}: "):
             client.submit("a lion", columns={name: value})  # type: ignore[dict-item]
+
+
+def test_a_single_text_is_not_taken_apart(client: veo.Client) -> None:
+    """Else each letter would be a request, a job to send again, or a tag."""
+    (job,) = client.submit_all("a lion")
+    assert job.result(30).record.parse_request().prompt == "a lion"
+    assert client.resume(job.id) == []
+    with pytest.raises(UnknownJobError, match=f"{job.id}x"):
+        client.resume(f"{job.id}x", resubmit=True)
+    with pytest.raises(InvalidBatchError, match="item 1: must be a request or a mapping"):
+        client.batch(["a lion"])  # type: ignore[list-item]
+    with veo.Client(sandbox=True, tags="film") as tagged:
+        assert tagged.tags == ("film",)
+
+
+@pytest.mark.parametrize("timeout", ["5", math.nan, [1]])
+def test_a_timeout_that_is_no_number_is_refused(client: veo.Client, timeout: Any) -> None:
+    """Before money is reserved: with it, the engine would fail after the note of the request."""
+    with pytest.raises(UsageError, match="is not a valid timeout"):
+        client.submit("a lion", timeout=timeout)
+    with pytest.raises(UsageError, match="is not a valid timeout"):
+        client.resume(timeout=timeout)
+    with pytest.raises(UsageError, match="is not a valid timeout"):
+        client.batch([{"prompt": "a lion"}], timeout=timeout)
+    assert client.ledger.list_jobs() == []
+
+
+def test_a_closed_client_is_not_a_damaged_ledger(client: veo.Client) -> None:
+    """The error says what happened; likewise for a request that is none."""
+    with pytest.raises(UsageError, match="not an object of type NoneType"):
+        client.submit(None)  # type: ignore[arg-type]
+    client.close()
+    with pytest.raises(LedgerError, match="is closed") as caught:
+        client.submit("a lion")
+    assert type(caught.value) is LedgerError
 
 
 def test_a_sandbox_by_its_variable(monkeypatch: pytest.MonkeyPatch, isolated: Path) -> None:

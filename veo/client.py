@@ -29,7 +29,7 @@ from veo.ledger.reserve import make_job_id
 from veo.problems import ItemLocation, ItemProblem
 from veo.request import Request, RequestKwargs
 from veo.runtime.providers import Endpoint
-from veo.session import Session
+from veo.session import Session, check_timeout
 from veo.update import RemoteVideo
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ class Client(Session):
             UsageError, SetupError, BudgetError: Nothing was sent or reserved.
         """
         run = make_job_id()
-        requests = list(requests)
+        # A single text would be a request for each of its letters.
+        requests = [requests] if isinstance(requests, str) else list(requests)
         files = list(outputs) if outputs is not None else [None] * len(requests)
         pairs = zip(requests, files, strict=True)
         new = self._new_jobs(pairs, provider, run=run, force=force)
@@ -263,6 +264,9 @@ class Client(Session):
             UnknownJobError: The ledger has no such job.
             UnknownOutcomeError: A named job has an unknown outcome and ``resubmit`` is not set.
         """
+        check_timeout(timeout)
+        # A single text would be the beginning of a job for each of its letters.
+        names = [names] if isinstance(names, str) else names
         records = [self.ledger.find_job(name) for name in names]
         if not names:
             records = self.ledger.list_unfinished() + self._list_fetchable()

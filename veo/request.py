@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Unpack, get_type_hints
 
+from veo.errors import UsageError
 from veo.image import Image
 from veo.text.spelling import NORMALIZERS
 from veo.update import RemoteVideo
@@ -175,6 +176,9 @@ class Request:
         values: dict[str, Any] = dict(options)
         if isinstance(request, Request):
             return replace(request, **values) if values else request
+        if not isinstance(request, str):
+            kind = type(request).__name__
+            raise UsageError(f"a request is a text or a veo.Request, not an object of type {kind}")
         return cls(prompt=request, **values)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from veo.config import Config, read_config
 from veo.engine.context import ProviderHandle, StepContext
-from veo.errors import BudgetError, ConfigError, InvalidRequestError
+from veo.errors import BudgetError, ConfigError, InvalidRequestError, UsageError
 from veo.files.images import ImageStore, read_frame_sizes
 from veo.files.output import choose_output, prepare_output
 from veo.key import Key
@@ -80,7 +81,7 @@ class Session:
         if sandbox is None:
             sandbox = endpoint is None and os.environ.get("VEO_SANDBOX", "0") not in {"", "0"}
         self.home = to_absolute(home) if home else ledger_folder(sandbox=sandbox)
-        self.tags: tuple[str, ...] = tuple(tags)
+        self.tags: tuple[str, ...] = (tags,) if isinstance(tags, str) else tuple(tags)
         self._servers = ExitStack()
         if sandbox:
             # Play money must not get into the ledger of an organisation.
@@ -236,7 +237,9 @@ class Session:
 
         Raises:
             BudgetError: A limit would be exceeded. Nothing was sent or reserved.
+            UsageError: The timeout is not a number.
         """
+        check_timeout(timeout)
         # All or none: a caller must not pay for half of a list.
         planned = self.ledger.plan_jobs(
             new, self.list_caps(run, max_cost), self.runner.worker, all_or_nothing=True
@@ -345,3 +348,10 @@ class Session:
     def __repr__(self) -> str:
         ledger = "sandbox" if self._is_sandbox else str(self.home)
         return f"<{type(self).__name__} {self.config.provider}, {ledger}>"
+
+
+def check_timeout(timeout: object) -> None:
+    """Raise a UsageError unless a timeout is a number of seconds, or None."""
+    is_number = isinstance(timeout, int | float) and not math.isnan(timeout)
+    if timeout is not None and not is_number:
+        raise UsageError(f"{timeout!r} is not a valid timeout: it must be a number of seconds")

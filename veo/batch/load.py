@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from veo.batch.batch import Batch
-from veo.batch.input import WHOLE_FILE, RawItem, parse_items
+from veo.batch.input import WHOLE_FILE, RawItem, describe_value, parse_items
 from veo.batch.item import Item, expand_takes, read_item, read_items
 from veo.batch.options import BatchContext, BatchOptions
 from veo.batch.tables import PARSERS
@@ -22,7 +23,7 @@ from veo.request import Request
 from veo.text.parsing import read_limited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from veo.session import Session
 
@@ -97,6 +98,9 @@ def _read_value(
         return value, []
     if isinstance(value, Request):
         return Item(location, value), []
+    if not isinstance(value, Mapping):
+        text = f"must be a request or a mapping of its keys, not {describe_value(value)}"
+        return None, [ItemProblem(location, text)]
     return read_item(RawItem(location, dict(value)), defaults)
 
 

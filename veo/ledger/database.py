@@ -291,6 +291,8 @@ _FOLDER_HINT = "Set VEO_HOME to a folder that can be written."
 
 def _ledger_error(path: Path, error: BaseException | None) -> LedgerError:
     text = str(error)
+    if isinstance(error, sqlite3.ProgrammingError) and "closed" in text:
+        return LedgerError(f"the ledger {path} is closed, and so is the client that had it open")
     if not isinstance(error, sqlite3.OperationalError):
         return DamagedLedgerError(f"the ledger {path} is damaged: {text}")
     remedies: tuple[Remedy, ...] = ()
