@@ -29,9 +29,9 @@ MAX_SLEEP_S = 1.0  # the event loop has another clock than the jobs, at least in
 # much as a tenth of a poll.
 MIN_SLEEP_S = 0.005
 # Garbage collector: new objects between two rounds, and how rarely the older generations are
-# included. A poll under way holds fifty objects: with the defaults (700, 10, 10) hundreds of polls
-# would have all jobs inspected every few seconds, while all threads wait.
-GC_THRESHOLDS = (10_000, 1_000, 10)
+# included. More than all polls under way hold, fifty each: with 10,000 every second had a round of
+# 10 ms, in which all threads wait; with the defaults (700, 10, 10) all jobs are inspected, too.
+GC_THRESHOLDS = (50_000, 1_000, 10)
 _NEVER = float("inf")
 
 
