@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scripted import make_model
 
 from veo.config import Config, ProviderConfig, find_key, merge_models, read_config
-from veo.config.config import _merge_layer
+from veo.config.config import _Layers
 from veo.errors import ConfigError, KeyMissingError
 from veo.model import ProviderFacts
 from veo.paths import config_folder, ledger_folder, to_absolute
@@ -146,12 +146,12 @@ def flatten_values(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 @given(st.lists(TABLES, max_size=4))
 def test_the_strongest_layer_that_sets_a_value_counts(layers: list[dict[str, Any]]) -> None:
     """Each value and its origin come from the last layer that sets it or something in it."""
-    merged: dict[str, Any] = {}
-    origins: dict[str, str] = {}
+    merged = _Layers()
     for number, layer in enumerate(layers):
-        _merge_layer(merged, layer, origins, str(number))
-    assert flatten_values(merged).keys() == origins.keys()
-    for name, value in flatten_values(merged).items():
+        merged.add(str(number), layer)
+    origins = merged.origins
+    assert flatten_values(merged.values).keys() == origins.keys()
+    for name, value in flatten_values(merged.values).items():
         assert flatten_values(layers[int(origins[name])])[name] == value
         for later in layers[int(origins[name]) + 1 :]:
             assert not [
@@ -163,9 +163,9 @@ def test_the_strongest_layer_that_sets_a_value_counts(layers: list[dict[str, Any
 def test_merging_leaves_the_layers_alone(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Merging does not change the layers."""
     before = repr((one, other))
-    merged: dict[str, Any] = {}
+    merged = _Layers()
     for layer in (one, other, one):
-        _merge_layer(merged, layer, {}, "")
+        merged.add("", layer)
     assert repr((one, other)) == before
 
 

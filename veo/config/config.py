@@ -217,7 +217,30 @@ class _Layers:
     origins: dict[str, str] = field(default_factory=dict)
 
     def add(self, origin: str, values: Mapping[str, Any]) -> None:
-        _merge_layer(self.values, values, self.origins, origin)
+        """Merge a layer over the layers below it, table by table."""
+        self._merge(origin, values, self.values, "")
+
+    def _merge(
+        self, origin: str, values: Mapping[str, Any], into: dict[str, Any], prefix: str
+    ) -> None:
+        for key, value in values.items():
+            name = f"{prefix}{key}"
+            # `access_token = true` is an option of a provider, which says what its key is.
+            is_secret = re.sub("[-_]", "", key).lower() in _SECRET_NAMES
+            if is_secret and not isinstance(value, bool):
+                raise ConfigError(
+                    f"{origin}: {name}: a configuration file must not hold a key",
+                    hint='Set api_key_env = "NAME" to the name of an environment variable instead.',
+                )
+            if not isinstance(value, dict):
+                for inner in [inner for inner in self.origins if inner.startswith(f"{name}.")]:
+                    del self.origins[inner]  # a value replaces a whole table
+                into[key], self.origins[name] = value, origin
+                continue
+            if not isinstance(into.get(key), dict):
+                self.origins.pop(name, None)  # a table replaces a value
+                into[key] = {}
+            self._merge(origin, value, into[key], f"{name}.")
 
     def remove(self, location: Iterable[str | int]) -> None:
         """Remove a value or table, and what holds it if a part of its name does not exist."""
@@ -284,34 +307,6 @@ def _explain_toml(error: ValueError, text: str) -> str:
     if unquoted:  # the value is not repeated: it may be a key
         return f'line {number}: a text needs quotation marks: {unquoted[1]} = "..."'
     return f"line {number}: {str(error)[:1].lower()}{str(error)[1:]}"
-
-
-def _merge_layer(
-    into: dict[str, Any],
-    values: Mapping[str, Any],
-    origins: dict[str, str],
-    origin: str,
-    prefix: str = "",
-) -> None:
-    """Merge a layer over the layers below it, table by table, and note where values come from."""
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        # `access_token = true` is an option of a provider, which says what its key is.
-        is_secret = re.sub("[-_]", "", key).lower() in _SECRET_NAMES
-        if is_secret and not isinstance(value, bool):
-            raise ConfigError(
-                f"{origin}: {name}: a configuration file must not hold a key",
-                hint='Set api_key_env = "NAME" to the name of an environment variable instead.',
-            )
-        if not isinstance(value, dict):
-            for inner in [inner for inner in origins if inner.startswith(f"{name}.")]:
-                del origins[inner]  # a value replaces a whole table
-            into[key], origins[name] = value, origin
-            continue
-        if not isinstance(into.get(key), dict):
-            origins.pop(name, None)  # a table replaces a value
-            into[key] = {}
-        _merge_layer(into[key], value, origins, origin, f"{name}.")
 
 
 def _describe_problems(error: InvalidRowError, origins: Mapping[str, str]) -> list[str]:
