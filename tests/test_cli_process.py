@@ -1,6 +1,8 @@
 """Commands as processes: imports, Ctrl-C, pipes, a terminal, shell completion."""
 
 import json
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -204,6 +206,14 @@ def test_a_closed_stdout_is_not_an_error(service: veo_sandbox.Sandbox) -> None:
         err = running.stderr.read()
 
     assert err == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only a POSIX shell closes a stream")
+def test_streams_that_are_closed_at_the_start() -> None:
+    """As some schedulers start programs: what is printed goes nowhere, and the work is done."""
+    command = shlex.join([sys.executable, "-m", "veo_commands", "providers"])
+    ran = subprocess.run(["sh", "-c", f"{command} <&- >&- 2>&-"], check=False)
+    assert ran.returncode == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

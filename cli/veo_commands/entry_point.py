@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 import warnings
@@ -25,6 +26,7 @@ _STOP_SIGNALS = ("SIGTERM", "SIGHUP", "SIGBREAK")
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, and exit with one of the codes that ``veo --help`` lists."""
     _handle_stop_signals()
+    _replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A prompt may contain characters that the terminal's encoding does not have.
@@ -38,6 +40,13 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     # of a thousand jobs. What is left is only memory.
     gc.freeze()
     sys.exit(code)
+
+
+def _replace_closed_streams() -> None:
+    """Give the streams that are closed at the start, as with ``>&-``, a file that takes all."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for good
 
 
 def run(args: list[str]) -> int:
