@@ -71,6 +71,8 @@ def test_a_single_text_is_not_taken_apart(client: veo.Client) -> None:
         client.resume(f"{job.id}x", resubmit=True)
     with pytest.raises(InvalidBatchError, match="item 1: must be a request or a mapping"):
         client.batch(["a lion"])  # type: ignore[list-item]
+    with pytest.raises(InvalidBatchError, match="the batch: contains no items"):
+        client.batch(b"")
     with veo.Client(sandbox=True, tags="film") as tagged:
         assert tagged.tags == ("film",)
 

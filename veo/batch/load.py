@@ -67,7 +67,8 @@ def load_batch(session: Session, source: Source, options: BatchOptions) -> Batch
 
 def _read_source(source: Source, defaults: Mapping[str, Any]) -> _ReadItems:
     if isinstance(source, bytes):
-        return _read_text(source, source, (Path.cwd(),), defaults)
+        read = _read_text(source, source, (Path.cwd(),), defaults)
+        return _name_source(read, "the batch")
     if isinstance(source, Path | str):
         path = to_absolute(source)
         # The resolved path: a symbolic link to the file names the same batch.
@@ -77,18 +78,19 @@ def _read_source(source: Source, defaults: Mapping[str, Any]) -> _ReadItems:
         with os_errors(UsageError, path):
             data = read_limited(path, MAX_FILE_BYTES)
         read = _read_text(data, identity, folders, defaults, parse)
-        named = [
-            replace(each, message=f"{path.name}: {each.message}")
-            if each.location == WHOLE_FILE
-            else each
-            for each in read.problems
-        ]
-        return read._replace(problems=named)
+        return _name_source(read, path.name)
     results = [_read_value(ItemLocation(i), value, defaults) for i, value in enumerate(source)]
     items = [item for item, _ in results if item]
     problems = [problem for _, item_problems in results for problem in item_problems]
     content = [[item.request.to_json(), item.provider, item.output] for item in items]
     return _ReadItems(items, problems, json.dumps(content).encode(), (Path.cwd(),))
+
+
+def _name_source(read: _ReadItems, name: str) -> _ReadItems:
+    """Put the name of a source before the problems of it as a whole."""
+    whole = [each for each in read.problems if each.location == WHOLE_FILE]
+    named = [replace(each, message=f"{name}: {each.message}") for each in whole]
+    return read._replace(problems=[*named, *(each for each in read.problems if each not in whole)])
 
 
 def _read_value(
