@@ -190,7 +190,7 @@ def test_missing_matplotlib_is_found_before_paying(
 
 def test_simulation_agrees_with_the_cost_model_and_the_bills(veo: Veo) -> None:
     """With faults the ledger equals the bills to the cent, and costs agree with the model."""
-    chances = ("--fail-rate", "0.2", "--timeout-rate", "0.05", "--luck", "3", "--speed", "400")
+    chances = ("--fail-rate", "0.2", "--timeout-rate", "0.05", "--luck", "3", "--speed", "200")
     ran = veo("compare", "--simulate", "-n", "40", "--on", BOTH, *chances, "--json")
     found = find_candidates(ran)
     sync, tasks = found["laozhang-sync"], found["laozhang-async"]
