@@ -249,7 +249,7 @@ class TestPlatform:
         listing = f"{box.files_url}/storage/v1/b/films/o?prefix=lions/"
         token = {"Authorization": f"Bearer {box.key}"}
         listed = requests.get(listing, headers=token, timeout=10).json()["items"]
-        other = requests.get(f"{listing}x", headers=token, timeout=10).json()
+        other = requests.get(f"{listing}X", headers=token, timeout=10).json()
 
         assert re.fullmatch(r"gs://films/lions/[a-z0-9]+/sample_0\.mp4", video["uri"])
         assert read_object(box, video["uri"]).content[4:8] == b"ftyp"
