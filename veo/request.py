@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Unpack, get_type_hints
 
@@ -166,8 +166,7 @@ class Request:
             object.__setattr__(self, name, normalize(getattr(self, name)))
 
     def __repr__(self) -> str:
-        values = ((item.name, getattr(self, item.name)) for item in fields(self))
-        given = (f"{name}={value!r}" for name, value in values if is_given(value))
+        given = (f"{name}={value!r}" for name, value in self._given_fields())
         return f"Request({', '.join(given)})"
 
     @classmethod
@@ -219,8 +218,12 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that are given; images as source and sha256, without their bytes."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {name: _to_json(value) for name, value in values.items() if is_given(value)}
+        return {name: _to_json(value) for name, value in self._given_fields()}
+
+    def _given_fields(self) -> Iterator[tuple[str, Any]]:
+        for name in REQUEST_FIELDS:
+            if is_given(value := getattr(self, name)):
+                yield name, value
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Request:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import attrgetter
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, insert, select
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 LOCK = "reserve"  # see ``locks.lock``; sums of money and the inserts that follow belong together
 # Without letters and digits that are easily mistaken for each other: i, l, o, u, 0, 1.
 _ID_LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
+_random = SystemRandom()
 
 
 def make_job_id() -> str:
-    return "".join(secrets.choice(_ID_LETTERS) for _ in range(10))
+    return "".join(_random.choices(_ID_LETTERS, k=10))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
