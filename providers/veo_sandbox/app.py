@@ -4,7 +4,7 @@ An API is a module of `veo_sandbox.routes` with a tuple `ROUTES`; add it to `API
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from starlette.responses import Response
@@ -37,16 +37,18 @@ API_MODULES = (videos, openai_videos, chat, gemini, google_files, interactions, 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The pipeline around a handler: read, log, delay, apply faults, respond."""
+    """The pipeline around a handler: read, log, delay, apply faults, respond.
 
-    core: Core
-    rules: FaultRules
+    Endpoints are shared by all sandboxes of a process; `build_app` adds the sandbox to the scope.
+    """
+
     route: RouteSpec
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        core = self.core
+        core: Core = scope["core"]
+        rules: FaultRules = scope["rules"]
         core.refresh()
-        self.rules.refresh()
+        rules.refresh()
         exchange = Exchange(core, self.route.kind, scope, receive, send)
         await exchange.read_request()
         exchange.set_task(self.route.find_task(core, exchange))
@@ -55,8 +57,7 @@ class Endpoint:
         # Logged before the delay, so that tests can wait for a request to arrive.
         if core.settings.delay:
             await asyncio.sleep(core.settings.delay)
-        rules = self.rules.select_rules(exchange)
-        response = await self._apply_faults(rules, exchange)
+        response = await self._apply_faults(rules.select_rules(exchange), exchange)
         # Marked before it is sent, so that a client that has the response finds it in the log.
         if exchange.accepted_task and not exchange.connection.is_closed and response.status_code:
             core.tasks.mark_responded(exchange.accepted_task.id, core.clock.now())
@@ -76,31 +77,11 @@ class Endpoint:
             if rules:
                 return await FAULTS[rules[0].fault].act(exchange, proceed, **rules[0].params)
             if self.route.authorize:
-                self.route.authorize(self.core, exchange)
-            return await self.route.handler(self.core, exchange)
+                self.route.authorize(exchange.core, exchange)
+            return await self.route.handler(exchange.core, exchange)
         # A refusal is a response like any other: faults around it still change it.
         except Refusal as refusal:
             return refusal.response
-
-
-def build_app(core: Core, rules: FaultRules) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    api = _build_router(
-        core, rules, [route for module in API_MODULES for route in module.ROUTES], _unknown_url
-    )
-    api.routes.extend(control.build_routes(core, rules))
-    store = _build_router(core, rules, [*files.ROUTES, *chat.FILES, *vertex.FILES], files.not_found)
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        port = store if scope["server"][1] == core.files_port else api
-        await port(scope, receive, send)
-
-    return app
-
-
-async def _unknown_url(core: Core, exchange: Exchange) -> Response:
-    if exchange.path.startswith(("/v1beta", "/v1/projects/", "/upload/")):
-        return unknown_url_page(exchange.path)
-    return videos.unknown_url(core, exchange)
 
 
 class _ExactRoute(Route):
@@ -111,13 +92,32 @@ class _ExactRoute(Route):
         return (Match.NONE, {}) if match is Match.PARTIAL else (match, child_scope)
 
 
-def _build_router(
-    core: Core, rules: FaultRules, routes: list[RouteSpec], default: Handler
-) -> Router:
-    table: list[BaseRoute] = [
-        _ExactRoute(route.path, Endpoint(core, rules, route), methods=[route.method])
-        for route in routes
-    ]
-    other = RouteSpec("", "", "other", default)
+async def _unknown_url(core: Core, exchange: Exchange) -> Response:
+    if exchange.path.startswith(("/v1beta", "/v1/projects/", "/upload/")):
+        return unknown_url_page(exchange.path)
+    return videos.unknown_url(core, exchange)
+
+
+def _build_routes(routes: Iterable[RouteSpec]) -> list[BaseRoute]:
+    return [_ExactRoute(each.path, Endpoint(each), methods=[each.method]) for each in routes]
+
+
+def _build_router(routes: list[BaseRoute], default: Handler) -> Router:
+    other = Endpoint(RouteSpec("", "", "other", default))
     # The services do not redirect `/v1/videos/` either.
-    return Router(table, redirect_slashes=False, default=Endpoint(core, rules, other))
+    return Router(routes, redirect_slashes=False, default=other)
+
+
+# Built once: compiling the paths takes milliseconds, and tests start thousands of sandboxes.
+_API_ROUTES = _build_routes(route for module in API_MODULES for route in module.ROUTES)
+_STORE = _build_router(_build_routes((*files.ROUTES, *chat.FILES, *vertex.FILES)), files.not_found)
+
+
+def build_app(core: Core, rules: FaultRules) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    api = _build_router([*_API_ROUTES, *control.build_routes(core, rules)], _unknown_url)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        port = _STORE if scope["server"][1] == core.files_port else api
+        await port({**scope, "core": core, "rules": rules}, receive, send)
+
+    return app
