@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from veo_laozhang.chat_text import find_all_urls, strip_echo
@@ -16,21 +15,10 @@ _MAX_URLS = 8
 _MAX_URL_CHARS = 2_000
 
 
-class BodyEnd:
-    """Collects the last bytes of a body; the work is linear in its length."""
-
-    def __init__(self) -> None:
-        self._chunks: deque[bytes] = deque()
-        self._size = 0
-
-    def add(self, chunk: bytes) -> None:
-        self._chunks.append(chunk)
-        self._size += len(chunk)
-        while self._size - len(self._chunks[0]) >= MAX_BYTES:
-            self._size -= len(self._chunks.popleft())
-
-    def read(self) -> bytes:
-        return b"".join(self._chunks)[-MAX_BYTES:]
+def extend_end(end: bytearray, chunk: bytes) -> None:
+    """Add the next bytes of a body to its end, of which the last ``MAX_BYTES`` are kept."""
+    end += chunk
+    del end[:-MAX_BYTES]  # cheap: bytes at the front of a bytearray go without moving the others
 
 
 def add_evidence(error: VeoError, body: bytes, text: str, key: Key) -> VeoError:

@@ -90,21 +90,15 @@ def read_task(body: Any) -> TaskStatus:
     status = _read_status(body)
     stage = (_find_stage(status) or _weigh_evidence(body, status)) if status else _infer_stage(body)
     progress = parse_progress(get_path(body, "progress"), running=stage is Stage.RUNNING)
+    task = TaskStatus(stage, status, progress)
     if stage is not Stage.READY:
-        return TaskStatus(stage=stage, status=status, progress=progress)
-    expires_at = parse_timestamp(get_path(body, "expires_at"))
-    url = read_video_url(body)
-    if not url:
-        # Older gateways put the URL of a finished file into the reason of a failure.
-        reason = get_text(get_path(body, "fail_reason"))
-        url = reason if _is_location(reason) else None
-    return TaskStatus(
-        stage=stage,
-        status=status,
-        progress=progress,
-        url=url,
+        return task
+    # Older gateways put the URL of a finished file into the reason of a failure.
+    reason = get_text(get_path(body, "fail_reason"))
+    return task._replace(
+        url=read_video_url(body) or (reason if _is_location(reason) else None),
         is_inline=_find_inline(body) is not None,
-        expires_at=expires_at,
+        expires_at=parse_timestamp(get_path(body, "expires_at")),
     )
 
 

@@ -14,7 +14,7 @@ from veo_laozhang.base import LaoZhangProvider, read_seconds
 from veo_laozhang.chat_stream import ChatStreamParser
 from veo_laozhang.error_body import ErrorBody, parse_error, read_request_id
 from veo_laozhang.error_table import find_refusal, generation_error, submit_error
-from veo_laozhang.evidence import BodyEnd, add_evidence
+from veo_laozhang.evidence import add_evidence, extend_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,13 +89,13 @@ class LaoZhangSync(LaoZhangProvider):
         # first.
         if not response.content_type.endswith(("json", "html")):
             report(_ACCEPTED)
-        parser, body = ChatStreamParser(), BodyEnd()
-        self._feed_parser(parser, _read_chunks(response, parser, body), report)
+        parser, end = ChatStreamParser(), bytearray()
+        self._feed_parser(parser, _read_chunks(response, parser, end), report)
         parser.close()
         url = _find_url(parser)
         if not url:
             error = _find_refusal(parser, response, model) or _no_video_error(parser, response)
-            raise add_evidence(error, body.read(), str(parser.transcript), response.key)
+            raise add_evidence(error, bytes(end), str(parser.transcript), response.key)
         if parser.interruption:
             _log.warning(
                 "the stream was interrupted after the video's link: %s", parser.interruption
@@ -150,9 +150,9 @@ class _Growth:
 
 
 def _read_chunks(
-    response: StreamingResponse, parser: ChatStreamParser, body: BodyEnd
+    response: StreamingResponse, parser: ChatStreamParser, end: bytearray
 ) -> Iterator[bytes]:
-    """Yield the stream as it arrives.
+    """Yield the stream as it arrives, and keep the end of it.
 
     An interruption is noted and not raised, because the link may have arrived before it.
     """
@@ -160,7 +160,7 @@ def _read_chunks(
     try:
         for chunk in response.chunks():
             size += len(chunk)
-            body.add(chunk)
+            extend_end(end, chunk)
             yield chunk
             if size > MAX_STREAM_BYTES:
                 parser.interruption = f"the stream is longer than {MAX_STREAM_BYTES} bytes"

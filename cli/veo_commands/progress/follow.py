@@ -171,10 +171,8 @@ def _is_accepted(job: Job) -> bool:
 
 def _report_accepted(job: Job) -> int:
     out.print_result(_job_json(job), job.id)
-    if job.record.task_id:
-        out.info(f"{job.id} accepted as {job.record.task_id}", dim=True)
-        out.info(f"  {out.command('resume', job.id)} downloads the video.", dim=True)
-    else:
-        out.info(f"{job.id} waits for a worker", dim=True)
-        out.info(f"  {out.command('resume', job.id)} waits for the video.", dim=True)
+    task = job.record.task_id
+    out.info(f"{job.id} {f'accepted as {task}' if task else 'waits for a worker'}", dim=True)
+    effect = "downloads" if task else "waits for"
+    out.info(f"  {out.command('resume', job.id)} {effect} the video.", dim=True)
     return exit_codes.DONE

@@ -141,19 +141,16 @@ class Flow2Api(Dialect):
 
     def ending_payloads(self, ended: EndedTasks) -> list[str]:
         """A tag that ends the text, or a reason without an end; then a chunk without choices."""
-        completed = [task for task, state in ended if state.name == "completed"]
-        if completed:
-            lines = [self._make_chunk({"content": self._video_tags(completed)}, "stop")]
+        if tags := self._video_tags(ended):
+            lines = [self._make_chunk({"content": tags}, "stop")]
         else:
             lines = [self._reasoning_chunk(self._failure_text(task)) for task, _ in ended]
         usage = self._make_body("chat.completion.chunk", choices=[], usage=self._token_usage())
         return [*lines, usage]
 
     def full_response(self, ended: EndedTasks) -> str:
-        completed = [task for task, state in ended if state.name == "completed"]
-        return self._make_response(
-            self._video_tags(completed) or "".join(self._failure_text(task) for task, _ in ended)
-        )
+        failures = "".join(self._failure_text(task) for task, _ in ended)
+        return self._make_response(self._video_tags(ended) or failures)
 
     def _progress_chunk(self, percent: float) -> str:
         return self._reasoning_chunk(f"生成进度: {percent:.0f}%\n")
@@ -161,10 +158,11 @@ class Flow2Api(Dialect):
     def _failure_text(self, task: Task) -> str:
         return f"❌ 生成失败: {fill_failure_text(task.outcome).message}\n"
 
-    def _video_tags(self, tasks: Sequence[Task]) -> str:
+    def _video_tags(self, ended: EndedTasks) -> str:
         return "".join(
             f"<video src='{self._video_url(task)}' controls style='max-width:100%'></video>"
-            for task in tasks
+            for task, state in ended
+            if state.name == "completed"
         )
 
     def _video_url(self, task: Task) -> str:

@@ -83,7 +83,9 @@ def parse_interaction(api: OmniApi, model: OmniModel, exchange: Exchange) -> Int
     config = _parse_config(api, model, fields.get("generation_config", {}))
     parts = parse_input(api, fields.get("input"))
     roles = assign_roles(api, parts)
-    previous = _parse_text(api, "previous_interaction_id", fields.get("previous_interaction_id"))
+    previous = fields.get("previous_interaction_id") or ""
+    if not isinstance(previous, str):
+        raise api.error("invalid_input", path="previous_interaction_id")
     added = _has_duration(fields.get(_FORMAT))
     task = _choose_task(api, config, parts, roles, previous, is_longer=added)
     request = InteractionRequest(parts, roles, task, previous=previous, config=config)
@@ -108,12 +110,6 @@ def _parse_flag(api: OmniApi, fields: Mapping[str, Any], name: str, *, default: 
     if not isinstance(value, bool):
         raise api.error("invalid_input", path=name)
     return value
-
-
-def _parse_text(api: OmniApi, path: str, value: object) -> str:
-    if not isinstance(value, str | None):
-        raise api.error("invalid_input", path=path)
-    return value or ""
 
 
 def _parse_config(api: OmniApi, model: OmniModel, config: Any) -> dict[str, Any]:
