@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from google_routes import NAME, PLATFORM_NAME, express, gemini, project, submit, with_token
+from google_routes import HOME, NAME, PLATFORM_NAME, express, gemini, project, submit, with_token
 from interactions import ID, OMNI, make_created
 from laozhang import connect_async
 from platform_server import platform, service_account
@@ -280,6 +280,18 @@ def test_a_get_follows_a_redirect_without_the_key(name: str) -> None:
 
     assert other.only_request.path == "/there"
     assert not {"authorization", "x-goog-api-key"} & set(other.only_request.headers)
+
+
+@pytest.mark.parametrize("name", ["google-poll", "google-open"])
+def test_a_redirect_to_google_is_followed_at_the_base_url(name: str) -> None:
+    """A gateway may pass on what Google says; the key stays with the gateway."""
+    with RecordingServer() as server:
+        there = Reply(status=302, headers={"Location": f"{HOME}/there"})
+        server.reply = lambda request: Reply({"name": NAME}) if request.path == "/there" else there
+        CLIENTS[name](server.url)
+
+    assert [request.path == "/there" for request in server.requests] == [False, True]
+    assert {request.headers["x-goog-api-key"] for request in server.requests} == {"sandbox-key"}
 
 
 @EVERY_CLIENT

@@ -324,6 +324,13 @@ class TestGemini:
         assert isinstance(error, ResponseLostError)
         assert error.charged is None
 
+    def test_a_response_over_the_limit(self) -> None:
+        """The limit is that of this client: an inline video is longer than other responses."""
+        body = b" " * (1 << 20) + b"{}"
+        head = HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode()
+        with serve_responses(head + body) as server:
+            assert isinstance(self.submit(server.url), ResponseTooLongError)
+
     @pytest.mark.parametrize("status", [b"200 OK", b"500 Oops"])
     def test_an_endless_response(self, status: bytes) -> None:
         """It is cut off at the limit."""
