@@ -65,10 +65,11 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
 
 
 def _plan_rows(plan: Plan) -> list[tuple[str, str]]:
+    from veo.ledger.statement import describe_price
+
     quote = plan.quote
-    override = ", from your configuration" if quote.overridden else ""
     return [
         ("model", plan.model.full_name),
         *request_fields(plan.request, plan.model),
-        ("price", f"{describe_quote(quote)}; {quote.source}, {quote.as_of}{override}"),
+        ("price", f"{describe_quote(quote)}; {describe_price(quote)}"),
     ]
