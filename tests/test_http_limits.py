@@ -322,6 +322,7 @@ class TestGemini:
         with drip(first, drops) as server:
             error = self.submit(server.url)
         assert isinstance(error, ResponseLostError)
+        assert "longer than 0.5 s" in error.message
         assert error.charged is None
 
     def test_a_response_over_the_limit(self) -> None:
