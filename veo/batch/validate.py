@@ -129,8 +129,8 @@ class Validator:
         new = [entry for entry in entries if not entry.existing]
         paths = [parse_path(entry.new_job.output) for entry in new]
         is_remote = any(map(find_bucket_path, paths))
-        answers = zip(new, map_files(is_taken, paths, is_remote=is_remote), strict=True)
-        taken = [entry for entry, is_used in answers if is_used]
+        used = zip(new, map_files(is_taken, paths, is_remote=is_remote), strict=True)
+        taken = [entry for entry, is_used in used if is_used]
         same_requests = self._session.ledger.find_same_request(entry.new_job for entry in taken)
         for entry in entries:
             job = entry.new_job

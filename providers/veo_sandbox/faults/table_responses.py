@@ -55,6 +55,6 @@ async def table_response(
     return Response(body, row["status"], headers, "application/json")
 
 
-for _table in ("faults/answers.toml", "faults/google.toml", "faults/interactions.toml"):
+for _table in ("faults/responses.toml", "faults/google.toml", "faults/interactions.toml"):
     for _name, _row in load_table(_table).items():
         register(_name, _row["doc"], tuple(_row.get("on", ())), table_response, row=_row)
