@@ -298,6 +298,7 @@ class TestRefusals:
             ({"input": []}, "Invalid input at 'input'"),
             ({"input": " "}, "Invalid input at 'input'"),
             ({"input": [{"type": "audio"}]}, "Invalid input at 'input'"),
+            ({"input": [{"type": []}]}, "Invalid input at 'input'"),
             ({"input": [{"type": "image", "mimeType": "x"}]}, "at 'input[0]'. Did you mean 'mime_"),
             ({"input": [image_part() | {"data": "eA=="}]}, "Unable to process input image"),
             ({"input": [image_part() | {"data": "?"}]}, "Unable to process input image"),

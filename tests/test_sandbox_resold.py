@@ -136,6 +136,10 @@ def test_muse_takes_frames_as_file_parts(sandbox: StartSandbox, frames: dict[str
         (MUSE, {"resolution": "1080p"}, "resolution '1080p'"),
         (MUSE, {"reference_images": [data_uri(make_image())]}, "at most 0"),
         ("muse-video-20s", {"seconds": "8"}, "seconds '8'"),
+        (OMNI, {"size": []}, "size []"),
+        (OMNI, {"resolution": {}}, "resolution {}"),
+        (OMNI, {"aspect_ratio": []}, "aspect_ratio []"),
+        ("veo-3.1-generate-preview", {"images": 5}, "must be a list"),
     ],
 )
 def test_a_wrong_field_is_refused(

@@ -55,7 +55,7 @@ def _list_parts(api: OmniApi, value: Any) -> Iterator[tuple[Any, str]]:
 
 
 def _parse_part(api: OmniApi, part: Any, path: str) -> InputPart:
-    if not isinstance(part, dict) or part.get("type") not in _MEMBERS:
+    if not isinstance(part, dict) or part.get("type") not in tuple(_MEMBERS):
         raise api.error("invalid_input", path="input")
     kind = part["type"]
     api.check_members(part, _MEMBERS[kind], path)

@@ -138,6 +138,8 @@ class Official(Profile):
 
     def _read_images(self, exchange: Exchange, metadata: Mapping[str, Any]) -> list[Upload]:
         texts = exchange.fields.get("images") or []
+        if not isinstance(texts, list):
+            raise self.invalid_request("parse_request_failed", "images must be a list", "images")
         images = [file for file in exchange.files if file.name.startswith("input_reference")]
         images += [parse_data_uri(self, "images", text) for text in texts]
         if last := metadata.get("lastFrame"):

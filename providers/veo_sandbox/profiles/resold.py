@@ -22,6 +22,7 @@ _SIZES = {
     ("1080p", "9:16"): "1080x1920",
 }
 _SHAPE_OF_SIZE = {size: shape for shape, size in _SIZES.items()}
+_RATIOS = ("16:9", "9:16")
 _DEFAULT_SECONDS = "8"
 _FRAMES = {"image": "start", "input_reference": "start", "last_frame": "end"}
 _FIELDS = {
@@ -71,16 +72,17 @@ class Resold(Profile):
 
     def _choose_shape(self, fields: Mapping[str, Any], model: Model) -> tuple[str, str]:
         """Return resolution and ratio; `size` sets both, and the other two must agree with it."""
+        # Compared with tuples: a value of the wrong type may be one that no table can look up.
         size = fields.get("size")
-        if size is not None and size not in _SHAPE_OF_SIZE:
+        if size is not None and size not in tuple(_SHAPE_OF_SIZE):
             raise self._value_error("size", size, _SHAPE_OF_SIZE)
         default = _SHAPE_OF_SIZE[size] if size else ("720p", "16:9")
         resolution = fields.get("resolution", default[0])
         ratio = fields.get("aspect_ratio", default[1])
-        if resolution not in model.usd_per_video:
+        if resolution not in tuple(model.usd_per_video):
             raise self._value_error("resolution", resolution, model.usd_per_video)
-        if ratio not in {"16:9", "9:16"}:
-            raise self._value_error("aspect_ratio", ratio, ("16:9", "9:16"))
+        if ratio not in _RATIOS:
+            raise self._value_error("aspect_ratio", ratio, _RATIOS)
         if size and (resolution, ratio) != default:
             raise self._value_error("size", size, (_SIZES[resolution, ratio],))
         return resolution, ratio
