@@ -282,6 +282,17 @@ def test_a_get_follows_a_redirect_without_the_key(name: str) -> None:
     assert not {"authorization", "x-goog-api-key"} & set(other.only_request.headers)
 
 
+def test_a_poll_that_is_a_post_is_not_redirected() -> None:
+    """Veo on the Agent Platform polls with one; the error says where base_url has to lead."""
+    with RecordingServer() as other, RecordingServer() as server:
+        server.reply = Reply(status=307, headers={"Location": f"{other.url}/there"})
+        with pytest.raises(VeoError, match="a redirect to") as caught:
+            poll(express(server.url), PLATFORM_NAME)
+
+    assert ("base_url" in str(caught.value.hint), caught.value.retryable) == (True, True)
+    assert other.requests == []
+
+
 @pytest.mark.parametrize("name", ["google-poll", "google-open"])
 def test_a_redirect_to_google_is_followed_at_the_base_url(name: str) -> None:
     """A gateway may pass on what Google says; the key stays with the gateway."""

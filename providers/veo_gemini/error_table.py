@@ -93,6 +93,8 @@ ERROR_RULES = (
     ErrorRule(RefusedError, "location is not supported", (400,), ("submit",), hint=_REGION),
     # The server gave up waiting for another one, which may have accepted the request.
     ErrorRule(ResponseLostError, statuses=(408, 499)),
+    # Of a POST: ``veo.http`` follows the redirects of a GET, and refuses those of a paid request.
+    ErrorRule(ProtocolError, statuses=range(300, 400), hint="Set base_url to that location."),
     ErrorRule(RefusedError, "", range(400, 500), ("submit",)),
     ErrorRule(ResponseLostError, statuses=range(500, 600)),
 )
