@@ -234,8 +234,9 @@ def test_all_outputs_are_checked_first(client: Client) -> None:
     make_lion(client)
     Path("roar.step2.mp4").write_text("mine")
 
-    with pytest.raises(OutputError, match=r"roar\.step2\.mp4 already exists"):
+    with pytest.raises(OutputError, match=r"roar\.step2\.mp4 already exists") as caught:
         extend_video(client, "lion.mp4", times=3, output="roar.mp4")
+    assert caught.value.hint == "To pay only for the steps after it, extend that file."
     assert len(client.ledger.list_jobs()) == 1
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from veo.continuation.sources import plan_with_video
-from veo.files.output import choose_output, prepare_output
+from veo.errors import OutputError
+from veo.files.output import choose_output, is_taken, prepare_output
 from veo.ledger.reserve import make_job_id
 from veo.money import Usd, to_micros
 from veo.paths import to_absolute
@@ -98,7 +99,12 @@ def run_steps(
         output = choose_output(output, session.config.output_dir, name)
     outputs = _output_paths(output, extension)
     for path in filter(None, outputs):
-        prepare_output(path, force=force)
+        try:
+            prepare_output(path, force=force)
+        except OutputError as error:
+            if path != outputs[-1] and is_taken(path):  # the run that made it may have been killed
+                error.add_hint("To pay only for the steps after it, extend that file.")
+            raise
     # Each step reserves only its own money, so the sum is checked before the first is sent.
     if error := session.budget_error(run, to_micros(extension.total_usd), max_cost):
         raise error
