@@ -347,12 +347,19 @@ def test_any_text_becomes_an_error(text: str, status: int, header: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
-    [b"<html><title>Just a moment...</title></html>", b"error code: 1020", b"", b"Forbidden"],
+    ("status", "body"),
+    [
+        (403, b"<html><title>Just a moment...</title></html>"),
+        (403, b"error code: 1020"),
+        (403, b""),
+        (403, b"Forbidden"),
+        (407, b"denied"),
+        (407, b'{"error": "the proxy needs a password"}'),
+    ],
 )
-def test_a_403_that_is_not_json_is_not_about_the_key(body: bytes) -> None:
-    """Something in front of the API refuses: nothing was accepted, and a poll is repeated."""
-    response = Response(403, {}, body)
+def test_what_something_in_front_of_the_api_refuses(status: int, body: bytes) -> None:
+    """Nothing was accepted, it is not about the key, and a poll is repeated."""
+    response = Response(status, {}, body)
     paid, free = submit_error(response), get_error(response)
     for error in (paid, free):
         assert not isinstance(error, AuthError)

@@ -101,9 +101,9 @@ def run_steps(
     for path in filter(None, outputs):
         try:
             prepare_output(path, force=force)
-        except OutputError as error:
+        except OutputError as refusal:
             if path != outputs[-1] and is_taken(path):  # the run that made it may have been killed
-                error.add_hint("To pay only for the steps after it, extend that file.")
+                refusal.add_hint("To pay only for the steps after it, extend that file.")
             raise
     # Each step reserves only its own money, so the sum is checked before the first is sent.
     if error := session.budget_error(run, to_micros(extension.total_usd), max_cost):

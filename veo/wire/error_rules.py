@@ -52,10 +52,11 @@ def front_error(response: Response, message: str, *, is_paid: bool) -> VeoError 
     """Return the error of a refusal that the API itself did not send; None for any other response.
 
     Firewalls, proxies and content networks refuse with a 403 in HTML or plain text, where every
-    API sends JSON. It says nothing about the key. A paid request did not reach the API.
+    API sends JSON. It says nothing about the key. A paid request did not reach the API. Only a
+    proxy sends 407, because it needs a user name and a password.
     """
     is_json = isinstance(parse_json_or_none(response.body), dict | list)
-    if response.status != 403 or is_json:
+    if response.status != 407 and (response.status != 403 or is_json):
         return None
     text = f"something in front of the API refuses the request: {message}"
     hint = "A firewall, a proxy or a block by region: check base_url, the network and the proxy."
