@@ -125,7 +125,7 @@ class PollSession:
                 await asyncio.to_thread(self._guard.check_proxied, origin)
             key = (loop, proxy is None)
             session, _ = self._sessions.get(key) or await self._open_session(*key)
-            async with session.request(
+            response = await session.request(
                 method,
                 URL(url, encoded=True),  # quoted already; yarl would change some task ids
                 headers=headers,
@@ -133,9 +133,15 @@ class PollSession:
                 allow_redirects=False,
                 proxy=proxy,
                 ssl=tls_context() if origin.startswith("https:") else True,
-            ) as response:
+            )
+            # The end of the body gives the connection back: ``async with`` would do so again, for
+            # each poll.
+            try:
                 content = await self._read_body(response)
-                return Response(response.status, response.headers, content, self._key)
+            except BaseException:
+                response.close()  # with the rest of the body in it
+                raise
+            return Response(response.status, response.headers, content, self._key)
         except _TRANSPORT_ERRORS as error:
             raise _transport_error(origin, error) from error
 
