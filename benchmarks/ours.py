@@ -30,6 +30,8 @@ def open_client(order: Order) -> Client:
 
 def prepare_work(order: Order) -> Callable[[], dict[str, int]]:
     """Connect a client and return a function that makes the videos that are still missing."""
+    import veo.http.poll_session  # noqa: F401 - as the peers do; veo imports it for its first poll
+
     mine = open_client(order)
     mine.connect("laozhang-async")
 
