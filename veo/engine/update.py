@@ -58,8 +58,10 @@ def _note_report(job: ActiveJob, update: Update) -> None:
 
 def must_persist(record: Record, update: Update) -> bool:
     """Whether a report changes the ledger."""
+    if update.stage in {Stage.READY, Stage.FAILED} or record.is_missing:
+        return True
     is_other_task = update.task_id is not None and update.task_id != record.task_id
-    return is_other_task or record.is_missing or _next_state(record, update) is not record.state
+    return is_other_task or _next_state(record, update) is not record.state
 
 
 def _next_state(record: Record, update: Update) -> State:
