@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
@@ -97,6 +98,18 @@ def test_a_closed_client_is_not_a_damaged_ledger(client: veo.Client) -> None:
     with pytest.raises(LedgerError, match="is closed") as caught:
         client.submit("a lion")
     assert type(caught.value) is LedgerError
+
+
+def test_a_closed_client_leaves_nobody_waiting(tmp_path: Path) -> None:
+    """Neither a thread that waits, nor a call after the end of the ``with`` block."""
+    config = Config(sandbox={"latency": "600", "clip": "tiny"})
+    with veo.Client(config, sandbox=True, home=tmp_path) as client, ThreadPoolExecutor() as threads:
+        job = client.submit("a lion")
+        waiting = threads.submit(job.result)
+        client.close()
+        assert isinstance(waiting.exception(timeout=30), StillRunningError)
+    with pytest.raises(StillRunningError, match="the client was closed while job"):
+        job.result()
 
 
 def test_a_sandbox_by_its_variable(monkeypatch: pytest.MonkeyPatch, isolated: Path) -> None:

@@ -324,8 +324,9 @@ class Session:
         self.runner.close(wait=wait)
 
     def close(self) -> None:
-        """Stop all work, release the leases and close the ledger."""
+        """Stop all work, release the leases and close the ledger; who waits for a job is woken."""
         self.stop()
+        self.runner.end_waits()
         self.ledger.close()
         self._servers.close()
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from veo.engine.context import ActiveJob, StepContext
 from veo.engine.dispatcher import Engine
-from veo.errors import VeoError
+from veo.errors import StillRunningError, VeoError
 from veo.job import Job
 from veo.ledger import IN_FLIGHT, Record, State
 from veo.ledger.heartbeat import WorkerLease, find_dead_workers
+from veo.problems import Remedy
 from veo.runtime.follower import Follower
 
 
@@ -84,6 +85,17 @@ class JobRunner:
             engine.stop()
         if worker_lease:
             worker_lease.close()
+
+    def end_waits(self) -> None:
+        """Finish the jobs that nothing in this process works on any more, as still running."""
+        with self._lock:
+            jobs, self._jobs = list(self._jobs.values()), {}
+        for job in jobs:
+            job.work.error = job.work.error or StillRunningError(
+                f"the client was closed while job {job.id} was {job.state}",
+                remedies=[Remedy("resume", job.id)],
+            )
+            job.finish()
 
     def _register(self, record: Record, timeout: float | None) -> Job:
         wait_s = timeout if timeout is not None else self._default_wait_s
