@@ -153,7 +153,7 @@ class ImageStore:
                 self._prepared.popitem(last=False)
 
     def _download(self, url: str) -> bytes:
-        from veo.http.client import download_bytes  # noqa: PLC0415 - few requests need requests
+        from veo.http import download_bytes  # noqa: PLC0415 - few requests need requests
 
         return download_bytes(url, MAX_BYTES, ImageError, self._trusted_urls)
 

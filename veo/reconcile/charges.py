@@ -60,7 +60,7 @@ class ChargeList:
 def load_charges(source: str) -> ChargeList:
     """Read the list at a path or a URL; raise a UsageError if it is not a list of charges."""
     if re.match(r"https?://", source):
-        from veo.http.client import download_bytes  # noqa: PLC0415 - 90 ms, spared for a file
+        from veo.http import download_bytes  # noqa: PLC0415 - 90 ms, spared for a file
 
         text, taken_at = _decode(download_bytes(source, MAX_BYTES, UsageError), source), time.time()
     else:
