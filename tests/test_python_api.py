@@ -19,6 +19,7 @@ from veo.config import Config
 from veo.errors import (
     BudgetError,
     InvalidBatchError,
+    KeyMissingError,
     LedgerError,
     StillRunningError,
     UnknownJobError,
@@ -126,6 +127,8 @@ def test_a_key_is_an_argument(tmp_path: Path) -> None:
         assert client.connect("gemini").key is not None
         assert client.config.provider == "gemini"
         assert "secret-key" not in repr(client.__dict__)
+    with pytest.raises(KeyMissingError, match="api_key is empty"):
+        veo.Client(provider="gemini", api_key=" \n", home=tmp_path)
 
 
 @pytest.mark.parametrize("amount", [1, 1.0, "1", "$1.00", Decimal(1)])

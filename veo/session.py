@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from veo.config import Config, read_config
 from veo.engine.context import ProviderHandle, StepContext
-from veo.errors import BudgetError, ConfigError, InvalidRequestError, UsageError
+from veo.errors import (
+    BudgetError,
+    ConfigError,
+    InvalidRequestError,
+    KeyMissingError,
+    UsageError,
+)
 from veo.files.images import ImageStore, read_frame_sizes
 from veo.files.output import choose_output, prepare_output
 from veo.key import Key
@@ -74,6 +80,9 @@ class Session:
         columns: Mapping[str, str | float] | None = None,
         endpoint: Endpoint | Callable[[], Endpoint] | None = None,
     ) -> None:
+        key = Key(api_key.strip()) if isinstance(api_key, str) else api_key
+        if key and not key.reveal():
+            raise KeyMissingError("api_key is empty")
         self.columns = self._check_columns(columns or {})
         self.config = config or read_config().config
         if provider:
@@ -108,7 +117,6 @@ class Session:
         self.runner = runner(context, self.config.timeout)
         self._is_sandbox = endpoint is not None
         self._offers = OfferStore(self.home / "offers.json")
-        key = Key(api_key) if isinstance(api_key, str) else api_key
         keys = {self.config.provider: key} if key else {}
         self._registry = ProviderRegistry(self.config, endpoint, self.runner.on_capacity, keys)
 
