@@ -1,6 +1,7 @@
 """Names of outputs: `-o` means the same everywhere, templates are filled in, takes are numbered."""
 
 import json
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -46,6 +47,18 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_what_a_path_means(output: str | None, path: str) -> None:
     """A file, a folder if it exists or ends with a slash, or the configured folder."""
     assert choose_output(output, Path("videos"), "name.mp4") == Path(path).absolute()
+
+
+@pytest.mark.parametrize("output", ["-", os.devnull])
+def test_a_video_is_written_to_files_only(
+    veo: Veo, service: veo_sandbox.Sandbox, output: str
+) -> None:
+    """Not to stdout, nor to a device; a file called ``-.mp4`` would surprise everybody."""
+    ran = veo("generate", "a lion", "-o", output)
+
+    assert ran.code == 2
+    assert f"error: {output} is not a file" in ran.err
+    assert service.tasks() == []
 
 
 @pytest.mark.parametrize("name", ["lion.mov", "lion.PNG", "lion.json"])

@@ -149,12 +149,18 @@ def choose_output(output: Path | str | None, folder: Path, name: str) -> Path:
             A name without the suffix of a file type gets ``.mp4``.
         folder: The folder of videos without a path of their own.
         name: The name of a video that has none.
+
+    Raises:
+        OutputError: The output is ``-``, or a device or a pipe: a video appears whole, by renaming.
     """
     if output is None:
         return to_absolute(folder / name)
     path = to_absolute(output)
     if is_folder(output):
         return path / name
+    is_other = not isinstance(path, BucketPath) and path.exists() and not path.is_file()
+    if is_other or str(output) == "-":
+        raise OutputError(f"{output} is not a file", hint="Name a file, such as lion.mp4.")
     is_named = path.suffix.lower() in _VIDEO_SUFFIXES | _OTHER_SUFFIXES
     return path if is_named else path.with_name(f"{path.name}.mp4")
 
