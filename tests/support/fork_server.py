@@ -195,6 +195,7 @@ def connect() -> socket.socket:
     """Return the connection of this process to the server. Tests cannot open it: no network."""
     server = socket.socket(socket.AF_UNIX)
     server.connect(os.environ[ADDRESS_VARIABLE])
+    atexit.register(server.close)
     return server
 
 
