@@ -240,7 +240,8 @@ def _take_order(worker: socket.socket, statuses: dict[int, int]) -> bool:
     if not child:
         _run(order, streams)
     statuses[child] = status
-    os.write(status, f"{child}\n".encode())
+    with suppress(BrokenPipeError):  # the worker has ended; the others go on
+        os.write(status, f"{child}\n".encode())
     for stream in streams:
         os.close(stream)
     return True
