@@ -1,6 +1,7 @@
 """The sandbox's videos are what a viewer and a container parser expect."""
 
 import struct
+from array import array
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -328,6 +329,20 @@ class TestFiles:
             assert video.duration == 8_000_000
             assert [stream.codec_context.name for stream in video.streams] == ["h264", "aac"]
         assert (tmp_path / "x.mp4").stat().st_size < 30_000
+
+    @pytest.mark.parametrize("seconds", [3, 8, 15])
+    def test_the_sound_of_a_tiny_clip_lasts(self, tmp_path: Path, seconds: int) -> None:
+        """Its repeated packet is heard evenly until the video ends, and not longer."""
+        path = tmp_path / "x.mp4"
+        render(ClipSpec("x", 720, 1280, seconds=seconds, tiny=True), path)
+        with av.open(str(path)) as video:
+            frames = list(video.decode(audio=0))
+        peaks = [max(array("f", bytes(frame.planes[0]))) for frame in frames]
+        sound_s = sum(frame.samples for frame in frames) / 48_000
+
+        assert seconds - 1024 / 48_000 < sound_s <= seconds
+        assert min(peaks) > 0.2
+        assert max(peaks[20:]) - min(peaks[20:]) < 0.01
 
     @pytest.mark.parametrize("missing", [1, 7, 8, 9, 5000])
     def test_padding_is_a_box_of_its_own(self, lion: Path, missing: int) -> None:
