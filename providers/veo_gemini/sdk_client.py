@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -26,7 +27,7 @@ from veo.http import ApiClient, Response
 from veo.http.addresses import AddressGuard
 from veo.http.client import check_base_url
 from veo.http.decoding import ACCEPTED_ENCODING
-from veo.http.environment import tls_context, user_agent
+from veo.http.environment import user_agent
 from veo.http.failures import unreachable_error
 from veo.http.poll_session import PollSession
 from veo.http.urls import map_to_base
@@ -210,7 +211,9 @@ def _to_httpx(response: Response) -> httpx.Response:
 
 
 def _build_client(base_url: str, home_url: str, credentials: dict[str, Any]) -> genai.Client:
-    tls = tls_context()
+    # The SDK would load the certificates up to three times, for connections that nothing here uses:
+    # the transports below make their own. This context trusts none.
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     options = types.HttpOptions(
         base_url=base_url,
         timeout=POLL_MS,
@@ -218,7 +221,6 @@ def _build_client(base_url: str, home_url: str, credentials: dict[str, Any]) -> 
         httpx_client=httpx.Client(transport=_BlockingTransport(base_url, home_url)),
         httpx_async_client=httpx.AsyncClient(transport=_PollTransport(base_url, home_url)),
         client_args={"verify": tls},
-        # The SDK would load the certificates again for live sessions, which nothing here uses.
         async_client_args={"verify": tls, "ssl": tls},
     )
     logger = logging.getLogger("google_genai._api_client")

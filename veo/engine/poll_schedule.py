@@ -37,7 +37,9 @@ DELAY_PER_POLL = 0.11  # ``w``: the delay, in medians, that is worth one poll
 # Less spread in a few observations is luck; an overdue task would be polled hundreds of times.
 MIN_SPREAD = 0.15
 STEPS_PER_MEDIAN = 400  # of the numerical integration
-SCHEDULED_MEDIANS = 8  # polls later than that keep the longest interval
+# A schedule is calculated up to the first of these, and further only for a task that takes longer.
+# Polls later than the last keep the longest interval.
+HORIZONS = (1, 2, 4, 8)  # medians
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,25 +141,30 @@ def poll_delay(
 
 
 def _next_scheduled(elapsed: float, durations: Durations) -> float:
-    times = _schedule(durations)
     # Half an interval of tolerance: timers fire a little early or late.
-    index = bisect_right(times, elapsed + durations.min_interval_s / 2)
-    return times[index] if index < len(times) else elapsed + durations.max_interval_s
+    earliest = elapsed + durations.min_interval_s / 2
+    for horizon in HORIZONS:
+        times = _schedule(durations, horizon)
+        index = bisect_right(times, earliest)
+        if index < len(times):
+            return times[index]
+    return elapsed + durations.max_interval_s
 
 
 @lru_cache(maxsize=256)
-def _schedule(durations: Durations) -> tuple[float, ...]:
-    """Return the times of all polls of a task that does not end."""
+def _schedule(durations: Durations, horizon: int) -> tuple[float, ...]:
+    """Return the times of all polls of a task that does not end, up to some medians."""
     times: list[float] = []
     now = due_polls = last = 0.0
+    min_interval_s, max_interval_s = durations.min_interval_s, durations.max_interval_s
     step = durations.median / STEPS_PER_MEDIAN
     # Less than 1 % of tasks end earlier than this: until then the interval has no upper limit.
     may_end_at = durations.median * math.exp(-2.5 * durations.spread)
-    while now < SCHEDULED_MEDIANS * durations.median:
+    while now < horizon * durations.median:
         now += step
         due_polls += math.sqrt(_hazard(now, durations) / (2 * DELAY_PER_POLL)) * step
-        is_due = due_polls >= 1 and now - last >= durations.min_interval_s
-        if is_due or (now - last >= durations.max_interval_s and now >= may_end_at):
+        is_due = due_polls >= 1 and now - last >= min_interval_s
+        if is_due or (now - last >= max_interval_s and now >= may_end_at):
             times.append(now)
             due_polls, last = 0.0, now
     return tuple(times)
