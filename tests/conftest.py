@@ -1,5 +1,7 @@
 """Fixtures that every test may ask for."""
 
+from __future__ import annotations
+
 import gc
 import importlib.util
 import itertools
@@ -17,17 +19,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fork_server import connect, end_processes, start_server
 from hypothesis import settings
 from pytest_recording.network import blocking_context
-from shared_statements import share_compiled_statements
-from sqlalchemy import Connection, inspect
 
-import veo_sandbox
-from veo.ledger import database, migrations
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    import veo_sandbox
 
 # Hundreds of tests start a process; without cached bytecode each would compile the package for
 # more than a second, and each worker rewrite the asserts of all test modules in every run.
@@ -53,9 +55,9 @@ if (
 ):
     os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 
-share_compiled_statements()
 settings.load_profile("ci")  # the same examples every time, no deadline, no folder of examples
 _OUTSIDE = re.compile(r"VEO_.*|GEMINI_.*|GOOGLE_.*|AWS_.*|(HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
+_SLOW_PART = 0.75  # of the run, after which no slow test begins
 _MODULES_TO_COMPILE = 30  # fewer are left to the workers
 
 
@@ -95,21 +97,37 @@ def compile_test_modules() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let every worker begin with its share of the slow modules; all other tests keep their order.
+    """Spread the slow modules over the workers and over the run; other tests keep their order.
 
     Each worker gets a part of the list, and takes from the end of another one's when it has done
-    its own: the slow tests of one part would run one after the other on one worker.
+    its own. Slow tests wait more than they compute: while one worker waits, the others should
+    compute, and none should wait at the end of the run.
     """
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     slow = [item for item in items if item.get_closest_marker("slow")]
-    modules = [list(group) for _, group in itertools.groupby(slow, lambda item: item.path)]
+    modules = group_by_module(slow)
     others = iter([item for item in items if not item.get_closest_marker("slow")])
     ordered: list[pytest.Item] = []
     for number in range(workers):
-        share = list(itertools.chain(*modules[number::workers]))
+        share = modules[number::workers]
         size = (len(items) - len(ordered)) // (workers - number)  # as xdist's worksteal has it
-        ordered += [*share, *itertools.islice(others, max(0, size - len(share)))]
+        rest = list(itertools.islice(others, max(0, size - sum(map(len, share)))))
+        ordered += insert_slow(group_by_module(rest), share, number / workers)
     items[:] = ordered
+
+
+def group_by_module(items: list[pytest.Item]) -> list[list[pytest.Item]]:
+    return [list(group) for _, group in itertools.groupby(items, lambda item: item.path)]
+
+
+def insert_slow(
+    modules: list[list[pytest.Item]], slow: list[list[pytest.Item]], shift: float
+) -> list[pytest.Item]:
+    """Insert slow modules evenly into all but the last part, each a share of a gap later."""
+    gap = _SLOW_PART * len(modules) / max(1, len(slow))
+    for number, module in reversed(list(enumerate(slow))):
+        modules.insert(int((number + shift) * gap), module)
+    return list(itertools.chain(*modules))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -164,11 +182,23 @@ def share_certificates() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def share_statements() -> None:
+    """Compile the statements of ledgers once."""
+    from shared_statements import share_compiled_statements
+
+    share_compiled_statements()
+
+
+@pytest.fixture(scope="session", autouse=True)
 def copy_migrations() -> Iterator[None]:
     """Give a new ledger in a file what the migrations made of the first one of this process.
 
     They take 15 ms, and the tests make thousands of ledgers. `test_migrations` runs the real ones.
     """
+    from sqlalchemy import inspect
+
+    from veo.ledger import database, migrations
+
     tables: dict[object, list[str]] = {}  # statements, by the steps that they stand for
 
     def apply(connection: Connection) -> None:
@@ -202,10 +232,15 @@ def vcr() -> None:
 
 
 @pytest.fixture(scope="session")
-def unused_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def unused_folders(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Iterator[Path]]:
     """Folders for `isolated`, numbered by a counter: pytest would list thousands for each."""
     root = tmp_path_factory.mktemp("isolated")
-    return (root / str(number) for number in itertools.count())
+    yield (root / str(number) for number in itertools.count())
+    if not request.session.testsfailed:  # else the folders show what happened
+        # Now, when all workers can, and not by pytest at the end of the run, in one process.
+        shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -242,6 +277,8 @@ def sandbox(tmp_path: Path) -> Iterator[Callable[..., veo_sandbox.Sandbox]]:
 
     Every call serves a home of its own unless `home` names one; all are stopped with the test.
     """
+    import veo_sandbox
+
     with ExitStack() as running:
 
         def start(home: Path | None = None, **options: Any) -> veo_sandbox.Sandbox:

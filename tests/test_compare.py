@@ -188,6 +188,7 @@ def test_missing_matplotlib_is_found_before_paying(
     assert service.requests() == []
 
 
+@pytest.mark.slow
 def test_simulation_agrees_with_the_cost_model_and_the_bills(veo: Veo) -> None:
     """With faults the ledger equals the bills to the cent, and costs agree with the model."""
     chances = ("--fail-rate", "0.2", "--timeout-rate", "0.05", "--luck", "3", "--speed", "200")

@@ -52,6 +52,7 @@ def run_all(veo: Veo, commands: list[str]) -> None:
         assert ran.code == 0, f"{command}\n{ran.err}"
 
 
+@pytest.mark.slow
 def test_the_first_page(veo: Veo, folder: Path) -> None:
     """README's block runs from top to bottom, and so does its program."""
     commands = list_commands(find_block("README.md", "sh", "## Use it"))
@@ -62,6 +63,7 @@ def test_the_first_page(veo: Veo, folder: Path) -> None:
     assert (folder / "savannah.mp4").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", ["laozhang-async", "gemini", "vertex"])
 def test_a_model_that_no_row_knows(veo: Veo, folder: Path, provider: str) -> None:
     """The provider lists it; with the cookbook's row for it, it makes a video."""

@@ -67,6 +67,7 @@ def test_a_prompt_from_stdin(veo: Veo, lion: str, monkeypatch: pytest.MonkeyPatc
     assert plan["request"]["prompt"] == "it roars"
 
 
+@pytest.mark.slow
 def test_a_lion_roars_for_22_seconds(veo: Veo) -> None:
     """Two steps with --sandbox give one file of 22.0 s; its first 8 s are the first clip.
 
@@ -215,6 +216,7 @@ def test_after_a_failed_step(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -
     assert read_duration_s(Path("roar.mp4")) == 29.0
 
 
+@pytest.mark.slow
 def test_after_a_timeout(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
     """The step continues, and the printed command starts the steps after it."""
     google.fault("slow_task", seconds=3)

@@ -255,6 +255,7 @@ def test_a_failure_keeps_earlier_steps(client: Client, server: veo_sandbox.Sandb
     assert [bill["state"] for bill in server.bills()] == ["charged", "charged", "refunded"]
 
 
+@pytest.mark.slow
 def test_a_recent_video_is_sent_again(client: Client, server: veo_sandbox.Sandbox) -> None:
     """The provider refuses its own video for a while; the request is repeated and paid once."""
     make_lion(client)

@@ -87,6 +87,7 @@ def test_a_named_model_that_is_not_offered(veo: Veo, gateway: veo_sandbox.Sandbo
     assert gateway.bills() == []
 
 
+@pytest.mark.slow
 def test_a_new_model_of_veo(
     veo: Veo, serve_as_live: Callable[..., veo_sandbox.Sandbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:

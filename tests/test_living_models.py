@@ -38,6 +38,7 @@ def find_body(served: veo_sandbox.Sandbox) -> dict[str, Any]:
     return dict(post["body"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("provider", "model"),
     [

@@ -77,6 +77,7 @@ def redirect(_: str) -> Reply:
     return Reply(status=302, headers={"Location": f"ftp://{KEY}@host/{KEY}"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [make_ready, make_failed, refuse, redirect])
 @pytest.mark.parametrize("options", [(), ("--json",), ("--debug",)], ids=["text", "json", "debug"])
 def test_the_key_is_nowhere(

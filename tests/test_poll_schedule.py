@@ -59,6 +59,7 @@ class TestBounds:
         assert math.isfinite(known.median + known.spread)
 
 
+@pytest.mark.slow
 @given(KNOWN)
 def test_a_task_that_never_ends_is_polled_again_and_again(known: Durations) -> None:
     """Each poll is later than the one before, and there are fewer than 2,000 of them."""

@@ -60,6 +60,7 @@ def provider_of(ran: CommandResult) -> str:
     return str(job["provider"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_the_option_selects_the_provider(veo: Veo, provider: str) -> None:
     """The same command line makes a video with each provider."""
@@ -68,6 +69,7 @@ def test_the_option_selects_the_provider(veo: Veo, provider: str) -> None:
     assert provider_of(veo("generate", "a lion", "--sandbox", "-p", provider, "--json")) == provider
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_the_configuration_selects_the_provider(veo: Veo, provider: str) -> None:
     """``provider`` in ``veo.toml`` is enough."""
@@ -76,6 +78,7 @@ def test_the_configuration_selects_the_provider(veo: Veo, provider: str) -> None
     assert provider_of(veo("generate", "a lion", "--sandbox", "--json")) == provider
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_the_environment_selects_the_provider(
     veo: Veo, provider: str, monkeypatch: pytest.MonkeyPatch
@@ -95,6 +98,7 @@ def test_the_option_overrides_the_environment(veo: Veo, monkeypatch: pytest.Monk
     assert provider_of(veo("generate", "a lion", "--sandbox", "--json", "-p", "vertex")) == "vertex"
 
 
+@pytest.mark.slow
 def test_full_clips_are_real_videos(veo: Veo) -> None:
     """Without tiny clips: H.264 and AAC, 1280 x 720, 24 frames per second, 8 seconds."""
     Path("veo.toml").write_text('[sandbox]\nlatency = "0.1"\n')

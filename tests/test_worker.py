@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import veo_sandbox
 
 pytest_plugins = ("ledger_databases", "veo_fixtures")
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 
 
@@ -254,7 +255,6 @@ def test_a_worker_stops_while_its_database_is_away(
     assert "error: cannot use the ledger" in report
 
 
-@pytest.mark.slow
 def test_kills_freezes_and_a_restart(
     veo: Veo, service: veo_sandbox.Sandbox, ledger: Ledger, postgres: PostgresServer
 ) -> None:
