@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import socket
-import sqlite3
 import ssl
 import subprocess
 import sys
@@ -27,8 +26,6 @@ from hypothesis import settings
 from pytest_recording.network import blocking_context
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     import veo_sandbox
 
 # Hundreds of tests start a process; without cached bytecode each would compile the package for
@@ -182,40 +179,14 @@ def share_certificates() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def share_statements() -> None:
-    """Compile the statements of ledgers once."""
-    from shared_statements import share_compiled_statements
+def prepare_databases() -> Iterator[None]:
+    """Have new ledgers and sandboxes begin with what the first ones of this process made."""
+    import prepared_databases
 
-    share_compiled_statements()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def copy_migrations() -> Iterator[None]:
-    """Give a new ledger in a file what the migrations made of the first one of this process.
-
-    They take 15 ms, and the tests make thousands of ledgers. `test_migrations` runs the real ones.
-    """
-    from sqlalchemy import inspect
-
-    from veo.ledger import database, migrations
-
-    tables: dict[object, list[str]] = {}  # statements, by the steps that they stand for
-
-    def apply(connection: Connection) -> None:
-        steps = migrations.STEPS
-        driver = connection.connection.driver_connection
-        if not isinstance(driver, sqlite3.Connection) or inspect(connection).get_table_names():
-            migrations.apply_migrations(connection)
-        elif steps in tables:
-            for statement in tables[steps]:
-                driver.execute(statement)
-        else:
-            migrations.apply_migrations(connection)
-            dump = driver.iterdump()
-            tables[steps] = [each for each in dump if each not in {"BEGIN TRANSACTION;", "COMMIT;"}]
-
+    prepared_databases.share_compiled_statements()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "apply_migrations", apply)
+        prepared_databases.copy_new_ledgers(patch)
+        prepared_databases.copy_new_sandboxes(patch)
         yield
 
 

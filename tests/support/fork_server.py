@@ -297,7 +297,7 @@ def _import_all() -> None:
     for name in IMPORTED_LATER:
         with suppress(ImportError):  # of an extra, or not on every platform
             import_module(name)
-    import_module("shared_statements").share_compiled_statements()
+    import_module("prepared_databases").share_compiled_statements()
     gc.collect()
     gc.freeze()  # else the collector of each child would copy the memory of all objects
 
