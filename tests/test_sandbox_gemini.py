@@ -272,6 +272,19 @@ class TestSdk:
         assert seconds(client.files.download(file=make_video(client, video=first))) == (15.0, 15.0)
         assert after.download_uri == first.uri
 
+    def test_a_video_at_once_is_processed_at_once(self, sandbox: StartSandbox) -> None:
+        """Unless it is set, a video is processed for a third of the latency."""
+        box = sandbox(latency=0)
+        client = developer_client(box)
+        name = f"files/{file_of(make_video(client))}"
+        states = [client.files.get(name=name).state]
+        box.change(latency=30, processing_lag=None)
+        states.append(client.files.get(name=name).state)
+        box.advance(10)
+        states.append(client.files.get(name=name).state)
+
+        assert states == ["ACTIVE", "PROCESSING", "ACTIVE"]
+
     def test_over_the_quota(self, box: Sandbox) -> None:
         """429 with RetryInfo in the body and a Retry-After header."""
         box.fault("google_429", retry_after=3)

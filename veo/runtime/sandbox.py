@@ -45,6 +45,4 @@ def start_sandbox(config: Config, home: Path) -> Iterator[Endpoint]:
 def _typical_latency_s(config: SandboxConfig) -> float:
     """Return how long the sandbox takes for a video in real seconds, to schedule the first poll."""
     latency: Any = import_module("veo_sandbox.state.latency").Latency.parse(config.latency)
-    # The middle of uniform:FROM,TO; the median of lognormal:MEDIAN,SIGMA; a constant itself.
-    values = latency.values if latency.kind == "uniform" else latency.values[:1]
-    return max(_MIN_LATENCY_S, float(sum(values) / len(values) / config.speed))
+    return max(_MIN_LATENCY_S, float(latency.median_s / config.speed))

@@ -110,7 +110,7 @@ def _find_file(core: Core, api: OmniApi, uri: str) -> StoredFile | Task | None:
     now = core.clock.now()
     file = core.uploads.find(file_id)
     if file and file.is_available(now):
-        if file.is_processing(now, core.settings.processing_lag):
+        if file.is_processing(now, core.settings.processing_s):
             raise api.error("inactive_file", file=file_id)
         return file
     task = core.tasks.find_by_file(file_id)

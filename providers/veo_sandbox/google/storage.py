@@ -19,7 +19,7 @@ def parse_file_uri(uri: str) -> str | None:
 
 def is_processing(core: Core, task: Task) -> bool:
     """Return whether a video is not processed yet, which lasts beyond the end of its task."""
-    return core.clock.now() < task.done_at + core.settings.processing_lag
+    return core.clock.now() < task.done_at + core.settings.processing_s
 
 
 class StoredObject(NamedTuple):

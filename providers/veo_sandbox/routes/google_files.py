@@ -213,7 +213,7 @@ def _describe_task(core: Core, task: Task) -> ListedFile:
 
 def _describe_upload(core: Core, file: StoredFile) -> ListedFile:
     state = "FAILED" if file.is_video and file.footage is None else "ACTIVE"
-    if file.is_processing(core.clock.now(), core.settings.processing_lag):
+    if file.is_processing(core.clock.now(), core.settings.processing_s):
         state = "PROCESSING"
     path = core.uploads.path(file)
     return ListedFile(file, core.google_url, path, state, "UPLOADED", file.expires_at)

@@ -40,6 +40,10 @@ class Latency:
             )
         return cls(kind, values)
 
+    @property
+    def median_s(self) -> float:
+        return sum(self.values) / 2 if self.kind == "uniform" else self.values[0]
+
     def draw_seconds(self, random: Random) -> float:
         if self.kind == "uniform":
             return random.uniform(*self.values)

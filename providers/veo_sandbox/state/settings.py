@@ -21,7 +21,7 @@ class SettingValues(TypedDict, total=False):
     timeout_rate: float
     delay: float
     content_lag: float
-    processing_lag: float
+    processing_lag: float | None
     retired: bool
     offered: str
     file_host: str
@@ -41,7 +41,7 @@ class Settings:
         content_lag: Seconds of its clock for which `/content` still responds 400 after a task of
             the official route completed (reported by users of a sister service).
         processing_lag: Seconds of its clock for which a finished video of the Gemini Developer
-            API still reads PROCESSING and cannot be extended (about 15 were reported).
+            API still reads PROCESSING and cannot be extended; None for `processing_s`.
         retired: Whether that API has shut its Veo models down, as reported since 2026-10-22.
         offered: The names that every API lists and accepts, separated by commas; all that it
             knows if empty. A name that no model has is a new one, which is made and billed as the
@@ -56,10 +56,20 @@ class Settings:
     timeout_rate: float = 0.0
     delay: float = 0.0
     content_lag: float = 4.0
-    processing_lag: float = 5.0
+    processing_lag: float | None = None
     retired: bool = False
     offered: str = ""
     file_host: str = ""
+
+    @property
+    def processing_s(self) -> float:
+        """How long files are processed: by default in proportion to the latency.
+
+        About 15 s were reported, of videos that took 35 s and more.
+        """
+        if self.processing_lag is not None:
+            return self.processing_lag
+        return min(15.0, Latency.parse(self.latency).median_s / 3)
 
     @property
     def offered_names(self) -> list[str]:
@@ -99,4 +109,6 @@ def _parse_value(name: str, value: Any) -> Any:
         if value not in {True, False}:
             raise ValueError(f"{name} {value!r}: must be true or false")
         return bool(value)
+    if name == "processing_lag" and value is None:
+        return None
     return parse_number(name, value, 1.0 if name.endswith("_rate") else MAX_NUMBER)
