@@ -19,7 +19,7 @@ import veo_laozhang.files
 import veo_laozhang.sync_route
 from veo.engine import poll, response_wait, retry_delay
 from veo.ledger import Ledger
-from veo_commands.entry_point import main
+from veo_commands import main
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -46,7 +46,7 @@ def report(peak_file=sys.argv.pop(1)):
     pathlib.Path(peak_file).write_text(re.search(r"VmHWM:\\s*(\\d+)", status)[1])
 atexit.register(report)
 """
-RUN_COMMAND = "from veo_commands.entry_point import main; main()"
+RUN_COMMAND = "from veo_commands import main; main()"
 BARE_SUM, COST, JOBS_COST = "a bare SQL sum", "veo cost", "veo jobs --cost"
 
 

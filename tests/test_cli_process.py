@@ -138,6 +138,31 @@ def test_ctrl_c_leaves_a_resumable_job(veo: Veo, service: veo_sandbox.Sandbox) -
     assert len(service.bills()) == 1
 
 
+INTERRUPT_AN_IMPORT = """
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "veo.errors":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+"""
+STARTS = {
+    "script": "from veo_commands import main; sys.exit(main())",
+    "module": "runpy.run_module('veo_commands', run_name='__main__')",
+}
+
+
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
+def test_ctrl_c_during_the_imports(start: str) -> None:
+    """It ends the process without a traceback before the command has begun."""
+    program = INTERRUPT_AN_IMPORT + start
+    ran = subprocess.run(
+        [sys.executable, "-c", program, "jobs"], capture_output=True, text=True, check=False
+    )
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "")
+
+
 def test_ctrl_c_waits_for_a_payment(service: veo_sandbox.Sandbox) -> None:
     """Ctrl-C during a paid request waits for the response, so that the task is known."""
     service.change(latency="30", delay=3)

@@ -4,10 +4,10 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,7 +17,7 @@ from veo.files.atomic import open_atomic
 from veo.files.output import publish_part
 from veo.ledger import Ledger
 from veo.ledger.heartbeat import WorkerLease
-from veo_commands import entry_point
+from veo_commands import signals
 
 
 class TestWindows:
@@ -43,16 +43,16 @@ class TestWindows:
 
     def test_a_window_that_is_closed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """SIGBREAK ends a command like Ctrl-C."""
-        handlers: dict[int, Callable[..., object]] = {}
+        handlers: dict[int, Any] = {}
         system = SimpleNamespace(
             SIGBREAK=21,
-            SIG_DFL=signal.SIG_DFL,
             default_int_handler=signal.default_int_handler,
-            getsignal=lambda _: signal.SIG_DFL,
+            getsignal=lambda number: handlers.get(number, signal.SIG_DFL),
             signal=handlers.__setitem__,
         )
-        monkeypatch.setattr(entry_point, "signal", system)
-        entry_point._handle_stop_signals()
+        monkeypatch.setattr(signals, "signal", system)
+        signals.exit_on_interrupt()
+        signals.raise_interrupts()
 
         assert handlers == {21: signal.default_int_handler}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -18,14 +17,9 @@ from veo.errors import OutputError, UsageError, VeoError
 from veo_commands import exit_codes
 from veo_commands.output import OutputOptions, out
 
-# These end a command as Ctrl-C does: jobs stay resumable. Windows has no SIGHUP, and only Windows
-# has SIGBREAK, which a closing window sends.
-_STOP_SIGNALS = ("SIGTERM", "SIGHUP", "SIGBREAK")
-
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, and exit with one of the codes that ``veo --help`` lists."""
-    _handle_stop_signals()
     _replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -99,11 +93,3 @@ def _convert_error(error: Exception) -> VeoError:
         hint=f"No job is lost: {out.command('jobs')} lists them. --debug prints a traceback.",
         charged=None,
     )
-
-
-def _handle_stop_signals() -> None:
-    for name in _STOP_SIGNALS:
-        number = getattr(signal, name, None)
-        # Only the default is replaced: `nohup` starts a process with SIGHUP ignored.
-        if number and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)

@@ -16,6 +16,7 @@ from typer.core import TyperCommand
 from typer.main import get_command
 
 from veo.errors import UsageError
+from veo_commands import signals
 from veo_commands.log_handler import attach_handler
 from veo_commands.output import OutputOptions, out
 
@@ -54,6 +55,7 @@ def build_callback(function: Callable[..., int | None]) -> Callable[..., int | N
     def call(**values: Any) -> int | None:
         out.options, out.sandbox = _take_group(OutputOptions, values), False
         attach_handler()
+        signals.raise_interrupts()
         try:
             return function(**{name: _take_group(groups[name], values) for name in groups} | values)
         except BrokenPipeError:  # Typer would exit with 1, where 141 is documented

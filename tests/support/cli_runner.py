@@ -11,7 +11,8 @@ import pytest
 from fork_server import ForkedProcess, started
 
 from veo.engine import retry_delay
-from veo_commands.entry_point import main, run
+from veo_commands import main
+from veo_commands.entry_point import run
 
 SHORT_DELAYS_S = (0.1, 0.2, 0.4)  # between tries, where users wait for seconds and minutes
 
