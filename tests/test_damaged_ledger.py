@@ -1,5 +1,6 @@
 """A ledger that is locked, damaged, emptied, deleted or newer: told, and never made worse."""
 
+import ctypes
 import logging
 import os
 import signal
@@ -7,12 +8,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from cli_runner import Veo
+from cli_runner import CommandResult, Veo
+from fork_server import ForkedProcess
 from records import make_done_record
 from sqlalchemy import insert
 
@@ -21,6 +23,7 @@ from veo.ledger import Ledger, database, files, migrations
 from veo.ledger.rows import to_row
 from veo.ledger.schema import jobs
 from veo.paths import ledger_folder
+from veo_commands import main
 
 pytest_plugins = ("veo_fixtures",)
 
@@ -228,3 +231,68 @@ def test_a_newer_ledger_is_refused_and_left_as_it_is(veo: Veo, path: Path) -> No
         assert ran.code == 3
         assert "newer version" in ran.err + ran.out
     assert veo("doctor", "--set-aside").code == 2  # it is not damaged
+
+
+READERS = [["jobs"], ["jobs", "--cost"], ["show", "goodjobaaa"], ["cost"]]
+
+
+def run_without_permission(command: list[str]) -> CommandResult:
+    """Run a command for which the modes of files count, as they do not for root."""
+    with ForkedProcess(drop_privileges, command) as running:
+        out, err = running.communicate()
+    return CommandResult(running.wait(), out, err)
+
+
+def drop_privileges(command: list[str]) -> None:
+    if os.geteuid() == 0:
+        version, capabilities = (ctypes.c_uint32 * 2)(0x20080522), (ctypes.c_uint32 * 6)()
+        assert ctypes.CDLL(None).capset(version, capabilities) == 0  # see capset(2)
+    main(command)
+
+
+@pytest.fixture
+def read_only(path: Path) -> Iterator[Callable[[], None]]:
+    """Take the permission to write from the folder and the files of the ledger."""
+
+    def change_modes() -> None:
+        for file in path.parent.iterdir():
+            file.chmod(0o400)
+        path.parent.chmod(0o500)
+
+    yield change_modes
+    path.parent.chmod(0o700)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="root gives its rights up as on Linux")
+class TestReadOnly:
+    def test_what_only_reads_works(
+        self, path: Path, read_only: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On a backup or a snapshot; what writes ends before anything is sent."""
+        monkeypatch.setenv("VEO_API_KEY", "k")
+        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # should it be sent all the same
+        read_only()
+        results = [run_without_permission(command) for command in READERS]
+        refused = run_without_permission(["generate", "a lion", "--yes"])
+
+        assert [ran.code for ran in results] == [0] * len(READERS), results
+        assert "goodjobaaa" in results[0].out
+        assert (refused.code, "cannot write" in refused.err) == (3, True)
+        assert {file.name for file in path.parent.iterdir()} == {path.name, f"{path.name}.made"}
+
+    def test_changes_that_are_only_in_the_log(
+        self, path: Path, read_only: Callable[[], None]
+    ) -> None:
+        """They are read while the log has its index; without it, they are not hidden."""
+        with closing(Ledger(ledger_folder())) as ledger:
+            ledger.move_job(ledger.find_job("goodjobaaa"), message="a late note")
+            read_only()
+            shown = run_without_permission(["show", "goodjobaaa", "--json"])
+            path.parent.chmod(0o700)
+            path.with_name(f"{path.name}-shm").rename("index")
+            path.parent.chmod(0o500)
+            refused = [run_without_permission(command) for command in READERS]
+
+        assert (shown.code, "a late note" in shown.out) == (0, True), shown.err
+        assert {ran.code for ran in refused} == {3}
+        assert all("Copy the folder" in ran.err for ran in refused)

@@ -13,7 +13,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update, create_engine, event
+from sqlalchemy import (
+    URL,
+    Connection,
+    Delete,
+    Dialect,
+    Insert,
+    Select,
+    Update,
+    create_engine,
+    event,
+)
 from sqlalchemy.exc import DatabaseError
 
 from veo.errors import DamagedLedgerError, LedgerError, UsageError
@@ -31,6 +41,7 @@ READER_CACHE = "cache_size=-256"
 WRITER_CACHE = "cache_size=-2000"
 PRIVATE_FILE_MODE = 0o600
 PRIVATE_FOLDER_MODE = 0o700
+FOLDER_HINT = "Set VEO_HOME to a folder that can be written."
 _log = logging.getLogger(__name__)
 
 
@@ -64,14 +75,14 @@ class Database:
         # Why a write was lost, by its number, until its thread has read it.
         self._lost: dict[int, BaseException] = {}
         with _translate_errors(self.path):
-            folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER_MODE)
-            folder.chmod(PRIVATE_FOLDER_MODE)  # the folder may have existed with another mode
-            files.check_present(self.path)
-            # SQLite gives its journal files the mode of the database file.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE_MODE))
+            query = files.read_only_query(self.path)
+            if not query:
+                _make_private(self.path)
         # The writer's connection is shared by threads, one at a time under _statement_lock.
         settings = {"timeout": BUSY_NOTICE_S, "check_same_thread": False}
-        self._engine = create_engine(f"sqlite:///{self.path}", connect_args=settings)
+        name = self.path.as_uri() if query else str(self.path)
+        url = URL.create("sqlite", database=name, query=query)
+        self._engine = create_engine(url, connect_args=settings)
         event.listen(self._engine, "connect", _configure_connection)
         event.listen(self._engine, "begin", _begin_read)
         with _translate_errors(self.path):
@@ -206,6 +217,15 @@ class Database:
             self._lost[number] = error
 
 
+def _make_private(path: Path) -> None:
+    """Make the folder and the file if they are missing; nobody else may read them."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER_MODE)
+    path.parent.chmod(PRIVATE_FOLDER_MODE)
+    files.check_present(path)
+    # SQLite gives its journal files the mode of the database file.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE_MODE))
+
+
 _Statement = Insert | Update | Delete | Select[Any]
 
 
@@ -282,11 +302,8 @@ def _translate_errors(path: Path) -> Iterator[None]:
         raise UsageError("a text contains bytes that are not UTF-8") from None
     except OSError as error:
         raise LedgerError(
-            f"cannot use the ledger {path}: {error.strerror or error}", hint=_FOLDER_HINT
+            f"cannot use the ledger {path}: {error.strerror or error}", hint=FOLDER_HINT
         ) from error
-
-
-_FOLDER_HINT = "Set VEO_HOME to a folder that can be written."
 
 
 def _ledger_error(path: Path, error: BaseException | None) -> LedgerError:
@@ -302,7 +319,7 @@ def _ledger_error(path: Path, error: BaseException | None) -> LedgerError:
     elif "I/O" in text:  # also of a disk with no room for the file that processes share
         hint = "Free some disk space, or set VEO_HOME to a folder on another disk."
     else:
-        hint = _FOLDER_HINT
+        hint = FOLDER_HINT
         if "locked" in text:
             holder = files.describe_holder(path) or "another program"
             text = f"{text} by {holder}"

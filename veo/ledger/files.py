@@ -50,6 +50,29 @@ def read_identity(path: Path) -> tuple[int, int] | None:
     return (stat.st_dev, stat.st_ino) if stat.st_size else None
 
 
+def read_only_query(path: Path) -> dict[str, str]:
+    """Return the query of the URI of a ledger that this process cannot write; empty if it can.
+
+    SQLite looks for changes in the log with an index, a file that it makes if there is none.
+    Without changes it needs no index, if it is told that no process writes the ledger.
+
+    Raises:
+        LedgerError: There are changes in the log, and no index of them.
+    """
+    if not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return {}
+    log, index = (path.with_name(f"{path.name}{suffix}") for suffix in _SUFFIXES[1:])
+    if not log.exists() or not log.stat().st_size:
+        return {"uri": "true", "immutable": "1"}
+    if not index.exists():
+        raise LedgerError(
+            f"cannot read the ledger {path}: changes in {log.name} are not part of it yet, and "
+            "its folder cannot be written",
+            hint="Copy the folder to one that can be written, and set VEO_HOME to the copy.",
+        )
+    return {"uri": "true", "mode": "ro"}
+
+
 def set_aside(path: Path) -> Path:
     """Rename a damaged ledger, so that a new one can begin; return its new name.
 

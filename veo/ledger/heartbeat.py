@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 from sqlalchemy import delete, insert, select, update
 
+from veo.errors import LedgerError
 from veo.ledger import spill
+from veo.ledger.database import FOLDER_HINT
 from veo.ledger.record import IN_FLIGHT
 from veo.ledger.schema import jobs, workers
 
@@ -48,8 +50,12 @@ class WorkerLease:
         self._clock = clock or ledger.clock
         self._stopped = threading.Event()
         # Not thread-local: another thread may close the lease than the one that opened it.
-        self._lock = FileLock(_lock_path(ledger.folder, self.id), thread_local=False)
-        self._lock.acquire()
+        try:
+            self._lock = FileLock(_lock_path(ledger.folder, self.id), thread_local=False)
+            self._lock.acquire()
+        except OSError as error:
+            text = f"cannot write {ledger.folder}: {error.strerror or error}"
+            raise LedgerError(text, hint=FOLDER_HINT) from error
         spill.prepare(ledger.folder)
         self._beat()
         interval_s = interval_s or ledger.database.lease_s / HEARTBEATS_PER_LEASE

@@ -145,7 +145,7 @@ def _check_ledger(options: ConfigOptions) -> str:
         return str(url)
     if damage:
         raise DamagedLedgerError(f"the ledger in {home} is damaged: {damage[0]}")
-    # Opening an existing ledger may succeed without permission to write.
+    # A ledger opens without permission to write, for commands that only read.
     if not os.access(home, os.W_OK):
         raise LedgerError(f"cannot write {home}", hint="Set VEO_HOME to another folder.")
     return str(home)
