@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from batch_inputs import wait_until
-from cli_runner import Veo, read_until, run_process, start_process
+from cli_runner import Veo, fork_command, read_until, run_forked, start_process
 from terminal import run_on_terminal, visible_lines
 
 import veo_sandbox
@@ -45,34 +45,39 @@ def list_jobs() -> list[Record]:
     return found
 
 
-@pytest.mark.parametrize("args", [["--help"], ["generate", "--help"], ["--version"]])
-def test_help_is_cheap(args: list[str]) -> None:
-    """Help and version import nothing heavy, and no command except the one that is called."""
-    others = [f"veo_commands.commands.{name}" for name in COMMANDS if name not in args]
+def list_imports(*commands: str) -> list[set[str]]:
+    """Run commands one after the other in a new interpreter; return its modules after each."""
     program = (
-        "import sys; from veo_commands.entry_point import run; run(sys.argv[1:]);"
-        f"print([name for name in {(*HEAVY, *others)!r} if name in sys.modules])"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", program, *args], capture_output=True, text=True, check=True
-    )
-
-    assert ran.stdout.splitlines()[-1] == "[]"
-
-
-@pytest.mark.parametrize("command", ["models", "providers"])
-def test_facts_are_listed_without_providers(command: str) -> None:
-    """Facts that ship with a package need no code of it, and no validation."""
-    heavy = ("pydantic", "rich.console", "sqlalchemy", "veo_gemini", "veo_laozhang")
-    program = (
-        f"import sys; from veo_commands.entry_point import run; run([{command!r}, '--quiet']);"
-        f"print([name for name in {heavy!r} if name in sys.modules])"
+        "import json, sys; from veo_commands.entry_point import run\n"
+        f"for command in {commands!r}: run(command.split()); print(json.dumps([*sys.modules]))"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
+    return [set(json.loads(line)) for line in ran.stdout.splitlines() if line.startswith('["')]
 
-    assert ran.stdout.splitlines()[-1] == "[]"
+
+def test_help_is_cheap() -> None:
+    """Help and version import nothing heavy, and no command except the one that is called."""
+    commands = {f"veo_commands.commands.{name}" for name in COMMANDS}
+    version, overview, page = list_imports("--version", "--help", "generate --help")
+
+    assert version & commands == overview & commands == set()
+    assert page & commands == {"veo_commands.commands.generate"}
+    assert page.intersection(HEAVY) == set()
+
+
+def test_what_lists_import() -> None:
+    """`veo jobs` imports no SQLAlchemy, no HTTP library and no provider, once a ledger exists.
+
+    Facts that ship with a package need no code of it, and no validation.
+    """
+    Ledger(ledger_folder()).close()
+    jobs, _, facts = list_imports("jobs", "models --quiet", "providers --quiet")
+    heavy = {"sqlalchemy", "requests", "asyncio", "veo_laozhang", "veo_gemini", "veo.engine"}
+    validation = {"pydantic", "rich.console", "sqlalchemy", "veo_gemini", "veo_laozhang"}
+
+    assert (jobs & heavy, facts & validation) == (set(), set())
 
 
 def test_what_a_connected_provider_has_imported() -> None:
@@ -88,33 +93,18 @@ def test_what_a_connected_provider_has_imported() -> None:
     assert ran.stdout == "True True False\n"
 
 
-def test_jobs_are_listed_without_sqlalchemy() -> None:
-    """`veo jobs` imports no SQLAlchemy, no HTTP library and no provider, once a ledger exists."""
-    run_process("jobs")
-    program = (
-        "import sys; from veo_commands.entry_point import run; run(['jobs']);"
-        "heavy = ('sqlalchemy', 'requests', 'asyncio', 'veo_laozhang', 'veo_gemini', 'veo.engine');"
-        "print([name for name in heavy if name in sys.modules])"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-
-    assert ran.stdout.splitlines()[-1] == "[]"
-
-
-def test_help_documents_the_exit_codes() -> None:
+def test_help_documents_the_exit_codes(veo: Veo) -> None:
     """`veo --help` lists every exit code."""
-    ran = run_process("--help")
+    ran = veo("--help")
 
     assert ran.code == 0
     for code in (0, 1, 2, 3, 4, 5, 6, 7, 130):
         assert f"\n    {code:<4} " in ran.out
 
 
-def test_without_a_command() -> None:
+def test_without_a_command(veo: Veo) -> None:
     """`veo` alone is a usage error that prints the help."""
-    ran = run_process()
+    ran = veo()
 
     assert (ran.code, ran.out) == (2, "")
     assert "generate" in ran.err
@@ -166,7 +156,7 @@ def test_ctrl_c_during_the_imports(start: str) -> None:
 def test_ctrl_c_waits_for_a_payment(service: veo_sandbox.Sandbox) -> None:
     """Ctrl-C during a paid request waits for the response, so that the task is known."""
     service.change(latency="30", delay=3)
-    with start_process("generate", "a lion") as running:
+    with fork_command("generate", "a lion") as running:
         read_until(running, "submitting")  # from here on Ctrl-C is expected
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=30)
@@ -181,7 +171,7 @@ def test_ctrl_c_waits_for_a_payment(service: veo_sandbox.Sandbox) -> None:
 def test_ctrl_c_waits_for_a_stream(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """Ctrl-C waits for a response that is the video itself, and nothing is lost."""
     service.change(latency="2")
-    with start_process("generate", "a lion", "-p", "laozhang-sync") as running:
+    with fork_command("generate", "a lion", "-p", "laozhang-sync") as running:
         read_until(running, "running")
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=30)
@@ -214,9 +204,9 @@ def test_a_second_ctrl_c_leaves_at_once(veo: Veo, service: veo_sandbox.Sandbox) 
 def test_sigterm_stops_like_ctrl_c(service: veo_sandbox.Sandbox) -> None:
     """SIGTERM releases the lease, so that the job can be resumed."""
     service.change(latency="30")
-    with start_process("generate", "a lion") as running:
+    with fork_command("generate", "a lion") as running:
         wait_until(lambda: [job for job in list_jobs() if job.task_id])
-        running.terminate()
+        running.send_signal(signal.SIGTERM)
         running.communicate(timeout=30)
     (job,) = list_jobs()
 
@@ -306,7 +296,7 @@ def test_many_on_a_terminal(veo: Veo, service: veo_sandbox.Sandbox) -> None:
 def test_the_shell_completes(words: str, cword: str, expected: list[str]) -> None:
     """The shell completes commands, and values of their options."""
     env = {"_VEO_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": cword}
-    ran = run_process(env=env)
+    ran = run_forked(env=os.environ | env)
 
     assert ran.out.split() == expected
 
@@ -315,7 +305,7 @@ def test_completion_can_be_shown() -> None:
     """--show-completion prints a script that calls `veo`."""
     # Without it Typer asks which shell runs this process, and a test may run without one.
     env = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
-    ran = run_process("--show-completion", "bash", env=env)
+    ran = run_forked("--show-completion", "bash", env=os.environ | env)
 
     assert ran.code == 0
     assert "_VEO_COMPLETE=complete_bash" in ran.out

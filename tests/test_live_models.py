@@ -23,6 +23,7 @@ base_url = "{url}"
 median_s = 0.2
 [providers.vertex]
 base_url = "{url}"
+median_s = 0.2
 project = "p"
 key_is_access_token = true
 [providers.gemini.models."gemini-omni-1.3-flash"]

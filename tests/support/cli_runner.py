@@ -55,7 +55,7 @@ def start_process(*args: object, **options: Any) -> subprocess.Popen[str]:
     return process
 
 
-def read_until(running: subprocess.Popen[str], text: str) -> None:
+def read_until(running: subprocess.Popen[str] | ForkedProcess, text: str) -> None:
     """Read stderr up to the line that contains a text, and fail if the process ends before it."""
     assert running.stderr
     lines: list[str] = []
@@ -73,9 +73,9 @@ def run_process(*args: object, env: dict[str, str] | None = None, **options: Any
     return CommandResult(running.returncode, out, err)
 
 
-def fork_command(*args: object) -> ForkedProcess:
+def fork_command(*args: object, **options: Any) -> ForkedProcess:
     """Start a command with pipes for stdout and stderr, without the cost of its imports."""
-    return ForkedProcess(_main, [str(arg) for arg in args])
+    return ForkedProcess(_main, [str(arg) for arg in args], **options)
 
 
 def _main(args: list[str]) -> None:
@@ -83,9 +83,9 @@ def _main(args: list[str]) -> None:
     main(args)
 
 
-def run_forked(*args: object) -> CommandResult:
+def run_forked(*args: object, **options: Any) -> CommandResult:
     """Run a command to its end, likewise."""
-    with fork_command(*args) as running:
+    with fork_command(*args, **options) as running:
         out, err = running.communicate()
     return CommandResult(running.wait(), out, err)
 

@@ -5,27 +5,28 @@ import os
 import pty
 import re
 import select
-import subprocess
 
-from cli_runner import COMMAND
+from cli_runner import fork_command, start_process
 
 
-def run_on_terminal(*args: str, **variables: str) -> tuple[int, str]:
+def run_on_terminal(*args: str, is_real: bool = False, **variables: str) -> tuple[int, str]:
     """Return the exit code of a command, and all that it wrote to the terminal.
 
-    ``variables`` of the environment are added to those of a terminal of 120 columns.
+    ``variables`` of the environment are added to those of a terminal of 120 columns. A process
+    that ``is_real`` starts an interpreter, which reads more of them.
     """
     reader, terminal = pty.openpty()
     env = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"} | variables
-    with subprocess.Popen([*COMMAND, *args], stdout=terminal, stderr=terminal, env=env) as running:
+    start = start_process if is_real else fork_command
+    with start(*args, stdout=terminal, stderr=terminal, env=env) as running:
         os.close(terminal)
         output = b""
         with contextlib.suppress(OSError):  # Linux reports the closed terminal as an error
             while select.select([reader], [], [], 60)[0] and (chunk := os.read(reader, 65536)):
                 output += chunk
-        running.wait(timeout=60)
+        code = running.wait(timeout=60)
     os.close(reader)
-    return running.returncode, output.decode()
+    return code, output.decode()
 
 
 def visible_lines(output: str) -> list[str]:
