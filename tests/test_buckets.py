@@ -19,7 +19,8 @@ from PIL import Image
 from raw_server import RawServer
 
 import veo_sandbox
-from veo.bucket import BucketError, BucketPath, _open_store, find_bucket_path, map_files
+from veo.bucket import BucketPath, find_bucket_path, map_files
+from veo.bucket_store import BucketError, open_store
 from veo.files.output import hash_file, publish_part
 
 pytest_plugins = ("veo_fixtures",)
@@ -63,7 +64,7 @@ def set_endpoint(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    _open_store.cache_clear()
+    open_store.cache_clear()
 
 
 def list_names(s3: Any) -> list[str]:
@@ -209,7 +210,7 @@ class TestProblemsBeforePaying:
         self, veo: Veo, service: veo_sandbox.Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The error says what to install."""
-        _open_store.cache_clear()
+        open_store.cache_clear()
         monkeypatch.setitem(sys.modules, "obstore", None)
         ran = veo("generate", "a lion", "-o", "s3://clips/lion.mp4")
         assert (ran.code, service.bills()) == (2, [])
@@ -290,7 +291,7 @@ def test_google_cloud_storage(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None
         account = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
         account |= {"gcs_base_url": url, "disable_oauth": True}
         monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", json.dumps(account))
-        _open_store.cache_clear()
+        open_store.cache_clear()
         made = veo("generate", "a lion", "-o", "gs://clips/lion.mp4")
         again = veo("generate", "a lion", "-o", "gs://clips/lion.mp4")
         storage.shutdown()

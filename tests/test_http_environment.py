@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -20,8 +21,12 @@ from interactions import ID, OMNI, make_created
 from laozhang import connect_async
 from platform_server import platform, service_account
 from polling import poll
+from raw_server import RawServer
 from recording_server import RecordingServer, Reply
 
+from veo import bucket_store
+from veo.bucket import BucketPath
+from veo.bucket_store import BucketError
 from veo.errors import (
     ConfigError,
     HostNotFoundError,
@@ -33,7 +38,7 @@ from veo.http import ApiClient, environment
 from veo.update import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from veo.provider import Provider
@@ -371,3 +376,92 @@ def test_a_failure_inside_the_sdk_after_it_has_sent() -> None:
 
     assert caught.value.charged is None
     assert len(server.requests) == 1
+
+
+STORED = Reply(b"video", headers={"Last-Modified": "Sat, 28 Nov 2026 18:00:00 GMT", "ETag": '"1"'})
+ReadObject = Callable[[str], bytes]
+
+
+@pytest.fixture
+def read_object(monkeypatch: pytest.MonkeyPatch) -> ReadObject:
+    """Read an object of a bucket at a server, as with variables that have just been set."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "planted")
+    monkeypatch.setattr(bucket_store, "_MAX_RETRIES", 0)
+
+    def read(url: str) -> bytes:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        environment.reset()
+        bucket_store.open_store.cache_clear()
+        return BucketPath("s3://clips/lion.mp4").read_bytes()
+
+    return read
+
+
+class TestBuckets:
+    """The library for buckets has rules of its own, of which none is left."""
+
+    @pytest.mark.parametrize("variable", environment.CA_VARIABLES)
+    def test_certificates(
+        self,
+        server: RecordingServer,
+        certificate: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        read_object: ReadObject,
+        variable: str,
+    ) -> None:
+        """Those are trusted that a variable names, in a file or a folder, and no others."""
+        server.reply = STORED
+        named = certificate
+        if variable == "SSL_CERT_DIR":
+            named = certificate.parent
+            certificate.rename(named / "9d66eef0.0")
+        monkeypatch.setenv(variable, str(named))
+        assert read_object(server.url) == b"video"
+
+        monkeypatch.setenv(variable, environment.DEFAULT_CA_BUNDLE_PATH)
+        with pytest.raises(BucketError, match="certificate of s3://clips is not trusted") as caught:
+            read_object(server.url)
+        assert variable in str(caught.value.hint)
+        monkeypatch.setenv(variable, "/nowhere/certificates.pem")
+        with pytest.raises(BucketError, match=r"cannot find .*/nowhere/certificates\.pem"):
+            read_object(server.url)
+        assert len(server.requests) == 1
+
+    def test_proxies(self, monkeypatch: pytest.MonkeyPatch, read_object: ReadObject) -> None:
+        """One that the environment names is used, except for the hosts in NO_PROXY."""
+        with RecordingServer(STORED) as proxy, RecordingServer(STORED) as server:
+            monkeypatch.setenv("HTTP_PROXY", proxy.url)
+            direct = server.url.replace("127.0.0.1", "localhost")
+            monkeypatch.setenv("NO_PROXY", direct.removeprefix("http://"))
+            read_object("http://api.test")
+            read_object(direct)
+
+        assert proxy.only_request.path == "http://api.test/clips/lion.mp4"
+        assert proxy.only_request.headers["user-agent"] == environment.user_agent()
+        assert server.only_request.path == "/clips/lion.mp4"
+
+    def test_a_proxy_for_tls(
+        self, monkeypatch: pytest.MonkeyPatch, read_object: ReadObject
+    ) -> None:
+        """It is asked for a connection to the bucket's server, and named if it refuses."""
+        refusal = b"HTTP/1.1 502 Bad Gateway\r\n\r\n"
+        with RawServer(lambda each: proxy.read_request(each) and each.sendall(refusal)) as proxy:
+            monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//me:secret@"))
+            with pytest.raises(BucketError, match=f"proxy 127.0.0.1:{proxy.port}: ") as caught:
+                read_object("https://api.test")
+
+        assert proxy.requests[0].startswith(b"CONNECT api.test:443 ")
+        assert b"proxy-authorization: Basic bWU6c2VjcmV0" in proxy.requests[0]
+        assert "secret" not in str(caught.value)
+
+    @pytest.mark.parametrize("proxy", ["socks5h://me:secret@127.0.0.1:9", "nonsense://127.0.0.1:9"])
+    def test_other_proxies(
+        self, monkeypatch: pytest.MonkeyPatch, read_object: ReadObject, proxy: str
+    ) -> None:
+        """They are refused; the library would connect without them."""
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        with RecordingServer(STORED) as server:
+            with pytest.raises(BucketError, match=r"the proxy 127\.0\.0\.1:9: .* HTTP proxy"):
+                read_object(server.url)
+            assert server.requests == []

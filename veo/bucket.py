@@ -15,13 +15,17 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from datetime import timedelta
-from functools import cache
 from pathlib import Path, PurePath
 from stat import S_IFREG
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, cast
 
-from veo.errors import OutputError
+from veo.bucket_store import (
+    BucketError,
+    find_reason,
+    import_obstore,
+    open_store,
+    unavailable_error,
+)
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -38,12 +42,6 @@ _PROBE = ".veo-write-test"
 _MAX_SINGLE_BYTES = 100_000_000
 _BLOCK_BYTES = 1 << 20
 _MAX_REQUESTS = 16  # at a time; each takes tens of milliseconds, and a batch sends thousands
-_CONNECT_S, _TRANSFER_S, _RETRY_S = 10, 600, 120
-_XML_ERROR = re.compile(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
-_STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]+)")
-_MAX_REASON_CHARS = 200
-# What may name another server; for Google's storage it is part of the key of an emulator.
-_ENDPOINT_VARIABLES = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_SERVICE_ACCOUNT_KEY"}
 _CREDENTIALS_HINT = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",
     "gs": "Set GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud.",
@@ -52,10 +50,6 @@ _CREDENTIALS_HINT = {
 
 _Value = TypeVar("_Value")
 _Result = TypeVar("_Result")
-
-
-class BucketError(OutputError, OSError):
-    """A bucket cannot be read or written."""
 
 
 class BucketPath(_LocalPath):
@@ -97,7 +91,7 @@ class BucketPath(_LocalPath):
     def stat(self, **_: bool) -> os.stat_result:
         """Return size and time of the object; it is a plain file."""
         with self._errors() as store:
-            meta = _obstore().head(store, self.key)
+            meta = import_obstore().head(store, self.key)
         at = int(meta["last_modified"].timestamp())
         return os.stat_result((S_IFREG | 0o600, 0, 0, 1, 0, 0, meta["size"], at, at, at))
 
@@ -125,21 +119,21 @@ class BucketPath(_LocalPath):
 
     def read_bytes(self) -> bytes:
         with self._errors() as store:
-            return bytes(_obstore().get(store, self.key).bytes())
+            return bytes(import_obstore().get(store, self.key).bytes())
 
     def read_range(self, start: int, length: int) -> bytes:
         with self._errors() as store:
-            return bytes(_obstore().get_range(store, self.key, start=start, length=length))
+            return bytes(import_obstore().get_range(store, self.key, start=start, length=length))
 
     def write_bytes(self, data: Any) -> int:
         with self._errors() as store:
-            _obstore().put(store, self.key, bytes(data))
+            import_obstore().put(store, self.key, bytes(data))
         return len(data)
 
     def unlink(self, missing_ok: bool = False) -> None:
         try:
             with self._errors() as store:
-                _obstore().delete(store, self.key)
+                import_obstore().delete(store, self.key)
         except FileNotFoundError:
             if not missing_ok:
                 raise
@@ -147,7 +141,7 @@ class BucketPath(_LocalPath):
     def read_sha256(self) -> str | None:
         """Return the hash with which the object was uploaded; None without one."""
         with self._errors() as store:
-            found = _obstore().get(store, self.key, options={"head": True}).attributes
+            found = import_obstore().get(store, self.key, options={"head": True}).attributes
         return cast("str | None", found.get("sha256"))
 
     def upload(self, file: Path, sha256: str, *, overwrite: bool) -> None:
@@ -164,7 +158,7 @@ class BucketPath(_LocalPath):
         about: Any = {"Content-Type": "video/mp4", "sha256": sha256}
         try:
             with self._errors() as store:
-                _obstore().put(store, self.key, Path(file), mode=mode, attributes=about)
+                import_obstore().put(store, self.key, Path(file), mode=mode, attributes=about)
         except FileExistsError:
             # An upload whose response was lost, or that a kill interrupted after its end.
             self._check_free(sha256)
@@ -183,7 +177,7 @@ class BucketPath(_LocalPath):
     @contextmanager
     def _errors(self) -> Iterator[ObjectStore]:
         """Give the bucket's store, and raise its errors as this module's."""
-        store = _open_store(self.bucket)
+        store = open_store(self.bucket)
         from obstore import exceptions  # noqa: PLC0415 - an extra
 
         try:
@@ -197,11 +191,11 @@ class BucketPath(_LocalPath):
         # The text may name the user's access key, so that neither it nor its cause is shown.
         except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
             raise BucketError(
-                f"{self.bucket} refuses the credentials: {_find_reason(error)}",
+                f"{self.bucket} refuses the credentials: {find_reason(error)}",
                 hint=_CREDENTIALS_HINT[self.bucket[:2]],
             ) from None
         except (exceptions.BaseError, OSError) as error:
-            raise BucketError(f"{self.bucket} is not available: {_find_reason(error)}") from None
+            raise unavailable_error(self.bucket, error) from None
 
 
 class _ObjectReader(io.RawIOBase):
@@ -255,62 +249,3 @@ def staging_name(path: BucketPath) -> str:
     """Return a name for local files of an object, which differs for each address."""
     digest = hashlib.sha256(path.parent.as_posix().encode()).hexdigest()
     return f"{digest[:8]}-{path.name}"
-
-
-def _find_reason(error: Exception) -> str:
-    text = str(error)
-    if match := _XML_ERROR.search(text):
-        return f"{match[2]} ({match[1]})"[:_MAX_REASON_CHARS]
-    if match := _STATUS.search(text):
-        return f"HTTP {match[1]}"
-    for line in ("error sending request", "HTTP error", "timed out", "dns error", "builder error"):
-        if line in text:
-            return line
-    return type(error).__name__
-
-
-@cache
-def _open_store(bucket: str) -> ObjectStore:
-    _obstore()
-    from obstore.store import from_url  # noqa: PLC0415 - an extra
-
-    client: Any = {
-        "connect_timeout": timedelta(seconds=_CONNECT_S),
-        "timeout": timedelta(seconds=_TRANSFER_S),
-    }
-    # Plain HTTP only where the user has set an address of their own, such as a local server.
-    if "http://" in os.environ.get(_ENDPOINT_VARIABLES[bucket[:2]], ""):
-        client["allow_http"] = True
-    options: dict[str, Any] = {
-        "client_options": client,
-        "retry_config": {"max_retries": 5, "retry_timeout": timedelta(seconds=_RETRY_S)},
-    }
-    if bucket.startswith("s3") and os.environ.get("AWS_PROFILE"):
-        options["credential_provider"] = _read_profile()
-    try:
-        return from_url(bucket, **options)
-    except Exception as error:  # noqa: BLE001 - the library has no class for a wrong setting
-        reason = str(error).partition("\n")[0][:_MAX_REASON_CHARS]
-        raise BucketError(f"{bucket} cannot be used: {reason}") from None
-
-
-def _read_profile() -> Any:
-    try:
-        from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise BucketError(
-            "AWS_PROFILE is set, and reading profiles needs another package",
-            hint="Install it: pip install boto3",
-        ) from None
-    return Boto3CredentialProvider()
-
-
-def _obstore() -> Any:
-    try:
-        import obstore  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise BucketError(
-            "s3:// and gs:// need another package",
-            hint="Install it: pip install 'veo-video[buckets]'",
-        ) from None
-    return obstore

@@ -9,7 +9,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from veo.bucket import BucketError, BucketPath
+from veo.bucket import BucketPath
+from veo.bucket_store import BucketError
 from veo.errors import DownloadError, OutputError, VeoError, os_errors
 from veo.files.mp4 import inspect_video
 from veo.paths import alternative_path, find_name_problem, part_path, sync_to_disk, to_absolute

@@ -48,6 +48,11 @@ def find_proxy(origin: str) -> str | None:
     return url
 
 
+def proxy_name(origin: str) -> str:
+    """Return the host and the port of the proxy for an origin, without its password; or nothing."""
+    return (find_proxy(origin) or "").rpartition("@")[2].rpartition("//")[2].rstrip("/")
+
+
 def find_certificates() -> Path:
     """Return the file or folder of the certificates that are trusted.
 
@@ -59,6 +64,25 @@ def find_certificates() -> Path:
     if not path.exists():
         raise MissingCertificatesError(f"cannot find the certificate file {path}")
     return path
+
+
+def read_certificates() -> bytes:
+    """Return the certificates that are trusted, as PEM.
+
+    Raises:
+        MissingCertificatesError: There is no such file or folder.
+    """
+    path = find_certificates()
+    # In a folder OpenSSL looks for names like `9d66eef0.0`, and ignores all others.
+    files = sorted(path.glob("????????.[0-9]*")) if path.is_dir() else [path]
+    return b"\n".join(file.read_bytes() for file in files)
+
+
+def certificate_hint() -> str:
+    """Return what a user can do about a certificate that is not trusted."""
+    if named := next(filter(os.environ.get, CA_VARIABLES), None):
+        return f"{named} names the certificates that are trusted, for all traffic."
+    return f"Set {CA_VARIABLES[0]} to the certificate of your proxy or gateway."
 
 
 @cache

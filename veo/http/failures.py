@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.http.addresses import InsideAddressError
-from veo.http.environment import CA_VARIABLES, MissingCertificatesError, find_proxy
+from veo.http.environment import MissingCertificatesError, certificate_hint, proxy_name
 
 
 @contextmanager
@@ -64,8 +63,7 @@ def unreachable_error(
         )
     if isinstance(cause, ssl.SSLCertVerificationError | MissingCertificatesError):
         return _certificate_error(origin, cause)
-    # Without the user name and the password that its URL may hold.
-    proxy = (find_proxy(origin) or "").rpartition("@")[2].rpartition("//")[2].rstrip("/")
+    proxy = proxy_name(origin)
     if isinstance(cause, socket.gaierror):
         setting = "the variable that names the proxy" if proxy else "base_url if it is set"
         return HostNotFoundError(
@@ -80,13 +78,9 @@ def unreachable_error(
 def _certificate_error(origin: str, cause: OSError) -> ConfigError:
     """Return the error for a certificate that is not trusted; a retry would not help."""
     reason = getattr(cause, "verify_message", "") or str(cause)
-    named = next(filter(os.environ.get, CA_VARIABLES), None)
-    hint = f"Set {CA_VARIABLES[0]} to the certificate of your proxy or gateway."
-    if named:
-        hint = f"{named} names the certificates that are trusted, for all traffic."
-    if isinstance(cause, MissingCertificatesError):
-        return ConfigError(reason, hint=hint)
-    return ConfigError(f"the certificate of {origin} is not trusted: {reason}", hint=hint)
+    if not isinstance(cause, MissingCertificatesError):
+        reason = f"the certificate of {origin} is not trusted: {reason}"
+    return ConfigError(reason, hint=certificate_hint())
 
 
 def innermost_cause(error: BaseException) -> BaseException:
