@@ -10,10 +10,11 @@ import urllib3.util.connection
 from raw_server import RawServer
 from recording_server import RecordingServer, Reply
 
+from veo import network
 from veo.config import Config, ProviderConfig
 from veo.errors import ImageError, ProtocolError, VeoError
 from veo.files.images import ImageStore
-from veo.http import ApiClient, environment
+from veo.http import ApiClient
 from veo.http.addresses import AddressGuard, InsideAddressError, classify_address
 from veo.http.poll_session import PollSession
 from veo.image import Image
@@ -187,7 +188,7 @@ def test_a_proxy_inside_is_used_and_leads_to_no_address_inside(
     """The user has configured the proxy; what responses name is still checked."""
     with RecordingServer() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
-        environment.reset()
+        network.reset()
         api = ApiClient("http://api.example/v1")
         assert api.get("models").ok
         assert asyncio.run(api.get_async("models")).ok
@@ -197,7 +198,7 @@ def test_a_proxy_inside_is_used_and_leads_to_no_address_inside(
             with pytest.raises(ProtocolError, match="not public"):
                 asyncio.run(api.get_async(f"http://{host}/a"))
         assert len(proxy.requests) == 2
-    environment.reset()
+    network.reset()
 
 
 def test_a_name_behind_a_proxy_that_leads_inside_is_refused(
@@ -217,7 +218,7 @@ def test_a_name_behind_a_proxy_that_leads_inside_is_refused(
     with RecordingServer() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-        environment.reset()
+        network.reset()
         api = ApiClient(
             "http://api.test/v1", trusted_urls=lambda: ["http://api.test/v1", "x://[::"]
         )
@@ -231,7 +232,7 @@ def test_a_name_behind_a_proxy_that_leads_inside_is_refused(
         assert asyncio.run(api.get_async("http://cdn.test/a")).status == 200
         assert names.count("cdn.test") == 1
         assert api.get("models").ok
-    environment.reset()
+    network.reset()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from raw_server import OK_RESPONSE, RawServer, find_closed_port, serve_responses
 from recording_server import RecordingServer, Reply
 
+from veo import network
 from veo.errors import (
     ConfigError,
     GoneError,
@@ -27,7 +28,7 @@ from veo.errors import (
     UnreachableError,
     VeoError,
 )
-from veo.http import ApiClient, environment, to_byte_stream
+from veo.http import ApiClient, to_byte_stream
 from veo.key import Key
 from veo.provider import SEND_BEFORE
 
@@ -37,9 +38,9 @@ KEY = Key("sandbox-key")
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """Proxies are read once a process: a test that sets some must not meet another's."""
-    environment.reset()
+    network.reset()
     yield
-    environment.reset()
+    network.reset()
 
 
 def api(url: str, key: Key = KEY, **options: float) -> ApiClient:

@@ -24,7 +24,7 @@ from polling import poll
 from raw_server import RawServer
 from recording_server import RecordingServer, Reply
 
-from veo import bucket_store
+from veo import bucket_store, network
 from veo.bucket import BucketPath
 from veo.bucket_store import BucketError
 from veo.errors import (
@@ -34,7 +34,7 @@ from veo.errors import (
     UnreachableError,
     VeoError,
 )
-from veo.http import ApiClient, environment
+from veo.http import ApiClient
 from veo.update import Stage
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def fresh_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The environment is read once a process: no test must meet another's, nor the user's."""
-    for variable in environment.CA_VARIABLES:
+    for variable in network.CA_VARIABLES:
         monkeypatch.delenv(variable, raising=False)
-    environment.reset()
+    network.reset()
     yield
-    environment.reset()
+    network.reset()
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ EVERY_CLIENT = pytest.mark.parametrize("send", CLIENTS.values(), ids=CLIENTS)
 
 
 @EVERY_CLIENT
-@pytest.mark.parametrize("variable", environment.CA_VARIABLES[:3])
+@pytest.mark.parametrize("variable", network.CA_VARIABLES[:3])
 def test_a_certificate_that_the_environment_names_is_believed(
     server: RecordingServer,
     certificate: Path,
@@ -118,7 +118,7 @@ def test_a_certificate_that_the_environment_names_is_believed(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("variable", environment.CA_VARIABLES[:3])
+@pytest.mark.parametrize("variable", network.CA_VARIABLES[:3])
 @pytest.mark.parametrize("options", [{}, {"model": OMNI}], ids=["veo", "omni"])
 def test_access_tokens_take_the_same_way(
     server: RecordingServer,
@@ -164,7 +164,7 @@ def test_certificates_are_read_once(
         client.post_json("videos", {})
     asyncio.run(client.get_async("videos"))
 
-    assert environment.tls_context.cache_info().misses == 1
+    assert network.tls_context.cache_info().misses == 1
 
 
 @EVERY_CLIENT
@@ -219,7 +219,7 @@ def test_a_proxy_that_the_environment_names_is_used(
         assert proxy.only_request.path.startswith("http://api.test/")
         assert proxy.only_request.headers["host"] == "api.test"
 
-        environment.reset()
+        network.reset()
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         with RecordingServer(Reply({"name": NAME})) as server:
             send(server.url)
@@ -333,7 +333,7 @@ def test_a_failure_before_the_request_is_a_setup_error(
         raise ZeroDivisionError
 
     monkeypatch.setattr("requests.utils.get_environ_proxies", fail)
-    monkeypatch.setattr(environment, "get_environ_proxies", fail)
+    monkeypatch.setattr(network, "get_environ_proxies", fail)
     with RecordingServer() as server, pytest.raises(SetupError) as caught:
         send(server.url)
 
@@ -391,7 +391,7 @@ def read_object(monkeypatch: pytest.MonkeyPatch) -> ReadObject:
 
     def read(url: str) -> bytes:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        environment.reset()
+        network.reset()
         bucket_store.open_store.cache_clear()
         return BucketPath("s3://clips/lion.mp4").read_bytes()
 
@@ -401,7 +401,7 @@ def read_object(monkeypatch: pytest.MonkeyPatch) -> ReadObject:
 class TestBuckets:
     """The library for buckets has rules of its own, of which none is left."""
 
-    @pytest.mark.parametrize("variable", environment.CA_VARIABLES)
+    @pytest.mark.parametrize("variable", network.CA_VARIABLES)
     def test_certificates(
         self,
         server: RecordingServer,
@@ -419,7 +419,7 @@ class TestBuckets:
         monkeypatch.setenv(variable, str(named))
         assert read_object(server.url) == b"video"
 
-        monkeypatch.setenv(variable, environment.DEFAULT_CA_BUNDLE_PATH)
+        monkeypatch.setenv(variable, network.DEFAULT_CA_BUNDLE_PATH)
         with pytest.raises(BucketError, match="certificate of s3://clips is not trusted") as caught:
             read_object(server.url)
         assert variable in str(caught.value.hint)
@@ -438,7 +438,7 @@ class TestBuckets:
             read_object(direct)
 
         assert proxy.only_request.path == "http://api.test/clips/lion.mp4"
-        assert proxy.only_request.headers["user-agent"] == environment.user_agent()
+        assert proxy.only_request.headers["user-agent"] == network.user_agent()
         assert server.only_request.path == "/clips/lion.mp4"
 
     def test_a_proxy_for_tls(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from raw_server import OK_RESPONSE, RawServer, serve_responses
 
+from veo import network
 from veo.errors import (
     ProtocolError,
     ResponseLostError,
@@ -23,7 +24,7 @@ from veo.errors import (
     UnreachableError,
     VeoError,
 )
-from veo.http import ApiClient, client, deadline, environment, response, to_byte_stream
+from veo.http import ApiClient, client, deadline, response, to_byte_stream
 from veo.http.deadline import Deadline
 from veo.http.decoding import Decoder
 from veo.http.response import MAX_RESPONSE_BYTES
@@ -45,9 +46,9 @@ MEGABYTE = bytes(1 << 20)
 @pytest.fixture(autouse=True)
 def fresh_environment() -> Iterator[None]:
     """The environment is read once a process."""
-    environment.reset()
+    network.reset()
     yield
-    environment.reset()
+    network.reset()
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ import pytest
 from raw_server import OK_RESPONSE, RawServer, find_closed_port, serve_responses
 from recording_server import RecordingServer, Reply
 
+from veo import network
 from veo.errors import ConfigError, ProtocolError, ResponseLostError, UnreachableError
-from veo.http import ApiClient, Response, environment
+from veo.http import ApiClient, Response
 from veo.http.poll_session import MAX_RESPONSE_BYTES
 from veo.key import Key
 
@@ -30,9 +31,9 @@ KEY = Key("sandbox-key")
 @pytest.fixture(autouse=True)
 def fresh_environment() -> Iterator[None]:
     """The environment is read once a process: a test that sets some must not meet another's."""
-    environment.reset()
+    network.reset()
     yield
-    environment.reset()
+    network.reset()
 
 
 def api(url: str, **options: float) -> ApiClient:

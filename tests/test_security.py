@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import veo_sandbox
-from veo.http import environment
+from veo import network
 from veo.ledger import Ledger
 from veo_commands.app import COMMANDS
 from veo_commands.framework import load_command
@@ -71,9 +71,9 @@ def test_certificates_are_always_verified(
 ) -> None:
     """No variable that other programs know switches it off."""
     monkeypatch.setenv(variable, value)
-    environment.reset()
-    context = environment.tls_context()
-    environment.reset()
+    network.reset()
+    context = network.tls_context()
+    network.reset()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
 

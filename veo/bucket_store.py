@@ -30,12 +30,12 @@ class BucketError(OutputError, OSError):
 
 
 def unavailable_error(bucket: str, error: Exception) -> BucketError:
-    from veo.http import environment  # noqa: PLC0415 - loaded by now
+    from veo import network  # noqa: PLC0415 - loaded by now
 
     if "InvalidCertificate" in str(error):
-        hint = environment.certificate_hint()
+        hint = network.certificate_hint()
         return BucketError(f"the certificate of {bucket} is not trusted", hint=hint)
-    proxy = environment.proxy_name(_server_url(bucket))
+    proxy = network.proxy_name(_server_url(bucket))
     way = f" through the proxy {proxy}" if proxy else ""
     return BucketError(f"{bucket} is not available{way}: {find_reason(error)}")
 
@@ -85,24 +85,24 @@ def _client_options(bucket: str, server: str) -> dict[str, Any]:
     It has its own rules for the environment, which ignore some variables, a port in ``NO_PROXY``,
     and a proxy that it cannot use.
     """
-    from veo.http import environment  # noqa: PLC0415 - imports requests, which only this needs
+    from veo import network  # noqa: PLC0415 - imports requests, which only this needs
 
-    proxy = environment.find_proxy(server)
+    proxy = network.find_proxy(server)
     if proxy and not proxy.startswith(("http://", "https://")):
         raise BucketError(
-            f"{bucket} cannot be reached through the proxy {environment.proxy_name(server)}: "
+            f"{bucket} cannot be reached through the proxy {network.proxy_name(server)}: "
             "files in buckets need an HTTP proxy",
             hint="HTTPS_PROXY names one, and NO_PROXY the hosts without a proxy.",
         )
     try:
-        certificates = environment.read_certificates()
-    except environment.MissingCertificatesError as error:
-        raise BucketError(str(error), hint=environment.certificate_hint()) from None
+        certificates = network.read_certificates()
+    except network.MissingCertificatesError as error:
+        raise BucketError(str(error), hint=network.certificate_hint()) from None
     return {
         "connect_timeout": timedelta(seconds=_CONNECT_S),
         "timeout": timedelta(seconds=_TRANSFER_S),
         "allow_http": server.startswith("http://"),  # at an address of the user only
-        "user_agent": environment.user_agent(),
+        "user_agent": network.user_agent(),
         "root_certificate": certificates,
         "disable_system_certificates": True,
         **({"proxy_url": proxy, "proxy_excludes": _METADATA_HOSTS} if proxy else _NO_PROXY),

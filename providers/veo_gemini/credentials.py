@@ -16,8 +16,8 @@ from google.oauth2.credentials import Credentials as TokenCredentials
 
 from veo.errors import AuthError, ConfigError, KeyMissingError, UnreachableError
 from veo.http.client import CONNECT_S, READ_S
-from veo.http.environment import MissingCertificatesError, find_certificates
 from veo.key import KEY_MARK
+from veo.network import MissingCertificatesError, find_certificates
 
 # What is sent for a token: a signed JWT, or a refresh token with the secret of a client.
 _SECRET = re.compile(r"(?:\beyJ|\b1//|\bGOCSPX-|\bya29\.)[\w.~/-]{8,}", re.ASCII)

@@ -27,11 +27,11 @@ from veo.http import ApiClient, Response
 from veo.http.addresses import AddressGuard
 from veo.http.client import check_base_url
 from veo.http.decoding import ACCEPTED_ENCODING
-from veo.http.environment import user_agent
 from veo.http.failures import unreachable_error
 from veo.http.poll_session import PollSession
 from veo.http.urls import map_to_base
 from veo.key import Key
+from veo.network import user_agent
 from veo_gemini.credentials import access_token_error
 from veo_gemini.error_table import Verb, google_error
 

@@ -34,7 +34,6 @@ from veo.errors import (
 )
 from veo.http.addresses import AddressGuard
 from veo.http.deadline import Deadline
-from veo.http.environment import user_agent
 from veo.http.response import MAX_RESPONSE_BYTES, Response, StreamingResponse
 from veo.http.transport import TrackedBody, Transport
 from veo.http.urls import (
@@ -47,6 +46,7 @@ from veo.http.urls import (
     too_many_redirects_error,
 )
 from veo.key import Key
+from veo.network import user_agent
 
 if TYPE_CHECKING:
     from veo.http.poll_session import PollSession

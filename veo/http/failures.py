@@ -17,7 +17,7 @@ from veo.errors import (
     VeoError,
 )
 from veo.http.addresses import InsideAddressError
-from veo.http.environment import MissingCertificatesError, certificate_hint, proxy_name
+from veo.network import MissingCertificatesError, certificate_hint, proxy_name
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from yarl import URL
 
 from veo.http.addresses import AddressGuard, InsideAddressError
 from veo.http.decoding import ACCEPTED_ENCODING, Decoder
-from veo.http.environment import MissingCertificatesError, find_proxy, tls_context
 from veo.http.failures import lost_response_error, too_long_error, unreachable_error
 from veo.http.response import MAX_RESPONSE_BYTES, Response
 from veo.http.urls import (
@@ -24,6 +23,7 @@ from veo.http.urls import (
     too_many_redirects_error,
 )
 from veo.key import Key
+from veo.network import MissingCertificatesError, find_proxy, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Mapping
@@ -185,7 +185,7 @@ async def _session_lifetime(
         headers={"Accept-Encoding": ACCEPTED_ENCODING},
         auto_decompress=False,  # it would unpack each chunk whole
         timeout=limits,
-        trust_env=False,  # ``veo.http.environment`` resolves proxies
+        trust_env=False,  # ``veo.network`` resolves proxies
     )
     async with session:
         try:

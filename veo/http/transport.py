@@ -28,14 +28,14 @@ from urllib3.exceptions import (
 from veo.errors import ConfigError, VeoError
 from veo.http.addresses import AddressGuard, InsideAddressError
 from veo.http.deadline import Deadline, WatchedConnection
-from veo.http.environment import (
+from veo.http.failures import innermost_cause, lost_response_error, unreachable_error
+from veo.http.urls import DEFAULT_PORTS, get_origin
+from veo.network import (
     MissingCertificatesError,
     find_proxy,
     read_proxies,
     tls_context,
 )
-from veo.http.failures import innermost_cause, lost_response_error, unreachable_error
-from veo.http.urls import DEFAULT_PORTS, get_origin
 from veo.provider import check_send_time
 
 _NEVER_TRIED = (InvalidURL, LocationValueError, MissingCertificatesError, InsideAddressError)
