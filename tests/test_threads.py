@@ -113,6 +113,19 @@ def test_a_thread_without_calls_ends_and_another_takes_its_place(
         assert not live_threads()
 
 
+def test_idle_threads_end_with_the_pool(pool: ThreadPool) -> None:
+    """Not seconds later: each keeps the connections and the objects of a closed client."""
+    for future in [pool.start(int) for _ in range(2)]:
+        future.result(10)
+    wait_until_idle(pool)
+    idle = live_threads()
+    pool.close(wait=False)
+    for thread in idle:
+        thread.join(5)
+    assert not live_threads()
+    assert pool.start(int).result(10) == 0
+
+
 def test_a_cancelled_call_is_not_made(pool: ThreadPool) -> None:
     """One that waits for a thread is dropped; one that has begun goes on."""
     begun, go = threading.Semaphore(0), threading.Event()

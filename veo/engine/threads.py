@@ -49,7 +49,7 @@ class ThreadPool:
         self._running: dict[Future[Any], threading.Thread] = {}
         self._idle_count = 0
         self._is_growing = False
-        self._is_closing = False
+        self._closings = 0  # threads that started before the last one end when they are idle
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function in a thread, and return what it returns.
@@ -69,7 +69,7 @@ class ThreadPool:
             elif len(self._threads) < min(self.limit, EAGER_THREADS):
                 self._start_thread(0.0)
             elif not self._is_growing:
-                self._grow()
+                self._grow(self._closings)
         return future
 
     def abandon(self, future: Future[Any]) -> None:
@@ -82,43 +82,42 @@ class ThreadPool:
     def close(self, *, wait: bool) -> None:
         """End the threads; with ``wait`` return when all calls are finished."""
         with self._changed:
-            self._is_closing = True
+            self._closings += 1
             if not wait:
                 self._calls.clear()
             self._changed.notify_all()
             threads = self._threads - {threading.current_thread()}
         for thread in threads if wait else ():
             thread.join()
-        with self._changed:
-            self._is_closing = False
 
-    def _grow(self) -> None:
+    def _grow(self, closings: int) -> None:
         """Start one more thread, which continues to grow the pool while calls wait."""
-        has_work = bool(self._calls) and not self._is_closing
+        has_work = bool(self._calls) and closings == self._closings
         self._is_growing = has_work and len(self._threads) < self.limit
         if self._is_growing:
             self._start_thread(GROWTH_PAUSE_S)
 
     def _start_thread(self, pause_s: float) -> None:
         name = f"veo-{self._name}-{next(self._numbers)}"
-        thread = threading.Thread(target=self._work, args=(pause_s,), name=name, daemon=True)
+        args = (pause_s, self._closings)
+        thread = threading.Thread(target=self._work, args=args, name=name, daemon=True)
         self._threads.add(thread)
         thread.start()
 
-    def _work(self, pause_s: float) -> None:
+    def _work(self, pause_s: float, closings: int) -> None:
         if pause_s:
             while _measure_load(pause_s) > BUSY_LOAD and self._calls:
                 pass
             with self._changed:
-                self._grow()
-        while call := self._next_call():
+                self._grow(closings)
+        while call := self._next_call(closings):
             future, function = call
             if future.set_running_or_notify_cancel():
                 _complete(future, function)
             self._running.pop(future, None)
             del call, future, function  # an idle thread must not keep the last job alive
 
-    def _next_call(self) -> _Call | None:
+    def _next_call(self, closings: int) -> _Call | None:
         """Wait for a call; None when the thread must end."""
         thread = threading.current_thread()
         with self._changed:
@@ -126,9 +125,9 @@ class ThreadPool:
                 return None
             while not self._calls:
                 self._idle_count += 1
-                is_notified = not self._is_closing and self._changed.wait(IDLE_S)
+                is_notified = closings == self._closings and self._changed.wait(IDLE_S)
                 self._idle_count -= 1
-                if not self._calls and (self._is_closing or not is_notified):
+                if not self._calls and (closings != self._closings or not is_notified):
                     self._threads.discard(thread)
                     return None
             call = self._calls.popleft()
