@@ -136,8 +136,19 @@ def pytest_collection() -> Iterator[None]:
     gc.enable()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def guard_uvloop() -> Iterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[bool]:
+    """Prepare what all tests use. As fixtures of the session they would cost time in each test."""
+    with pytest.MonkeyPatch.context() as patch:
+        if session.items:  # not in the process that only controls the workers
+            guard_uvloop(patch)
+            prepare_databases(patch)
+            # The SDKs of others load the certificates up to three times per client.
+            patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        return (yield)
+
+
+def guard_uvloop(patch: pytest.MonkeyPatch) -> None:
     """Send connections of uvloop through Python's sockets, which `--block-network` guards.
 
     By itself uvloop connects to a host below them, where no guard sees it.
@@ -145,7 +156,6 @@ def guard_uvloop() -> Iterator[None]:
     try:
         import uvloop
     except ImportError:  # not on every platform
-        yield
         return
     connect = uvloop.Loop.create_connection
 
@@ -165,29 +175,16 @@ def guard_uvloop() -> Iterator[None]:
             options.setdefault("server_hostname", host)
         return await connect(loop, factory, sock=sock, **options)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(uvloop.Loop, "create_connection", create_connection)
-        yield
+    patch.setattr(uvloop.Loop, "create_connection", create_connection)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def share_certificates() -> Iterator[None]:
-    """Load the certificates once; the SDKs of others load them up to three times per client."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def prepare_databases() -> Iterator[None]:
+def prepare_databases(patch: pytest.MonkeyPatch) -> None:
     """Have new ledgers and sandboxes begin with what the first ones of this process made."""
     import prepared_databases
 
     prepared_databases.share_compiled_statements()
-    with pytest.MonkeyPatch.context() as patch:
-        prepared_databases.copy_new_ledgers(patch)
-        prepared_databases.copy_new_sandboxes(patch)
-        yield
+    prepared_databases.copy_new_ledgers(patch)
+    prepared_databases.copy_new_sandboxes(patch)
 
 
 @pytest.fixture(scope="module", autouse=True)
