@@ -9,7 +9,7 @@ from cli_runner import CommandResult, Veo
 from html_checks import check_page
 
 import veo_sandbox
-from veo.compare import report_page
+from veo.compare import report_page, run
 from veo.compare.media import read_media, render_poster
 from veo.ledger import Ledger
 from veo.paths import ledger_folder
@@ -189,8 +189,11 @@ def test_missing_matplotlib_is_found_before_paying(
 
 
 @pytest.mark.slow
-def test_simulation_agrees_with_the_cost_model_and_the_bills(veo: Veo) -> None:
+def test_simulation_agrees_with_the_cost_model_and_the_bills(
+    veo: Veo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With faults the ledger equals the bills to the cent, and costs agree with the model."""
+    monkeypatch.setattr(run, "MAX_MEASURED_VIDEOS", 1)  # decoding them takes most of the time
     chances = ("--fail-rate", "0.2", "--timeout-rate", "0.05", "--luck", "3", "--speed", "200")
     ran = veo("compare", "--simulate", "-n", "40", "--on", BOTH, *chances, "--json")
     found = find_candidates(ran)
@@ -221,9 +224,9 @@ def test_html_page_of_a_simulation(veo: Veo) -> None:
 
 def test_no_video_at_all(veo: Veo) -> None:
     """Without a video the table, the JSON and the page give no cost per video."""
-    args = ("compare", "--simulate", "-n", "3", "--on", BOTH, "--speed", "400")
-    ran = veo(*args, "--fail-rate", "1", "--report", "out.html")
-    found = find_candidates(veo(*args, "--fail-rate", "1", "--json"))
+    args = ("-n", "3", "--on", BOTH, "--speed", "400", "--fail-rate", "1")
+    ran = veo("compare", "--simulate", *args, "--report", "out.html", "--json")
+    found = find_candidates(ran)
     page = check_page(Path("out.html").read_text())
 
     assert ran.code == 0, ran.err
