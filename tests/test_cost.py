@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,24 @@ def spent_service(veo: Veo, service: veo_sandbox.Sandbox) -> veo_sandbox.Sandbox
     return service
 
 
-def test_kinds_of_charges_are_separate(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+@pytest.fixture(scope="module")
+def spent_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first ``spent_ledger`` is copied to."""
+    return tmp_path_factory.mktemp("spent") / "home"
+
+
+@pytest.fixture
+def spent_ledger(request: pytest.FixtureRequest, spent_copy: Path) -> None:
+    """The ledger of ``spent_service``, which is made once, for tests that only read it."""
+    if spent_copy.exists():
+        shutil.copytree(spent_copy, ledger_folder(), dirs_exist_ok=True)
+    else:
+        request.getfixturevalue("spent_service")
+        shutil.copytree(ledger_folder(), spent_copy)
+
+
+@pytest.mark.usefixtures("spent_ledger")
+def test_kinds_of_charges_are_separate(veo: Veo) -> None:
     """Charges for videos, charges without a video and possible charges are three columns."""
     lines = veo("cost", "--by", "provider", "--json").objects
     by = {line["group"].get("provider"): line for line in lines}
@@ -79,7 +97,8 @@ def test_groups_add_up() -> None:
     ledger.close()
 
 
-def test_the_csv_adds_up(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+@pytest.mark.usefixtures("spent_ledger")
+def test_the_csv_adds_up(veo: Veo) -> None:
     """--csv prints nothing but a table whose amounts are exact."""
     rows = list(csv.DictReader(io.StringIO(veo("cost", "--csv", "--by", "outcome").out)))
 
@@ -87,7 +106,8 @@ def test_the_csv_adds_up(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
     assert sum(float(row["charged_usd"]) for row in rows) == pytest.approx(0.75)
 
 
-def test_a_person_reads_a_table(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+@pytest.mark.usefixtures("spent_ledger")
+def test_a_person_reads_a_table(veo: Veo) -> None:
     """The table ends with the total; below it is what is in doubt, and how to settle it."""
     ran = veo("cost")
 
@@ -96,7 +116,8 @@ def test_a_person_reads_a_table(veo: Veo, spent_service: veo_sandbox.Sandbox) ->
     assert "--reconcile" in ran.err
 
 
-def test_scopes(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+@pytest.mark.usefixtures("spent_ledger")
+def test_scopes(veo: Veo) -> None:
     """--since, --provider and --batch select jobs; a batch is one run."""
     only = veo("cost", "--json", "-p", "laozhang-sync").objects
     later = veo("cost", "--json", "--since", "2099-01-01").objects
@@ -134,7 +155,8 @@ def test_wrong_usage(veo: Veo, args: list[str], says: str) -> None:
     assert says in ran.err
 
 
-def test_the_page(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+@pytest.mark.usefixtures("spent_ledger")
+def test_the_page(veo: Veo) -> None:
     """--report writes one page with plots that loads nothing from the network."""
     veo("cost", "--report", "cost.html")
     page = check_page(Path("cost.html").read_text())
@@ -155,7 +177,8 @@ def test_the_page_needs_an_extra(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> N
     assert not Path("cost.html").exists()
 
 
-def test_money_line_by_line(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+@pytest.mark.usefixtures("spent_ledger")
+def test_money_line_by_line(veo: Veo) -> None:
     """`veo show` lists each movement of money with its reason, its rule and the price row."""
     (job,) = (
         j for j in veo("jobs", "--json").objects if j["state"] == "failed" and j["cost"]["charged"]
@@ -212,7 +235,8 @@ def test_prices_of_models_that_have_ended_come_last(veo: Veo) -> None:
     assert names.index("muse-video-60s") < names.index("veo-3.1-fast")
 
 
-def test_a_day_is_a_local_day(veo: Veo, spent_service: veo_sandbox.Sandbox) -> None:
+@pytest.mark.usefixtures("spent_ledger")
+def test_a_day_is_a_local_day() -> None:
     """Jobs count on the local day they were planned on; `until` ends a filter."""
     ledger = Ledger(ledger_folder())
     days = group_spending(ledger, ["day"])

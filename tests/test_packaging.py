@@ -9,6 +9,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -23,6 +24,8 @@ PACKAGES = {"veo"} | {
     for source_root in ("providers", "cli")
     for file in (ROOT / source_root).glob("*/__init__.py")
 }
+
+find_distributions = cache(packages_distributions)  # reads the file list of everything installed
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +84,7 @@ def test_every_import_is_declared(folder: str) -> None:
     names = {re.split(r"[^\w.-]", each)[0].lower() for each in declared}
     own = {path.stem for each in ("tests", "benchmarks") for path in (ROOT / each).rglob("*.py")}
     own |= {*sys.stdlib_module_names, *PACKAGES, "_typeshed"}
-    distributions = packages_distributions()
+    distributions = find_distributions()
     undeclared = {
         f"{path.relative_to(ROOT)}: {module}"
         for path in (ROOT / folder).rglob("*.py")
