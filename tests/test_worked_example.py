@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli_runner import run_process
+from cli_runner import Veo, run_process
 
 from veo.files.mp4 import read_duration_s
+from veo.provider import installed_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = ("veo_fixtures",)
 pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parent.parent / "docs" / "providers.md"
@@ -37,12 +39,25 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that the example's wheel was installed into, without an index."""
-    wheels, target = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("installed")
-    offline = ("--quiet", "--no-deps", "--no-index", "--disable-pip-version-check")
-    pip("wheel", *offline, "--no-build-isolation", "--wheel-dir", wheels, example)
-    pip("install", *offline, "--target", target, *wheels.glob("veo_flipbook-1.0-*.whl"))
+    """A folder that the example was built and installed into, without an index."""
+    target = tmp_path_factory.mktemp("installed")
+    offline = ("--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", *offline]
+    done = subprocess.run(
+        [*command, "--target", target, example], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (target / "veo_flipbook-1.0.dist-info").is_dir()
     return target
+
+
+@pytest.fixture
+def imported(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The example as one of the providers of this process."""
+    monkeypatch.syspath_prepend(installed)
+    installed_facts.cache_clear()
+    yield
+    installed_facts.cache_clear()
 
 
 @pytest.fixture
@@ -57,21 +72,14 @@ def server(example: Path) -> Iterator[Any]:
         yield server
 
 
-def pip(*args: object) -> None:
-    """Run pip, which is silent when all is well."""
-    command = [sys.executable, "-m", "pip", *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def test_it_is_found_and_its_facts_are_shown(installed: Path) -> None:
+@pytest.mark.usefixtures("imported")
+def test_it_is_found_and_its_facts_are_shown(veo: Veo) -> None:
     """Once it is installed ``veo`` knows it, its models, prices and rules; no key is needed."""
-    env = {"PYTHONPATH": str(installed)}
-    known = run_process("providers", "--json", env=env)
-    (standard, mini) = run_process("models", "-p", "flipbook", "--json", env=env).objects
-    broken = run_process(
+    known = veo("providers", "--json")
+    (standard, mini) = veo("models", "-p", "flipbook", "--json").objects
+    broken = veo(
         "generate", "a lion", "-p", "flipbook", "--dry-run", "--start-frame", "a.png",
-        "--duration", "4", env=env,
+        "--duration", "4",
     )  # fmt: skip
 
     assert "flipbook" in [row["name"] for row in known.objects]
@@ -93,11 +101,13 @@ def test_it_makes_a_film(installed: Path, server: Any) -> None:
 def test_it_passes_the_conformance_suite(example: Path, installed: Path, tmp_path: Path) -> None:
     """Its own test module of 14 lines runs the suite; only what nobody offers is skipped."""
     report = tmp_path / "report.xml"
-    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", f"--junitxml={report}")
+    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}")
+    # It needs no plugin; loading those of this environment would take a second.
+    env = {"PYTHONPATH": str(installed), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     ran = subprocess.run(
         [sys.executable, *command],
         cwd=example / "tests",  # where the installed package is seen, not its sources
-        env=os.environ | {"PYTHONPATH": str(installed)},
+        env=os.environ | env,
         capture_output=True,
         text=True,
         check=False,
