@@ -21,7 +21,7 @@ from rich.text import Text
 FILE = Path(__file__).parent / "terminal.svg"
 COMMAND = ("generate", "A lion wakes up", "-o", "lion.mp4")
 _COLUMNS = 110
-_FRAME = 5  # of the live view, from its end: late enough for a bar
+_FRAME = 5  # of those with the time left, from the end: late enough for a bar
 
 
 def record() -> tuple[str, str]:
@@ -48,7 +48,7 @@ def record() -> tuple[str, str]:
             running.wait(timeout=60)
         text = output.decode().replace(f"{folder}/", "")
     lines = [re.sub(r"\x1b\[[\d;?]*[A-HJKhl]", "", line) for line in re.split(r"[\r\n]+", text)]
-    frames = [line for line in lines if "%" in line]
+    frames = [line for line in lines if "%" in line and " left" in line]
     kept = [
         line for line in lines if line.strip() and "about" not in line and "planned" not in line
     ]

@@ -1,5 +1,6 @@
 """Waiting explains itself: why and until when; what a person must fix fails at once."""
 
+import io
 import json
 import socket
 import sys
@@ -9,15 +10,20 @@ from typing import Any, Never
 
 import pytest
 from cli_runner import Veo
+from rich.console import Console
 from scripted import ACCEPTED, Bench
 from terminal import run_on_terminal
 
 import veo_sandbox
+from veo.batch.progress import Snapshot
 from veo.client import Client
 from veo.config import Config
 from veo.errors import HostNotFoundError, QuotaError
 from veo.http import Response
+from veo.ledger.spending import Spending
 from veo.runtime.remaining import estimate_job_s
+from veo_commands.format import format_remaining
+from veo_commands.progress.batch_view import _render_head
 from veo_gemini.error_table import google_error
 
 pytest_plugins = ("veo_fixtures",)
@@ -176,11 +182,24 @@ def test_the_time_left(age: float, progress: float | None, left: float) -> None:
     assert estimate_job_s(age, 100, progress) == pytest.approx(left)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(80, "about 1:20 left"), (2, "about 0:02 left"), (1.9, ""), (None, "")]
+)
+def test_the_last_seconds_are_not_shown(seconds: float | None, text: str) -> None:
+    """A task that takes a second has no `about 0:00 left`."""
+    assert format_remaining(seconds) == text
+    console = Console(file=io.StringIO())
+    console.print(_render_head(Snapshot(2, 1, {}, Spending(), None, seconds), bar_width=9))
+    assert console.file.getvalue().split("1/2")[1].strip() == text
+
+
 def test_a_log_says_how_long_it_takes(veo: Veo, service: veo_sandbox.Sandbox) -> None:
     """The lines of a single job say how much time is left."""
     service.change(latency="1")
+    config = Path("veo.toml")
+    config.write_text(config.read_text().replace("median_s = 0.2", "median_s = 20"))
 
-    assert " left\n" in veo("generate", "a lion").err
+    assert "submitted, about 0:1" in veo("generate", "a lion").err
 
 
 def test_a_command_for_each_video(veo: Veo, service: veo_sandbox.Sandbox) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 STATE_STYLES = {"done": "green", "failed": "red", "expired": "red", "unknown": "yellow"}
 _MAX_VALUE_CHARS = 200
+# An estimate of less is wrong as often as right, and a job that takes longer would stay at it.
+_LEAST_REMAINING_S = 2.0
 _AGE_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -33,6 +35,13 @@ def format_clock(seconds: float) -> str:
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def format_remaining(seconds: float | None) -> str:
+    """Return ``about 1:20 left``, or nothing if it is not known or nothing is left."""
+    if seconds is None or seconds < _LEAST_REMAINING_S:
+        return ""
+    return f"about {format_clock(seconds)} left"
 
 
 def format_age(at: float) -> str:

@@ -15,7 +15,7 @@ from veo.batch.entry import Entry
 from veo.batch.progress import Snapshot, take_snapshot
 from veo.job import Job
 from veo.money import format_micros
-from veo_commands.format import format_clock
+from veo_commands.format import format_remaining
 from veo_commands.output import out
 from veo_commands.progress.batch_output import (
     format_counts,
@@ -60,7 +60,7 @@ class BatchLogView(BatchQuietView):
             self._next_line = time.monotonic() + _LOG_INTERVAL_S
             snapshot = take_snapshot(self._batch)
             parts = [*format_counts(snapshot.counts), _format_money(snapshot)]
-            parts += [left] if (left := _format_remaining(snapshot)) else []
+            parts += [left] if (left := format_remaining(snapshot.remaining_s)) else []
             out.info(f"{snapshot.ended} of {snapshot.total}: {', '.join(parts)}")
 
 
@@ -118,7 +118,7 @@ def _render_head(snapshot: Snapshot, bar_width: int) -> RenderableType:
     line.add_row(
         make_bar(snapshot.ended, max(1, snapshot.total), bar_width),
         Text(f"{snapshot.ended}/{snapshot.total}", style="bold"),
-        Text(_format_remaining(snapshot), style="cyan"),
+        Text(format_remaining(snapshot.remaining_s), style="cyan"),
     )
     return line
 
@@ -131,7 +131,3 @@ def _format_money(snapshot: Snapshot) -> str:
     if snapshot.cap is not None:
         money += f" of {format_micros(snapshot.cap)}"
     return money
-
-
-def _format_remaining(snapshot: Snapshot) -> str:
-    return f"about {format_clock(snapshot.remaining_s)} left" if snapshot.remaining_s else ""

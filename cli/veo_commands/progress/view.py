@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from veo.runtime.remaining import estimate_job_s
-from veo_commands.format import format_clock
+from veo_commands.format import format_remaining
 from veo_commands.output import out, shorten_line
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def remaining_text(job: Job, session: Session) -> str:
     if status.state not in {"submitted", "running"} or record.submitted_at is None:
         return ""
     usual = session.runner.median_s(record.provider, record.model)
-    left = estimate_job_s(time.time() - record.submitted_at, usual, status.progress)
-    return f"about {format_clock(left)} left"
+    age = time.time() - record.submitted_at
+    return format_remaining(estimate_job_s(age, usual, status.progress))
 
 
 def job_note(job: Job) -> str | None:
