@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,29 @@ def test_a_question(
     assert ran.code == (0 if confirms else 2), ran.err
     assert "Pay up to $0.30?" in ran.err
     assert len(service.tasks()) == int(confirms)
+
+
+@pytest.mark.parametrize(
+    ("command", "price"),
+    [
+        ("generate lion --takes 2", r"2 takes, about (\S+) in total"),
+        ("batch items.json", r"2 to make; about (\S+) to pay"),
+    ],
+)
+def test_a_price_by_usage_is_no_maximum(
+    veo: Veo, monkeypatch: pytest.MonkeyPatch, command: str, price: str
+) -> None:
+    """The question, and the line before it, give an estimate where usage is charged."""
+    Path("items.json").write_text(json.dumps([{"prompt": "a"}, {"prompt": "b"}]))
+    monkeypatch.setenv("VEO_CONFIRM_ABOVE", "0.10")
+    monkeypatch.setenv("GEMINI_API_KEY", "k")
+    type_on_terminal(monkeypatch, "n\n")
+    ran = veo(*command.split(), "-p", "gemini")
+
+    assert ran.code == 2
+    found = re.search(price, ran.err)
+    assert found, ran.err
+    assert f"Pay about {found[1]}?" in ran.err
 
 
 def test_play_money_never_asks(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:

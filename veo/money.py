@@ -12,7 +12,7 @@ from veo.errors import ConfigError, UsageError
 from veo.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from veo.model import Model
 
@@ -134,6 +134,23 @@ def quote(request: Request, model: Model) -> Quote:
         overridden=model.overridden,
         by_usage=bool(model.usage_prices),
     )
+
+
+def sum_amounts(quotes: Iterable[Quote]) -> Decimal:
+    """Return the sum of quotes, USD."""
+    return sum((quote.amount for quote in quotes), Decimal(0))
+
+
+def format_quotes(quotes: Sequence[Quote], maximum: str = "{}") -> str:
+    """Format the sum of quotes: ``$0.30``, or ``about $0.30`` if usage decides what is charged.
+
+    Args:
+        quotes: Quotes of requests that are sent together.
+        maximum: The text around a sum that is a maximum, such as ``up to {}``.
+    """
+    total = format_amount(sum_amounts(quotes))
+    is_estimate = any(quote.by_usage for quote in quotes)
+    return f"about {total}" if is_estimate else maximum.format(total)
 
 
 def _billed_seconds(request: Request, model: Model) -> int:

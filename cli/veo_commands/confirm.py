@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 import typer
 
 from veo.errors import BudgetError, UsageError
-from veo.money import format_amount
+from veo.money import format_amount, format_quotes, sum_amounts
 from veo.problems import Remedy
 from veo_commands.output import out
 
 if TYPE_CHECKING:
-    from decimal import Decimal
+    from collections.abc import Sequence
 
     from veo.config import Config
+    from veo.money import Quote
     from veo_commands.options import PayOptions
 
 
-def confirm_cost(amount: Decimal, config: Config, options: PayOptions) -> None:
-    """Ask on a terminal whether to pay an amount, USD, above ``confirm_above``.
+def confirm_cost(quotes: Sequence[Quote], config: Config, options: PayOptions) -> None:
+    """Ask on a terminal whether to pay for requests that cost more than ``confirm_above``.
 
     Nothing is asked for play money, with ``--yes``, or with ``--max-cost``, which is a consent.
 
@@ -29,16 +30,16 @@ def confirm_cost(amount: Decimal, config: Config, options: PayOptions) -> None:
         BudgetError: There is no terminal to ask on.
     """
     consents = options.yes or options.max_cost is not None
-    if out.sandbox or consents or amount <= config.confirm_above:
+    if out.sandbox or consents or sum_amounts(quotes) <= config.confirm_above:
         return
     if not is_interactive():
         raise BudgetError(
-            f"{format_amount(amount)} is above confirm_above of "
+            f"{format_quotes(quotes)} is above confirm_above of "
             f"{format_amount(config.confirm_above)}, and there is no terminal to confirm it on",
             remedies=[Remedy("confirm_cost")],
         )
     try:
-        confirmed = typer.confirm(f"Pay up to {format_amount(amount)}?", err=True)
+        confirmed = typer.confirm(f"Pay {format_quotes(quotes, 'up to {}')}?", err=True)
     except typer.Abort:
         raise KeyboardInterrupt from None
     if not confirmed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from veo.bucket import parse_path
 from veo.image import Image
-from veo.money import CHARGE_TIMES, Quote, format_amount, format_micros, to_usd
+from veo.money import CHARGE_TIMES, Quote, format_amount, format_micros, format_quotes, to_usd
 from veo.request import REQUEST_FIELDS, Request
 from veo.update import RemoteVideo
 from veo_commands.output import shorten_line
@@ -70,8 +70,7 @@ def to_json_usd(micros: int) -> float:
 def describe_quote(quote: Quote) -> str:
     """Return ``$0.15 on success`` or ``$1.20 on acceptance (8 s at $0.15)``."""
     units = f" ({quote.quantity} s at {format_amount(quote.unit)})" if quote.per == "second" else ""
-    prefix = "about " if quote.by_usage else ""
-    return f"{prefix}{format_amount(quote.amount)} {CHARGE_TIMES[quote.charged]}{units}"
+    return f"{format_quotes([quote])} {CHARGE_TIMES[quote.charged]}{units}"
 
 
 def format_price(row: Price) -> str:

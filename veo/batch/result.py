@@ -11,7 +11,7 @@ from veo.batch.paths import RESULT_FILE
 from veo.errors import InvalidBatchError
 from veo.files.atomic import open_atomic
 from veo.ledger.spending import JobFilter, Spending, sum_spending
-from veo.money import to_micros, to_usd
+from veo.money import to_usd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from veo.batch.batch import Batch
     from veo.batch.entry import Entry
+    from veo.money import Quote
 
 
 def count_states(batch: Batch) -> dict[str, int]:
@@ -28,11 +29,10 @@ def count_states(batch: Batch) -> dict[str, int]:
     return dict(counts) | ({"invalid": len(invalid)} if invalid else {})
 
 
-def sum_quotes(batch: Batch) -> int:
-    """Return the price of all items that need a paid request, millionths of a USD."""
+def list_quotes(batch: Batch) -> list[Quote]:
+    """Return the quotes of all items that need a paid request."""
     paying = paying_actions(batch.options)
-    quotes = [entry.new_job.quote for entry, action in batch.planned_actions if action in paying]
-    return sum(to_micros(quote.amount) for quote in quotes)
+    return [entry.new_job.quote for entry, action in batch.planned_actions if action in paying]
 
 
 def sum_new_charges(batch: Batch) -> int:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from veo.compare.metrics import STEPS, ProviderMetrics
-from veo.money import CHARGE_TIMES, format_amount, format_average, format_micros
+from veo.money import CHARGE_TIMES, format_average, format_micros, format_quotes
 
 if TYPE_CHECKING:
     from veo.compare.cost_model import BreakEven, MeasuredCost
@@ -23,7 +23,7 @@ def metric_rows(result: ComparisonResult) -> list[Row]:
     quotes = [metrics.quote for metrics in columns]
     rows: list[Row] = [
         ("model", [m.model for m in columns]),
-        ("price", [f"{format_amount(q.amount)} {CHARGE_TIMES[q.charged]}" for q in quotes]),
+        ("price", [f"{format_quotes([q])} {CHARGE_TIMES[q.charged]}" for q in quotes]),
         ("made / failed / open", [f"{m.made} / {m.failed} / {m.open}" for m in columns]),
         ("charged for videos", [format_micros(m.spending.for_done) for m in columns]),
         ("charged for failed jobs", [format_micros(m.spending.for_nothing) for m in columns]),

@@ -13,7 +13,7 @@ from veo.continuation.sources import plan_with_video
 from veo.errors import OutputError
 from veo.files.output import choose_output, is_taken, prepare_output
 from veo.ledger.reserve import make_job_id
-from veo.money import Usd, to_micros
+from veo.money import Quote, Usd, sum_amounts, to_micros
 from veo.paths import to_absolute
 from veo.planning.extension import ExtensionTask
 from veo.planning.plan import Plan, make_slug
@@ -36,9 +36,14 @@ class Extension:
     times: int  # the number of steps
 
     @property
+    def quotes(self) -> list[Quote]:
+        """The quotes of all steps."""
+        return [self.plan.quote] * self.times
+
+    @property
     def total_usd(self) -> Decimal:
-        """The quote of all steps, USD."""
-        return self.plan.quote.amount * self.times
+        """The sum of the quotes, USD."""
+        return sum_amounts(self.quotes)
 
     @property
     def total_seconds(self) -> float | None:

@@ -56,7 +56,8 @@ def list_movements(history: Iterable[Event], quote: Quote) -> list[MoneyMovement
 
 def describe_price(quote: Quote) -> str:
     """Describe a quote's price: ``$0.15 a video, as of 2026-11-21, SOURCE``."""
-    unit = f"{format_amount(quote.unit)} a {'video' if quote.per == 'call' else 'second'}"
+    prefix = "about " if quote.by_usage else ""
+    unit = f"{prefix}{format_amount(quote.unit)} a {'video' if quote.per == 'call' else 'second'}"
     origin = ", set by your configuration" if quote.overridden else ""
     return f"{unit}{origin}, as of {quote.as_of.isoformat()}, {quote.source}"
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from veo.errors import InvalidRequestError, ModelUnavailableError, UnknownModelError
-from veo.money import CLIP_RESOLUTION, CLIP_S, Quote, format_amount, quote
+from veo.money import CLIP_RESOLUTION, CLIP_S, Quote, format_amount, format_quotes, quote
 from veo.planning.check import MAX_OFFERS, check_request, find_errors
 from veo.problems import Problem
 from veo.request import MODEL_VALUES, Request
@@ -51,8 +51,7 @@ class Plan:
     parent: str | None = None
 
     def __repr__(self) -> str:
-        amount = format_amount(self.quote.amount)
-        return f"<Plan {self.model.full_name}, {amount}>"
+        return f"<Plan {self.model.full_name}, {format_quotes([self.quote])}>"
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,7 @@ def batch(
     options of the command line are the defaults of all items. Videos that exist already cost
     nothing.
     """
-    from veo.batch.result import sum_quotes
-    from veo.money import to_usd
+    from veo.batch.result import list_quotes
     from veo_commands.progress import batch_output
 
     finish.check()
@@ -118,7 +117,7 @@ def batch(
         if submit.detach:
             check_detachable(client, {entry.new_job.provider for entry in loaded.entries})
         batch_output.announce_batch(loaded)
-        confirm_cost(to_usd(sum_quotes(loaded)), client.config, submit)
+        confirm_cost(list_quotes(loaded), client.config, submit)
         return _run_batch(client, loaded, finish, detach=submit.detach)
 
 

@@ -1,12 +1,11 @@
 """``veo compare``: send the same request to several providers, and compare results and costs."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veo.errors import UsageError
-from veo.money import format_amount
+from veo.money import format_quotes
 from veo.request import Request
 from veo_commands import exit_codes
 from veo_commands.commands.simulate import SimulationOptions, find_first_video, simulate
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from veo.compare.result import ComparisonResult
     from veo.compare.run import Candidate
     from veo.job import Job
+    from veo.money import Quote
 
 EXAMPLES = (
     'veo compare "A lion wakes up" --on laozhang-async,vertex/veo-3.1-lite-generate-001 --yes',
@@ -115,11 +115,12 @@ def _compare_live(
 
     with open_client(config, options) as client:
         candidates = plan_candidates(client, request, names)
-        total = _announce(candidates, count)
+        quotes = [each.plan.quote for each in candidates] * count
+        _announce(candidates, count, quotes)
         if options.dry_run:
             out.info("nothing was sent", dim=True)
             return exit_codes.DONE
-        confirm_cost(total, client.config, options)
+        confirm_cost(quotes, client.config, options)
         folder = folder or client.config.output_dir / f"compare-{make_slug(request.prompt)}"
         jobs = start_jobs(client, candidates, count, folder)
         code = _wait_for_jobs(client, [job for group in jobs.values() for job in group])
@@ -133,19 +134,14 @@ def _compare_live(
         return code
 
 
-def _announce(candidates: "Sequence[Candidate]", count: int) -> Decimal:
-    """Print what would be sent; return the quotes of all requests, USD."""
+def _announce(candidates: "Sequence[Candidate]", count: int, quotes: "Sequence[Quote]") -> None:
+    """Print what would be sent, and the price of all requests."""
     for candidate in candidates:
         times = f"{count} x " if count > 1 else ""
         out.info(f"{candidate.name}: {times}{describe_plan(candidate.plan)}", dim=True)
         out.warn_of(candidate.plan.warnings)
-    total = count * sum((each.plan.quote.amount for each in candidates), Decimal(0))
-    requests = count * len(candidates)
-    plural = "s" if requests > 1 else ""
-    is_estimate = any(each.plan.quote.by_usage for each in candidates)
-    price = f"about {format_amount(total)}" if is_estimate else f"{format_amount(total)} at most"
-    out.info(f"{requests} request{plural}, {price}{out.play_money_note}")
-    return total
+    requests = f"{len(quotes)} request{'s' if len(quotes) > 1 else ''}"
+    out.info(f"{requests}, {format_quotes(quotes, '{} at most')}{out.play_money_note}")
 
 
 def _wait_for_jobs(client: "Client", jobs: "Sequence[Job]") -> int:

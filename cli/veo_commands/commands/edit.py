@@ -49,7 +49,7 @@ def edit(
         if submit.detach:
             check_detachable(client, [plan.model.provider])
         announce_plan(plan)
-        confirm_cost(plan.quote.amount, client.config, submit)
+        confirm_cost([plan.quote], client.config, submit)
         job = client.submit_plan(plan, output=output, force=submit.force)
         return follow_jobs(client, [job], detach=submit.detach)
 

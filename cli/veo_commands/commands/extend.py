@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from veo.errors import UsageError
-from veo.money import format_amount
+from veo.money import format_quotes
 from veo_commands import exit_codes
 from veo_commands.commands.plan_output import announce_plan, print_plan_result, upload_rows
 from veo_commands.completion import complete_jobs
@@ -68,7 +68,7 @@ def extend(
             )
         announce_plan(extension.plan)
         out.info(_summarize(extension), dim=True)
-        confirm_cost(extension.total_usd, client.config, submit)
+        confirm_cost(extension.quotes, client.config, submit)
         jobs = run_steps(client, extension, output=output, force=submit.force)
         return _follow_steps(client, extension, jobs, output, detach=submit.detach)
 
@@ -131,4 +131,4 @@ def _summarize(extension: Extension) -> str:
     before, after = extension.source.seconds, extension.total_seconds
     growth = f"{before:.1f} s become {after:.1f} s" if before and after else "the video grows"
     steps = "1 step" if extension.times == 1 else f"{extension.times} steps"
-    return f"{growth} in {steps}, {format_amount(extension.total_usd)} in total"
+    return f"{growth} in {steps}, {format_quotes(extension.quotes)} in total"

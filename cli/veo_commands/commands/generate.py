@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from veo.errors import UsageError
-from veo.money import format_amount
+from veo.money import format_quotes
 from veo_commands.commands.plan_output import announce_plan, print_plan
 from veo_commands.confirm import confirm_cost
 from veo_commands.finish import FinishOptions, write_takes_sheet
@@ -63,10 +63,10 @@ def generate(
         if submit.detach:
             check_detachable(client, [plan.model.provider])
         announce_plan(plan)
-        total = takes * plan.quote.amount
+        quotes = takes * [plan.quote]
         if takes > 1:
-            out.info(f"{takes} takes, {format_amount(total)} in total", dim=True)
-        confirm_cost(total, client.config, submit)
+            out.info(f"{takes} takes, {format_quotes(quotes)} in total", dim=True)
+        confirm_cost(quotes, client.config, submit)
         if takes == 1:
             jobs = [client.submit_plan(plan, output=output, force=submit.force)]
         else:

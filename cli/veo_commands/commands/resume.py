@@ -18,6 +18,7 @@ from veo_commands.session import open_client
 if TYPE_CHECKING:
     from veo.client import Client
     from veo.ledger import Record
+    from veo.money import Quote
 
 EXAMPLES = ("veo resume", "veo resume lion.mp4")
 
@@ -65,7 +66,7 @@ def resume(
             return _resume_all(client)
         records = [find_job(client.ledger, name) for name in names]
         if resubmit:
-            confirm_cost(_sum_resubmits(records), client.config, spend)
+            confirm_cost(_list_quotes(records), client.config, spend)
         return _resume_named(client, records, resubmit=resubmit)
 
 
@@ -104,9 +105,9 @@ def _resume_named(client: Client, records: Sequence[Record], *, resubmit: bool) 
     return max([*codes, follow_jobs(client, jobs)])
 
 
-def _sum_resubmits(records: Sequence[Record]) -> Decimal:
-    unknown = [record for record in records if record.state == "unknown"]
-    return sum((record.parse_quote().amount for record in unknown), Decimal(0))
+def _list_quotes(records: Sequence[Record]) -> list[Quote]:
+    """Return the quotes of the jobs that ``--resubmit`` sends again."""
+    return [record.parse_quote() for record in records if record.state == "unknown"]
 
 
 def _can_resume(record: Record, *, resubmit: bool) -> bool:

@@ -12,13 +12,13 @@ from veo.batch.match import Action
 from veo.batch.result import (
     count_states,
     highest_exit_code,
+    list_quotes,
     read_spending,
     sum_new_charges,
-    sum_quotes,
     write_result,
 )
 from veo.errors import InvalidBatchError, MissingVideoError
-from veo.money import format_amount, format_micros
+from veo.money import format_micros, format_quotes, sum_amounts, to_micros
 from veo_commands import exit_codes
 from veo_commands.format import (
     STATE_STYLES,
@@ -68,7 +68,7 @@ def announce_batch(batch: Batch) -> None:
     out.info(f"{items}: {_summarize_actions(batch)}{out.play_money_note}", dim=True)
     if columns := dict.fromkeys(name for entry in batch.entries for name in entry.new_job.columns):
         out.info(f"columns: {shorten_line(', '.join(columns), _MAX_CELL_CHARS)}", dim=True)
-    if error := batch.context.budget_error(sum_quotes(batch)):
+    if error := batch.context.budget_error(to_micros(sum_amounts(list_quotes(batch)))):
         out.warn(f"{error.message}; only the items that fit are sent")
 
 
@@ -214,8 +214,8 @@ def _print_warnings(batch: Batch) -> None:
 def _summarize_actions(batch: Batch) -> str:
     counts = Counter(action.value for _, action in batch.planned_actions)
     parts = [f"{counts[action]} {text}" for action, text in _ACTION_TEXTS.items() if counts[action]]
-    price = sum_quotes(batch)
-    return ", ".join(parts) + (f"; {format_micros(price)} to pay" if price else "")
+    quotes = list_quotes(batch)
+    return ", ".join(parts) + (f"; {format_quotes(quotes)} to pay" if quotes else "")
 
 
 def _outcome_line(entry: Entry) -> str:
@@ -251,7 +251,7 @@ def _plan_row(entry: Entry, action: Action) -> list[Any]:
         str(entry.location.number),
         _ACTION_TEXTS[action.value],
         f"{job.provider}/{job.model}",
-        format_amount(job.quote.amount) if action.value == "make" else "-",
+        format_quotes([job.quote]) if action.value == "make" else "-",
         shorten_path(job.output),
     ]
 
