@@ -196,6 +196,13 @@ def test_progress_in_reasoning_content() -> None:
     assert [each.progress for each in reported[:2]] == [0.03, 0.61]
 
 
+def test_a_link_in_the_reasoning() -> None:
+    """It counts if the message has none."""
+    draft = make_chunk({"reasoning_content": "✅ [draft](https://example.com/draft.mp4)\n"})
+    assert read_stream(draft)[0].video == RemoteVideo("https://example.com/draft.mp4")
+    assert read_stream(make_stream(LINES, ended=False), draft)[0].video == RemoteVideo(FILE)
+
+
 def test_reading_ends_with_the_message() -> None:
     """A finished message with a link ends the reading, even if the connection stays open."""
 

@@ -79,7 +79,7 @@ FINDERS: dict[str, Callable[[str], Any]] = {
     "url": chat_text.find_video_url,
     "partial url": lambda text: chat_text.find_video_url(text, finished=False),
     "all urls": chat_text.find_all_urls,
-    "progress": chat_text.parse_progress,
+    "progress": lambda text: chat_text.parse_progress("%" + text),
     "last line": chat_text.find_last_line,
 }
 
@@ -175,7 +175,8 @@ def read_stream(pieces: Iterator[bytes]) -> ChatStreamParser:
 
 def test_tiny_chunks() -> None:
     """A byte at a time: the work does not depend on how the bytes arrive."""
-    body = make_stream([f"line {number}\n" for number in range(2000)])
+    deltas = [{"delta": {"content": f"line {number}\n"}} for number in range(2000)]
+    body = b"".join(make_event({"choices": [delta]}) for delta in deltas)
     parser = read_stream(bytes((byte,)) for byte in body)
     assert str(parser.content).count("line") == 2000
 

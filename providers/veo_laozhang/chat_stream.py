@@ -156,7 +156,7 @@ class ChatStreamParser:
             self._parse_choice(choice)
 
     def _parse_choice(self, choice: Any) -> None:
-        for part in (get_path(choice, "delta"), get_path(choice, "message")):
+        for part in filter(None, (get_path(choice, "delta"), get_path(choice, "message"))):
             reasoning = _join_text(get_path(part, "reasoning_content"))
             content = _join_text(get_path(part, "content"))
             self.content.add(content)

@@ -171,10 +171,8 @@ def _read_chunks(
 
 def _find_url(parser: ChatStreamParser) -> str | None:
     """Return the video's URL; one in the message counts more than one in the reasoning."""
-    urls = (
-        chat_text.find_video_url(str(text), finished=parser.is_finished)
-        for text in (parser.content, parser.transcript)
-    )
+    texts = dict.fromkeys((str(parser.content), str(parser.transcript)))  # mostly the same
+    urls = (chat_text.find_video_url(text, finished=parser.is_finished) for text in texts)
     in_text = next(filter(None, urls), None)
     return in_text or next(reversed(parser.video_urls), None)
 
