@@ -48,8 +48,9 @@ class Sandboxed:
 
     def accepted(self) -> list[str]:
         """Its tasks, each with all that was posted."""
-        posted = [one.get("body") for one in self._sandbox.requests() if one["method"] == "POST"]
-        return [json.dumps([task["request"], posted]) for task in self._sandbox.tasks()]
+        sent = [one.get("body") for one in self._sandbox.requests() if one["method"] == "POST"]
+        posted = json.dumps(sent)
+        return [json.dumps(task["request"]) + posted for task in self._sandbox.tasks()]
 
     def charged(self) -> Decimal:
         """What its bills say."""

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import av
 import pytest
+from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageChops, ImageDraw, ImageOps, ImageStat
 
 from veo_sandbox.clips import ClipSpec, Footage, StoppedError, extend, render
@@ -47,9 +48,10 @@ def meadow(folder: Path) -> Path:
 @cache
 def read_frames(path: Path) -> list[Image.Image]:
     """Return all frames, a quarter as wide."""
+    scaler = VideoReformatter()  # without one, each frame prepares a scaler, which takes 3 ms
     with av.open(str(path)) as video:
         return [
-            frame.to_image(width=frame.width // 4, height=frame.height // 4)
+            scaler.reformat(frame, frame.width // 4, frame.height // 4, "rgb24").to_image()
             for frame in video.decode(video=0)
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ def make_image(colour: str) -> Image:
     return Image.of(data.getvalue())
 
 
+@cache  # thousands of requests have the same few images
 def _reshape_image(image: Image, ratio: str) -> Image:
     width, height = (int(part) * 10 for part in ratio.split(":"))
     data = io.BytesIO()
