@@ -287,7 +287,8 @@ def test_a_lost_ledger_ends_the_work_on_its_jobs_and_not_the_dispatcher(
     monkeypatch.setattr(bench.ledger, "move_job", fail)
     finished = start(jobs[:20])
     wait_until(lambda: len(finished) == 20)
-    assert all(isinstance(job.error, LedgerError) and job.is_stopped for job in finished)
+    assert all(isinstance(job.error, LedgerError) for job in finished)
+    assert {job.record.state for job in finished} == {State.RUNNING}
 
     monkeypatch.setattr(bench.ledger, "move_job", move)
     finished_later = start(jobs[20:])
@@ -304,7 +305,8 @@ def test_a_ledger_that_cannot_be_read_ends_the_work_on_a_job(
     provider.release()
 
     assert take_step(bench.context, jobs[0]) is None
-    assert jobs[0].is_stopped
+    assert "a bug: ZeroDivisionError" in str(jobs[0].error)
+    assert bench.ledger.find_job(jobs[0].record.id).state is jobs[0].record.state
 
 
 @pytest.mark.parametrize("line", [RUNNING, BusyError("a moment"), ZeroDivisionError("a bug")])

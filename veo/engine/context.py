@@ -74,7 +74,6 @@ class ActiveJob:
     shrink_count: int = 0  # how often images were made smaller after a 413
     is_upload_repeated: bool = False  # whether its upload was gone, and is made again
     is_url_refreshed: bool = False  # whether the provider was asked again for the URL of the video
-    is_stopped: bool = False  # whether this process gave the job up before its end
     has_waited: bool = False  # whether it has waited for capacity at its provider
 
 
@@ -157,7 +156,7 @@ class StepContext:
 
     def stop_work(self, job: ActiveJob, error: VeoError) -> None:
         """Stop working on a job and leave it as it is, so that it can be resumed."""
-        job.error, job.is_stopped = error, True
+        job.error = error
         self.release_capacity(job)
         # After a lost lease the job belongs to another process. A worker of a queue releases a job
         # with the reason in its history, or not at all: one without an owner is in no queue.

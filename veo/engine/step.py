@@ -34,10 +34,10 @@ async def step(context: StepContext, job: ActiveJob) -> float | None:
     except LeaseLostError as error:
         context.stop_work(job, error)
     except VeoError as error:
-        job.error, job.is_stopped = error, True
+        job.error = error
     except Exception as error:  # noqa: BLE001 - a bug in one job must not stop the others
         _log.exception("job %s", job.record.id)
-        job.error, job.is_stopped = VeoError(f"a bug: {type(error).__name__}: {error}"), True
+        job.error = VeoError(f"a bug: {type(error).__name__}: {error}")
     return None
 
 

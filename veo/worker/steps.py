@@ -96,7 +96,7 @@ class StepTaker:
         if record.owner not in {QUEUE, self.worker}:
             return BUSY_RETRY_S
         job = self._jobs.setdefault(job_id, ActiveJob(record))
-        job.record, job.error, job.is_stopped = record, None, False
+        job.record, job.error = record, None
         when = await step(self.context, job)
         if when == WAIT_FOR_CAPACITY:
             return SLOT_RETRY_S
