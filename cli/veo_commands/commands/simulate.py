@@ -14,11 +14,14 @@ from veo_commands.options import check_dependent_options, flag, option, parse_se
 from veo_commands.output import option_group, out
 
 if TYPE_CHECKING:
+    from veo.client import Endpoint
     from veo.compare.metrics import ProviderMetrics
     from veo.compare.result import ComparisonResult, Simulation
     from veo.compare.run import Candidate
     from veo.config import Config
     from veo.job import Job
+    from veo.model import ProviderFacts
+    from veo_sandbox import Sandbox
 
 # Real seconds that a generation should take. Much faster, and the real time of polls and downloads
 # would distort the simulated times.
@@ -108,9 +111,8 @@ def simulate(
 def _run_candidate(
     setup: SimulationOptions, config: "Config", candidate: "Candidate", count: int, folder: Path
 ) -> CandidateRun:
-    from veo.client import Client, Endpoint
+    from veo.client import Client
     from veo.compare.run import collect_metrics, start_jobs
-    from veo.key import Key
     from veo.provider import find_facts
     from veo_sandbox import Sandbox
 
@@ -129,9 +131,7 @@ def _run_candidate(
         timeout_rate=setup.timeout_rate,
     ) as sandbox:
         deadline_s = setup.deadline / speed
-        settings = {"deadline_s": deadline_s, "key_is_access_token": True, "project": "sandbox"}
-        options = {name: value for name, value in settings.items() if name in facts.options}
-        endpoint = Endpoint(sandbox.url, Key(sandbox.key), median_s / speed, options)
+        endpoint = _make_endpoint(sandbox, facts, median_s / speed, deadline_s)
         config = _lift_limits(config, candidate.plan.model.provider, deadline_s)
         with Client(config, home=folder / "home", endpoint=endpoint) as client:
             (jobs,) = start_jobs(client, [candidate], count, folder / stem).values()
@@ -142,9 +142,25 @@ def _run_candidate(
                 _wait_for_jobs(client.resume(timeout=_LATE_TIMEOUT_S))
             metrics = collect_metrics(client, [job.id for job in jobs], speed=speed)
         sandbox.advance(_REFUND_DELAY_S)
-        charged = [charge["amount"] for charge in sandbox.bills() if charge["state"] == "charged"]
-    billed = sum(round(amount * 1_000_000) for amount in charged)
+        billed = _sum_bills(sandbox)
     return CandidateRun(metrics, billed, find_first_video(jobs), speed)
+
+
+def _make_endpoint(
+    sandbox: "Sandbox", facts: "ProviderFacts", median_s: float, deadline_s: float
+) -> "Endpoint":
+    from veo.client import Endpoint
+    from veo.key import Key
+
+    settings = {"deadline_s": deadline_s, "key_is_access_token": True, "project": "sandbox"}
+    options = {name: value for name, value in settings.items() if name in facts.options}
+    return Endpoint(sandbox.url, Key(sandbox.key), median_s, options)
+
+
+def _sum_bills(sandbox: "Sandbox") -> int:
+    """Return what is charged, without what was refunded, millionths of a USD."""
+    charged = [bill["amount"] for bill in sandbox.bills() if bill["state"] == "charged"]
+    return sum(round(amount * 1_000_000) for amount in charged)
 
 
 def find_first_video(jobs: "Sequence[Job]") -> Path | None:

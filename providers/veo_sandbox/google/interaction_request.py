@@ -25,6 +25,12 @@ MIN_SECONDS, _MAX_ADDED_SECONDS = 3, 10
 _DURATION = re.compile(r"(\d{1,4}(?:\.\d{1,9})?)s")
 _CONFIG = ("video_config", "thinking_level", "seed")
 _THINKING_LEVELS = ("low", "high")
+# Of the format: a changed video keeps its shape and its length, a longer one its shape.
+_FIXED_MEMBERS = {
+    "edit": ("aspect_ratio", "duration"),
+    "upscale": ("aspect_ratio", "duration"),
+    "extend": ("aspect_ratio",),
+}
 _FORMAT, _TASK = "response_format", "generation_config.video_config.task"
 
 
@@ -170,27 +176,15 @@ def _choose_task(
 
 def _read_format(api: OmniApi, model: OmniModel, request: InteractionRequest, members: Any) -> None:
     request.format = members
-    # An object, or a list of one.
-    if isinstance(members, list) and len(members) == 1:
-        members = members[0]
-    if members is None:
-        members = {"type": "video"}
-    if not isinstance(members, dict) or "type" not in members:
-        raise api.error("invalid_input", path=_FORMAT)
-    api.check_members(members, api.format, _FORMAT)
-    api.check_value(f"{_FORMAT}.type", members["type"], ("video",))
+    members = _unwrap_format(api, members)
     choices = {"delivery": ("inline", "uri"), "aspect_ratio": _RATIOS, "resolution": SHORT_SIDES}
     values = {
         name: api.check_value(f"{_FORMAT}.{name}", members[name], known)
         for name, known in choices.items()
         if name in members
     }
-    for name in ("aspect_ratio", "duration"):
-        # A changed video keeps its length and shape, a longer one its shape.
-        is_refused = request.task in {"edit", "upscale"} or (
-            (name, request.task) == ("aspect_ratio", "extend")
-        )
-        if name in members and is_refused:
+    for name in _FIXED_MEMBERS.get(request.task, ()):
+        if name in members:
             raise api.error("unsupported", path=f"{_FORMAT}.{name}", task=request.task)
     request.delivery = values.get("delivery", "inline")
     request.ratio = values.get("aspect_ratio", "16:9")
@@ -200,6 +194,19 @@ def _read_format(api: OmniApi, model: OmniModel, request: InteractionRequest, me
     most = _MAX_ADDED_SECONDS if request.task == "extend" else model.max_seconds
     request.seconds = _parse_duration(api, members.get("duration", f"{_DEFAULT_SECONDS:g}s"), most)
     request.folder = _parse_folder(api, request, members.get("gcs_uri"))
+
+
+def _unwrap_format(api: OmniApi, members: Any) -> dict[str, Any]:
+    """Return the members of the format, which may be an object, a list of one, or left out."""
+    if isinstance(members, list) and len(members) == 1:
+        members = members[0]
+    if members is None:
+        members = {"type": "video"}
+    if not isinstance(members, dict) or "type" not in members:
+        raise api.error("invalid_input", path=_FORMAT)
+    api.check_members(members, api.format, _FORMAT)
+    api.check_value(f"{_FORMAT}.type", members["type"], ("video",))
+    return members
 
 
 def _parse_duration(api: OmniApi, text: object, most: int) -> float:
