@@ -16,8 +16,9 @@ import pytest
 import requests
 from sandbox_api import Api, StartSandbox, wait_finished
 
-from veo_sandbox import Sandbox, exchange
+from veo_sandbox import Sandbox, __main__, exchange
 from veo_sandbox.routes import control
+from veo_sandbox.state.settings import SettingValues
 
 
 class TestControl:
@@ -225,6 +226,26 @@ def start_server(home: Path, *options: str) -> tuple["subprocess.Popen[str]", st
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, process.stdout.readline().strip().removeprefix("listening on ")
+
+
+def test_options_are_the_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`python -m veo_sandbox` has an option for every argument, of the argument's type."""
+    options = {"clip": "tiny", "clip_bytes": 100, "latency": "2", "processing_lag": 0.5}
+    words = [word for name, value in options.items() for word in (to_option(name), str(value))]
+    served: dict[str, object] = {}
+    monkeypatch.setattr(__main__, "serve", lambda home, **given: served.update(given, home=home))
+    monkeypatch.setattr(sys, "argv", ["veo_sandbox", "--home", str(tmp_path), "--retired", *words])
+    __main__.main()
+    assert served == {"home": tmp_path, "retired": True} | options
+
+    settings = [to_option(name) for name in SettingValues.__annotations__ if name != "retired"]
+    monkeypatch.setattr(sys, "argv", ["veo_sandbox", *(f"{each}=1" for each in settings)])
+    __main__.main()
+    assert SettingValues.__annotations__.keys() - {"retired"} <= served.keys()
+
+
+def to_option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

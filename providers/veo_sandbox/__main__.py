@@ -2,34 +2,38 @@
 
 import argparse
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
-from veo_sandbox.sandbox import serve
+from veo_sandbox.sandbox import Sandbox, serve
+from veo_sandbox.state.settings import SettingValues
+
+_HELP = "Serve until Ctrl-C. help(veo_sandbox.Sandbox) explains the options, its arguments."
+_KINDS = (str, int, float)  # the first of them in an annotation reads the value
 
 
 def main() -> None:
     """Parse the options and serve; the home, or else the default, decides those left out."""
-    parser = argparse.ArgumentParser(prog="veo_sandbox", argument_default=argparse.SUPPRESS)
-    parser.add_argument("--home", type=Path, default=Path("veo-sandbox"))
-    parser.add_argument("--profile")
-    parser.add_argument("--latency", help="SECONDS, uniform:FROM,TO or lognormal:MEDIAN,SIGMA")
-    parser.add_argument("--speed", type=float)
-    parser.add_argument("--clip", choices=("full", "tiny"))
-    parser.add_argument("--clip-bytes", type=int)
-    parser.add_argument("--port", type=int)
-    parser.add_argument("--key")
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--delay", type=float, help="real seconds before every response")
-    parser.add_argument("--fail-rate", type=float)
-    parser.add_argument("--timeout-rate", type=float)
-    parser.add_argument("--processing-lag", type=float, help="Gemini: seconds until extendable")
-    parser.add_argument(
-        "--retired", action="store_true", help="Gemini: its Veo models are shut down"
+    parser = argparse.ArgumentParser(
+        prog="veo_sandbox", argument_default=argparse.SUPPRESS, description=_HELP
     )
-    parser.add_argument("--offered", help="names of the models that are offered, all if left out")
-    parser.add_argument("--file-host", help="base URL in Gemini's file addresses, or self")
-    parser.add_argument("--balance", type=float, help="USD")
+    parser.add_argument("--home", type=Path, default=Path("veo-sandbox"))
+    arguments = get_type_hints(Sandbox.__init__) | get_type_hints(SettingValues)
+    for name, annotation in arguments.items():
+        if name not in {"home", "settings", "return"}:
+            parser.add_argument(f"--{name.replace('_', '-')}", **_parse_options(annotation))
     options = vars(parser.parse_args())
-    serve(options.pop("home"), **options)
+    try:
+        serve(options.pop("home"), **options)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _parse_options(annotation: Any) -> dict[str, Any]:
+    """Return how argparse reads an argument, by its annotation."""
+    if annotation is bool:
+        return {"action": "store_true"}
+    kinds = get_args(annotation) or (annotation,)
+    return {"type": next((kind for kind in _KINDS if kind in kinds), str)}
 
 
 if __name__ == "__main__":
