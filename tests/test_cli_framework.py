@@ -5,17 +5,21 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import typer
-from cli_runner import run_process
 from typer.testing import CliRunner
 
 from veo.request import OPTIONS
 from veo_commands.app import COMMANDS
 from veo_commands.framework import Command, build_callback, load_command
 from veo_commands.options import argument, option
+
+if TYPE_CHECKING:
+    from cli_runner import Veo
+
+pytest_plugins = ("veo_fixtures",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +57,13 @@ def test_the_table_repeats_the_docstring(name: str) -> None:
     assert (load_command(name).help or "").splitlines()[0] == COMMANDS[name]
 
 
-def test_the_list_of_commands_is_not_cut() -> None:
+def test_the_list_of_commands_is_not_cut(veo: Veo, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every line of help fits the page of `veo --help`, and is wrapped in a narrow window."""
     for width in ("50", "80"):
-        page = run_process("--help", env={"COLUMNS": width}).out
-        assert "..." not in page.partition("Commands:")[2]
+        monkeypatch.setenv("COLUMNS", width)
+        commands = veo("--help").out.partition("Commands:")[2].partition("\n\n")[0]
+        assert "..." not in commands
+        assert max(map(len, commands.splitlines())) <= int(width)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +88,9 @@ def test_only_the_called_command_is_imported(args: str, expected: set[str]) -> N
     assert imported & set(COMMANDS) == expected
 
 
-def test_the_usage_of_several_arguments() -> None:
+def test_the_usage_of_several_arguments(veo: Veo) -> None:
     """An argument that can be repeated is shown without braces."""
-    assert "Usage: veo cancel [OPTIONS] JOB..." in run_process("cancel", "--help").out
+    assert "Usage: veo cancel [OPTIONS] JOB..." in veo("cancel", "--help").out
 
 
 def test_groups_are_spread_out(example_app: typer.Typer) -> None:

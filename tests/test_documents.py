@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cli_runner import Veo
 
+from veo.compare import run
 from veo_commands.app import COMMANDS
 
 pytest_plugins = ("veo_fixtures",)
@@ -105,6 +106,7 @@ def test_the_examples_of_the_help_pages(
     veo: Veo, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every example runs, in the order of the commands."""
+    monkeypatch.setattr(run, "MAX_MEASURED_VIDEOS", 1)  # decoding them takes most of the time
     run_all(veo, ['veo generate "A lion" -p vertex -o vertex.mp4'])
     Path("veo.toml").unlink()  # `veo config --init` writes one
     monkeypatch.setenv("VEO_CONFIG_HOME", str(folder))

@@ -262,13 +262,13 @@ def test_serve_says_where_and_stops_cleanly(tmp_path: Path, number: signal.Signa
 
 def test_nothing_accepted_is_lost_to_sigkill(sandbox: StartSandbox, tmp_path: Path) -> None:
     """A task whose server was killed completes, is rendered on demand and charged once."""
-    process, url = start_server(tmp_path / "home", "--latency", "0.2")
+    process, url = start_server(tmp_path / "home", "--latency", "0.2", "--clip", "tiny")
     key = {"Authorization": "Bearer sandbox-key"}
     body = {"model": "veo-3.1-fast", "prompt": "lion"}
     task = requests.post(f"{url}/v1/videos", json=body, headers=key, timeout=10).json()["id"]
     process.kill()
     process.communicate(timeout=20)
-    box = sandbox(home=tmp_path / "home", clip="full")
+    box = sandbox(home=tmp_path / "home")
     done = wait_finished(Api(box), task)
     data = requests.get(done["url"], timeout=10).content
 
