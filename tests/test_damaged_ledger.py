@@ -296,3 +296,14 @@ class TestReadOnly:
         assert (shown.code, "a late note" in shown.out) == (0, True), shown.err
         assert {ran.code for ran in refused} == {3}
         assert all("Copy the folder" in ran.err for ran in refused)
+
+    def test_a_ledger_that_another_process_writes(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its log may be empty now; SQLite is told that nobody writes if there is no index."""
+        with closing(Ledger(ledger_folder())), closing(sqlite3.connect(path)) as connection:
+            monkeypatch.setattr(os, "access", lambda *_: False)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            assert not path.with_name(f"{path.name}-wal").stat().st_size
+            assert files.read_only_query(path) == {"uri": "true", "mode": "ro"}
+        assert files.read_only_query(path) == {"uri": "true", "immutable": "1"}

@@ -53,7 +53,7 @@ def copy_new_ledgers(patch: pytest.MonkeyPatch) -> None:
 
     def create(url: str, **options: Any) -> Engine:
         path = Path(str(make_url(url).database))
-        if not is_making and not path.stat().st_size:
+        if not is_making and path.is_file() and not path.stat().st_size:
             path.write_bytes(read_new(migrations.STEPS))
         return create_engine(url, **options)
 

@@ -62,15 +62,15 @@ def read_only_query(path: Path) -> dict[str, str]:
     if not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         return {}
     log, index = (path.with_name(f"{path.name}{suffix}") for suffix in _SUFFIXES[1:])
-    if not log.exists() or not log.stat().st_size:
-        return {"uri": "true", "immutable": "1"}
-    if not index.exists():
+    if log.exists() and index.exists():  # perhaps of a process that writes it now
+        return {"uri": "true", "mode": "ro"}
+    if log.exists() and log.stat().st_size:
         raise LedgerError(
             f"cannot read the ledger {path}: changes in {log.name} are not part of it yet, and "
             "its folder cannot be written",
             hint="Copy the folder to one that can be written, and set VEO_HOME to the copy.",
         )
-    return {"uri": "true", "mode": "ro"}
+    return {"uri": "true", "immutable": "1"}
 
 
 def set_aside(path: Path) -> Path:
