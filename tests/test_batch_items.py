@@ -270,10 +270,16 @@ def test_a_table_has_keys_and_variables() -> None:
         ("a.csv", "prompt\na,b\n", "item 1, line 2: has 2 cells for 1 columns"),
         ("a.csv", "prompt,seed\na,x\n", 'seed: must be a whole number, not "x"'),
         ("a.csv", "", "one of them prompt"),
+        ("a.csv", 'prompt\na\n"b\nc\nd\n', "line 3: is not CSV: unexpected end of data"),
+        ("a.csv", 'prompt\n"a" b\n', "line 2: is not CSV"),
         ("a.txt", "# only this\n", "contains no items"),
         ("a.yaml", "prompt: a", "must be a list of items"),
         ("a.yaml", "- [a]", "item 1: must be a prompt"),
         ("a.yaml", "- {", "is not valid YAML"),
+        ("a.yaml", "- {prompt: a, negative-prompt: b, negative_prompt: c}", "is set twice"),
+        ("a.yaml", "- !!timestamp 2026-13-45", "is not valid YAML: month must be in 1..12"),
+        ("a.yaml", "- " + "[" * 9999, "is not valid YAML: it is nested too deeply"),
+        ("a.yaml", "- {prompt: a, x: &x [*x]}", "x: must be a text or a number, not a list"),
     ],
 )
 def test_a_problem_of_a_table(name: str, text: str, problem: str) -> None:
@@ -332,6 +338,22 @@ def test_prompts_and_yaml() -> None:
     assert [item.request.prompt for item in lines] == ["A lion", "A zebra\u2028at dusk"]
     assert [item.request.prompt for item in listed] == ["A lion", "A zebra"]
     assert (listed[1].request.negative_prompt, problems) == ("night", [])
+
+
+def test_yaml_means_what_is_written() -> None:
+    """Scalars are those of YAML 1.2: a ratio, a time, a date and a number with zeros are texts."""
+    text = (
+        "- &a {prompt: '{{at}} {{on}} {{shot}} {{ok}}', aspect_ratio: 16:9, seed: 7,"
+        " at: 12:30, on: 2026-11-28, shot: 012, ok: no}\n"
+        "- {<<: *a, ok: 1.50, seed: ~}\n"
+    )
+    items, problems = read_file("a.yaml", text)
+
+    assert problems == []
+    prompts = ["12:30 2026-11-28 012 no", "12:30 2026-11-28 012 1.5"]
+    assert [item.request.prompt for item in items] == prompts
+    assert [item.request.seed for item in items] == [7, None]
+    assert items[0].request.aspect_ratio == "16:9"
 
 
 def test_takes_are_numbered() -> None:

@@ -159,6 +159,21 @@ def test_a_named_job_that_has_ended(veo: Veo, mixed: dict[str, str]) -> None:
     assert [job["state"] for job in both.objects] == ["done", "failed"]
 
 
+def test_a_video_that_is_gone_is_downloaded_again(
+    veo: Veo, service: veo_sandbox.Sandbox, mixed: dict[str, str]
+) -> None:
+    """`veo resume` of a job that is done, by the name of its file too, pays nothing for it."""
+    (done,) = veo("show", mixed["done"], "--json").objects
+    bills = len(service.bills())
+    for name in (mixed["done"], done["output"]):
+        Path(done["output"]).unlink()
+        ran = veo("resume", name)
+        assert (ran.code, ran.out.strip()) == (0, done["output"])
+        assert Path(done["output"]).is_file()
+
+    assert len(service.bills()) == bills
+
+
 def test_a_task_is_attached_to_a_job(
     veo: Veo, service: veo_sandbox.Sandbox, mixed: dict[str, str]
 ) -> None:

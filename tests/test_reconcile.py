@@ -701,6 +701,12 @@ def test_a_row_with_more_cells_than_titles_is_refused(text: str) -> None:
         read_list(text)
 
 
+def test_a_quotation_mark_that_is_not_closed_is_refused() -> None:
+    """Else it hides the charges behind it, and their jobs count as unpaid."""
+    with pytest.raises(UsageError, match="is not valid CSV"):
+        read_list('task,amount\n"t1,0.15\nt2,0.15\n')
+
+
 @pytest.mark.parametrize("amount", ["{}", "[]", "true", "null", "1e999999999999999999999"])
 def test_an_amount_that_is_no_number_is_refused(amount: str) -> None:
     """The error names the row."""

@@ -252,6 +252,8 @@ class Client(Session):
     ) -> list[Job]:
         """Continue jobs that no process works on: the named ones, or all that are not finished.
 
+        A named job that is done, and whose file is gone, downloads its video again.
+
         Args:
             names: Job ids, or unambiguous beginnings of them.
             resubmit: Send jobs of unknown outcome again, which may pay a second time.
@@ -276,7 +278,7 @@ class Client(Session):
             raise UnknownOutcomeError(unknown[0].id)
         resubmitted = [self.plan_resubmit(record, record.run) for record in unknown]
         open_jobs = [r for r in records if r.state in LIVE or r.can_reopen]
-        leased = [self._reopen_expired(each) for each in self.runner.take_leases(open_jobs)]
+        leased = [self._reopen_ended(each) for each in self.runner.take_leases(open_jobs)]
         return self.runner.work_on([*resubmitted, *leased], timeout)
 
     def _check_columns(self, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -307,9 +309,9 @@ class Client(Session):
             for other in self.ledger.list_jobs(run=record.run)
         )
 
-    def _reopen_expired(self, record: Record) -> Record:
+    def _reopen_ended(self, record: Record) -> Record:
         """Return a leased job that continues; a video that was missing may be there again."""
-        if record.state is not State.EXPIRED:
+        if not record.has_ended:
             return record
         message = "the provider is asked for the video again"
         return self.ledger.reopen_job(record, record.owner, message)

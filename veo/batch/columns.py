@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
+from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -95,11 +96,10 @@ def convert_cell(name: str, text: str) -> Any:
 
 
 def _list_variables(values: list[Any]) -> Iterator[str]:
-    for value in values:
-        if isinstance(value, list):
-            yield from _list_variables(value)
-        elif isinstance(value, str):
-            yield from (to_field_name(name.strip()) for name in _VARIABLE.findall(value))
+    # Not deeper than `_fill_value`: a list from YAML can hold itself.
+    for text in chain.from_iterable(each if isinstance(each, list) else [each] for each in values):
+        if isinstance(text, str):
+            yield from (to_field_name(name.strip()) for name in _VARIABLE.findall(text))
 
 
 def _fill_value(key: str, value: Any, body: Mapping[str, Any]) -> Any:

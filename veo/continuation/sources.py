@@ -43,7 +43,7 @@ def find_source(session: Session, name: str) -> VideoSource:
         UsageError: The file cannot be read, or is not a complete MP4.
     """
     if not (path := _find_file(name)):
-        return _describe_job(session, session.ledger.find_job(name))
+        return _describe_job(session, _find_job_of_name(session.ledger, name))
     sha256 = _hash_file(path)
     record = _find_job_of_file(session.ledger, path, sha256)
     if record:
@@ -59,28 +59,33 @@ def find_source(session: Session, name: str) -> VideoSource:
 
 
 def find_job(ledger: Ledger, name: str) -> Record:
-    """Find a job by its id, an unambiguous beginning of it, or the file that it made.
+    """Find a job by its id, an unambiguous beginning of it, or the file that it made or will make.
 
     Raises:
         UnknownJobError: There is no such job.
         UsageError: The file cannot be read.
     """
     if not (path := _find_file(name)):
-        return ledger.find_job(name)
+        return _find_job_of_name(ledger, name)
     if record := _find_job_of_file(ledger, path, _hash_file(path)):
         return record
     raise UnknownJobError(f"no job of this ledger made {name}", remedies=[Remedy("list_jobs")])
 
 
 def _find_file(name: str) -> Path | None:
-    """Return the file of that name; None if the name is rather that of a job."""
     path = to_absolute(name)
     with os_errors(UsageError, path):
-        if path.is_file():
-            return path
-    if path.suffix:  # which no job id has
-        raise UnknownJobError(f"{name}: no such file")
-    return None
+        return path if path.is_file() else None
+
+
+def _find_job_of_name(ledger: Ledger, name: str) -> Record:
+    """Return a job by its id, or the newest one whose file has this name, but is not there."""
+    path = to_absolute(name)
+    if not path.suffix:  # which no job id has
+        return ledger.find_job(name)
+    if records := lineage.jobs_by_output(ledger, str(path)):
+        return records[0]
+    raise UnknownJobError(f"{name}: no such file", remedies=[Remedy("list_jobs")])
 
 
 def plan_with_video(session: Session, task: VideoTask, provider: str | None = None) -> Plan:

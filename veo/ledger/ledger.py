@@ -184,7 +184,7 @@ class Ledger:
         """Continue a job that ended, because its video may be fetched again free of charge.
 
         Args:
-            record: A job that is done, that expired and ``can_reopen``, or that failed and has the
+            record: A job that is done or expired and ``can_reopen``, or that failed and has the
                 address of a video all the same.
             owner: The worker that holds its lease from now on.
             message: Why, for the history.

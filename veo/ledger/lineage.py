@@ -24,6 +24,11 @@ def jobs_by_file(ledger: Ledger, sha256: str) -> list[Record]:
     return _find_jobs(ledger, jobs.c.sha256 == sha256)
 
 
+def jobs_by_output(ledger: Ledger, output: str) -> list[Record]:
+    """Return the jobs that write to this path, the newest first."""
+    return _find_jobs(ledger, jobs.c.output == output)
+
+
 def find_maker(ledger: Ledger, video: RemoteVideo) -> Record | None:
     """Return the newest job that made a provider's video, or None."""
     # The text search narrows the rows down; the address may also be a part of another one.

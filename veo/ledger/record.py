@@ -209,8 +209,9 @@ class Record:
 
     @property
     def can_reopen(self) -> bool:
-        """Whether the job ended as expired, and the provider can be asked for the video again."""
-        return self.state is State.EXPIRED and bool(self.video or self.task_id)
+        """Whether the job expired, or its file is gone, and the provider can be asked again."""
+        has_no_file = self.state is State.DONE and not self.path.exists()
+        return (has_no_file or self.state is State.EXPIRED) and bool(self.video or self.task_id)
 
     def is_retention_over(self, retention_s: float, now: float) -> bool:
         """Whether the provider has probably deleted the video.

@@ -124,7 +124,9 @@ def _parse_decimal(text: str) -> Decimal:
 def _parse_csv(text: str, source: str) -> list[LocatedRow]:
     try:
         delimiter = find_separator(text)
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+        lines = io.StringIO(text, newline="")
+        # Strict: else a quotation mark that is not closed hides the charges behind it.
+        reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
         titles = [title for title in reader.fieldnames or () if title]
         _check_columns(set(_select_columns(dict.fromkeys(titles))), titles, source)
         rows = []
