@@ -25,9 +25,13 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner),
     max_leaves=12,
 )
+JSON_READERS = (
+    *("status", "create", "content", "errors", "operation", "interaction"),
+    *("batch", "sidecar", "bills"),
+)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def quiet() -> Iterator[None]:
     """Unknown words are logged, once for each input."""
     logging.disable()
@@ -68,41 +72,21 @@ def test_what_was_found_stays_found(name: str, body: object) -> None:
     check(READERS[name], json.dumps(body).encode())
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_any_bytes(name: str) -> None:
+@given(st.binary(max_size=300))
+@settings(max_examples=25)
+def test_any_bytes(data: bytes) -> None:
     """Bytes that have nothing to do with the reader."""
-
-    @given(st.binary(max_size=300))
-    @settings(max_examples=25)
-    def read(data: bytes) -> None:
-        check(READERS[name], data)
-
-    read()
+    for reader in READERS.values():
+        check(reader, data)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "status",
-        "create",
-        "content",
-        "errors",
-        "operation",
-        "interaction",
-        "batch",
-        "sidecar",
-        "bills",
-    ],
-)
-def test_any_json(name: str) -> None:
+@given(JSON)
+@settings(max_examples=40)
+def test_any_json(value: object) -> None:
     """Values of any type in any place."""
-
-    @given(JSON)
-    @settings(max_examples=40)
-    def read(value: object) -> None:
-        check(READERS[name], json.dumps(value).encode())
-
-    read()
+    data = json.dumps(value).encode()
+    for name in JSON_READERS:
+        check(READERS[name], data)
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -235,14 +235,9 @@ def check_poll(api: MemoryApi, body: Any) -> None:
 
 
 @given(body=OPERATIONS | BODIES)
-def test_any_operation_of_the_developer_api(developer: MemoryApi, body: Any) -> None:
-    """Any body gives an update or a VeoError, no other exception."""
+def test_any_operation(developer: MemoryApi, platform: MemoryApi, body: Any) -> None:
+    """Any body of either API gives an update or a VeoError, no other exception."""
     check_poll(developer, body)
-
-
-@given(body=OPERATIONS | BODIES)
-def test_any_operation_of_the_platform(platform: MemoryApi, body: Any) -> None:
-    """Any body of the Agent Platform gives an update or a VeoError."""
     check_poll(platform, body)
 
 

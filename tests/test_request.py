@@ -46,14 +46,12 @@ def test_every_field_is_a_keyword_argument() -> None:
 
 @given(REQUESTS)
 def test_json_and_back(request: Request) -> None:
-    """A request read from JSON equals the one that was written."""
-    assert Request.from_json(request.to_json()) == request
+    """A request read from JSON equals the one that was written.
 
-
-@given(REQUESTS)
-def test_json_holds_only_given_fields(request: Request) -> None:
-    """A field that was left out is absent, so that a later default is not taken for a choice."""
+    A field that was left out is absent, so that a later default is not taken for a choice.
+    """
     body = request.to_json()
+    assert Request.from_json(body) == request
     assert None not in body.values()
     assert {name for name in body if name != "prompt"} == {
         name
