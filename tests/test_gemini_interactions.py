@@ -297,7 +297,7 @@ KEYS = st.sampled_from(
 )
 BODIES = st.recursive(
     SCALARS | st.sampled_from(["completed", "failed", "video", "model_output", "user_input"]),
-    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=8),
     max_leaves=25,
 )
 

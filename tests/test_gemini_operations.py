@@ -199,7 +199,9 @@ WORDS = st.sampled_from(
     ]
 )
 BODIES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(WORDS, inner), max_leaves=20
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=20,
 )
 OPERATIONS = st.fixed_dictionaries(
     {},
