@@ -219,7 +219,7 @@ def test_after_a_failed_step(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -
 @pytest.mark.slow
 def test_after_a_timeout(veo: Veo, lion: str, google: veo_sandbox.Sandbox) -> None:
     """The step continues, and the printed command starts the steps after it."""
-    google.fault("slow_task", seconds=3)
+    google.fault("slow_task", seconds=3, first=1)
     ran = veo("extend", lion, "on", "--times", "2", "--timeout", "0.5", "--json")
     (step,) = ran.objects
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fork_server import ForkedProcess, started
+from fork_server import ForkedProcess, started, warm_up
 
 from veo.engine import retry_delay
 from veo_commands import main
@@ -75,6 +75,9 @@ def run_process(*args: object, env: dict[str, str] | None = None, **options: Any
 
 def fork_command(*args: object, **options: Any) -> ForkedProcess:
     """Start a command with pipes for stdout and stderr, without the cost of its imports."""
+    from crash_client import live_once
+
+    warm_up(live_once)
     return ForkedProcess(_main, [str(arg) for arg in args], **options)
 
 
