@@ -281,7 +281,7 @@ def test_a_table_has_keys_and_variables() -> None:
         ("a.yaml", "- {", "is not valid YAML"),
         ("a.yaml", "- {prompt: a, negative-prompt: b, negative_prompt: c}", "is set twice"),
         ("a.yaml", "- !!timestamp 2026-13-45", "is not valid YAML: month must be in 1..12"),
-        ("a.yaml", "- " + "[" * 9999, "is not valid YAML: it is nested too deeply"),
+        ("a.yaml", "- " + "[\n" * 9999, "is not valid YAML: it is nested too deeply"),
         ("a.yaml", "- {prompt: a, x: &x [*x]}", "x: must be a text or a number, not a list"),
     ],
 )

@@ -482,7 +482,7 @@ def test_a_file_named_just_before_a_crash_is_recognised(bench: Bench) -> None:
 def test_after_a_413_the_images_are_sent_smaller(bench: Bench, tmp_path: Path) -> None:
     """An image that is too large for the provider is sent once more, smaller, with a message."""
     frame = tmp_path / "frame.jpg"
-    Pil.effect_noise((2000, 2000), 90).convert("RGB").save(frame, quality=95)
+    Pil.effect_noise((1000, 1000), 90).convert("RGB").save(frame, quality=95)
     bench.script_success()
     bench.set_script("submit", TooLargeError("413"), ACCEPTED)
 
