@@ -34,12 +34,12 @@ class ErrorRule:
 
     def matches(self, text: str, status: int | None = None, operation: str = "") -> bool:
         """Return whether the row is about an error; without a status only its text can match."""
-        if self.text and not re.search(self.text, text, re.IGNORECASE):
-            return False
         if status is None:  # an error inside a stream or a task
-            return bool(self.text)
-        is_status = not self.statuses or status in self.statuses
-        return is_status and (not self.operations or operation in self.operations)
+            is_kind = bool(self.text)
+        else:
+            is_status = not self.statuses or status in self.statuses
+            is_kind = is_status and (not self.operations or operation in self.operations)
+        return is_kind and bool(re.search(self.text, text, re.IGNORECASE))
 
 
 def find_rule(
