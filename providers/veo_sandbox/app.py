@@ -39,7 +39,7 @@ API_MODULES = (videos, openai_videos, chat, gemini, google_files, interactions, 
 class Endpoint:
     """The pipeline around a handler: read, log, delay, apply faults, respond.
 
-    Endpoints are shared by all sandboxes of a process; `build_app` adds the sandbox to the scope.
+    Routes are shared by all sandboxes of a process; `build_app` adds the sandbox to the scope.
     """
 
     route: RouteSpec
@@ -109,15 +109,16 @@ def _build_router(routes: list[BaseRoute], default: Handler) -> Router:
 
 
 # Built once: compiling the paths takes milliseconds, and tests start thousands of sandboxes.
-_API_ROUTES = _build_routes(route for module in API_MODULES for route in module.ROUTES)
+_API = _build_router(
+    [*_build_routes(route for module in API_MODULES for route in module.ROUTES), *control.ROUTES],
+    _unknown_url,
+)
 _STORE = _build_router(_build_routes((*files.ROUTES, *chat.FILES, *vertex.FILES)), files.not_found)
 
 
 def build_app(core: Core, rules: FaultRules) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    api = _build_router([*_API_ROUTES, *control.build_routes(core, rules)], _unknown_url)
-
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        port = _STORE if scope["server"][1] == core.files_port else api
+        port = _STORE if scope["server"][1] == core.files_port else _API
         await port({**scope, "core": core, "rules": rules}, receive, send)
 
     return app

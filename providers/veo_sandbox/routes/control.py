@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from veo_sandbox.core import Core
 from veo_sandbox.faults.registry import FAULTS
@@ -23,57 +23,57 @@ _HOSTS = {"127.0.0.1", "localhost", "::1"}
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 """Fault rules may hold a response, which is far smaller."""
 
-Read = Callable[[], object]
-Change = Callable[[Any], None]
+Read = Callable[[Core, FaultRules], object]
+Change = Callable[[Core, FaultRules, Any], None]
 
 
-def build_routes(core: Core, rules: FaultRules) -> list[BaseRoute]:
-    def advance(body: Any) -> None:
-        core.clock.advance(_require_member(body, "advance"))
+def _add_rules(_core: Core, rules: FaultRules, body: Any) -> None:
+    bodies = _require_member(body, "rules")
+    if not isinstance(bodies, list):
+        raise TypeError("rules: must be a list")
+    rules.add_rules([_require_object(rule) for rule in bodies])
 
-    def change_settings(body: Any) -> None:
-        core.change_settings(_require_object(body))
 
-    def add_rules(body: Any) -> None:
-        bodies = _require_member(body, "rules")
-        if not isinstance(bodies, list):
-            raise TypeError("rules: must be a list")
-        rules.add_rules([_require_object(rule) for rule in bodies])
+# Every method returns what GET returns, POST and DELETE after their change.
+_READS: dict[str, Read] = {
+    "bills": lambda core, _: core.account.list_bills(core.clock.now()),
+    "tasks": lambda core, _: core.describe_tasks(),
+    "requests": lambda core, _: list(core.request_log),
+    "leaks": lambda core, _: core.list_leaks(),
+    "clock": lambda core, _: {"now": core.clock.now(), "speed": core.clock.speed},
+    "settings": lambda core, _: core.describe_settings(),
+    "faults": lambda _, rules: {"rules": rules.list_rules()},
+    "faults/names": lambda *_: [FAULTS[name].to_json() for name in sorted(FAULTS)],
+}
+_CHANGES: dict[tuple[str, str], Change] = {
+    ("clock", "POST"): lambda core, _, body: core.clock.advance(_require_member(body, "advance")),
+    ("settings", "POST"): lambda core, _, body: core.change_settings(_require_object(body)),
+    ("faults", "POST"): _add_rules,
+    ("faults", "DELETE"): lambda _, rules, __: rules.clear_rules(),
+    ("requests", "DELETE"): lambda core, *_: core.request_log.clear(),
+}
 
-    # Every method returns what GET returns, POST and DELETE after their change.
-    reads: dict[str, Read] = {
-        "bills": lambda: core.account.list_bills(core.clock.now()),
-        "tasks": core.describe_tasks,
-        "requests": lambda: list(core.request_log),
-        "leaks": core.list_leaks,
-        "clock": lambda: {"now": core.clock.now(), "speed": core.clock.speed},
-        "settings": core.describe_settings,
-        "faults": lambda: {"rules": rules.list_rules()},
-        "faults/names": lambda: [FAULTS[name].to_json() for name in sorted(FAULTS)],
-    }
-    changes: dict[tuple[str, str], Change] = {
-        ("clock", "POST"): advance,
-        ("settings", "POST"): change_settings,
-        ("faults", "POST"): add_rules,
-        ("faults", "DELETE"): lambda _: rules.clear_rules(),
-        ("requests", "DELETE"): lambda _: core.request_log.clear(),
-    }
 
-    async def respond(request: Request) -> Response:
-        if not _is_local(request):
-            return JSONResponse({"error": "only for clients of this machine"}, 403)
-        core.refresh()
-        rules.refresh()
-        path = request.url.path.removeprefix("/sandbox/")
-        try:
-            if change := changes.get((path, request.method)):
-                change(await _read_json(request) if request.method == "POST" else None)
-            return JSONResponse(reads[path]())
-        except (TypeError, ValueError) as error:
-            return JSONResponse({"error": str(error)}, 400)
+async def _respond(request: Request) -> Response:
+    if not _is_local(request):
+        return JSONResponse({"error": "only for clients of this machine"}, 403)
+    core: Core = request.scope["core"]
+    rules: FaultRules = request.scope["rules"]
+    core.refresh()
+    rules.refresh()
+    path = request.url.path.removeprefix("/sandbox/")
+    try:
+        if change := _CHANGES.get((path, request.method)):
+            change(core, rules, await _read_json(request) if request.method == "POST" else None)
+        return JSONResponse(_READS[path](core, rules))
+    except (TypeError, ValueError) as error:
+        return JSONResponse({"error": str(error)}, 400)
 
-    methods = [*((path, "GET") for path in reads), *changes]
-    return [Route(f"/sandbox/{path}", respond, methods=[method]) for path, method in methods]
+
+ROUTES = [
+    Route(f"/sandbox/{path}", _respond, methods=[method])
+    for path, method in (*((path, "GET") for path in _READS), *_CHANGES)
+]
 
 
 def _is_local(request: Request) -> bool:

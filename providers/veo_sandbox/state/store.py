@@ -53,12 +53,13 @@ class Store:
             check_same_thread=False,
             timeout=30,
         )
+        # What is committed survives a killed process; a power cut could lose play money.
+        self._db.execute("PRAGMA synchronous = OFF")
         # Two processes may open a new home at once, and a change of journal mode does not wait.
-        with FileLock(home / "sandbox.lock"):
-            # What is committed survives a killed process; a power cut could lose play money.
-            self._db.execute("PRAGMA synchronous = OFF")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        if self._db.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            with FileLock(home / "sandbox.lock"):
+                self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
