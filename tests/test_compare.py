@@ -137,11 +137,13 @@ def test_wrong_usage_sends_nothing(
 
 
 def test_dry_run_sends_nothing(veo: Veo, service: veo_sandbox.Sandbox) -> None:
-    """--dry-run prints the total price."""
+    """--dry-run prints the total price, and with --json the plan of each provider."""
     ran = veo("compare", "a lion", "--on", BOTH, "-n", "3", "--dry-run")
+    plans = veo("compare", "a lion", "--on", BOTH, "--dry-run", "--json").objects
 
     assert ran.code == 0
     assert "6 requests, $0.90 at most" in ran.err
+    assert [plan["provider"] for plan in plans] == BOTH.split(",")
     assert service.requests() == []
 
 

@@ -8,6 +8,7 @@ from veo.errors import UsageError
 from veo.money import format_quotes
 from veo.request import Request
 from veo_commands import exit_codes
+from veo_commands.commands.plan_output import plan_to_json
 from veo_commands.commands.simulate import SimulationOptions, find_first_video, simulate
 from veo_commands.confirm import confirm_cost
 from veo_commands.format import describe_outcome, describe_plan, shorten_path
@@ -118,6 +119,8 @@ def _compare_live(
         quotes = [each.plan.quote for each in candidates] * count
         _announce(candidates, count, quotes)
         if options.dry_run:
+            for each in candidates:
+                out.print_result(plan_to_json(each.plan), None)
             out.info("nothing was sent", dim=True)
             return exit_codes.DONE
         confirm_cost(quotes, client.config, options)

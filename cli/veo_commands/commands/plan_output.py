@@ -49,11 +49,11 @@ def print_plan_result(
 ) -> int:
     out.warn_of(plan.warnings)
     rows = [*_plan_rows(plan), *extra_rows, ("", "nothing was sent")]
-    out.print_result({**_plan_json(plan), **(extra_json or {})}, out.key_values(rows))
+    out.print_result({**plan_to_json(plan), **(extra_json or {})}, out.key_values(rows))
     return exit_codes.DONE
 
 
-def _plan_json(plan: Plan) -> dict[str, Any]:
+def plan_to_json(plan: Plan) -> dict[str, Any]:
     return {
         "job": None,
         "provider": plan.model.provider,
