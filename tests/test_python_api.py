@@ -18,6 +18,7 @@ from veo.batch.options import BatchKwargs, BatchOptions
 from veo.config import Config
 from veo.errors import (
     BudgetError,
+    ConfigError,
     InvalidBatchError,
     KeyMissingError,
     LedgerError,
@@ -62,6 +63,16 @@ def test_columns_of_a_request(client: veo.Client) -> None:
     for name, value in (("promt", "x"), ("seed", 7), ("", "x"), ("scene", ["x"]), ("n", math.inf)):
         with pytest.raises(UsageError, match=f"column {name}: "):
             client.submit("a lion", columns={name: value})  # type: ignore[dict-item]
+
+
+def test_a_sandbox_that_cannot_start(tmp_path: Path) -> None:
+    """It is no bug of veo, however often a provider is used: its file is damaged, for example."""
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / "sandbox.db").write_bytes(b"x" * 5000)
+    with veo.Client(Config(sandbox=SANDBOX), sandbox=True, home=tmp_path) as client:
+        for provider in ("gemini", "vertex"):
+            with pytest.raises(ConfigError, match="cannot start the sandbox: "):
+                client.submit("a lion", provider=provider)
 
 
 def test_a_single_text_is_not_taken_apart(client: veo.Client) -> None:
@@ -114,10 +125,13 @@ def test_a_closed_client_leaves_nobody_waiting(tmp_path: Path) -> None:
 
 
 def test_a_sandbox_by_its_variable(monkeypatch: pytest.MonkeyPatch, isolated: Path) -> None:
-    """`VEO_SANDBOX=1` is `sandbox=True`, unless the client says otherwise."""
+    """`VEO_SANDBOX=1` is `sandbox=True`, unless the client says otherwise; `no` is `0`."""
     monkeypatch.setenv("VEO_SANDBOX", "1")
     with veo.Client() as sandbox, veo.Client(sandbox=False) as live:
         assert sandbox.home == isolated / "home" / "sandbox"
+        assert live.home == isolated / "home"
+    monkeypatch.setenv("VEO_SANDBOX", "no")
+    with veo.Client() as live:
         assert live.home == isolated / "home"
 
 

@@ -7,7 +7,7 @@ import math
 import os
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from veo.config import Config, read_config
@@ -88,15 +88,14 @@ class Session:
         if provider:
             self.config = self.config.replace(provider=provider)
         if sandbox is None:
-            sandbox = endpoint is None and os.environ.get("VEO_SANDBOX", "0") not in {"", "0"}
+            sandbox = endpoint is None and _is_set("VEO_SANDBOX")
         self.home = to_absolute(home) if home else ledger_folder(sandbox=sandbox)
         self.tags: tuple[str, ...] = (tags,) if isinstance(tags, str) else tuple(tags)
         self._servers = ExitStack()
         if sandbox:
             # Play money must not get into the ledger of an organisation.
             self.config = self.config.replace(ledger=None)
-            server = start_sandbox(self.config, self.home)
-            endpoint = cache(partial(self._servers.enter_context, server))
+            endpoint = cache(self._start_sandbox)
         self.ledger = Ledger(self.home, url=self.config.ledger)
         # Whether workers do the work. An endpoint is known to this process only.
         self.has_workers = self.config.ledger is not None and endpoint is None
@@ -342,6 +341,9 @@ class Session:
         """Return a copy; ``Client`` checks it by the rules of a batch, which import this class."""
         return dict(columns)
 
+    def _start_sandbox(self) -> Endpoint:
+        return self._servers.enter_context(start_sandbox(self.config, self.home))
+
     def __enter__(self) -> Self:
         return self
 
@@ -357,6 +359,11 @@ class Session:
     def __repr__(self) -> str:
         ledger = "sandbox" if self._is_sandbox else str(self.home)
         return f"<{type(self).__name__} {self.config.provider}, {ledger}>"
+
+
+def _is_set(name: str) -> bool:
+    """Return whether a variable is switched on, by the words that the command line takes."""
+    return os.environ.get(name, "").strip().lower() not in {"", "0", "f", "false", "n", "no", "off"}
 
 
 def check_timeout(timeout: object) -> None:

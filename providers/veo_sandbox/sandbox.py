@@ -1,9 +1,11 @@
 """The sandbox for Python: a context manager, and a blocking `serve`."""
 
 import signal
+import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
@@ -36,7 +38,7 @@ class Sandbox:
 
     Raises:
         ValueError: an unknown profile, clip or setting.
-        OSError: `port` is in use.
+        OSError: `port` is in use, or `home` cannot be used.
     """
 
     def __init__(
@@ -52,16 +54,18 @@ class Sandbox:
     ) -> None:
         _check_choice("profile", profile, PROFILES)
         _check_choice("clip", clip, ("full", "tiny"))
-        self._core = Core(
-            Path(home), profile=profile, key=key, tiny=clip == "tiny", clip_bytes=clip_bytes
-        )
-        self._rules = FaultRules(self._core.store)
-        try:
-            self._core.change_settings(settings)
-        except ValueError:
-            # The store must not stay open when the constructor fails.
-            self._core.close()
-            raise
+        self._home = Path(home)
+        with _store_errors(self._home):
+            self._core = Core(
+                self._home, profile=profile, key=key, tiny=clip == "tiny", clip_bytes=clip_bytes
+            )
+            self._rules = FaultRules(self._core.store)
+            try:
+                self._core.change_settings(settings)
+            except (ValueError, sqlite3.Error):
+                # The store must not stay open when the constructor fails.
+                self._core.close()
+                raise
         self._port = port
         self._server: Server | None = None
 
@@ -85,11 +89,12 @@ class Sandbox:
         return self._core.system_token
 
     def __enter__(self) -> Self:
-        try:
-            sockets = bind_ports(self._core.store, self._port)
-        except OSError:
-            self._core.close()
-            raise
+        with _store_errors(self._home):
+            try:
+                sockets = bind_ports(self._core.store, self._port)
+            except (OSError, sqlite3.Error):
+                self._core.close()
+                raise
         self._core.set_addresses(*(sock.getsockname()[1] for sock in sockets))
         self._server = Server(build_app(self._core, self._rules), sockets, self._core.shutdown)
         self._server.start()
@@ -176,6 +181,14 @@ def serve(
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _store_errors(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:  # the disk is full, or the file is damaged
+        raise OSError(f"{home}: {error}") from error
 
 
 def _check_choice(name: str, value: str, known: Mapping[str, object] | tuple[str, ...]) -> None:

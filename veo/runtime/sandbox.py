@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +32,12 @@ def start_sandbox(config: Config, home: Path) -> Iterator[Endpoint]:
         module: Any = import_module("veo_sandbox")
     except ImportError as error:
         raise ConfigError(f"the sandbox is not installed: {error}") from error
-    try:
-        sandbox = module.Sandbox(home / "server", **vars(config.sandbox))
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"cannot start the sandbox: {error}") from error
-    with sandbox:
+    with ExitStack() as stack:
+        try:
+            sandbox = module.Sandbox(home / "server", **vars(config.sandbox))
+            stack.enter_context(sandbox)
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"cannot start the sandbox: {error}") from error
         # Omni on the Agent Platform takes no key: the sandbox takes its own one as an access token.
         options = {"key_is_access_token": True, "project": "sandbox"}
         yield Endpoint(sandbox.url, Key(sandbox.key), _typical_latency_s(config.sandbox), options)
