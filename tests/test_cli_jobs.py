@@ -9,6 +9,7 @@ import pytest
 from cli_runner import Veo
 
 import veo_sandbox
+from veo import Client
 from veo.ledger import Ledger, State, listing, spill
 from veo.ledger.spending import JobFilter, list_newest
 from veo.paths import ledger_folder
@@ -177,15 +178,35 @@ def test_a_video_that_is_gone_is_downloaded_again(
 def test_a_task_is_attached_to_a_job(
     veo: Veo, service: veo_sandbox.Sandbox, mixed: dict[str, str]
 ) -> None:
-    """--task-id gives a job of unknown outcome its task: downloaded, and not paid twice."""
+    """--task-id gives a job of unknown outcome its task: downloaded, and not paid twice.
+
+    A task with a typing error in its id, attached before, is replaced.
+    """
     task = next(
         task["task"] for task in service.tasks() if task["request"]["prompt"] == "unknown lion"
     )
     before = len(service.bills())
+    with Client() as client:
+        client.attach_task(mixed["unknown"], "video_typo")
     ran = veo("resume", mixed["unknown"], "--task-id", task, "--json")
 
     assert [(job["state"], job["task_id"]) for job in ran.objects] == [("done", task)]
     assert len(service.bills()) == before
+
+
+def test_the_advice_for_a_provider_without_tasks(veo: Veo, service: veo_sandbox.Sandbox) -> None:
+    """An unknown job of the sync route cannot get a task, and no message says that it can."""
+    service.fault("drop_answer", on="stream")
+    made = veo("generate", "a lion", "-p", "laozhang-sync")
+    (job,) = veo("jobs", "--quiet").out.split()
+    messages = [made.err, veo("resume").err, veo("resume", job).err, veo("show", job).out]
+    attached = veo("resume", job, "--task-id", "task-9")
+
+    assert made.code == 5
+    assert all("--url ADDRESS" in each and "--task-id" not in each for each in messages)
+    assert attached.code == 2
+    assert "laozhang-sync has no tasks" in attached.err
+    assert veo("show", job, "--json").objects[0]["state"] == "unknown"
 
 
 def test_a_task_is_not_attached_to_a_job_that_is_done(veo: Veo, mixed: dict[str, str]) -> None:

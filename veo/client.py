@@ -26,7 +26,8 @@ from veo.errors import (
 from veo.job import Job
 from veo.ledger import LIVE, NewJob, Record, State
 from veo.ledger.reserve import make_job_id
-from veo.problems import ItemLocation, ItemProblem
+from veo.problems import ItemLocation, ItemProblem, Remedy
+from veo.provider import has_tasks
 from veo.request import Request, RequestKwargs
 from veo.runtime.providers import Endpoint
 from veo.session import Session, check_timeout
@@ -275,7 +276,8 @@ class Client(Session):
         # Without names, jobs of unknown outcome are left alone: sending them again may cost money.
         unknown = [record for record in records if record.state is State.UNKNOWN and names]
         if unknown and not resubmit:
-            raise UnknownOutcomeError(unknown[0].id)
+            job = unknown[0]
+            raise UnknownOutcomeError(job.id, has_tasks=has_tasks(job.provider))
         resubmitted = [self.plan_resubmit(record, record.run) for record in unknown]
         open_jobs = [r for r in records if r.state in LIVE or r.can_reopen]
         leased = [self._reopen_ended(each) for each in self.runner.take_leases(open_jobs)]
@@ -331,13 +333,21 @@ class Client(Session):
     def attach_task(self, name: str, task_id: str) -> Record:
         """Attach the provider's task to a job whose outcome is unknown, or whose task is missing.
 
+        A task that was attached can be replaced until the provider has reported something about it.
+
         Raises:
             UnknownJobError: The ledger has no such job.
-            UsageError: The outcome of the job is known; nothing was changed.
+            UsageError: The outcome of the job is known, or its provider has no tasks; nothing was
+                changed.
             LeaseLostError: Another process works on the job.
         """
         record = self.ledger.find_job(name)
-        if record.state is State.EXPIRED or record.is_missing:
+        if not has_tasks(record.provider):
+            raise UsageError(
+                f"{record.provider} has no tasks: its videos come within the request",
+                remedies=[Remedy("attach_url", record.id)],
+            )
+        if record.state is State.EXPIRED or record.is_missing or self._has_unseen_task(record):
             return self._replace_task(record, task_id)
         if not self.ledger.attach_task(record.id, task_id):
             raise UsageError(
@@ -377,6 +387,12 @@ class Client(Session):
         state = State.READY if record.state in MADE else None
         changes: dict[str, Any] = {"owner": None, "video": video, "etag": None, "error": None}
         return self.ledger.move_job(leased[0], state, kind="url", message=message, **changes)
+
+    def _has_unseen_task(self, record: Record) -> bool:
+        """Return whether a user attached the task, perhaps with a typing error in its id."""
+        if record.state is not State.SUBMITTED:
+            return False
+        return any(event.kind == "task attached" for event in self.ledger.read_history(record.id))
 
     def _replace_task(self, record: Record, task_id: str) -> Record:
         """Have a job ask for a task again, or for another one, after it was not found."""

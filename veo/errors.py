@@ -411,19 +411,32 @@ class UnknownOutcomeError(VeoError):
         job: The id of the job.
         message: What happened, where more is known than that.
         request_id: The id that the provider gave the exchange.
+        has_tasks: Whether the provider makes videos in tasks; else there is none to attach.
     """
 
     exit_code = 5
     charged = None
 
     def __init__(
-        self, job: str, message: str | None = None, *, request_id: str | None = None
+        self,
+        job: str,
+        message: str | None = None,
+        *,
+        request_id: str | None = None,
+        has_tasks: bool = True,
     ) -> None:
+        found = (
+            "the task in the provider's console. If it is there, attach it to the job"
+            if has_tasks
+            else "the request in the provider's console. If its response names a video, download it"
+        )
         super().__init__(
             message or f"the outcome of job {job} is unknown: it may have been paid for",
-            hint="Look for the task in the provider's console. If it is there, attach it to the "
-            "job. If not, the request can be sent again, which may pay again.",
-            remedies=(Remedy("attach_task", job), Remedy("resubmit", job)),
+            hint=f"Look for {found}. If not, the request can be sent again, which may pay again.",
+            remedies=(
+                Remedy("attach_task" if has_tasks else "attach_url", job),
+                Remedy("resubmit", job),
+            ),
             request_id=request_id,
         )
 

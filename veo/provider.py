@@ -228,6 +228,12 @@ def installed_facts() -> dict[str, ProviderFacts]:
     return found | {name: cls.facts for name, cls in _registered.items()}
 
 
+def has_tasks(provider: str) -> bool:
+    """Return whether a provider makes videos in tasks, as one that is not installed may."""
+    facts = installed_facts().get(provider)
+    return facts is None or facts.tasks
+
+
 def _read_facts(point: EntryPoint) -> ProviderFacts:
     package = point.module.partition(".")[0]
     try:

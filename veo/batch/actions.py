@@ -20,6 +20,7 @@ from veo.errors import (
 from veo.files.output import prepare_folder
 from veo.ledger import Record, State
 from veo.problems import Remedy
+from veo.provider import has_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -160,7 +161,8 @@ class EntryActions:
     def _handle_unknown(self, entry: Entry, record: Record) -> None:
         """Send a job of unknown outcome again if the user has agreed to pay twice."""
         if not self._options.resubmit_unknown:
-            self._on_end(entry, str(record.state), UnknownOutcomeError(record.id))
+            error = UnknownOutcomeError(record.id, has_tasks=has_tasks(record.provider))
+            self._on_end(entry, str(record.state), error)
             return
         run, max_cost = self._context.run, self._options.max_cost
         try:

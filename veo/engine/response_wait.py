@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from veo.engine.submit import submit
 from veo.errors import LeaseLostError, UnknownOutcomeError
 from veo.ledger.record import State
+from veo.provider import has_tasks
 
 if TYPE_CHECKING:
     from veo.engine.context import ActiveJob, StepContext
@@ -58,6 +59,7 @@ def _record_unknown(context: StepContext, job: ActiveJob) -> float | None:
         job.record.id,
         "the request was sent, and no response had come when the wait ended; "
         "it may have been accepted and paid for",
+        has_tasks=has_tasks(job.record.provider),
     )
     try:
         context.record_outcome(job, State.UNKNOWN, error, certain=False)

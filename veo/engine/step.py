@@ -14,6 +14,7 @@ from veo.engine.poll import poll
 from veo.engine.response_wait import submit_in_time
 from veo.errors import LeaseLostError, UnknownOutcomeError, VeoError
 from veo.ledger.record import State
+from veo.provider import has_tasks
 
 _POLLED = frozenset({State.SUBMITTED, State.RUNNING})
 _log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ async def _take_step(context: StepContext, job: ActiveJob) -> float | None:
     if record.state is State.PLANNED:
         return await submit_in_time(context, job)
     if record.state is State.UNKNOWN:
-        job.error = UnknownOutcomeError(record.id)
+        job.error = UnknownOutcomeError(record.id, has_tasks=has_tasks(record.provider))
     elif not record.has_ended:
         await context.threads.write.run(mark_unknown, context, job)
     return None
@@ -63,6 +64,7 @@ def mark_unknown(context: StepContext, job: ActiveJob) -> None:
         job.record.id,
         f"the process that sent job {job.record.id} ended before the response arrived; "
         "it may have been accepted and paid for",
+        has_tasks=has_tasks(job.record.provider),
     )
     context.record_outcome(job, State.UNKNOWN, error, certain=False)
     _log.info("job %s: %s -> unknown", job.record.id, previous)

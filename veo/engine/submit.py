@@ -33,7 +33,7 @@ from veo.files.images import FrameFit
 from veo.ledger.heartbeat import free_dead_slots
 from veo.ledger.record import State
 from veo.problems import Remedy
-from veo.provider import SEND_BEFORE, read_boot_clock
+from veo.provider import SEND_BEFORE, has_tasks, read_boot_clock
 from veo.wire.values import MAX_RETRY_AFTER_S
 
 if TYPE_CHECKING:
@@ -237,6 +237,7 @@ def _handle_submit_error(context: StepContext, job: ActiveJob, error: VeoError) 
             f"the request was sent, but its outcome is unknown: {error.message}; "
             "it may have been accepted and paid for",
             request_id=error.request_id,
+            has_tasks=has_tasks(job.record.provider),
         )
         unknown.response_end, unknown.urls = error.response_end, error.urls
         _name_addresses(job, unknown)
@@ -263,9 +264,13 @@ def _handle_preparation_error(
 
 def _name_addresses(job: ActiveJob, error: VeoError) -> None:
     """Add the addresses in a response that was not understood to the advice."""
+    if not error.urls:
+        return
+    text = f"The response names {' and '.join(error.urls)}."
+    if text not in (error.hint or ""):
+        error.add_hint(text)
     remedy = Remedy("attach_url", job.record.id)
-    if error.urls and remedy not in error.remedies:
-        error.add_hint(f"The response names {' and '.join(error.urls)}.")
+    if remedy not in error.remedies:
         error.remedies = (*error.remedies, remedy)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from veo.engine.context import ActiveJob, overdue_error
 from veo.errors import UnknownOutcomeError, VeoError
 from veo.ledger import LIVE, Ledger, Record, State
+from veo.provider import has_tasks
 
 INTERVAL_S = 0.5
 _log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Follower:
         if has_changed:
             job.on_change(job)
         if record.state is State.UNKNOWN:
-            job.error = UnknownOutcomeError(record.id)
+            job.error = UnknownOutcomeError(record.id, has_tasks=has_tasks(record.provider))
         elif record.state in LIVE:
             job.error = self._find_stop_error(record) or self._overdue_error(job)
         if record.state in LIVE and not job.error:

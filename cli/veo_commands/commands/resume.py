@@ -72,6 +72,7 @@ def resume(
 
 def _resume_all(client: Client) -> int:
     from veo.ledger import State
+    from veo.provider import has_tasks
 
     unfinished = client.ledger.list_unfinished()  # before resuming, which may end some
     jobs = client.resume()
@@ -83,7 +84,9 @@ def _resume_all(client: Client) -> int:
     for record in unknown:
         out.info(describe_outcome(record), fg="yellow")
     if unknown:
-        for line in out.advice(UnknownOutcomeError(unknown[0].id if len(unknown) == 1 else "JOB")):
+        name = unknown[0].id if len(unknown) == 1 else "JOB"
+        tasks = any(has_tasks(record.provider) for record in unknown)
+        for line in out.advice(UnknownOutcomeError(name, has_tasks=tasks)):
             out.info(f"  {line}", dim=True)
     if not jobs and not unknown:
         out.info("There is nothing to resume.")
