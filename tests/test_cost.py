@@ -106,6 +106,13 @@ def test_the_csv_adds_up(veo: Veo) -> None:
     assert sum(float(row["charged_usd"]) for row in rows) == pytest.approx(0.75)
 
 
+def test_one_format_at_a_time(veo: Veo) -> None:
+    """Else a program that reads lines of JSON gets CSV."""
+    ran = veo("cost", "--csv", "--json")
+
+    assert (ran.code, [each["error"]["type"] for each in ran.objects]) == (2, ["UsageError"])
+
+
 @pytest.mark.usefixtures("spent_ledger")
 def test_a_person_reads_a_table(veo: Veo) -> None:
     """The table ends with the total; below it is what is in doubt, and how to settle it."""

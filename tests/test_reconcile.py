@@ -307,6 +307,8 @@ def test_formats_of_times(at: str, seconds: float) -> None:
         ("task,colour\na,b\n", "cannot find a column for the amount"),
         ("task,amount\na,much\n", "line 2: 'much' is not a valid amount"),
         ("task,amount\na,nan\n", "'nan' is not a valid amount"),
+        ("task,amount\n,\na,\n", "line 3: the amount is missing"),
+        ("task,amount,currency\na,1.05,cny\n", "line 2: the amount is in CNY, not in USD"),
         ('task,amount\na,"1,2,3"\n', "'1,2,3' is not a valid amount"),
         ("task,amount,at\na,1,soon\n", "'soon' is not a valid time"),
         ('{"error": "no"}', "is not a list of charges"),

@@ -161,6 +161,12 @@ def _find_task(details: str) -> str:
 def _parse_amount(row: Mapping[str, Any], location: str) -> int:
     name = "quota" if row.get("amount") in (None, "") else "amount"
     value = row.get(name)
+    currency = _to_text(row.get("currency")).upper()
+    if currency not in {"", "$", "USD", "US$", "美元"} and name == "amount":
+        raise UsageError(
+            f"{location}: the amount is in {currency}, not in USD",
+            hint="Convert the amounts to USD, and write USD into the column of the currency.",
+        )
     text = re.sub(r"[\s$\uff04]|usd", "", _to_text(value), flags=re.IGNORECASE)
     try:
         number = Decimal(_normalize_number(text))
@@ -168,7 +174,8 @@ def _parse_amount(row: Mapping[str, Any], location: str) -> int:
         number = Decimal("nan")
     # Not ``abs``, which rounds, and overflows with an exponent of a million.
     if not number.is_finite() or number.copy_abs() > _MAX_NUMBER:
-        raise UsageError(f"{location}: {value!r} is not a valid amount")
+        found = f"{value!r} is not a valid amount" if text else "the amount is missing"
+        raise UsageError(f"{location}: {found}")
     return to_micros(number / QUOTA_PER_USD if name == "quota" else number)
 
 

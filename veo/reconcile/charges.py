@@ -27,6 +27,7 @@ MAX_BYTES = 200_000_000
 _COLUMN_NAMES = {
     "task": ("task", "task_id", "taskid", "video_id", "id"),
     "amount": ("amount", "amount_usd", "cost", "cost_usd", "usd", "price", "charge", "花费"),
+    "currency": ("currency", "currency_code", "货币"),
     "quota": ("quota",),
     "at": ("at", "time", "timestamp", "charged_at", "created_at", "created", "date", "时间"),
     "model": ("model", "model_name", "模型"),
@@ -138,6 +139,8 @@ def _parse_csv(text: str, source: str) -> list[LocatedRow]:
                     hint="A comma within a cell needs quotation marks around the cell.",
                 )
             values = {title: row[title] for title in titles}
+            if not any((value or "").strip() for value in values.values()):
+                continue  # spreadsheets write rows of empty cells
             if delimiter != ",":
                 values = {title: _fix_comma(value) for title, value in values.items()}
             rows.append((f"line {reader.line_num}", _select_columns(values)))

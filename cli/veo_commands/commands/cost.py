@@ -72,6 +72,8 @@ def cost(
             raise UsageError(f"--{used[0]} cannot be used with --reconcile")
         with open_client(config) as client:
             return reconcile_charges(client, job_filter, reconciliation)
+    if as_csv and out.options.json:
+        raise UsageError("--csv cannot be used with --json")
     if report:  # a file that cannot be written fails before the sums are made
         check_report_file(report)
     with open_ledger(config) as (_, ledger):
