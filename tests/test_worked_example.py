@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cli_runner import Veo, run_process
 
+from veo import provider
 from veo.files.mp4 import read_duration_s
-from veo.provider import installed_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,10 +54,15 @@ def installed(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def imported(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The example as one of the providers of this process."""
+
+    def forget_providers() -> None:
+        provider._entry_points.cache_clear()
+        provider.installed_facts.cache_clear()
+
     monkeypatch.syspath_prepend(installed)
-    installed_facts.cache_clear()
+    forget_providers()
     yield
-    installed_facts.cache_clear()
+    forget_providers()
 
 
 @pytest.fixture
