@@ -367,6 +367,8 @@ class TestModels:
             ({"like": "m-1", "colour": SECRET}, "colour: no such setting"),
             ({"like": "m-1", "price": {"usd": SECRET}}, "price.usd"),
             ({"like": "m-1", "price": {"usd": -1}}, "price.usd"),
+            ({"like": "m-1", "price": {"usd": {"720": 1}}}, "'720' is not a resolution of the"),
+            ({"like": "m-1", "price": {"usd": {"8s": 1}, "by": "duration"}}, "'8s' is not a dur"),
         ],
     )
     def test_a_broken_row_is_named(self, row: dict[str, Any], says: str) -> None:

@@ -343,7 +343,20 @@ def merge_models(facts: ProviderFacts, config: ProviderConfig) -> dict[str, Mode
             hint = None if base else 'A new row can begin as another one: like = "<model>".'
             text = "\n".join(_describe_problems(error, {}))
             raise ConfigError(f"{setting}: {text}", hint=hint) from None
+        _check_price_keys(models[name], changes.get("price"), setting)
     return models
+
+
+def _check_price_keys(model: Model, price: Any, setting: str) -> None:
+    """Raise a ConfigError for a price that no request can have, such as that of ``720``."""
+    usd = price.get("usd") if isinstance(price, dict) else None
+    by_duration = model.price.by == "duration"
+    for key in usd if isinstance(usd, dict) else ():
+        # An edit is as long as its video, so that any length can have a price.
+        if not (key.isdecimal() if by_duration else key in model.resolutions):
+            known = "whole seconds" if by_duration else ", ".join(model.resolutions)
+            text = f"{setting}.price.usd: {key!r} is not a {model.price.by} of the model"
+            raise ConfigError(text, hint=f"Valid keys: {known}.")
 
 
 def _update_row(row: dict[str, Any], changes: Mapping[str, Any]) -> None:
