@@ -40,6 +40,7 @@ STEPS_PER_MEDIAN = 400  # of the numerical integration
 # A schedule is calculated up to the first of these, and further only for a task that takes longer.
 # Polls later than the last keep the longest interval.
 HORIZONS = (1, 2, 4, 8)  # medians
+_ROOT_2, _ROOT_2_PI = math.sqrt(2), math.sqrt(2 * math.pi)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +173,9 @@ def _schedule(durations: Durations, horizon: int) -> tuple[float, ...]:
 
 def _hazard(now: float, durations: Durations) -> float:
     """Return the probability per second that a task that has not ended ends now."""
-    z = (math.log(now) - math.log(durations.median)) / durations.spread
-    survival = 0.5 * math.erfc(z / math.sqrt(2))
+    z = math.log(now / durations.median) / durations.spread
+    survival = 0.5 * math.erfc(z / _ROOT_2)
     if survival < 1e-9:  # the quotient below loses its digits; this is its asymptotic value
         return z / (now * durations.spread)
-    density = math.exp(-z * z / 2) / (now * durations.spread * math.sqrt(2 * math.pi))
+    density = math.exp(-z * z / 2) / (now * durations.spread * _ROOT_2_PI)
     return density / survival
