@@ -78,9 +78,13 @@ def test_a_dry_run_sends_nothing(veo: Veo, tmp_path: Path) -> None:
     ran = veo("generate", "a lion", "--dry-run", "--aspect-ratio", "16:9")
     jobs = veo("jobs", "--json")
 
+    url = "https://example.com/a.png"
+    framed = veo("generate", "a lion", "--dry-run", "--start-frame", url)
+
     assert ran.code == 0
     assert "gemini-omni-1.2-flash" in ran.out
     assert "$0.30 on success" in ran.out
+    assert f"start frame   {url}" in framed.out
     assert jobs.out == ""
 
 

@@ -183,7 +183,7 @@ def _default_value(request: Request, model: Model, name: str, attribute: str) ->
 
 def _format_value(value: Any) -> str:
     if isinstance(value, Image):
-        return shorten_path(value.source)
+        return value.source if value.is_url else shorten_path(value.source)
     if isinstance(value, RemoteVideo):
         path = value.local_path
         value = shorten_path(str(path)) if path else value.id or value.uri
