@@ -80,6 +80,8 @@ def test_a_single_text_is_not_taken_apart(client: veo.Client) -> None:
     (job,) = client.submit_all("a lion")
     assert job.result(30).record.parse_request().prompt == "a lion"
     assert client.resume(job.id) == []
+    with pytest.raises(UsageError, match="1 outputs for 2 requests"):
+        client.submit_all(["a", "b"], outputs=["a.mp4"])
     with pytest.raises(UnknownJobError, match=f"{job.id}x"):
         client.resume(f"{job.id}x", resubmit=True)
     with pytest.raises(InvalidBatchError, match="item 1: must be a request or a mapping"):

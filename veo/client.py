@@ -131,6 +131,8 @@ class Client(Session):
         # A single text would be a request for each of its letters.
         requests = [requests] if isinstance(requests, str) else list(requests)
         files = list(outputs) if outputs is not None else [None] * len(requests)
+        if len(files) != len(requests):
+            raise UsageError(f"{len(files)} outputs for {len(requests)} requests")
         pairs = zip(requests, files, strict=True)
         new = self._new_jobs(pairs, provider, run=run, force=force)
         return self.start_jobs(new, run, max_cost, timeout)
