@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# Processes of the tests buffer and encode their output as a user's do.
+for _name in ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8"):
+    os.environ.pop(_name, None)
+
 # A shell starts jobs in the background with SIGINT ignored, which every child process inherits;
 # the tests of Ctrl-C need their children to notice it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

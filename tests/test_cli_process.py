@@ -244,7 +244,7 @@ def test_stdout_on_a_full_disk() -> None:
 
 
 def test_a_closed_stderr_stops_nothing(service: veo_sandbox.Sandbox) -> None:
-    """A video is finished although its progress cannot be printed."""
+    """A video is finished although its progress cannot be printed, and the exit code says so."""
     service.change(latency="0.5")
     with start_process("generate", "a lion", "-o", "lion.mp4") as running:
         assert running.stderr

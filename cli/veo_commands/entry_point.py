@@ -15,7 +15,7 @@ from typer import Abort
 
 from veo.errors import OutputError, UsageError, VeoError
 from veo_commands import exit_codes
-from veo_commands.output import OutputOptions, out
+from veo_commands.output import OutputOptions, discard_rest, out
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
@@ -26,10 +26,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
             # A prompt may contain characters that the terminal's encoding does not have.
             stream.reconfigure(errors="backslashreplace")
     code = run(sys.argv[1:] if args is None else list(args))
-    try:
-        sys.stdout.flush()
-    except OSError:  # ``run`` has reported it already
-        out.broken_pipe()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # ``run`` has reported it already, or nobody reads stderr
+            discard_rest(stream)
     # The interpreter collects garbage several times at its end: a third of a second after a batch
     # of a thousand jobs. What is left is only memory.
     gc.freeze()

@@ -247,12 +247,16 @@ class Output:
 
     def broken_pipe(self) -> int:
         """Discard further results because the reader has closed the pipe; return the exit code."""
-        # Otherwise the interpreter flushes stdout at exit and reports the error a second time.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_rest(sys.stdout)
         return exit_codes.BROKEN_PIPE
 
 
 out = Output()
+
+
+def discard_rest(stream: TextIO) -> None:
+    """Discard what a stream could not write; the interpreter would try again, and exit with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _make_cell(value: Any) -> Cell:
