@@ -23,6 +23,11 @@ from veo_commands import signals
 class TestWindows:
     """Ctrl-C is heard between two waits only; open files cannot be deleted; a signal more."""
 
+    def test_no_wait_is_long(self) -> None:
+        """A signal that comes just before a wait is noticed after it, on all platforms."""
+        assert next(waiting.time_slices(None)) <= 1
+        assert next(waiting.time_slices(3600)) <= 1
+
     def test_a_long_wait_has_slices(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A wait without a timeout, or a long one, is never longer than a slice."""
         monkeypatch.setattr(waiting, "SLICE_S", 0.001)

@@ -1,8 +1,11 @@
-"""Waits of any length that Ctrl-C can end, which on Windows takes effect only between two waits."""
+"""Waits of any length that Ctrl-C can end.
+
+On Windows it takes effect only between two waits. Elsewhere it ends a wait, but not one that begins
+just after the signal: the interpreter has noted it, and the wait does not look.
+"""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -10,7 +13,7 @@ from time import monotonic
 from typing import TypeVar
 
 T = TypeVar("T")
-SLICE_S = 0.5 if sys.platform == "win32" else 3600.0
+SLICE_S = 0.5
 
 
 def time_slices(timeout: float | None) -> Iterator[float]:
